@@ -81,7 +81,7 @@ def _changed_symbols(draw: st.DrawFn, symbols: list[str]) -> dict[str, Any]:
     return {"symbols": new, "default": new[0]} if draw(st.booleans()) else {"symbols": new}
 
 
-def _changed_fields(draw: st.DrawFn, old: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _changed_fields(draw: Any, old: list[dict[str, Any]]) -> list[dict[str, Any]]:
     fields = [{**field, "type": draw(changed(field["type"]))} for field in old]
     for field in fields:
         if field.get("default", 0) is None and field["type"] != "null":

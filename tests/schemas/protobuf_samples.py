@@ -46,7 +46,7 @@ def schema_of(*files: descriptor_pb2.FileDescriptorProto) -> Schema:
     data = files[0].SerializeToString()
     if len(files) > 1:
         data = descriptor_pb2.FileDescriptorSet(file=files).SerializeToString()
-    return Schema(b64encode(data).decode(), "protobuf")  # type: ignore[arg-type]  # it is converted
+    return Schema(b64encode(data).decode(), "protobuf")
 
 
 def complete(*files: descriptor_pb2.FileDescriptorProto) -> CompleteSchema:

@@ -74,8 +74,8 @@ class SchemaRegistryServer:
         for entries in self._subjects.values():
             for entry in entries:
                 if entry["id"] == int(id):
-                    kept = ("schema", "schemaType", "references")
-                    return _json(200, {name: entry[name] for name in kept if name in entry})
+                    names = ("schema", "schemaType", "references")
+                    return _json(200, {name: entry[name] for name in names if name in entry})
         return _error(404, 40403, "Schema not found")
 
     def _version(self, _: Received, subject: str, version: str) -> Behaviour:

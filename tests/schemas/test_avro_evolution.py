@@ -22,8 +22,8 @@ from tests.support.examples import examples
 def avro(schema: Any, *parts: tuple[str, Any]) -> CompleteSchema:
     """Return an Avro schema with its references."""
     return CompleteSchema(
-        Schema(json.dumps(schema), "avro"),  # type: ignore[arg-type]  # it is converted
-        tuple((name, Schema(json.dumps(part), "avro")) for name, part in parts),  # type: ignore[arg-type]
+        Schema(json.dumps(schema), "avro"),
+        tuple((name, Schema(json.dumps(part), "avro")) for name, part in parts),
     )
 
 
@@ -34,7 +34,7 @@ def record(*fields: dict[str, Any], name: str = "Order", **more: Any) -> dict[st
 
 def problems(reader: Any, writer: Any) -> list[str]:
     """Return the reasons why a schema may not read what another one wrote, as texts."""
-    return [str(found) for found in read_incompatibilities(avro(reader), avro(writer))]
+    return [str(problem) for problem in read_incompatibilities(avro(reader), avro(writer))]
 
 
 def resolved(reader: Any, writer: Any, value: Any) -> Any:
@@ -140,7 +140,7 @@ def test_incompatibilities_are_named(reader: Any, writer: Any, expected: list[st
 
 def test_formats_are_not_mixed() -> None:
     """A schema of another format is never compatible."""
-    other = CompleteSchema(Schema("{}", "json"))  # type: ignore[arg-type]  # it is converted
+    other = CompleteSchema(Schema("{}", "json"))
     expected = (Incompatibility("", "The schemas have the formats avro and json."),)
     assert expected == read_incompatibilities(avro("int"), other)
 
@@ -176,7 +176,7 @@ def test_references_define_names() -> None:
     ],
 )
 def test_wrong_schema_is_refused(schema: Any, problem: str) -> None:
-    """What is no schema of Avro raises InvalidData with the place."""
+    """A text that is not an Avro schema raises InvalidData with the place."""
     with pytest.raises(InvalidData, match=problem):
         avro_type(avro(schema))
 
@@ -186,7 +186,7 @@ def test_deep_schema_is_refused(depth: int) -> None:
     """A schema that is nested too deeply raises InvalidData."""
     text = '{"type":"array","items":' * depth + '"int"' + "}" * depth
     with pytest.raises(InvalidData, match="too deeply"):
-        avro_type(CompleteSchema(Schema(text, "avro")))  # type: ignore[arg-type]  # it is converted
+        avro_type(CompleteSchema(Schema(text, "avro")))
 
 
 def test_long_chain_of_types_is_refused() -> None:
@@ -202,7 +202,7 @@ def test_long_chain_of_types_is_refused() -> None:
 
 def test_bare_name_is_a_schema() -> None:
     """The name of a type without quotation marks is a schema, as registries store it."""
-    assert "string" == avro_type(CompleteSchema(Schema("string", "avro"))).kind  # type: ignore[arg-type]
+    assert "string" == avro_type(CompleteSchema(Schema("string", "avro"))).kind
 
 
 def test_recursion_and_empty_items_are_found() -> None:
@@ -213,8 +213,8 @@ def test_recursion_and_empty_items_are_found() -> None:
     empty = {"type": "array", "items": record({"name": "n", "type": "null"})}
     nothing = {"type": "array", "items": {"type": "fixed", "name": "F", "size": 0}}
     usual = {"type": "array", "items": record({"name": "n", "type": "int"})}
-    found = [hazards(avro_type(avro(s))) for s in (empty, nothing, usual, tree)]
-    assert [True, True, False, False] == [each.has_empty_items for each in found]
+    problem = [hazards(avro_type(avro(s))) for s in (empty, nothing, usual, tree)]
+    assert [True, True, False, False] == [hazard.has_empty_items for hazard in problem]
 
 
 def test_fixed_decimals_and_errors_are_read() -> None:

@@ -23,8 +23,8 @@ from tests.schemas.protobuf_samples import add_field, complete, file_of, order, 
 
 def codec(schema: Any, kind: str, *parts: tuple[str, Any], **options: Any) -> Any:
     """Return the codec of a schema that is JSON."""
-    references = tuple((name, Schema(json.dumps(part), kind)) for name, part in parts)  # type: ignore[arg-type]  # it is converted
-    return codec_of(CompleteSchema(Schema(json.dumps(schema), kind), references), **options)  # type: ignore[arg-type]  # as above
+    references = tuple((name, Schema(json.dumps(part), kind)) for name, part in parts)
+    return codec_of(CompleteSchema(Schema(json.dumps(schema), kind), references), **options)
 
 
 ORDER = {
@@ -67,10 +67,10 @@ class TestAvro:
                 ),
                 "avro",
             )
-        )  # type: ignore[arg-type]  # it is converted
+        )
         data = codec(writer, "avro").encode({"id": 7})
-        found = codec(writer, "avro", reader=reader).decode(data)
-        assert {"number": 7, "state": "new"} == found
+        result = codec(writer, "avro", reader=reader).decode(data)
+        assert {"number": 7, "state": "new"} == result
 
     @given(st.binary(max_size=40))
     def test_any_bytes_are_data_or_invalid(self, data: bytes) -> None:
@@ -142,11 +142,11 @@ class TestAvro:
         assert [None, {"c": 1}, {"m": {"c": 1}}] == [
             union.decode(data) for data in (b"\0", b"\2\2", b"\4\2")
         ]
-        bare = codec_of(CompleteSchema(Schema("string", "avro")))  # type: ignore[arg-type]  # it is converted
+        bare = codec_of(CompleteSchema(Schema("string", "avro")))
         assert "a" == bare.decode(b"\2a")
 
     def test_default_of_another_type_is_refused(self) -> None:
-        """What fastavro refuses in a schema is InvalidData too."""
+        """A schema that fastavro refuses raises InvalidData too."""
         wrong = {"name": "a", "type": "int", "default": "x"}
         with pytest.raises(InvalidData, match="refused by fastavro"):
             codec({"type": "record", "name": "R", "fields": [wrong]}, "avro")
@@ -219,16 +219,16 @@ class TestJsonSchema:
     def test_registered_references_are_used(self) -> None:
         """A reference that the registry gave is followed."""
         money = ("https://example.com/money.json", {"type": "integer"})
-        found = codec({"items": {"$ref": money[0]}}, "json", money)
-        assert [1] == found.decode(b"[1]")
+        result = codec({"items": {"$ref": money[0]}}, "json", money)
+        assert [1] == result.decode(b"[1]")
         with pytest.raises(InvalidData):
-            found.decode(b'["a"]')
+            result.decode(b'["a"]')
 
     def test_pattern_takes_linear_time(self) -> None:
         """A pattern that makes other engines backtrack for ever is answered at once."""
-        found = codec({"pattern": "^(a+)+$"}, "json")
+        result = codec({"pattern": "^(a+)+$"}, "json")
         with pytest.raises(InvalidData, match="'pattern'"):
-            found.decode(json.dumps("a" * 50_000 + "!").encode())
+            result.decode(json.dumps("a" * 50_000 + "!").encode())
 
 
 class TestProtobuf:
@@ -239,7 +239,7 @@ class TestProtobuf:
         types = files()[1]
         types.message_type[0].field.add(name="raw", number=8, type=12, label=1)
         types.message_type[0].field.add(name="ratio", number=9, type=1, label=3)
-        found = ProtobufCodec(CompleteSchema(schema_of(types)))
+        result = ProtobufCodec(CompleteSchema(schema_of(types)))
         value = {
             "order_id": 2**60,
             "notes": ["a"],
@@ -249,14 +249,14 @@ class TestProtobuf:
             "raw": b"\xff",
             "ratio": [math.inf, -math.inf],
         }
-        assert value == found.decode(found.encode(value))
-        assert math.isnan(found.decode(found.encode({"ratio": [math.nan]}))["ratio"][0])
-        assert 5 == found.decode(b"\x20\5")["state"]
+        assert value == result.decode(result.encode(value))
+        assert math.isnan(result.decode(result.encode({"ratio": [math.nan]}))["ratio"][0])
+        assert 5 == result.decode(b"\x20\5")["state"]
 
     def test_fields_without_presence_are_there(self) -> None:
         """A field of proto3 has its default, and a message that is not set is left out."""
-        found = ProtobufCodec(CompleteSchema(schema_of(files()[1]))).decode(b"")
-        assert {"order_id": 0, "notes": [], "state": "NEW", "prices": {}} == found
+        result = ProtobufCodec(CompleteSchema(schema_of(files()[1]))).decode(b"")
+        assert {"order_id": 0, "notes": [], "state": "NEW", "prices": {}} == result
 
     def test_frame_names_the_message(self) -> None:
         """A framed record names its message, and is written with the one that was chosen."""
@@ -274,9 +274,9 @@ class TestProtobuf:
     @pytest.mark.parametrize("value", [{"order_id": "x"}, {"other": 1}, {"notes": 5}, 5, None, []])
     def test_value_that_does_not_fit_is_refused(self, value: Any) -> None:
         """A value with other fields or types raises InvalidData."""
-        found = ProtobufCodec(CompleteSchema(schema_of(files()[1])))
+        result = ProtobufCodec(CompleteSchema(schema_of(files()[1])))
         with pytest.raises(InvalidData, match=r"does not fit the message shop\.Order"):
-            found.encode(value)
+            result.encode(value)
 
     @given(st.binary(max_size=30))
     def test_any_bytes_are_a_message_or_invalid(self, data: bytes) -> None:
@@ -290,8 +290,8 @@ class TestProtobuf:
     def test_missing_required_field_is_refused(self) -> None:
         """A message without a required field raises InvalidData, in both directions."""
         file = order(("a", 1, "int32", {"label": "required"}), syntax="proto2")
-        found = ProtobufCodec(complete(file))
-        for action in (lambda: found.decode(b""), lambda: found.encode({})):
+        result = ProtobufCodec(complete(file))
+        for action in (lambda: result.decode(b""), lambda: result.encode({})):
             with pytest.raises(InvalidData):
                 action()
 

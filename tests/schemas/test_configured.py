@@ -64,8 +64,8 @@ async def test_schemas_of_a_service(tmp_path: Path) -> None:
         server.register("old", "int", "AVRO")
         server.register("numbers", "{}", "JSON")
         services = {"registry": {"base_url": server.server.url}}
-        found = await _lines({"service": "registry"}, tmp_path, services=services)
-    assert ["7\n"] == found
+        lines = await _lines({"service": "registry"}, tmp_path, services=services)
+    assert ["7\n"] == lines
 
 
 async def test_missing_folder_has_its_path(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whether documents of one JSON Schema are documents of another; jsonschema-rs validates them."""
+"""The comparison of JSON Schemas; jsonschema-rs validates their documents."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ SCHEMAS = st.recursive(
 def complete(schema: Any, **parts: Any) -> CompleteSchema:
     """Return a JSON Schema with its references."""
     return CompleteSchema(
-        Schema(json.dumps(schema), "json"),  # type: ignore[arg-type]  # it is converted
-        tuple((name, Schema(json.dumps(part), "json")) for name, part in parts.items()),  # type: ignore[arg-type]
+        Schema(json.dumps(schema), "json"),
+        tuple((name, Schema(json.dumps(part), "json")) for name, part in parts.items()),
     )
 
 
 def problems(reader: Any, writer: Any) -> list[str]:
     """Return the reasons why a schema may refuse documents of another one, as texts."""
-    return [str(found) for found in read_incompatibilities(complete(reader), complete(writer))]
+    return [str(problem) for problem in read_incompatibilities(complete(reader), complete(writer))]
 
 
 @st.composite
@@ -103,7 +103,7 @@ def test_each_schema_takes_its_own_documents(schema: Any) -> None:
     assert [] == problems(schema, schema)
 
 
-ORDER = {
+ORDER: dict[str, Any] = {
     "type": "object",
     "properties": {"id": {"type": "integer"}, "note": {"type": "string"}},
     "required": ["id"],
@@ -118,7 +118,7 @@ def _order(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "reader, writer, expected",
     [
-        (_order(properties={**ORDER["properties"], "new": {"type": "string"}}), ORDER, []),  # type: ignore[dict-item]
+        (_order(properties={**ORDER["properties"], "new": {"type": "string"}}), ORDER, []),
         (
             _order(properties={"id": {"type": "integer"}}),
             ORDER,
@@ -214,12 +214,12 @@ def test_incompatibilities_are_named(reader: Any, writer: Any, expected: list[st
 
 def test_doubt_is_no_certainty() -> None:
     """A rule of the writer that the check ignores makes its findings uncertain."""
-    [found] = read_incompatibilities(
+    [problem] = read_incompatibilities(
         complete({"type": "string"}), complete({"not": {"type": "integer"}})
     )
-    assert not found.is_certain
-    [found] = read_incompatibilities(complete({"type": "string"}), complete({"type": "null"}))
-    assert found.is_certain
+    assert not problem.is_certain
+    [problem] = read_incompatibilities(complete({"type": "string"}), complete({"type": "null"}))
+    assert problem.is_certain
 
 
 def test_recursive_schema_is_compared_once() -> None:
@@ -252,7 +252,7 @@ def test_recursive_schema_is_compared_once() -> None:
 def test_reference_that_cannot_be_followed_is_not_judged(schema: Any) -> None:
     """A reference to something unknown is named as what cannot be judged."""
     reader, writer = complete(schema, other={"x": True}), complete({"type": "object"})
-    assert any("reference" in found.problem for found in read_incompatibilities(reader, writer))
+    assert any("reference" in problem.problem for problem in read_incompatibilities(reader, writer))
 
 
 def test_registered_reference_is_followed() -> None:
@@ -268,7 +268,7 @@ def test_registered_reference_is_followed() -> None:
 @pytest.mark.parametrize("text", ["5", "nonsense", "[]", "NaN", "[" * 100_000])
 def test_text_that_is_no_schema_is_refused(text: str) -> None:
     """A text that is neither an object nor a boolean raises InvalidData."""
-    schema = CompleteSchema(Schema(text, "json"))  # type: ignore[arg-type]  # it is converted
+    schema = CompleteSchema(Schema(text, "json"))
     with pytest.raises(InvalidData, match="neither an object nor a boolean"):
         read_incompatibilities(schema, schema)
 

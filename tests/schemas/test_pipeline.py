@@ -101,10 +101,10 @@ async def test_records_return_through_both_wire_formats(schema: Schema, wire_for
         encoded = await encoder(record(b'{"id": 7}'))
         assert (b"\0\0\0\0\1" == encoded.payload[:5]) == (wire_format == "confluent")
         sink, _ = await deliver([encoded], decoder)
-        [found] = sink.records
-        assert ({"id": 7}, encoded.payload) == (found.json(), found.payload)
+        [result] = sink.records
+        assert ({"id": 7}, encoded.payload) == (result.json(), result.payload)
         assert "orders/1" == encoded.schema
-        assert ("1" if subject is None else "orders/1") == found.schema
+        assert ("1" if subject is None else "orders/1") == result.schema
         is_json = schema is JSON and wire_format == "plain"
         assert is_json == (encoded.content_type == "application/json")
 
@@ -117,7 +117,7 @@ async def test_invalid_records_become_dead_letters_with_their_bytes() -> None:
     records = [record(payload, n) for n, payload in enumerate(payloads)]
     sink, letters = await deliver(records, SchemaDecoder(registry))
     assert [{"id": 1}] == sink.values
-    assert [payloads[n] for n in (0, 1, 2, 4)] == [each.record.payload for each in letters.letters]
+    assert [payloads[n] for n in (0, 1, 2, 4)] == [item.record.payload for item in letters.letters]
     assert {"InvalidData"} == {letter.error for letter in letters.letters}
 
 
@@ -128,11 +128,12 @@ async def test_changed_value_is_encoded_anew() -> None:
     await registry.register("new", WIDER)
 
     def price(item: SinkRecord) -> SinkRecord:
+        assert isinstance(item, DecodedRecord)
         return attrs.evolve(item, value={**item.json(), "note": "tea"})
 
     decoder = SchemaDecoder(registry, "plain", subject="old")
     sink, _ = await deliver([record(b'{"id":1}')], decoder, price, SchemaEncoder(registry, "new"))
-    assert [framed(2, b"\2\6tea")] == [found.payload for found in sink.records]
+    assert [framed(2, b"\2\6tea")] == [result.payload for result in sink.records]
 
 
 async def test_value_that_does_not_fit_becomes_a_dead_letter() -> None:
@@ -148,8 +149,8 @@ async def test_values_follow_the_named_avro_schema() -> None:
     registry = MemorySchemaRegistry()
     id = await registry.register("orders", AVRO)
     await registry.register("orders", WIDER)
-    found = await SchemaDecoder(registry, subject="orders")(record(framed(id, b"\2")))
-    assert {"id": 1, "note": "none"} == found.json()
+    result = await SchemaDecoder(registry, subject="orders")(record(framed(id, b"\2")))
+    assert {"id": 1, "note": "none"} == result.json()
     other = await registry.register("json", JSON)
     with pytest.raises(ConfigurationError, match="Only Avro"):
         await SchemaDecoder(registry, subject="orders")(record(framed(other, b"{}")))
@@ -176,9 +177,9 @@ async def test_tombstone_has_no_value() -> None:
     """A message of Kafka without a value passes both transforms as it is."""
     registry = MemorySchemaRegistry()
     deleted = record(b"", attributes=[(TOMBSTONE, "1")])
-    found = await SchemaDecoder(registry)(deleted)
-    assert (None, b"") == (found.json(), found.payload)
-    assert found is await SchemaEncoder(registry, "orders")(found)
+    result = await SchemaDecoder(registry)(deleted)
+    assert (None, b"") == (result.json(), result.payload)
+    assert result is await SchemaEncoder(registry, "orders")(result)
     assert deleted is await SchemaEncoder(registry, "orders")(deleted)
 
 
@@ -243,8 +244,8 @@ async def test_unknown_schema_is_fetched_once_by_a_thousand_tasks() -> None:
     id = await registry.register("orders", AVRO)
     decoder = SchemaDecoder(registry)
     item = record(framed(id, b"\2"))
-    found = await asyncio.gather(*(decoder(item) for _ in range(1_000)))
-    assert ({1}, 1) == ({each.json()["id"] for each in found}, registry.questions)
+    result = await asyncio.gather(*(decoder(item) for _ in range(1_000)))
+    assert ({1}, 1) == ({item.json()["id"] for item in result}, registry.questions)
 
 
 async def test_missing_schema_is_remembered_for_a_while() -> None:
@@ -338,10 +339,10 @@ async def test_evicted_failure_harms_nobody() -> None:
 
 def test_decoded_record_keeps_its_fields() -> None:
     """A decoded record has all fields of the record, hides its value, and can be hashed."""
-    found = DecodedRecord.of(record(b"x", 3, key="k"), {"secret": 1}, "7")
-    assert (3, b"k", "7", "orders/3") == (found.offset, found.key, found.schema, found.identity)
-    assert "secret" not in repr(found)
-    assert hash(found) == hash(attrs.evolve(found))
+    result = DecodedRecord.of(record(b"x", 3, key="k"), {"secret": 1}, "7")
+    assert (3, b"k", "7", "orders/3") == (result.offset, result.key, result.schema, result.identity)
+    assert "secret" not in repr(result)
+    assert hash(result) == hash(attrs.evolve(result))
 
 
 def test_missing_schema_is_a_refusal() -> None:

@@ -1,4 +1,4 @@
-"""Whether messages keep their values when another Protobuf schema reads them."""
+"""The comparison of Protobuf schemas; protobuf writes and reads their messages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 
 def problems(reader: Any, writer: Any) -> list[str]:
     """Return the reasons why a file may lose values that another one wrote, as texts."""
-    return [str(found) for found in read_incompatibilities(complete(reader), complete(writer))]
+    return [str(result) for result in read_incompatibilities(complete(reader), complete(writer))]
 
 
 FIELDS = st.lists(
@@ -54,13 +54,13 @@ def test_compatible_reader_keeps_each_value(
     assume(not problems(order(*reader), order(*writer)))
     value = {name: drawn.draw(VALUES[kind]) for name, _, kind in writer}
     data = ProtobufCodec(complete(order(*writer))).encode(value)
-    found = ProtobufCodec(complete(order(*reader))).decode(data)
+    result = ProtobufCodec(complete(order(*reader))).decode(data)
     names = {number: name for name, number, _ in writer}
     for name, number, kind in reader:
         if number in names:
             expected = value[names[number]]
             is_text = kind == "bytes" and isinstance(expected, str)
-            assert (expected.encode() if is_text else expected) == found[name]
+            assert (expected.encode() if is_text else expected) == result[name]
 
 
 @pytest.mark.parametrize(
@@ -158,8 +158,8 @@ def test_message_must_not_go() -> None:
         f"shop.{name}: The reader or the writer lacks this message."
         for name in ("Line", "Line.Note")
     }
-    found = problems(order(), _with_line())
-    assert expected == set(found)
+    result = problems(order(), _with_line())
+    assert expected == set(result)
 
 
 def test_common_messages_are_the_same() -> None:
@@ -177,8 +177,8 @@ def test_editions_are_not_judged() -> None:
     """The features of an edition change what fields mean, so that nothing is said of them."""
     file = order(syntax="editions")
     file.edition = descriptor_pb2.EDITION_2023
-    [found] = read_incompatibilities(complete(file), complete(file))
-    assert not found.is_certain
+    [result] = read_incompatibilities(complete(file), complete(file))
+    assert not result.is_certain
 
 
 def test_places_of_messages() -> None:
@@ -224,6 +224,6 @@ def test_reference_has_the_path_of_the_import() -> None:
 )
 def test_text_without_descriptors_is_refused(text: str) -> None:
     """The text of a .proto file, or any other, raises InvalidData."""
-    schema = CompleteSchema(Schema(text, "protobuf"))  # type: ignore[arg-type]  # it is converted
+    schema = CompleteSchema(Schema(text, "protobuf"))
     with pytest.raises(InvalidData, match="compiled descriptors"):
         ProtobufFiles.of(schema)

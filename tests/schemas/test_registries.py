@@ -90,8 +90,8 @@ async def test_references_are_completed(registry: Any) -> None:
     await registry.register("b", Schema(json.dumps(middle), SchemaFormat.AVRO, references=[c]))
     top = Schema("shop.B", SchemaFormat.AVRO, references=[SchemaReference("shop.B", "b", 1), c])
     id = await registry.register("a", top)
-    found = await complete_schema(registry, await registry.schema(id))
-    assert ["shop.C", "shop.B"] == [name for name, _ in found.parts]
+    complete = await complete_schema(registry, await registry.schema(id))
+    assert ["shop.C", "shop.B"] == [name for name, _ in complete.parts]
 
 
 async def test_circle_of_references_is_refused(server: SchemaRegistryServer) -> None:

@@ -57,13 +57,13 @@ def test_impossible_indexes_are_refused(data: bytes) -> None:
     "payload", [b"", b"\0\0\0\0", b"\1\0\0\0\1", b"\0\0\0\0\0", b"\0\xff\0\0\0x"]
 )
 def test_payload_without_a_header_is_refused(payload: bytes) -> None:
-    """What is not framed raises InvalidData."""
+    """A payload without the header raises InvalidData."""
     with pytest.raises(InvalidData, match="payload of a record"):
         unframed(payload)
 
 
 def _avro(text: str) -> CompleteSchema:
-    return CompleteSchema(Schema(text, "avro"))  # type: ignore[arg-type]  # it is converted
+    return CompleteSchema(Schema(text, "avro"))
 
 
 def _holds(promise: str, new: str, *earlier: str) -> bool:
@@ -99,14 +99,14 @@ def test_unknown_names_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="'backward'"):
         incompatibilities("always", _avro("int"), [])
     with pytest.raises(ConfigurationError, match="'avro'"):
-        Schema("int", "thrift")  # type: ignore[arg-type]  # it is refused
+        Schema("int", "thrift")
 
 
 @pytest.mark.parametrize("text", ["", "x" * (4 * 1024 * 1024 + 1), b"int", None])
 def test_text_of_a_schema_is_bounded(text: str) -> None:
     """A schema is a text of limited length."""
     with pytest.raises(InvalidData, match="not a text of"):
-        Schema(text, "avro")  # type: ignore[arg-type]  # it is converted
+        Schema(text, "avro")
 
 
 @pytest.mark.parametrize(

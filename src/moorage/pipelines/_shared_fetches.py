@@ -66,12 +66,14 @@ class SharedFetches(Generic[V]):
         Raises:
             ConnectorError: the fetch failed.
         """
-        found = self._fetches.get(key)
-        if found is None or (found.until is not None and self._now() >= found.until):
-            found = self._begin(key, fetch)
+        current_fetch = self._fetches.get(key)
+        if current_fetch is None or (
+            current_fetch.until is not None and self._now() >= current_fetch.until
+        ):
+            current_fetch = self._begin(key, fetch)
         self._fetches.move_to_end(key)
         try:
-            return await asyncio.shield(found.task)
+            return await asyncio.shield(current_fetch.task)
         except ConnectorError as error:
             # One error for a thousand tasks would collect their tracebacks.
             raise copy(error) from None

@@ -89,28 +89,28 @@ class _SchemaTransform:
                 remedy="Give the subject too.",
             )
         self._message = message
-        kept = count(schemas, "schemas")
-        self._codings: SharedFetches[_Coding] = SharedFetches(kept, _FAILURE_LIFE, now)
+        limit = count(schemas, "schemas")
+        self._codings: SharedFetches[_Coding] = SharedFetches(limit, _FAILURE_LIFE, now)
 
     async def _named(self) -> _Coding:
         """Return the coding of the subject that the settings name."""
         return await self._codings.get(None, self._fetch_named)
 
     async def _fetch_named(self) -> _Coding:
-        found, complete = await self._complete_named()
-        name = f"{found.subject}/{found.version}"
+        version, complete = await self._complete_named()
+        name = f"{version.subject}/{version.version}"
         codec = _codec(complete, None, self._message)
-        return _Coding(codec, complete.schema.format, name, found.id)
+        return _Coding(codec, complete.schema.format, name, version.id)
 
     async def _complete_named(self) -> tuple[Any, CompleteSchema]:
         try:
-            found = await self._registry.version(str(self._subject), self._version)
-            return found, await complete_schema(self._registry, found.schema)
+            version = await self._registry.version(str(self._subject), self._version)
+            return version, await complete_schema(self._registry, version.schema)
         except (VendorRejected, InvalidData) as error:
             problem = error.message
-        version = "the latest version" if self._version is None else f"version {self._version}"
+        title = "the latest version" if self._version is None else f"version {self._version}"
         raise ConfigurationError(
-            f"The registry does not give {version} of the subject {self._subject!r}: {problem}",
+            f"The registry does not give {title} of the subject {self._subject!r}: {problem}",
             path="subject",
             remedy="Register the schema, or correct the subject, the version or the registry.",
         )

@@ -167,8 +167,8 @@ def descriptor_pool(files: Mapping[str, bytes]) -> Any:
 def _pool(files: Mapping[str, bytes]) -> tuple[Any, tuple[str, ...]]:
     """Return a pool with these descriptor files, and the names of their services."""
     pool = descriptor_pool(files)
-    found = [pool.FindFileByName(name) for name in files if name not in COMMON_FILES]
-    services = [service for file in found for service in file.services_by_name.values()]
+    descriptors = [pool.FindFileByName(name) for name in files if name not in COMMON_FILES]
+    services = [service for file in descriptors for service in file.services_by_name.values()]
     return pool, tuple(service.full_name for service in services)
 
 

@@ -34,8 +34,8 @@ class AvroCodec:
     def __init__(
         self, writer: CompleteSchema, reader: CompleteSchema | None = None, _: str | None = None
     ) -> None:
-        found = hazards(avro_type(writer))
-        if found.has_empty_items:
+        dangers = hazards(avro_type(writer))
+        if dangers.has_empty_items:
             raise InvalidData(
                 "The Avro schema has an array whose items take no bytes, such as null.",
                 field="schema",
@@ -44,7 +44,7 @@ class AvroCodec:
         self._writer = _parsed(writer)
         self._reader = None if reader is None else _parsed(reader)
         # The compiled functions end the process when data of a recursive schema nest deeply.
-        is_deep = found.is_recursive
+        is_deep = dangers.is_recursive
         self._read: Any = (slow_reading if is_deep else fastavro).schemaless_reader
         self._write: Any = (slow_writing if is_deep else fastavro).schemaless_writer
         self._validate: Any = (slow_validation if is_deep else validation).validate

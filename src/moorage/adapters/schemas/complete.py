@@ -40,6 +40,6 @@ async def _collect(
                 field="references",
                 remedy="Correct the references where the schema is registered.",
             )
-        found = await registry.version(reference.subject, reference.version)
-        await _collect(registry, found.schema, (*above, reference.name), parts)
-        parts[reference.name] = found.schema
+        version = await registry.version(reference.subject, reference.version)
+        await _collect(registry, version.schema, (*above, reference.name), parts)
+        parts[reference.name] = version.schema

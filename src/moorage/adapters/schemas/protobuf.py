@@ -87,7 +87,7 @@ class ProtobufCodec:
         """
         message = self._kind(self._name)()
         try:
-            fields = _as_json(value) if is_object(value) else None
+            fields: Any = _as_json(value) if is_object(value) else None
             ParseDict(fields, message, descriptor_pool=self._pool)
             data: bytes = message.SerializeToString(deterministic=True)
         except Exception as error:  # noqa: BLE001 - protobuf raises errors of several kinds

@@ -55,7 +55,9 @@ class _Resolution:
         self._compared.add(pair)
         if writer.kind == "union":
             return [
-                found for branch in writer.branches for found in self.compare(reader, branch, path)
+                problems
+                for branch in writer.branches
+                for problems in self.compare(reader, branch, path)
             ]
         if reader.kind == "union":
             return self.union(reader, writer, path)
@@ -94,7 +96,7 @@ class _Resolution:
         return []
 
     def record(self, reader: AvroType, writer: AvroType, path: str) -> list[Incompatibility]:
-        found: list[Incompatibility] = []
+        problems: list[Incompatibility] = []
         written: set[str] = set()
         for field in writer.fields:
             target = _target(reader, field)
@@ -103,16 +105,16 @@ class _Resolution:
             place = f"{path}.{target.name}"
             if target.name in written:
                 problem = "Two fields of the writer have the name or an alias of this field."
-                found.append(Incompatibility(place, problem))
+                problems.append(Incompatibility(place, problem))
             written.add(target.name)
-            found += self.compare(target.type, field.type, place)
+            problems += self.compare(target.type, field.type, place)
         problem = "The reader's field has no default, and the writer does not write it."
-        found += [
+        problems += [
             Incompatibility(f"{path}.{field.name}", problem)
             for field in reader.fields
             if field.name not in written and not field.has_default
         ]
-        return found
+        return problems
 
 
 def _target(reader: AvroType, field: AvroField) -> AvroField | None:

@@ -88,7 +88,7 @@ def avro_type(complete: CompleteSchema) -> AvroType:
 
 
 class AvroHazards(NamedTuple):
-    """What a schema of Avro allows data to do.
+    """The dangers that data of an Avro schema may bring.
 
     Attributes:
         is_recursive: True if a type contains itself, so that data may be nested without limit.
@@ -101,7 +101,7 @@ class AvroHazards(NamedTuple):
 
 
 def hazards(root: AvroType) -> AvroHazards:
-    """Return what a schema of Avro allows data to do.
+    """Return the dangers that data of an Avro schema may bring.
 
     Raises:
         InvalidData: the types are nested too deeply.
@@ -137,15 +137,15 @@ def _parts(node: AvroType) -> list[AvroType]:
     return [*items, *node.branches, *(field.type for field in node.fields)]
 
 
-def _is_empty(node: AvroType, known: dict[int, bool]) -> bool:
-    if id(node) not in known:
-        known[id(node)] = False
-        known[id(node)] = (
+def _is_empty(node: AvroType, results: dict[int, bool]) -> bool:
+    if id(node) not in results:
+        results[id(node)] = False
+        results[id(node)] = (
             node.kind == "null"
             or (node.kind == "fixed" and node.size == 0)
-            or (node.kind == "record" and all(_is_empty(f.type, known) for f in node.fields))
+            or (node.kind == "record" and all(_is_empty(f.type, results) for f in node.fields))
         )
-    return known[id(node)]
+    return results[id(node)]
 
 
 def _json(text: str) -> Any:
@@ -207,15 +207,17 @@ class _Reader:
         name = _text(value.get("name"), _FULL_NAME, path, "name")
         space = value.get("namespace", namespace)
         full = _full(name, space if isinstance(space, str) else namespace)
-        own = full.rpartition(".")[0]
+        own_namespace = full.rpartition(".")[0]
         if full in self.named or full in _PRIMITIVES:
             raise _invalid(path, f"defines the name {full[:80]!r} twice, or one of Avro's own")
-        aliases = tuple(_full(alias, own) for alias in _texts(value, "aliases", _FULL_NAME, path))
+        aliases = tuple(
+            _full(alias, own_namespace) for alias in _texts(value, "aliases", _FULL_NAME, path)
+        )
         kind = "record" if value["type"] == "error" else value["type"]
         node = self.named[full] = AvroType(kind, full, aliases)
         path = f"{path}.{full}" if path else full
         if kind == "record":
-            node.fields = self.fields(value, own, path)
+            node.fields = self.fields(value, own_namespace, path)
         elif kind == "enum":
             node.symbols = _texts(value, "symbols", _NAME, path)
             default = value.get("default")

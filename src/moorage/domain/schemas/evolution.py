@@ -119,13 +119,13 @@ def incompatibilities(
         InvalidData: one of them is not a schema of its format.
     """
     promise = compatibility_of(compatibility)
-    found: dict[Incompatibility, None] = {}
+    results: dict[Incompatibility, None] = {}
     for other in earlier if promise.is_transitive else earlier[-1:]:
         if promise.reads_earlier:
-            found.update(dict.fromkeys(read_incompatibilities(new, other)))
+            results.update(dict.fromkeys(read_incompatibilities(new, other)))
         if promise.is_read_by_earlier:
-            found.update(dict.fromkeys(read_incompatibilities(other, new)))
-    return tuple(found)
+            results.update(dict.fromkeys(read_incompatibilities(other, new)))
+    return tuple(results)
 
 
 def _avro(reader: CompleteSchema, writer: CompleteSchema) -> tuple[Incompatibility, ...]:

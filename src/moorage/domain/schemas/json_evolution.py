@@ -1,4 +1,4 @@
-"""Whether each document of one JSON Schema is a document of another, for a part of JSON Schema.
+"""The comparison of JSON Schemas: is each document of one a document of the other?
 
 The rules judge `type`, `enum`, `const`, limits of numbers, lengths and counts, `properties`,
 `required`, `additionalProperties`, `items`, `uniqueItems`, `allOf`, `anyOf`, `oneOf` whose branches
@@ -74,8 +74,8 @@ def json_incompatibilities(
     """
     readers, writers = JsonDocuments.of(reader), JsonDocuments.of(writer)
     try:
-        found = _Comparison(readers, writers, {}).compare(readers.root, writers.root, "")
-        return tuple(dict.fromkeys(found))
+        problems = _Comparison(readers, writers, {}).compare(readers.root, writers.root, "")
+        return tuple(dict.fromkeys(problems))
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         pass
     raise InvalidData(
@@ -145,9 +145,9 @@ class _Comparison:
         parts = writer.get("allOf")
         if is_list(parts) and any(self.fits(reader, part, path) for part in parts):
             return []
-        found = list(self._rules(reader, writer, path))
+        problems = list(self._rules(reader, writer, path))
         is_vague = bool(_VAGUE & writer.keys())
-        return [item._replace(is_certain=False) for item in found] if is_vague else found
+        return [item._replace(is_certain=False) for item in problems] if is_vague else problems
 
     def _narrowed(self, rest: dict[str, Any], branch: Any) -> Any:
         """Return a part that allows at least what the rest and a branch of a writer allow."""
@@ -222,15 +222,15 @@ class _Comparison:
             if name not in writer.get("required", ()):
                 problem = "The reader requires the property, and the writer does not."
                 yield Incompatibility(_below(path, name), problem)
-        known, written = reader.get("properties", {}), writer.get("properties", {})
+        properties, written = reader.get("properties", {}), writer.get("properties", {})
         others, written_others = _others(reader), _others(writer)
-        if "patternProperties" in writer and (known or others is not True):
+        if "patternProperties" in writer and (properties or others is not True):
             yield _unjudged(path, "the rule 'patternProperties'")
             return
-        for name, part in known.items():
+        for name, part in properties.items():
             yield from self.compare(part, written.get(name, written_others), _below(path, name))
         for name, part in written.items():
-            if name not in known:
+            if name not in properties:
                 yield from self.compare(others, part, _below(path, name))
         yield from self.compare(others, written_others, _below(path, "*"))
 

@@ -1,4 +1,4 @@
-"""Whether messages of one Protobuf schema keep their values when another schema reads them.
+"""The comparison of Protobuf schemas: do messages of one keep their values in the other?
 
 Law: if nothing is found, each field that the writer sets has the same value in the reader, if the
 reader has it. Fields that only one of them has are left out, or have their default.
@@ -34,7 +34,7 @@ def protobuf_incompatibilities(
         InvalidData: one of them has no compiled descriptors.
     """
     comparison = _Comparison(ProtobufFiles.of(reader), ProtobufFiles.of(writer))
-    return tuple(comparison.found())
+    return tuple(comparison.incompatibilities())
 
 
 class _Comparison:
@@ -53,7 +53,7 @@ class _Comparison:
         self._reader_enums = reader.enums
         self._writer_enums = writer.enums
 
-    def found(self) -> Iterator[Incompatibility]:
+    def incompatibilities(self) -> Iterator[Incompatibility]:
         """Yield the reasons why the reader may lose values of the writer."""
         if self._reader.has_editions or self._writer.has_editions:
             yield Incompatibility(

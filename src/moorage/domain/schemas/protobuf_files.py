@@ -68,13 +68,18 @@ class ProtobufFiles:
         """
         files: dict[str, bytes] = {}
         for name, part in complete.parts:
-            found = _files(part.text)
+            new_files = _files(part.text)
             # An import has the path under which the registry names the reference.
-            path, own = found.popitem()
-            files.update({**found, name: own if path == name else own + text_field(_PATH, name)})
-        found = _files(complete.schema.text)
-        *_, main = found
-        return cls({**files, **found}, main)
+            path, own_file = new_files.popitem()
+            files.update(
+                {
+                    **new_files,
+                    name: own_file if path == name else own_file + text_field(_PATH, name),
+                }
+            )
+        new_files = _files(complete.schema.text)
+        *_, main = new_files
+        return cls({**files, **new_files}, main)
 
     @property
     def messages(self) -> dict[str, tuple[ProtobufField, ...]]:
@@ -130,9 +135,9 @@ class ProtobufFiles:
 def _places(file: bytes) -> Iterator[tuple[str, tuple[int, ...]]]:
     waiting: list[tuple[str, bytes, int, tuple[int, ...]]] = [(_prefix(file), file, _MESSAGES, ())]
     while waiting:
-        scope, owner, number, above = waiting.pop()
+        scope, owner, number, outer_place = waiting.pop()
         for index, message in enumerate(bytes_of(owner, number)):
-            name, place = f"{scope}{_text(message, 1)}", (*above, index)
+            name, place = f"{scope}{_text(message, 1)}", (*outer_place, index)
             yield name, place
             waiting.append((f"{name}.", message, 3, place))
 
