@@ -48,6 +48,7 @@ SHOWN_ONLY = {
     "docs/how-to/steps-on-github.md": 3,  # names a repository of yours
     "docs/how-to/steps-on-gitlab.md": 3,  # names a project of yours
     "docs/how-to/steps-on-ecs.md": 3,  # names a cluster of yours
+    "docs/how-to/steps-on-azure.md": 2,  # names a subscription of yours
     "docs/how-to/steps-on-cloud-run.md": 2,  # names a project of yours
     "docs/how-to/steps-over-ssh.md": 1,  # names a machine of yours
     "docs/how-to/grpc.md": 2,  # names a service of yours, and commands for it

@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     from moorage.adapters.steps.aws_lambda import LambdaFunction as LambdaFunction
     from moorage.adapters.steps.aws_lambda import LambdaInvocation as LambdaInvocation
     from moorage.adapters.steps.aws_lambda import LambdaSettings as LambdaSettings
+    from moorage.adapters.steps.azure_containers import (
+        AzureContainersPlatform as AzureContainersPlatform,
+    )
+    from moorage.adapters.steps.azure_containers import (
+        AzureContainersSettings as AzureContainersSettings,
+    )
     from moorage.adapters.steps.cloud_run import CloudRunPlatform as CloudRunPlatform
     from moorage.adapters.steps.cloud_run import CloudRunSettings as CloudRunSettings
     from moorage.adapters.steps.docker import DockerPlatform as DockerPlatform
@@ -423,6 +429,8 @@ _HOME = {
     "EcsSettings": "adapters.steps.ecs",
     "CloudRunPlatform": "adapters.steps.cloud_run",
     "CloudRunSettings": "adapters.steps.cloud_run",
+    "AzureContainersPlatform": "adapters.steps.azure_containers",
+    "AzureContainersSettings": "adapters.steps.azure_containers",
     "OperationInThread": "adapters.concurrency.operation_in_thread",
     "GitHostOperation": "adapters.steps._git_host_operation",
     "GitHubRepository": "adapters.steps.github_repository",

@@ -75,6 +75,11 @@ SOURCES: Final[dict[str, dict[str, Any]]] = {
 }
 """Valid options of the source of each kind that has one."""
 PLATFORMS: Final[dict[str, dict[str, Any]]] = {
+    "azure-containers": {
+        "subscription": "sub-1",
+        "resource_group": "reports",
+        "location": "westeurope",
+    },
     "cloud-run": {"project": "acme", "location": "europe-west1"},
     "docker": {},
     "ecs": {"region": "eu-central-1", "task_definition": "erp", "container": "erp"},

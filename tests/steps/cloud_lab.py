@@ -82,21 +82,28 @@ class StepHost:
         """Stop a command."""
         self._platform.stop(name, self._grace, 30.0)
 
+    def text(self, name: str) -> str:
+        """Return both outputs as they are now."""
+        return "".join(self._output(name, stream) for stream in STREAMS)
+
     def lines(self, name: str, streams: tuple[LogStream, ...] = STREAMS) -> list[str]:
         """Return the whole lines of outputs; at the end also a torn one."""
         lines: list[str] = []
+        is_over = self.status(name).is_over
         for stream in streams:
-            data, mark = b"", ""
-            while True:
-                chunk = self._platform.logs(name, stream, mark, 30.0)
-                data, mark = data + chunk.data, chunk.mark
-                if not chunk.data:
-                    break
-            *whole, torn = data.decode("utf-8", "replace").split("\n")
+            *whole, torn = self._output(name, stream).split("\n")
             lines += whole
-            if torn and chunk.is_last:
+            if torn and is_over:
                 lines.append(torn)
         return lines
+
+    def _output(self, name: str, stream: LogStream) -> str:
+        data, mark = b"", ""
+        while True:
+            chunk = self._platform.logs(name, stream, mark, 30.0)
+            data, mark = data + chunk.data, chunk.mark
+            if not chunk.data:
+                return data.decode("utf-8", "replace")
 
 
 class StandIn(ABC):

@@ -120,6 +120,8 @@ CALLS: Final = (
             "EcsSettings",
             "CloudRunPlatform",
             "CloudRunSettings",
+            "AzureContainersPlatform",
+            "AzureContainersSettings",
             "GitHubPlatform",
             "GitHubSettings",
             "GitLabPlatform",

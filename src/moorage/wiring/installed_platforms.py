@@ -26,6 +26,9 @@ _BUILT_IN: Final = {
     "gitlab": EntryPoint("gitlab", "moorage.adapters.steps.gitlab:GITLAB", GROUP),
     "ecs": EntryPoint("ecs", "moorage.adapters.steps.ecs:ECS", GROUP),
     "cloud-run": EntryPoint("cloud-run", "moorage.adapters.steps.cloud_run:CLOUD_RUN", GROUP),
+    "azure-containers": EntryPoint(
+        "azure-containers", "moorage.adapters.steps.azure_containers:AZURE_CONTAINERS", GROUP
+    ),
     "ssh": EntryPoint("ssh", "moorage.adapters.steps.ssh:SSH", GROUP),
 }
 """The kinds of moorage, which no other package replaces."""

@@ -1,0 +1,107 @@
+"""Groups of Azure Container Instances: the meaning of their states."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.steps.cloud_runs import CloudEnd, CloudNote, CloudRun, cloud_status, moment_of
+from moorage.domain.steps.hosted_runs import KILLED, NEVER_RAN
+from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+SCOPE_TAG: Final = "moorage-scope"
+"""The tag with the scope of a group's platform."""
+
+END_TAG: Final = "moorage-end"
+"""The tag with the reason for which a group was stopped."""
+
+_ENDS: Final = {reason.value: reason for reason in (EndReason.STOPPED, EndReason.DEADLINE)}
+_OVER: Final = frozenset({"Succeeded", "Failed"})
+_PART: Final = 1024 * 1024
+
+
+def group_end(group: Mapping[str, Any]) -> CloudEnd:
+    """Return the meaning of the state of a group, as Azure describes it."""
+    properties = group.get("properties") or {}
+    state = (properties.get("instanceView") or {}).get("state")
+    current = _state(group)
+    reason = _ENDS.get((group.get("tags") or {}).get(END_TAG, ""))
+    code: int | None = current.get("exitCode")
+    if current.get("state") == "Terminated" and code is not None:
+        detail = str(current.get("detailStatus") or "")
+        if detail.startswith("OOM"):
+            return CloudEnd(RunPhase.ENDED, code or KILLED, EndReason.OUT_OF_MEMORY)
+        return CloudEnd(RunPhase.ENDED, code, reason or EndReason.EXITED)
+    if state == "Stopped":
+        return CloudEnd(RunPhase.ENDED, KILLED, reason or EndReason.STOPPED)
+    problem = _problem(group)
+    if properties.get("provisioningState") == "Failed":
+        return CloudEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, problem)
+    if state in _OVER or current.get("state") == "Terminated":
+        return CloudEnd(RunPhase.LOST, problem=problem or "Azure tells no exit code.")
+    is_running = current.get("state") == "Running"
+    return CloudEnd(RunPhase.RUNNING if is_running else RunPhase.STARTING, problem=problem)
+
+
+def group_run(group: Mapping[str, Any], now: datetime) -> CloudRun | None:
+    """Return the run that a group is; None if somebody else has made the group.
+
+    Args:
+        group: the group, as Azure describes it.
+        now: the time of Azure.
+    """
+    tags = group.get("tags") or {}
+    note = CloudNote.of_tags(tags)
+    if note is None:
+        return None
+    current = _state(group)
+    ended_at = current.get("finishTime") or current.get("startTime")
+    status = cloud_status(
+        note,
+        group_end(group),
+        started_at=moment_of(current.get("startTime")),
+        ended_at=moment_of(ended_at) or now,
+        facts={"group": group.get("id"), "stopped_for": tags.get(END_TAG)},
+    )
+    return CloudRun(note, status, note.name, now)
+
+
+def log_rest(log: bytes, mark: str, *, is_last: bool) -> LogChunk:
+    """Return whole lines of a log that follow a mark, which is a number of bytes.
+
+    Args:
+        log: the log as it is now; later it may have more bytes at its end.
+        mark: the mark; empty for the beginning.
+        is_last: whether nothing follows; until then a last line without an end is left out.
+    """
+    start = min(int(mark or 0), len(log))
+    end = min(start + _PART, len(log))
+    if not is_last or end < len(log):
+        end = log.rfind(b"\n", start, end) + 1 or log.find(b"\n", end) + 1 or start
+    if end == start and is_last:
+        end = len(log)
+    return LogChunk(log[start:end], str(end), is_last and end == len(log))
+
+
+def _state(group: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the current state of the container of a group; nothing if there is none yet."""
+    empty: Mapping[str, Any] = {}
+    properties = group.get("properties") or {}
+    for container in properties.get("containers") or ():
+        view = container["properties"].get("instanceView") or {}
+        return view.get("currentState") or empty
+    return empty
+
+
+def _problem(group: Mapping[str, Any]) -> str | None:
+    """Return the last warning among the events of a group; None if there is none."""
+    properties = group.get("properties") or {}
+    events = list((properties.get("instanceView") or {}).get("events") or ())
+    for container in properties.get("containers") or ():
+        view = container["properties"].get("instanceView") or {}
+        events += view.get("events") or ()
+    warnings = [event for event in events if event.get("type") == "Warning"]
+    return str(warnings[-1].get("message") or "")[:500] or None if warnings else None

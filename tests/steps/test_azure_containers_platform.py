@@ -1,0 +1,243 @@
+"""Steps as Azure container groups, against a strict stand-in whose containers are processes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    AzureContainersPlatform,
+    AzureContainersSettings,
+    ConfigurationError,
+    ConnectionFailed,
+    EndReason,
+    InvalidData,
+    InvalidRequest,
+    Resources,
+    RunPhase,
+    RunSpec,
+    Secret,
+    Step,
+    VendorFailed,
+)
+from moorage.domain.steps.container_groups import group_end, group_run, log_rest
+from moorage.testing import name_of
+from moorage.testing.kits import platform_conformance
+from moorage.testing.kits.platform_conformance import PlatformLimit
+from tests.steps.azure_containers_lab import SETTINGS, AzureStandIn
+from tests.steps.cloud_lab import answered
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STEP = Step("report", ["sh", "-c", "echo rows; exit 3"], image="erp:1")
+LIMITS = frozenset(
+    {
+        PlatformLimit.ONE_OUTPUT,
+        PlatformLimit.OTHER_LINES,
+        PlatformLimit.OTHER_VARIABLES,
+        PlatformLimit.NO_FILES,
+        PlatformLimit.NOTHING_COLLECTED,
+    }
+)
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> AzureStandIn:
+    """Return a stand-in."""
+    return AzureStandIn(tmp_path)
+
+
+def spec(name: str, step: Step = STEP) -> RunSpec:
+    """Return what starts a run."""
+    secrets = {name: Secret("tok_16180339887") for name in step.secrets}
+    return RunSpec(name=name, step=step, secrets=secrets, labels={"key": "x y"})
+
+
+@pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
+def test_conformance(check: platform_conformance.Check, cloud: AzureStandIn) -> None:
+    """The platform keeps the promises that Azure lets it keep."""
+    check(platform_conformance.PlatformSubject(make=cloud.platform, image="erp:1", limits=LIMITS))
+
+
+def test_secrets_are_files_that_nobody_is_shown(cloud: AzureStandIn) -> None:
+    """A step reads its secret from a file, and neither the group nor the status shows it."""
+    step = attrs.evolve(
+        STEP, command=["sh", "-c", "cat $TOKEN_FILE"], secrets={"TOKEN": "secret://env/T"}
+    )
+    platform = cloud.platform(
+        registry="erp.azurecr.io", registry_user="erp", registry_password="p4ssword", subnet="sn-1"
+    )
+    status = platform.start(spec("run-1", step), 9.0)
+
+    data = b""
+    while b"tok_16180339887" not in data:
+        data = platform.logs("run-1", "stdout", "", 9.0).data
+
+    assert "tok_16180339887" not in json.dumps([cloud.shown("run-1"), repr(status)])
+    properties = cloud.groups["run-1"]["properties"]
+    assert "p4ssword" == properties["imageRegistryCredentials"][0]["password"]
+    assert [{"id": "sn-1"}] == properties["subnetIds"]
+    (container,) = properties["containers"]
+    (variable,) = cloud.vendor.requests[2].json()["properties"]["containers"][0]["properties"][
+        "environmentVariables"
+    ]
+    assert {"name": "TOKEN_FILE", "value": "/run/secrets/moorage/TOKEN"} == variable
+    assert {"cpu": 1.0, "memoryInGB": 1.5} == container["properties"]["resources"]["requests"]
+
+
+def group(view_state: str | None = None, tags: Any = None, /, **current: Any) -> dict[str, Any]:
+    """Return a group whose container has this state."""
+    view: dict[str, Any] = {"currentState": current} if current else {}
+    events = [{"type": "Warning", "message": "Failed to pull image"}, {"type": "Normal"}]
+    return {
+        "tags": tags,
+        "properties": {
+            "instanceView": {"state": view_state, "events": []},
+            "containers": [{"properties": {"instanceView": {**view, "events": events}}}],
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    "described, expected",
+    [
+        ({}, (RunPhase.STARTING, None, None)),
+        (group("Pending"), (RunPhase.STARTING, None, None)),
+        (group("Running", state="Waiting"), (RunPhase.STARTING, None, None)),
+        (group("Running", state="Running"), (RunPhase.RUNNING, None, None)),
+        (
+            group("Failed", state="Terminated", exitCode=7, detailStatus="Error"),
+            (RunPhase.ENDED, 7, EndReason.EXITED),
+        ),
+        (
+            group("Failed", state="Terminated", exitCode=137, detailStatus="OOMKilled"),
+            (RunPhase.ENDED, 137, EndReason.OUT_OF_MEMORY),
+        ),
+        (
+            group("Stopped", {"moorage-end": "deadline"}, state="Terminated", exitCode=143),
+            (RunPhase.ENDED, 143, EndReason.DEADLINE),
+        ),
+        (group("Stopped"), (RunPhase.ENDED, 137, EndReason.STOPPED)),
+        (
+            group("Stopped", {"moorage-end": "deadline"}),
+            (RunPhase.ENDED, 137, EndReason.DEADLINE),
+        ),
+        (group("Succeeded"), (RunPhase.LOST, None, None)),
+        (group("Running", state="Terminated"), (RunPhase.LOST, None, None)),
+        ({"properties": {"provisioningState": "Failed"}}, (RunPhase.ENDED, 125, EndReason.EXITED)),
+    ],
+)
+def test_states_are_told_apart(described: dict[str, Any], expected: object) -> None:
+    """The state of a group becomes the phase, the exit code and the reason of the run."""
+    ended = group_end(described)
+    assert expected == (ended.phase, ended.exit_code, ended.reason)
+    assert ended.phase is not RunPhase.LOST or ended.problem
+
+
+def test_groups_of_others_are_no_runs() -> None:
+    """A group that somebody else has made is no run."""
+    assert group_run(group("Running"), datetime(2030, 1, 1, tzinfo=UTC)) is None
+
+
+def test_log_is_read_line_by_line() -> None:
+    """Only whole lines are read until the end, and long logs in parts."""
+    assert (b"a\n", "2", False) == log_rest(b"a\nto", "", is_last=False)
+    assert (b"", "2", False) == log_rest(b"a\nto", "2", is_last=False)
+    assert (b"torn", "6", True) == log_rest(b"a\ntorn", "2", is_last=True)
+    assert (b"", "1", True) == log_rest(b"a", "7", is_last=True)
+    long = b"x" * 2_000_000
+    first = log_rest(b"a\n" + long + b"\nb\n", "2", is_last=True)
+    assert (long + b"\n", False) == (first.data, first.is_last)
+    assert (b"", "0", False) == log_rest(long, "", is_last=False)
+    assert (long, "2000000", True) == log_rest(long, "", is_last=True)
+
+
+def test_second_group_of_a_name_is_a_conflict(cloud: AzureStandIn) -> None:
+    """While the first group starts, another request finds it; a lost answer too."""
+    step = attrs.evolve(STEP, resources=Resources(cpus=0.5, memory=700_000_001))
+    platform = cloud.platform()
+    platform.runs(9.0)
+    lost = ConnectionFailed("lost", may_have_been_processed=True)
+    cloud.queued = [answered({}, 404), lost]
+    with pytest.raises(ConnectionFailed):
+        platform.start(spec("run-1", step), 9.0)
+    platform.start(spec("run-1", step), 9.0)
+    cloud.queued = [answered({}, 404)]
+
+    status = platform.start(spec("run-1", step), 9.0)
+
+    assert step.fingerprint == status.fingerprint
+    (container,) = cloud.groups["run-1"]["properties"]["containers"]
+    requests = container["properties"]["resources"]["requests"]
+    assert {"cpu": 0.5, "memoryInGB": 0.8} == requests
+    cloud.queued = [answered({}, 404), answered({}, 409), answered({}, 404)]
+    with pytest.raises(VendorFailed, match="does not show it"):
+        platform.start(spec("run-2", step), 9.0)
+
+
+def test_container_that_has_not_begun_has_no_log(cloud: AzureStandIn) -> None:
+    """Until the container begins, Azure has no log of it."""
+    platform = cloud.platform()
+    platform.start(spec("run-1", attrs.evolve(STEP, command=["sleep", "60"])), 9.0)
+    shown = answered(cloud.shown("run-1"))
+    cloud.queued = [shown, answered({"error": {"code": "ContainerNotReady"}}, 400)]
+    assert (b"", "", False) == platform.logs("run-1", "stdout", "", 9.0)
+    platform.stop("run-1", 1.0, 9.0)
+
+
+def test_failures_are_typed(cloud: AzureStandIn) -> None:
+    """A missing image or right is named, and links to other hosts are not followed."""
+    platform = cloud.platform()
+    platform.runs(9.0)
+    image = answered({"error": {"code": "InaccessibleImage", "message": "erp:1 is missing"}}, 400)
+    cloud.queued = [answered({}, 404), image]
+    with pytest.raises(InvalidRequest, match="erp:1 is missing"):
+        platform.start(spec("run-1"), 9.0)
+    cloud.queued = [answered({"value": [], "nextLink": "https://evil.example/"})]
+    with pytest.raises(VendorFailed, match="another host"):
+        platform.runs(9.0)
+    other = cloud.platform()
+    cloud.queued = [answered({"error": "invalid_client"}, 401)]
+    with pytest.raises(AuthenticationFailed) as refused:
+        other.runs(9.0)
+    assert "s3cr3t-of-azure" not in f"{refused.value!r} {SETTINGS['client_id']}"
+    platform.close()
+
+
+def test_machine_has_an_identity_of_its_own(cloud: AzureStandIn) -> None:
+    """Without an application, the managed identity of the machine is asked."""
+    login = {"tenant": None, "client_id": None, "client_secret": None}
+    platform = cloud.platform(**login)
+    cloud.queued = [answered({"access_token": "t0ken", "expires_in": "3600"})]
+    assert [] == platform.runs(9.0)
+    assert "169.254.169.254" in cloud.vendor.requests[0].url
+    assert cloud.platform(scope="other").runs(9.0) == []
+
+
+def test_step_without_an_image_is_refused() -> None:
+    """A step without an image is refused."""
+    platform = AzureContainersPlatform(AzureContainersSettings(**SETTINGS))
+    with pytest.raises(InvalidData):
+        platform.validate(attrs.evolve(STEP, image=None))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"subscription": ""},
+        {"client_secret": None},
+        {"registry": "erp.azurecr.io"},
+        {"endpoint": "no url"},
+        {"pace": -1},
+    ],
+)
+def test_wrong_settings_are_named(options: dict[str, Any]) -> None:
+    """A setting that cannot be what it stands for is named in a typed error."""
+    with pytest.raises((ConfigurationError, InvalidData)):
+        AzureContainersSettings(**{**SETTINGS, **options})
