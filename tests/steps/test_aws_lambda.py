@@ -214,3 +214,4 @@ def test_settings_hide_their_secrets() -> None:
     assert "s3cr3t" not in shown
     assert "hunter2" not in shown
     assert operation.judge(ValueError()) is None
+    LambdaFunction(settings, "report").close()

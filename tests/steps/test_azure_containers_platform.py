@@ -191,6 +191,17 @@ def test_container_that_has_not_begun_has_no_log(cloud: AzureStandIn) -> None:
     platform.stop("run-1", 1.0, 9.0)
 
 
+def test_all_pages_of_runs_are_listed(cloud: AzureStandIn) -> None:
+    """More runs than one page has are listed, by name."""
+    platform = cloud.platform()
+    for number in range(5):
+        platform.start(spec(f"run-{number}"), 9.0)
+
+    names = [status.name for status in platform.runs(9.0)]
+
+    assert [f"run-{number}" for number in range(5)] == names
+
+
 def test_failures_are_typed(cloud: AzureStandIn) -> None:
     """A missing image or right is named, and links to other hosts are not followed."""
     platform = cloud.platform()

@@ -204,6 +204,35 @@ def test_recent_entries_wait(cloud: CloudRunStandIn) -> None:
     platform.stop("run-1", 1.0, 9.0)
 
 
+def test_all_pages_of_runs_are_listed(cloud: CloudRunStandIn) -> None:
+    """More runs than one page has are listed, by name."""
+    platform = cloud.platform()
+    for number in range(5):
+        platform.start(spec(f"run-{number}"), 9.0)
+
+    names = [status.name for status in platform.runs(9.0)]
+
+    assert [f"run-{number}" for number in range(5)] == names
+
+
+def test_all_pages_of_a_log_are_read(cloud: CloudRunStandIn) -> None:
+    """A log of several pages is read whole, from its mark on."""
+    platform = cloud.platform()
+    platform.start(spec("run-1"), 9.0)
+    entries = [
+        {"timestamp": f"t{number}", "insertId": "a", "textPayload": f"line {number}"}
+        for number in range(3)
+    ]
+    job, execution = cloud._job("run-1"), cloud._execution("run-1")  # noqa: SLF001 - as Cloud Run would
+    pages = [{"entries": entries[:2], "nextPageToken": "p2"}, {"entries": entries[2:]}]
+    cloud.queued = [answered(job), answered({**execution, "conditions": []}), *map(answered, pages)]
+
+    chunk = platform.logs("run-1", "stdout", "t0#a", 9.0)
+
+    assert (b"line 1\nline 2\n", "t2#a") == (chunk.data, chunk.mark)
+    assert "p2" == cloud.vendor.requests[-1].json()["pageToken"]
+
+
 def test_failures_are_typed(cloud: CloudRunStandIn, tmp_path: Path) -> None:
     """A missing right is named, and no answer of another form is believed."""
     platform = cloud.platform()

@@ -290,6 +290,28 @@ def test_failures_are_typed(
     assert "s3cr3t-key-of-aws" not in f"{failure.value!r} {failure.value}"
 
 
+def test_all_pages_of_tasks_are_listed(cloud: EcsStandIn) -> None:
+    """More tasks than one page has are listed, by name; a platform may have no subnets."""
+    platform = cloud.platform(subnets=[])
+    for number in range(5):
+        platform.start(spec(f"run-{number}"), 9.0)
+
+    names = [status.name for status in platform.runs(9.0)]
+
+    assert [f"run-{number}" for number in range(5)] == names
+    assert "networkConfiguration" not in cloud.vendor.requests[2].json()
+
+
+def test_refused_task_is_no_conflict(cloud: EcsStandIn) -> None:
+    """A task that ECS refuses is an error with its reason."""
+    empty = answered({"taskArns": []})
+    missing = answered({"__type": "ClientException", "message": "no definition"}, 400)
+    cloud.queued = [empty, empty, missing]
+
+    with pytest.raises(InvalidRequest, match="no definition"):
+        cloud.platform().start(spec("run-1"), 9.0)
+
+
 def test_lost_answer_leads_to_one_task(cloud: EcsStandIn) -> None:
     """If the answer to the start is lost, the same name finds the task."""
     empty = answered({"taskArns": []})
