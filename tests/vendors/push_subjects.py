@@ -15,8 +15,10 @@ from moorage.errors import (
 from moorage.testing.kits._contract_lab import with_values
 from moorage.testing.kits.push_conformance import PushSubject
 from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.push.apns import ApnsSandbox
 from moorage.testing.sandboxes.push.firebase import FirebaseSandbox
 from moorage.testing.sandboxes.push.web_push import WebPushSandbox
+from moorage.vendors.push.apns import Apns
 from moorage.vendors.push.firebase import Firebase
 from moorage.vendors.push.web_push import WebPush
 
@@ -85,4 +87,39 @@ def web_push() -> PushSubject:
     )
 
 
-SUBJECTS = (firebase, web_push)
+def apple_error(status: int, reason: str, **headers: str) -> Response:
+    """Return an error of Apple's push service."""
+    return reply({"reason": reason}, status, **headers)
+
+
+def apns() -> PushSubject:
+    """Return a test subject of Apple's push service with a new sandbox."""
+    sandbox = ApnsSandbox()
+    return PushSubject(
+        vendor=Apns(
+            private_key=sandbox.private_key,
+            key_id=sandbox.key_id,
+            team_id=sandbox.team_id,
+            topic=sandbox.topic,
+        ),
+        sandbox=sandbox,
+        refusals=(
+            (apple_error(410, "Unregistered"), DeviceGone),
+            (apple_error(410, "ExpiredToken"), DeviceGone),
+            (apple_error(400, "BadDeviceToken"), InvalidRequest),
+            (apple_error(400, "DeviceTokenNotForTopic"), InvalidRequest),
+            (apple_error(413, "PayloadTooLarge"), InvalidRequest),
+            (apple_error(403, "ExpiredProviderToken"), AuthenticationFailed),
+            (apple_error(403, "InvalidProviderToken"), AuthenticationFailed),
+            (apple_error(400, "ANewReason"), VendorRejected),
+            (Response(410, body=b"<html></html>"), VendorRejected),
+            (apple_error(500, "InternalServerError"), VendorFailed),
+            (apple_error(503, "Shutdown"), VendorFailed),
+        ),
+        pause=(apple_error(429, "TooManyRequests", Retry_After="60"), 60.0),
+        unreadable=Response(204),
+        secrets=(sandbox.private_key.splitlines()[1],),
+    )
+
+
+SUBJECTS = (firebase, web_push, apns)

@@ -25,7 +25,13 @@ from moorage.errors import ConfigurationError
 from moorage.wiring.accounts import clients_of, place_of, services_of
 from moorage.wiring.defaults import memory_storage
 from moorage.wiring.ports import Ports
-from moorage.wiring.service_checks import check_guards, check_money, check_steps, check_tls
+from moorage.wiring.service_checks import (
+    check_guards,
+    check_http2,
+    check_money,
+    check_steps,
+    check_tls,
+)
 from moorage.wiring.store_urls import (
     aopen_credentials,
     aopen_log,
@@ -347,6 +353,7 @@ class _Checks:
             report.made(partial(check_tls, (service,), places), "")
             self._check_destination(service, place)
         report.made(partial(check_steps, (service,), self._http, places), "")
+        report.made(partial(check_http2, (service,), self._http, places), "")
         if report.clear(place):
             report.made(partial(Plan, service, None, None), place)
 

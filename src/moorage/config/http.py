@@ -9,7 +9,7 @@ import attrs
 
 from moorage.config.of_classes import about_fields, table_of
 from moorage.config.problems import WRONG, Wrong
-from moorage.config.shapes import Address, Field, Many, Number, SecretText, Table, Text
+from moorage.config.shapes import Address, Field, Flag, Many, Number, SecretText, Table, Text
 from moorage.domain.http.outgoing import OutgoingGuard
 from moorage.domain.http.transport import PEM, DangerouslyUnverified, Proxy, Tls
 from moorage.domain.secrets.secret import Secret
@@ -28,7 +28,8 @@ class HttpSettings:
     """The arguments of the embedded HTTP client that a configuration gives.
 
     Attributes:
-        options: by name, as `StdlibHttpClient` takes them.
+        options: by name, as `StdlibHttpClient` takes them; with a true `http2`, as
+            `PyreqwestHttpClient` takes them.
     """
 
     options: Mapping[str, Any] = attrs.field(repr=False)
@@ -46,6 +47,9 @@ class HttpSettings:
 
 
 def _client(options: Mapping[str, Any], *, is_async: bool) -> Any:
+    if options.get("http2"):
+        return _pyreqwest_client(options, is_async=is_async)
+    options = {name: option for name, option in options.items() if name != "http2"}
     if is_async:
         from moorage.adapters.http.stdlib.client_async import (  # noqa: PLC0415 - if it is used
             AsyncStdlibHttpClient,
@@ -55,6 +59,20 @@ def _client(options: Mapping[str, Any], *, is_async: bool) -> Any:
     from moorage.adapters.http.stdlib.client import StdlibHttpClient  # noqa: PLC0415 - if it is used
 
     return StdlibHttpClient(**options)
+
+
+def _pyreqwest_client(options: Mapping[str, Any], *, is_async: bool) -> Any:
+    if is_async:
+        from moorage.adapters.http.pyreqwest.client_async import (  # noqa: PLC0415 - if it is used
+            AsyncPyreqwestHttpClient,
+        )
+
+        return AsyncPyreqwestHttpClient(**options)
+    from moorage.adapters.http.pyreqwest.client import (  # noqa: PLC0415 - if it is used
+        PyreqwestHttpClient,
+    )
+
+    return PyreqwestHttpClient(**options)
 
 
 def _tls_table() -> Table:
@@ -102,6 +120,11 @@ HTTP: Final = Table(
         ),
         "keep_alive": Field(
             Number(), "Seconds for which an idle connection is kept.", default=15.0
+        ),
+        "http2": Field(
+            Flag(),
+            "Whether HTTP/2 is used with servers that offer it; this needs the extra pyreqwest.",
+            default=False,
         ),
         "max_body": Field(
             Number(whole=True),

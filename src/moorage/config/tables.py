@@ -161,7 +161,7 @@ SERVICE: Final = attrs.evolve(_SERVICE, make=None)
 _SERVICE_SETTINGS: Final = {
     name: field
     for name, field in SERVICE.fields.items()
-    if name not in {"regions", "needs_credentials"}
+    if name not in {"regions", "needs_credentials", "http2"}
 }
 """The settings of services that accounts may have too."""
 

@@ -31,6 +31,7 @@ from moorage.wiring.core_assembly import async_core, sync_core
 from moorage.wiring.ports import PORT_DEFAULTS, AsyncPortOptions, PortOptions, Ports
 from moorage.wiring.service_checks import (
     check_guards,
+    check_http2,
     check_money,
     check_steps,
     check_tls,
@@ -130,6 +131,7 @@ class _Manager:
         if not wired_core.waits:
             refuse_async_functions(all_services, places)
         check_steps(all_services, wired_core.http, places)
+        check_http2(all_services, wired_core.http, places)
         check_money(all_services, wired_core.claims, places)
         check_guards(all_services, None if core.apart else wired_core.claims, places)
         check_tls(all_services, places)

@@ -42,6 +42,9 @@ class HttpClient(Protocol):
     names: a manager then refuses a service that sets one, and the client refuses with
     `ConfigurationError`, before anything is sent, a limit that is less than `total`.
 
+    A client that does not speak HTTP/2 has an attribute `http2` that is False. A manager then
+    refuses a service that speaks nothing else.
+
     A client that records its requests has a method `learn_secrets`. A manager calls it before each
     attempt, with two sequences of bytes: the credentials of the request, and other secret words in
     it. Neither may be recorded. It must not raise.

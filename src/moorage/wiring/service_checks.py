@@ -12,6 +12,7 @@ from moorage.domain.observation.events import TlsUnverified
 from moorage.domain.service.settings import INHERIT
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError
+from moorage.wiring.defaults import LazyAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -52,6 +53,27 @@ def check_steps(
                         remedy=f"Leave it out, since the whole attempt is bounded; or give another"
                         f" client: {_EVERY_STEP}.",
                     )
+
+
+def check_http2(
+    services: Iterable[Service], http: object, places: Mapping[str, str] = _NOWHERE
+) -> None:
+    """Refuse an HTTP client without HTTP/2 for a service that speaks nothing else.
+
+    None, and an adapter that is created later, are the default client, which has no HTTP/2.
+    """
+    is_default = http is None or isinstance(http, LazyAdapter)
+    if not is_default and getattr(http, "http2", None) is not False:
+        return
+    name = "the default HTTP client" if is_default else type(http).__name__
+    for service in services:
+        if service.http2:
+            raise ConfigurationError(
+                f"The service speaks HTTP/2 only, and {name} does not speak it.",
+                path=_field_path(service, places),
+                remedy="Set http.http2 in the configuration, or give another HTTP client, such as"
+                " PyreqwestHttpClient(http2=True).",
+            )
 
 
 def check_money(

@@ -351,6 +351,7 @@ class Service:
         fallback: a function of the error, whose result is returned when a call has finally failed.
         credentials: the credentials of the service.
         needs_credentials: whether the credential provider supplies the credentials instead.
+        http2: whether the service speaks HTTP/2 only. An HTTP client without it is then refused.
         headers: headers for every request that does not set them itself.
         request_transforms, response_transforms: functions applied in order to each request and each
             response.
@@ -425,6 +426,7 @@ class Service:
         kw_only=True,
     )
     needs_credentials: bool = attrs.field(default=False, validator=_is_one_of(bool), kw_only=True)
+    http2: bool = attrs.field(default=False, validator=_is_one_of(bool), kw_only=True)
     headers: Headers = attrs.field(
         factory=Headers,
         converter=as_headers,

@@ -83,6 +83,7 @@ class AsyncHttpx2HttpClient(AsyncClient, ConnectionSettings):
         unverified: the reason if certificates are not verified; otherwise None.
     """
 
+    http2 = None
     client: httpx2.AsyncClient | Callable[[], httpx2.AsyncClient] | None = None
 
     def _new_engine(self, settings: ConnectionSettings) -> LibraryExchangeEngine:

@@ -25,8 +25,10 @@ class ClientOfEngine(ABC):
 
     Attributes:
         unverified: the reason if certificates are not verified; otherwise None.
+        http2: True if it speaks HTTP/2 with servers that offer it; None if your client decides.
     """
 
+    http2: bool | None = False
     tls: Tls | None
     unverified: DangerouslyUnverified | None
 

@@ -1,0 +1,199 @@
+"""A local sandbox that imitates Apple's push service."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import urlsafe_b64decode
+from functools import cache
+from math import ceil
+from time import time
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from moorage.contracts.push import DeviceToken
+from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes import base
+from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.testing.sandboxes.push.base import DeliveredNotification, PushSandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from moorage.contracts.push import BrowserSubscription
+
+_HOST: Final = "api.push.apple.com"
+_TEAM: Final = "SANDBOX123"
+_KEY_ID: Final = "KEY4TESTS1"
+_LARGEST: Final = 4_096
+_OLDEST: Final = 3_600
+_SHORTEST: Final = 1_200
+_TOKEN: Final = re.compile(r"[0-9a-f]{64}")
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PRIORITIES: Final = {"alert": ("10", "5"), "background": ("5",)}
+
+
+@cache
+def team_key() -> ec.EllipticCurvePrivateKey:
+    """Return the key of the team, which all sandboxes share."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+class ApnsSandbox(PushSandbox):
+    """A sandbox of Apple's push service for one app.
+
+    Attributes:
+        topic: bundle id of the app.
+    """
+
+    hosts = (_HOST,)
+    team_id = _TEAM
+    key_id = _KEY_ID
+
+    def __init__(self, topic: str = "com.example.erp") -> None:
+        super().__init__()
+        self.topic = topic
+        self._gone: set[str] = set()
+        self._provider_token = ""
+
+    @property
+    def private_key(self) -> str:
+        """The content of the .p8 file."""
+        key = team_key()
+        return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+    def recipient(self) -> DeviceToken:
+        """Return the token of an app on a device."""
+        return DeviceToken(f"{self.number():064x}")
+
+    def remove(self, to: DeviceToken | BrowserSubscription) -> None:
+        """End the token, as when the app is deleted."""
+        self._gone.add(to.address)
+
+    def routes(self) -> base.Routes:
+        """The sandbox's routes, by method and path."""
+        return {"POST /3/device/{token}": self._send}
+
+    def unknown(self, _: base.SandboxRequest) -> Response:
+        """Return the response to a request without a route."""
+        return _error(404, "BadPath").response
+
+    def check_access(self, request: base.SandboxRequest) -> None:
+        """Check the provider token, and that it is not newer than Apple allows."""
+        token = request.bearer()
+        if token is None:
+            raise _error(403, "MissingProviderToken")
+        issued_at = _issued_at(token)
+        if issued_at is None:
+            raise _error(403, "InvalidProviderToken")
+        if not issued_at <= time() <= issued_at + _OLDEST:
+            raise _error(403, "ExpiredProviderToken")
+        earlier = _issued_at(self._provider_token) if self._provider_token else None
+        is_new = token != self._provider_token and earlier is not None
+        if is_new and abs(issued_at - (earlier or 0)) < _SHORTEST:
+            raise _error(429, "TooManyProviderTokenUpdates")
+        self._provider_token = token
+
+    def _send(self, request: base.SandboxRequest, token: str) -> Response:
+        headers = request.headers
+        self._check(request)
+        if _TOKEN.fullmatch(token) is None:
+            raise _error(400, "BadDeviceToken")
+        if token in self._gone:
+            raise _error(410, "Unregistered", timestamp=1_790_000_000_000)
+        payload = request.json()
+        self.delivered.append(_delivered(payload, token, headers))
+        id_ = headers.get("apns-id") or self.uuid()
+        return Response(200, {"apns-id": id_})
+
+    def _check(self, request: base.SandboxRequest) -> None:
+        headers = request.headers
+        push_type = headers.get("apns-push-type") or ""
+        expiration = headers.get("apns-expiration") or "0"
+        problem = base.first_problem(
+            {
+                "BadMessageId": _UUID.fullmatch(headers.get("apns-id") or "") is None,
+                "MissingTopic": headers.get("apns-topic") is None,
+                "DeviceTokenNotForTopic": headers.get("apns-topic") != self.topic,
+                "InvalidPushType": push_type not in _PRIORITIES,
+                "BadPriority": headers.get("apns-priority") not in _PRIORITIES.get(push_type, ()),
+                "BadExpirationDate": not expiration.isdigit(),
+                "BadCollapseId": len(headers.get("apns-collapse-id") or "") > 64,
+                "PayloadEmpty": not request.body,
+            }
+        )
+        if problem is not None:
+            raise _error(400, problem)
+        if len(request.body) > _LARGEST:
+            raise _error(413, "PayloadTooLarge")
+
+
+def _issued_at(token: str) -> int | None:
+    """The time at which the team signed a provider token; None if it is invalid."""
+    text, _, signature = token.rpartition(".")
+    try:
+        head, claims = (json.loads(_bytes(part)) for part in text.split("."))
+        content = _bytes(signature)
+        pair = encode_dss_signature(
+            int.from_bytes(content[:32], "big"), int.from_bytes(content[32:], "big")
+        )
+        team_key().public_key().verify(pair, text.encode(), ec.ECDSA(SHA256()))
+    except (InvalidSignature, ValueError):
+        return None
+    expected = {"alg": "ES256", "kid": _KEY_ID}, {"iss": _TEAM, "iat": claims.get("iat")}
+    return claims["iat"] if (head, claims) == expected else None
+
+
+def _delivered(
+    payload: Mapping[str, Any], to: str, headers: Mapping[str, str]
+) -> DeliveredNotification:
+    aps = payload["aps"]
+    alert = aps.get("alert", {})
+    data = {name: value for name, value in payload.items() if name not in {"aps", "image"}}
+    expiration = headers.get("apns-expiration")
+    seconds = None if expiration is None else _lifetime(int(expiration), time())
+    return DeliveredNotification(
+        to=to,
+        title=alert.get("title"),
+        body=alert.get("body"),
+        data=data,
+        badge=aps.get("badge"),
+        sound=aps.get("sound"),
+        image=payload.get("image") if aps.get("mutable-content") == 1 else None,
+        link=data.get("link"),
+        collapse_key=headers.get("apns-collapse-id"),
+        urgent=headers.get("apns-priority") == "10",
+        seconds=seconds,
+        silent=aps == {"content-available": 1},
+    )
+
+
+def _lifetime(expiration: int, now: float) -> int:
+    """The seconds until an expiration, rounded up to ten minutes; the request took some of them."""
+    return max(0, ceil((expiration - now) / 600) * 600)
+
+
+def _error(status: int, reason: str, **fields: int) -> base.Refusal:
+    return base.refusal({"reason": reason, **fields}, status)
+
+
+def _bytes(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return a sandbox with an account that every scenario can use."""
+    sandbox = ApnsSandbox()
+    options = {
+        "private_key": sandbox.private_key,
+        "key_id": sandbox.key_id,
+        "team_id": sandbox.team_id,
+        "topic": sandbox.topic,
+    }
+    return SandboxFixture(sandbox=sandbox, options=options)

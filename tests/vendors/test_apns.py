@@ -1,0 +1,323 @@
+"""Apple's push service: its requests, provider tokens, refusals and options."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+import moorage
+from moorage import ConfigurationError, InvalidData, Secret, VendorFailed
+from moorage.adapters.http.borrowed.httpx2 import AsyncHttpx2HttpClient
+from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient
+from moorage.adapters.http.pyreqwest.client_async import AsyncPyreqwestHttpClient
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.contracts.push import DeviceToken, PushMessage
+from moorage.contracts.routes import Account
+from moorage.domain.http.requests import Request, Response
+from moorage.domain.service.safety import Mode
+from moorage.domain.signing.occasion import Occasion
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient, SandboxRequest, reply
+from moorage.testing.sandboxes.push.apns import ApnsSandbox
+from moorage.vendors.push import _apns_tokens
+from moorage.vendors.push._apns_tokens import PERIOD, ProviderToken, period_start, signed_token
+from moorage.vendors.push.apns import Apns, classify, content, headers
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+TOKEN = DeviceToken("a1" * 32)
+
+
+def account_options(sandbox: ApnsSandbox) -> dict[str, str]:
+    """Return the options of an account at a sandbox."""
+    return {
+        "private_key": sandbox.private_key,
+        "key_id": sandbox.key_id,
+        "team_id": sandbox.team_id,
+        "topic": sandbox.topic,
+    }
+
+
+def vendor_at(sandbox: ApnsSandbox, **options: Any) -> Apns:
+    """Return an account at a sandbox."""
+    return Apns(**dict[str, Any](account_options(sandbox)) | options)
+
+
+def sent(sandbox: ApnsSandbox, key: str | None, *fields: dict[str, Any]) -> list[SandboxRequest]:
+    """Return the requests that send notifications with these fields."""
+    account = Account("push", vendor_at(sandbox), settings={"retry": None})
+    with Hub([account], http=SandboxHttpClient(sandbox)) as hub:
+        for options in fields:
+            message = PushMessage(**dict[str, Any](to=TOKEN, title="T") | options)
+            hub.push().send(message, idempotency_key=key)
+    return sandbox.requests
+
+
+def signing() -> ProviderToken:
+    """Return the signing of a team."""
+    return ProviderToken(algorithm="ES256", issuer="TEAM567890", key_id="KEY4567890")
+
+
+def claims(token: Secret) -> dict[str, Any]:
+    """Return the claims of a token."""
+    part = token.reveal().split(".")[1]
+    fields: dict[str, Any] = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return fields
+
+
+def test_payload_is_in_apples_words() -> None:
+    """Each field is sent under Apple's name for it, and the data beside Apple's dictionary."""
+    message = PushMessage(
+        to=TOKEN,
+        title="T",
+        body="B",
+        data={"order": "1042"},
+        badge=0,
+        sound="default",
+        image="https://a.example/1.png",
+        link="https://a.example/1",
+    )
+
+    assert {
+        "aps": {
+            "alert": {"title": "T", "body": "B"},
+            "badge": 0,
+            "sound": "default",
+            "mutable-content": 1,
+        },
+        "order": "1042",
+        "link": "https://a.example/1",
+        "image": "https://a.example/1.png",
+    } == content(message)
+    silent = PushMessage(to=TOKEN, data={"order": "1042"}, silent=True)
+    assert {"aps": {"content-available": 1}, "order": "1042"} == content(silent)
+
+
+def test_headers_say_how_it_is_delivered() -> None:
+    """Type, priority, expiration and collapse id follow from the fields of a notification."""
+    alert = PushMessage(
+        to=TOKEN, title="T", collapse_key="order 1042", time_to_live=timedelta(hours=1)
+    )
+    silent = PushMessage(to=TOKEN, silent=True, time_to_live=timedelta(milliseconds=1))
+
+    assert {
+        "apns-id": "1",
+        "apns-topic": "com.example.erp",
+        "apns-push-type": "alert",
+        "apns-priority": "10",
+        "apns-expiration": str(int(NOW.timestamp()) + 3_600),
+        "apns-collapse-id": "7OmT6ZnXnn8jRRYaWpj_IJ4e6gMbz8VmYCqVRkQ67uE",
+    } == headers(alert, "com.example.erp", "1", NOW)
+    assert {
+        "apns-id": "1",
+        "apns-topic": "com.example.erp",
+        "apns-push-type": "background",
+        "apns-priority": "5",
+        "apns-expiration": "0",
+    } == headers(silent, "com.example.erp", "1", NOW)
+
+
+def test_id_follows_from_the_key() -> None:
+    """A key always gives a notification the same id; without a key each one has its own."""
+    first, second = (sent(ApnsSandbox(), "k", {})[0].headers["apns-id"] for _ in range(2))
+    others = {request.headers["apns-id"] for request in sent(ApnsSandbox(), None, {}, {})}
+
+    assert first == second
+    assert 3 == len({first, *others})
+
+
+def test_token_changes_once_in_a_period() -> None:
+    """All attempts of 40 minutes have the same token, and the next period has another."""
+    key = Secret(ApnsSandbox().private_key)
+    start = datetime.fromtimestamp(period_start(int(NOW.timestamp())), UTC)
+    moments = [timedelta(0), timedelta(seconds=PERIOD - 1), timedelta(seconds=PERIOD)]
+    tokens = [signing().token(key, Occasion(start + moment, "n")) for moment in moments]
+
+    assert tokens[0] == tokens[1]
+    assert tokens[1] != tokens[2]
+    assert {"iss": "TEAM567890", "iat": int(start.timestamp())} == claims(tokens[0])
+    assert 1_200 < PERIOD < 3_600
+
+
+def test_tokens_of_other_accounts_differ() -> None:
+    """Each key, team and key id has its own token, and old ones are not kept for ever."""
+    key, occasion = Secret(ApnsSandbox().private_key), Occasion(NOW, "n")
+    other_team = ProviderToken(algorithm="ES256", issuer="TEAM567891", key_id="KEY4567890")
+    other_key = ProviderToken(algorithm="ES256", issuer="TEAM567890", key_id="KEY4567891")
+    signings = (signing(), other_team, other_key)
+
+    assert 3 == len({item.token(key, occasion).reveal() for item in signings})
+    for period in range(_apns_tokens.MOST_TOKENS + 1):
+        signing().token(key, Occasion(NOW + timedelta(seconds=period * PERIOD), "n"))
+    assert len(_apns_tokens.current_tokens) <= _apns_tokens.MOST_TOKENS
+
+
+def test_sandbox_refuses_what_apple_refuses() -> None:
+    """The sandbox refuses wrong tokens and headers with Apple's reasons."""
+    sandbox = ApnsSandbox()
+    (request,) = sent(sandbox, None, {})
+    good = dict(request.headers)
+    other_key = Secret(ApnsSandbox().private_key)
+    recent = signing_at(sandbox, request, timedelta(0), other_key)
+    old = signing_at(sandbox, request, timedelta(hours=-3), other_key)
+    cases: dict[str, dict[str, str | None]] = {
+        "MissingProviderToken": {"authorization": None},
+        "InvalidProviderToken": {"authorization": "Bearer a.b.c"},
+        "ExpiredProviderToken": {"authorization": f"Bearer {old}"},
+        "TooManyProviderTokenUpdates": {"authorization": f"Bearer {recent}"},
+        "BadMessageId": {"apns-id": "1"},
+        "MissingTopic": {"apns-topic": None},
+        "DeviceTokenNotForTopic": {"apns-topic": "com.example.other"},
+        "InvalidPushType": {"apns-push-type": "voice"},
+        "BadPriority": {"apns-priority": "7"},
+        "BadExpirationDate": {"apns-expiration": "soon"},
+        "BadCollapseId": {"apns-collapse-id": "x" * 65},
+    }
+
+    for reason, changed in cases.items():
+        lowered = {name.lower(): value for name, value in good.items()}
+        fields = {name: value for name, value in {**lowered, **changed}.items() if value}
+        assert reason == reason_for(sandbox, request.path, fields, request.body)
+    assert "PayloadEmpty" == reason_for(sandbox, request.path, good, b"")
+    assert "PayloadTooLarge" == reason_for(sandbox, request.path, good, b"x" * 4_097)
+    assert "BadDeviceToken" == reason_for(sandbox, "/3/device/1", good, request.body)
+    assert "BadPath" == reason_for(sandbox, "/4/device/1", good, request.body)
+
+
+def signing_at(sandbox: ApnsSandbox, request: SandboxRequest, moved: timedelta, key: Secret) -> str:
+    """Return a provider token of the sandbox's team, dated like that of a request, moved."""
+    issued = claims(Secret(request.headers["authorization"].partition(" ")[2]))["iat"]
+    dated = issued + int(moved.total_seconds())
+    return signed_token(key, sandbox.team_id, sandbox.key_id, dated).reveal()
+
+
+def reason_for(sandbox: ApnsSandbox, path: str, fields: dict[str, str], body: bytes) -> str:
+    """Return the reason with which the sandbox refuses a request."""
+    client = SandboxHttpClient(sandbox)
+    request = Request.post(path, headers=fields, body=body)
+    timeouts = moorage.Timeouts()
+    answer = client.send(request, f"https://api.push.apple.com{path}", timeouts)
+    return str(answer.json()["reason"])
+
+
+@pytest.mark.parametrize(
+    "fields, field",
+    [
+        ({"to": DeviceToken("cR3g1s7r4t10n:APA91b-1")}, "to.token"),
+        ({"data": {"aps": "1"}}, "data"),
+        ({"data": {"image": "1"}, "image": "https://a.example/1.png"}, "data"),
+        ({"body": "x" * 4_096}, "data"),
+    ],
+)
+def test_impossible_notifications_are_refused(fields: dict[str, Any], field: str) -> None:
+    """A foreign token, a reserved name and too many bytes are refused before sending."""
+    sandbox = ApnsSandbox()
+    with pytest.raises(InvalidData) as excinfo:
+        sent(sandbox, None, fields)
+
+    assert (field, []) == (excinfo.value.field, sandbox.requests)
+
+
+def test_data_may_be_named_image_without_an_image() -> None:
+    """The name `image` is free for your own data if the notification has no image."""
+    (request,) = sent(ApnsSandbox(), None, {"data": {"image": "1"}})
+
+    assert "1" == request.json()["image"]
+
+
+@pytest.mark.parametrize(
+    "timestamp, since",
+    [
+        (1_772_366_400_000, NOW),
+        (None, None),
+        ("soon", None),
+        (10**30, None),
+    ],
+)
+def test_end_of_a_token_is_dated(timestamp: object, since: datetime | None) -> None:
+    """The error of an ended token states since when Apple knows it, if Apple says so."""
+    answer = reply({"reason": "Unregistered", "timestamp": timestamp}, 410)
+    error: Any = classify(Request.post("/"), answer)
+
+    assert since == error.since
+
+
+@pytest.mark.parametrize("answer", [Response(408), Response(500), Response(404), Response(200)])
+def test_other_answers_are_left_to_the_service(answer: Response) -> None:
+    """A success, an outage, a timeout and an answer without a reason are judged by the status."""
+    assert None is classify(Request.post("/"), answer)
+
+
+@pytest.mark.parametrize("status", [200, 202])
+def test_page_of_a_proxy_is_no_acceptance(status: int) -> None:
+    """A page of HTML, or another success than Apple's, is not told as accepted."""
+    sandbox = ApnsSandbox()
+    sandbox.fail(Response(status, {"Content-Type": "text/html"}, b"<html></html>"))
+    with pytest.raises(VendorFailed):
+        sent(sandbox, None, {})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"private_key": "no key"},
+        {"key_id": "short"},
+        {"team_id": "ten-letter"},
+        {"topic": "com example"},
+        {"topic": 7},
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
+    """A wrong key, id or bundle id is refused when the account is made, by its name."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        vendor_at(ApnsSandbox(), **options)
+
+    assert next(iter(options)) == excinfo.value.path
+
+
+def test_server_tells_the_mode() -> None:
+    """Apple's production server is live, and its development server is for tests."""
+    sandbox = ApnsSandbox()
+
+    assert Mode.LIVE is vendor_at(sandbox).mode()
+    development = vendor_at(sandbox, base_url="https://api.sandbox.push.apple.com")
+    assert Mode.TEST is development.mode()
+
+
+def test_client_without_http2_is_refused() -> None:
+    """A hub with Apple's push service needs an HTTP client that speaks HTTP/2."""
+    configuration = {"vendors": {"apns": account_options(ApnsSandbox())}}
+    clients = (None, StdlibHttpClient(), PyreqwestHttpClient())
+
+    for client in clients:
+        with pytest.raises(ConfigurationError, match=r"HTTP/2 only") as excinfo:
+            moorage.open(configuration, http=client)
+        assert "vendors.apns" == excinfo.value.path
+        assert "http.http2" in str(excinfo.value)
+    with pytest.raises(ConfigurationError, match=r"HTTP/2 only"):
+        moorage.open({**configuration, "http": {"http2": False}})
+
+
+def test_client_with_http2_is_accepted() -> None:
+    """The setting `http.http2`, and any client that may speak HTTP/2, is accepted."""
+    configuration = {"vendors": {"apns": account_options(ApnsSandbox())}}
+
+    moorage.open({**configuration, "http": {"http2": True, "max_body": 1_000}}).close()
+    moorage.open(configuration, http=PyreqwestHttpClient(http2=True)).close()
+    for client in (AsyncPyreqwestHttpClient(http2=True), AsyncHttpx2HttpClient()):
+        assert "apns" == moorage.aopen(configuration, http=client).account("apns").name
+    hub = moorage.aopen({**configuration, "http": {"http2": True}})
+    assert "apns" == hub.account("apns").name
+
+
+def test_service_of_your_own_may_need_http2() -> None:
+    """A manager refuses a client without HTTP/2 for any service that says so."""
+    service = moorage.Service("a", base_url="https://a.example", http2=True)
+    with pytest.raises(ConfigurationError, match=r"HTTP/2 only") as excinfo:
+        moorage.ConnectorManager([service])
+
+    assert "services.a" == excinfo.value.path
+    moorage.ConnectorManager([service], http=PyreqwestHttpClient(http2=True)).close()
