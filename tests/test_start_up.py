@@ -12,6 +12,7 @@ from pathlib import Path
 CONTRACTS = (
     *("accounting", "bank", "chat", "currencies", "einvoices", "email", "payments"),
     "people",
+    "calendars",
     "push",
     *("shipping", "signatures", "sms", "storage", "tax"),
 )

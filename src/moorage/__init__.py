@@ -233,6 +233,7 @@ if TYPE_CHECKING:
     from moorage.errors import AuthorizationRequired as AuthorizationRequired
     from moorage.errors import BulkheadFull as BulkheadFull
     from moorage.errors import ChangedMeanwhile as ChangedMeanwhile
+    from moorage.errors import ChangesExpired as ChangesExpired
     from moorage.errors import CircuitBreakerOpen as CircuitBreakerOpen
     from moorage.errors import ConfigurationError as ConfigurationError
     from moorage.errors import ConnectionFailed as ConnectionFailed
@@ -635,6 +636,7 @@ _HOME = {
             "FileNotFound",
             "AlreadyExists",
             "ChangedMeanwhile",
+            "ChangesExpired",
             "ConsentRequired",
             "MessageUnroutable",
             "SchemaIncompatible",

@@ -30,6 +30,7 @@ ConnectorError
 │   ├── FileNotFound
 │   ├── AlreadyExists               the vendor has such an object, made by somebody else
 │   ├── ChangedMeanwhile            somebody changed the object since it was read
+│   ├── ChangesExpired              the vendor no longer knows what was read before
 │   ├── ConsentRequired             the owner of a bank account has not agreed, or no longer does
 │   ├── DeviceGone                  the device or browser takes no more notifications
 │   ├── MessageUnroutable           no queue takes the message
@@ -610,6 +611,12 @@ class ChangedMeanwhile(VendorRejected):
     """The object at the vendor is no longer the version that was read; nothing was changed."""
 
     remedy = "Read the object again, decide anew, and repeat with its current version."
+
+
+class ChangesExpired(VendorRejected):
+    """The vendor no longer knows which changes were read before; nothing was read."""
+
+    remedy = "Read everything again from the beginning, and keep the new reference."
 
 
 class ConsentRequired(VendorRejected):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from importlib import import_module
 from types import UnionType
@@ -29,6 +29,7 @@ from moorage import (
 )
 from moorage.contracts.accounting import AccountingCapability, ContactQuery
 from moorage.contracts.bank import BankCapability, ConsentRequest, PaymentOrder
+from moorage.contracts.calendars import CalendarsCapability, EventChanges, NewEvent
 from moorage.contracts.catalog import contract
 from moorage.contracts.chat import ChatCapability, ChatMessage
 from moorage.contracts.currencies import CurrenciesCapability
@@ -62,6 +63,7 @@ from moorage.contracts.vendor import UnknownOutcome, Vendor
 from moorage.contracts.verification import VerificationRequest
 from moorage.operations.accounting import AccountingFlows
 from moorage.operations.bank import BankFlows
+from moorage.operations.calendars import CalendarsFlows
 from moorage.operations.chat import ChatFlows
 from moorage.operations.currencies import CurrenciesFlows
 from moorage.operations.einvoices import EinvoicesFlows
@@ -93,6 +95,7 @@ FLOWS: dict[str, Any] = {
     "currencies": CurrenciesFlows,
     "tax": TaxFlows,
     "people": PeopleFlows,
+    "calendars": CalendarsFlows,
     "accounting": AccountingFlows,
     "bank": BankFlows,
     "signatures": SignaturesFlows,
@@ -160,11 +163,20 @@ GIVEN: dict[str, Any] = {
     "return_url": "https://erp.example/signed",
     "key": "a.txt",
     "source": "a.txt",
-    "event": PaymentEvent(id=None, ref=Ref.parse(REF), ask=True),
+    "event": {
+        "payments": PaymentEvent(id=None, ref=Ref.parse(REF), ask=True),
+        "calendars": NewEvent(title="Visit", start=DAY, end=DAY + timedelta(days=1)),
+    },
+    "start": datetime(2026, 3, 1, tzinfo=UTC),
+    "end": datetime(2026, 3, 2, tzinfo=UTC),
+    "emails": ["ada@example.com"],
     "keys": ["a.txt"],
     "largest": 5,
     "person": {"people": NewPerson(user_name="ada")},
-    "changes": PersonChanges(title="Analyst"),
+    "changes": {
+        "people": PersonChanges(title="Analyst"),
+        "calendars": EventChanges(title="Pickup"),
+    },
     "member": REF,
     "resume": "everything:main:a.txt?upload=u1",
 }
@@ -191,6 +203,7 @@ class RecordingVendor(Vendor):
             *CurrenciesCapability,
             *TaxCapability,
             *PeopleCapability,
+            *CalendarsCapability,
             *PushCapability,
             *AccountingCapability,
             *BankCapability,
@@ -228,6 +241,7 @@ def names() -> dict[str, Any]:
         "contracts.accounting",
         "contracts.address",
         "contracts.bank",
+        "contracts.calendars",
         "contracts.chat",
         "contracts.currencies",
         "contracts.einvoices",

@@ -36,6 +36,7 @@ GOOD = {
     "FileNotFound",
     "AlreadyExists",
     "ChangedMeanwhile",
+    "ChangesExpired",
     "ConsentRequired",
     "DeviceGone",
     "MessageUnroutable",

@@ -72,6 +72,7 @@ STATUS_OF = {
     "FileNotFound": "rejected",
     "AlreadyExists": "rejected",
     "ChangedMeanwhile": "rejected",
+    "ChangesExpired": "rejected",
     "ConsentRequired": "rejected",
     "DeviceGone": "rejected",
     "MessageUnroutable": "rejected",

@@ -151,6 +151,15 @@ _PAGES: Final = (
         "moorage.testing.kits.people_conformance:PeopleSubject",
     ),
     _contract(
+        "calendars",
+        "Calendars",
+        "Calendars, events and busy times, and the vendors. *Write events into calendars* shows"
+        " them at work.",
+        "moorage.testing.sandboxes.calendars.base:CalendarsSandbox",
+        "moorage.testing.sandboxes.calendars.base:KeptEvent",
+        "moorage.testing.kits.calendars_conformance:CalendarsSubject",
+    ),
+    _contract(
         "accounting",
         "Accounting",
         "What is written into the books, what is read from them, and the vendors. *Write invoices"

@@ -26,6 +26,7 @@ CONTRACTS: Final[Mapping[str, str]] = {
     "tax": "Taxes",
     "einvoices": "E-invoices",
     "people": "People",
+    "calendars": "Calendars",
     "accounting": "Accounting",
     "shops": "Shops",
     "signatures": "Signatures",

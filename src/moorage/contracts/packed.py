@@ -2,8 +2,9 @@
 
 Laws:
 
-1. A value is decoded as it was: plain values, tuples, lists, tables and sets of these, and every
-   value and enumeration of the contracts, with `Money`, `Ref` and `Request`.
+1. A value is decoded as it was: plain values, times with their named zones, tuples, lists,
+   tables and sets of these, and every value and enumeration of the contracts, with `Money`, `Ref`
+   and `Request`.
 2. Values are identified by the names of their classes and fields, not by modules. A field that
    was added later gets its default.
 3. Secrets and one-time streams are refused.
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 _PLAIN_TYPES: Final = frozenset(
     {type(None), bool, int, float, str, bytes, Decimal, datetime, date, Response}
 )
-_TUPLE, _LIST, _DICT, _SET, _SPAN, _HEADERS, _MONEY, _WORD, _VALUE = range(9)
+_TUPLE, _LIST, _DICT, _SET, _SPAN, _HEADERS, _MONEY, _WORD, _VALUE, _ZONED = range(10)
 
 _SHARED_MODULES: Final = (ref, requests, undo)
 """Modules whose classes can be encoded, beside those of the contracts."""
@@ -97,6 +98,9 @@ def _is_stored(kind: type) -> bool:
 def _lower_value(value: Any, path: str) -> object:
     """A value in types that `pack_values` can encode, each container preceded by its type."""
     name: str = type(value).__name__
+    zone = getattr(value.tzinfo, "key", None) if type(value) is datetime else None
+    if zone is not None:
+        return _ZONED, value.replace(tzinfo=None), zone, value.fold
     if type(value) in _PLAIN_TYPES:
         return value
     if kinds().get(name) is type(value):
@@ -166,6 +170,12 @@ def _dict(*parts: Any) -> dict[Any, Any]:
     return dict(zip(items[::2], items[1::2], strict=True))
 
 
+def _zoned(local: datetime, zone: str, fold: int) -> datetime:
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - few values have a named time zone
+
+    return local.replace(tzinfo=ZoneInfo(zone), fold=fold)
+
+
 def _value(name: str, *parts: Any) -> Any:
     return kinds()[name](**dict(zip(parts[::2], map(_raise_value, parts[1::2]), strict=True)))
 
@@ -180,5 +190,6 @@ _RAISERS_BY_CODE: Final[dict[int, Callable[..., Any]]] = {
     _MONEY: Money.from_minor,
     _WORD: lambda *named: kinds()[named[0]](named[1]),
     _VALUE: _value,
+    _ZONED: _zoned,
 }
 """The decoder of each type, applied to the encoded content."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Accounting,
         AsyncAccounting,
         AsyncBank,
+        AsyncCalendars,
         AsyncChat,
         AsyncCurrencies,
         AsyncEinvoices,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         AsyncStorage,
         AsyncTax,
         Bank,
+        Calendars,
         Chat,
         Currencies,
         Einvoices,
@@ -98,6 +100,10 @@ class ContractMethods:
         """Return the tenant's operations on people; `subject` is the person concerned."""
         return operations.People(self._live.about(subject), tenant)
 
+    def calendars(self, tenant: str | None = None, *, subject: str | None = None) -> Calendars:
+        """Return the tenant's operations on calendars; `subject` is the person concerned."""
+        return operations.Calendars(self._live.about(subject), tenant)
+
     def accounting(self, tenant: str | None = None, *, subject: str | None = None) -> Accounting:
         """Return the tenant's operations on accounting; `subject` is the person concerned."""
         return operations.Accounting(self._live.about(subject), tenant)
@@ -165,6 +171,10 @@ class AsyncContractMethods:
     def people(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncPeople:
         """Return the tenant's operations on people; `subject` is the person concerned."""
         return operations.AsyncPeople(self._live.about(subject), tenant)
+
+    def calendars(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncCalendars:
+        """Return the tenant's operations on calendars; `subject` is the person concerned."""
+        return operations.AsyncCalendars(self._live.about(subject), tenant)
 
     def accounting(
         self, tenant: str | None = None, *, subject: str | None = None

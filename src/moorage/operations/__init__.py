@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from moorage.operations.accounting import AsyncAccounting as AsyncAccounting
     from moorage.operations.bank import AsyncBank as AsyncBank
     from moorage.operations.bank import Bank as Bank
+    from moorage.operations.calendars import AsyncCalendars as AsyncCalendars
+    from moorage.operations.calendars import Calendars as Calendars
     from moorage.operations.chat import AsyncChat as AsyncChat
     from moorage.operations.chat import Chat as Chat
     from moorage.operations.currencies import AsyncCurrencies as AsyncCurrencies
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 _CONTRACTS: Final = (
     "Accounting",
     "Bank",
+    "Calendars",
     "Chat",
     "Currencies",
     "Einvoices",

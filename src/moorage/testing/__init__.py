@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits import accounting_conformance as accounting_conformance
     from moorage.testing.kits import bank_conformance as bank_conformance
     from moorage.testing.kits import cache_conformance as cache_conformance
+    from moorage.testing.kits import calendars_conformance as calendars_conformance
     from moorage.testing.kits import chat_conformance as chat_conformance
     from moorage.testing.kits import clock_conformance as clock_conformance
     from moorage.testing.kits import connector_conformance as connector_conformance
@@ -171,6 +172,7 @@ _HOME: Final = {
     "outbox_conformance": "kits",
     "payments_conformance": "kits",
     "people_conformance": "kits",
+    "calendars_conformance": "kits",
     "platform_conformance": "kits",
     "shipping_conformance": "kits",
     "sink_conformance": "kits",

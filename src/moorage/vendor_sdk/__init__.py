@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from moorage.errors import AlreadyExists as AlreadyExists
     from moorage.errors import AuthenticationFailed as AuthenticationFailed
     from moorage.errors import ChangedMeanwhile as ChangedMeanwhile
+    from moorage.errors import ChangesExpired as ChangesExpired
     from moorage.errors import ConfigurationError as ConfigurationError
     from moorage.errors import ConnectionFailed as ConnectionFailed
     from moorage.errors import ConnectorError as ConnectorError
@@ -254,6 +255,7 @@ _HOME = {
     "AlreadyExists": "errors",
     "AuthenticationFailed": "errors",
     "ChangedMeanwhile": "errors",
+    "ChangesExpired": "errors",
     "ConfigurationError": "errors",
     "ConnectionFailed": "errors",
     "ConnectorError": "errors",

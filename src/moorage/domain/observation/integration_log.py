@@ -56,6 +56,7 @@ _STATUS_OF_ERROR: Final[Mapping[str, IntegrationStatus]] = {
     "FileNotFound": IntegrationStatus.REJECTED,
     "AlreadyExists": IntegrationStatus.REJECTED,
     "ChangedMeanwhile": IntegrationStatus.REJECTED,
+    "ChangesExpired": IntegrationStatus.REJECTED,
     "DeviceGone": IntegrationStatus.REJECTED,
     "IdempotencyConflict": IntegrationStatus.REJECTED,
     "TransactionConflict": IntegrationStatus.REJECTED,

@@ -105,6 +105,8 @@ class Flows(Contract):
             positional, named = operation.arguments(values, options, requirements.arguments)
 
             def perform(vendor: Any, wire: Wire, *_: Ref) -> Awaitable[Any]:
+                if requirements.check_limits is not None:
+                    requirements.check_limits(vendor.limits)
                 result: Awaitable[Any] = getattr(vendor, operation.verb)(wire, *positional, **named)
                 return result
 

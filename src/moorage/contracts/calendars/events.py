@@ -1,0 +1,399 @@
+"""Calendars, events and their attendees, and free or busy times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.calendars.recurrence import RecurrenceRule, is_maybe_rule
+from moorage.contracts.calendars.times import (
+    check_order,
+    is_event_time,
+    is_maybe_event_time,
+    zone_name,
+)
+from moorage.contracts.email_address import EmailAddress
+from moorage.contracts.validators import (
+    OneOf,
+    are_all,
+    as_tuple,
+    check_text,
+    is_a,
+    is_filled,
+    is_maybe_filled,
+    is_tuple,
+)
+from moorage.contracts.vendor import no_options
+from moorage.domain.values.frozen_values import frozen
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.contracts.ref import Ref
+
+_CLEARABLE: Final = ("description", "location", "attendees", "recurrence")
+_CHANGEABLE: Final = ("title", "start", "end", *_CLEARABLE)
+
+
+class CalendarsCapability(StrEnum):
+    """An optional feature of a vendor of calendars."""
+
+    RECURRENCE = "recurrence"
+    ONLINE_MEETING = "online_meeting"
+    FREE_BUSY = "free_busy"
+    CHANGES = "changes"
+    VERSION = "version"
+    WITHOUT_INVITATIONS = "without_invitations"
+
+
+class AttendeeKind(OneOf, field="kind"):
+    """The role of an attendee; `other` if the vendor's word for it is not one of these."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    RESOURCE = "resource"
+    OTHER = "other"
+
+
+class AttendeeResponse(StrEnum):
+    """The answer of an attendee; `unknown` if the vendor's word for it is not known."""
+
+    NONE = "none"
+    ACCEPTED = "accepted"
+    TENTATIVE = "tentative"
+    DECLINED = "declined"
+    ORGANIZER = "organizer"
+    UNKNOWN = "unknown"
+
+
+class EventStatus(StrEnum):
+    """The state of an event; `unknown` if the vendor's word for it is not known."""
+
+    CONFIRMED = "confirmed"
+    TENTATIVE = "tentative"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+def check_address(value: object, field: str) -> None:
+    """Refuse anything but the email address of a person or a room.
+
+    Raises:
+        InvalidData: the value is not an address, or has a name beside it.
+    """
+    check_text(value, field)
+    try:
+        EmailAddress(str(value))
+    except InvalidData as error:
+        error.field = field
+        raise
+
+
+@frozen
+class Attendee:
+    """A person or a room that is invited to an event.
+
+    Attributes:
+        email: email address.
+        name: name, as others see it.
+        kind: role of the attendee.
+        response: answer of the attendee. It is read only, and not sent.
+    """
+
+    email: str = attrs.field(validator=is_filled, repr=False)
+    name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    kind: AttendeeKind = attrs.field(default=AttendeeKind.REQUIRED, converter=AttendeeKind)
+    response: AttendeeResponse = AttendeeResponse.NONE
+
+
+def _are_apart(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is None:
+        return
+    are_all(Attendee)(_, attribute, value)
+    for number, attendee in enumerate(value):
+        check_address(attendee.email, f"{attribute.name}[{number}].email")
+    if len({attendee.email.casefold() for attendee in value}) < len(value):
+        raise InvalidData(
+            "An attendee is given twice.",
+            field=attribute.name,
+            remedy="Give each address once.",
+        )
+
+
+def _as_maybe_tuple(value: Any) -> Any:
+    return None if value is None else as_tuple(value)
+
+
+@frozen(kw_only=True)
+class NewEvent:
+    """An event to be written into a calendar.
+
+    Attributes:
+        title: title, as attendees see it.
+        start: begin: a date for whole days, otherwise a datetime with a named time zone.
+        end: end, of the same kind. The end of whole days is the day after the last one.
+        description: plain text about the event.
+        location: name or address of a place.
+        attendees: people and rooms that are invited.
+        recurrence: value of an RRULE (RFC 5545), such as FREQ=WEEKLY;BYDAY=MO;COUNT=10.
+        online_meeting: True to create an online meeting with the event.
+        busy: False if attendees stay free at this time.
+        private: True to hide the details from others who see the calendar.
+        extra: options of single vendors, by the vendor's name, in the vendor's own terms.
+    """
+
+    title: str = attrs.field(validator=is_filled, repr=False)
+    start: date | datetime = attrs.field(validator=is_event_time)
+    end: date | datetime = attrs.field(validator=is_event_time)
+    description: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    location: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    attendees: tuple[Attendee, ...] = attrs.field(
+        default=(), converter=as_tuple, validator=_are_apart, repr=False
+    )
+    recurrence: str | None = attrs.field(default=None, validator=is_maybe_rule)
+    online_meeting: bool = attrs.field(default=False, validator=is_a(bool))
+    busy: bool = attrs.field(default=True, validator=is_a(bool))
+    private: bool = attrs.field(default=False, validator=is_a(bool))
+    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=no_options, repr=False, validator=is_a(Mapping)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse an end before the start, and a rule that does not fit the start."""
+        check_order(self.start, self.end)
+        if self.recurrence is not None:
+            RecurrenceRule.parse(self.recurrence).check_start(self.start)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The capabilities that a vendor needs to create this event."""
+        needs = {
+            CalendarsCapability.RECURRENCE: self.recurrence is not None,
+            CalendarsCapability.ONLINE_MEETING: self.online_meeting,
+        }
+        return frozenset(need for need, applies in needs.items() if applies)
+
+
+def _are_clearable(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not is_tuple(value) or not all(name in _CLEARABLE for name in value):
+        raise InvalidData(
+            "`clear` names a field that is unknown or cannot be empty.",
+            field=attribute.name,
+            remedy=f"Give a list of some of: {', '.join(_CLEARABLE)}.",
+        )
+
+
+@frozen(kw_only=True)
+class EventChanges:
+    """Changes of an event; whatever is not named here stays as it is in the calendar.
+
+    Attributes:
+        title, description, location, recurrence: new values, with the meaning that they have in
+            `NewEvent`.
+        start, end: new times; give both, or neither.
+        attendees: complete list of attendees; those who stay keep their answers.
+        clear: names of fields to empty, such as ["location"].
+    """
+
+    title: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    start: date | datetime | None = attrs.field(default=None, validator=is_maybe_event_time)
+    end: date | datetime | None = attrs.field(default=None, validator=is_maybe_event_time)
+    description: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    location: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    attendees: tuple[Attendee, ...] | None = attrs.field(
+        default=None, converter=_as_maybe_tuple, validator=_are_apart, repr=False
+    )
+    recurrence: str | None = attrs.field(default=None, validator=is_maybe_rule)
+    clear: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=_are_clearable)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse changes that name nothing, half of the times, or a field in two ways."""
+        if (self.start is None) != (self.end is None):
+            raise InvalidData(
+                "Only one of start and end is given.",
+                field="end",
+                remedy="Give both, since a calendar keeps them together.",
+            )
+        if self.start is not None and self.end is not None:
+            check_order(self.start, self.end)
+        if self.recurrence is not None:
+            self._check_recurrence(RecurrenceRule.parse(self.recurrence))
+        for name in self.clear:
+            if getattr(self, name) is not None:
+                raise InvalidData(
+                    f"The field {name} has a new value, and is in `clear` too.",
+                    field="clear",
+                    remedy="Give the new value or name the field in `clear`, not both.",
+                )
+        if not self.values:
+            raise InvalidData(
+                "The changes name no field.",
+                field="changes",
+                remedy="Name at least one field, to set or to empty it.",
+            )
+
+    def _check_recurrence(self, rule: RecurrenceRule) -> None:
+        if self.start is None:
+            raise InvalidData(
+                "A new recurrence needs the times of the event too.",
+                field="start",
+                remedy="Give start and end, from which the rule counts.",
+            )
+        rule.check_start(self.start)
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """The new value of each named field; None or an empty tuple for one to empty."""
+        fields = {name: getattr(self, name) for name in _CHANGEABLE}
+        set_values = {name: value for name, value in fields.items() if value is not None}
+        return {**set_values, **{name: () if name == "attendees" else None for name in self.clear}}
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The capabilities that a vendor needs to make these changes."""
+        named = "recurrence" in self.values
+        return frozenset({CalendarsCapability.RECURRENCE} if named else ())
+
+
+@frozen(kw_only=True)
+class CalendarEvent:
+    """An event in a calendar; a field is None if the vendor has no value.
+
+    Attributes:
+        ref: reference of the event.
+        title: title.
+        start: begin: a date for whole days, otherwise a moment in the event's time zone, or in UTC
+            if the vendor's name of the zone is not known.
+        end: end, of the same kind. The end of whole days is the day after the last one.
+        status: state of the event.
+        description: text about the event, as the vendor has it; it may be HTML.
+        location: name or address of the place.
+        organizer: email address of the organizer.
+        attendees: people and rooms that are invited, with their answers.
+        recurrence: value of the RRULE; None for a single event, and for a rule that cannot be
+            written as one.
+        series: reference of the series, if this is one of its occurrences.
+        meeting_url: URL of the online meeting.
+        version: version of the event, for `update`; None if the vendor compares no versions.
+        raw: the vendor's complete answer.
+    """
+
+    ref: Ref
+    title: str | None = attrs.field(default=None, repr=False)
+    start: date | datetime | None = None
+    end: date | datetime | None = None
+    status: EventStatus = EventStatus.UNKNOWN
+    description: str | None = attrs.field(default=None, repr=False)
+    location: str | None = attrs.field(default=None, repr=False)
+    organizer: str | None = attrs.field(default=None, repr=False)
+    attendees: tuple[Attendee, ...] = attrs.field(default=(), repr=False)
+    recurrence: str | None = None
+    series: Ref | None = None
+    meeting_url: str | None = attrs.field(default=None, repr=False)
+    version: str | None = None
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+    @property
+    def all_day(self) -> bool:
+        """True for an event of whole days."""
+        return self.start is not None and not isinstance(self.start, datetime)
+
+    @property
+    def time_zone(self) -> str | None:
+        """The IANA name of the event's time zone; None for whole days."""
+        return zone_name(self.start) if isinstance(self.start, datetime) else None
+
+
+@frozen(kw_only=True)
+class Calendar:
+    """A calendar that the account can see.
+
+    Attributes:
+        ref: reference of the calendar.
+        name: name of the calendar.
+        time_zone: IANA name of its time zone, if the vendor states it.
+        primary: True for the default calendar of its owner.
+        writable: True if the account may write events; None if the vendor does not say.
+        raw: the vendor's complete answer.
+    """
+
+    ref: Ref
+    name: str | None = attrs.field(default=None, repr=False)
+    time_zone: str | None = None
+    primary: bool = False
+    writable: bool | None = None
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+
+@frozen(kw_only=True)
+class CalendarPage:
+    """A page of a list of calendars.
+
+    Attributes:
+        items: calendars on this page.
+        next: reference to pass for the next page; None after the last.
+    """
+
+    items: tuple[Calendar, ...]
+    next: Ref | None = attrs.field(default=None, repr=False)
+
+
+@frozen(kw_only=True)
+class EventChange:
+    """A change of a calendar since an earlier look at it.
+
+    Attributes:
+        ref: reference of the event.
+        event: the event as it is now; None if it is gone.
+    """
+
+    ref: Ref
+    event: CalendarEvent | None
+
+
+@frozen(kw_only=True)
+class ChangePage:
+    """A page of the changes of a calendar.
+
+    Attributes:
+        items: changes on this page; a page may be empty although another one follows.
+        next: reference to pass for the next page; None after the last.
+        later: reference to keep and pass the next time, on the last page only.
+    """
+
+    items: tuple[EventChange, ...]
+    next: Ref | None = attrs.field(default=None, repr=False)
+    later: Ref | None = attrs.field(default=None, repr=False)
+
+
+@frozen(kw_only=True)
+class BusyTime:
+    """A time at which somebody is not free.
+
+    Attributes:
+        start: begin, in UTC.
+        end: end, in UTC.
+        tentative: True if it is not certain.
+    """
+
+    start: datetime
+    end: datetime
+    tentative: bool = False
+
+
+@frozen(kw_only=True)
+class Availability:
+    """The busy times of one person or room.
+
+    Attributes:
+        email: address that was asked about.
+        busy: busy times in order; None if the vendor could not tell them.
+        problem: the vendor's reason, if it could not tell them.
+    """
+
+    email: str = attrs.field(repr=False)
+    busy: tuple[BusyTime, ...] | None
+    problem: str | None = None

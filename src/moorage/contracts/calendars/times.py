@@ -1,0 +1,101 @@
+"""The times of events: days, or moments in a named time zone."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    import attrs
+
+
+def zone_name(moment: datetime) -> str | None:
+    """The IANA name of a moment's time zone; None if it has an offset only."""
+    if moment.tzinfo is UTC:
+        return "UTC"
+    return moment.tzinfo.key if isinstance(moment.tzinfo, ZoneInfo) else None
+
+
+def zone_of(name: str | None) -> ZoneInfo | None:
+    """The time zone of an IANA name; None if this machine does not know the name."""
+    try:
+        return None if name is None else ZoneInfo(name)
+    except (OSError, ValueError, ZoneInfoNotFoundError):
+        return None
+
+
+def is_ambiguous(moment: datetime) -> bool:
+    """True if clocks show this local time twice, because they are put back."""
+    return moment.utcoffset() != moment.replace(fold=1 - moment.fold).utcoffset() and exists(moment)
+
+
+def exists(moment: datetime) -> bool:
+    """True if clocks show this local time, which they skip when they are put forward."""
+    back = moment.astimezone(UTC).astimezone(moment.tzinfo)
+    return back.replace(tzinfo=None) == moment.replace(tzinfo=None)
+
+
+def is_event_time(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Refuse anything but a date, or a moment that exists in a named time zone."""
+    check_event_time(value, attribute.name)
+
+
+def is_maybe_event_time(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Accept None or a time of an event; refuse others."""
+    if value is not None:
+        check_event_time(value, attribute.name)
+
+
+def check_event_time(value: object, field: str) -> None:
+    """Refuse anything but a date, or a moment that exists in a named time zone."""
+    if not isinstance(value, date):
+        raise InvalidData(
+            f"The {field} is neither a date nor a time.",
+            field=field,
+            remedy="Give a date for an event of whole days, otherwise an aware datetime.",
+        )
+    if not isinstance(value, datetime):
+        return
+    if value.tzinfo is None or zone_name(value) is None:
+        raise InvalidData(
+            f"The {field} has no named time zone.",
+            field=field,
+            remedy='Give a datetime with tzinfo=ZoneInfo("Europe/Berlin") or another named zone:'
+            " an offset alone does not follow summer time.",
+        )
+    if not _is_in_range(value) or not exists(value):
+        raise InvalidData(
+            f"The {field} does not exist in {zone_name(value)}.",
+            field=field,
+            remedy="Give another time: clocks are put forward over this one.",
+        )
+
+
+def _is_in_range(value: datetime) -> bool:
+    return date.min.year < value.year < date.max.year
+
+
+def check_order(start: date | datetime, end: date | datetime) -> None:
+    """Refuse an end that is not after the start, or is a moment where the start is a day."""
+    if isinstance(start, datetime) != isinstance(end, datetime):
+        raise InvalidData(
+            "One of start and end is a date, and the other is a time.",
+            field="end",
+            remedy="Give dates for an event of whole days, otherwise two datetimes.",
+        )
+    if instant(end) <= instant(start):
+        raise InvalidData(
+            "The event does not end after its start.",
+            field="end",
+            remedy="Give a later end; for whole days, the day after the last one.",
+        )
+
+
+def instant(value: date | datetime) -> datetime:
+    """The moment in UTC; of a day, its midnight."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    return datetime(value.year, value.month, value.day, tzinfo=UTC)

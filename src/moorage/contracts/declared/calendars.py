@@ -1,0 +1,242 @@
+"""The contract of calendars."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.calendars import events
+from moorage.contracts.calendars.events import (
+    CalendarsCapability,
+    EventChanges,
+    NewEvent,
+    check_address,
+)
+from moorage.contracts.declaration import Contract, Requirements, Target, changes, reads
+from moorage.contracts.ref import Ref
+from moorage.contracts.validators import check_kind, check_maybe, several
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.contracts.calendars.events import (
+        Availability,
+        CalendarEvent,
+        CalendarPage,
+        ChangePage,
+    )
+
+_NOTHING: Final[Requirements[Any]] = Requirements()
+_LONGEST: Final = timedelta(days=366 * 10)
+
+
+class CalendarsContract(Contract):
+    """Writes events into the calendars that the configuration chooses, and reads them."""
+
+    kind = "calendars"
+    capabilities = CalendarsCapability
+    values = (events,)
+
+    @reads(target=Target.PAGE)
+    def calendars(
+        self,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[CalendarPage]:
+        """Get a page of the calendars that an account can see.
+
+        Args:
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        check_maybe(account, str, "account")
+        return Requirements(arguments={"after": _start(after)})
+
+    @changes(target=Target.REFERENCE)
+    def create(
+        self,
+        ref: Ref | str,
+        event: NewEvent,
+        *,
+        invite: bool = True,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[CalendarEvent]:
+        """Write an event into a calendar, and invite its attendees.
+
+        Args:
+            ref: reference of the calendar.
+            event: event to write.
+            invite: False to send no invitations, where the vendor can do that.
+            idempotency_key: identifies this event: a repeat returns the same one.
+            timeout: seconds for the whole operation.
+        """
+        check_kind(event, NewEvent, "event")
+        return Requirements(
+            needs=event.needs | _invitations(invite),
+            recipients=tuple(attendee.email for attendee in event.attendees),
+        )
+
+    @reads(target=Target.REFERENCE)
+    def get(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[CalendarEvent]:
+        """Get the current state of an event.
+
+        Args:
+            ref: reference of the event.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the calendar has no such event.
+        """
+        return _NOTHING
+
+    @changes(target=Target.REFERENCE)
+    def update(
+        self,
+        ref: Ref | str,
+        changes: EventChanges,
+        *,
+        version: str | None = None,
+        invite: bool = True,
+        timeout: float | None = None,
+    ) -> Requirements[CalendarEvent]:
+        """Change the named fields of an event; all others stay as they are.
+
+        Args:
+            ref: reference of the event; that of a series changes all its occurrences.
+            changes: new values, and fields to empty.
+            version: the `version` of the event that you read; if the event has another one by now,
+                nothing is changed.
+            invite: False to tell no attendee, where the vendor can do that.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            ChangedMeanwhile: the event has another version.
+        """
+        check_kind(changes, EventChanges, "changes")
+        check_maybe(version, str, "version")
+        versioned = () if version is None else (CalendarsCapability.VERSION,)
+        return Requirements(
+            needs=changes.needs.union(versioned, _invitations(invite)),
+            recipients=tuple(attendee.email for attendee in changes.attendees or ()),
+        )
+
+    @changes(target=Target.REFERENCE)
+    def cancel(
+        self, ref: Ref | str, *, invite: bool = True, timeout: float | None = None
+    ) -> Requirements[None]:
+        """Cancel an event and delete it; one that does not exist counts as cancelled.
+
+        Args:
+            ref: reference of the event; that of a series cancels all its occurrences.
+            invite: False to tell no attendee, where the vendor can do that.
+            timeout: seconds for the whole operation.
+        """
+        return Requirements(needs=_invitations(invite))
+
+    @reads(target=Target.REFERENCE)
+    def changes(
+        self,
+        ref: Ref | str,
+        *,
+        start: datetime,
+        end: datetime,
+        after: Ref | str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[ChangePage]:
+        """Get a page of the events in a time, or of those that changed since an earlier look.
+
+        Events of a series are listed as single occurrences.
+
+        Args:
+            ref: reference of the calendar.
+            start: begin of the time; give the same one with each `after`.
+            end: end of the time.
+            after: the `next` of the previous page, or the `later` of an earlier look; by default
+                all events are listed.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            ChangesExpired: the vendor no longer knows the earlier look; read without `after`.
+        """
+        arguments = {**_times(start, end), "after": _start(after)}
+        return Requirements(needs={CalendarsCapability.CHANGES}, arguments=arguments)
+
+    @reads(target=Target.ACCOUNT)
+    def free_busy(
+        self,
+        emails: Sequence[str],
+        *,
+        start: datetime,
+        end: datetime,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[tuple[Availability, ...]]:
+        """Get the busy times of people and rooms, in the order of their addresses.
+
+        Args:
+            emails: email addresses.
+            start: begin of the time.
+            end: end of the time.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        check_maybe(account, str, "account")
+        addresses = tuple(several(emails, "emails"))
+        for number, address in enumerate(addresses):
+            check_address(address, f"emails[{number}]")
+        return Requirements(
+            needs={CalendarsCapability.FREE_BUSY},
+            arguments={"emails": addresses, **_times(start, end)},
+            check_limits=lambda limits: _check_count(addresses, limits),
+        )
+
+
+def _start(after: Ref | str | None) -> Ref | None:
+    return None if after is None else Ref.parse(after, "after")
+
+
+def _invitations(invite: object) -> frozenset[CalendarsCapability]:
+    check_kind(invite, bool, "invite")
+    return frozenset(() if invite else {CalendarsCapability.WITHOUT_INVITATIONS})
+
+
+def _times(start: object, end: object) -> Mapping[str, datetime]:
+    moments = {"start": _moment(start, "start"), "end": _moment(end, "end")}
+    duration = moments["end"] - moments["start"]
+    if not timedelta(0) < duration <= _LONGEST:
+        raise InvalidData(
+            "The time does not end after its start, or is longer than ten years.",
+            field="end",
+            remedy="Give an end after the start, at most ten years later.",
+        )
+    return moments
+
+
+def _moment(value: object, field: str) -> datetime:
+    check_kind(value, datetime, field)
+    moment: datetime = value  # type: ignore[assignment]  # checked above
+    try:
+        if moment.utcoffset() is not None:
+            return moment.astimezone(UTC)
+    except OverflowError:
+        pass
+    raise InvalidData(
+        f"The {field} is not a time with a time zone.",
+        field=field,
+        remedy="Give an aware datetime, such as datetime.now(UTC).",
+    )
+
+
+def _check_count(addresses: tuple[str, ...], limits: Mapping[str, int]) -> None:
+    most = limits.get("addresses", len(addresses))
+    if not 0 < len(addresses) <= most:
+        raise InvalidData(
+            f"{len(addresses)} addresses are given, but the vendor takes 1 to {most}.",
+            field="emails",
+            remedy="Ask for fewer at once, and for at least one.",
+        )

@@ -1,0 +1,127 @@
+"""A vendor of calendars under test, behind a hub with one account of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from moorage.contracts.calendars import (
+    Attendee,
+    CalendarsCapability,
+    EventChanges,
+    NewEvent,
+)
+from moorage.contracts.ref import Ref
+from moorage.testing.kits._recorded_lab import RecordedLab
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from moorage.contracts.calendars import CalendarEvent
+    from moorage.contracts.vendor import Vendor
+    from moorage.domain.http.requests import Response
+    from moorage.errors import ConnectorError
+    from moorage.testing.sandboxes.calendars.base import CalendarsSandbox
+
+ACCOUNT: Final = "calendars"
+BERLIN: Final = ZoneInfo("Europe/Berlin")
+START: Final = datetime(2026, 3, 2, 9, 0, tzinfo=BERLIN)
+END: Final = START + timedelta(hours=1)
+MONTH: Final = {
+    "start": datetime(2026, 3, 1, tzinfo=UTC),
+    "end": datetime(2026, 4, 1, tzinfo=UTC),
+}
+TITLE: Final = "Stocktaking with Ada"
+
+
+@attrs.frozen(kw_only=True)
+class CalendarsSubject:
+    """A vendor of calendars to check, with its sandbox.
+
+    Attributes:
+        vendor: an account at the sandbox.
+        sandbox: the sandbox, which tells what the calendar keeps.
+        refusals: answers by which the vendor refuses a creation, with the error that each must
+            become.
+        pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
+        rules: recurrence rules that the vendor has, as they are read back.
+        refused_rules: recurrence rules that the vendor does not have.
+        secrets: texts that nothing may show, such as a token.
+    """
+
+    vendor: Vendor
+    sandbox: CalendarsSandbox
+    refusals: tuple[tuple[Response, type[ConnectorError]], ...]
+    pause: tuple[Response, float]
+    rules: tuple[str, ...]
+    refused_rules: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = attrs.field(repr=False)
+
+
+class Lab(RecordedLab[CalendarsSubject]):
+    """A vendor of calendars under test, with its hub, its log and its observer."""
+
+    contract = "calendars"
+    account_name = ACCOUNT
+    sandbox: CalendarsSandbox
+
+    @property
+    def calendar(self) -> Ref:
+        """The reference of the calendar that exists from the start."""
+        return Ref(self.subject.vendor.name, ACCOUNT, self.sandbox.calendar)
+
+    @property
+    def unknown_event(self) -> Ref:
+        """The reference of an event that does not exist."""
+        return self.calendar.with_related(calendar=self.sandbox.calendar)
+
+    async def write(
+        self,
+        title: str = TITLE,
+        *,
+        idempotency_key: str | None = None,
+        invite: bool = True,
+        **fields: Any,
+    ) -> CalendarEvent:
+        """Write an event with these fields into the calendar."""
+        values: dict[str, Any] = {"title": title, "start": START, "end": END}
+        event: CalendarEvent = await self(
+            "create",
+            self.calendar,
+            NewEvent(**values | fields),
+            invite=invite,
+            idempotency_key=idempotency_key,
+        )
+        return event
+
+    async def get(self, ref: Ref) -> CalendarEvent:
+        """Return the current state of an event."""
+        event: CalendarEvent = await self("get", ref)
+        return event
+
+    def titles(self) -> list[str]:
+        """Return the titles of all events in the calendar."""
+        return [event.title for event in self.sandbox.events()]
+
+    def hidden(self) -> tuple[str, ...]:
+        """Return the texts that nothing may show: secrets, the title and an attendee."""
+        return (*self.subject.secrets, TITLE, "grace@example.com")
+
+
+def calls_by_capability(lab: Lab) -> Mapping[CalendarsCapability, Callable[[], Awaitable[Any]]]:
+    """Return a call for each capability, which the call needs."""
+    changes = EventChanges(title="Pickup")
+    attendees = [Attendee("grace@example.com")]
+    return {
+        CalendarsCapability.RECURRENCE: lambda: lab.write(recurrence="FREQ=DAILY;COUNT=2"),
+        CalendarsCapability.ONLINE_MEETING: lambda: lab.write(online_meeting=True),
+        CalendarsCapability.VERSION: lambda: lab("update", lab.unknown_event, changes, version="1"),
+        CalendarsCapability.CHANGES: lambda: lab("changes", lab.calendar, **MONTH),
+        CalendarsCapability.FREE_BUSY: lambda: lab("free_busy", ["grace@example.com"], **MONTH),
+        CalendarsCapability.WITHOUT_INVITATIONS: lambda: lab.write(
+            invite=False, attendees=attendees
+        ),
+    }

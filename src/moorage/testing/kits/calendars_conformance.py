@@ -1,0 +1,442 @@
+"""Checks that every vendor of calendars must pass.
+
+Each check takes a function that makes a new `CalendarsSubject`: the vendor, its sandbox, and what
+the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Coroutine
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from moorage.contracts.calendars import (
+    Attendee,
+    AttendeeKind,
+    AttendeeResponse,
+    CalendarsCapability,
+    EventChanges,
+    EventStatus,
+)
+from moorage.domain.http.requests import Response
+from moorage.errors import (
+    ChangedMeanwhile,
+    ChangesExpired,
+    ConnectionFailed,
+    ConnectorError,
+    IdempotencyConflict,
+    InvalidData,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.testing.kits._calendars_lab import (
+    ACCOUNT,
+    BERLIN,
+    END,
+    MONTH,
+    START,
+    TITLE,
+    CalendarsSubject,
+    Lab,
+    calls_by_capability,
+)
+from moorage.testing.kits._contract_lab import (
+    require_unsupported,
+    require_words,
+    through_async_hub,
+    through_hub,
+    with_an_address,
+)
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import Lost
+
+if TYPE_CHECKING:
+    from moorage.contracts.calendars import (
+        CalendarEvent,
+        CalendarPage,
+        ChangePage,
+        EventChange,
+    )
+
+__all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "CalendarsSubject", "Check", "Factory"]
+
+_FIELDS: Final[dict[str, Any]] = {"description": "All shelves.", "location": "Hall 2"}
+_ATTENDEES: Final = (
+    Attendee("grace@example.com", "Grace"),
+    Attendee("o'neill@example.com", kind=AttendeeKind.OPTIONAL),
+    Attendee("room-2@example.com", kind=AttendeeKind.RESOURCE),
+)
+_MALFORMED: Final = (b"[]", b"null", b"{}", b"<html></html>")
+_NOT_FOUND: Final = (404, 410)
+
+Factory: TypeAlias = Callable[[], CalendarsSubject]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
+Open: TypeAlias = Callable[[], Lab]
+
+
+async def calendars_are_listed_once(make: Open) -> None:
+    """Each calendar is listed once over all pages, and the default one is told."""
+    async with make() as lab:
+        lab.sandbox.largest_page = 1
+        page: CalendarPage = await lab("calendars")
+        listed = list(page.items)
+        while page.next is not None:
+            require(len(listed) < 5, "A list does not end.")
+            page = await lab("calendars", after=str(page.next))
+            listed += page.items
+        refs = [calendar.ref for calendar in listed]
+        require(len(refs) == len(set(refs)) == 2, f"{len(refs)} calendars are listed.")
+        primary = [calendar.ref for calendar in listed if calendar.primary]
+        require(primary == [lab.calendar], "The default calendar is not told.")
+        require([item.writable for item in listed] == [True, False], "Who may write is lost.")
+
+
+async def an_event_is_written(make: Open) -> None:
+    """A new event has all its fields, and can be read by its reference."""
+    async with make() as lab:
+        created = await lab.write(attendees=_ATTENDEES, **_FIELDS)
+        read = await lab.get(created.ref)
+        for event in (created, read):
+            require(event.title == TITLE, "The title is lost.")
+            require((event.start, event.end) == (START, END), f"It begins at {event.start}.")
+            require(event.time_zone == "Europe/Berlin", f"Its zone is {event.time_zone}.")
+            for name, value in _FIELDS.items():
+                require(getattr(event, name) == value, f"The {name} is lost.")
+            require(event.attendees == _ATTENDEES, f"{len(event.attendees)} attendees are read.")
+            require(event.status is EventStatus.CONFIRMED, f"It is {event.status}.")
+            require(bool(event.raw), "The vendor's answer is lost.")
+        (kept,) = lab.sandbox.events()
+        require(kept.id == created.ref.id, "The reference is not of the event.")
+        require(created.ref.account == ACCOUNT, "The reference names no account.")
+        require(lab.sandbox.invitations == 1, "The attendees were not invited once.")
+
+
+async def whole_days_are_kept(make: Open) -> None:
+    """An event of whole days has dates, ends on the day after the last, and can get times."""
+    async with make() as lab:
+        days = {"start": date(2026, 3, 28), "end": date(2026, 3, 30)}
+        event = await lab.write(**days)
+        for read in (event, await lab.get(event.ref)):
+            require(read.all_day, "Whole days have become times.")
+            require((read.start, read.end) == tuple(days.values()), f"It is from {read.start}.")
+        changed = await lab("update", event.ref, EventChanges(start=START, end=END))
+        require((changed.start, changed.end) == (START, END), "Days did not become times.")
+        changed = await lab("update", event.ref, EventChanges(**days))
+        require(changed.all_day and changed.start == days["start"], "Times did not become days.")
+
+
+async def times_are_exact(make: Open) -> None:
+    """A moment stays the same moment when clocks are put forward and back."""
+    async with make() as lab:
+        forward = datetime(2026, 3, 29, 1, 30, tzinfo=BERLIN)
+        back = datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN)
+        for start in (forward, back, back.replace(fold=1), START.astimezone(UTC)):
+            end = (start.astimezone(UTC) + timedelta(hours=1)).astimezone(start.tzinfo)
+            event = await lab.write(start=start, end=end)
+            read = await lab.get(event.ref)
+            moments = (start.astimezone(UTC), end.astimezone(UTC))
+            kept = lab.sandbox.events()[-1]
+            require((kept.start, kept.end) == moments, f"{start!r} is kept as {kept.start}.")
+            for value, moment in zip((read.start, read.end), moments, strict=True):
+                is_same = isinstance(value, datetime) and value.astimezone(UTC) == moment
+                require(is_same, f"{moment} is read as {value}.")
+
+
+async def a_key_writes_once(make: Open) -> None:
+    """A key writes one event, a repeat returns it, and another event needs another key."""
+    async with make() as lab:
+        events = [await lab.write(idempotency_key="k-1") for _ in range(3)]
+        require(events[0] == events[1] == events[2], "A repeat returns another event.")
+        require(len(lab.titles()) == 1, "A key wrote several events.")
+        another = lab.write("Another", idempotency_key="k-1")
+        await lab.refused(IdempotencyConflict, another, "A key for another event")
+        await lab.write(idempotency_key="k-2")
+        require(len(lab.titles()) == 2, "Another key did not write.")
+
+
+async def a_lost_creation_is_found(make: Open) -> None:
+    """An event whose answer was lost is looked up; one that is not there stays unknown."""
+    async with make() as lab:
+        await lab.write("Another")
+        lab.sandbox.fail(Lost())
+        event = await lab.write(idempotency_key="k-1")
+        require(event.title == TITLE, "Another event is taken for the lost one.")
+        require(event.ref.id == lab.sandbox.events()[-1].id, "The lost event is not found.")
+        count = len(lab.titles())
+        for key in ("k-2", "k-2"):
+            lab.sandbox.fail(Response(503, body=b"<html></html>"))
+            await lab.refused(OutcomeUnknown, lab.write(idempotency_key=key), "An outage")
+        lab.sandbox.forget_faults()
+        require(len(lab.titles()) == count, "An event that may have been written was written.")
+
+
+async def only_named_fields_change(make: Open) -> None:
+    """A change sets the named fields, and keeps all others, also those that nobody here knows."""
+    async with make() as lab:
+        ref = (await lab.write(attendees=_ATTENDEES[:2], **_FIELDS)).ref
+        lab.sandbox.annotate(ref.id)
+        lab.sandbox.answer_invitation(ref.id, _ATTENDEES[0].email)
+        steps: tuple[dict[str, Any], ...] = (
+            {"title": "Pickup"},
+            {"description": "Two pallets.", "location": "Gate 2"},
+            {"start": START + timedelta(hours=1), "end": END + timedelta(hours=1)},
+            {"attendees": (_ATTENDEES[0], _ATTENDEES[2])},
+        )
+        before = await lab.get(ref)
+        for step in steps:
+            changed = await lab("update", ref, EventChanges(**step))
+            _require_changed(before, changed, step)
+            require(await lab.get(ref) == changed, "A change is read as another one.")
+            require(lab.sandbox.events()[0].annotated, f"{sorted(step)} erased other fields.")
+            before = changed
+        responses = [attendee.response for attendee in before.attendees]
+        expected = [AttendeeResponse.ACCEPTED, AttendeeResponse.NONE]
+        require(responses == expected, f"The attendees' answers are {responses}.")
+
+
+def _require_changed(before: CalendarEvent, changed: CalendarEvent, step: dict[str, Any]) -> None:
+    for name in ("title", "start", "end", "description", "location"):
+        expected = step.get(name, getattr(before, name))
+        require(getattr(changed, name) == expected, f"The {name} is wrong after {sorted(step)}.")
+    emails = [item.email for item in step.get("attendees", before.attendees)]
+    require([item.email for item in changed.attendees] == emails, "The attendees are wrong.")
+
+
+async def named_fields_can_be_emptied(make: Open) -> None:
+    """Fields named in `clear` are empty after a change."""
+    async with make() as lab:
+        ref = (await lab.write(attendees=_ATTENDEES, **_FIELDS)).ref
+        names = ["description", "location", "attendees"]
+        await lab("update", ref, EventChanges(clear=names))
+        event = await lab.get(ref)
+        left = [name for name in names if getattr(event, name)]
+        require(left == [], f"{left} are not empty.")
+        require(event.title == TITLE, "Another field was emptied.")
+
+
+async def a_version_is_compared(make: Open) -> None:
+    """A change of an older version is refused, and changes nothing."""
+    async with make() as lab:
+        if CalendarsCapability.VERSION not in lab.able:
+            return
+        first = await lab.write()
+        changes = EventChanges(title="Pickup")
+        second = await lab("update", first.ref, changes, version=first.version)
+        require(second.version not in {None, first.version}, "The version stays the same.")
+        late = lab("update", first.ref, EventChanges(title="Late"), version=first.version)
+        await lab.refused(ChangedMeanwhile, late, "A change of an older version")
+        require(lab.titles() == ["Pickup"], "A change of an older version was made.")
+        lab.sandbox.fail(Lost())
+        lost = lab("update", first.ref, EventChanges(title="Lost"), version=second.version)
+        error = await lab.refused(ConnectionFailed, lost, "A lost change of a version")
+        require(error.may_have_been_processed, "A lost change is told as not made.")
+
+
+async def recurrence_is_kept(make: Open) -> None:
+    """Each rule that the vendor has is kept, and others are refused before anything is sent."""
+    async with make() as lab:
+        if CalendarsCapability.RECURRENCE not in lab.able:
+            return
+        for rule in lab.subject.rules:
+            event = await lab.write(recurrence=rule)
+            read = await lab.get(event.ref)
+            require(read.recurrence == rule, f"{rule} is read as {read.recurrence}.")
+        await lab("update", event.ref, EventChanges(clear=["recurrence"]))
+        require((await lab.get(event.ref)).recurrence is None, "A series did not end.")
+        count = len(lab.sandbox.requests)
+        for rule in lab.subject.refused_rules:
+            error = await lab.refused(InvalidData, lab.write(recurrence=rule), rule)
+            require(error.field == "recurrence", f"The field {error.field} is named.")
+        require(len(lab.sandbox.requests) == count, "A rule that is refused was sent.")
+
+
+async def an_event_is_cancelled(make: Open) -> None:
+    """A cancelled event is gone, another stays, and cancelling it again is no error."""
+    async with make() as lab:
+        ref = (await lab.write(attendees=_ATTENDEES)).ref
+        await lab.write("Another")
+        for _ in range(2):
+            await lab("cancel", str(ref))
+            require(lab.titles() == ["Another"], f"Left are {len(lab.titles())} events.")
+        require(lab.sandbox.invitations == 2, "The attendees were not told once.")
+        await lab("cancel", lab.unknown_event)
+        for operation, arguments in (
+            ("get", ()),
+            ("update", (EventChanges(title="Pickup"),)),
+        ):
+            doing = lab(operation, lab.unknown_event, *arguments)
+            error = await lab.refused(VendorRejected, doing, f"{operation} of no event")
+            require(error.status in _NOT_FOUND, f"{operation} ended with {error.status}.")
+
+
+async def invitations_can_be_withheld(make: Open) -> None:
+    """Nobody is told anything if the caller wants that, where the vendor can do it."""
+    async with make() as lab:
+        if CalendarsCapability.WITHOUT_INVITATIONS not in lab.able:
+            return
+        ref = (await lab.write(attendees=_ATTENDEES, invite=False)).ref
+        await lab("update", ref, EventChanges(title="Pickup"), invite=False)
+        await lab("cancel", ref, invite=False)
+        require(lab.sandbox.invitations == 0, "Attendees were told something.")
+
+
+async def changes_are_listed_once(make: Open) -> None:
+    """All events are listed over all pages, and later only those that changed since."""
+    async with make() as lab:
+        if CalendarsCapability.CHANGES not in lab.able:
+            return
+        lab.sandbox.largest_page = 2
+        events = [await lab.write(f"Event {number}") for number in range(3)]
+        await lab.write("Later", start=date(2026, 6, 1), end=date(2026, 6, 2))
+        items, later = await _all_changes(lab)
+        refs = sorted(str(event.ref) for event in events)
+        require(sorted(str(item.ref) for item in items) == refs, "The list is not complete.")
+        none, later = await _all_changes(lab, later)
+        require(none == [], f"{len(none)} changes are listed although nothing changed.")
+        await lab("update", events[0].ref, EventChanges(title="Pickup"))
+        await lab("cancel", events[1].ref)
+        await lab.write("New")
+        await lab.write("Series", recurrence="FREQ=DAILY;COUNT=2")
+        changes, later = await _all_changes(lab, str(later))
+        titles = {item.event.title for item in changes if item.event and not item.event.series}
+        require(titles == {"Pickup", "New"}, f"{len(titles)} titles are listed.")
+        gone = [item.ref for item in changes if item.event is None]
+        require(gone == [events[1].ref], f"{len(gone)} events are gone.")
+        series = [item.event.series for item in changes if item.event and item.event.series]
+        require(len(series) == 1, "An occurrence does not name its series.")
+        lab.sandbox.expire()
+        doing = lab("changes", lab.calendar, **MONTH, after=later)
+        await lab.refused(ChangesExpired, doing, "An expired reference")
+        foreign = lab("changes", lab.calendar, **MONTH, after=events[0].ref.with_related(page=""))
+        await lab.refused(InvalidData, foreign, "The reference of an event as `after`")
+
+
+async def _all_changes(lab: Lab, after: object = None) -> tuple[list[EventChange], Any]:
+    page: ChangePage = await lab("changes", lab.calendar, **MONTH, after=after)
+    items = list(page.items)
+    while page.next is not None:
+        require(len(items) < 20, "A list does not end.")
+        require(page.later is None, "A page that another follows is told as the last.")
+        page = await lab("changes", lab.calendar, **MONTH, after=page.next)
+        items += page.items
+    require(page.later is not None, "The last page has no reference for later.")
+    return items, page.later
+
+
+async def busy_times_are_told(make: Open) -> None:
+    """Each address has its busy times; one that the vendor does not know is not told as free."""
+    async with make() as lab:
+        if CalendarsCapability.FREE_BUSY not in lab.able:
+            return
+        moments = START.astimezone(UTC), END.astimezone(UTC)
+        lab.sandbox.occupy("Grace@example.com", *moments)
+        past = moments[0] - timedelta(days=99), moments[1] - timedelta(days=99)
+        lab.sandbox.occupy("free@example.com", *past)
+        emails = ["Grace@example.com", "nobody@example.com", "free@example.com"]
+        grace, nobody, free = await lab("free_busy", emails, **MONTH)
+        require([item.email for item in (grace, nobody, free)] == emails, "Addresses are mixed.")
+        times = [(item.start, item.end) for item in grace.busy or ()]
+        require(times == [moments], f"{len(times)} busy times are told.")
+        require(free.busy == (), "Somebody who is free has busy times.")
+        require(nobody.busy is None and bool(nobody.problem), "An unknown address is told as free.")
+        most = lab.subject.vendor.limits["addresses"]
+        many = [f"n{number}@example.com" for number in range(most + 1)]
+        for wrong in (many, []):
+            doing = lab("free_busy", wrong, **MONTH)
+            await lab.refused(InvalidData, doing, f"{len(wrong)} addresses")
+
+
+async def an_online_meeting_has_a_url(make: Open) -> None:
+    """An event with an online meeting has its URL, and others have none."""
+    async with make() as lab:
+        if CalendarsCapability.ONLINE_MEETING not in lab.able:
+            return
+        event = await lab.write(online_meeting=True)
+        url = (await lab.get(event.ref)).meeting_url or ""
+        require(url.startswith("https://"), "The URL of the meeting is lost.")
+        require((await lab.write()).meeting_url is None, "An event got a meeting by itself.")
+
+
+async def a_refusal_has_its_type(make: Open) -> None:
+    """Each refusal raises the right error with the vendor's answer, and is sent only once."""
+    async with make() as lab:
+        await lab("calendars")
+        for number, (refusal, kind) in enumerate(lab.subject.refusals):
+            lab.sandbox.fail(with_an_address(refusal))
+            count = len(lab.sandbox.requests)
+            error = await lab.refused(kind, lab.write(), f"Refusal {number}")
+            require(error.response is not None, "The answer is lost.")
+            require_words(error, refusal, f"Refusal {number}")
+            require(len(lab.sandbox.requests) == count + 1, "A refused request was repeated.")
+        answer, seconds = lab.subject.pause
+        lab.sandbox.fail(answer)
+        error = await lab.refused(RateLimitExceeded, lab.write(), "A rate limit")
+        require(error.vendor_retry_after == seconds, "The pause that the vendor asks for is lost.")
+        require(lab.titles() == [], "A refused event was written.")
+
+
+async def nonsense_is_an_error(make: Open) -> None:
+    """An answer that has nothing of what each answer has is an error, never an empty result."""
+    async with make() as lab:
+        ref = (await lab.write()).ref
+        operations: dict[str, Callable[[], Any]] = {"get": lambda: lab("get", ref)}
+        if CalendarsCapability.CHANGES in lab.able:
+            operations["changes"] = lambda: lab("changes", lab.calendar, **MONTH)
+        if CalendarsCapability.FREE_BUSY in lab.able:
+            emails = ["grace@example.com"]
+            operations["free_busy"] = lambda: lab("free_busy", emails, **MONTH)
+        for name, call in operations.items():
+            for body in _MALFORMED:
+                answer = Response(200, {"Content-Type": "application/json"}, body)
+                lab.sandbox.fail(answer)
+                await lab.refused(VendorFailed, call(), f"{name} with nonsense")
+
+
+async def what_it_cannot_do_is_refused(make: Open) -> None:
+    """An unsupported feature is refused before anything is sent."""
+    async with make() as lab:
+        await require_unsupported(lab, calls_by_capability(lab).items())
+
+
+async def nothing_shows_secrets(make: Open) -> None:
+    """No error, event or log entry shows a secret, a title or an attendee."""
+    async with make() as lab:
+        shown_texts = [f"{lab.hub.account(ACCOUNT)!r}"]
+        attendees = _ATTENDEES[:1]
+        for answer in (None, lab.subject.refusals[0][0], Lost()):
+            lab.sandbox.fail(answer)
+            try:
+                shown_texts.append(repr(await lab.write(attendees=attendees)))
+            except ConnectorError as error:
+                shown_texts.append("".join(traceback.format_exception(error)) + repr(error))
+        await lab.require_hidden(shown_texts, lab.hidden())
+
+
+_ALL_CHECKS: Final = (
+    calendars_are_listed_once,
+    an_event_is_written,
+    whole_days_are_kept,
+    times_are_exact,
+    a_key_writes_once,
+    a_lost_creation_is_found,
+    only_named_fields_change,
+    named_fields_can_be_emptied,
+    a_version_is_compared,
+    recurrence_is_kept,
+    an_event_is_cancelled,
+    invitations_can_be_withheld,
+    changes_are_listed_once,
+    busy_times_are_told,
+    an_online_meeting_has_a_url,
+    a_refusal_has_its_type,
+    nonsense_is_an_error,
+    what_it_cannot_do_is_refused,
+    nothing_shows_secrets,
+)
+
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Lab.with_sync_hub)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Lab.with_async_hub)

@@ -1,0 +1,135 @@
+"""Example calls to vendors of calendars."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+from moorage.contracts.calendars import (
+    Attendee,
+    CalendarsCapability,
+    EventChanges,
+    NewEvent,
+)
+from moorage.contracts.ref import Ref
+
+if TYPE_CHECKING:
+    from moorage.contracts.calendars import (
+        CalendarEvent,
+        CalendarPage,
+        ChangePage,
+    )
+    from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
+
+_BERLIN: Final = ZoneInfo("Europe/Berlin")
+START: Final = datetime(2026, 3, 2, 9, 0, tzinfo=_BERLIN)
+END: Final = START + timedelta(hours=1)
+DAY: Final = {
+    "start": datetime(2026, 3, 2, tzinfo=UTC),
+    "end": datetime(2026, 3, 3, tzinfo=UTC),
+}
+
+
+def _calendar(vendor: ScenarioVendor) -> Ref:
+    sandbox: Any = vendor.fixture.sandbox
+    return Ref(vendor.name, vendor.name, sandbox.calendar)
+
+
+async def written(vendor: ScenarioVendor, *, invite: bool = True, **fields: Any) -> CalendarEvent:
+    """Write an event with the given fields into the calendar."""
+    event = NewEvent(**{"title": "Delivery", "start": START, "end": END, **fields})
+    result: CalendarEvent = await vendor("create", _calendar(vendor), event, invite=invite)
+    return result
+
+
+async def listed(vendor: ScenarioVendor) -> Any:
+    """List the calendars."""
+    page: CalendarPage = await vendor("calendars")
+    return [calendar.ref for calendar in page.items]
+
+
+async def created(vendor: ScenarioVendor) -> Any:
+    """Write an event."""
+    return (await written(vendor)).title == "Delivery"
+
+
+async def read(vendor: ScenarioVendor) -> Any:
+    """Read an event."""
+    event: CalendarEvent = await vendor("get", (await written(vendor)).ref)
+    return event.start == START
+
+
+async def updated(vendor: ScenarioVendor) -> Any:
+    """Change the place of an event."""
+    ref = (await written(vendor)).ref
+    event: CalendarEvent = await vendor("update", ref, EventChanges(location="Gate 2"))
+    return event.location == "Gate 2"
+
+
+async def cancelled(vendor: ScenarioVendor) -> Any:
+    """Cancel an event."""
+    sandbox: Any = vendor.fixture.sandbox
+    await vendor("cancel", (await written(vendor)).ref)
+    return sandbox.events() == []
+
+
+async def repeated(vendor: ScenarioVendor) -> Any:
+    """Write a series of events."""
+    return (await written(vendor, recurrence="FREQ=WEEKLY;BYDAY=MO;COUNT=4")).recurrence
+
+
+async def met(vendor: ScenarioVendor) -> Any:
+    """Write an event with an online meeting."""
+    return (await written(vendor, online_meeting=True)).meeting_url
+
+
+async def compared(vendor: ScenarioVendor) -> Any:
+    """Change a certain version of an event."""
+    changes = EventChanges(title="Pickup")
+    if not vendor.able:
+        ref = Ref(vendor.name, vendor.name, "1", {"calendar": "1"})
+        return await vendor("update", ref, changes, version="1")
+    event = await written(vendor)
+    return (await vendor("update", event.ref, changes, version=event.version)).title == "Pickup"
+
+
+async def changed(vendor: ScenarioVendor) -> Any:
+    """List the events of a day."""
+    if vendor.able:
+        await written(vendor)
+    page: ChangePage = await vendor("changes", _calendar(vendor), **DAY)
+    return page.items and page.later
+
+
+async def asked(vendor: ScenarioVendor) -> Any:
+    """Ask for the busy times of a person."""
+    sandbox: Any = vendor.fixture.sandbox
+    sandbox.occupy("grace@example.com", START.astimezone(UTC), END.astimezone(UTC))
+    (availability,) = await vendor("free_busy", ["grace@example.com"], **DAY)
+    return availability.busy
+
+
+async def quiet(vendor: ScenarioVendor) -> Any:
+    """Write an event without inviting its attendee."""
+    sandbox: Any = vendor.fixture.sandbox
+    await written(vendor, invite=False, attendees=[Attendee("grace@example.com")])
+    return sandbox.invitations == 0
+
+
+BASIC: Final[dict[str, Scenario]] = {
+    "calendars": listed,
+    "create": created,
+    "get": read,
+    "update": updated,
+    "cancel": cancelled,
+}
+
+BY_CAPABILITY: Final[dict[str, Scenario]] = {
+    CalendarsCapability.RECURRENCE: repeated,
+    CalendarsCapability.ONLINE_MEETING: met,
+    CalendarsCapability.FREE_BUSY: asked,
+    CalendarsCapability.CHANGES: changed,
+    CalendarsCapability.VERSION: compared,
+    CalendarsCapability.WITHOUT_INVITATIONS: quiet,
+}

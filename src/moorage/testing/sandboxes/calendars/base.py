@@ -1,0 +1,74 @@
+"""The base of sandboxes that imitate vendors of calendars."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import attrs
+
+from moorage.testing.sandboxes.base import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+
+@attrs.frozen(kw_only=True)
+class KeptEvent:
+    """An event as the calendar keeps it.
+
+    Attributes:
+        id: the vendor's id of it.
+        title: title.
+        start, end: moments in UTC; of whole days, midnight in UTC.
+        attendees: addresses of the attendees, in order.
+        annotated: True if the notes of `annotate` are still there.
+    """
+
+    id: str
+    title: str
+    start: datetime
+    end: datetime
+    attendees: tuple[str, ...] = ()
+    annotated: bool = False
+
+
+class CalendarsSandbox(Sandbox, ABC):
+    """A local sandbox that imitates a vendor of calendars.
+
+    Attributes:
+        calendar: id of a calendar that exists from the start.
+        largest_page: number of entries that a page has at most.
+        invitations: number of times that attendees were told something.
+    """
+
+    calendar: str
+    largest_page: int = 250
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.invitations = 0
+
+    @abstractmethod
+    def events(self) -> Sequence[KeptEvent]:
+        """Return the events in the order of their creation, without cancelled ones."""
+
+    @abstractmethod
+    def answer_invitation(self, id_: str, email: str) -> None:
+        """Let an attendee accept an invitation."""
+
+    @abstractmethod
+    def annotate(self, id_: str) -> None:
+        """Write a note into an event that no contract knows."""
+
+    @abstractmethod
+    def occupy(self, email: str, start: datetime, end: datetime) -> None:
+        """Let a person be busy at a time."""
+
+    @abstractmethod
+    def expire(self) -> None:
+        """Forget which changes were read before."""
+
+
+__all__ = ["CalendarsSandbox", "KeptEvent"]

@@ -1,0 +1,119 @@
+"""Helpers of calendar vendors: references, times, and look-ups after lost answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.calendars import Attendee, AttendeeKind
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from moorage.contracts.calendars import AttendeeResponse, CalendarEvent
+    from moorage.vendor_sdk import Ref, Wire
+
+_GONE: Final = (404, 410)
+
+
+def is_gone(error: sdk.VendorRejected) -> bool:
+    """True if the vendor answered that there is no such event, or no longer."""
+    return error.status in _GONE
+
+
+def event_identity(wire: Wire, calendar: Ref, key: str | None) -> str:
+    """A text that identifies a new event of a calendar; the same one for the same key.
+
+    Args:
+        wire: supplies a new id for an event without a key.
+        calendar: calendar of the event.
+        key: idempotency key of the creation.
+    """
+    text = wire.new_id() if key is None else f"{wire.tenant or ''}\n{calendar.id}\n{key}"
+    return sha256(text.encode()).hexdigest()[:40]
+
+
+async def created_event(
+    creating: Awaitable[CalendarEvent],
+    look_up: Callable[[], Awaitable[CalendarEvent | None]],
+) -> CalendarEvent:
+    """The new event; after a lost answer the event that was created, if it is in the calendar.
+
+    Raises:
+        OutcomeUnknown: the answer was lost, and the event is not in the calendar.
+    """
+    try:
+        return await creating
+    except sdk.OutcomeUnknown as unknown_outcome:
+        try:
+            event = await look_up()
+        except sdk.ConnectorError:
+            event = None
+        if event is None:
+            raise unknown_outcome from None
+        return event
+
+
+def check_kinds(attendees: tuple[Attendee, ...], vendor: str) -> None:
+    """Refuse attendees whose kind has no word at the vendor.
+
+    Raises:
+        InvalidData: a kind is `other`.
+    """
+    for number, attendee in enumerate(attendees):
+        if attendee.kind is AttendeeKind.OTHER:
+            raise sdk.InvalidData(
+                f"{vendor} has no attendees of the kind 'other'.",
+                field=f"attendees[{number}].kind",
+                remedy="Give required, optional or resource.",
+            )
+
+
+def calendar_of(ref: Ref) -> str:
+    """The id of the calendar in the reference of an event.
+
+    Raises:
+        InvalidData: the reference is not that of an event.
+    """
+    calendar = ref.other("calendar")
+    if calendar is not None:
+        return calendar
+    raise sdk.InvalidData(
+        "This is not the reference of an event.",
+        field="ref",
+        remedy="Give the `ref` of an event, not that of a calendar.",
+    )
+
+
+def attendee_of(
+    email: str | None, name: str | None, kind: AttendeeKind, response: AttendeeResponse
+) -> tuple[Attendee, ...]:
+    """The attendee of an answer; empty if the answer has no address."""
+    if email is None or not email.strip():
+        return ()
+    shown_name = None if name is None or not name.strip() else name
+    return (Attendee(email=email, name=shown_name, kind=kind, response=response),)
+
+
+def day_of(text: str | None) -> date | None:
+    """The day of a text such as 2026-03-01; None if it is none."""
+    try:
+        return None if text is None else date.fromisoformat(text[:10])
+    except ValueError:
+        return None
+
+
+def moment_of(text: str | None) -> datetime | None:
+    """The moment of a text in ISO 8601 with any number of decimals, in UTC without an offset."""
+    if text is None:
+        return None
+    whole, point, rest = text.partition(".")
+    decimals = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+    offset = rest[len(decimals) :]
+    try:
+        moment = datetime.fromisoformat(f"{whole}{point}{decimals[:6]}{offset}")
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (OverflowError, ValueError):
+        return None

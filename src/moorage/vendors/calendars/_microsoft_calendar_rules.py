@@ -1,0 +1,204 @@
+"""Recurrence rules as the patterns and ranges of Microsoft Graph, and back.
+
+Graph has fewer rules than RFC 5545. A rule without a counterpart is refused; one that Graph returns
+and that has none here is read as None.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.calendars import RecurrenceRule
+from moorage.contracts.calendars.recurrence import WEEKDAYS
+from moorage.contracts.calendars.times import zone_name
+from moorage.vendors.calendars._common import day_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
+    from moorage.vendor_sdk import Answer
+
+_DAYS: Final = dict(
+    zip(
+        WEEKDAYS,
+        ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
+        strict=True,
+    )
+)
+_WEEKDAYS: Final = {word: day for day, word in _DAYS.items()}
+_INDEXES: Final = {1: "first", 2: "second", 3: "third", 4: "fourth", -1: "last"}
+_POSITIONS: Final = {word: position for position, word in _INDEXES.items()}
+_FREQUENCIES: Final = {
+    "daily": "DAILY",
+    "weekly": "WEEKLY",
+    "absoluteMonthly": "MONTHLY",
+    "relativeMonthly": "MONTHLY",
+    "absoluteYearly": "YEARLY",
+    "relativeYearly": "YEARLY",
+}
+
+
+def recurrence_body(rule: RecurrenceRule, start: date | datetime) -> dict[str, Any]:
+    """The pattern and the range of a rule.
+
+    Args:
+        rule: rule of the event.
+        start: begin of the first occurrence, from which missing parts of the rule follow.
+
+    Raises:
+        InvalidData: Graph has no such rule.
+    """
+    return {"pattern": _pattern(rule, start), "range": _range(rule, start)}
+
+
+def _pattern(rule: RecurrenceRule, start: date | datetime) -> dict[str, Any]:
+    pattern: dict[str, Any] = {"interval": rule.interval}
+    if rule.frequency == "DAILY":
+        _refuse_parts(rule, "by_day", "by_month_day", "by_month", "by_set_pos")
+        return pattern | {"type": "daily"}
+    if rule.frequency == "WEEKLY":
+        _refuse_parts(rule, "by_month_day", "by_month", "by_set_pos")
+        days = rule.by_day or (WEEKDAYS[start.weekday()],)
+        return pattern | {
+            "type": "weekly",
+            "daysOfWeek": [_DAYS[day] for day in days],
+            "firstDayOfWeek": _DAYS[rule.week_start],
+        }
+    period = "Monthly" if rule.frequency == "MONTHLY" else "Yearly"
+    if period == "Yearly":
+        pattern["month"] = _only(rule.by_month or (start.month,), "BYMONTH")
+    else:
+        _refuse_parts(rule, "by_month")
+    if rule.by_day:
+        _refuse_parts(rule, "by_month_day")
+        if period == "Yearly" and not rule.by_month:
+            raise _unknown("a weekday of a year without BYMONTH")
+        return pattern | {"type": f"relative{period}", **_relative(rule)}
+    _refuse_parts(rule, "by_set_pos")
+    day = _only(rule.by_month_day or (start.day,), "BYMONTHDAY")
+    if day < 0:
+        raise _unknown("a BYMONTHDAY that counts from the end of the month")
+    return pattern | {"type": f"absolute{period}", "dayOfMonth": day}
+
+
+def _relative(rule: RecurrenceRule) -> dict[str, Any]:
+    """The weekdays of a rule and their position, from BYSETPOS or the numbers before them."""
+    positions = {int(day[:-2]) for day in rule.by_day if day[:-2]}
+    if rule.by_set_pos:
+        if positions:
+            raise _unknown("numbered weekdays together with BYSETPOS")
+        positions = {_only(rule.by_set_pos, "BYSETPOS")}
+    elif len(rule.by_day) > 1:
+        raise _unknown("several weekdays of a month without BYSETPOS")
+    if len(positions) != 1 or not positions <= _INDEXES.keys():
+        raise _unknown("this position of a weekday in a month")
+    return {
+        "index": _INDEXES[positions.pop()],
+        "daysOfWeek": [_DAYS[day[-2:]] for day in rule.by_day],
+    }
+
+
+def _range(rule: RecurrenceRule, start: date | datetime) -> dict[str, Any]:
+    is_timed = isinstance(start, datetime)
+    first_day = start.date() if isinstance(start, datetime) else start
+    zone = zone_name(start) if isinstance(start, datetime) else "UTC"
+    base = {"startDate": first_day.isoformat(), "recurrenceTimeZone": zone}
+    if rule.count is not None:
+        return base | {"type": "numbered", "numberOfOccurrences": rule.count}
+    if rule.until is None:
+        return base | {"type": "noEnd"}
+    last_day = rule.until
+    if isinstance(start, datetime) and is_timed and isinstance(rule.until, datetime):
+        last_day = _last_day(rule.until, start)
+    return base | {"type": "endDate", "endDate": last_day.isoformat()[:10]}
+
+
+def _last_day(until: datetime, start: datetime) -> date:
+    """The last day with an occurrence at the clock time of the start, not after a moment."""
+    local_until = until.astimezone(start.tzinfo)
+    occurrence = datetime.combine(local_until.date(), start.time(), start.tzinfo)
+    is_included = occurrence.astimezone(UTC) <= until
+    return local_until.date() if is_included else local_until.date() - timedelta(days=1)
+
+
+def rule_of(answer: Answer, zone: tzinfo | None) -> str | None:
+    """The rule of a pattern and a range; None if it has no counterpart.
+
+    Args:
+        answer: the recurrence of an event.
+        zone: time zone of the event; None for one of whole days.
+    """
+    pattern, bounds = answer.object("pattern"), answer.object("range")
+    kind = pattern.text("type") or ""
+    parts = _parts_of(kind, pattern)
+    end = _end_of(bounds, zone)
+    if parts is None or end is None:
+        return None
+    interval = pattern.integer("interval") or 1
+    try:
+        rule = RecurrenceRule(frequency=_FREQUENCIES[kind], interval=interval, **parts, **end)
+        return RecurrenceRule.parse(rule.text).text
+    except sdk.InvalidData:
+        return None
+
+
+def _parts_of(kind: str, pattern: Answer) -> Mapping[str, Any] | None:
+    days = [_WEEKDAYS.get(word) for word in pattern.texts("daysOfWeek")]
+    names = tuple(day for day in days if day is not None)
+    if len(names) < len(days) or kind not in _FREQUENCIES:
+        return None
+    month = pattern.integer("month")
+    parts: dict[str, Any] = {"by_month": (month,)} if kind.endswith("Yearly") and month else {}
+    if kind == "weekly":
+        first_day = _WEEKDAYS.get(pattern.text("firstDayOfWeek") or "sunday", "MO")
+        return {"by_day": names, "week_start": first_day}
+    if kind.startswith("absolute"):
+        day = pattern.integer("dayOfMonth")
+        return None if day is None else parts | {"by_month_day": (day,)}
+    if kind.startswith("relative"):
+        position = _POSITIONS.get(pattern.text("index") or "first")
+        if position is None or not names:
+            return None
+        if len(names) == 1:
+            return parts | {"by_day": (f"{position}{names[0]}",)}
+        return parts | {"by_day": names, "by_set_pos": (position,)}
+    return parts
+
+
+def _end_of(bounds: Answer, zone: tzinfo | None) -> Mapping[str, Any] | None:
+    kind = bounds.text("type")
+    if kind == "noEnd":
+        return {}
+    if kind == "numbered":
+        count = bounds.integer("numberOfOccurrences")
+        return None if count is None else {"count": count}
+    last_day = day_of(bounds.text("endDate"))
+    if kind != "endDate" or last_day is None:
+        return None
+    if zone is None:
+        return {"until": last_day}
+    last_moment = datetime.combine(last_day, time(23, 59, 59), zone)
+    return {"until": last_moment.astimezone(UTC)}
+
+
+def _only(values: tuple[int, ...], name: str) -> int:
+    if len(values) == 1:
+        return values[0]
+    raise _unknown(f"several values of {name}")
+
+
+def _refuse_parts(rule: RecurrenceRule, *names: str) -> None:
+    for name in names:
+        if getattr(rule, name):
+            raise _unknown(f"{name.replace('_', '').upper()} with FREQ={rule.frequency}")
+
+
+def _unknown(what: str) -> sdk.InvalidData:
+    return sdk.InvalidData(
+        f"Microsoft Graph has no recurrence with {what}.",
+        field="recurrence",
+        remedy="Give a rule that Microsoft's calendars have, or single events.",
+    )

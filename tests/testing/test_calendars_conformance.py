@@ -1,0 +1,169 @@
+"""The conformance kit of vendors of calendars finds faulty vendors."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.contracts.calendars import ChangePage, NewEvent
+from moorage.errors import ConnectorError
+from moorage.testing import calendars_conformance as kit
+from moorage.vendors.calendars.google_calendar import GoogleCalendar
+from tests.vendors import calendars_subjects
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.calendars import Availability, CalendarEvent, EventChanges
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.wire import Wire
+    from moorage.domain.service.settings import Service
+
+
+class _Keyless(GoogleCalendar):
+    """A faulty vendor that loses the idempotency key."""
+
+    async def create(
+        self, wire: Wire, ref: Ref, event: NewEvent, /, *, invite: bool, key: str | None
+    ) -> CalendarEvent:
+        return await super().create(wire, ref, event, invite=invite, key=None)
+
+
+class _Utc(GoogleCalendar):
+    """A faulty vendor that sends times without their zones."""
+
+    async def create(
+        self, wire: Wire, ref: Ref, event: NewEvent, /, *, invite: bool, key: str | None
+    ) -> CalendarEvent:
+        if isinstance(event.start, datetime) and isinstance(event.end, datetime):
+            start, end = (moment.astimezone(UTC) for moment in (event.start, event.end))
+            event = attrs.evolve(event, start=start, end=end)
+        return await super().create(wire, ref, event, invite=invite, key=key)
+
+
+class _Foldless(GoogleCalendar):
+    """A faulty vendor that takes the first of two equal clock times."""
+
+    async def create(
+        self, wire: Wire, ref: Ref, event: NewEvent, /, *, invite: bool, key: str | None
+    ) -> CalendarEvent:
+        if isinstance(event.start, datetime):
+            event = attrs.evolve(event, start=event.start.replace(fold=0))
+        return await super().create(wire, ref, event, invite=invite, key=key)
+
+
+class _Inviting(GoogleCalendar):
+    """A faulty vendor that always invites."""
+
+    async def create(
+        self, wire: Wire, ref: Ref, event: NewEvent, /, *, invite: bool, key: str | None
+    ) -> CalendarEvent:
+        return await super().create(wire, ref, event, invite=True, key=key)
+
+
+class _Unversioned(GoogleCalendar):
+    """A faulty vendor that compares no versions."""
+
+    async def update(
+        self, wire: Wire, ref: Ref, changes: EventChanges, /, *, version: str | None, invite: bool
+    ) -> CalendarEvent:
+        return await super().update(wire, ref, changes, version=None, invite=invite)
+
+
+class _Forgetful(GoogleCalendar):
+    """A faulty vendor that begins each list anew."""
+
+    async def changes(
+        self, wire: Wire, ref: Ref, /, *, start: datetime, end: datetime, after: Ref | None
+    ) -> ChangePage:
+        return await super().changes(wire, ref, start=start, end=end, after=None)
+
+
+class _Optimistic(GoogleCalendar):
+    """A faulty vendor that tells an unknown person as free."""
+
+    async def free_busy(
+        self, wire: Wire, emails: tuple[str, ...], /, *, start: datetime, end: datetime
+    ) -> tuple[Availability, ...]:
+        answers = await super().free_busy(wire, emails, start=start, end=end)
+        return tuple(attrs.evolve(answer, busy=answer.busy or ()) for answer in answers)
+
+
+class _Careless(GoogleCalendar):
+    """A faulty vendor whose cancelling ends silently, whatever happened."""
+
+    async def cancel(self, wire: Wire, ref: Ref, /, *, invite: bool) -> None:
+        return
+
+
+class _Unclassified(GoogleCalendar):
+    """A faulty vendor that does not tell refusals apart."""
+
+    def services(self) -> Mapping[str, Service]:
+        services = super().services()
+        return {to: attrs.evolve(service, classify=None) for to, service in services.items()}
+
+
+class _Swallowing(GoogleCalendar):
+    """A faulty vendor that tells nonsense as an empty list."""
+
+    async def changes(
+        self, wire: Wire, ref: Ref, /, *, start: datetime, end: datetime, after: Ref | None
+    ) -> ChangePage:
+        try:
+            return await super().changes(wire, ref, start=start, end=end, after=after)
+        except ConnectorError:
+            return ChangePage(items=(), later=ref)
+
+
+@pytest.mark.parametrize(
+    "faulty, finder",
+    [
+        (_Keyless, "a_key_writes_once"),
+        (_Keyless, "a_lost_creation_is_found"),
+        (_Utc, "an_event_is_written"),
+        (_Foldless, "times_are_exact"),
+        (_Inviting, "invitations_can_be_withheld"),
+        (_Unversioned, "a_version_is_compared"),
+        (_Forgetful, "changes_are_listed_once"),
+        (_Optimistic, "busy_times_are_told"),
+        (_Careless, "an_event_is_cancelled"),
+        (_Unclassified, "a_refusal_has_its_type"),
+        (_Swallowing, "nonsense_is_an_error"),
+    ],
+)
+def test_a_faulty_vendor_is_found(faulty: type[GoogleCalendar], finder: str) -> None:
+    """The check that is about a fault finds it."""
+
+    def subject() -> kit.CalendarsSubject:
+        made = calendars_subjects.google_calendar()
+        sandbox: Any = made.sandbox
+        return attrs.evolve(made, vendor=faulty(credentials=sandbox.key_file()))
+
+    check = next(check for check in kit.CHECKS if check.__name__ == finder)
+    with pytest.raises(AssertionError):
+        check(subject)
+
+
+def test_checks_of_missing_capabilities_pass() -> None:
+    """A vendor without optional features passes the checks of them."""
+
+    class _Plain(GoogleCalendar):
+        capabilities = frozenset()
+
+    def subject() -> kit.CalendarsSubject:
+        made = calendars_subjects.google_calendar()
+        sandbox: Any = made.sandbox
+        return attrs.evolve(made, vendor=_Plain(credentials=sandbox.key_file()))
+
+    optional = (
+        *("a_version_is_compared", "recurrence_is_kept", "invitations_can_be_withheld"),
+        *("changes_are_listed_once", "busy_times_are_told", "an_online_meeting_has_a_url"),
+        *("nonsense_is_an_error", "what_it_cannot_do_is_refused"),
+    )
+    for check in kit.CHECKS:
+        if check.__name__ in optional:
+            check(subject)

@@ -1,0 +1,29 @@
+"""Each vendor of calendars passes the conformance kit, synchronously and asynchronously."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage.testing import calendars_conformance, name_of
+from tests.vendors.calendars_subjects import SUBJECTS
+
+if TYPE_CHECKING:
+    from moorage.testing.kits.calendars_conformance import AsyncCheck, Check, Factory
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
+@pytest.mark.parametrize("check", calendars_conformance.CHECKS, ids=name_of)
+def test_calendars_vendor_conforms(check: Check, subject: Factory) -> None:
+    """Each vendor of calendars passes the conformance kit with a synchronous hub."""
+    check(subject)
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
+@pytest.mark.parametrize("check", calendars_conformance.ASYNC_CHECKS, ids=name_of)
+def test_calendars_vendor_conforms_async(check: AsyncCheck, subject: Factory) -> None:
+    """Each vendor of calendars passes the conformance kit with an asynchronous hub."""
+    asyncio.run(check(subject))

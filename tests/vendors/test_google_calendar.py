@@ -1,0 +1,281 @@
+"""Google Calendar: its requests, its answers and its refusals."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import AlreadyExists, InvalidData, Timeouts, VendorFailed, VendorRejected
+from moorage.contracts.calendars import (
+    Attendee,
+    AttendeeKind,
+    AttendeeResponse,
+    EventChanges,
+    EventStatus,
+    NewEvent,
+)
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.domain.http.requests import Request, Response
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing.sandboxes.calendars.google_calendar import GoogleCalendarSandbox
+from moorage.vendor_sdk import as_answer
+from moorage.vendors.calendars._common import day_of, moment_of
+from moorage.vendors.calendars._google_calendar_events import (
+    change_body,
+    classify,
+    event_body,
+    event_of,
+    time_body,
+)
+from moorage.vendors.calendars.google_calendar import GoogleCalendar
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=ZoneInfo("Europe/Berlin"))
+END = START + timedelta(hours=1)
+MOMENTS = st.integers(631_152_000, 2_145_916_800).map(lambda at: datetime.fromtimestamp(at, UTC))
+CALENDAR = Ref("google_calendar", "calendars", "ada@example.com")
+
+
+def hub_at(sandbox: GoogleCalendarSandbox) -> Hub:
+    """Return a hub with the sandbox's account."""
+    vendor = GoogleCalendar(credentials=sandbox.key_file(), user=sandbox.calendar)
+    settings = {"retry": None, "circuit": None}
+    account = Account("calendars", vendor, settings=settings)
+    return Hub([account], http=SandboxHttpClient(sandbox))
+
+
+def read(**fields: Any) -> Any:
+    """Return the event of an answer with these fields."""
+
+    def ref(id: str, /, **related: str | None) -> Ref:
+        return Ref("google_calendar", "calendars", id).with_related(**related)
+
+    return event_of("c", ref, as_answer({"id": "1", **fields}), Response(200))
+
+
+def test_event_is_in_googles_words() -> None:
+    """Each field of a new event is sent under Google's name for it."""
+    event = NewEvent(
+        title="Visit",
+        start=START,
+        end=END,
+        description="D",
+        location="L",
+        attendees=[
+            Attendee("a@b.example", "A"),
+            Attendee("r@b.example", kind=AttendeeKind.RESOURCE),
+        ],
+        recurrence="freq=daily;count=2",
+        online_meeting=True,
+        busy=False,
+        private=True,
+    )
+
+    assert {
+        "id": "1",
+        "summary": "Visit",
+        "start": {"dateTime": "2026-03-02T09:00:00+01:00", "timeZone": "Europe/Berlin"},
+        "end": {"dateTime": "2026-03-02T10:00:00+01:00", "timeZone": "Europe/Berlin"},
+        "description": "D",
+        "location": "L",
+        "attendees": [
+            {"email": "a@b.example", "optional": False, "displayName": "A"},
+            {"email": "r@b.example", "optional": False, "resource": True},
+        ],
+        "recurrence": ["RRULE:FREQ=DAILY;COUNT=2"],
+        "conferenceData": {
+            "createRequest": {
+                "requestId": "1",
+                "conferenceSolutionKey": {"type": "hangoutsMeet"},
+            }
+        },
+        "transparency": "transparent",
+        "visibility": "private",
+    } == event_body(event, "1")
+
+
+def test_changes_are_in_googles_words() -> None:
+    """A change sends the named fields; days replace times, and attendees keep their answers."""
+    days = {"start": date(2026, 3, 2), "end": date(2026, 3, 3)}
+    changes = EventChanges(**days, attendees=[Attendee("A@b.example")], recurrence="FREQ=DAILY")
+    current = {"attendees": [{"email": "a@B.example", "responseStatus": "accepted", "x": 1}, 7]}
+
+    assert {
+        "start": {"date": "2026-03-02", "dateTime": None, "timeZone": None},
+        "end": {"date": "2026-03-03", "dateTime": None, "timeZone": None},
+        "attendees": [
+            {"email": "A@b.example", "responseStatus": "accepted", "x": 1, "optional": False}
+        ],
+        "recurrence": ["RRULE:FREQ=DAILY"],
+    } == change_body(changes.values, current)
+    assert {"recurrence": [], "description": None} == change_body(
+        EventChanges(clear=["recurrence", "description"]).values, {}
+    )
+
+
+@given(
+    moment=MOMENTS,
+    zone=st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"]),
+)
+def test_times_are_read_as_they_were_sent(moment: datetime, zone: str) -> None:
+    """Each moment is sent and read exactly, in its zone, also when clocks change."""
+    local = moment.replace(microsecond=0).astimezone(ZoneInfo(zone))
+    event = read(start=time_body(local), end=time_body(local))
+
+    assert (local.astimezone(UTC), zone) == (event.start.astimezone(UTC), event.time_zone)
+
+
+def test_unknown_words_stay_unknown() -> None:
+    """Words that Google adds later, and misshapen values, are read as unknown or left out."""
+    event = read(
+        status="paused",
+        start={"dateTime": "soon"},
+        end={"dateTime": "2026-03-02T10:00:00+01:00", "timeZone": "No/Where"},
+        attendees=[
+            {"email": "a@b.example", "responseStatus": "maybe", "displayName": " "},
+            {"email": " "},
+            {"email": "o@b.example", "organizer": True},
+            7,
+        ],
+        recurrence=["RRULE:FREQ=HOURLY"],
+    )
+
+    assert EventStatus.UNKNOWN is event.status
+    assert (None, None, None) == (event.start, event.time_zone, event.recurrence)
+    assert datetime(2026, 3, 2, 9, 0, tzinfo=UTC) == event.end
+    assert [AttendeeResponse.UNKNOWN, AttendeeResponse.ORGANIZER] == [
+        attendee.response for attendee in event.attendees
+    ]
+    assert None is event.attendees[0].name
+    assert None is read(recurrence=["RRULE:FREQ=DAILY", "EXDATE:20260302"]).recurrence
+    assert read(start={"date": "2026-03-02"}).all_day
+
+
+def test_url_of_a_conference_is_that_of_its_video() -> None:
+    """The URL of a meeting is that of the video, and else Google's own link."""
+    entries = [
+        {"entryPointType": "phone", "uri": "tel:1"},
+        {"entryPointType": "video", "uri": "https://v.example"},
+    ]
+
+    assert "https://v.example" == read(conferenceData={"entryPoints": entries}).meeting_url
+    assert "https://m.example" == read(hangoutLink="https://m.example").meeting_url
+
+
+@pytest.mark.parametrize("answer", [Response(408), Response(500), Response(200), Response(404)])
+def test_other_answers_are_left_to_the_service(answer: Response) -> None:
+    """A success, an outage, a timeout and an answer without a reason are judged by the status."""
+    assert None is classify(Request.get("/"), answer)
+
+
+def test_times_without_form_are_none() -> None:
+    """A text that is no time, or no day, is None; any number of decimals is read."""
+    assert [None, None, None] == [
+        moment_of(None),
+        moment_of("x"),
+        moment_of("0001-01-01T00:00+23:00"),
+    ]
+    assert datetime(2026, 3, 2, 9, 0, 0, 123_456, tzinfo=UTC) == moment_of(
+        "2026-03-02T09:00:00.1234567"
+    )
+    assert datetime(2026, 3, 2, 8, 0, tzinfo=UTC) == moment_of("2026-03-02T09:00:00.0000000+01:00")
+    assert [None, None] == [day_of(None), day_of("x")]
+
+
+def test_wrong_references_are_refused() -> None:
+    """The reference of a calendar is not that of an event, nor that of an earlier look."""
+    sandbox = GoogleCalendarSandbox()
+    times = {"start": START, "end": END}
+    with hub_at(sandbox) as hub:
+        with pytest.raises(InvalidData, match="not the reference of an event"):
+            hub.calendars().get(CALENDAR)
+        with pytest.raises(InvalidData, match="earlier look"):
+            hub.calendars().changes(CALENDAR, **times, after=CALENDAR)
+        other = Attendee("a@b.example", kind=AttendeeKind.OTHER)
+        with pytest.raises(InvalidData, match="of the kind 'other'"):
+            hub.calendars().create(CALENDAR, NewEvent(title="Visit", **times, attendees=[other]))
+
+    assert [] == sandbox.requests
+
+
+def test_answers_that_say_nothing_are_errors() -> None:
+    """A list without a token, and busy times without calendars, are failures of the vendor."""
+    sandbox = GoogleCalendarSandbox()
+    times = {"start": START, "end": END}
+    with hub_at(sandbox) as hub:
+        sandbox.fail(reply({"items": []}), reply({"calendars": []}))
+        with pytest.raises(VendorFailed):
+            hub.calendars().changes(CALENDAR, **times)
+        with pytest.raises(VendorFailed):
+            hub.calendars().free_busy(["a@b.example"], **times)
+        sandbox.fail(reply({"calendars": {}}))
+        assert None is hub.calendars().free_busy(["a@b.example"], **times)[0].busy
+
+
+@pytest.mark.parametrize(
+    "method, path, body, status",
+    [
+        ("POST", "/events", {"summary": "x"}, 400),
+        ("POST", "/events", {"start": {"date": "2026-03-02", "dateTime": "x"}, "end": {}}, 400),
+        ("POST", "/events", {"surprise": 1}, 400),
+        (
+            "POST",
+            "/events",
+            {"id": "W", **{n: {"date": "2026-03-02"} for n in ("start", "end")}},
+            400,
+        ),
+        ("GET", "/events/x", None, 404),
+        ("GET", "/elsewhere", None, 404),
+        ("GET", "/events?syncToken=sync-1&timeMin=x", None, 400),
+    ],
+)
+def test_sandbox_refuses_what_google_refuses(
+    method: str, path: str, body: Any, status: int
+) -> None:
+    """The sandbox refuses wrong paths, fields and combinations with Google's status."""
+    sandbox = GoogleCalendarSandbox()
+    sandbox.check_access = lambda _: None  # type: ignore[method-assign]  # tried by the kit
+    client = SandboxHttpClient(sandbox)
+    url = f"https://www.googleapis.com/calendar/v3/calendars/ada@example.com{path}"
+    request = Request.get(path) if method == "GET" else Request.post(path, json=body)
+
+    assert status == client.send(request, url, Timeouts()).status
+
+
+def test_sandbox_knows_ids_and_tokens() -> None:
+    """The sandbox refuses a second event with an id, another calendar, and a wrong token."""
+    sandbox = GoogleCalendarSandbox()
+    with hub_at(sandbox) as hub:
+        times = {"start": START, "end": END}
+        other = Ref("google_calendar", "calendars", "other@example.com")
+        for call in (
+            lambda: hub.calendars().create(other, NewEvent(title="Visit", **times)),
+            lambda: hub.calendars().get(other.with_related(calendar="other@example.com")),
+        ):
+            with pytest.raises(VendorRejected, match="Not Found"):
+                call()
+        hub.calendars().create(CALENDAR, NewEvent(title="Visit", **times), idempotency_key="k")
+        id_ = sandbox.events()[0].id
+        extra = {"google_calendar": {"id": id_}}
+        with pytest.raises(AlreadyExists, match="already exists"):
+            hub.calendars().create(CALENDAR, NewEvent(title="V", **times, extra=extra))
+    sandbox.tokens.forget()
+    wrong = Request.get("/", headers={"Authorization": "Bearer x"})
+    url = "https://www.googleapis.com/calendar/v3/users/me/calendarList"
+    assert 401 == SandboxHttpClient(sandbox).send(wrong, url, Timeouts()).status
+
+
+def test_account_without_a_key_asks_the_provider() -> None:
+    """Without a key there is no OAuth client, and the first calendar is the ping."""
+    vendor = GoogleCalendar()
+
+    assert {} == vendor.clients()
+    ping = vendor.ping()
+    assert ping is not None
+    assert ping.path.endswith("/calendarList")

@@ -1,0 +1,425 @@
+"""Microsoft's calendars: requests, answers, recurrence and refusals."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import ChangesExpired, ConfigurationError, InvalidData, Timeouts, VendorFailed
+from moorage.contracts.calendars import (
+    Attendee,
+    AttendeeKind,
+    AttendeeResponse,
+    EventChanges,
+    EventStatus,
+    NewEvent,
+    RecurrenceRule,
+)
+from moorage.contracts.calendars.times import zone_of
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.domain.http.requests import Request, Response
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing.sandboxes.calendars.microsoft_calendar import MicrosoftCalendarSandbox
+from moorage.vendor_sdk import as_answer
+from moorage.vendors.calendars._microsoft_calendar_events import (
+    change_body,
+    classify,
+    event_body,
+    event_of,
+    time_body,
+)
+from moorage.vendors.calendars._microsoft_calendar_rules import recurrence_body, rule_of
+from moorage.vendors.calendars._microsoft_calendar_zones import ZONES
+from moorage.vendors.calendars.microsoft_calendar import MicrosoftCalendar
+from tests.vendors.calendars_subjects import RULES, graph_error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BERLIN = ZoneInfo("Europe/Berlin")
+START = datetime(2026, 3, 2, 9, 0, tzinfo=BERLIN)
+END = START + timedelta(hours=1)
+MOMENTS = st.integers(631_152_000, 2_145_916_800).map(lambda at: datetime.fromtimestamp(at, UTC))
+BACK = datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN, fold=1)
+CALENDAR = Ref("microsoft_calendar", "calendars", "AAMkAGVmMDEzMTM4")
+
+
+def vendor_at(sandbox: MicrosoftCalendarSandbox) -> MicrosoftCalendar:
+    """Return the sandbox's account."""
+    return MicrosoftCalendar(
+        user=sandbox.user,
+        directory=sandbox.directory,
+        client_id=sandbox.client_id,
+        client_secret=sandbox.client_secret,  # type: ignore[arg-type]  # it is converted
+    )
+
+
+def hub_at(sandbox: MicrosoftCalendarSandbox) -> Hub:
+    """Return a hub with the sandbox's account."""
+    settings = {"retry": None, "circuit": None}
+    account = Account("calendars", vendor_at(sandbox), settings=settings)
+    return Hub([account], http=SandboxHttpClient(sandbox))
+
+
+def read(**fields: Any) -> Any:
+    """Return the event of an answer with these fields."""
+
+    def ref(id: str, /, **related: str | None) -> Ref:
+        return Ref("microsoft_calendar", "calendars", id).with_related(**related)
+
+    return event_of("c", ref, as_answer({"id": "1", **fields}), Response(200))
+
+
+def recurrence(rule: str, start: date | datetime = START) -> dict[str, Any]:
+    """Return the pattern and range of a rule."""
+    return recurrence_body(RecurrenceRule.parse(rule), start)
+
+
+def test_event_is_in_graphs_words() -> None:
+    """Each field of a new event is sent under Graph's name for it."""
+    event = NewEvent(
+        title="Visit",
+        start=START,
+        end=END,
+        description="D",
+        location="L",
+        attendees=[Attendee("a@b.example", "A", kind=AttendeeKind.OPTIONAL)],
+        recurrence="FREQ=DAILY",
+        online_meeting=True,
+        busy=False,
+        private=True,
+    )
+    body = event_body(event, "k")
+
+    assert "k" == body.pop("singleValueExtendedProperties")[0]["value"]
+    assert {
+        "subject": "Visit",
+        "start": {"dateTime": "2026-03-02T09:00:00", "timeZone": "Europe/Berlin"},
+        "end": {"dateTime": "2026-03-02T10:00:00", "timeZone": "Europe/Berlin"},
+        "isAllDay": False,
+        "transactionId": "k",
+        "body": {"contentType": "text", "content": "D"},
+        "location": {"displayName": "L"},
+        "attendees": [
+            {"emailAddress": {"address": "a@b.example", "name": "A"}, "type": "optional"}
+        ],
+        "recurrence": {
+            "pattern": {"type": "daily", "interval": 1},
+            "range": {
+                "type": "noEnd",
+                "startDate": "2026-03-02",
+                "recurrenceTimeZone": "Europe/Berlin",
+            },
+        },
+        "isOnlineMeeting": True,
+        "onlineMeetingProvider": "teamsForBusiness",
+        "showAs": "free",
+        "sensitivity": "private",
+    } == body
+
+
+def test_changes_are_in_graphs_words() -> None:
+    """A change sends the named fields, and empties those that are cleared."""
+    days = {"start": date(2026, 3, 2), "end": date(2026, 3, 3)}
+    changes = EventChanges(title="T", **days, attendees=[Attendee("a@b.example")])
+
+    assert {
+        "subject": "T",
+        "attendees": [{"emailAddress": {"address": "a@b.example"}, "type": "required"}],
+        "start": {"dateTime": "2026-03-02T00:00:00", "timeZone": "UTC"},
+        "end": {"dateTime": "2026-03-03T00:00:00", "timeZone": "UTC"},
+        "isAllDay": True,
+    } == change_body(changes.values)
+    cleared = EventChanges(clear=["description", "location", "recurrence"])
+    assert {
+        "body": {"contentType": "text", "content": ""},
+        "location": {"displayName": ""},
+        "recurrence": None,
+    } == change_body(cleared.values)
+    repeated = EventChanges(start=START, end=END, recurrence="FREQ=DAILY;COUNT=2")
+    assert "numbered" == change_body(repeated.values)["recurrence"]["range"]["type"]
+
+
+@given(
+    moment=MOMENTS,
+    zone=st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"]),
+)
+def test_times_are_read_as_they_were_sent(moment: datetime, zone: str) -> None:
+    """Each moment is sent and read exactly, also when clocks change."""
+    moment = moment.replace(microsecond=0)
+    body = time_body(moment.astimezone(ZoneInfo(zone)), "start", is_series=False)
+    local = datetime.fromisoformat(body["dateTime"]).replace(tzinfo=ZoneInfo(body["timeZone"]))
+    shown = {"dateTime": f"{local.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.0000000", "timeZone": "UTC"}
+    event = read(start=shown, end=shown, originalStartTimeZone=body["timeZone"])
+
+    assert moment == event.start.astimezone(UTC)
+    assert body["timeZone"] == event.time_zone
+
+
+def test_series_at_an_ambiguous_time_is_refused() -> None:
+    """A time that clocks show twice is sent in UTC, and refused for a series."""
+    assert {"dateTime": "2026-10-25T01:30:00", "timeZone": "UTC"} == time_body(
+        BACK, "start", is_series=False
+    )
+    with pytest.raises(InvalidData, match="twice"):
+        event_body(
+            NewEvent(title="V", start=BACK, end=BACK + timedelta(days=1), recurrence="FREQ=DAILY"),
+            "k",
+        )
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rules_are_read_as_they_were_sent(rule: str) -> None:
+    """Each rule that Graph has is read as it was sent, but for the time of its last moment."""
+    shown = as_answer(recurrence(rule))
+
+    assert rule == rule_of(shown, BERLIN)
+
+
+@pytest.mark.parametrize(
+    "rule, pattern",
+    [
+        ("FREQ=WEEKLY", {"daysOfWeek": ["monday"], "firstDayOfWeek": "monday"}),
+        ("FREQ=MONTHLY", {"dayOfMonth": 2}),
+        ("FREQ=YEARLY", {"dayOfMonth": 2, "month": 3}),
+        ("FREQ=YEARLY;BYMONTH=5", {"dayOfMonth": 2, "month": 5}),
+    ],
+)
+def test_missing_parts_follow_from_the_start(rule: str, pattern: Mapping[str, Any]) -> None:
+    """A rule without days has those of the first occurrence."""
+    body = recurrence(rule)["pattern"]
+
+    assert pattern == {name: body[name] for name in pattern}
+
+
+@pytest.mark.parametrize(
+    "until, last_day",
+    [
+        ("20260310T080000Z", "2026-03-10"),
+        ("20260310T075959Z", "2026-03-09"),
+        ("20260309T235959Z", "2026-03-09"),
+    ],
+)
+def test_last_day_has_an_occurrence(until: str, last_day: str) -> None:
+    """A series ends with the last day whose occurrence is not after the rule's last moment."""
+    assert last_day == recurrence(f"FREQ=DAILY;UNTIL={until}")["range"]["endDate"]
+
+
+def test_whole_days_end_with_a_day() -> None:
+    """A series of whole days keeps its last day."""
+    body = recurrence("FREQ=DAILY;UNTIL=20260310", date(2026, 3, 2))
+
+    assert ("2026-03-10", "UTC") == (body["range"]["endDate"], body["range"]["recurrenceTimeZone"])
+    assert "FREQ=DAILY;UNTIL=20260310" == rule_of(as_answer(body), None)
+
+
+@pytest.mark.parametrize(
+    "pattern, bounds",
+    [
+        ({"type": "hourly"}, {"type": "noEnd"}),
+        ({"type": "weekly", "daysOfWeek": ["funday"]}, {"type": "noEnd"}),
+        ({"type": "absoluteMonthly"}, {"type": "noEnd"}),
+        (
+            {"type": "relativeMonthly", "daysOfWeek": ["monday"], "index": "fifth"},
+            {"type": "noEnd"},
+        ),
+        ({"type": "relativeMonthly"}, {"type": "noEnd"}),
+        ({"type": "absoluteMonthly", "dayOfMonth": 99}, {"type": "noEnd"}),
+        ({"type": "daily"}, {"type": "endDate"}),
+        ({"type": "daily"}, {"type": "numbered"}),
+        ({"type": "daily"}, {"type": "someday", "endDate": "2026-03-10"}),
+        ({}, {}),
+    ],
+)
+def test_rules_without_a_counterpart_are_none(
+    pattern: dict[str, Any], bounds: dict[str, Any]
+) -> None:
+    """A pattern or an end that moorage does not know is read as None, not as a similar rule."""
+    assert None is rule_of(as_answer({"pattern": pattern, "range": bounds}), BERLIN)
+
+
+def test_names_of_zones_are_those_of_iana() -> None:
+    """Each zone that Microsoft names exists, and names of IANA stay as they are."""
+    assert [] == [name for name in ZONES.values() if zone_of(name) is None]
+    time = {"dateTime": "2026-03-02T08:00:00.0000000", "timeZone": "UTC"}
+    for name, zone in (
+        ("W. Europe Standard Time", "Europe/Berlin"),
+        ("Europe/Paris", "Europe/Paris"),
+        ("Moon Standard Time", "UTC"),
+        (None, "UTC"),
+    ):
+        assert zone == read(start=time, end=time, originalStartTimeZone=name).time_zone
+
+
+def test_unknown_words_stay_unknown() -> None:
+    """Words that Graph adds later, and misshapen values, are read as unknown or left out."""
+    event = read(
+        start={"dateTime": "soon"},
+        end=7,
+        attendees=[
+            {
+                "emailAddress": {"address": "a@b.example"},
+                "type": "guest",
+                "status": {"response": "maybe"},
+            },
+            {"emailAddress": {}},
+        ],
+        originalStartTimeZone="UTC",
+        showAs="tentative",
+    )
+
+    assert EventStatus.TENTATIVE is event.status
+    assert EventStatus.CANCELLED is read(isCancelled=True).status
+    assert (None, None) == (event.start, event.end)
+    (attendee,) = event.attendees
+    assert (AttendeeKind.OTHER, AttendeeResponse.UNKNOWN) == (attendee.kind, attendee.response)
+
+
+@pytest.mark.parametrize("answer", [Response(408), Response(500), Response(200)])
+def test_other_answers_are_left_to_the_service(answer: Response) -> None:
+    """A success, an outage and a timeout are judged by the status."""
+    assert None is classify(Request.get("/"), answer)
+
+
+def test_expired_looks_are_told_by_their_code() -> None:
+    """A look that Graph has forgotten is told by its code too, and only for a look."""
+    answer = graph_error(400, "SyncStateInvalid")
+
+    assert isinstance(classify(Request.get("/"), answer), ChangesExpired)
+    assert not isinstance(classify(Request.post("/"), answer), ChangesExpired)
+
+
+def test_wrong_references_are_refused() -> None:
+    """The reference of a calendar is not that of an event, nor that of an earlier look."""
+    sandbox = MicrosoftCalendarSandbox()
+    times = {"start": START, "end": END}
+    other = Attendee("a@b.example", kind=AttendeeKind.OTHER)
+    with hub_at(sandbox) as hub:
+        with pytest.raises(InvalidData, match="not the reference of an event"):
+            hub.calendars().cancel(CALENDAR)
+        with pytest.raises(InvalidData, match="page of this list"):
+            hub.calendars().changes(CALENDAR, **times, after=CALENDAR)
+        with pytest.raises(InvalidData, match="of the kind 'other'"):
+            hub.calendars().create(CALENDAR, NewEvent(title="V", **times, attendees=[other]))
+
+    assert [] == sandbox.requests
+
+
+def test_answers_that_say_nothing_are_errors() -> None:
+    """A link to another server, a list without a link and no schedules are failures."""
+    sandbox = MicrosoftCalendarSandbox()
+    times = {"start": START, "end": END}
+    elsewhere = {"value": [], "@odata.nextLink": "https://evil.example/v1.0"}
+    with hub_at(sandbox) as hub:
+        for answer in (elsewhere, {"value": []}, {"value": [], "@odata.deltaLink": 7}):
+            sandbox.fail(reply(answer))
+            with pytest.raises(VendorFailed):
+                hub.calendars().changes(CALENDAR, **times)
+        sandbox.fail(reply({}), reply({"value": []}))
+        with pytest.raises(VendorFailed):
+            hub.calendars().free_busy(["a@b.example"], **times)
+        (availability,) = hub.calendars().free_busy(["a@b.example"], **times)
+
+    assert (None, "notAnswered") == (availability.busy, availability.problem)
+
+
+def test_tentative_times_are_told() -> None:
+    """A time that is not certain is told so, and a free one is left out."""
+    sandbox = MicrosoftCalendarSandbox()
+    time = {"dateTime": "2026-03-02T08:00:00.0000000", "timeZone": "UTC"}
+    items = [{"status": word, "start": time, "end": time} for word in ("tentative", "free", "new")]
+    with hub_at(sandbox) as hub:
+        sandbox.fail(reply({"value": [{"scheduleId": "A@b.example", "scheduleItems": items}]}))
+        (availability,) = hub.calendars().free_busy(["a@B.example"], start=START, end=END)
+
+    assert [True] == [item.tentative for item in availability.busy or ()]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"user": "a/b"},
+        {"user": ""},
+        {"user": 7},
+        {"user": "ada", "client_id": "1"},
+        {"user": "ada", "directory": "d", "client_id": "1"},
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
+    """A user that would change a path, and half of the credentials, are refused."""
+    with pytest.raises(ConfigurationError):
+        MicrosoftCalendar(**options)
+
+
+def test_account_without_a_secret_asks_the_provider() -> None:
+    """Without a secret there is no OAuth client, and the default calendar is the ping."""
+    vendor = MicrosoftCalendar(user="ada@example.com")
+
+    assert {} == vendor.clients()
+    ping = vendor.ping()
+    assert ping is not None
+    assert "/v1.0/users/ada@example.com/calendar" == ping.path
+
+
+@pytest.mark.parametrize(
+    "method, path, body, status",
+    [
+        ("POST", "/calendars/AAMkAGVmMDEzMTM4/events", {"subject": "x"}, 400),
+        ("POST", "/calendars/AAMkAGVmMDEzMTM4/events", {"surprise": 1}, 400),
+        ("POST", "/calendars/AAMkAGVmMDEzMTM4/events", {"recurrence": {"pattern": {}}}, 400),
+        (
+            "POST",
+            "/calendars/AAMkAGVmMDEzMTM4/events",
+            {
+                "subject": "x",
+                "isAllDay": True,
+                **{
+                    name: {"dateTime": "2026-03-02T09:00:00", "timeZone": "UTC"}
+                    for name in ("start", "end")
+                },
+            },
+            400,
+        ),
+        ("POST", "/calendars/other/events", {}, 404),
+        ("POST", "/calendar/getSchedule", {}, 400),
+        ("GET", "/calendars/AAMkAGVmMDEzMTM4/events", None, 400),
+        ("GET", "/calendars/AAMkAGVmMDEzMTM4/calendarView/delta", None, 400),
+        ("GET", "/calendars?$orderby=name", None, 400),
+        ("GET", "/calendar", None, 200),
+        ("GET", "/elsewhere", None, 400),
+    ],
+)
+def test_sandbox_refuses_what_graph_refuses(method: str, path: str, body: Any, status: int) -> None:
+    """The sandbox refuses wrong paths, fields and queries with Graph's status."""
+    sandbox = MicrosoftCalendarSandbox()
+    sandbox.tokens._good.add("t")  # noqa: SLF001 - a token without its request
+    fields = {"Authorization": "Bearer t", "Prefer": 'outlook.timezone="UTC"'}
+    url = f"https://graph.microsoft.com/v1.0/users/ada@example.com{path}"
+    request = (
+        Request.get("/", headers=fields)
+        if method == "GET"
+        else Request.post("/", json=body, headers=fields)
+    )
+
+    assert status == SandboxHttpClient(sandbox).send(request, url, Timeouts()).status
+
+
+@pytest.mark.parametrize(
+    "fields, status",
+    [({"Prefer": 'outlook.timezone="UTC"'}, 401), ({"Authorization": "Bearer t"}, 400)],
+)
+def test_sandbox_needs_a_token_and_a_zone(fields: dict[str, str], status: int) -> None:
+    """The sandbox refuses a request without a token, and one that asks for other times."""
+    sandbox = MicrosoftCalendarSandbox()
+    sandbox.tokens._good.add("t")  # noqa: SLF001 - a token without its request
+    url = "https://graph.microsoft.com/v1.0/users/ada@example.com/calendar"
+    request = Request.get("/", headers=fields)
+
+    assert status == SandboxHttpClient(sandbox).send(request, url, Timeouts()).status
