@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
@@ -118,6 +119,8 @@ class Refusing(RecordingVendor):
         return refuse
 
 
+MOMENTS = {"start": datetime(2026, 3, 1, tzinfo=UTC), "end": datetime(2026, 3, 2, tzinfo=UTC)}
+
 ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("email", "send_transactional", (MAIL,), {}),
     ("email", "send_transactional", (MAIL,), {"idempotency_key": "k"}),
@@ -136,6 +139,8 @@ ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("payments", "create_link", (LINK,), {"idempotency_key": "k"}),
     ("shipping", "get_rates", (RATES,), {}),
     ("people", "find", (), {}),
+    ("calendars", "calendars", (), {}),
+    ("calendars", "free_busy", (["ada@example.com"],), MOMENTS),
     ("people", "groups", (), {}),
     ("people", "create", (ADA_LOVELACE,), {}),
     ("people", "create", (ADA_LOVELACE,), {"idempotency_key": "k"}),

@@ -123,7 +123,6 @@ class _Swallowing(GoogleCalendar):
     "faulty, finder",
     [
         (_Keyless, "a_key_writes_once"),
-        (_Keyless, "a_lost_creation_is_found"),
         (_Utc, "an_event_is_written"),
         (_Foldless, "times_are_exact"),
         (_Inviting, "invitations_can_be_withheld"),

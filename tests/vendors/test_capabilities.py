@@ -15,7 +15,7 @@ from moorage.contracts.sms import SmsCapability
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandbox_scenarios import BY_CAPABILITY
 from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
-from moorage.testing.sandboxes.base import AsyncSandboxHttpClient
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from moorage.wiring.installed_vendors import vendor_class, vendor_names
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def test_capability_of_every_vendor_is_needed(kind: str, capability: str, tmp_pa
     name = vendors_of(kind)[0]
     fixture = fixture_of(name, tmp_path)
     sandboxes = [] if fixture.sandbox is None else [fixture.sandbox]
-    with moorage.open({"vendors": {name: fixture.options}}) as hub:
+    configuration = {"vendors": {name: fixture.options}}
+    with moorage.open(configuration, http=SandboxHttpClient(*sandboxes)) as hub:
         able: Any = hub.account(name).vendor
     lesser_kind: Any = type(
         "Lesser",

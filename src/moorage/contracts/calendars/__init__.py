@@ -1,8 +1,10 @@
-"""Calendars: values of events, free or busy times, and the operations of such vendors."""
+"""Calendars: values of events, free or busy times, and the operations of such vendors.
+
+`events` contains the values, `recurrence` the rules of series, `times` what clocks show, and `vendor`
+the operations of a vendor.
+"""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING, Final, Protocol
 
 from moorage.contracts.calendars.events import (
     Attendee,
@@ -20,52 +22,13 @@ from moorage.contracts.calendars.events import (
     EventStatus,
     NewEvent,
 )
-from moorage.contracts.calendars.recurrence import RecurrenceRule
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from moorage.contracts.ref import Ref
-    from moorage.contracts.wire import Wire
-
-KIND: Final = "calendars"
-
-
-class CalendarsVendor(Protocol):
-    """The operations of a vendor of calendars; its capabilities name the optional ones."""
-
-    async def calendars(self, wire: Wire, after: Ref | None, /) -> CalendarPage: ...
-
-    async def create(
-        self, wire: Wire, ref: Ref, event: NewEvent, /, *, invite: bool, key: str | None
-    ) -> CalendarEvent: ...
-
-    async def get(self, wire: Wire, ref: Ref, /) -> CalendarEvent: ...
-
-    async def update(
-        self,
-        wire: Wire,
-        ref: Ref,
-        changes: EventChanges,
-        /,
-        *,
-        version: str | None,
-        invite: bool,
-    ) -> CalendarEvent: ...
-
-    async def cancel(self, wire: Wire, ref: Ref, /, *, invite: bool) -> None: ...
-
-    async def changes(
-        self, wire: Wire, ref: Ref, /, *, start: datetime, end: datetime, after: Ref | None
-    ) -> ChangePage: ...
-
-    async def free_busy(
-        self, wire: Wire, emails: tuple[str, ...], /, *, start: datetime, end: datetime
-    ) -> tuple[Availability, ...]: ...
-
+from moorage.contracts.calendars.recurrence import WEEKDAYS, RecurrenceRule
+from moorage.contracts.calendars.times import is_ambiguous, zone_name, zone_of
+from moorage.contracts.calendars.vendor import KIND, CalendarsVendor
 
 __all__ = [
     "KIND",
+    "WEEKDAYS",
     "Attendee",
     "AttendeeKind",
     "AttendeeResponse",
@@ -82,4 +45,7 @@ __all__ = [
     "EventStatus",
     "NewEvent",
     "RecurrenceRule",
+    "is_ambiguous",
+    "zone_name",
+    "zone_of",
 ]

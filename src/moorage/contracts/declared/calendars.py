@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.calendars import events
+from moorage.contracts.calendars import events, recurrence
 from moorage.contracts.calendars.events import (
     CalendarsCapability,
     EventChanges,
@@ -36,7 +36,7 @@ class CalendarsContract(Contract):
 
     kind = "calendars"
     capabilities = CalendarsCapability
-    values = (events,)
+    values = (events, recurrence)
 
     @reads(target=Target.PAGE)
     def calendars(

@@ -118,7 +118,7 @@ async def an_event_is_written(make: Open) -> None:
 async def whole_days_are_kept(make: Open) -> None:
     """An event of whole days has dates, ends on the day after the last, and can get times."""
     async with make() as lab:
-        days = {"start": date(2026, 3, 28), "end": date(2026, 3, 30)}
+        days: dict[str, Any] = {"start": date(2026, 3, 28), "end": date(2026, 3, 30)}
         event = await lab.write(**days)
         for read in (event, await lab.get(event.ref)):
             require(read.all_day, "Whole days have become times.")

@@ -17,8 +17,9 @@ from moorage.contracts.calendars import (
     EventChange,
     EventStatus,
     RecurrenceRule,
+    zone_name,
+    zone_of,
 )
-from moorage.contracts.calendars.times import zone_name, zone_of
 from moorage.vendors.calendars._common import attendee_of, day_of, moment_of
 
 if TYPE_CHECKING:

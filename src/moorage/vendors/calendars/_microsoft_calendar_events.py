@@ -17,8 +17,10 @@ from moorage.contracts.calendars import (
     EventChange,
     EventStatus,
     RecurrenceRule,
+    is_ambiguous,
+    zone_name,
+    zone_of,
 )
-from moorage.contracts.calendars.times import is_ambiguous, zone_name, zone_of
 from moorage.vendors.calendars._common import attendee_of, day_of, moment_of
 from moorage.vendors.calendars._microsoft_calendar_rules import recurrence_body, rule_of
 from moorage.vendors.calendars._microsoft_calendar_zones import iana_name

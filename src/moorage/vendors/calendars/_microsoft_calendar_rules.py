@@ -10,9 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.calendars import RecurrenceRule
-from moorage.contracts.calendars.recurrence import WEEKDAYS
-from moorage.contracts.calendars.times import zone_name
+from moorage.contracts.calendars import WEEKDAYS, RecurrenceRule, zone_name
 from moorage.vendors.calendars._common import day_of
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         EventChanges,
         NewEvent,
     )
-    from moorage.vendor_sdk import OAuthClient, Ref, Request, Wire
+    from moorage.vendor_sdk import OAuthClient, Ref, Wire
 
 _API: Final = "/calendar/v3"
 _PAGE: Final = "250"
@@ -83,10 +83,6 @@ class GoogleCalendar(sdk.Vendor):
         if self.credentials is None:
             return {}
         return {"": sdk.google_account(self.credentials).client(_SCOPE, subject=self.user)}
-
-    def ping(self) -> Request | None:
-        """The first calendar of the list."""
-        return sdk.Request.get(f"{_API}/users/me/calendarList", query={"maxResults": "1"})
 
     async def calendars(self, wire: Wire, after: Ref | None, /) -> CalendarPage:
         """List calendars."""

@@ -116,10 +116,6 @@ class MicrosoftCalendar(sdk.Vendor):
             )
         }
 
-    def ping(self) -> Request | None:
-        """The default calendar of the person."""
-        return sdk.Request.get(f"{self._user}/calendar", query={"$select": "id"})
-
     async def calendars(self, wire: Wire, after: Ref | None, /) -> CalendarPage:
         """List calendars."""
         path = f"{self._user}/calendars"

@@ -108,7 +108,6 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         user = "/v1.0/users/ada@example.com"
         calendar = f"{user}/calendars/{{calendar}}"
         return {
-            f"GET {user}/calendar": self._default_calendar,
             f"GET {user}/calendars": self._list_calendars,
             f"POST {user}/calendar/getSchedule": self._schedule,
             f"GET {calendar}/calendarView/delta": self._delta,
@@ -163,9 +162,6 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
     def expire(self) -> None:
         """Forget which changes were read before."""
         self._oldest = self.number()
-
-    def _default_calendar(self, _: base.SandboxRequest) -> Response:
-        return base.reply({"id": self.calendar})
 
     def _list_calendars(self, request: base.SandboxRequest) -> Response:
         calendar = {
