@@ -1,7 +1,7 @@
 """Calendars: values of events, free or busy times, and the operations of such vendors.
 
-`events` contains the values, `recurrence` the rules of series, `times` what clocks show, and `vendor`
-the operations of a vendor.
+`events` contains the values, `recurrence` the rules of series, `times` what clocks show, and
+`vendor` the operations of a vendor.
 """
 
 from __future__ import annotations
