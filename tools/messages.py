@@ -159,6 +159,7 @@ SUBJECTS: Final = (
     ),
     _contract("accounting", "Accounting", "accounting"),
     _contract("bank", "Bank accounts and files", "bank-accounts"),
+    _contract("calendars", "Calendars", "calendars"),
     _contract("chat", "Chat", "chat"),
     _contract("currencies", "Exchange rates", "currencies"),
     _contract("einvoices", "Delivery of electronic invoices", "einvoices"),
