@@ -60,9 +60,13 @@ def test_every_moment_exists_in_its_zone(moment: datetime, zone: str) -> None:
 def test_stored_times_keep_their_zone(moment: datetime, zone: str) -> None:
     """A stored time has the same moment and the same zone when it is read."""
     local = moment.astimezone(ZoneInfo(zone))
-    kept = unpack(pack(event(start=local, end=local + timedelta(days=2)))).start
+    stored_time = unpack(pack(event(start=local, end=local + timedelta(days=2)))).start
 
-    assert (moment, zone, local.fold) == (kept.astimezone(UTC), zone_name(kept), kept.fold)
+    assert (moment, zone, local.fold) == (
+        stored_time.astimezone(UTC),
+        zone_name(stored_time),
+        stored_time.fold,
+    )
 
 
 @pytest.mark.parametrize(

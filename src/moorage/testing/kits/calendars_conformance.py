@@ -109,8 +109,8 @@ async def an_event_is_written(make: Open) -> None:
             require(event.attendees == _ATTENDEES, f"{len(event.attendees)} attendees are read.")
             require(event.status is EventStatus.CONFIRMED, f"It is {event.status}.")
             require(bool(event.raw), "The vendor's answer is lost.")
-        (kept,) = lab.sandbox.events()
-        require(kept.id == created.ref.id, "The reference is not of the event.")
+        (stored_event,) = lab.sandbox.events()
+        require(stored_event.id == created.ref.id, "The reference is not of the event.")
         require(created.ref.account == ACCOUNT, "The reference names no account.")
         require(lab.sandbox.invitations == 1, "The attendees were not invited once.")
 
@@ -139,8 +139,11 @@ async def times_are_exact(make: Open) -> None:
             event = await lab.write(start=start, end=end)
             read = await lab.get(event.ref)
             moments = (start.astimezone(UTC), end.astimezone(UTC))
-            kept = lab.sandbox.events()[-1]
-            require((kept.start, kept.end) == moments, f"{start!r} is kept as {kept.start}.")
+            stored_event = lab.sandbox.events()[-1]
+            require(
+                (stored_event.start, stored_event.end) == moments,
+                f"{start!r} is kept as {stored_event.start}.",
+            )
             for value, moment in zip((read.start, read.end), moments, strict=True):
                 is_same = isinstance(value, datetime) and value.astimezone(UTC) == moment
                 require(is_same, f"{moment} is read as {value}.")

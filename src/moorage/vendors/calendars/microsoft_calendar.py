@@ -154,8 +154,8 @@ class MicrosoftCalendar(sdk.Vendor):
             )
             response = await wire.send(sdk.Request.get(path, query={"$filter": condition}))
             items = sdk.read_answer(response).objects("value")
-            found = (events.event_of(ref.id, wire.ref, item, response) for item in items)
-            return next(found, None)
+            matches = (events.event_of(ref.id, wire.ref, item, response) for item in items)
+            return next(matches, None)
 
         return await created_event(creating, look_up)
 

@@ -56,7 +56,7 @@ class CalendarsSandbox(Sandbox, ABC):
 
     @abstractmethod
     def answer_invitation(self, id_: str, email: str) -> None:
-        """Let an attendee accept an invitation."""
+        """Accept an invitation for an attendee."""
 
     @abstractmethod
     def annotate(self, id_: str) -> None:
@@ -64,7 +64,7 @@ class CalendarsSandbox(Sandbox, ABC):
 
     @abstractmethod
     def occupy(self, email: str, start: datetime, end: datetime) -> None:
-        """Let a person be busy at a time."""
+        """Record that a person is busy at a time."""
 
     @abstractmethod
     def expire(self) -> None:

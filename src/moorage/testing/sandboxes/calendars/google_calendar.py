@@ -124,7 +124,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         ]
 
     def answer_invitation(self, id_: str, email: str) -> None:
-        """Let an attendee accept an invitation."""
+        """Accept an invitation for an attendee."""
         for attendee in self.items[id_]["attendees"]:
             if attendee["email"] == email:
                 attendee["responseStatus"] = "accepted"
@@ -134,7 +134,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         self.items[id_]["colorId"] = _NOTE
 
     def occupy(self, email: str, start: datetime, end: datetime) -> None:
-        """Let a person be busy at a time."""
+        """Record that a person is busy at a time."""
         self.busy.setdefault(email, []).append((start, end))
 
     def expire(self) -> None:
@@ -215,8 +215,8 @@ class GoogleCalendarSandbox(CalendarsSandbox):
     def _patch(self, request: base.SandboxRequest, calendar: str, id: str) -> Response:
         item, body = self._item(calendar, id), request.json()
         self._check(body)
-        wanted = request.headers.get("if-match")
-        if wanted not in {None, item["etag"]}:
+        version = request.headers.get("if-match")
+        if version not in {None, item["etag"]}:
             raise _error(412, "conditionNotMet", "Precondition Failed")
         for attendee in body.get("attendees", []):
             attendee.setdefault("responseStatus", "needsAction")

@@ -146,7 +146,7 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         ]
 
     def answer_invitation(self, id_: str, email: str) -> None:
-        """Let an attendee accept an invitation."""
+        """Accept an invitation for an attendee."""
         for attendee in self.items[id_]["attendees"]:
             if attendee["emailAddress"]["address"] == email:
                 attendee["status"] = {"response": "accepted"}
@@ -156,7 +156,7 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         self.items[id_]["categories"] = [_NOTE]
 
     def occupy(self, email: str, start: datetime, end: datetime) -> None:
-        """Let a person be busy at a time."""
+        """Record that a person is busy at a time."""
         self.busy.setdefault(email, []).append((start, end))
 
     def expire(self) -> None:
@@ -234,13 +234,13 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         match = _FILTER.fullmatch(dict(request.query).get("$filter", ""))
         if match is None:
             raise _error(400, "ErrorInvalidParameter", "The filter is not supported.")
-        wanted = {"id": match[1], "value": match[2]}
-        found = [
+        searched_property = {"id": match[1], "value": match[2]}
+        matches = [
             self._shown(item)
             for item in self.items.values()
-            if wanted in item.get("singleValueExtendedProperties", [])
+            if searched_property in item.get("singleValueExtendedProperties", [])
         ]
-        return base.reply({"value": found})
+        return base.reply({"value": matches})
 
     def _create(self, request: base.SandboxRequest, calendar: str) -> Response:
         self._check_calendar(calendar)
@@ -263,8 +263,8 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
     def _update(self, request: base.SandboxRequest, id: str) -> Response:
         item, body = self._item(id), request.json()
         self._check(body)
-        wanted = request.headers.get("if-match")
-        if wanted not in {None, f'W/"{item["changeKey"]}"'}:
+        version = request.headers.get("if-match")
+        if version not in {None, f'W/"{item["changeKey"]}"'}:
             raise _error(412, "ErrorIrresolvableConflict", "The change key is not the current one.")
         answers = {
             attendee["emailAddress"]["address"]: attendee.get("status")
