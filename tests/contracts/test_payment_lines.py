@@ -58,8 +58,9 @@ def test_line_has_exact_sums() -> None:
 )
 def test_wrong_line_is_refused(fields: dict[str, Any], field: str) -> None:
     """A line with a wrong field is refused with the name of the field."""
+    values: dict[str, Any] = {"name": "Chair", "unit_price": PRICE, **fields}
     with pytest.raises(InvalidData) as excinfo:
-        LineItem(**{"name": "Chair", "unit_price": PRICE, **fields})
+        LineItem(**values)
     assert field == excinfo.value.field
 
 

@@ -23,7 +23,16 @@ from moorage.vendors.payments.stripe import Stripe
 from tests.vendors.payments_subjects import stripe
 
 if TYPE_CHECKING:
-    from moorage.contracts.payments import Money, RefundReason
+    from moorage.contracts.payments import (
+        Dispute,
+        DisputeEvidence,
+        LinkRequest,
+        Money,
+        PayeePayout,
+        PayeeTransfer,
+        PaymentLink,
+        RefundReason,
+    )
     from moorage.contracts.ref import Ref
     from moorage.contracts.wire import Wire
     from moorage.testing.kits.payments_conformance import PaymentsSubject
@@ -85,6 +94,45 @@ class Hopeful(Stripe):
             return Payment(ref=wire.ref("pi_0"), state=PaymentState.CAPTURED)
 
 
+@attrs.frozen(kw_only=True)
+class Forgetful(Stripe):
+    """A faulty vendor that drops the addresses and the lines of an order."""
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Charge without the parts of the order."""
+        bare = attrs.evolve(charge, billing_address=None, shipping_address=None, lines=())
+        return await Stripe.charge(self, wire, bare, key=key)
+
+    async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
+        """Create a link without the lines of the order."""
+        return await Stripe.create_link(self, wire, attrs.evolve(link, lines=()), key=key)
+
+
+@attrs.frozen(kw_only=True)
+class Meek(Stripe):
+    """A faulty vendor that accepts a dispute that it should answer, and gets its own keys wrong."""
+
+    async def submit_evidence(
+        self,
+        wire: Wire,
+        ref: Ref,
+        evidence: DisputeEvidence,
+        /,
+        *,
+        key: str,
+    ) -> Dispute:
+        """Accept the dispute."""
+        return await Stripe.accept_dispute(self, wire, ref, key=key)
+
+    async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
+        """Look the dispute up, and do nothing."""
+        return await self.get_dispute(wire, ref)
+
+    async def pay_payee(self, wire: Wire, transfer: PayeeTransfer, /, *, key: str) -> PayeePayout:
+        """Send a transfer under another key each time."""
+        return await Stripe.pay_payee(self, wire, transfer, key=f"{key}{wire.now().timestamp()}")
+
+
 def slow_subject() -> PaymentsSubject:
     """Return a test subject with the slow vendor and a new sandbox."""
     subject = stripe()
@@ -99,7 +147,15 @@ def test_slow_vendor_conforms(check: payments_conformance.Check) -> None:
 
 @pytest.mark.parametrize(
     "kind, name",
-    [(Careless, "a_buyer_may_be_asked"), (Hopeful, "a_decline_says_why")],
+    [
+        (Careless, "a_buyer_may_be_asked"),
+        (Hopeful, "a_decline_says_why"),
+        (Forgetful, "the_parts_of_an_order_arrive"),
+        (Forgetful, "the_parts_of_an_order_arrive_with_a_link"),
+        (Meek, "evidence_arrives"),
+        (Meek, "a_dispute_is_accepted_once"),
+        (Meek, "a_payee_is_paid_once"),
+    ],
 )
 def test_notices_broken_vendors(kind: type[Stripe], name: str) -> None:
     """A payment vendor with one fault fails the check for that fault."""

@@ -198,8 +198,9 @@ def test_unknown_payout_is_refused() -> None:
 )
 def test_wrong_transfer_is_refused(fields: dict[str, Any], field: str) -> None:
     """A transfer with a wrong field is refused with the name of the field."""
+    values: dict[str, Any] = {"amount": EUROS, "payee": "acct_1", "reference": "1", **fields}
     with pytest.raises(InvalidData) as excinfo:
-        PayeeTransfer(**{"amount": EUROS, "payee": "acct_1", "reference": "1", **fields})
+        PayeeTransfer(**values)
     assert field == excinfo.value.field
 
 
@@ -216,7 +217,8 @@ def test_transfer_is_a_transfer() -> None:
 def test_paypal_refuses_long_texts(fields: dict[str, Any], field: str) -> None:
     """A payee or a reference that PayPal would refuse is refused before anything is sent."""
     shop = Shop(paypal)
-    transfer = PayeeTransfer(**{"amount": EUROS, "payee": "GRACE1", "reference": "1", **fields})
+    values: dict[str, Any] = {"amount": EUROS, "payee": "GRACE1", "reference": "1", **fields}
+    transfer = PayeeTransfer(**values)
     with pytest.raises(InvalidData) as excinfo:
         shop.payments.pay_payee(transfer, idempotency_key="1")
     assert field == excinfo.value.field
