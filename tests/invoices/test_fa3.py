@@ -84,7 +84,7 @@ def _line(category: str, rate: str, **fields: Any) -> InvoiceLine:
     return attrs.evolve(LINE, vat_category=category, vat_rate=Decimal(rate), **fields)
 
 
-def _full() -> KsefInvoice:
+def full_ksef() -> KsefInvoice:
     """A valid invoice with every field that a file carries."""
     return _ksef(
         due_date=date(2026, 12, 9),
@@ -170,7 +170,7 @@ def _lines(draw: st.DrawFn) -> InvoiceLine:
 
 @st.composite
 def _invoices(draw: st.DrawFn) -> KsefInvoice:
-    base = _full() if draw(st.booleans()) else _ksef()
+    base = full_ksef() if draw(st.booleans()) else _ksef()
     sums = st.builds(
         AllowanceCharge,
         amount=st.decimals("0.01", 99, places=2),
@@ -207,7 +207,7 @@ def test_written_file_fits_the_schema_and_is_read_back(ksef: KsefInvoice) -> Non
 
 def test_every_field_survives() -> None:
     """An invoice with every field is written and read back, totals included."""
-    ksef = _full()
+    ksef = full_ksef()
     body = write_fa3(ksef)
     received = read_fa3(body)
 
@@ -356,13 +356,13 @@ def test_accounts_without_means_are_read() -> None:
 
 def test_repeated_elements_are_read_once() -> None:
     """The first of several contacts and due dates is read."""
-    body = write_fa3(_full())
+    body = write_fa3(full_ksef())
     for tag in (b"DaneKontaktowe", b"TerminPlatnosci", b"Umowy", b"Zamowienia"):
         start, end = body.index(b"<%s>" % tag), body.index(b"</%s>" % tag) + len(tag) + 3
         body = body[:end] + body[start:end] + body[end:]
 
     assert _faults(body) == []
-    assert read_fa3(body) == read_fa3(write_fa3(_full()))
+    assert read_fa3(body) == read_fa3(write_fa3(full_ksef()))
 
 
 def test_line_without_quantity_is_one_unit() -> None:
@@ -589,7 +589,8 @@ def test_number_has_a_check_sum(text: str, is_valid: bool) -> None:
     assert is_valid is is_ksef_number(text)
 
 
-def _upo(document: bytes, heading: str = "") -> bytes:
+def upo(document: bytes, heading: str = "") -> bytes:
+    """A receipt for one file."""
     digest = b64encode(sha256(document).digest()).decode()
     return (
         '<Potwierdzenie xmlns="http://upo.schematy.mf.gov.pl/KSeF/v4-3">'
@@ -607,7 +608,7 @@ def test_receipt_proves_which_file_was_accepted() -> None:
     """A receipt has the number of each file, and finds a file by its bytes."""
     document = write_fa3(_ksef())
     pages = "<OpisPotwierdzenia><Strona>1</Strona><LiczbaStron>2</LiczbaStron></OpisPotwierdzenia>"
-    receipt = read_upo(_upo(document, pages))
+    receipt = read_upo(upo(document, pages))
     entry = receipt.find(document)
 
     assert (receipt.session, receipt.page, receipt.pages) == ("S-1", 1, 2)
@@ -621,7 +622,7 @@ def test_receipt_proves_which_file_was_accepted() -> None:
 
 def test_receipt_of_one_file_has_no_pages() -> None:
     """A receipt of a single file has no pages, and may lack a readable date."""
-    receipt = read_upo(_upo(b"x").replace(b">2025-08-26<", b">soon<"))
+    receipt = read_upo(upo(b"x").replace(b">2025-08-26<", b">soon<"))
 
     assert (receipt.page, receipt.pages) == (None, None)
     assert receipt.invoices[0].issue_date is None
@@ -641,7 +642,7 @@ BAD_RECEIPTS: list[tuple[bytes, bytes, str]] = [
 @pytest.mark.parametrize("old,new,words", BAD_RECEIPTS)
 def test_other_receipts_are_refused(old: bytes, new: bytes, words: str) -> None:
     """A file that is no complete receipt is refused with the element."""
-    body = _upo(b"x")
+    body = upo(b"x")
     assert old in body
 
     with pytest.raises(InvalidData, match=words):
@@ -650,7 +651,7 @@ def test_other_receipts_are_refused(old: bytes, new: bytes, words: str) -> None:
 
 def test_value_can_be_pickled() -> None:
     """An invoice goes through a queue of another process, and its repr shows no party."""
-    value = _full()
+    value = full_ksef()
 
     assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 - made by the test
     assert "Beta" not in repr(value)
