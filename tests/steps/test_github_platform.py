@@ -418,6 +418,8 @@ def test_app_without_installation_is_explained(lab: Lab, app_key: rsa.RSAPrivate
     "options",
     [
         {"repository": "acme"},
+        {"repository": "../.."},
+        {"repository": "acme/.."},
         {"token": None},
         {"token": Secret("")},
         {"app_id": "Iv1", "token": None},

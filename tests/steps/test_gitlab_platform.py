@@ -335,6 +335,8 @@ def test_failures_are_typed_and_masked(lab: Lab) -> None:
     [
         {"project": "erp"},
         {"project": "a b/c"},
+        {"project": "acme/.."},
+        {"project": "../acme/erp"},
         {"token": Secret("")},
         {"scope": ""},
         {"api": "http://gitlab.example"},

@@ -258,6 +258,16 @@ def test_failures_are_typed(lab: Lab) -> None:
     assert paused.value.retry_at is not None
 
 
+@pytest.mark.parametrize("pause", ["²", "9" * 400, "soon", "-1"])
+def test_pause_of_any_form_is_typed(lab: Lab, pause: str) -> None:
+    """A pause that is not a number of seconds, or too long a one, still ends in the typed error."""
+    fake, platform = lab
+    fake.failures = [(429, {"Retry-After": pause}, b"{}")]
+    with pytest.raises(RateLimitExceeded) as paused:
+        platform.runs(10.0)
+    assert paused.value.retry_at is not None
+
+
 def test_rights_are_checked(lab: Lab) -> None:
     """A right that the account lacks is named."""
     fake, platform = lab

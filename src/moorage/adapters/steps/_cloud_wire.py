@@ -15,6 +15,7 @@ from moorage.domain.auth.methods import authorise, sign, signs
 from moorage.domain.http.requests import Request
 from moorage.domain.http.timeouts import Timeouts
 from moorage.domain.http.urls import join_url
+from moorage.domain.resilience.vendor_hints import parse_retry_after
 from moorage.domain.signing.occasion import Occasion
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import (
@@ -162,12 +163,12 @@ class CloudApi:
         shown = f"{self.name} answered with the status {answer.status}: {message or code}"
         kind = aws_refusal(code)
         if answer.status == 429 or kind is RateLimitExceeded:
-            pause = answer.header("retry-after") or ""
-            seconds = float(pause) if pause.isdigit() and len(pause) < 9 else _PAUSE
+            now = self.now(answer)
+            pause = parse_retry_after(answer.header("retry-after"), now)
             return RateLimitExceeded(
                 f"{self.name} asks for a pause: {message or code}",
                 by_vendor=True,
-                retry_at=self.now(answer) + timedelta(seconds=seconds),
+                retry_at=now + timedelta(seconds=_PAUSE if pause is None else pause),
                 **facts,
             )
         if answer.status in {401, 403} or kind is AuthenticationFailed:

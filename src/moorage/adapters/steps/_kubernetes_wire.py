@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
+from moorage.domain.resilience.vendor_hints import parse_retry_after
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import (
     AttemptTimeout,
@@ -135,11 +136,12 @@ def refusal(status: int, content: bytes, pause: str | None = None) -> ConnectorE
     except (ValueError, KeyError, TypeError):
         message = content[:200].decode("utf-8", "replace")
     if status == 429:
-        seconds = float(pause) if pause is not None and pause.isdigit() else 1.0
+        now = datetime.now(UTC)
+        seconds = parse_retry_after(pause, now)
         return RateLimitExceeded(
             "The Kubernetes API asks for a pause.",
             status=status,
-            retry_at=datetime.now(UTC) + timedelta(seconds=seconds),
+            retry_at=now + timedelta(seconds=1.0 if seconds is None else seconds),
         )
     if status in {401, 403}:
         return AuthenticationFailed(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from moorage.adapters.steps._git_host_wire import Access
     from moorage.domain.secrets.secret import Secret
 
-_REPOSITORY: Final = late_pattern(r"[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}")
+_REPOSITORY: Final = late_pattern(r"[A-Za-z0-9_-]{1,100}/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
 _SCOPE: Final = late_pattern(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _CLAIMS: Final = late_pattern(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*")
 _HEADERS: Final = {

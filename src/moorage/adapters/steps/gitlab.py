@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from moorage.domain.steps.runs import RunSpec
     from moorage.domain.steps.step import Step
 
-_PROJECT: Final = late_pattern(r"[0-9]+|[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)+")
+_PROJECT: Final = late_pattern(
+    r"[0-9]+|(?!.*(?:^|/)\.{1,2}(?:/|$))[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)+"
+)
 _SCOPE: Final = late_pattern(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _REF: Final = late_pattern(r"[A-Za-z0-9_.][A-Za-z0-9_./-]{0,199}")
 _STAMP: Final = late_pattern(
