@@ -1,0 +1,35 @@
+"""The flow in Celery: one task, which Celery delivers again until it has ended.
+
+celery --app engine_flows.celery_engine worker
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+
+from engine_flows.order_flow import Order, close_order
+from engine_flows.verdicts import Wait, flow_key, verdict
+from moorage import ConnectorError
+
+app = Celery("erp", broker=os.environ.get("BROKER_URL", "memory://"))
+
+
+@app.task(bind=True, acks_late=True, max_retries=20)
+def close(self: Any, number: str | None, amount: str, token: str) -> str:
+    """Close an order.
+
+    A retry and a repeated delivery have the id of the first task, so it can stand for a missing
+    number. After an unknown outcome the task fails; when a person has settled the payment, a new
+    task for the same order goes on.
+    """
+    order = Order(number or self.request.id, amount, token)
+    try:
+        return close_order(order, flow_key(number, host=self.request.id))
+    except ConnectorError as error:
+        decision = verdict(error)
+        if not isinstance(decision, Wait):
+            raise
+        raise self.retry(countdown=decision.seconds) from None

@@ -1,0 +1,56 @@
+"""The flow in DBOS: a workflow whose parts are steps, in PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+from dbos import DBOS
+
+from engine_flows.order_flow import Order, close_order, perform
+from engine_flows.verdicts import AskPerson, GiveUp, Wait, flow_key, verdict
+from moorage import ConnectorError
+
+WAITING: Final = "waits_for"
+"""The event that says why a workflow waits for a person."""
+DECIDED: Final = "decided"
+"""The topic of the message by which a person lets it go on."""
+_MONTH: Final = 30 * 86_400.0
+
+
+@DBOS.step()
+def attempt(part: str, order: list[str], key: str, payment: str) -> dict[str, Any]:
+    """Try a part once; return its result, or what has to happen before the next try.
+
+    The decision is a result of the step, so that a recovered workflow decides the same.
+    """
+    try:
+        return {"value": perform(part, Order(*order), key, payment)}
+    except ConnectorError as error:
+        match verdict(error):
+            case Wait(seconds):
+                return {"seconds": seconds}
+            case AskPerson(reason):
+                return {"person": reason}
+            case GiveUp():
+                raise
+
+
+def durable(part: str, order: Order, key: str, payment: str = "") -> str:
+    """Try a part until it is done, and wait as its last try has said."""
+    while True:
+        outcome = attempt(part, list(attrs.astuple(order)), key, payment)
+        if "value" in outcome:
+            return str(outcome["value"])
+        if "seconds" in outcome:
+            DBOS.sleep(outcome["seconds"])
+        else:
+            DBOS.set_event(WAITING, outcome["person"])
+            DBOS.recv(DECIDED, timeout_seconds=_MONTH)
+
+
+@DBOS.workflow()
+def close(number: str | None, amount: str, token: str) -> str:
+    """Close an order; the id of the workflow stands for a missing number."""
+    id = DBOS.workflow_id
+    return close_order(Order(number or str(id), amount, token), flow_key(number, host=id), durable)

@@ -1,0 +1,67 @@
+"""The flow: print the invoice of an order, take its payment, and book it.
+
+Every part has an idempotency key that follows from the order. So an engine may run a part again
+after any crash, and the vendors see one effect.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+import moorage
+from moorage import Money
+from moorage.contracts.payments import Charge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ports: dict[str, Any] = {}
+"""Ports of a test; empty in production."""
+
+
+@cache
+def hub() -> moorage.Hub:
+    """Return this process's hub, which is opened at its first use."""
+    return moorage.open(**{"source": os.environ.get("MOORAGE_CONFIG", "moorage.toml"), **ports})
+
+
+@attrs.frozen
+class Order:
+    """An order to close."""
+
+    number: str
+    amount: str
+    token: str
+
+
+class StepFailedError(Exception):
+    """Raised if the program that prints an invoice fails."""
+
+
+def perform(part: str, order: Order, key: str, payment: str = "") -> str:
+    """Perform one part of the flow under its own key, and return its result."""
+    part_key = f"{key}/{part}"
+    if part == "invoice":
+        result = hub().steps.run(
+            "invoice", environment={"NUMBER": order.number}, idempotency_key=part_key
+        )
+        if not result.is_success:
+            raise StepFailedError(f"The invoice {order.number} ended with {result.exit_code}.")
+        return result.stdout.strip()
+    if part == "payment":
+        charge = Charge(Money(order.amount, "EUR"), order.token, reference=order.number)
+        return str(hub().payments().charge(charge, idempotency_key=part_key).ref)
+    row = {"number": order.number, "payment": payment}
+    hub().connectors.run("books", "add", row, idempotency_key=part_key)
+    return payment
+
+
+def close_order(order: Order, key: str, run: Callable[..., str] = perform) -> str:
+    """Perform all parts, each through `run`, and return the reference of the payment."""
+    run("invoice", order, key)
+    payment = run("payment", order, key)
+    return run("booking", order, key, payment)

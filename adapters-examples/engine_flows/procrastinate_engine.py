@@ -1,0 +1,46 @@
+"""The flow in procrastinate: one job in PostgreSQL.
+
+procrastinate --app engine_flows.procrastinate_engine.app worker
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
+
+from engine_flows.order_flow import Order, close_order
+from engine_flows.verdicts import Wait, flow_key, verdict
+from moorage import ConnectorError
+
+if TYPE_CHECKING:
+    from procrastinate.jobs import Job
+
+_MOST_ATTEMPTS = 20
+
+app = App(connector=PsycopgConnector(conninfo=os.environ.get("DATABASE_URL", "")))
+
+
+class UntilRetryAt(BaseRetryStrategy):
+    """Starts a job again when moorage says that this may help, and for no other error.
+
+    A job of unknown outcome fails. When a person has settled the payment, `procrastinate` starts
+    the failed job again, with the same id.
+    """
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """Return the time of the next try; None if the job has failed."""
+        if not isinstance(exception, ConnectorError) or job.attempts >= _MOST_ATTEMPTS:
+            return None
+        decision = verdict(exception)
+        if not isinstance(decision, Wait):
+            return None
+        return RetryDecision(retry_in={"seconds": int(decision.seconds + 0.999)})
+
+
+@app.task(name="close", retry=UntilRetryAt(), pass_context=True)
+def close(context: JobContext, number: str | None, amount: str, token: str) -> str:
+    """Close an order; the id of the job stands for a missing number."""
+    id = str(context.job.id)
+    return close_order(Order(number or id, amount, token), flow_key(number, host=id))

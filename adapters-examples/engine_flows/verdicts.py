@@ -1,0 +1,72 @@
+"""The rules for an error inside an engine, and for the key of a flow."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+import attrs
+
+from moorage import ConfigurationError, ConnectorError, OutcomeUnknown
+
+_USUAL: Final = 60.0
+"""The seconds until the next try if the error names no time."""
+
+
+@attrs.frozen
+class Wait:
+    """The engine starts the part again after so many seconds."""
+
+    seconds: float
+
+
+@attrs.frozen
+class AskPerson:
+    """A person decides before the part is started again, because it may have been done."""
+
+    reason: str
+
+
+@attrs.frozen
+class GiveUp:
+    """The flow fails; the same part would fail again."""
+
+    reason: str
+
+
+def verdict(error: ConnectorError, now: datetime | None = None) -> Wait | AskPerson | GiveUp:
+    """Return what an engine does after an error of moorage.
+
+    moorage has repeated what can be repeated within seconds. So the engine only waits until
+    another try may help, and has no retries of its own for anything else.
+    """
+    if isinstance(error, OutcomeUnknown):
+        return AskPerson(str(error))
+    if not error.retryable:
+        return GiveUp(str(error))
+    if error.retry_at is None:
+        return Wait(_USUAL)
+    return Wait(max(1.0, (error.retry_at - (now or datetime.now(UTC))).total_seconds()))
+
+
+def flow_key(business: str | None, *, host: str | None = None) -> str:
+    """Return the key of a flow: that of the business, or else a stable id of the engine.
+
+    Args:
+        business: the name of the effect in your own books, such as the number of an order. It is
+            best, because it is the same for whoever starts the flow again.
+        host: an id that the engine keeps when it runs the flow again. The number of an attempt, a
+            run or a message is not.
+
+    Raises:
+        ConfigurationError: there is neither, and a key that is made up would be new at each run.
+    """
+    if business:
+        return f"order {business}"
+    if host:
+        return f"flow {host}"
+    raise ConfigurationError(
+        "The flow has no key that stays the same when it runs again.",
+        path="key",
+        remedy="Give the number of the order, or start the flow with an id of the engine.",
+    )

@@ -1,0 +1,507 @@
+"""The flow of an ERP under engines: each sends vendors the same as the bare flow.
+
+Tests of an engine that is not installed are skipped, and say what to install. No package installs a
+server of Temporal: its workflow is tested only where the program `temporal` is, and its activities
+everywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import attrs
+import psycopg
+import pytest
+from engine_flows import order_flow
+from engine_flows.order_flow import Order, StepFailedError, close_order
+from engine_flows.verdicts import AskPerson, GiveUp, Wait, flow_key, verdict
+from psycopg.sql import SQL, Identifier
+
+from moorage import ConfigurationError, OutcomeUnknown, PaymentDeclined, Step, VendorFailed
+from moorage.domain.http.headers import Headers
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from tests.support.servers import postgres_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from moorage import Request, Response
+
+ORDER = ("INV-1", "149.90", "tok_visa")
+DECLINED = ("INV-2", "9.90", "tok_visa_chargeDeclined")
+
+
+class Sent(NamedTuple):
+    """A request that the vendor received."""
+
+    method: str
+    path: str
+    key: str | None
+    body: Any
+
+
+class Recorder(SandboxHttpClient):
+    """An HTTP client that remembers the requests of the flow."""
+
+    def __init__(self, stripe: StripeSandbox) -> None:
+        super().__init__(stripe)
+        self.sent: list[Sent] = []
+
+    def send(self, request: Request, url: str, timeouts: Any, /) -> Response:
+        """Remember a request, and send it to the sandbox."""
+        key = request.headers.get("Idempotency-Key")
+        self.sent.append(Sent(request.method.value, urlsplit(url).path, key, request.body))
+        return super().send(request, url, timeouts)
+
+
+class Erp:
+    """The system of one test: its vendor, its books and its hub.
+
+    Attributes:
+        stripe: the vendor of payments.
+        http: what was sent to it.
+    """
+
+    def __init__(self, folder: Path, *, keyless: bool = False) -> None:
+        folder.mkdir()
+        self._books = folder / "books.db"
+        self.stripe = StripeSandbox()
+        self.http = Recorder(self.stripe)
+        account: dict[str, Any] = {"credentials": self.stripe.api_key, "retry": {"max_attempts": 1}}
+        if keyless:
+            account["idempotency_header"] = None
+        configuration = {
+            "state": {"url": f"sqlite:///{folder}/state.db"},
+            "payments": {"vendor": "stripe"},
+            "vendors": {"stripe": account},
+            "platforms": {"here": {"kind": "local", "folder": f"{folder}/runs"}},
+            "steps": {"invoice": {"command": ["sh", "-c", "echo invoice $NUMBER"]}},
+            "connectors": {
+                "books": {
+                    "kind": "sql",
+                    "dialect": "sqlite",
+                    "database": str(self._books),
+                    "statements": {
+                        "add": "INSERT INTO books (number, payment) VALUES (:number, :payment)"
+                    },
+                }
+            },
+        }
+        with closing(sqlite3.connect(self._books)) as books:
+            books.execute("CREATE TABLE books (number varchar(40), payment varchar(200))")
+        self._options = {"source": configuration, "http": self.http}
+        self.use()
+
+    def use(self) -> None:
+        """Run the flow in this system from now on."""
+        order_flow.hub.cache_clear()
+        order_flow.ports.update(self._options)
+
+    def booked(self) -> list[tuple[str, str]]:
+        """Return the rows of the books."""
+        with closing(sqlite3.connect(self._books)) as books:
+            return books.execute("SELECT number, payment FROM books").fetchall()
+
+    def settle(self) -> None:
+        """Settle the unknown payment, as a person does who has looked it up at the vendor."""
+        order_flow.hub().close_payment("order INV-1/payment", done=True)
+
+    def close(self) -> None:
+        """Close the hub of this test."""
+        order_flow.hub().close()
+        order_flow.hub.cache_clear()
+        order_flow.ports.clear()
+
+
+@pytest.fixture(name="erp")
+def _erp(tmp_path: Path) -> Iterator[Erp]:
+    """Yield an ERP whose vendor honours idempotency keys."""
+    erp = Erp(tmp_path / "erp")
+    yield erp
+    erp.close()
+
+
+@pytest.fixture(name="keyless")
+def _keyless(tmp_path: Path) -> Iterator[Erp]:
+    """Yield an ERP whose vendor takes no keys, so that a lost answer leaves an unknown outcome."""
+    erp = Erp(tmp_path / "keyless", keyless=True)
+    yield erp
+    erp.close()
+
+
+@pytest.fixture(name="expected")
+def _expected(erp: Erp, tmp_path: Path) -> list[Sent]:
+    """Return what the vendor receives from the flow without any engine."""
+    bare = Erp(tmp_path / "bare")
+    close_order(Order(*ORDER), flow_key(ORDER[0]))
+    bare.close()
+    erp.use()
+    return bare.http.sent
+
+
+# --- without an engine ------------------------------------------------------------------
+
+
+def test_flow_has_each_effect_once(erp: Erp) -> None:
+    """The flow may run again at any time; the payment and the booking exist once."""
+    first, again = (close_order(Order(*ORDER), flow_key(ORDER[0])) for _ in range(2))
+    assert first == again
+    assert [("INV-1", first)] == erp.booked()
+    assert 1 == len(erp.stripe.charges)
+    (sent,) = erp.http.sent
+    assert ("POST", "/v1/payment_intents") == (sent.method, sent.path)
+    assert sent.key
+
+
+def test_flow_ends_if_its_step_fails(erp: Erp) -> None:
+    """Nothing is charged for an invoice that could not be printed."""
+    order_flow.hub().steps.define(Step("invoice", ["false"]))
+    with pytest.raises(StepFailedError, match="INV-1"):
+        close_order(Order(*ORDER), flow_key(ORDER[0]))
+    assert [] == erp.http.sent
+
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "error, expected",
+    [
+        (VendorFailed("x", retry_at=NOW + timedelta(seconds=90)), Wait(90.0)),
+        (VendorFailed("x", retry_at=NOW - timedelta(seconds=90)), Wait(1.0)),
+        (VendorFailed("x"), Wait(60.0)),
+        (OutcomeUnknown("x"), AskPerson("x")),
+        (PaymentDeclined("x"), GiveUp("x")),
+    ],
+)
+def test_verdicts(error: Any, expected: Any) -> None:
+    """`retry_at` becomes the delay, an unknown outcome is for a person, and a refusal is final."""
+    assert type(expected) is type(verdict(error, NOW))
+    if isinstance(expected, Wait):
+        assert expected == verdict(error, NOW)
+
+
+def test_keys_of_flows() -> None:
+    """The key of the business comes first, then the engine's stable id; nothing is made up."""
+    assert "order INV-1" == flow_key("INV-1", host="7")
+    assert "flow 7" == flow_key(None, host="7")
+    for business in (None, ""):
+        with pytest.raises(ConfigurationError, match="no key that stays the same"):
+            flow_key(business)
+
+
+# --- Celery -----------------------------------------------------------------------------
+
+
+@pytest.fixture(name="celery_close")
+def _celery_close() -> Iterator[Any]:
+    """Yield the task of a Celery worker in this process."""
+    pytest.importorskip("celery", reason="Celery is not installed: pip install celery")
+    from celery.contrib.testing.worker import start_worker  # noqa: PLC0415 - optional
+    from engine_flows import celery_engine  # noqa: PLC0415 - optional
+
+    celery_engine.app.conf.result_backend = "cache+memory://"
+    with start_worker(celery_engine.app, perform_ping_check=False, pool="solo"):
+        yield celery_engine.close
+
+
+def test_celery_sends_what_the_bare_flow_sends(
+    erp: Erp, expected: list[Sent], celery_close: Any
+) -> None:
+    """A task and its repetition send the vendor the same requests and keys as the bare flow."""
+    results = [celery_close.delay(*ORDER).get(timeout=60) for _ in range(2)]
+    assert expected == erp.http.sent
+    assert [("INV-1", results[0])] == erp.booked()
+    assert results[0] == results[1]
+
+
+def busy(erp: Erp) -> None:
+    """Plan the vendor's refusal of the next request, for a second."""
+    body = {"error": {"type": "api_error", "message": "busy"}}
+    erp.stripe.fail(attrs.evolve(reply(body, status=429), headers=Headers({"Retry-After": "1"})))
+
+
+def test_celery_waits_as_long_as_the_vendor_says(
+    erp: Erp, expected: list[Sent], celery_close: Any
+) -> None:
+    """A vendor's Retry-After becomes the delay of the task, which then ends."""
+    busy(erp)
+    celery_close.delay(*ORDER).get(timeout=60)
+    assert expected * 2 == erp.http.sent
+
+
+def test_celery_leaves_an_unknown_outcome_to_a_person(keyless: Erp, celery_close: Any) -> None:
+    """A task of unknown outcome fails without a retry; after the decision a new one goes on."""
+    keyless.stripe.fail(Lost())
+    with pytest.raises(OutcomeUnknown):
+        celery_close.delay(*ORDER).get(timeout=60)
+    with pytest.raises(OutcomeUnknown):
+        celery_close.delay(*ORDER).get(timeout=60)
+    assert [] == keyless.booked()
+
+    keyless.settle()
+    celery_close.delay(*ORDER).get(timeout=60)
+    assert 1 == len(keyless.booked()) == len(keyless.stripe.charges)
+
+
+def test_celery_does_not_retry_a_refusal(erp: Erp, celery_close: Any) -> None:
+    """A declined payment fails the task at once."""
+    with pytest.raises(PaymentDeclined):
+        celery_close.delay(*DECLINED).get(timeout=60)
+    assert 1 == len(erp.http.sent)
+
+
+# --- procrastinate ----------------------------------------------------------------------
+
+
+class Jobs:
+    """The jobs of procrastinate in a schema of its own."""
+
+    def __init__(self, engine: Any, url: str) -> None:
+        self._engine = engine
+        self._url = url
+
+    def run(self, *order: str | None, again: int | None = None) -> tuple[int, str]:
+        """Work on a job until nothing is due or planned; return its id and its state."""
+        return asyncio.run(self._run(order, again))
+
+    async def _run(self, order: Any, again: int | None) -> tuple[int, str]:
+        connector = self._engine.PsycopgConnector(conninfo=self._url)
+        names = ("number", "amount", "token")
+        with self._engine.app.replace_connector(connector) as app:
+            return await self._worked(app, dict(zip(names, order, strict=False)), again)
+
+    async def _worked(
+        self, app: Any, arguments: dict[str, Any], again: int | None
+    ) -> tuple[int, str]:
+        async with app.open_async():
+            if again is None:
+                id = int(await app.configure_task("close").defer_async(**arguments))
+            else:
+                id, now = again, datetime.now(UTC)
+                await app.job_manager.retry_job_by_id_async(job_id=id, retry_at=now)
+            state = "todo"
+            while state in {"todo", "doing"}:
+                await app.run_worker_async(wait=False, install_signal_handlers=False)
+                (job,) = await app.job_manager.list_jobs_async(id=id)
+                state = str(job.status)
+            return id, state
+
+
+@pytest.fixture(name="jobs")
+def _jobs() -> Iterator[Jobs]:
+    """Yield an empty schema with the tables of procrastinate."""
+    pytest.importorskip("procrastinate", reason="procrastinate is not installed: pip install it")
+    from engine_flows import procrastinate_engine  # noqa: PLC0415 - optional
+    from procrastinate.schema import SchemaManager  # noqa: PLC0415 - optional
+
+    url, schema = postgres_url(), f"jobs_{uuid4().hex[:8]}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(schema)))
+        connection.execute(SQL("SET search_path TO {}").format(Identifier(schema)))
+        connection.execute(SchemaManager.get_schema().encode())
+        yield Jobs(procrastinate_engine, f"{url}?options=-csearch_path%3D{schema}")
+        connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(schema)))
+
+
+def test_procrastinate_sends_what_the_bare_flow_sends(
+    erp: Erp, expected: list[Sent], jobs: Jobs
+) -> None:
+    """A job and its repetition send the vendor the same requests and keys as the bare flow."""
+    assert ["succeeded", "succeeded"] == [jobs.run(*ORDER)[1] for _ in range(2)]
+    assert expected == erp.http.sent
+    assert ["INV-1"] == [number for number, _ in erp.booked()]
+
+
+def test_procrastinate_waits_as_long_as_the_vendor_says(
+    erp: Erp, expected: list[Sent], jobs: Jobs
+) -> None:
+    """A vendor's Retry-After becomes the time at which the job is planned again."""
+    busy(erp)
+    assert "succeeded" == jobs.run(*ORDER)[1]
+    assert expected * 2 == erp.http.sent
+
+
+def test_procrastinate_leaves_an_unknown_outcome_to_a_person(keyless: Erp, jobs: Jobs) -> None:
+    """A job of unknown outcome fails without a retry; after the decision the same job goes on."""
+    keyless.stripe.fail(Lost())
+    id, state = jobs.run(*ORDER)
+    assert ("failed", [], 1) == (state, keyless.booked(), len(keyless.http.sent))
+
+    keyless.settle()
+    assert "succeeded" == jobs.run(again=id)[1]
+    assert 1 == len(keyless.booked()) == len(keyless.stripe.charges)
+
+
+def test_procrastinate_job_is_the_key_of_a_nameless_order(erp: Erp, jobs: Jobs) -> None:
+    """Without a number of the business, the id of the job stands for the order."""
+    id, state = jobs.run(None, *ORDER[1:])
+    assert "succeeded" == state
+    assert [str(id)] == [number for number, _ in erp.booked()]
+
+
+# --- DBOS -------------------------------------------------------------------------------
+
+
+@pytest.fixture(name="dbos_engine")
+def _dbos_engine() -> Iterator[Any]:
+    """Yield the workflows of DBOS over a database of its own."""
+    dbos = pytest.importorskip("dbos", reason="DBOS is not installed: pip install dbos")
+    from engine_flows import dbos_engine  # noqa: PLC0415 - optional
+
+    name = f"flows_{uuid4().hex[:8]}"
+    url = postgres_url()
+    address = urlsplit(url)._replace(path=f"/{name}").geturl()
+    dbos.DBOS(config={"name": "erp", "system_database_url": address, "log_level": "CRITICAL"})
+    dbos.DBOS.launch()
+    yield dbos_engine
+    dbos.DBOS.destroy()
+    with psycopg.connect(url, autocommit=True) as connection:
+        drop = SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+        connection.execute(drop.format(Identifier(name)))
+
+
+def test_dbos_sends_what_the_bare_flow_sends(
+    erp: Erp, expected: list[Sent], dbos_engine: Any
+) -> None:
+    """A workflow and another one of the same order send the same as the bare flow."""
+    results = [dbos_engine.close(*ORDER) for _ in range(2)]
+    assert expected == erp.http.sent
+    assert [("INV-1", results[0])] == erp.booked()
+
+
+def test_dbos_waits_as_long_as_the_vendor_says(
+    erp: Erp, expected: list[Sent], dbos_engine: Any
+) -> None:
+    """A vendor's Retry-After becomes a durable pause of the workflow."""
+    busy(erp)
+    dbos_engine.close(*ORDER)
+    assert expected * 2 == erp.http.sent
+
+
+def test_dbos_waits_for_a_person_after_an_unknown_outcome(keyless: Erp, dbos_engine: Any) -> None:
+    """The workflow says what it waits for, repeats nothing, and goes on with the decision."""
+    dbos = dbos_engine.DBOS
+    keyless.stripe.fail(Lost())
+    handle = dbos.start_workflow(dbos_engine.close, *ORDER)
+    reason = dbos.get_event(handle.workflow_id, dbos_engine.WAITING, timeout_seconds=60)
+    assert "INV-1" in reason
+    assert ([], 1) == (keyless.booked(), len(keyless.http.sent))
+
+    keyless.settle()
+    dbos.send(handle.workflow_id, True, topic=dbos_engine.DECIDED)
+    handle.get_result()
+    assert 1 == len(keyless.booked()) == len(keyless.stripe.charges)
+
+
+def test_dbos_fails_a_refusal(erp: Erp, dbos_engine: Any) -> None:
+    """A declined payment fails the workflow at once."""
+    with pytest.raises(PaymentDeclined):
+        dbos_engine.close(*DECLINED)
+    assert 1 == len(erp.http.sent)
+
+
+# --- Temporal ---------------------------------------------------------------------------
+
+
+@pytest.fixture(name="temporal_engine")
+def _temporal_engine() -> Any:
+    """Return the workflow and the activity of Temporal."""
+    pytest.importorskip(
+        "temporalio", reason="Temporal's SDK is not installed: pip install temporalio"
+    )
+    from engine_flows import temporal_engine  # noqa: PLC0415 - optional
+
+    return temporal_engine
+
+
+def run_activities(engine: Any, *order: str) -> str:
+    """Run the activities as Temporal's worker does, one after another."""
+    from temporalio.testing import ActivityEnvironment  # noqa: PLC0415 - optional
+
+    payment = ""
+    for part in ("invoice", "payment", "booking"):
+        arguments: Any = (part, list(order), flow_key(order[0]), payment)
+        result = ActivityEnvironment().run(engine.attempt, *arguments)
+        payment = result if part == "payment" else payment
+    return payment
+
+
+def test_temporal_sends_what_the_bare_flow_sends(
+    erp: Erp, expected: list[Sent], temporal_engine: Any
+) -> None:
+    """Activities that run again send the vendor the same requests and keys as the bare flow."""
+    results = [run_activities(temporal_engine, *ORDER) for _ in range(2)]
+    assert expected == erp.http.sent
+    assert [("INV-1", results[0])] == erp.booked()
+
+
+def test_temporal_is_told_the_delay(erp: Erp, temporal_engine: Any) -> None:
+    """A vendor's Retry-After becomes the delay of the activity's next attempt."""
+    from temporalio.exceptions import ApplicationError  # noqa: PLC0415 - optional
+
+    busy(erp)
+    with pytest.raises(ApplicationError) as caught:
+        run_activities(temporal_engine, *ORDER)
+    assert timedelta(seconds=1) == caught.value.next_retry_delay
+    assert not caught.value.non_retryable
+
+
+def test_temporal_does_not_repeat_unknown_and_refused_parts(
+    keyless: Erp, temporal_engine: Any
+) -> None:
+    """An unknown outcome and a refusal are errors that Temporal does not retry."""
+    from temporalio.exceptions import ApplicationError  # noqa: PLC0415 - optional
+
+    keyless.stripe.fail(Lost())
+    types = []
+    for order in (ORDER, DECLINED):
+        with pytest.raises(ApplicationError) as caught:
+            run_activities(temporal_engine, *order)
+        assert caught.value.non_retryable
+        types.append(caught.value.type)
+    assert [temporal_engine.UNKNOWN, "PaymentDeclined"] == types
+
+
+def test_temporal_workflow_waits_for_a_person(keyless: Erp, temporal_engine: Any) -> None:
+    """The workflow says what it waits for, repeats nothing, and goes on with the signal."""
+    asyncio.run(_workflow(keyless, temporal_engine))
+    assert 1 == len(keyless.booked()) == len(keyless.stripe.charges)
+
+
+async def _workflow(keyless: Erp, engine: Any) -> None:
+    from temporalio.testing import WorkflowEnvironment  # noqa: PLC0415 - optional
+    from temporalio.worker import Worker  # noqa: PLC0415 - optional
+
+    program = shutil.which("temporal")
+    if program is None:
+        pytest.skip("The program `temporal`, a server of Temporal, is not installed")
+    async with await WorkflowEnvironment.start_local(dev_server_existing_path=program) as server:
+        with ThreadPoolExecutor(2) as threads:
+            worker = Worker(
+                server.client,
+                task_queue="erp",
+                workflows=[engine.CloseOrder],
+                activities=[engine.attempt],
+                activity_executor=threads,
+            )
+            async with worker:
+                keyless.stripe.fail(Lost())
+                handle = await server.client.start_workflow(
+                    engine.CloseOrder.run, args=[*ORDER], id="order-INV-1", task_queue="erp"
+                )
+                while not await handle.query(engine.CloseOrder.waits_for):  # noqa: ASYNC110 - of a server
+                    await asyncio.sleep(0.05)
+                keyless.settle()
+                await handle.signal(engine.CloseOrder.decided)
+                await handle.result()
