@@ -36,6 +36,7 @@ from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit
 from tests.steps.cloud_lab import AheadClock, answered
 from tests.steps.ecs_lab import SETTINGS, EcsStandIn
+from tests.steps.step_lab import MODES, executor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -310,6 +311,20 @@ def test_refused_task_is_no_conflict(cloud: EcsStandIn) -> None:
 
     with pytest.raises(InvalidRequest, match="no definition"):
         cloud.platform().start(spec("run-1"), 9.0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_key_runs_once_and_returns_the_exit_code(
+    cloud: EcsStandIn, mode: str, tmp_path: Path
+) -> None:
+    """Sync and async programs get the exit code and the output; a repeat starts nothing."""
+    platform = cloud.platform(AheadClock())
+    execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
+
+    results = [execute(STEP, idempotency_key="report-1") for _ in range(2)]
+
+    assert [(3, "rows\n")] * 2 == [(result.exit_code, result.stdout) for result in results]
+    assert 1 == len(cloud.tasks)
 
 
 def test_lost_answer_leads_to_one_task(cloud: EcsStandIn) -> None:

@@ -20,7 +20,7 @@ from moorage.adapters.steps._git_host_wire import in_seconds
 from moorage.domain.http.urls import validate_base_url
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.options import checked_options, maybe_secret
-from moorage.domain.steps.cloud_runs import CloudNote, has_settled
+from moorage.domain.steps.cloud_runs import CloudNote, has_settled, part_of
 from moorage.domain.steps.container_groups import END_TAG, SCOPE_TAG, group_run, log_rest
 from moorage.domain.steps.runs import LogChunk
 from moorage.domain.steps.step import ConnectorType
@@ -295,7 +295,7 @@ class _AzureContainers:
         names = [
             group["name"]
             for group in document["value"]
-            if (group.get("tags") or {}).get(SCOPE_TAG) == self._settings.scope
+            if part_of(group, "tags").get(SCOPE_TAG) == self._settings.scope
         ]
         link = document.get("nextLink") or ""
         if link and not link.startswith(f"{self._settings.endpoint}/"):

@@ -28,7 +28,7 @@ from moorage.domain.steps.cloud_run_executions import (
     log_filter,
     short_name,
 )
-from moorage.domain.steps.cloud_runs import CloudNote, has_settled
+from moorage.domain.steps.cloud_runs import CloudNote, has_settled, part_of, parts_of
 from moorage.domain.steps.runs import LogChunk
 from moorage.domain.steps.step import ConnectorType
 from moorage.domain.values.patterns import late_pattern
@@ -297,15 +297,15 @@ class _CloudRun:
     ) -> list[CloudRun | None]:
         return [
             self._run(job, answer, timeout)
-            for job in document.get("jobs") or ()
-            if (job.get("labels") or {}).get(SCOPE_LABEL) == self._settings.scope
+            for job in parts_of(document, "jobs")
+            if part_of(job, "labels").get(SCOPE_LABEL) == self._settings.scope
         ]
 
     def _run(self, job: dict[str, Any], answer: Response, timeout: float) -> CloudRun | None:
         """Return the run of a job, with what its execution tells; None if it is being deleted."""
         if job.get("deleteTime"):
             return None
-        name = short_name((job.get("latestCreatedExecution") or {}).get("name") or "")
+        name = short_name(part_of(job, "latestCreatedExecution").get("name") or "")
         execution: dict[str, Any] | None = None
         task: dict[str, Any] = {}
         if name:
@@ -314,7 +314,7 @@ class _CloudRun:
             execution = None if described.status == NOT_FOUND else described.json()
             if has_failed(execution):
                 tasks = self._get(f"{path}/tasks", timeout)
-                listed = [] if tasks.status == NOT_FOUND else tasks.json().get("tasks") or []
+                listed = [] if tasks.status == NOT_FOUND else parts_of(tasks.json(), "tasks")
                 task = listed[0] if listed else {}
         return job_run(job, execution, task, self.api.now(answer))
 
@@ -329,7 +329,7 @@ class _CloudRun:
 def _entries(answer: Response) -> dict[str, Any]:
     """Return the entries of a page of a log, and the token of the next one."""
     document = answer.json()
-    return {"entries": document.get("entries") or [], "next": document.get("nextPageToken")}
+    return {"entries": parts_of(document, "entries"), "next": document.get("nextPageToken")}
 
 
 CLOUD_RUN: Final = PlatformKind(name="cloud-run", settings=CloudRunSettings, build=CloudRunPlatform)

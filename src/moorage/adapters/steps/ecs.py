@@ -28,7 +28,7 @@ from moorage.adapters.steps._git_host_wire import in_seconds
 from moorage.domain.http.urls import validate_base_url
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.options import as_series, checked_options, maybe_secret
-from moorage.domain.steps.cloud_runs import CloudNote, has_settled
+from moorage.domain.steps.cloud_runs import CloudNote, has_settled, parts_of
 from moorage.domain.steps.ecs_tasks import (
     REASONS,
     SCOPE_TAG,
@@ -314,10 +314,10 @@ class _Ecs:
     def _started(self, answer: Response) -> CloudRun | None:
         """Return the run of the task that was started, or raise the reason why there is none."""
         document = answer.json()
-        tasks = document.get("tasks") or []
+        tasks = parts_of(document, "tasks")
         if tasks:
             return task_run(tasks[0], self._settings.container, self.ecs.api.now(answer))
-        failures = document.get("failures") or []
+        failures = parts_of(document, "failures")
         reason = str(failures[0]["reason"])[:200]
         raise VendorRejected(
             f"ECS did not place the task: {reason}",

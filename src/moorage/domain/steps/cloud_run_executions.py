@@ -5,7 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.domain.steps.cloud_runs import CloudEnd, CloudNote, CloudRun, cloud_status, moment_of
+from moorage.domain.steps.cloud_runs import (
+    CloudEnd,
+    CloudNote,
+    CloudRun,
+    cloud_status,
+    moment_of,
+    part_of,
+    parts_of,
+)
 from moorage.domain.steps.hosted_runs import KILLED, NEVER_RAN
 from moorage.domain.steps.result import exit_code_of_signal
 from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase
@@ -38,7 +46,7 @@ def execution_end(
         task: the task of an execution that has failed; nothing of others.
     """
     if execution is None:
-        terminal: Mapping[str, Any] = job.get("terminalCondition") or {}
+        terminal = part_of(job, "terminalCondition")
         if terminal.get("state") == _FAILED:
             return CloudEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, _message(terminal))
         return CloudEnd(RunPhase.STARTING)
@@ -57,8 +65,8 @@ def _failure(
     condition: Mapping[str, Any], execution: Mapping[str, Any], task: Mapping[str, Any]
 ) -> CloudEnd:
     """Return the meaning of an execution that has failed."""
-    result: Mapping[str, Any] = task.get("lastAttemptResult") or {}
-    status: Mapping[str, Any] = result.get("status") or {}
+    result = part_of(task, "lastAttemptResult")
+    status = part_of(result, "status")
     problem = _message(status) or _message(condition)
     code: int | None = result.get("exitCode")
     if result.get("termSignal"):
@@ -94,7 +102,7 @@ def job_run(
     note = CloudNote.of_tags(job.get("annotations"))
     if note is None:
         return None
-    facts = execution or {}
+    facts: Mapping[str, Any] = execution or {}
     name = short_name(facts.get("name") or "")
     end = execution_end(job, execution, task)
     status = cloud_status(
@@ -167,15 +175,14 @@ def _line(entry: Mapping[str, Any]) -> bytes:
     """Return the line that an entry holds; Cloud Logging reads lines of JSON as documents."""
     text: str | None = entry.get("textPayload")
     if text is None:
-        text = json.dumps(entry.get("jsonPayload") or {}, ensure_ascii=False)
+        text = json.dumps(part_of(entry, "jsonPayload"), ensure_ascii=False)
     return text.encode("utf-8", "surrogatepass") + b"\n"
 
 
 def _completed(execution: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the condition that tells whether an execution has completed."""
-    empty: Mapping[str, Any] = {}
-    conditions = execution.get("conditions") or ()
-    return next((item for item in conditions if item.get("type") == "Completed"), empty)
+    conditions = parts_of(execution, "conditions")
+    return next((item for item in conditions if item.get("type") == "Completed"), dict[str, Any]())
 
 
 def _message(facts: Mapping[str, Any]) -> str | None:

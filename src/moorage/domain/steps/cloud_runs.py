@@ -191,6 +191,18 @@ def has_settled(run: CloudRun, seconds: float) -> bool:
     return ended_at is None or run.now >= ended_at + timedelta(seconds=seconds)
 
 
+def part_of(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the object of a name in a document; an empty one if there is none."""
+    value: Any = document.get(name)
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def parts_of(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the objects of a list in a document; none if there is no list."""
+    value: Any = document.get(name)
+    return cast("list[dict[str, Any]]", value) if isinstance(value, list) else []
+
+
 def moment_of(value: object) -> datetime | None:
     """Return a time that a cloud writes as a text or as seconds; None if it is no time."""
     try:

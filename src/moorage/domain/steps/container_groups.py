@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.domain.steps.cloud_runs import CloudEnd, CloudNote, CloudRun, cloud_status, moment_of
+from moorage.domain.steps.cloud_runs import (
+    CloudEnd,
+    CloudNote,
+    CloudRun,
+    cloud_status,
+    moment_of,
+    part_of,
+    parts_of,
+)
 from moorage.domain.steps.hosted_runs import KILLED, NEVER_RAN
 from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase
 
@@ -25,10 +33,10 @@ _PART: Final = 1024 * 1024
 
 def group_end(group: Mapping[str, Any]) -> CloudEnd:
     """Return the meaning of the state of a group, as Azure describes it."""
-    properties = group.get("properties") or {}
-    state = (properties.get("instanceView") or {}).get("state")
+    properties = part_of(group, "properties")
+    state = part_of(properties, "instanceView").get("state")
     current = _state(group)
-    reason = _ENDS.get((group.get("tags") or {}).get(END_TAG, ""))
+    reason = _ENDS.get(part_of(group, "tags").get(END_TAG, ""))
     code: int | None = current.get("exitCode")
     if current.get("state") == "Terminated" and code is not None:
         detail = str(current.get("detailStatus") or "")
@@ -53,7 +61,7 @@ def group_run(group: Mapping[str, Any], now: datetime) -> CloudRun | None:
         group: the group, as Azure describes it.
         now: the time of Azure.
     """
-    tags = group.get("tags") or {}
+    tags = part_of(group, "tags")
     note = CloudNote.of_tags(tags)
     if note is None:
         return None
@@ -88,20 +96,22 @@ def log_rest(log: bytes, mark: str, *, is_last: bool) -> LogChunk:
 
 def _state(group: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the current state of the container of a group; nothing if there is none yet."""
-    empty: Mapping[str, Any] = {}
-    properties = group.get("properties") or {}
-    for container in properties.get("containers") or ():
-        view = container["properties"].get("instanceView") or {}
-        return view.get("currentState") or empty
-    return empty
+    return next((part_of(view, "currentState") for view in _views(group)), dict[str, Any]())
+
+
+def _views(group: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the views of the containers of a group."""
+    containers = parts_of(part_of(group, "properties"), "containers")
+    return [part_of(part_of(item, "properties"), "instanceView") for item in containers]
 
 
 def _problem(group: Mapping[str, Any]) -> str | None:
     """Return the last warning among the events of a group; None if there is none."""
-    properties = group.get("properties") or {}
-    events = list((properties.get("instanceView") or {}).get("events") or ())
-    for container in properties.get("containers") or ():
-        view = container["properties"].get("instanceView") or {}
-        events += view.get("events") or ()
-    warnings = [event for event in events if event.get("type") == "Warning"]
-    return str(warnings[-1].get("message") or "")[:500] or None if warnings else None
+    whole = part_of(part_of(group, "properties"), "instanceView")
+    warnings = [
+        str(event.get("message") or "")[:500]
+        for view in (whole, *_views(group))
+        for event in parts_of(view, "events")
+        if event.get("type") == "Warning"
+    ]
+    return warnings[-1] if warnings else None

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.domain.steps.cloud_runs import CloudEnd, CloudNote, CloudRun, cloud_status, moment_of
+from moorage.domain.steps.cloud_runs import (
+    CloudEnd,
+    CloudNote,
+    CloudRun,
+    cloud_status,
+    moment_of,
+    parts_of,
+)
 from moorage.domain.steps.hosted_runs import KILLED, NEVER_RAN
 from moorage.domain.steps.runs import EndReason, RunPhase
 
@@ -93,7 +100,7 @@ def task_run(task: Mapping[str, Any], container: str, now: datetime) -> CloudRun
 
 def tags_of(task: Mapping[str, Any]) -> dict[str, str]:
     """Return the tags of a task by their names."""
-    return {tag["key"]: tag["value"] for tag in task.get("tags") or ()}
+    return {tag["key"]: tag["value"] for tag in parts_of(task, "tags")}
 
 
 def is_capacity(reason: str) -> bool:
@@ -119,6 +126,5 @@ def stream_of(task: str, prefix: str, container: str) -> str:
 
 def _container(task: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return the description of the container of a name; nothing if there is none."""
-    empty: Mapping[str, Any] = {}
-    containers = task.get("containers") or ()
-    return next((item for item in containers if item.get("name") == name), empty)
+    containers = parts_of(task, "containers")
+    return next((item for item in containers if item.get("name") == name), dict[str, Any]())
