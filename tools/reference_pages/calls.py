@@ -175,6 +175,7 @@ CALLS: Final = (
             "Pipeline",
             "run_pipelines",
             "PollingSource",
+            "moorage.pipelines.faststream:DeadLetterMiddleware",
             "moorage.pipelines.http_polling:HttpPolling",
             "moorage.pipelines.http_polling:PolledEndpoint",
             "moorage.hub.webhook_source:WebhookSource",

@@ -22,8 +22,8 @@ import attrs
 from moorage.domain.pipelines.batches import halves
 from moorage.domain.pipelines.failures import Verdict, verdict
 from moorage.domain.pipelines.progress import is_done
-from moorage.domain.pipelines.settings import DeadLetter
-from moorage.errors import ConnectorError, LocalFailure
+from moorage.domain.pipelines.settings import dead_letter_of
+from moorage.errors import LocalFailure
 from moorage.pipelines._repeating import RecordAtFault
 
 if TYPE_CHECKING:
@@ -186,11 +186,10 @@ class BatchDelivery:
                 remedy="Correct the sink or the transforms, run the pipeline again, and publish"
                 " the dead letters anew.",
             ) from error
-        letter = DeadLetter(
+        letter = dead_letter_of(
+            error,
+            pending.record,
             pipeline=self.name,
-            record=pending.record,
-            error=type(error).__name__,
-            message=error.message if isinstance(error, ConnectorError) else str(error),
             attempts=attempts,
             at=datetime.now(UTC),
         )

@@ -13,7 +13,7 @@ from moorage.domain.resilience.retry import Jitter, RetryPolicy
 from moorage.domain.secrets.frames import careful
 from moorage.domain.values.durations import is_count, is_seconds, is_wait, plain
 from moorage.domain.values.frozen_values import frozen
-from moorage.errors import ConfigurationError
+from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,7 +38,12 @@ def _order(value: Order | str) -> Order:
     return _member(Order, value, "order")
 
 
-def _exhausted(value: Exhausted | str) -> Exhausted:
+def exhausted_of(value: Exhausted | str) -> Exhausted:
+    """Return the consequence of this name.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
     return _member(Exhausted, value, "exhausted")
 
 
@@ -85,7 +90,7 @@ class PipelineConfig:
     records_in_flight: int = attrs.field(default=2_000, validator=is_count)
     size_in_flight: int = attrs.field(default=32_000_000, validator=is_count)
     retry: RetryPolicy = attrs.field(factory=lambda: RetryPolicy(max_attempts=5))
-    exhausted: Exhausted = attrs.field(default=Exhausted.RETRY, converter=_exhausted)
+    exhausted: Exhausted = attrs.field(default=Exhausted.RETRY, converter=exhausted_of)
     reconnect: RetryPolicy = attrs.field(
         factory=lambda: RetryPolicy(base_delay=0.2, max_delay=1.5, jitter=Jitter.EQUAL)
     )
@@ -205,3 +210,17 @@ class DeadLetter:
     message: str
     attempts: int
     at: datetime
+
+
+def dead_letter_of(
+    error: Exception, record: SinkRecord, *, pipeline: str, attempts: int, at: datetime
+) -> DeadLetter:
+    """Return the dead letter of a record that could not be processed because of an error."""
+    return DeadLetter(
+        pipeline=pipeline,
+        record=record,
+        error=type(error).__name__,
+        message=error.message if isinstance(error, ConnectorError) else str(error),
+        attempts=attempts,
+        at=at,
+    )

@@ -1,0 +1,148 @@
+"""A middleware with which applications of FastStream treat failures as a pipeline does."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from faststream import BaseMiddleware
+from faststream.exceptions import AckMessage, IgnoredException
+
+from moorage.domain.pipelines.failures import Exhausted, Verdict, source_verdict, verdict
+from moorage.domain.pipelines.records import SinkRecord
+from moorage.domain.pipelines.settings import dead_letter_of, exhausted_of
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.domain.secrets.frames import careful
+from moorage.domain.state.keys import checked_name
+from moorage.errors import ConfigurationError
+from moorage.pipelines._numbers import PipelineNumbers
+from moorage.pipelines._repeating import RecordAtFault, Repeater
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from faststream.context import ContextRepo
+    from faststream.message import StreamMessage
+
+    from moorage.ports.pipelines import DeadLetters
+
+_TOPICS: Final = ("subject", "channel", "topic", "queue")
+"""The names that FastStream's brokers give to the place that a message was read from."""
+
+
+@careful
+class DeadLetterMiddleware:
+    """A middleware that repeats what failed for a time, and sets aside what cannot succeed.
+
+    Give it to a broker: `NatsBroker(middlewares=[DeadLetterMiddleware(letters, name="shop")])`. A
+    handler's errors have the consequences that they have in a pipeline. A message becomes a dead
+    letter, and is acknowledged when that is stored. Other errors, such as a wrong password, reach
+    FastStream, whose `ack_policy` decides.
+
+    Args:
+        dead_letters: the store of dead letters, such as a `DeadLetterFile`.
+        name: the name of the application in its dead letters.
+        retry: the repetition of temporary failures, which happens while the message is held.
+        exhausted: the consequence of a temporary failure that outlasts the retries: "dead_letter"
+            sets the message aside, "stop" raises the error, and "retry" goes on.
+    """
+
+    def __init__(
+        self,
+        dead_letters: DeadLetters,
+        *,
+        name: str,
+        retry: RetryPolicy | None = None,
+        exhausted: Exhausted | str = Exhausted.DEAD_LETTER,
+    ) -> None:
+        if not callable(getattr(dead_letters, "add", None)):
+            raise ConfigurationError(
+                f"An object of type {type(dead_letters).__name__} stores no dead letters.",
+                path="dead_letters",
+                remedy='Give a store, such as DeadLetterFile("dead-letters.jsonl").',
+            )
+        self._dead_letters = dead_letters
+        self._name = checked_name(name, "name")
+        self._retry = RetryPolicy(max_attempts=5) if retry is None else retry
+        self._exhausted = exhausted_of(exhausted)
+
+    def __call__(self, msg: Any = None, /, *, context: ContextRepo) -> BaseMiddleware[Any, Any]:
+        """Return the middleware of one message."""
+        return _OfMessage(self, msg, context)
+
+    async def process(
+        self,
+        handle: Callable[[StreamMessage[Any]], Any],
+        message: StreamMessage[Any],
+        topic: str,
+    ) -> Any:
+        """Handle a message, and return what the handler returned.
+
+        Raises:
+            AckMessage: the message is a dead letter now, and is to be acknowledged.
+            Exception: a failure for which the message is not at fault.
+        """
+        handling = self._repeater(self._exhausted, _verdict)
+        try:
+            return await handling.run(lambda: handle(message))
+        except RecordAtFault as fault:
+            error, attempts = fault.error, fault.attempts
+        storing = self._repeater(Exhausted.STOP, source_verdict)
+        for record in _records(message, topic):
+            letter = dead_letter_of(
+                error, record, pipeline=self._name, attempts=attempts, at=datetime.now(UTC)
+            )
+            await storing.run(partial(self._dead_letters.add, letter))
+        # FastStream publishes nothing for a handler that was ended so.
+        raise AckMessage
+
+    def _repeater(
+        self, exhausted: Exhausted, judge: Callable[[Exception, RetryPolicy], Verdict]
+    ) -> Repeater:
+        return Repeater(self._retry, exhausted, judge, PipelineNumbers(), asyncio.Event())
+
+
+class _OfMessage(BaseMiddleware[Any, Any]):
+    """The middleware of one message."""
+
+    def __init__(self, settings: DeadLetterMiddleware, msg: Any, context: ContextRepo) -> None:
+        super().__init__(msg, context=context)
+        self._settings = settings
+
+    async def consume_scope(self, call_next: Callable[[Any], Any], msg: StreamMessage[Any]) -> Any:
+        """Handle the message."""
+        log_context: dict[str, Any] = self.context.get("log_context") or {}
+        topic = next((log_context[name] for name in _TOPICS if log_context.get(name)), "messages")
+        return await self._settings.process(call_next, msg, str(topic))
+
+
+def _verdict(error: Exception, policy: RetryPolicy) -> Verdict:
+    """Decide what follows from a handler's error; FastStream's own signals pass."""
+    return Verdict.STOP if isinstance(error, IgnoredException) else verdict(error, policy)
+
+
+def _records(message: StreamMessage[Any], topic: str) -> Iterator[SinkRecord]:
+    """Yield the records of a message, one for each of a batch."""
+    if not isinstance(message.body, (list, tuple)):
+        yield _record(message.body, message.headers, message.message_id, topic)
+        return
+    for number, body in enumerate(message.body):
+        headers = message.batch_headers[number : number + 1] or [message.headers]
+        yield _record(body, headers[0], f"{message.message_id}/{number}", topic)
+
+
+def _record(body: Any, headers: dict[str, Any], id: str, topic: str) -> SinkRecord:
+    fields: dict[str, Any] = {
+        "topic": topic,
+        "id": id,
+        "attributes": [
+            (name, value if isinstance(value, (str, bytes)) else str(value))
+            for name, value in headers.items()
+        ],
+        "content_type": headers.get("content-type"),
+    }
+    if isinstance(body, (str, bytes)):
+        return SinkRecord(body, **fields)
+    return SinkRecord.of_json(body, **{**fields, "content_type": "application/json"})
