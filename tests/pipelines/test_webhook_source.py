@@ -25,6 +25,7 @@ from moorage.adapters.entries.memory import AsyncMemoryInbox, MemoryInbox
 from moorage.adapters.entries.sqlite import AsyncSqliteInbox
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.hub.inbox import EntryQuery, EntryState
+from moorage.hub.internals import inbox_flows_of
 from moorage.hub.webhook_source import WebhookSource
 from moorage.testing import MemoryDeadLetters, MemorySink, name_of, source_conformance
 from tests.pipelines import webhook_worker
@@ -141,7 +142,7 @@ async def test_webhook_with_several_events_is_done_with_the_last(hub: AsyncHub) 
     entry = await inbox.receive("stripe", **delivery("evt_1"))
     [event] = inbox.webhooks(entry)
     events = (event, attrs.evolve(event, payload=b"no JSON", type="", vendor_type="other"), event)
-    flows: Any = inbox._flows  # noqa: SLF001 - no vendor sends this one
+    flows: Any = inbox_flows_of(inbox)  # no vendor sends this one
     flows.webhooks = lambda _: events
     source = WebhookSource(inbox)
     await source.open(ignore)
@@ -161,7 +162,7 @@ async def test_confirmations_are_no_records(hub: AsyncHub) -> None:
     """A webhook that asks for a confirmation is confirmed and done, or tried again later."""
     inbox = make_inbox(hub)
     await inbox.receive("stripe", **delivery("evt_1"))
-    flows: Any = inbox._flows  # noqa: SLF001 - Stripe asks for no confirmation
+    flows: Any = inbox_flows_of(inbox)  # Stripe asks for no confirmation
     asking = WebhookEvent(
         vendor="stripe", id="evt_1", type="a", vendor_type="a", confirm="https://example.com/"
     )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from moorage.hub.origin import Source
     from moorage.services.calling.steps import Calling
     from moorage.services.core.core import Core
+    from moorage.services.entries.inbox import InboxFlows
     from moorage.services.environment_guard import EnvironmentGuard
     from moorage.wiring.ports import Ports
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 def flows_of(manager: Any) -> Calling:
     """Return the calls that the methods of a manager use now."""
     flows: Calling = manager._flows  # noqa: SLF001 - see the module
+    return flows
+
+
+def inbox_flows_of(inbox: Any) -> InboxFlows:
+    """Return the operations of an inbox."""
+    flows: InboxFlows = inbox._flows  # noqa: SLF001 - see the module
     return flows
 
 

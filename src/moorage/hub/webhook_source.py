@@ -21,6 +21,7 @@ from moorage.domain.values.durations import seconds
 from moorage.domain.values.result import Result
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData, UnsupportedByVendor
 from moorage.hub.inbox import AsyncWebhookInbox
+from moorage.hub.internals import inbox_flows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.records import Offset, Partition
     from moorage.domain.webhooks.events import WebhookEvent
     from moorage.ports.pipelines import PollLimits, Revocation
-    from moorage.services.entries.inbox import InboxFlows
 
 _MOST: Final = 100
 """The largest number of webhooks that are taken together."""
@@ -79,7 +79,7 @@ class WebhookSource:
                 path="inbox",
                 remedy="Give an AsyncWebhookInbox, because pipelines run in an event loop.",
             )
-        self._flows: InboxFlows = inbox._flows  # noqa: SLF001 - both belong to the hub
+        self._flows = inbox_flows_of(inbox)
         self._interval = seconds(interval, "interval")
         self._claiming: asyncio.Task[list[tuple[InboxEntry, HeldEntry]]] | None = None
         self._deliveries: dict[str, _Delivery] = {}

@@ -125,10 +125,11 @@ def _verdict(error: Exception, policy: RetryPolicy) -> Verdict:
 
 def _records(message: StreamMessage[Any], topic: str) -> Iterator[SinkRecord]:
     """Yield the records of a message, one for each of a batch."""
+    bodies: Any = message.body
     if not isinstance(message.body, (list, tuple)):
-        yield _record(message.body, message.headers, message.message_id, topic)
+        yield _record(bodies, message.headers, message.message_id, topic)
         return
-    for number, body in enumerate(message.body):
+    for number, body in enumerate(bodies):
         headers = message.batch_headers[number : number + 1] or [message.headers]
         yield _record(body, headers[0], f"{message.message_id}/{number}", topic)
 
