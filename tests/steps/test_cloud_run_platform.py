@@ -24,6 +24,7 @@ from moorage import (
     VendorFailed,
 )
 from moorage.domain.steps.cloud_run_executions import execution_end, log_chunk
+from moorage.domain.steps.runs import STREAMS
 from moorage.testing import VirtualClock, name_of
 from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit
@@ -213,6 +214,25 @@ def test_all_pages_of_runs_are_listed(cloud: CloudRunStandIn) -> None:
     names = [status.name for status in platform.runs(9.0)]
 
     assert [f"run-{number}" for number in range(5)] == names
+
+
+def test_waiting_for_the_last_entries_keeps_its_pace(cloud: CloudRunStandIn) -> None:
+    """While the last entries of an ended execution are waited for, each output is read rarely."""
+    clock = VirtualClock()
+    platform = cloud.platform(clock, pace=5.0)
+    platform.start(spec("run-1"), 9.0)
+    ended = {"completionTime": "2030-01-01T00:00:00Z", "conditions": [FAILED]}
+    cloud.changes["run-1"] = {"execution": ended, "task": {"lastAttemptResult": {"exitCode": 3}}}
+    clock.advance(5.0)
+    platform.logs("run-1", "stdout", "", 9.0)
+    before = len(cloud.vendor.requests)
+
+    assert not any(platform.logs("run-1", "stdout", "", 9.0).is_last for _ in range(9))
+
+    assert before == len(cloud.vendor.requests)
+    clock.advance(20.0)
+    chunks = [platform.logs("run-1", stream, "", 9.0) for stream in STREAMS]
+    assert [True, True] == [chunk.is_last for chunk in chunks]
 
 
 def test_all_pages_of_a_log_are_read(cloud: CloudRunStandIn) -> None:

@@ -29,7 +29,7 @@ _SECOND: Final = 1_000_000_000
 _APPEARS_IN: Final = 60.0
 """Seconds after a start in which the cloud must show the run."""
 
-_MUCH: Final = 256 * 1024
+_MUCH: Final = 16 * 1024
 """The bytes of a part of a log after which the next part is there at once."""
 
 
@@ -74,7 +74,8 @@ class CloudRuns:
 
     Args:
         cloud: the requests of the cloud.
-        pace: shortest time in seconds between two requests for the state of a run.
+        pace: shortest time in seconds between two requests for the state of a run, and between two
+            for the end of its output.
         clock: measures that time.
     """
 
@@ -143,7 +144,7 @@ class CloudRuns:
             return LogChunk(b"", mark, run is None or run.status.is_over)
         with self._lock:
             is_early = now < self._read.get((name, stream), 0)
-        if is_early and not run.status.is_over:
+        if is_early:
             return LogChunk(b"", mark, is_last=False)
         chunk = self._cloud.log(run, stream, mark, timeout)
         if len(chunk.data) < _MUCH:

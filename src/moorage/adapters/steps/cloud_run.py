@@ -89,7 +89,7 @@ class CloudRunSettings:
     logging_endpoint: str = attrs.field(
         default="https://logging.googleapis.com", converter=validate_base_url
     )
-    pace: float = attrs.field(default=2.0, validator=in_seconds(0))
+    pace: float = attrs.field(default=5.0, validator=in_seconds(0))
 
     def __attrs_post_init__(self) -> None:
         """Check the names that become parts of URLs and labels."""
