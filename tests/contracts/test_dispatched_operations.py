@@ -13,8 +13,10 @@ from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import StatisticsQuery
 from moorage.contracts.payments import (
     Customer,
+    DisputeEvidence,
     LinkRequest,
     Money,
+    PayeeTransfer,
     PaymentQuery,
     RefundReason,
     StoreRequest,
@@ -46,6 +48,8 @@ TEXT = SmsMessage(to="+4915112345678", text="Hello")
 MAIL = EmailMessage(to="b@example.com", text="t")
 BULK = BulkMessage(base=EmailMessage(text="t"), recipients=["b@example.com"])
 STORED = StoreRequest("tok_1", customer=Customer(id="cus_1"))
+EVIDENCE = DisputeEvidence("The buyer signed.")
+TRANSFER = PayeeTransfer(Money("1.00", "EUR"), "acct_1", reference="CN-1")
 LINK = LinkRequest(Money("1", "EUR"), reference="INV-1")
 STATISTICS_DAY = StatisticsQuery(start=date(2026, 1, 1), end=date(2026, 1, 2))
 
@@ -107,6 +111,21 @@ KEYED: dict[str, tuple[Any, Use, tuple[Any, ...]]] = {
         lambda flows: flows.remove_means(REF, idempotency_key="k", timeout=TIME),
         (REF, {"key": "k"}),
     ),
+    "accept_dispute": (
+        PaymentsFlows,
+        lambda flows: flows.accept_dispute(REF, idempotency_key="k", timeout=TIME),
+        (REF, {"key": "k"}),
+    ),
+    "submit_evidence": (
+        PaymentsFlows,
+        lambda flows: flows.submit_evidence(REF, EVIDENCE, idempotency_key="k", timeout=TIME),
+        (REF, EVIDENCE, {"key": "k"}),
+    ),
+    "pay_payee": (
+        PaymentsFlows,
+        lambda flows: flows.pay_payee(TRANSFER, idempotency_key="k", timeout=TIME),
+        (TRANSFER, {"key": "k"}),
+    ),
     "create_link": (
         PaymentsFlows,
         lambda flows: flows.create_link(LINK, idempotency_key="k", timeout=TIME),
@@ -143,6 +162,9 @@ NEEDED = {
     "void": {"void"},
     "store_means": {"store_means"},
     "remove_means": {"stored_means"},
+    "accept_dispute": {"accept_dispute"},
+    "submit_evidence": {"dispute_evidence"},
+    "pay_payee": {"payees"},
     "create_link": {"links"},
     "close_link": {"links"},
 }
