@@ -33,12 +33,10 @@ class StepCache:
         self._service = service
         self._kind = kind
 
-    async def find(self, step: Step, tenant: str | None) -> ExecutionResult | None:
-        """Return the stored result of a step; None if there is none, or the step has no cache."""
-        if step.cache is None:
-            return None
+    async def find(self, step: Step, age: float, tenant: str | None) -> ExecutionResult | None:
+        """Return the stored result of a step whose `cache` is this age; None if there is none."""
         key = cache_key(step, self._service, self._kind, tenant)
-        stored = await stored_async(self._results(step.cache), key)
+        stored = await stored_async(self._results(age), key)
         return None if stored is None else unpacked_result(stored).with_metadata(cached=True)
 
     async def keep(self, step: Step, tenant: str | None, result: ExecutionResult) -> None:

@@ -455,7 +455,7 @@ class AsyncStepConnector:
         own_result = await self.stored_result(key, tenant=tenant)
         if own_result is not None:
             return own_result if own_result.metadata.get("cached") else None
-        result = await self._cache.find(step, tenant)
+        result = await self._cache.find(step, step.cache, tenant)
         if result is None or await self.look(key, tenant=tenant) is not None:
             return None
         name = run_name(self._service, tenant, key)
