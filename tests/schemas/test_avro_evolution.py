@@ -116,6 +116,18 @@ def test_each_schema_reads_itself(schema: Any) -> None:
             ["E: The reader lacks the symbol 'B' of the writer, and has no default."],
         ),
         (
+            {"type": "enum", "name": "E", "symbols": ["A"], "default": "A"},
+            {"type": "enum", "name": "E", "symbols": ["A", "B"]},
+            [],
+        ),
+        (record(), record({"name": "a", "type": "int"}), []),
+        (
+            record({"name": "b", "type": "int", "default": 0, "aliases": ["c"]}),
+            record({"name": "a", "type": "int"}),
+            [],
+        ),
+        ({"type": "fixed", "name": "F", "size": 1}, {"type": "fixed", "name": "F", "size": 1}, []),
+        (
             {"type": "fixed", "name": "F", "size": 1},
             {"type": "fixed", "name": "F", "size": 2},
             ["F: The sizes of the fixed types differ."],
@@ -136,6 +148,14 @@ def test_each_schema_reads_itself(schema: Any) -> None:
 def test_incompatibilities_are_named(reader: Any, writer: Any, expected: list[str]) -> None:
     """Each incompatibility names its place and its reason."""
     assert expected == problems(reader, writer)
+
+
+def test_recursive_types_are_compared_once() -> None:
+    """Types that contain themselves are compared like others."""
+    tree = record({"name": "next", "type": ["null", "Order"]}, {"name": "a", "type": "int"})
+    wider = record({"name": "next", "type": ["null", "Order"]}, {"name": "a", "type": "long"})
+    assert [] == problems(wider, tree)
+    assert ["Order.a: The reader expects int; the writer has long."] == problems(tree, wider)
 
 
 def test_formats_are_not_mixed() -> None:
@@ -212,6 +232,8 @@ def test_recursion_and_empty_items_are_found() -> None:
     assert [True, False] == [hazards(avro_type(avro(s))).is_recursive for s in (tree, shared)]
     empty = {"type": "array", "items": record({"name": "n", "type": "null"})}
     nothing = {"type": "array", "items": {"type": "fixed", "name": "F", "size": 0}}
+    twice = record({"name": "a", "type": record(name="P")}, {"name": "b", "type": "P"})
+    assert hazards(avro_type(avro({"type": "array", "items": twice}))).has_empty_items
     usual = {"type": "array", "items": record({"name": "n", "type": "int"})}
     problem = [hazards(avro_type(avro(s))) for s in (empty, nothing, usual, tree)]
     assert [True, True, False, False] == [hazard.has_empty_items for hazard in problem]

@@ -190,7 +190,9 @@ class TestJsonSchema:
         assert "payload" == caught.value.field
         assert "secret" not in str(caught.value)
 
-    @pytest.mark.parametrize("value", [{"id": 1.5}, {"id": math.nan}, {"id": Decimal(1)}, object()])
+    @pytest.mark.parametrize(
+        "value", [{"id": 1, 5: 1}, {"id": 1.5}, {"id": math.nan}, {"id": Decimal(1)}, object()]
+    )
     def test_invalid_value_is_refused(self, value: Any) -> None:
         """A value that is not valid, or no JSON, raises InvalidData."""
         with pytest.raises(InvalidData):

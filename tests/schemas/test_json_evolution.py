@@ -172,6 +172,7 @@ def _order(**changes: Any) -> dict[str, Any]:
             ["The check cannot judge the rule 'items' of a list."],
         ),
         ({"items": {"type": "integer"}}, {"type": "array", "maxItems": 0}, []),
+        ({"type": "array"}, {"type": "array", "prefixItems": [True]}, []),
         ({"oneOf": [{"type": "null"}, {"type": "string"}]}, {"type": "string"}, []),
         (
             {"oneOf": [{"minLength": 1}, {"type": "string"}]},
@@ -246,6 +247,11 @@ def test_recursive_schema_is_compared_once() -> None:
         {"$ref": "#/x", "x": 5},
         {"$ref": "#/x", "x": {"$ref": "#/x"}},
         {"$ref": "other#/x"},
+        {
+            "type": "object",
+            "properties": {"a": {"$ref": "#/$defs/x"}},
+            "$defs": {"x": {"$ref": "#/$defs/x"}},
+        },
         {"properties": {"a": {"$id": "inner", "type": "string"}}, "type": "object"},
     ],
 )
