@@ -13,6 +13,7 @@ from fastavro import _write_py as slow_writing
 from fastavro import validation
 
 from moorage.domain.schemas.avro_types import avro_type, hazards
+from moorage.domain.values.json_text import is_list
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -45,9 +46,12 @@ class AvroCodec:
         self._reader = None if reader is None else _parsed(reader)
         # The compiled functions end the process when data of a recursive schema nest deeply.
         is_deep = dangers.is_recursive
-        self._read: Any = (slow_reading if is_deep else fastavro).schemaless_reader
-        self._write: Any = (slow_writing if is_deep else fastavro).schemaless_writer
-        self._validate: Any = (slow_validation if is_deep else validation).validate
+        reading: Any = slow_reading if is_deep else fastavro
+        writing: Any = slow_writing if is_deep else fastavro
+        validating: Any = slow_validation if is_deep else validation
+        self._read = reading.schemaless_reader
+        self._write = writing.schemaless_writer
+        self._validate = validating.validate
 
     def decode(self, data: bytes, /) -> Any:
         """Return the value that bytes stand for.
@@ -110,7 +114,7 @@ def _parsed(complete: CompleteSchema) -> Any:
 
 def _with_names(schema: Any, named: dict[str, Any]) -> Any:
     """Return a parsed schema from which fastavro finds the types of references."""
-    if isinstance(schema, list):
+    if is_list(schema):
         return [_with_names(branch, named) for branch in schema]
     if isinstance(schema, str):
         return _with_names(named[schema], named) if schema in named else schema

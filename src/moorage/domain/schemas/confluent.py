@@ -85,7 +85,7 @@ def registration(subject: str, schema: Schema) -> HttpOperation[int]:
         ConfigurationError: the subject cannot be one.
     """
     path = f"/subjects/{_quoted(subject)}/versions"
-    return _operation("register", _post(path, schema), lambda answer: _number(answer, "id"))
+    return _operation("register", _post(path, schema), _id)
 
 
 def compatibility_check(subject: str, schema: Schema) -> HttpOperation[tuple[str, ...]]:
@@ -173,7 +173,7 @@ def _schema(answer: Mapping[str, Any]) -> Schema:
     kind = answer.get("schemaType", "AVRO")
     if kind not in _TYPES:
         raise _unreadable(f"has the unknown schema type {str(kind)[:40]!r}")
-    references = answer.get("references") or []
+    references: Any = answer.get("references") or []
     if not is_list(references):
         raise _unreadable("has references that are not a list")
     try:
@@ -210,6 +210,10 @@ def _version(answer: Mapping[str, Any]) -> SchemaVersion:
     )
 
 
+def _id(answer: Mapping[str, Any]) -> int:
+    return _number(answer, "id")
+
+
 def _number(answer: Mapping[str, Any], name: str) -> int:
     value = answer.get(name)
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_ID:
@@ -218,7 +222,8 @@ def _number(answer: Mapping[str, Any], name: str) -> int:
 
 
 def _problems(answer: Mapping[str, Any]) -> tuple[str, ...]:
-    verdict, messages = answer.get("is_compatible"), answer.get("messages") or []
+    verdict = answer.get("is_compatible")
+    messages: Any = answer.get("messages") or []
     if not isinstance(verdict, bool) or not is_list(messages):
         raise _unreadable("has no verdict")
     if verdict:

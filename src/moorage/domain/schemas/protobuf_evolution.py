@@ -66,7 +66,8 @@ class _Comparison:
             pair = waiting.pop()
             if pair[0] == pair[1] and pair[0].startswith("google.protobuf."):
                 continue
-            reader, writer = map(dict.get, (self._reader_messages, self._writer_messages), pair)
+            reader = self._reader_messages.get(pair[0])
+            writer = self._writer_messages.get(pair[1])
             if reader is None or writer is None:
                 missing = pair[0] if reader is None else pair[1]
                 yield Incompatibility(missing, "The reader or the writer lacks this message.")
