@@ -174,6 +174,7 @@ SUBJECTS: Final = (
     _contract("storage", "Files", "storage", "adapters/files", "operations/_object_files"),
     _contract("tax", "Taxes", "tax", "contracts/vat_forms"),
     _subject("invoices", "Electronic invoices", "how-to/e-invoices", "invoices/"),
+    _subject("scim", "SCIM server", "how-to/scim-server", "scim/"),
     _subject("testing", "Testing", "how-to/testing", "testing/"),
     _subject("django", "Django", "how-to/django", "django/"),
     _subject("flask", "Flask", "how-to/flask", "flask/"),

@@ -240,6 +240,31 @@ _PAGES: Final = (
         "moorage.testing.kits.payments_conformance:PaymentsSubject",
     ),
     Page(
+        "scim",
+        "SCIM server",
+        "A server by which an identity provider keeps your people. *Let an identity provider keep"
+        " your people* shows it at work.",
+        tuple(
+            f"moorage.scim:{name}"
+            for name in (
+                "ScimServer",
+                "AsyncScimServer",
+                "ScimAnswer",
+                "ScimApp",
+                "AsyncScimApp",
+                "ScimStore",
+                "AsyncScimStore",
+                "ScimKind",
+                "ScimResource",
+                "ScimMatches",
+                "ScimCondition",
+                "matches",
+                "MemoryScimStore",
+                "AsyncMemoryScimStore",
+            )
+        ),
+    ),
+    Page(
         "invoices",
         "Electronic invoices",
         "The values of an invoice, its business rules, and its syntaxes. *Write and read electronic"

@@ -1,0 +1,160 @@
+"""The attributes of people and groups (RFC 7643), and the values that they can have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.scim.port import ScimKind
+from moorage.scim.refusals import invalid_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CORE: Final[Mapping[ScimKind, str]] = {
+    kind: f"urn:ietf:params:scim:schemas:core:2.0:{kind}" for kind in ScimKind
+}
+ENTERPRISE: Final = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+_NAME: Final = dict.fromkeys(
+    (
+        "formatted",
+        "familyName",
+        "givenName",
+        "middleName",
+        "honorificPrefix",
+        "honorificSuffix",
+    ),
+    "string",
+)
+_ENTRY: Final = {
+    **dict.fromkeys(("value", "display", "type", "$ref"), "string"),
+    "primary": "boolean",
+}
+_ADDRESS: Final = {
+    **dict.fromkeys(
+        ("formatted", "streetAddress", "locality", "region", "postalCode", "country", "type"),
+        "string",
+    ),
+    "primary": "boolean",
+}
+_EXTENSION: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(
+        ("employeeNumber", "costCenter", "organization", "division", "department"), "string"
+    ),
+    "manager": {"value": "string", "$ref": "string", "displayName": "string"},
+}
+ATTRIBUTES: Final[Mapping[ScimKind, Mapping[str, Any]]] = {
+    ScimKind.USER: {
+        **dict.fromkeys(
+            (
+                "userName",
+                "externalId",
+                "displayName",
+                "nickName",
+                "profileUrl",
+                "title",
+                "userType",
+                "preferredLanguage",
+                "locale",
+                "timezone",
+                "password",
+            ),
+            "string",
+        ),
+        "active": "boolean",
+        "name": _NAME,
+        **{
+            name: [_ENTRY]
+            for name in ("emails", "phoneNumbers", "ims", "photos", "entitlements", "roles")
+        },
+        "addresses": [_ADDRESS],
+        ENTERPRISE: _EXTENSION,
+    },
+    ScimKind.GROUP: {
+        "displayName": "string",
+        "externalId": "string",
+        "members": [{"value": "string", "display": "string", "type": "string", "$ref": "string"}],
+    },
+}
+"""The type of each attribute: a word, a table of its parts, or a list of such tables."""
+REQUIRED: Final[Mapping[ScimKind, str]] = {
+    ScimKind.USER: "userName",
+    ScimKind.GROUP: "displayName",
+}
+READ_ONLY: Final = frozenset({"id", "meta", "schemas", "groups"})
+_LONGEST: Final = 4_000
+
+
+def canonical(names: Mapping[str, Any], name: str) -> str | None:
+    """The spelling of a name in a table, whatever the case of its letters; None if it has none."""
+    return next((spelling for spelling in names if spelling.lower() == name.lower()), None)
+
+
+def checked_content(kind: ScimKind, body: Any, *, lenient: bool) -> dict[str, Any]:
+    """The attributes of a resource in a request, without those that SCIM does not have here.
+
+    Args:
+        kind: kind of the resource.
+        body: parsed body of the request.
+        lenient: True to take the words "True" and "False" for booleans.
+
+    Raises:
+        ScimRefusal: a value has a wrong type, or the name of the resource is missing.
+    """
+    if not is_object(body):
+        raise invalid_value("The resource is not a JSON object.")
+    content: dict[str, Any] = {}
+    for name, value in body.items():
+        spelling = canonical(ATTRIBUTES[kind], name)
+        if spelling is not None and value is not None:
+            content[spelling] = checked(
+                ATTRIBUTES[kind][spelling], value, spelling, lenient=lenient
+            )
+    name = REQUIRED[kind]
+    if not str(content.get(name, "")).strip():
+        raise invalid_value(f"The attribute {name} is missing or empty.")
+    return content
+
+
+def checked(shape: Any, value: Any, name: str, *, lenient: bool) -> Any:
+    """A value of an attribute, without parts that SCIM does not have here.
+
+    Raises:
+        ScimRefusal: the value has a wrong type.
+    """
+    if is_list(shape):
+        entries = value if is_list(value) else [value]
+        return [checked(shape[0], entry, name, lenient=lenient) for entry in entries]
+    if is_object(shape):
+        return _checked_parts(shape, value, name, lenient=lenient)
+    if shape == "boolean":
+        if isinstance(value, bool):
+            return value
+        words = {"true": True, "false": False}
+        if lenient and isinstance(value, str) and value.lower() in words:
+            return words[value.lower()]
+        raise invalid_value(f"The attribute {name} is not true or false.")
+    if not isinstance(value, str) or len(value) > _LONGEST or not _is_encodable(value):
+        raise invalid_value(f"The attribute {name} is not a text of at most {_LONGEST} characters.")
+    return value
+
+
+def _checked_parts(
+    shape: Mapping[str, Any], value: Any, name: str, *, lenient: bool
+) -> dict[str, Any]:
+    if isinstance(value, str) and "value" in shape:
+        value = {"value": value}
+    if not is_object(value):
+        raise invalid_value(f"The attribute {name} is not an object.")
+    parts: dict[str, Any] = {}
+    for part, content in value.items():
+        spelling = canonical(shape, part)
+        if spelling is not None and content is not None:
+            parts[spelling] = checked(
+                shape[spelling], content, f"{name}.{spelling}", lenient=lenient
+            )
+    return parts
+
+
+def _is_encodable(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" or letter == "\x00" for letter in text)

@@ -1,0 +1,170 @@
+"""The filters and paths that identity providers send (RFC 7644, sections 3.4.2.2 and 3.5.2)."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.scim.attributes import ATTRIBUTES, ENTERPRISE, canonical
+from moorage.scim.refusals import ScimRefusal, invalid_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from moorage.scim.port import ScimKind
+
+_LONGEST: Final = 2_000
+_VALUE: Final = r'"(?:[^"\\]|\\.)*"|true|false'
+_CONDITION: Final = re.compile(
+    rf"\s*(?P<path>[\w.:$-]+(?:\[[^\]]*\](?:\.\w+)?)?)\s+eq\s+(?P<value>{_VALUE})\s*", re.IGNORECASE
+)
+_AND: Final = re.compile(r"\band\s", re.IGNORECASE)
+_PATH: Final = re.compile(
+    r"(?:(?P<urn>urn:[\w.:-]+):)?(?P<name>[A-Za-z$][\w$]*)"
+    r"(?:\[(?P<filter>.*)\])?(?:\.(?P<sub>[A-Za-z$][\w$]*))?"
+)
+_EXACT: Final = frozenset({"externalId", "id", "value"})
+"""Attributes whose letters' case matters; that of an email address does not."""
+
+
+@frozen(kw_only=True)
+class ScimCondition:
+    """A condition of a filter: one value of an attribute equals this one.
+
+    Attributes:
+        path: names from the attribute to its part, such as ("emails", "value").
+        value: text or boolean.
+    """
+
+    path: tuple[str, ...]
+    value: str | bool
+
+
+class AttributePath(NamedTuple):
+    """The target of a change: an attribute, and perhaps some of its entries and a part of them.
+
+    `names` leads to the attribute; `conditions` choose entries of a list, all without any; `part`
+    is the part of the attribute or of each entry.
+    """
+
+    names: tuple[str, ...]
+    conditions: tuple[ScimCondition, ...] = ()
+    part: str | None = None
+
+
+def conditions_of(kind: ScimKind, text: str) -> tuple[ScimCondition, ...]:
+    """The conditions of a filter, all of which must hold.
+
+    Raises:
+        ScimRefusal: the filter has another form than conditions with `eq`, joined by `and`.
+    """
+    return tuple(
+        condition
+        for path, value in _pairs(text)
+        for condition in _conditions_at(path_of(kind, path), value)
+    )
+
+
+def _conditions_at(
+    path: AttributePath,
+    value: str | bool,  # noqa: FBT001 - a value of a filter
+) -> Iterator[ScimCondition]:
+    part = () if path.part is None else (path.part,)
+    for condition in path.conditions:
+        yield ScimCondition(path=(*path.names, *condition.path), value=condition.value)
+    yield ScimCondition(path=(*path.names, *part), value=value)
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str | bool]]:
+    position = 0
+    while True:
+        match = _CONDITION.match(text, position) if len(text) <= _LONGEST else None
+        if match is None:
+            raise _no_filter()
+        try:
+            value = json.loads(match["value"] if match["value"][0] == '"' else match[2].lower())
+        except ValueError:
+            raise _no_filter() from None
+        yield match["path"], value
+        if match.end() == len(text):
+            return
+        following = _AND.match(text, match.end())
+        if following is None:
+            raise _no_filter()
+        position = following.end()
+
+
+def path_of(kind: ScimKind, text: str) -> AttributePath:
+    """The attribute that a path names, in the spelling of its schema.
+
+    Raises:
+        ScimRefusal: the path names no attribute.
+    """
+    if text.lower() == ENTERPRISE.lower() and ENTERPRISE in ATTRIBUTES[kind]:
+        return AttributePath((ENTERPRISE,))
+    match = _PATH.fullmatch(text) if len(text) <= _LONGEST else None
+    if match is None:
+        raise invalid_path("The path is not that of an attribute.")
+    names, shape = _named(kind, match["urn"], match["name"])
+    conditions: tuple[ScimCondition, ...] = ()
+    parts = shape[0] if is_list(shape) else shape
+    if match["filter"] is not None:
+        if not is_list(shape):
+            raise invalid_path(f"The attribute {names[-1]} has no entries.")
+        conditions = tuple(
+            ScimCondition(path=(_part(parts, name),), value=value)
+            for name, value in _pairs(match["filter"])
+        )
+    part = None if match["sub"] is None else _part(parts, match["sub"])
+    return AttributePath(names, conditions, part)
+
+
+def _named(kind: ScimKind, urn: str | None, name: str) -> tuple[tuple[str, ...], Any]:
+    table: Mapping[str, Any] = {"id": "string", **ATTRIBUTES[kind]}
+    prefix: tuple[str, ...] = ()
+    if urn is not None and urn.lower() == ENTERPRISE.lower() and ENTERPRISE in table:
+        table, prefix = table[ENTERPRISE], (ENTERPRISE,)
+    spelling = canonical(table, name)
+    if spelling is None:
+        raise invalid_path(f"There is no attribute {name[:80]}.")
+    return (*prefix, spelling), table[spelling]
+
+
+def _part(parts: Any, name: str) -> str:
+    spelling = canonical(parts, name) if is_object(parts) else None
+    if spelling is None:
+        raise invalid_path(f"There is no attribute with the part {name[:80]}.")
+    return spelling
+
+
+def matches(content: Mapping[str, Any], conditions: tuple[ScimCondition, ...]) -> bool:
+    """True if a resource, or an entry of a list, fulfils all conditions."""
+    return all(
+        any(_is_same(condition, value) for value in _values(content, condition.path))
+        for condition in conditions
+    )
+
+
+def _is_same(condition: ScimCondition, value: Any) -> bool:
+    is_exact = condition.path[-1] in _EXACT and condition.path[0] != "emails"
+    if isinstance(condition.value, str) and isinstance(value, str) and not is_exact:
+        return condition.value.casefold() == value.casefold()
+    return type(condition.value) is type(value) and condition.value == value
+
+
+def _values(node: Any, names: tuple[str, ...]) -> Iterator[Any]:
+    if is_list(node):
+        for entry in node:
+            yield from _values(entry, names)
+    elif not names:
+        yield node.get("value") if is_object(node) else node
+    elif is_object(node) and names[0] in node:
+        yield from _values(node[names[0]], names[1:])
+
+
+def _no_filter() -> ScimRefusal:
+    detail = 'A filter is one condition such as userName eq "ada", or several joined by and.'
+    return ScimRefusal(400, detail, "invalidFilter")

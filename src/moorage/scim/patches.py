@@ -1,0 +1,200 @@
+"""Changes of parts of a resource (RFC 7644, section 3.5.2), as pure functions.
+
+Entra writes operations with capitals, names attributes by dotted or qualified keys without a path,
+and sends the entries to remove as a value. Okta sends whole tables without a path, with the id in
+them. All of these are understood.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.scim.attributes import ATTRIBUTES, READ_ONLY, REQUIRED, checked
+from moorage.scim.filters import matches, path_of
+from moorage.scim.refusals import ScimRefusal, invalid_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from moorage.scim.filters import AttributePath
+    from moorage.scim.port import ScimKind
+
+_OPERATIONS: Final = frozenset({"add", "remove", "replace"})
+_MOST: Final = 1_000
+
+
+def patched(
+    kind: ScimKind, content: Mapping[str, Any], body: Any, id: str, *, lenient: bool
+) -> dict[str, Any]:
+    """The attributes of a resource after the operations of a request, all or none of them.
+
+    Args:
+        kind: kind of the resource.
+        content: attributes before.
+        body: parsed body of the request.
+        id: id of the resource, which may be repeated in the request.
+        lenient: True to take the words "True" and "False" for booleans, and to add an entry where
+            one is replaced that does not exist, as Entra expects.
+
+    Raises:
+        ScimRefusal: an operation cannot be carried out.
+    """
+    operations = _operations_of(body)
+    result: dict[str, Any] = copy.deepcopy(dict(content))
+    for operation in operations:
+        for verb, path_text, value in _steps_of(operation):
+            if _is_identity(path_text, value, id):
+                continue
+            path = path_of(kind, path_text)
+            if verb == "remove":
+                _remove(result, path, value)
+            else:
+                shape = _shape_of(kind, path)
+                new_value = checked(shape, value, path_text[:80], lenient=lenient)
+                _set(result, path, shape, new_value, verb=verb, lenient=lenient)
+    if not str(result.get(REQUIRED[kind], "")).strip():
+        raise invalid_value(f"The attribute {REQUIRED[kind]} cannot be removed.")
+    return result
+
+
+def _operations_of(body: Any) -> list[Any]:
+    names = {str(name).lower(): name for name in body} if is_object(body) else {}
+    operations = body[names["operations"]] if "operations" in names else None
+    if not is_list(operations) or not 0 < len(operations) <= _MOST:
+        detail = f"The request has no Operations, or more than {_MOST}."
+        raise ScimRefusal(400, detail, "invalidSyntax")
+    return operations
+
+
+def _steps_of(operation: Any) -> Iterator[tuple[str, str, Any]]:
+    """The verb, path and value of an operation; one without a path has one for each key."""
+    fields = operation if is_object(operation) else {}
+    verb, path, value = (fields.get(name) for name in ("op", "path", "value"))
+    if not isinstance(verb, str) or verb.lower() not in _OPERATIONS:
+        raise ScimRefusal(400, "An operation is not add, remove or replace.", "invalidSyntax")
+    verb = verb.lower()
+    if isinstance(path, str) and path:
+        yield verb, path, value
+    elif verb == "remove":
+        raise ScimRefusal(400, "An operation removes without a path.", "noTarget")
+    elif is_object(value):
+        for name, content in value.items():
+            yield (verb if content is not None else "remove"), str(name), content
+    else:
+        raise invalid_value("An operation without a path has no table of attributes.")
+
+
+def _is_identity(path: str, value: Any, id: str) -> bool:
+    """True if an operation repeats the id; a change of what is read only is refused."""
+    name = path.partition(".")[0].partition("[")[0]
+    read_only = next((item for item in READ_ONLY if item.lower() == name.lower()), None)
+    if read_only is None:
+        return False
+    if read_only == "schemas" or (read_only == "id" and value == id):
+        return True
+    raise ScimRefusal(400, f"The attribute {read_only} is read only.", "mutability")
+
+
+def _shape_of(kind: ScimKind, path: AttributePath) -> Any:
+    """The type of the target's values: that of one entry if the path chooses entries."""
+    shape: Any = ATTRIBUTES[kind]
+    for name in path.names:
+        shape = shape[name]
+    if is_list(shape) and (path.conditions or path.part):
+        shape = shape[0]
+    return shape[path.part] if path.part else shape
+
+
+def _parent(
+    result: dict[str, Any], path: AttributePath, *, create: bool
+) -> tuple[dict[str, Any], str]:
+    """The table that holds the attribute, and its name there."""
+    *parents, name = path.names
+    table = result
+    for parent in parents:
+        table = table.setdefault(parent, {}) if create else table.get(parent, {})
+    return table, name
+
+
+def _set(
+    result: dict[str, Any],
+    path: AttributePath,
+    shape: Any,
+    value: Any,
+    *,
+    verb: str,
+    lenient: bool,
+) -> None:
+    table, name = _parent(result, path, create=True)
+    if path.conditions:
+        _set_entries(table, name, path, value, verb=verb, lenient=lenient)
+    elif path.part and is_list(table.get(name)):
+        for entry in table[name]:
+            entry[path.part] = value
+    elif path.part:
+        table[name] = {**table.get(name, {}), path.part: value}
+    elif is_list(shape):
+        entries = table.get(name, []) if verb == "add" else []
+        table[name] = [*entries, *(entry for entry in value if not _has(entries, entry))]
+    elif is_object(value) and name != "manager":
+        table[name] = {**table.get(name, {}), **value}
+    else:
+        table[name] = value
+
+
+def _has(entries: list[Any], entry: Mapping[str, Any]) -> bool:
+    value = entry.get("value")
+    return any(
+        item == entry or (value is not None and item.get("value") == value) for item in entries
+    )
+
+
+def _set_entries(
+    table: dict[str, Any],
+    name: str,
+    path: AttributePath,
+    value: Any,
+    *,
+    verb: str,
+    lenient: bool,
+) -> None:
+    new_part = value if path.part is None else {path.part: value}
+    entries: list[dict[str, Any]] = table.setdefault(name, [])
+    chosen = [entry for entry in entries if matches(entry, path.conditions)]
+    for entry in chosen:
+        entry.update(new_part)
+    if chosen:
+        return
+    if verb == "replace" and not lenient:
+        raise ScimRefusal(400, f"No entry of {name} fulfils the condition.", "noTarget")
+    conditions = {condition.path[-1]: condition.value for condition in path.conditions}
+    entries.append({**conditions, **new_part})
+
+
+def _remove(result: dict[str, Any], path: AttributePath, value: Any) -> None:
+    table, name = _parent(result, path, create=False)
+    entries = table.get(name)
+    if entries is None:
+        return
+    if is_list(entries) and (path.conditions or path.part):
+        chosen = [entry for entry in entries if matches(entry, path.conditions)]
+        if path.part is None:
+            table[name] = [entry for entry in entries if entry not in chosen]
+        for entry in chosen:
+            entry.pop(path.part, None)
+    elif path.part:
+        entries.pop(path.part, None)
+    elif is_list(entries) and value:
+        gone = {_value_of(item) for item in (value if is_list(value) else [value])}
+        table[name] = [entry for entry in entries if entry.get("value") not in gone]
+    else:
+        del table[name]
+
+
+def _value_of(item: Any) -> Any:
+    value = item.get("value") if is_object(item) else item
+    if isinstance(value, str):
+        return value
+    raise invalid_value("An entry to remove has no value.")

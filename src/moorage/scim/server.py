@@ -1,0 +1,439 @@
+"""The SCIM server: it answers the requests of an identity provider from an application's store."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, quote, unquote
+
+import attrs
+
+from moorage.domain.http.urls import validate_base_url
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.json_text import encode_json
+from moorage.errors import (
+    AlreadyExists,
+    ConfigurationError,
+    InvalidData,
+    StorageUnavailable,
+)
+from moorage.runtime.bridge import lift, run_now
+from moorage.scim.attributes import ATTRIBUTES, CORE, checked_content
+from moorage.scim.documents import (
+    LARGEST_PAGE,
+    listed,
+    provider_configuration,
+    resource_types,
+    schemas,
+)
+from moorage.scim.filters import conditions_of
+from moorage.scim.patches import patched
+from moorage.scim.port import ScimKind
+from moorage.scim.refusals import ScimRefusal, not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from moorage.scim.port import AsyncScimStore, ScimResource, ScimStore
+
+LIMIT: Final = 1_048_576
+"""The most bytes that the body of a request may have."""
+_TYPE: Final = "application/scim+json"
+_KINDS: Final = {f"{kind}s".lower(): kind for kind in ScimKind}
+_TRIES: Final = 5
+_VERBS: Final = ("find", "get", "create", "replace", "delete")
+
+
+@frozen(kw_only=True)
+class ScimAnswer:
+    """The answer to a request.
+
+    Attributes:
+        status: HTTP status.
+        headers: header fields.
+        body: JSON text; empty if there is none.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = attrs.field(default=b"", repr=False)
+
+
+@frozen(kw_only=True)
+class _Request:
+    method: str
+    parts: tuple[str, ...]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The parsed body.
+
+        Raises:
+            ScimRefusal: it is too large, or not JSON.
+        """
+        if len(self.body) > LIMIT:
+            raise ScimRefusal(413, f"The body is larger than {LIMIT} bytes.")
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            raise ScimRefusal(400, "The body is not JSON.", "invalidSyntax") from None
+
+
+class _Server:
+    """The flows of both servers; the store is awaited."""
+
+    def __init__(
+        self, store: Any, tokens: Iterable[Secret | str], base_url: str, *, lenient: bool
+    ) -> None:
+        self._store = store
+        self._digests = _digests(tokens)
+        self._base_url = validate_base_url(base_url).rstrip("/")
+        if not isinstance(lenient, bool):
+            raise ConfigurationError(
+                "The option lenient is not a bool.",
+                path="lenient",
+                remedy="Give True for providers that send booleans as texts.",
+            )
+        self._lenient = lenient
+
+    async def answer(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: Iterable[tuple[str, str]],
+        body: bytes,
+    ) -> ScimAnswer:
+        """The answer to a request, which is a refusal in SCIM's form if it cannot be executed."""
+        fields = {name.lower(): value for name, value in headers}
+        request = _Request(
+            method=method.upper(),
+            parts=tuple(unquote(part) for part in path.strip("/").split("/")),
+            query={name.lower(): value for name, value in parse_qsl(query)},
+            headers=fields,
+            body=body,
+        )
+        try:
+            self._check_token(fields.get("authorization", ""))
+            return await self._routed(request)
+        except ScimRefusal as refusal:
+            return _answer(refusal.status, refusal.body, refusal.headers)
+        except AlreadyExists as error:
+            return _refusal(409, error.message, "uniqueness")
+        except InvalidData as error:
+            return _refusal(400, error.message, "invalidValue")
+        except StorageUnavailable:
+            return _refusal(503, "The application cannot reach its store. Try again later.")
+
+    def _check_token(self, text: str) -> None:
+        scheme, _, token = text.partition(" ")
+        digest = sha256(token.strip().encode("utf-8", "surrogateescape")).digest()
+        # All are compared, so that the time does not tell which one was close.
+        is_known = [compare_digest(digest, token_digest) for token_digest in self._digests]
+        if scheme.lower() != "bearer" or not any(is_known):
+            challenge = (("WWW-Authenticate", "Bearer"),)
+            raise ScimRefusal(401, "The bearer token is missing or not known.", None, challenge)
+
+    async def _routed(self, request: _Request) -> ScimAnswer:
+        collection, *rest = request.parts
+        kind = _KINDS.get(collection.lower())
+        if kind is None or len(rest) > 1:
+            return self._described(request)
+        if not rest:
+            handlers = {"GET": self._list, "POST": self._create}
+            answer: ScimAnswer = await self._handler(handlers, request)(kind, request)
+            return answer
+        by_id = {
+            "GET": self._get,
+            "PUT": self._replace,
+            "PATCH": self._patch,
+            "DELETE": self._delete,
+        }
+        changed: ScimAnswer = await self._handler(by_id, request)(kind, rest[0], request)
+        return changed
+
+    def _handler(self, handlers: Mapping[str, Callable[..., Any]], request: _Request) -> Any:
+        handler = handlers.get(request.method)
+        if handler is None:
+            allowed = (("Allow", ", ".join(handlers)),)
+            raise ScimRefusal(405, f"{request.method[:20]} is not possible here.", None, allowed)
+        return handler
+
+    def _described(self, request: _Request) -> ScimAnswer:
+        """The answer to a request for a description of the server."""
+        name, *rest = (part.lower() for part in request.parts)
+        documents = {
+            "serviceproviderconfig": provider_configuration,
+            "resourcetypes": resource_types,
+            "schemas": schemas,
+        }
+        if name not in documents or len(rest) > 1:
+            raise not_found("This path")
+        if request.method != "GET":
+            raise ScimRefusal(405, "Only GET is possible here.", None, (("Allow", "GET"),))
+        document: Any = documents[name]()
+        if name == "serviceproviderconfig":
+            return _answer(200, document)
+        if not rest:
+            return _answer(200, listed(document, len(document), 1))
+        for item in document:
+            if item["id"].lower() == rest[0]:
+                return _answer(200, item)
+        raise not_found("This description")
+
+    async def _list(self, kind: ScimKind, request: _Request) -> ScimAnswer:
+        query = request.query
+        start = max(1, _number(query, "startindex", 1))
+        count = min(max(0, _number(query, "count", LARGEST_PAGE)), LARGEST_PAGE)
+        conditions = conditions_of(kind, query["filter"]) if "filter" in query else ()
+        page = await self._store.find(kind, conditions, start - 1, count)
+        items = [self._shown(kind, item, query) for item in page.items]
+        return _answer(200, listed(items, page.total, start))
+
+    async def _create(self, kind: ScimKind, request: _Request) -> ScimAnswer:
+        content = checked_content(kind, request.json(), lenient=self._lenient)
+        return self._one(kind, await self._store.create(kind, content), 201)
+
+    async def _get(self, kind: ScimKind, id: str, request: _Request) -> ScimAnswer:
+        resource = await self._existing(kind, id)
+        if request.headers.get("if-none-match") == _etag(resource):
+            return ScimAnswer(status=304, headers=(("ETag", _etag(resource)),))
+        return self._one(kind, resource, 200, request.query)
+
+    async def _replace(self, kind: ScimKind, id: str, request: _Request) -> ScimAnswer:
+        content = checked_content(kind, request.json(), lenient=self._lenient)
+        return await self._changed(kind, id, request, lambda _: content)
+
+    async def _patch(self, kind: ScimKind, id: str, request: _Request) -> ScimAnswer:
+        body = request.json()
+
+        def change(content: Mapping[str, Any]) -> dict[str, Any]:
+            return patched(kind, content, body, id, lenient=self._lenient)
+
+        return await self._changed(kind, id, request, change)
+
+    async def _changed(
+        self,
+        kind: ScimKind,
+        id: str,
+        request: _Request,
+        change: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    ) -> ScimAnswer:
+        """Apply a change to the current version; another writer in between makes it try again."""
+        for _ in range(_TRIES):
+            resource = await self._existing(kind, id)
+            _check_version(request, resource)
+            content = change(resource.content)
+            if content == resource.content:
+                return self._one(kind, resource, 200)
+            changed = await self._store.replace(kind, id, content, resource.version)
+            if changed is not None:
+                return self._one(kind, changed, 200)
+        raise ScimRefusal(503, "The resource is changed by others all the time. Try again later.")
+
+    async def _delete(self, kind: ScimKind, id: str, request: _Request) -> ScimAnswer:
+        version = None
+        if "if-match" in request.headers:
+            resource = await self._existing(kind, id)
+            _check_version(request, resource)
+            version = resource.version
+        if await self._store.delete(kind, id, version):
+            return ScimAnswer(status=204)
+        if version is None:
+            raise not_found(f"The {kind}")
+        raise _another_version()
+
+    async def _existing(self, kind: ScimKind, id: str) -> ScimResource:
+        resource: ScimResource | None = await self._store.get(kind, id) if id else None
+        if resource is None:
+            raise not_found(f"The {kind}")
+        return resource
+
+    def _one(
+        self,
+        kind: ScimKind,
+        resource: ScimResource,
+        status: int,
+        query: Mapping[str, str] | None = None,
+    ) -> ScimAnswer:
+        headers = (("ETag", _etag(resource)), ("Location", self._location(kind, resource)))
+        return _answer(status, self._shown(kind, resource, query or {}), headers)
+
+    def _shown(
+        self, kind: ScimKind, resource: ScimResource, query: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """A resource as an answer shows it, never with its password."""
+        content = {
+            name: value
+            for name, value in resource.content.items()
+            if name in ATTRIBUTES[kind] and name != "password" and value not in (None, [], {})
+        }
+        included, excluded = _names(query, "attributes"), _names(query, "excludedattributes")
+        shown = {
+            name: value
+            for name, value in content.items()
+            if (not included or name.lower() in included) and name.lower() not in excluded
+        }
+        extensions = [name for name in content if name.startswith("urn:")]
+        meta = {
+            "resourceType": kind.value,
+            "location": self._location(kind, resource),
+            "version": _etag(resource),
+        }
+        for name, moment in (("created", resource.created), ("lastModified", resource.modified)):
+            if moment is not None:
+                meta[name] = moment.isoformat()
+        return {"schemas": [CORE[kind], *extensions], "id": resource.id, **shown, "meta": meta}
+
+    def _location(self, kind: ScimKind, resource: ScimResource) -> str:
+        return f"{self._base_url}/{kind}s/{quote(resource.id, safe='')}"
+
+
+class ScimServer:
+    """A SCIM 2.0 server in front of the people and groups of your application.
+
+    It has no state of its own, and any number of threads may share it.
+
+    Args:
+        store: people and groups of the application.
+        tokens: bearer tokens that are accepted, such as the current and the next one.
+        base_url: URL at which the identity provider reaches the server.
+        lenient: True to take the texts "True" and "False" for booleans, and to add an entry where
+            one is replaced that does not exist, as Entra needs.
+    """
+
+    def __init__(
+        self,
+        store: ScimStore,
+        *,
+        tokens: Sequence[Secret | str],
+        base_url: str,
+        lenient: bool = False,
+    ) -> None:
+        self._server = _Server(_Awaited(store), tokens, base_url, lenient=lenient)
+
+    def answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: str = "",
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> ScimAnswer:
+        """Answer a request of the identity provider.
+
+        Args:
+            method: HTTP method.
+            path: path below the base URL, such as /Users.
+            query: query of the URL, as it was sent.
+            headers: header fields of the request.
+            body: whole body of the request.
+        """
+        return run_now(self._server.answer(method, path, query, headers, body))
+
+
+class AsyncScimServer:
+    """The asynchronous `ScimServer`.
+
+    Args:
+        store: people and groups of the application.
+        tokens: bearer tokens that are accepted, such as the current and the next one.
+        base_url: URL at which the identity provider reaches the server.
+        lenient: True to take the texts "True" and "False" for booleans, and to add an entry where
+            one is replaced that does not exist, as Entra needs.
+    """
+
+    def __init__(
+        self,
+        store: AsyncScimStore,
+        *,
+        tokens: Sequence[Secret | str],
+        base_url: str,
+        lenient: bool = False,
+    ) -> None:
+        self._server = _Server(store, tokens, base_url, lenient=lenient)
+
+    async def answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: str = "",
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> ScimAnswer:
+        """Answer a request of the identity provider.
+
+        Args:
+            method: HTTP method.
+            path: path below the base URL, such as /Users.
+            query: query of the URL, as it was sent.
+            headers: header fields of the request.
+            body: whole body of the request.
+        """
+        return await self._server.answer(method, path, query, headers, body)
+
+
+class _Awaited:
+    """A synchronous store whose methods are awaited."""
+
+    def __init__(self, store: ScimStore) -> None:
+        for verb in _VERBS:
+            setattr(self, verb, lift(getattr(store, verb)))
+
+
+def _digests(tokens: Iterable[Secret | str]) -> tuple[bytes, ...]:
+    several = (tokens,) if isinstance(tokens, (str, Secret)) else tuple(tokens)
+    secrets = [as_secret(token) for token in several]
+    if not secrets or not all(secret.reveal_bytes().strip() for secret in secrets):
+        raise ConfigurationError(
+            "The SCIM server has no token, or an empty one.",
+            path="tokens",
+            remedy="Give at least one long random token.",
+        )
+    return tuple(sha256(secret.reveal_bytes().strip()).digest() for secret in secrets)
+
+
+def _number(query: Mapping[str, str], name: str, default: int) -> int:
+    text = query.get(name, str(default))
+    digits = text.removeprefix("-")
+    if digits.isascii() and digits.isdigit() and len(digits) < 10:
+        return int(text)
+    raise ScimRefusal(400, f"The parameter {name} is not a number.", "invalidValue")
+
+
+def _names(query: Mapping[str, str], parameter: str) -> frozenset[str]:
+    names = query.get(parameter, "").lower().split(",")
+    return frozenset(name.strip().partition(".")[0] for name in names if name.strip())
+
+
+def _etag(resource: ScimResource) -> str:
+    return f'W/"{quote(resource.version, safe="")}"'
+
+
+def _check_version(request: _Request, resource: ScimResource) -> None:
+    version = request.headers.get("if-match")
+    if version not in {None, "*", _etag(resource), _etag(resource).removeprefix("W/")}:
+        raise _another_version()
+
+
+def _another_version() -> ScimRefusal:
+    return ScimRefusal(412, "The resource has another version by now.")
+
+
+def _refusal(status: int, detail: str, word: str | None = None) -> ScimAnswer:
+    return _answer(status, ScimRefusal(status, detail, word).body)
+
+
+def _answer(
+    status: int, body: Mapping[str, Any], headers: Iterable[tuple[str, str]] = ()
+) -> ScimAnswer:
+    return ScimAnswer(
+        status=status, headers=(("Content-Type", _TYPE), *headers), body=encode_json(body)
+    )

@@ -1,0 +1,759 @@
+"""The SCIM server: requests of Entra, of Okta and of moorage's own vendor."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
+
+import attrs
+import pytest
+
+import moorage
+from moorage import AlreadyExists, ConfigurationError, InvalidData, StorageUnavailable
+from moorage.contracts.people import MemberKind, NewPerson, PeopleQuery, PersonChanges, Phone
+from moorage.domain.http.requests import Response
+from moorage.scim import (
+    AsyncMemoryScimStore,
+    AsyncScimApp,
+    AsyncScimServer,
+    MemoryScimStore,
+    ScimApp,
+    ScimCondition,
+    ScimKind,
+    ScimResource,
+    ScimServer,
+    matches,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.http.requests import Request, Timeouts
+    from moorage.scim import ScimAnswer, ScimMatches
+
+TOKEN = "a-token-of-the-tests"
+BASE = "https://erp.example/scim/v2"
+USER = "urn:ietf:params:scim:schemas:core:2.0:User"
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+ADA: dict[str, Any] = {
+    "schemas": [USER, ENTERPRISE],
+    "externalId": "E-1815",
+    "userName": "ada@example.com",
+    "active": True,
+    "displayName": "Ada",
+    "emails": [{"primary": True, "type": "work", "value": "ada@example.com"}],
+    "name": {"givenName": "Ada", "familyName": "Lovelace"},
+    ENTERPRISE: {"department": "Analysis"},
+}
+
+
+class Driver:
+    """Sends requests to a server with a store in memory."""
+
+    def __init__(self, store: Any = None, *, lenient: bool = True) -> None:
+        self.store = MemoryScimStore() if store is None else store
+        self.server = ScimServer(self.store, tokens=[TOKEN], base_url=BASE, lenient=lenient)
+
+    def __call__(
+        self, method: str, path: str, body: Any = None, *, query: str = "", **headers: str
+    ) -> ScimAnswer:
+        """Send a request with the token, and return the answer."""
+        fields = {"Authorization": f"Bearer {TOKEN}"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.server.answer(
+            method, path, query=query, headers=list(fields.items()), body=content
+        )
+
+    def json(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        """Send a request that succeeds, and return the parsed body."""
+        answer = self(method, path, body, **options)
+        assert answer.status in {200, 201}, answer.body
+        return json.loads(answer.body)
+
+    def patch(self, path: str, *operations: dict[str, Any]) -> Any:
+        """Send a PATCH that succeeds, and return the resource."""
+        return self.json("PATCH", path, patch_body(*operations))
+
+
+def patch_body(*operations: Any) -> dict[str, Any]:
+    """Return the body of a PATCH."""
+    schemas = ["urn:ietf:params:scim:api:messages:2.0:PatchOp"]
+    return {"schemas": schemas, "Operations": list(operations)}
+
+
+class ServerClient:
+    """An HTTP client that reaches only a SCIM server."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+
+    def send(self, request: Request, url: str, _: Timeouts, /) -> Response:
+        """Send a request to the server."""
+        path = urlsplit(url).path.removeprefix("/scim/v2")
+        answer = self.driver.server.answer(
+            request.method.value,
+            path,
+            query=urlsplit(url).query,
+            headers=list(request.headers.pairs),
+            body=request.body if isinstance(request.body, bytes) else b"",
+        )
+        return Response(answer.status, dict(answer.headers), answer.body, url=url)
+
+    def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Any:
+        """Refuse streams, which the vendor does not use."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def test_own_vendor_keeps_people_and_groups() -> None:
+    """The vendor `scim` creates, changes, finds, deactivates and deletes people at the server."""
+    driver = Driver()
+    group = driver.json("POST", "/Groups", {"displayName": "Accounting"})
+    configuration = {"vendors": {"scim": {"base_url": BASE, "credentials": TOKEN}}}
+    with moorage.open(configuration, http=ServerClient(driver)) as hub:
+        people = hub.people()
+        charles = people.create(NewPerson(user_name="charles@example.com"))
+        ada = people.create(
+            NewPerson(
+                user_name="ada@example.com",
+                given_name="Ada",
+                emails=["ada@example.com", "countess@example.com"],
+                phones=[Phone("+49 30 1")],
+                department="R&D",
+                manager=charles.ref,
+                external_id="E-1",
+                time_zone="Europe/London",
+            ),
+            password="correct horse",
+        )
+        with pytest.raises(AlreadyExists):
+            people.create(NewPerson(user_name="ADA@example.com"))
+        people.change(
+            ada.ref,
+            PersonChanges(title="Countess", emails=["ada@example.com"], clear=["department"]),
+            version=ada.version,
+        )
+        with pytest.raises(moorage.ChangedMeanwhile):
+            people.change(ada.ref, PersonChanges(title="Late"), version=ada.version)
+        for _ in range(2):
+            people.add_member(f"scim:scim:{group['id']}", ada.ref)
+        (member,) = people.members(f"scim:scim:{group['id']}").items
+        people.deactivate(ada.ref)
+        queries = (
+            PeopleQuery(user_name="Ada@example.com"),
+            PeopleQuery(external_id="E-1"),
+            PeopleQuery(email="ada@example.com", external_id="E-1"),
+            PeopleQuery(user_name='x" or userName pr'),
+        )
+        counts = [len(people.find(query).items) for query in queries]
+        read = people.get(ada.ref)
+        people.remove_member(f"scim:scim:{group['id']}", ada.ref)
+        left = people.members(f"scim:scim:{group['id']}").items
+        people.delete(charles.ref)
+        people.delete(charles.ref)
+
+    assert [1, 1, 1, 0] == counts
+    assert (False, "Countess", None) == (read.active, read.title, read.department)
+    assert (ada.ref, MemberKind.UNKNOWN) in [(member.ref, member.kind), (member.ref, "unknown")]
+    assert () == left
+    assert ("Europe/London", ("ada@example.com",)) == (read.time_zone, read.emails)
+    stored = driver.store.get(ScimKind.USER, ada.ref.id)
+    assert stored is not None
+    assert "correct horse" == stored.content["password"]
+    assert "correct horse" not in f"{stored!r}{driver('GET', '/Users').body!r}"
+
+
+def test_requests_of_entra_are_understood() -> None:
+    """Entra's look-ups, creations, capitals, dotted keys, texts for booleans and removals work."""
+    driver = Driver()
+    query = urlencode({"filter": 'externalId eq "E-1815"'})
+    assert 0 == driver.json("GET", "/Users", query=query)["totalResults"]
+    created = driver.json("POST", "/Users", ADA)
+    path = f"/Users/{created['id']}"
+    assert 1 == driver.json("GET", "/Users", query=query)["totalResults"]
+    changed = driver.patch(
+        path,
+        {"op": "Replace", "path": "active", "value": "False"},
+        {"op": "Add", "path": 'emails[type eq "home"].value', "value": "a@home.example"},
+        {"op": "Replace", "path": 'phoneNumbers[type eq "mobile"].value', "value": "+49 1"},
+        {"op": "Replace", "path": f"{ENTERPRISE}:manager", "value": "26"},
+        {
+            "op": "Replace",
+            "value": {
+                "name.givenName": "Augusta",
+                f"{ENTERPRISE}:department": "R&D",
+                "displayName": "Augusta",
+                "title": None,
+            },
+        },
+    )
+
+    assert (False, "Augusta", "Augusta") == (
+        changed["active"],
+        changed["name"]["givenName"],
+        changed["displayName"],
+    )
+    assert {"department": "R&D", "manager": {"value": "26"}} == changed[ENTERPRISE]
+    assert "Lovelace" == changed["name"]["familyName"]
+    assert {"type": "home", "value": "a@home.example"} in changed["emails"]
+    assert [{"type": "mobile", "value": "+49 1"}] == changed["phoneNumbers"]
+
+    group = driver.json("POST", "/Groups", {"displayName": "Accounting", "externalId": "g"})
+    place = f"/Groups/{group['id']}"
+    driver.patch(place, {"op": "Add", "path": "members", "value": [{"value": "1"}, {"value": "2"}]})
+    driver.patch(place, {"op": "Add", "path": "members", "value": [{"value": "1"}]})
+    removal = {"op": "Remove", "path": "members", "value": [{"value": "1"}]}
+    assert [{"value": "2"}] == driver.patch(place, removal)["members"]
+    without = driver.json("GET", place, query="excludedAttributes=members")
+    assert "members" not in without
+    assert "Accounting" == without["displayName"]
+
+
+def test_requests_of_okta_are_understood() -> None:
+    """Okta's look-ups, replacements without a path and whole groups work."""
+    driver = Driver(lenient=False)
+    user = driver.json("POST", "/Users", {**ADA, "password": "x1y2z3", "locale": "en-US"})
+    path = f"/Users/{user['id']}"
+    query = urlencode({"filter": 'userName eq "ADA@example.com"', "startIndex": 1, "count": 100})
+    assert [user["id"]] == [
+        item["id"] for item in driver.json("GET", "/Users", query=query)["Resources"]
+    ]
+    assert not driver.patch(path, {"op": "replace", "value": {"active": False}})["active"]
+    replaced = driver.json("PUT", path, {"userName": "ada@example.com", "active": True})
+    assert ({"userName", "active"}, True) == (
+        set(replaced) - {"schemas", "id", "meta"},
+        replaced["active"],
+    )
+
+    group = driver.json("POST", "/Groups", {"displayName": "Sales", "members": []})
+    place = f"/Groups/{group['id']}"
+    renamed = {"op": "replace", "value": {"id": group["id"], "displayName": "Sellers"}}
+    assert "Sellers" == driver.patch(place, renamed)["displayName"]
+    members = [{"value": user["id"], "display": "ada@example.com"}]
+    driver.patch(place, {"op": "replace", "path": "members", "value": members})
+    removal = {"op": "remove", "path": f'members[value eq "{user["id"]}"]'}
+    assert "members" not in driver.patch(place, removal)
+    assert 204 == driver("DELETE", place).status
+    assert 404 == driver("DELETE", place).status
+
+
+@pytest.mark.parametrize(
+    "operation, word",
+    [
+        ({"op": "move"}, "invalidSyntax"),
+        ({"op": 7}, "invalidSyntax"),
+        (7, "invalidSyntax"),
+        ({"op": "remove"}, "noTarget"),
+        ({"op": "replace", "value": "x"}, "invalidValue"),
+        ({"op": "replace", "path": "id", "value": "other"}, "mutability"),
+        ({"op": "replace", "value": {"groups": []}}, "mutability"),
+        ({"op": "replace", "path": "surprise", "value": "x"}, "invalidPath"),
+        ({"op": "replace", "path": "name.surprise", "value": "x"}, "invalidPath"),
+        ({"op": "replace", "path": "title.part", "value": "x"}, "invalidPath"),
+        ({"op": "replace", "path": 'name[type eq "x"]', "value": "x"}, "invalidPath"),
+        ({"op": "replace", "path": "urn:x:surprise", "value": "x"}, "invalidPath"),
+        ({"op": "replace", "path": "e" * 3_000, "value": "x"}, "invalidPath"),
+        ({"op": "replace", "path": "a b", "value": "x"}, "invalidPath"),
+        ({"op": "replace", "path": "emails[type pr].value", "value": "x"}, "invalidFilter"),
+        ({"op": "replace", "path": "active", "value": "False"}, "invalidValue"),
+        ({"op": "replace", "path": "active", "value": 1}, "invalidValue"),
+        ({"op": "replace", "path": "title", "value": 7}, "invalidValue"),
+        ({"op": "replace", "path": "title", "value": "x" * 5_000}, "invalidValue"),
+        ({"op": "replace", "path": "title", "value": "\ud800"}, "invalidValue"),
+        ({"op": "replace", "path": "title", "value": "a\x00"}, "invalidValue"),
+        ({"op": "replace", "path": "name", "value": 7}, "invalidValue"),
+        ({"op": "replace", "path": "emails", "value": [7]}, "invalidValue"),
+        ({"op": "replace", "path": 'emails[type eq "x"].value', "value": "x"}, "noTarget"),
+        ({"op": "remove", "path": "userName"}, "invalidValue"),
+        ({"op": "replace", "path": "userName", "value": " "}, "invalidValue"),
+        ({"op": "remove", "path": "emails", "value": [{"type": "x"}]}, "invalidValue"),
+    ],
+)
+def test_impossible_operations_are_refused(operation: Any, word: str) -> None:
+    """An operation that cannot be carried out is refused with SCIM's word, and nothing changes."""
+    driver = Driver(lenient=False)
+    user = driver.json("POST", "/Users", ADA)
+    path = f"/Users/{user['id']}"
+    first = {"op": "replace", "path": "title", "value": "Analyst"}
+    answer = driver("PATCH", path, patch_body(first, operation))
+
+    assert (400, word) == (answer.status, json.loads(answer.body)["scimType"])
+    assert ["urn:ietf:params:scim:api:messages:2.0:Error"] == json.loads(answer.body)["schemas"]
+    assert user == driver.json("GET", path)
+
+
+@pytest.mark.parametrize(
+    "operation, expected",
+    [
+        ({"op": "remove", "path": "title"}, {"title": None}),
+        ({"op": "remove", "path": "nickName"}, {"nickName": None}),
+        ({"op": "remove", "path": "name.givenName"}, {"name": {"familyName": "Lovelace"}}),
+        ({"op": "remove", "path": f"{ENTERPRISE}:department"}, {ENTERPRISE: None}),
+        ({"op": "remove", "path": ENTERPRISE}, {ENTERPRISE: None}),
+        ({"op": "remove", "path": 'emails[type eq "work"]'}, {"emails": None}),
+        (
+            {"op": "remove", "path": 'emails[type eq "work"].type'},
+            {"emails": [{"primary": True, "value": "ada@example.com"}]},
+        ),
+        ({"op": "remove", "path": "emails.type"}, {"emails": [ADA["emails"][0] | {"type": None}]}),
+        ({"op": "remove", "path": "emails", "value": "ada@example.com"}, {"emails": None}),
+        (
+            {"op": "replace", "path": "emails.type", "value": "home"},
+            {"emails": [ADA["emails"][0] | {"type": "home"}]},
+        ),
+        (
+            {"op": "replace", "path": 'emails[type eq "work"]', "value": {"value": "b@b.example"}},
+            {"emails": [ADA["emails"][0] | {"value": "b@b.example"}]},
+        ),
+        ({"op": "replace", "path": "name.givenName", "value": "A"}, {"name": {"givenName": "A"}}),
+        (
+            {"op": "add", "path": "name", "value": {"middleName": "B"}},
+            {"name": {"middleName": "B"}},
+        ),
+        ({"op": "add", "path": "roles", "value": {"display": "x"}}, {"roles": [{"display": "x"}]}),
+        ({"op": "add", "path": "EMAILS", "value": ADA["emails"]}, {"emails": ADA["emails"]}),
+        ({"op": "add", "value": {"schemas": [USER], "locale": "de"}}, {"locale": "de"}),
+        (
+            {"op": "add", "path": ENTERPRISE, "value": {"division": "X"}},
+            {ENTERPRISE: {"division": "X", "department": "Analysis"}},
+        ),
+    ],
+)
+def test_operations_change_what_they_name(
+    operation: dict[str, Any], expected: Mapping[str, Any]
+) -> None:
+    """Each form of path adds, replaces or removes what it names, and nothing else."""
+    driver = Driver()
+    user = driver.json("POST", "/Users", {**ADA, "title": "Analyst"})
+    changed = driver.patch(f"/Users/{user['id']}", operation)
+
+    for name, value in expected.items():
+        if name == "name" and operation["op"] != "remove":
+            assert value.items() <= changed[name].items()
+        elif name == "emails" and value and value[0].get("type", "") is None:
+            assert "type" not in changed[name][0]
+        else:
+            assert value == changed.get(name)
+    others = {"userName", "active", "externalId"}
+    assert {name: user[name] for name in others} == {name: changed[name] for name in others}
+
+
+@pytest.mark.parametrize(
+    "text, count",
+    [
+        ('userName eq "ada@example.com"', 1),
+        ('USERNAME EQ "Ada@Example.com"', 1),
+        ('externalId eq "e-1815"', 0),
+        ('emails.value eq "ADA@example.com"', 1),
+        ('emails eq "ada@example.com"', 1),
+        ('emails[type eq "work"].value eq "ada@example.com"', 1),
+        ("active eq true", 1),
+        ("active eq FALSE", 0),
+        ('active eq "true"', 0),
+        (f'{ENTERPRISE}:department eq "analysis"', 1),
+        ('id eq "1"', 0),
+        ('userName eq "ada@example.com" and externalId eq "E-1815"', 1),
+        ('userName eq "ada@example.com" and externalId eq "E-2"', 0),
+        ('title eq "\\" or userName pr"', 0),
+    ],
+)
+def test_filters_find_whom_they_name(text: str, count: int) -> None:
+    """A filter finds exactly the people who fulfil all its conditions."""
+    driver = Driver()
+    driver.json("POST", "/Users", ADA)
+    driver.json("POST", "/Users", {"userName": "grace@example.com"})
+
+    page = driver.json("GET", "/Users", query=urlencode({"filter": text}))
+    assert count == page["totalResults"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "userName", "userName pr", 'userName co "a"', 'userName eq "a" or id eq "b"'),
+        *('userName eq "a" and', 'userName eq "a', "userName eq 7", 'userName eq "\\x"'),
+        *('(userName eq "a")', 'userName eq "a" x', f'userName eq "{"a" * 3_000}"'),
+    ],
+)
+def test_other_filters_are_refused(text: str) -> None:
+    """A filter of another form is refused, and never answered as if it named everybody."""
+    query = urlencode({"filter": text}) if text else "filter=%20"
+    answer = Driver()("GET", "/Users", query=query)
+
+    assert (400, "invalidFilter") == (answer.status, json.loads(answer.body)["scimType"])
+
+
+def test_pages_have_everybody_once() -> None:
+    """A list has everybody once over its pages, and states the whole number."""
+    driver = Driver()
+    for number in range(5):
+        driver.json("POST", "/Users", {"userName": f"n{number}"})
+    pages = [
+        driver.json("GET", "/Users", query=f"startIndex={start}&count=2") for start in (1, 3, 5, 7)
+    ]
+
+    assert [f"n{number}" for number in range(5)] == [
+        item["userName"] for page in pages for item in page["Resources"]
+    ]
+    assert [(5, 1, 2), (5, 3, 2), (5, 5, 1), (5, 7, 0)] == [
+        (page["totalResults"], page["startIndex"], page["itemsPerPage"]) for page in pages
+    ]
+    assert 0 == driver.json("GET", "/Users", query="startIndex=-3&count=-1")["itemsPerPage"]
+    assert ["userName"] == [
+        name
+        for name in driver.json("GET", "/Users", query="attributes=userName")["Resources"][0]
+        if name not in {"schemas", "id", "meta"}
+    ]
+    for query in ("count=x", "startIndex=99999999999"):
+        assert 400 == driver("GET", "/Users", query=query).status
+
+
+def test_versions_are_compared() -> None:
+    """A version decides if a resource is sent again, changed, replaced or deleted."""
+    driver = Driver()
+    user = driver.json("POST", "/Users", ADA)
+    path, first = f"/Users/{user['id']}", user["meta"]["version"]
+    same = {"op": "replace", "path": "displayName", "value": "Ada"}
+    change = {"op": "replace", "path": "displayName", "value": "Augusta"}
+
+    assert 304 == driver("GET", path, If_None_Match=first).status
+    assert first == driver.patch(path, same)["meta"]["version"]
+    assert 200 == driver("PATCH", path, patch_body(change), If_Match=first).status
+    assert 200 == driver("GET", path, If_None_Match=first).status
+    for method, body in (("PATCH", patch_body(same)), ("PUT", ADA), ("DELETE", None)):
+        assert 412 == driver(method, path, body, If_Match=first).status
+    second = driver.json("GET", path)["meta"]["version"].removeprefix("W/")
+    assert 204 == driver("DELETE", path, If_Match=second).status
+    assert 404 == driver("DELETE", path, If_Match=second).status
+
+
+class Busy(MemoryScimStore):
+    """A store whose resources somebody else changes before each change."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def _interrupt(self, kind: ScimKind, id: str) -> None:
+        resource = self.get(kind, id)
+        if self.times > 0 and resource is not None:
+            self.times -= 1
+            content = {**resource.content, "nickName": str(self.times)}
+            super().replace(kind, id, content, resource.version)
+
+    def replace(
+        self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
+    ) -> ScimResource | None:
+        """Change the resource before, and replace it then."""
+        self._interrupt(kind, id)
+        return super().replace(kind, id, content, version)
+
+    def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
+        """Change the resource before, and delete it then."""
+        self._interrupt(kind, id)
+        return super().delete(kind, id, version)
+
+
+def test_changes_of_others_are_kept() -> None:
+    """A change that meets another one is made again on top of it, or given up after some tries."""
+    store = Busy(2)
+    driver = Driver(store)
+    user = driver.json("POST", "/Users", ADA)
+    path = f"/Users/{user['id']}"
+    change = {"op": "replace", "path": "title", "value": "Countess"}
+    changed = driver.patch(path, change)
+
+    assert ("Countess", "0") == (changed["title"], changed["nickName"])
+    store.times = 99
+    change = {"op": "replace", "path": "title", "value": "Analyst"}
+    assert 503 == driver("PATCH", path, patch_body(change)).status
+    version = driver.json("GET", path)["meta"]["version"]
+    assert 412 == driver("DELETE", path, If_Match=version).status
+
+
+@pytest.mark.parametrize(
+    "method, path, body, status, word",
+    [
+        ("POST", "/Users", b"{", 400, "invalidSyntax"),
+        ("POST", "/Users", b"[" * 100_000, 400, "invalidSyntax"),
+        ("POST", "/Users", b"[]", 400, "invalidValue"),
+        ("POST", "/Users", {}, 400, "invalidValue"),
+        ("POST", "/Users", {"userName": None}, 400, "invalidValue"),
+        ("POST", "/Users", b" " * 1_048_577, 413, None),
+        ("POST", "/Groups", {"displayName": " "}, 400, "invalidValue"),
+        ("PATCH", "/Users/1", {}, 404, None),
+        ("GET", "/Users/1", None, 404, None),
+        ("GET", "/Users/1/2", None, 404, None),
+        ("GET", "/Me", None, 404, None),
+        ("GET", "", None, 404, None),
+        ("PUT", "/Users", {}, 405, None),
+        ("POST", "/Users/1", {}, 405, None),
+        ("POST", "/Schemas", {}, 405, None),
+        ("GET", "/Schemas/urn:x", None, 404, None),
+        ("GET", "/Schemas/a/b", None, 404, None),
+    ],
+)
+def test_impossible_requests_are_refused(
+    method: str, path: str, body: Any, status: int, word: str | None
+) -> None:
+    """A request that cannot be answered is refused in SCIM's form, with its status."""
+    answer = Driver()(method, path, body)
+    error = json.loads(answer.body) if answer.status != 200 else {}
+
+    assert (status, word, str(status)) == (answer.status, error.get("scimType"), error["status"])
+
+
+@pytest.mark.parametrize(
+    "body", [{}, [], {"Operations": []}, {"Operations": {}}, {"Operations": [{}] * 1_001}]
+)
+def test_impossible_bodies_of_changes_are_refused(body: Any) -> None:
+    """A PATCH without operations, or with too many, is refused."""
+    driver = Driver()
+    user = driver.json("POST", "/Users", ADA)
+
+    assert 400 == driver("PATCH", f"/Users/{user['id']}", body).status
+
+
+def test_server_describes_itself() -> None:
+    """The descriptions say what the server can do, and name each attribute that it knows."""
+    driver = Driver()
+    configuration = driver.json("GET", "/ServiceProviderConfig")
+    types = driver.json("GET", "/ResourceTypes")
+    schema = driver.json("GET", f"/Schemas/{USER}")
+    names = {attribute["name"]: attribute for attribute in schema["attributes"]}
+
+    assert (True, True, False) == tuple(
+        configuration[name]["supported"] for name in ("patch", "etag", "bulk")
+    )
+    assert ["/Users", "/Groups"] == [item["endpoint"] for item in types["Resources"]]
+    assert "User" == driver.json("GET", "/ResourceTypes/User")["name"]
+    assert 3 == driver.json("GET", "/Schemas")["totalResults"]
+    assert ("never", "server") == (names["password"]["returned"], names["userName"]["uniqueness"])
+    assert names["emails"]["multiValued"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [None, "", "Bearer", "Bearer wrong", f"Basic {TOKEN}", "Bearer \udcff", f"bearer{TOKEN}"],
+)
+def test_wrong_tokens_are_refused(text: str | None) -> None:
+    """A request without a known token is refused before anything else, and no token is shown."""
+    driver = Driver()
+    headers = [] if text is None else [("Authorization", text)]
+    answer = driver.server.answer("GET", "/Elsewhere", headers=headers)
+
+    assert 401 == answer.status
+    assert ("WWW-Authenticate", "Bearer") in answer.headers
+    assert TOKEN not in f"{driver.server!r}{vars(driver.server)!r}{answer.body!r}"
+
+
+def test_several_tokens_are_accepted() -> None:
+    """The next token is accepted beside the current one, while it is changed."""
+    server = ScimServer(MemoryScimStore(), tokens=["one", moorage.Secret("two")], base_url=BASE)
+    single = ScimServer(MemoryScimStore(), tokens="one", base_url=BASE)
+
+    for token, expected in (("one", 200), ("two", 200), ("three", 401)):
+        headers = [("authorization", f"bearer {token}")]
+        assert expected == server.answer("GET", "/Users", headers=headers).status
+    assert 200 == single.answer("GET", "/Users", headers=[("Authorization", "Bearer one")]).status
+
+
+@pytest.mark.parametrize(
+    "options, path",
+    [
+        ({"tokens": []}, "tokens"),
+        ({"tokens": [" "]}, "tokens"),
+        ({"lenient": 1}, "lenient"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, Any], path: str) -> None:
+    """A server without a token, with a wrong URL or another wrong option is refused."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        ScimServer(MemoryScimStore(), **dict[str, Any](tokens=[TOKEN], base_url=BASE) | options)
+
+    assert path == excinfo.value.path
+    with pytest.raises(InvalidData, match="base URL"):
+        ScimServer(MemoryScimStore(), tokens=[TOKEN], base_url="erp.example")
+
+
+@pytest.mark.parametrize(
+    "error, status",
+    [
+        (AlreadyExists("Taken."), 409),
+        (InvalidData("Our people need a department.", field="department"), 400),
+        (StorageUnavailable("The store is away."), 503),
+    ],
+)
+def test_refusals_of_the_application_are_told(error: Exception, status: int) -> None:
+    """A refusal of the store reaches the identity provider in SCIM's form."""
+
+    class Refusing(MemoryScimStore):
+        def create(self, kind: ScimKind, content: Mapping[str, Any], /) -> ScimResource:
+            raise error
+
+    answer = Driver(Refusing())("POST", "/Users", ADA)
+
+    assert (status, str(status)) == (answer.status, json.loads(answer.body)["status"])
+
+
+def test_unknown_times_and_attributes_are_left_out() -> None:
+    """A resource without times has none, and attributes of the application alone are not shown."""
+    resource = ScimResource(id="a/b", content={"userName": "a", "salary": 1}, version="1 2")
+
+    class One(MemoryScimStore):
+        def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
+            return resource
+
+    answer = Driver(One())("GET", "/Users/a%2Fb")
+    body = json.loads(answer.body)
+
+    assert {"schemas", "id", "userName", "meta"} == set(body)
+    assert {"resourceType", "location", "version"} == set(body["meta"])
+    assert f"{BASE}/Users/a%2Fb" == body["meta"]["location"]
+    assert 'W/"1%202"' == body["meta"]["version"]
+
+
+def test_conditions_are_values_for_stores() -> None:
+    """A store gets conditions by their paths, and may decide them with `matches`."""
+    filters: list[tuple[ScimCondition, ...]] = []
+
+    class Recording(MemoryScimStore):
+        def find(
+            self, kind: ScimKind, conditions: tuple[ScimCondition, ...], start: int, count: int, /
+        ) -> ScimMatches:
+            filters.append(conditions)
+            return super().find(kind, conditions, start, count)
+
+    Driver(Recording()).json(
+        "GET", "/Users", query=urlencode({"filter": 'emails[type eq "work"].value eq "a"'})
+    )
+
+    assert [
+        (
+            ScimCondition(path=("emails", "type"), value="work"),
+            ScimCondition(path=("emails", "value"), value="a"),
+        )
+    ] == filters
+    assert matches({"emails": [{"type": "work", "value": "A"}]}, filters[0])
+    assert not matches({"emails": "a"}, filters[0])
+
+
+def wsgi_environ(method: str, path: str, body: bytes, **fields: str) -> dict[str, Any]:
+    """Return the environment of a WSGI request."""
+    return {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path,
+        "QUERY_STRING": "",
+        "SERVER_NAME": "erp.example",
+        "SERVER_PORT": "443",
+        "wsgi.url_scheme": "https",
+        "wsgi.input": BytesIO(body),
+        "CONTENT_LENGTH": str(len(body)),
+        "HTTP_AUTHORIZATION": f"Bearer {TOKEN}",
+        **fields,
+    }
+
+
+def test_wsgi_application_answers() -> None:
+    """The WSGI application passes requests on, and refuses bodies that are too large or cut off."""
+    app = ScimApp(Driver().server)
+    statuses: list[str] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]]) -> None:
+        statuses.append(status)
+        assert headers[0][0] == "Content-Type"
+
+    for environ in (
+        wsgi_environ("POST", "/Users", json.dumps(ADA).encode()),
+        wsgi_environ("GET", "/Users/é".encode().decode("latin-1"), b""),
+        wsgi_environ("POST", "/Users", b"{}", CONTENT_LENGTH="99999999"),
+        wsgi_environ("POST", "/Users", b"{}", CONTENT_LENGTH="5"),
+        wsgi_environ("POST", "/Users", b"{}", CONTENT_LENGTH="", HTTP_TRANSFER_ENCODING="chunked"),
+    ):
+        assert json.loads(b"".join(app(environ, start_response)))["schemas"]
+
+    assert [
+        "201 Created",
+        "404 Not Found",
+        "413 Request Entity Too Large",
+        "400 Bad Request",
+        "411 Length Required",
+    ] == [status.replace("Content Too", "Request Entity Too") for status in statuses]
+
+
+def test_asgi_application_answers() -> None:
+    """The ASGI application passes requests on to an asynchronous server, below its mount."""
+    server = AsyncScimServer(AsyncMemoryScimStore(), tokens=[TOKEN], base_url=BASE, lenient=True)
+    app = AsyncScimApp(server)
+
+    async def request(method: str, path: str, body: bytes, **fields: str) -> tuple[int, Any]:
+        headers = {"authorization": f"Bearer {TOKEN}", **fields}
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": f"/scim/v2{path}",
+            "root_path": "/scim/v2",
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        }
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": body}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await app(scope, receive, send)
+        content = sent[1]["body"]
+        return sent[0]["status"], json.loads(content) if content else None
+
+    async def run() -> list[int]:
+        status, user = await request("POST", "/Users", json.dumps(ADA).encode())
+        place = f"/Users/{user['id']}"
+        change = patch_body({"op": "Replace", "path": "active", "value": "False"})
+        patched = await request("PATCH", place, json.dumps(change).encode())
+        listed = await request("GET", "/Users", b"")
+        large = await request("POST", "/Users", b"", **{"content-length": "99999999"})
+        gone = await request("DELETE", place, b"")
+        assert not patched[1]["active"]
+        assert 1 == listed[1]["totalResults"]
+        return [status, patched[0], listed[0], large[0], gone[0]]
+
+    async def start() -> list[Any]:
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "lifespan"}
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+
+        await app({"type": "lifespan"}, receive, send)
+        return sent
+
+    assert [201, 200, 200, 413, 204] == asyncio.run(run())
+    assert ["lifespan.startup.complete", "lifespan.shutdown.complete"] == asyncio.run(start())
+
+
+def test_memory_compares_versions() -> None:
+    """The store in memory keeps what it got, and compares names and versions."""
+    store = MemoryScimStore()
+    content: dict[str, Any] = {"userName": "ada", "emails": []}
+    resource = store.create(ScimKind.USER, content)
+    content["emails"].append(7)
+
+    assert [] == resource.content["emails"]
+    assert None is store.replace(ScimKind.USER, resource.id, content, "7")
+    assert None is store.replace(ScimKind.USER, "x", content, "1")
+    assert not store.delete(ScimKind.USER, resource.id, "7")
+    assert attrs.evolve(resource, version="2").version == "2"
+    grace = store.create(ScimKind.USER, {"userName": "grace"})
+    with pytest.raises(AlreadyExists):
+        store.replace(ScimKind.USER, grace.id, {"userName": "ADA"}, "1")
