@@ -25,7 +25,7 @@ from moorage.scim import (
     ScimKind,
     ScimResource,
     ScimServer,
-    matches,
+    fulfils,
 )
 
 if TYPE_CHECKING:
@@ -621,7 +621,7 @@ def test_unknown_times_and_attributes_are_left_out() -> None:
 
 
 def test_conditions_are_values_for_stores() -> None:
-    """A store gets conditions by their paths, and may decide them with `matches`."""
+    """A store gets conditions by their paths, and may decide them with `fulfils`."""
     filters: list[tuple[ScimCondition, ...]] = []
 
     class Recording(MemoryScimStore):
@@ -641,8 +641,8 @@ def test_conditions_are_values_for_stores() -> None:
             ScimCondition(path=("emails", "value"), value="a"),
         )
     ] == filters
-    assert matches({"emails": [{"type": "work", "value": "A"}]}, filters[0])
-    assert not matches({"emails": "a"}, filters[0])
+    assert fulfils({"emails": [{"type": "work", "value": "A"}]}, filters[0])
+    assert not fulfils({"emails": "a"}, filters[0])
 
 
 def wsgi_environ(method: str, path: str, body: bytes, **fields: str) -> dict[str, Any]:

@@ -258,7 +258,7 @@ _PAGES: Final = (
                 "ScimResource",
                 "ScimMatches",
                 "ScimCondition",
-                "matches",
+                "fulfils",
                 "MemoryScimStore",
                 "AsyncMemoryScimStore",
             )

@@ -8,7 +8,7 @@ means. `server` answers requests, and reaches the application only through the s
 from __future__ import annotations
 
 from moorage.scim.apps import AsyncScimApp, ScimApp
-from moorage.scim.filters import ScimCondition, matches
+from moorage.scim.filters import ScimCondition, fulfils
 from moorage.scim.memory import AsyncMemoryScimStore, MemoryScimStore
 from moorage.scim.port import AsyncScimStore, ScimKind, ScimMatches, ScimResource, ScimStore
 from moorage.scim.server import AsyncScimServer, ScimAnswer, ScimServer
@@ -27,5 +27,5 @@ __all__ = [
     "ScimResource",
     "ScimServer",
     "ScimStore",
-    "matches",
+    "fulfils",
 ]

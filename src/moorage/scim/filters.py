@@ -140,7 +140,7 @@ def _part(parts: Any, name: str) -> str:
     return spelling
 
 
-def matches(content: Mapping[str, Any], conditions: tuple[ScimCondition, ...]) -> bool:
+def fulfils(content: Mapping[str, Any], conditions: tuple[ScimCondition, ...]) -> bool:
     """True if a resource, or an entry of a list, fulfils all conditions."""
     return all(
         any(_is_same(condition, value) for value in _values(content, condition.path))

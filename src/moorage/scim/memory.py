@@ -12,7 +12,7 @@ import attrs
 
 from moorage.errors import AlreadyExists
 from moorage.scim.attributes import REQUIRED
-from moorage.scim.filters import matches
+from moorage.scim.filters import fulfils
 from moorage.scim.port import ScimKind, ScimMatches, ScimResource
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class MemoryScimStore:
         with self._lock:
             resources = [item for key, item in self._resources.items() if key[0] is kind]
         matching = [
-            item for item in resources if matches({**item.content, "id": item.id}, conditions)
+            item for item in resources if fulfils({**item.content, "id": item.id}, conditions)
         ]
         return ScimMatches(total=len(matching), items=tuple(matching[start : start + count]))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.scim.attributes import ATTRIBUTES, READ_ONLY, REQUIRED, checked
-from moorage.scim.filters import matches, path_of
+from moorage.scim.filters import fulfils, path_of
 from moorage.scim.refusals import ScimRefusal, invalid_value
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _set_entries(
 ) -> None:
     new_part = value if path.part is None else {path.part: value}
     entries: list[dict[str, Any]] = table.setdefault(name, [])
-    chosen = [entry for entry in entries if matches(entry, path.conditions)]
+    chosen = [entry for entry in entries if fulfils(entry, path.conditions)]
     for entry in chosen:
         entry.update(new_part)
     if chosen:
@@ -179,7 +179,7 @@ def _remove(result: dict[str, Any], path: AttributePath, value: Any) -> None:
     if entries is None:
         return
     if is_list(entries) and (path.conditions or path.part):
-        chosen = [entry for entry in entries if matches(entry, path.conditions)]
+        chosen = [entry for entry in entries if fulfils(entry, path.conditions)]
         if path.part is None:
             table[name] = [entry for entry in entries if entry not in chosen]
         for entry in chosen:

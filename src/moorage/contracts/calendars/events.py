@@ -308,7 +308,7 @@ class CalendarEvent:
 
 
 @frozen(kw_only=True)
-class Calendar:
+class CalendarEntry:
     """A calendar that the account can see.
 
     Attributes:
@@ -337,7 +337,7 @@ class CalendarPage:
         next: reference to pass for the next page; None after the last.
     """
 
-    items: tuple[Calendar, ...]
+    items: tuple[CalendarEntry, ...]
     next: Ref | None = attrs.field(default=None, repr=False)
 
 

@@ -12,7 +12,7 @@ from moorage.contracts.calendars import (
     AttendeeResponse,
     Availability,
     BusyTime,
-    Calendar,
+    CalendarEntry,
     CalendarEvent,
     EventChange,
     EventStatus,
@@ -155,11 +155,11 @@ def _attendee_body(attendee: Attendee) -> dict[str, Any]:
     return body
 
 
-def calendar_of(ref: MakeRef, answer: Answer, response: Response) -> Calendar:
+def calendar_of(ref: MakeRef, answer: Answer, response: Response) -> CalendarEntry:
     """The calendar of an entry of the list."""
     id_ = sdk.required(answer.text("id"), response, "id")
     role = answer.text("accessRole")
-    return Calendar(
+    return CalendarEntry(
         ref=ref(id_),
         name=answer.text("summary"),
         time_zone=answer.text("timeZone"),

@@ -12,7 +12,7 @@ from moorage.contracts.calendars import (
     AttendeeResponse,
     Availability,
     BusyTime,
-    Calendar,
+    CalendarEntry,
     CalendarEvent,
     EventChange,
     EventStatus,
@@ -174,10 +174,10 @@ def _attendee_body(attendee: Attendee) -> dict[str, Any]:
     return {"emailAddress": address, "type": _KINDS[attendee.kind]}
 
 
-def calendar_of(ref: MakeRef, answer: Answer, response: Response) -> Calendar:
+def calendar_of(ref: MakeRef, answer: Answer, response: Response) -> CalendarEntry:
     """The calendar of an entry of the list; Graph does not state its time zone."""
     id_ = sdk.required(answer.text("id"), response, "id")
-    return Calendar(
+    return CalendarEntry(
         ref=ref(id_),
         name=answer.text("name"),
         primary=answer.flag("isDefaultCalendar") is True,
