@@ -27,12 +27,14 @@ HOUR = timedelta(hours=1)
 def entry(id: str, state: str = "done", after: str | None = None, **changes: Any) -> OutboxEntry:
     """Return an entry of a chain in this state."""
     fields: dict[str, Any] = {
+        "id": id,
+        "state": EntryState(state),
         "target": "shop",
         "operation": "call",
         "added_at": NOW,
         "predecessors": after,
     }
-    return OutboxEntry(**{"id": id, "state": EntryState(state), **fields, **changes})
+    return OutboxEntry(**{**fields, **changes})
 
 
 def known(*entries: OutboxEntry) -> dict[str, OutboxEntry]:

@@ -437,6 +437,8 @@ def test_every_chain_ends_as_its_rules_say(plan: list[Plan], crashes: set[int]) 
         if number in ending.made:
             assert all(plan[other].outcome == "done" for other in before(plan, number))
             assert set(before(plan, number)) <= set(ending.made)
+        if state is EntryState.DEAD:
+            assert not waits_for_unknown
         if state is EntryState.DEAD and plan[number].after:
             done = {other for other in before(plan, number) if other in ending.made}
             assert {other for other in done if plan[other].undoes} <= set(ending.undone)
