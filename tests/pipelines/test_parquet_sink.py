@@ -160,11 +160,14 @@ async def test_record_that_does_not_fit_is_at_fault(
     assert [1] == [row["number"] for row in _rows(tmp_path)]
 
 
-async def test_first_record_without_fields_is_at_fault(tmp_path: Path) -> None:
-    """An empty object has no columns that a file could have, and nothing is written."""
-    results = await ParquetSink(tmp_path, "orders").process_batch([SinkRecord(b"{}", topic="t")])
+@pytest.mark.parametrize("payload, problem", [(b"{}", "has no fields"), (b"a", "not JSON")])
+async def test_first_record_without_columns_is_at_fault(
+    payload: bytes, problem: str, tmp_path: Path
+) -> None:
+    """A record without fields has no columns that a file could have, and nothing is written."""
+    results = await ParquetSink(tmp_path, "orders").process_batch([SinkRecord(payload, topic="t")])
     assert results is not None
-    assert "has no fields" in str(results[0].error)
+    assert problem in str(results[0].error)
     assert [] == _names(tmp_path)
 
 

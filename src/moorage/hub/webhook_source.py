@@ -121,7 +121,7 @@ class WebhookSource:
         try:
             claims = await asyncio.shield(self._claiming)
         finally:
-            if self._claiming.done():
+            if self._claiming.done():  # pragma: no branch - otherwise it was cancelled, and raises
                 self._claiming = None
         deliveries = [_Delivery(entry, lease, set()) for entry, lease in claims]
         self._deliveries |= {delivery.entry.id: delivery for delivery in deliveries}

@@ -117,13 +117,16 @@ class ParquetSink(RotatingSink):
 
     def _fitting(self, lines: Sequence[bytes]) -> tuple[list[bytes], Exception | None]:
         fitting: list[bytes] = []
-        for line in lines:
+        problem: Exception | None = None
+        while problem is None and len(fitting) < len(lines):
+            line = lines[len(fitting)]
             try:
                 self._fit([line])
             except InvalidData as error:
-                return fitting, error
-            fitting.append(line)
-        return fitting, None
+                problem = error
+            else:
+                fitting.append(line)
+        return fitting, problem
 
     def _fit(self, lines: Sequence[bytes]) -> None:
         """Check that lines fit the schema; the first lines determine it, if it is not given.
