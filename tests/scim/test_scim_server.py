@@ -317,6 +317,10 @@ def test_impossible_operations_are_refused(operation: Any, word: str) -> None:
             {"op": "add", "path": "name", "value": {"middleName": "B"}},
             {"name": {"middleName": "B"}},
         ),
+        (
+            {"op": "add", "path": "name", "value": {"givenName": "B", "familyName": None, "x": 1}},
+            {"name": {"givenName": "B"}},
+        ),
         ({"op": "add", "path": "roles", "value": {"display": "x"}}, {"roles": [{"display": "x"}]}),
         ({"op": "add", "path": "EMAILS", "value": ADA["emails"]}, {"emails": ADA["emails"]}),
         ({"op": "add", "value": {"schemas": [USER], "locale": "de"}}, {"locale": "de"}),
@@ -353,6 +357,7 @@ def test_operations_change_what_they_name(
         ('externalId eq "e-1815"', 0),
         ('emails.value eq "ADA@example.com"', 1),
         ('emails eq "ada@example.com"', 1),
+        ('emails.value eq "nobody@example.com"', 0),
         ('emails[type eq "work"].value eq "ada@example.com"', 1),
         ("active eq true", 1),
         ("active eq FALSE", 0),
