@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage import AlreadyExists, InvalidData, Timeouts, VendorFailed, VendorRejected
+from moorage import (
+    AlreadyExists,
+    AuthenticationFailed,
+    InvalidData,
+    Timeouts,
+    VendorFailed,
+    VendorRejected,
+)
 from moorage.contracts.calendars import (
     Attendee,
     AttendeeKind,
@@ -35,6 +42,7 @@ from moorage.vendors.calendars._google_calendar_events import (
     time_body,
 )
 from moorage.vendors.calendars.google_calendar import GoogleCalendar
+from tests.vendors.calendars_subjects import google_error
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=ZoneInfo("Europe/Berlin"))
 END = START + timedelta(hours=1)
@@ -270,3 +278,23 @@ def test_sandbox_knows_ids_and_tokens() -> None:
 def test_account_without_a_key_asks_the_provider() -> None:
     """Without a key there is no OAuth client."""
     assert {} == GoogleCalendar().clients()
+
+
+def test_refused_cancellation_is_an_error() -> None:
+    """A cancellation that is refused for another reason than a missing event is an error."""
+    sandbox = GoogleCalendarSandbox()
+    with hub_at(sandbox) as hub:
+        hub.calendars().calendars()
+        sandbox.fail(google_error(403, "forbidden"))
+        with pytest.raises(AuthenticationFailed):
+            hub.calendars().cancel(CALENDAR.with_related(calendar=sandbox.calendar))
+
+
+def test_sandbox_refuses_impossible_questions() -> None:
+    """The sandbox refuses a question about busy times without times."""
+    sandbox = GoogleCalendarSandbox()
+    sandbox.tokens._good.add("t")  # noqa: SLF001 - a token without its request
+    request = Request.post("/", json={}, headers={"Authorization": "Bearer t"})
+    url = "https://www.googleapis.com/calendar/v3/freeBusy"
+
+    assert 400 == SandboxHttpClient(sandbox).send(request, url, Timeouts()).status

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage import ChangesExpired, ConfigurationError, InvalidData, Timeouts, VendorFailed
+from moorage import (
+    AuthenticationFailed,
+    ChangesExpired,
+    ConfigurationError,
+    InvalidData,
+    Timeouts,
+    VendorFailed,
+)
 from moorage.contracts.calendars import (
     Attendee,
     AttendeeKind,
@@ -422,3 +429,13 @@ def test_sandbox_needs_a_token_and_a_zone(fields: dict[str, str], status: int) -
     request = Request.get("/", headers=fields)
 
     assert status == SandboxHttpClient(sandbox).send(request, url, Timeouts()).status
+
+
+def test_refused_cancellation_is_an_error() -> None:
+    """A cancellation that is refused for another reason than a missing event is an error."""
+    sandbox = MicrosoftCalendarSandbox()
+    with hub_at(sandbox) as hub:
+        hub.calendars().calendars()
+        sandbox.fail(graph_error(403, "ErrorAccessDenied"))
+        with pytest.raises(AuthenticationFailed):
+            hub.calendars().cancel(CALENDAR.with_related(calendar=sandbox.calendar))
