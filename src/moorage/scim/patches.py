@@ -103,8 +103,10 @@ def _shape_of(kind: ScimKind, path: AttributePath) -> Any:
     for name in path.names:
         shape = shape[name]
     if is_list(shape) and (path.conditions or path.part):
-        shape = shape[0]
-    return shape[path.part] if path.part else shape
+        entry_shape: Any = shape[0]
+        shape = entry_shape
+    parts: Any = shape
+    return parts[path.part] if path.part else parts
 
 
 def _parent(
@@ -136,7 +138,7 @@ def _set(
     elif path.part:
         table[name] = {**table.get(name, {}), path.part: value}
     elif is_list(shape):
-        entries = table.get(name, []) if verb == "add" else []
+        entries: list[Any] = table.get(name, []) if verb == "add" else []
         table[name] = [*entries, *(entry for entry in value if not _has(entries, entry))]
     elif is_object(value) and name != "manager":
         table[name] = {**table.get(name, {}), **value}
@@ -175,7 +177,7 @@ def _set_entries(
 
 def _remove(result: dict[str, Any], path: AttributePath, value: Any) -> None:
     table, name = _parent(result, path, create=False)
-    entries = table.get(name)
+    entries: Any = table.get(name)
     if entries is None:
         return
     if is_list(entries) and (path.conditions or path.part):
@@ -185,7 +187,7 @@ def _remove(result: dict[str, Any], path: AttributePath, value: Any) -> None:
         for entry in chosen:
             entry.pop(path.part, None)
     elif path.part:
-        entries.pop(path.part, None)
+        table[name].pop(path.part, None)
     elif is_list(entries) and value:
         gone = {_value_of(item) for item in (value if is_list(value) else [value])}
         table[name] = [entry for entry in entries if entry.get("value") not in gone]

@@ -244,6 +244,7 @@ async def recurrence_is_kept(make: Open) -> None:
     async with make() as lab:
         if CalendarsCapability.RECURRENCE not in lab.able:
             return
+        event = await lab.write()
         for rule in lab.subject.rules:
             event = await lab.write(recurrence=rule)
             read = await lab.get(event.ref)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from moorage.vendor_sdk import Answer
 
-_DAYS: Final = dict(
+_DAYS: Final[Mapping[str, str]] = dict(
     zip(
         WEEKDAYS,
         ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
