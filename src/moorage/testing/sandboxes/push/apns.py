@@ -80,7 +80,7 @@ class ApnsSandbox(PushSandbox):
         """The sandbox's routes, by method and path."""
         return {"POST /3/device/{token}": self._send}
 
-    def unknown(self, _: base.SandboxRequest) -> Response:
+    def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - the same for all
         """Return the response to a request without a route."""
         return _error(404, "BadPath").response
 
