@@ -307,6 +307,8 @@ CALLS: Final = (
             "moorage.services.entries.processing:Worked",
             "moorage.domain.entries.inbox:InboxEntry",
             "moorage.domain.entries.outbox:OutboxEntry",
+            "moorage.contracts.undo:Undo",
+            "moorage.contracts.undo:FromAnswer",
             "moorage.domain.entries.queue:EntryState",
             "moorage.domain.entries.queue:EntryQuery",
             "moorage.domain.entries.queue:EntryPage",
