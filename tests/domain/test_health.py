@@ -40,6 +40,8 @@ GOOD = {
     "ConsentRequired",
     "DeviceGone",
     "MessageUnroutable",
+    "SchemaIncompatible",
+    "SchemaNotFound",
     "TopicNotFound",
     "AuthenticationFailed",
 }
