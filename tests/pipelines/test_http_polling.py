@@ -384,7 +384,7 @@ async def test_position_of_another_source_is_refused(offset: Offset) -> None:
 def test_wrong_options_are_refused(options: dict[str, Any], path: str) -> None:
     """Each wrong option is an error that names it."""
     with pytest.raises(ConfigurationError) as excinfo:
-        PolledEndpoint(**{"service": "shop", "path": "/orders", **options})
+        PolledEndpoint(**({"service": "shop", "path": "/orders"} | options))
     assert path == excinfo.value.path
 
 

@@ -170,7 +170,7 @@ class CloudRunStandIn(StandIn):
         stream = facts["logName"].rpartition("%2F")[2]
         assert stream in {"stdout", "stderr"}
         since = re.search(r'timestamp>="([^"]*)"', body["filter"])
-        lines = self.host.lines(name, (cast("Any", stream),))
+        lines = self.host.lines(name, (stream,))
         entries = [
             {
                 "timestamp": f"2030-01-01T00:{number // 3000:02}:{number // 50 % 60:02}Z",

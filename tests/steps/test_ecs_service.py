@@ -144,9 +144,14 @@ def test_deployment_at_moto() -> None:
             taskDefinition="erp",
             desiredCount=1,
         )
-        keys = {"access_key_id": moto.key.id, "secret_access_key": moto.key.secret}
-        options: dict[str, Any] = {**SETTINGS, **keys, "region": REGION, "endpoint": moto.url}
-        web = EcsService(EcsSettings(**{**options, "task_definition": "erp"}), "web")
+        options = {
+            "access_key_id": moto.key.id,
+            "secret_access_key": moto.key.secret,
+            "region": REGION,
+            "endpoint": moto.url,
+            "task_definition": "erp",
+        }
+        web = EcsService(EcsSettings(**(SETTINGS | options)), "web")
         begun = manager().perform("ecs", web.deploy(force=True))
         state = manager().perform("ecs", web.state(begun["deployment"]))
         web.close()

@@ -157,8 +157,10 @@ class DecodedRecord(SinkRecord):
     @classmethod
     def of(cls, record: SinkRecord, value: object, schema: str) -> Self:
         """Return a record with the value of its payload, and the name of the payload's schema."""
-        fields = {field.name: getattr(record, field.name) for field in attrs.fields(SinkRecord)}
-        return cls(**{**fields, "schema": schema}, value=value)
+        fields: dict[str, Any] = {
+            field.name: getattr(record, field.name) for field in attrs.fields(SinkRecord)
+        }
+        return cls(**(fields | {"schema": schema}), value=value)
 
     def json(self) -> Any:
         """Return the value of the payload."""

@@ -38,7 +38,8 @@ def _calendar(vendor: ScenarioVendor) -> Ref:
 
 async def written(vendor: ScenarioVendor, *, invite: bool = True, **fields: Any) -> CalendarEvent:
     """Write an event with the given fields into the calendar."""
-    event = NewEvent(**{"title": "Delivery", "start": START, "end": END, **fields})
+    event_fields: dict[str, Any] = {"title": "Delivery", "start": START, "end": END, **fields}
+    event = NewEvent(**event_fields)
     result: CalendarEvent = await vendor("create", _calendar(vendor), event, invite=invite)
     return result
 

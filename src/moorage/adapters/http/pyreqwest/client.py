@@ -45,7 +45,7 @@ class PyreqwestHttpClient(SyncClient, PoolSettings):
         unverified: the reason if certificates are not verified; otherwise None.
     """
 
-    http2: bool = False
+    http2: bool = False  # pyright: ignore[reportIncompatibleVariableOverride]  # it is frozen
 
     def _new_engine(self, settings: ConnectionSettings) -> PyreqwestEngine:
         engine = self._pyreqwest = PyreqwestEngine(Threads(), settings, http2=self.http2)

@@ -43,7 +43,7 @@ class AsyncPyreqwestHttpClient(AsyncClient, PoolSettings):
         unverified: the reason if certificates are not verified; otherwise None.
     """
 
-    http2: bool = False
+    http2: bool = False  # pyright: ignore[reportIncompatibleVariableOverride]  # it is frozen
 
     def _new_engine(self, settings: ConnectionSettings) -> PyreqwestEngine:
         engine = self._pyreqwest = PyreqwestEngine(Loops(), settings, http2=self.http2)

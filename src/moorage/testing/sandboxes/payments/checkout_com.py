@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moorage.contracts.payments import Payment
+    from moorage.contracts.ref import Ref
     from moorage.domain.http.requests import Response
     from moorage.testing.sandboxes.base import Notice
 
@@ -519,6 +520,10 @@ def fixture(_: Path) -> SandboxFixture:
         sandbox.visit(action_url(payment))
         return {"cko-session-id": "sid_ubfj2q76miwundwlk72vxt2i7q"}
 
+    def disputed(payment: Ref) -> str:
+        dispute_id: str = sandbox.dispute(payment.id)["id"]
+        return dispute_id
+
     return SandboxFixture(
         sandbox=sandbox,
         options={
@@ -529,7 +534,7 @@ def fixture(_: Path) -> SandboxFixture:
         },
         vendor_values={
             "asks": "ideal",
-            "dispute": lambda payment: sandbox.dispute(payment.id)["id"],
+            "dispute": disputed,
             "is_stored": True,
             "settle": sandbox.settle,
         },

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from moorage.contracts.ref import Ref
     from moorage.domain.http.requests import Response
 
 _PAYMENTS = "/v2/payments"
@@ -526,6 +527,10 @@ def fixture(_: Path) -> SandboxFixture:
     """Return a sandbox with an account that every scenario can use."""
     sandbox = SquareSandbox()
     sandbox.customers.add("ada-1")
+
+    def disputed(payment: Ref) -> str:
+        return sandbox.dispute(payment.id)
+
     return SandboxFixture(
         sandbox=sandbox,
         options={
@@ -534,7 +539,7 @@ def fixture(_: Path) -> SandboxFixture:
             "volatile_keys": True,
         },
         vendor_values={
-            "dispute": lambda payment: sandbox.dispute(payment.id),
+            "dispute": disputed,
             "pay_out": sandbox.pay_out_payments,
         },
         token="cnon:card-nonce-ok",

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moorage.contracts.payments import Payment
+    from moorage.contracts.ref import Ref
     from moorage.domain.http.requests import Response
 
 
@@ -519,6 +520,9 @@ def fixture(_: Path) -> SandboxFixture:
         sandbox.authenticate(payment.ref.id)
         return {"payment_intent": payment.ref.id}
 
+    def disputed(payment: Ref) -> str:
+        return sandbox.dispute(payment.id)
+
     return SandboxFixture(
         sandbox=sandbox,
         options={
@@ -529,7 +533,7 @@ def fixture(_: Path) -> SandboxFixture:
             "asks": "pm_card_threeDSecure2Required",
             "billed": "tok_visa",
             "payee": "acct_payee1",
-            "dispute": lambda payment: sandbox.dispute(payment.id),
+            "dispute": disputed,
             "pay_out": sandbox.pay_out_charges,
         },
         token="pm_card_visa",
