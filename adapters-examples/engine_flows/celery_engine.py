@@ -21,9 +21,9 @@ app = Celery("erp", broker=os.environ.get("BROKER_URL", "memory://"))
 def close(self: Any, number: str | None, amount: str, token: str) -> str:
     """Close an order.
 
-    A retry and a repeated delivery have the id of the first task, so it can stand for a missing
-    number. After an unknown outcome the task fails; when a person has settled the payment, a new
-    task for the same order goes on.
+    Retries and repeated deliveries keep the id of the first task, so this id replaces a missing
+    order number. After an unknown outcome the task fails; when a person has settled the payment, a
+    new task for the same order goes on.
     """
     order = Order(number or self.request.id, amount, token)
     try:

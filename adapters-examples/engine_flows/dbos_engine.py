@@ -37,7 +37,7 @@ def attempt(part: str, order: list[str], key: str, payment: str) -> dict[str, An
 
 
 def durable(part: str, order: Order, key: str, payment: str = "") -> str:
-    """Try a part until it is done, and wait as its last try has said."""
+    """Try a part until it is done, with the pause that each failed try asks for."""
     while True:
         outcome = attempt(part, list(attrs.astuple(order)), key, payment)
         if "value" in outcome:
@@ -51,6 +51,6 @@ def durable(part: str, order: Order, key: str, payment: str = "") -> str:
 
 @DBOS.workflow()
 def close(number: str | None, amount: str, token: str) -> str:
-    """Close an order; the id of the workflow stands for a missing number."""
+    """Close an order; the id of the workflow replaces a missing order number."""
     id = DBOS.workflow_id
     return close_order(Order(number or str(id), amount, token), flow_key(number, host=id), durable)

@@ -41,6 +41,6 @@ class UntilRetryAt(BaseRetryStrategy):
 
 @app.task(name="close", retry=UntilRetryAt(), pass_context=True)
 def close(context: JobContext, number: str | None, amount: str, token: str) -> str:
-    """Close an order; the id of the job stands for a missing number."""
+    """Close an order; the id of the job replaces a missing order number."""
     id = str(context.job.id)
     return close_order(Order(number or id, amount, token), flow_key(number, host=id))

@@ -19,7 +19,7 @@ UNKNOWN: Final = "OutcomeUnknown"
 
 @activity.defn
 def attempt(part: str, order: list[str], key: str, payment: str) -> str:
-    """Perform a part; of its errors, Temporal retries only those that may pass."""
+    """Perform a part; Temporal retries only errors that may pass."""
     try:
         return perform(part, Order(*order), key, payment)
     except ConnectorError as error:
@@ -40,7 +40,7 @@ class CloseOrder:
 
     @workflow.run
     async def run(self, number: str | None, amount: str, token: str) -> str:
-        """Perform all parts; the id of the workflow stands for a missing number."""
+        """Perform all parts; the id of the workflow replaces a missing order number."""
         id = workflow.info().workflow_id
         key, order = flow_key(number, host=id), [number or id, amount, token]
         await self._durable("invoice", order, key, "")

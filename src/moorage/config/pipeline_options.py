@@ -256,7 +256,7 @@ class WebhookSourceOptions:
 
     Attributes:
         inbox: a function that returns the inbox of a hub, such as shop.webhooks:inbox.
-        interval: seconds between two looks at an inbox in which nothing was due.
+        interval: seconds between two queries of an inbox that returned nothing.
     """
 
     inbox: str = attrs.field(validator=is_import_path)
@@ -272,7 +272,7 @@ class FileSourceOptions:
         format: jsonl for a JSON value in each line, or csv for a table whose first line has the
             names of the columns.
         is_complete: whether nothing is appended any more. Then the pipeline ends with the file.
-        interval: seconds between two looks at a file that has not grown.
+        interval: seconds between two reads of a file that has not grown.
     """
 
     path: str

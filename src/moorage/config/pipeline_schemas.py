@@ -30,7 +30,7 @@ class SchemaRegistryOptions:
     folder: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a registry that is in two places, or in none."""
+        """Refuse a registry with both a service and a folder, or with neither."""
         if (self.service is None) == (self.folder is None):
             raise ConfigurationError(
                 "The registry of schemas is either a service or a folder.",
@@ -46,8 +46,8 @@ class SchemaTransformOptions:
     Attributes:
         decode: decodes records: confluent if they name their schema themselves, or plain.
         encode: encodes records: confluent to put the id of the schema before the data, or plain.
-        subject: the subject with the schema. To decode records of the format confluent it is the
-            Avro schema that values are to follow; by default they follow that of each record.
+        subject: the subject with the schema. For decode = confluent it is the Avro schema of the
+            decoded values; by default the schema of each record.
         version: the version of the subject; by default the latest when the pipeline first needs it.
         message: the full name of the Protobuf message; by default the first one of the schema.
     """

@@ -1,4 +1,4 @@
-"""The call that undoes another one, as a program states it before that other one is made."""
+"""The call that undoes another call; a program states both at the same time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The results of the steps of an asynchronous program that are reused for the same steps."""
+"""The stored results that equal steps of an asynchronous program reuse."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class StepCache:
     async def keep(self, step: Step, tenant: str | None, result: ExecutionResult) -> None:
         """Store the result of a step, if it may be reused.
 
-        A result that cannot be stored is lost for others only.
+        If the result cannot be stored, only later steps miss it.
         """
         if step.cache is None or not is_cacheable(step, result):
             return
@@ -55,7 +55,7 @@ class StepCache:
             name=f"{self._service}.cached",
             storage=self._ports.claims or self._ports.state,
             ttl=age,
-            # A worker that dies while it stores a result leaves nothing to find out.
+            # A worker that dies while it stores a result has had no effect elsewhere.
             remembered=age,
             cipher=self._ports.cipher,
             clock=self._ports.clock,

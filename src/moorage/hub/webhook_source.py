@@ -44,7 +44,7 @@ class _Delivery:
     Attributes:
         entry: the webhook as it was taken.
         lease: its lease, which is renewed.
-        open: the ids of its records that are not committed.
+        open: the ids of its records that are not committed yet.
     """
 
     entry: InboxEntry
@@ -66,7 +66,7 @@ class WebhookSource:
 
     Args:
         inbox: the inbox.
-        interval: seconds between two looks at an inbox in which nothing was due.
+        interval: seconds between two queries of an inbox that returned nothing.
     """
 
     commits: Literal["each", "prefix"] = "each"
@@ -88,7 +88,7 @@ class WebhookSource:
         self._is_open = False
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Give back what was taken before, and begin."""
+        """Give back the webhooks that were taken before, and begin."""
         if self._is_open:
             await revoked(None)
         await self.close()
@@ -115,7 +115,7 @@ class WebhookSource:
         return records
 
     async def _take(self, limit: int) -> None:
-        """Take webhooks, and make records of them; a cancelled call is continued by the next."""
+        """Take webhooks, and make records of them; the next call continues a cancelled one."""
         if self._claiming is None:
             self._claiming = asyncio.create_task(self._flows.claim(limit))
         try:
@@ -152,18 +152,18 @@ class WebhookSource:
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
         """Mark webhooks as done whose records are all committed."""
-        for delivery in self._of(records):
+        for delivery in self._deliveries_of(records):
             delivery.open.difference_update(record.identity for record in records)
             if not delivery.open:
                 await self._settle(delivery, is_done=True)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
         """Give webhooks back, so that they are delivered again."""
-        for delivery in self._of(records):
+        for delivery in self._deliveries_of(records):
             await self._settle(delivery, is_done=False)
 
-    def _of(self, records: Iterable[SinkRecord]) -> list[_Delivery]:
-        """Return the webhooks of records that this source still has."""
+    def _deliveries_of(self, records: Iterable[SinkRecord]) -> list[_Delivery]:
+        """Return the webhooks of records that this source still holds."""
         deliveries = (self._by_record.get(record.identity) for record in records)
         return list(dict.fromkeys(delivery for delivery in deliveries if delivery is not None))
 
@@ -193,7 +193,7 @@ class WebhookSource:
         )
 
     async def close(self) -> None:
-        """Give back the webhooks that are not done; those of a store that is away come later."""
+        """Give back the webhooks that are not done; if the store fails, their leases just end."""
         self._is_open = False
         claiming, self._claiming = self._claiming, None
         deliveries = list(self._deliveries.values())

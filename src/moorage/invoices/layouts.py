@@ -1,4 +1,4 @@
-"""Fields that know their element's path and form, and the tables made of them."""
+"""Fields with the paths and forms of their XML elements, and tables that read and write them."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ def day_at(path: str, *, needed: bool = False) -> Any:
 
 
 def parts_at(path: str, kind: type) -> Any:
-    """Several values of a kind, each an element."""
+    """A field of several values of a kind, each in an element of its own."""
     return attrs.field(default=(), converter=as_tuple, metadata={PATH: path, PART: kind})
 
 
 def part_at(path: str, kind: type, *, needed: bool = False) -> Any:
-    """A value of a kind."""
+    """A field with one value of a kind."""
     return attrs.field(default=None, metadata={PATH: path, PART: kind, NEEDED: needed})
 
 

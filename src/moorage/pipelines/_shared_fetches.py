@@ -31,7 +31,7 @@ class _Fetch(Generic[V]):
 
     Attributes:
         task: the task.
-        until: the time until which it counts; None for a value that never changes.
+        until: the time at which its result expires; None for a value that never changes.
     """
 
     task: asyncio.Task[V]
@@ -43,7 +43,7 @@ class SharedFetches(Generic[V]):
 
     Args:
         limit: the largest number of values to keep.
-        failure_life: the seconds for which a failure is kept that no repetition helps.
+        failure_life: the seconds for which a permanent failure is kept.
         now: returns the time in seconds.
     """
 
@@ -57,7 +57,7 @@ class SharedFetches(Generic[V]):
         return len(self._fetches)
 
     async def get(self, key: Hashable, fetch: Callable[[], Awaitable[V]]) -> V:
-        """Return the value of a key, which is fetched if it is not kept.
+        """Return the kept value of a key, or fetch it.
 
         Args:
             key: the key.
@@ -75,19 +75,19 @@ class SharedFetches(Generic[V]):
         try:
             return await asyncio.shield(current_fetch.task)
         except ConnectorError as error:
-            # One error for a thousand tasks would collect their tracebacks.
+            # Each task gets its own error, because a shared one would collect all tracebacks.
             raise copy(error) from None
 
     def _begin(self, key: Hashable, fetch: Callable[[], Awaitable[V]]) -> _Fetch[V]:
         async def run() -> V:
             return await fetch()
 
-        begun = _Fetch(asyncio.create_task(run()))
-        self._fetches[key] = begun
-        begun.task.add_done_callback(lambda task: self._end(key, begun, task))
+        new_fetch = _Fetch(asyncio.create_task(run()))
+        self._fetches[key] = new_fetch
+        new_fetch.task.add_done_callback(lambda task: self._end(key, new_fetch, task))
         if len(self._fetches) > self._limit:
             self._fetches.popitem(last=False)
-        return begun
+        return new_fetch
 
     def _end(self, key: Hashable, fetch: _Fetch[V], task: asyncio.Task[V]) -> None:
         error = None if task.cancelled() else task.exception()

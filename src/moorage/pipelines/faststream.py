@@ -34,7 +34,7 @@ _TOPICS: Final = ("subject", "channel", "topic", "queue")
 
 @careful
 class DeadLetterMiddleware:
-    """A middleware that repeats what failed for a time, and sets aside what cannot succeed.
+    """A middleware that repeats temporary failures, and keeps messages that cannot succeed.
 
     Give it to a broker: `NatsBroker(middlewares=[DeadLetterMiddleware(letters, name="shop")])`. A
     handler's errors have the consequences that they have in a pipeline. A message becomes a dead
@@ -95,7 +95,7 @@ class DeadLetterMiddleware:
                 error, record, pipeline=self._name, attempts=attempts, at=datetime.now(UTC)
             )
             await storing.run(partial(self._dead_letters.add, letter))
-        # FastStream publishes nothing for a handler that was ended so.
+        # FastStream publishes nothing after this exception.
         raise AckMessage
 
     def _repeater(
@@ -105,7 +105,7 @@ class DeadLetterMiddleware:
 
 
 class _OfMessage(BaseMiddleware[Any, Any]):
-    """The middleware of one message."""
+    """The middleware while one message is handled."""
 
     def __init__(self, settings: DeadLetterMiddleware, msg: Any, context: ContextRepo) -> None:
         super().__init__(msg, context=context)

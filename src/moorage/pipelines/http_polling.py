@@ -29,8 +29,8 @@ class HttpPolling:
     """The records that an HTTP endpoint lists.
 
     `after` is a function for a `PollingSource`. An answer that has not changed is not sent again,
-    if the service supports ETag or Last-Modified. Links in headers are not part of what these say
-    has changed, so an endpoint with `link_header` is always asked for the whole answer.
+    if the service supports ETag or Last-Modified. These headers do not tell whether links in
+    headers have changed, so an endpoint with `link_header` always sends the whole answer.
 
     Args:
         manager: sends the requests under the protections of the service. A synchronous manager
@@ -68,7 +68,7 @@ class HttpPolling:
                 return records
 
     async def _ask(self) -> tuple[list[SourceRecord], bool]:
-        """Ask for a page; return its new records, and whether it lists none at all."""
+        """Ask for a page; return its new records, and True if it lists no records at all."""
         endpoint, position = self._endpoint, self._position
         since = since_of(endpoint, position.base)
         request = page_request(endpoint, position.page, since)

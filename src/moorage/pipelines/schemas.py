@@ -93,7 +93,7 @@ class _SchemaTransform:
         self._codings: SharedFetches[_Coding] = SharedFetches(limit, _FAILURE_LIFE, now)
 
     async def _named(self) -> _Coding:
-        """Return the coding of the subject that the settings name."""
+        """Return the schema and the codec of the subject in the settings."""
         return await self._codings.get(None, self._fetch_named)
 
     async def _fetch_named(self) -> _Coding:
@@ -184,7 +184,7 @@ class SchemaDecoder(_SchemaTransform):
         return DecodedRecord.of(record, decode(data), coding.name)
 
     async def _fetch(self, id: int) -> _Coding:
-        """Fetch the schema with an id, which a record names."""
+        """Fetch the schema with the id in a record."""
         try:
             schema = await self._registry.schema(id)
             complete = await complete_schema(self._registry, schema)

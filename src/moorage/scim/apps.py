@@ -40,7 +40,7 @@ class ScimApp:
         try:
             request = from_wsgi(environ, limit=LIMIT)
         except WebhookRejected as error:
-            answer = _unread(error)
+            answer = _body_refusal(error)
         else:
             answer = self._server.answer(
                 request["method"],
@@ -76,12 +76,12 @@ class AsyncScimApp:
                 await receive()
                 await send({"type": f"lifespan.{event}.complete"})
             return
-        answer = await self._answered(scope, receive)
+        answer = await self._answer(scope, receive)
         fields = [(name.lower().encode(), value.encode()) for name, value in answer.headers]
         await send({"type": "http.response.start", "status": answer.status, "headers": fields})
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answered(
+    async def _answer(
         self,
         scope: MutableMapping[str, Any],
         receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
@@ -89,7 +89,7 @@ class AsyncScimApp:
         try:
             request = await from_asgi(scope, receive, limit=LIMIT)
         except WebhookRejected as error:
-            return _unread(error)
+            return _body_refusal(error)
         path: str = scope["path"]
         return await self._server.answer(
             request["method"],
@@ -100,7 +100,7 @@ class AsyncScimApp:
         )
 
 
-def _unread(error: WebhookRejected) -> ScimAnswer:
+def _body_refusal(error: WebhookRejected) -> ScimAnswer:
     """The answer to a request whose body is too large, cut off or of unknown length."""
     status = _STATUSES.get(error.reason or "", 400)
     refusal = ScimRefusal(status, "The body is too large, was cut off, or has no length.")

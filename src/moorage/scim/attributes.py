@@ -86,12 +86,12 @@ _LONGEST: Final = 4_000
 
 
 def canonical(names: Mapping[str, Any], name: str) -> str | None:
-    """The spelling of a name in a table, whatever the case of its letters; None if it has none."""
+    """The spelling of a name in a table, whatever the case of its letters; None if absent."""
     return next((spelling for spelling in names if spelling.lower() == name.lower()), None)
 
 
 def checked_content(kind: ScimKind, body: Any, *, lenient: bool) -> dict[str, Any]:
-    """The attributes of a resource in a request, without those that SCIM does not have here.
+    """The attributes of a resource in a request, without unsupported ones.
 
     Args:
         kind: kind of the resource.
@@ -117,7 +117,7 @@ def checked_content(kind: ScimKind, body: Any, *, lenient: bool) -> dict[str, An
 
 
 def checked(shape: Any, value: Any, name: str, *, lenient: bool) -> Any:
-    """A value of an attribute, without parts that SCIM does not have here.
+    """A value of an attribute, without unsupported parts.
 
     Raises:
         ScimRefusal: the value has a wrong type.

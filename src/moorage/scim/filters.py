@@ -46,8 +46,8 @@ class ScimCondition:
 class AttributePath(NamedTuple):
     """The target of a change: an attribute, and perhaps some of its entries and a part of them.
 
-    `names` leads to the attribute; `conditions` choose entries of a list, all without any; `part`
-    is the part of the attribute or of each entry.
+    `names` leads to the attribute. `conditions` choose entries of a list; without conditions all
+    entries are chosen. `part` is the part of the attribute or of each entry.
     """
 
     names: tuple[str, ...]

@@ -69,7 +69,7 @@ def _operations_of(body: Any) -> list[Any]:
 
 
 def _steps_of(operation: Any) -> Iterator[tuple[str, str, Any]]:
-    """The verb, path and value of an operation; one without a path has one for each key."""
+    """The verb, path and value of each step; an operation without a path has a step per key."""
     fields = operation if is_object(operation) else {}
     verb, path, value = (fields.get(name) for name in ("op", "path", "value"))
     if not isinstance(verb, str) or verb.lower() not in _OPERATIONS:
@@ -87,7 +87,7 @@ def _steps_of(operation: Any) -> Iterator[tuple[str, str, Any]]:
 
 
 def _is_identity(path: str, value: Any, id: str) -> bool:
-    """True if an operation repeats the id; a change of what is read only is refused."""
+    """True if an operation only repeats the id; changes of read-only attributes are refused."""
     name = path.partition(".")[0].partition("[")[0]
     read_only = next((item for item in READ_ONLY if item.lower() == name.lower()), None)
     if read_only is None:
@@ -139,14 +139,14 @@ def _set(
         table[name] = {**table.get(name, {}), path.part: value}
     elif is_list(shape):
         entries: list[Any] = table.get(name, []) if verb == "add" else []
-        table[name] = [*entries, *(entry for entry in value if not _has(entries, entry))]
+        table[name] = [*entries, *(entry for entry in value if not _has_entry(entries, entry))]
     elif is_object(value) and name != "manager":
         table[name] = {**table.get(name, {}), **value}
     else:
         table[name] = value
 
 
-def _has(entries: list[Any], entry: Mapping[str, Any]) -> bool:
+def _has_entry(entries: list[Any], entry: Mapping[str, Any]) -> bool:
     value = entry.get("value")
     return any(
         item == entry or (value is not None and item.get("value") == value) for item in entries
@@ -189,8 +189,8 @@ def _remove(result: dict[str, Any], path: AttributePath, value: Any) -> None:
     elif path.part:
         table[name].pop(path.part, None)
     elif is_list(entries) and value:
-        gone = {_value_of(item) for item in (value if is_list(value) else [value])}
-        table[name] = [entry for entry in entries if entry.get("value") not in gone]
+        removed_values = {_value_of(item) for item in (value if is_list(value) else [value])}
+        table[name] = [entry for entry in entries if entry.get("value") not in removed_values]
     else:
         del table[name]
 

@@ -28,7 +28,7 @@ class ScimResource:
     """A person or a group as the application stores it.
 
     Attributes:
-        id: the application's id of it, which never changes.
+        id: the application's id of the resource, which never changes.
         content: attributes by SCIM's names, without id, schemas and meta. The repr hides them.
         version: text that changes with each change of the resource.
         created: time of its creation, if the application knows it.

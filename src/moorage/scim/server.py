@@ -85,7 +85,7 @@ class _Request:
 
 
 class _Server:
-    """The flows of both servers; the store is awaited."""
+    """The flows of both servers, over an asynchronous store."""
 
     def __init__(
         self, store: Any, tokens: Iterable[Secret | str], base_url: str, *, lenient: bool
@@ -120,7 +120,7 @@ class _Server:
         )
         try:
             self._check_token(fields.get("authorization", ""))
-            return await self._routed(request)
+            return await self._route(request)
         except ScimRefusal as refusal:
             return _answer(refusal.status, refusal.body, refusal.headers)
         except AlreadyExists as error:
@@ -133,17 +133,17 @@ class _Server:
     def _check_token(self, text: str) -> None:
         scheme, _, token = text.partition(" ")
         digest = sha256(token.strip().encode("utf-8", "surrogateescape")).digest()
-        # All are compared, so that the time does not tell which one was close.
+        # All digests are compared, so that the time does not show which one is similar.
         is_known = [compare_digest(digest, token_digest) for token_digest in self._digests]
         if scheme.lower() != "bearer" or not any(is_known):
             challenge = (("WWW-Authenticate", "Bearer"),)
             raise ScimRefusal(401, "The bearer token is missing or not known.", None, challenge)
 
-    async def _routed(self, request: _Request) -> ScimAnswer:
+    async def _route(self, request: _Request) -> ScimAnswer:
         collection, *rest = request.parts
         kind = _KINDS.get(collection.lower())
         if kind is None or len(rest) > 1:
-            return self._described(request)
+            return self._description(request)
         if not rest:
             handlers = {"GET": self._list, "POST": self._create}
             answer: ScimAnswer = await self._handler(handlers, request)(kind, request)
@@ -164,7 +164,7 @@ class _Server:
             raise ScimRefusal(405, f"{request.method[:20]} is not possible here.", None, allowed)
         return handler
 
-    def _described(self, request: _Request) -> ScimAnswer:
+    def _description(self, request: _Request) -> ScimAnswer:
         """The answer to a request for a description of the server."""
         name, *rest = (part.lower() for part in request.parts)
         documents = {
@@ -192,22 +192,22 @@ class _Server:
         count = min(max(0, _number(query, "count", LARGEST_PAGE)), LARGEST_PAGE)
         conditions = conditions_of(kind, query["filter"]) if "filter" in query else ()
         page = await self._store.find(kind, conditions, start - 1, count)
-        items = [self._shown(kind, item, query) for item in page.items]
+        items = [self._resource_body(kind, item, query) for item in page.items]
         return _answer(200, listed(items, page.total, start))
 
     async def _create(self, kind: ScimKind, request: _Request) -> ScimAnswer:
         content = checked_content(kind, request.json(), lenient=self._lenient)
-        return self._one(kind, await self._store.create(kind, content), 201)
+        return self._resource_answer(kind, await self._store.create(kind, content), 201)
 
     async def _get(self, kind: ScimKind, id: str, request: _Request) -> ScimAnswer:
         resource = await self._existing(kind, id)
         if request.headers.get("if-none-match") == _etag(resource):
             return ScimAnswer(status=304, headers=(("ETag", _etag(resource)),))
-        return self._one(kind, resource, 200, request.query)
+        return self._resource_answer(kind, resource, 200, request.query)
 
     async def _replace(self, kind: ScimKind, id: str, request: _Request) -> ScimAnswer:
         content = checked_content(kind, request.json(), lenient=self._lenient)
-        return await self._changed(kind, id, request, lambda _: content)
+        return await self._apply_change(kind, id, request, lambda _: content)
 
     async def _patch(self, kind: ScimKind, id: str, request: _Request) -> ScimAnswer:
         body = request.json()
@@ -215,25 +215,25 @@ class _Server:
         def change(content: Mapping[str, Any]) -> dict[str, Any]:
             return patched(kind, content, body, id, lenient=self._lenient)
 
-        return await self._changed(kind, id, request, change)
+        return await self._apply_change(kind, id, request, change)
 
-    async def _changed(
+    async def _apply_change(
         self,
         kind: ScimKind,
         id: str,
         request: _Request,
         change: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     ) -> ScimAnswer:
-        """Apply a change to the current version; another writer in between makes it try again."""
+        """Apply a change to the current version; try again if another writer came in between."""
         for _ in range(_TRIES):
             resource = await self._existing(kind, id)
             _check_version(request, resource)
             content = change(resource.content)
             if content == resource.content:
-                return self._one(kind, resource, 200)
+                return self._resource_answer(kind, resource, 200)
             changed = await self._store.replace(kind, id, content, resource.version)
             if changed is not None:
-                return self._one(kind, changed, 200)
+                return self._resource_answer(kind, changed, 200)
         raise ScimRefusal(503, "The resource is changed by others all the time. Try again later.")
 
     async def _delete(self, kind: ScimKind, id: str, request: _Request) -> ScimAnswer:
@@ -254,7 +254,7 @@ class _Server:
             raise not_found(f"The {kind}")
         return resource
 
-    def _one(
+    def _resource_answer(
         self,
         kind: ScimKind,
         resource: ScimResource,
@@ -262,9 +262,9 @@ class _Server:
         query: Mapping[str, str] | None = None,
     ) -> ScimAnswer:
         headers = (("ETag", _etag(resource)), ("Location", self._location(kind, resource)))
-        return _answer(status, self._shown(kind, resource, query or {}), headers)
+        return _answer(status, self._resource_body(kind, resource, query or {}), headers)
 
-    def _shown(
+    def _resource_body(
         self, kind: ScimKind, resource: ScimResource, query: Mapping[str, str]
     ) -> dict[str, Any]:
         """A resource as an answer shows it, never with its password."""
@@ -315,7 +315,7 @@ class ScimServer:
         base_url: str,
         lenient: bool = False,
     ) -> None:
-        self._server = _Server(_Awaited(store), tokens, base_url, lenient=lenient)
+        self._server = _Server(_AsyncStore(store), tokens, base_url, lenient=lenient)
 
     def answer(
         self,
@@ -380,8 +380,8 @@ class AsyncScimServer:
         return await self._server.answer(method, path, query, headers, body)
 
 
-class _Awaited:
-    """A synchronous store whose methods are awaited."""
+class _AsyncStore:
+    """A synchronous store as an asynchronous one."""
 
     def __init__(self, store: ScimStore) -> None:
         for verb in _VERBS:

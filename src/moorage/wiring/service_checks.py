@@ -60,7 +60,7 @@ def check_http2(
 ) -> None:
     """Refuse an HTTP client without HTTP/2 for a service that speaks nothing else.
 
-    None, and an adapter that is created later, are the default client, which has no HTTP/2.
+    None and an adapter that is created later stand for the default client, without HTTP/2.
     """
     is_default = http is None or isinstance(http, LazyAdapter)
     if not is_default and getattr(http, "http2", None) is not False:

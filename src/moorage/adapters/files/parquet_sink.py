@@ -43,17 +43,17 @@ _LONGEST_PROBLEM: Final = 200
 class ParquetSink(RotatingSink):
     """A sink that writes records into files of Parquet in a folder.
 
-    The JSON of a record is a row. A record that does not fit the columns is at fault. Until a file
-    is complete, its rows are in a file that ends with ".part"; what a process that died left behind
-    is completed by the next one. Only one sink at a time may write files of a name.
+    The JSON of a record becomes a row. A record that does not fit the columns is refused. Until a
+    file is complete, its rows are in a file that ends with ".part"; what a process that died left
+    behind is completed by the next one. Only one sink at a time may write files of a name.
 
     Args:
         folder: the folder, which must exist.
         name: the beginning of the names of the files.
         columns: the types of the columns by their names: "string", "int32", "int64", "float64",
             "bool", "timestamp" for ISO 8601 in UTC, or "decimal(10,2)". Other fields of records are
-            left out. Without columns they are those of the first batch, and a record with another
-            field does not fit.
+            left out. By default the columns are the fields of the first batch, and a record with
+            another field does not fit.
         compression: "zstd", "snappy", "gzip" or "none".
         records: the number of records at which a file is completed.
         size: the bytes of JSON at which a file is completed.
@@ -112,21 +112,21 @@ class ParquetSink(RotatingSink):
             self._fit(lines)
         except InvalidData:
             # A batch with a bad record is checked line by line, up to that record.
-            return self._fitting(lines)
+            return self._fitting_lines(lines)
         return lines, problem
 
-    def _fitting(self, lines: Sequence[bytes]) -> tuple[list[bytes], Exception | None]:
-        fitting: list[bytes] = []
+    def _fitting_lines(self, lines: Sequence[bytes]) -> tuple[list[bytes], Exception | None]:
+        fitting_lines: list[bytes] = []
         problem: Exception | None = None
-        while problem is None and len(fitting) < len(lines):
-            line = lines[len(fitting)]
+        while problem is None and len(fitting_lines) < len(lines):
+            line = lines[len(fitting_lines)]
             try:
                 self._fit([line])
             except InvalidData as error:
                 problem = error
             else:
-                fitting.append(line)
-        return fitting, problem
+                fitting_lines.append(line)
+        return fitting_lines, problem
 
     def _fit(self, lines: Sequence[bytes]) -> None:
         """Check that lines fit the schema; the first lines determine it, if it is not given.
@@ -148,7 +148,7 @@ class ParquetSink(RotatingSink):
         Args:
             lines: the lines.
             schema: the columns; None to infer them.
-            others: the consequence of other fields: "infer", "ignore" or "error".
+            others: the treatment of fields without a column: "infer", "ignore" or "error".
 
         Raises:
             InvalidData: a line does not fit.
@@ -176,17 +176,19 @@ class ParquetSink(RotatingSink):
 
     def _without_guesses(self, schema: Any) -> Any:
         """Return an inferred schema in which texts that look like times are texts."""
-        return self._arrow.schema([(field.name, self._told(field.type)) for field in schema])
+        return self._arrow.schema([(field.name, self._plain_type(field.type)) for field in schema])
 
-    def _told(self, kind: Any) -> Any:
+    def _plain_type(self, kind: Any) -> Any:
         types = self._arrow.types
         if types.is_timestamp(kind):
             return self._arrow.string()
         if types.is_list(kind):
-            return self._arrow.list_(self._told(kind.value_type))
+            return self._arrow.list_(self._plain_type(kind.value_type))
         if types.is_struct(kind):
             fields = [kind.field(number) for number in range(kind.num_fields)]
-            return self._arrow.struct([(field.name, self._told(field.type)) for field in fields])
+            return self._arrow.struct(
+                [(field.name, self._plain_type(field.type)) for field in fields]
+            )
         return kind
 
     def _header(self) -> bytes:
@@ -202,7 +204,7 @@ class ParquetSink(RotatingSink):
         part.unlink()
 
     def _write_parquet(self, path: Path, header: bytes, lines: BinaryIO) -> None:
-        """Write the lines of a part into a file of Parquet, which has its name when it is done."""
+        """Write the lines of a part into a file of Parquet; name it when it is complete."""
         try:
             schema = self._arrow.ipc.read_schema(self._arrow.py_buffer(b64decode(header)))
         except (ValueError, OSError):
@@ -210,24 +212,24 @@ class ParquetSink(RotatingSink):
                 f"The part of {path.name} cannot be read.",
                 remedy="Move it away if another program wrote it; nothing else writes here.",
             ) from None
-        coming = path.with_suffix(".coming")
-        with coming.open("wb") as file:
+        unfinished_path = path.with_suffix(".coming")
+        with unfinished_path.open("wb") as file:
             with self._parquet.ParquetWriter(file, schema, compression=self._compression) as writer:
                 for group in _groups(lines):
                     writer.write_table(self._table(group, schema, "ignore"))
             file.flush()
             os.fsync(file.fileno())
-        coming.rename(path)
+        unfinished_path.rename(path)
 
 
 def _problem(message: str) -> str:
-    """Return what pyarrow says about a line, without the value."""
+    """Return the reason in a message of pyarrow, without the value of the field."""
     text = message.removeprefix("JSON parse error: ").partition(", couldn't parse")[0]
     return text.partition(": ")[0].partition(" in row ")[0][:_LONGEST_PROBLEM]
 
 
 def _groups(lines: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines of a file, several together."""
+    """Yield the lines of a file in groups."""
     while group := lines.readlines(_GROUP):
         yield b"".join(group)
 

@@ -1,4 +1,4 @@
-"""The base of sinks that write records into files, which have their names when they are complete.
+"""The base of sinks that write records into files, and name each file when it is complete.
 
 Laws:
 
@@ -63,14 +63,14 @@ class RotatingSink(ABC):
         self._folder = Path(folder)
         self._name = name
         self._ending = ending
-        self._most = None if records is None else count(records, "records")
+        self._most_records = None if records is None else count(records, "records")
         self._size = count(size, "size", most=10**15)
         self._age = seconds(age, "age")
         self._clock = clock
         self._lock = Lock()
         self._file: BinaryIO | None = None
         self._path = self._folder
-        self._begun = 0.0
+        self._begun_at = 0.0
         self._written = 0
         self._sealed: list[Path] = []
 
@@ -115,12 +115,12 @@ class RotatingSink(ABC):
         await self._in_thread(self._complete)
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
-        def alone() -> None:
+        def locked_work() -> None:
             with self._lock:
                 work()
 
         try:
-            await run_in_thread(alone)
+            await run_in_thread(locked_work)
         except OSError as error:
             raise StorageUnavailable(
                 f"The files of {self._name!r} cannot be written: {error.strerror}.",
@@ -129,18 +129,18 @@ class RotatingSink(ABC):
 
     @abstractmethod
     def _lines(self, records: Sequence[SinkRecord]) -> tuple[list[bytes], Exception | None]:
-        """Return the lines of the records before the first bad one, and the error of that one."""
+        """Return the lines before the first bad record, and the error of that record."""
 
     def _header(self) -> bytes:
         """Return the bytes at the beginning of a file."""
         return b""
 
     def _finish(self, part: Path) -> None:
-        """Give a part that has all its lines its final name."""
+        """Rename a complete part to its final name."""
         part.rename(part.with_suffix(""))
 
     def _write(self, lines: Sequence[bytes]) -> None:
-        if self._clock() - self._begun >= self._age:
+        if self._clock() - self._begun_at >= self._age:
             self._complete()
         file = self._file or self._begin()
         end = file.tell()
@@ -151,8 +151,10 @@ class RotatingSink(ABC):
             self._discard(file, end)
             raise
         self._written += len(lines)
-        if file.tell() >= self._size or (self._most is not None and self._written >= self._most):
-            # The lines are written, so a failure here is the next flush's.
+        if file.tell() >= self._size or (
+            self._most_records is not None and self._written >= self._most_records
+        ):
+            # The lines are written, so the next flush may report a failure of this step.
             with suppress(OSError):
                 self._complete()
 
@@ -167,7 +169,7 @@ class RotatingSink(ABC):
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         self._path = self._folder / f"{self._name}-{moment}.{self._ending}{_PART}"
         self._file = file = self._path.open("xb")
-        self._begun = self._clock()
+        self._begun_at = self._clock()
         self._written = 0
         file.write(self._header())
         return file
@@ -176,7 +178,7 @@ class RotatingSink(ABC):
         if self._file is not None:
             os.fsync(self._file.fileno())
             sync_folder(self._folder)
-            if self._clock() - self._begun >= self._age:
+            if self._clock() - self._begun_at >= self._age:
                 self._complete()
         self._finish_sealed()
 
@@ -189,14 +191,14 @@ class RotatingSink(ABC):
         self._finish_sealed()
 
     def _finish_sealed(self) -> None:
-        """Give the parts that have all their lines their final names."""
+        """Rename all complete parts to their final names."""
         while self._sealed:
             self._finish(self._sealed[0])
             del self._sealed[0]
             sync_folder(self._folder)
 
     def _recover(self) -> None:
-        """Complete the files of a process that died, without an unfinished last line."""
+        """Complete the files of a process that died; cut off an unfinished last line."""
         current = [*self._sealed, *([] if self._file is None else [self._path])]
         for path in sorted(self._folder.glob(f"*.{self._ending}{_PART}")):
             name, _, moment = path.name.removesuffix(f".{self._ending}{_PART}").rpartition("-")

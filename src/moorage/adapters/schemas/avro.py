@@ -28,8 +28,8 @@ class AvroCodec:
         reader: the schema that decoded values follow; by default that of the data.
 
     Raises:
-        InvalidData: one of them is not a schema of Avro, or has an array whose items take no bytes:
-            a few bytes could announce more of them than there is memory for.
+        InvalidData: a schema is not one of Avro, or has an array whose items take no bytes, so that
+            a few bytes could announce more items than the memory holds.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ def _document(text: str) -> Any:
 
 
 def _place_of(error: Exception) -> str:
-    """Return the field that an error names; its text has the value too, which may be secret."""
+    """Return the field that an error names, without the value, which may be secret."""
     problems = getattr(error, "errors", None) or [None]
     field = getattr(problems[0], "field", None)
     return f" at {str(field)[:200]!r}" if field else ""

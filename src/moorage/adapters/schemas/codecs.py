@@ -32,7 +32,7 @@ def codec_of(
         message: the full name of the message in Protobuf; by default the first of the schema.
 
     Raises:
-        InvalidData: it is not a schema of its format, or data of it cannot be decoded safely.
+        InvalidData: the schema is not one of its format, or its data cannot be decoded safely.
         ConfigurationError: the library of the format is not installed.
     """
     module, library, extra = _LIBRARIES[schema.schema.format]

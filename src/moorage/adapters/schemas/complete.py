@@ -16,11 +16,11 @@ _MOST: Final = 200
 
 
 async def complete_schema(registry: SchemaRegistry, schema: Schema) -> CompleteSchema:
-    """Return a schema with its references, and with theirs.
+    """Return a schema with all schemas that it uses, directly or not.
 
     Raises:
         InvalidData: schemas refer to each other in a circle, or to too many others.
-        ConnectorError: the registry does not answer, or lacks one of them.
+        ConnectorError: the registry does not answer, or lacks one of the schemas.
     """
     parts: dict[str, Schema] = {}
     await _collect(registry, schema, (), parts)
@@ -28,12 +28,12 @@ async def complete_schema(registry: SchemaRegistry, schema: Schema) -> CompleteS
 
 
 async def _collect(
-    registry: SchemaRegistry, schema: Schema, above: tuple[str, ...], parts: dict[str, Schema]
+    registry: SchemaRegistry, schema: Schema, users: tuple[str, ...], parts: dict[str, Schema]
 ) -> None:
     for reference in schema.references:
         if reference.name in parts:
             continue
-        if reference.name in above or len(parts) + len(above) >= _MOST:
+        if reference.name in users or len(parts) + len(users) >= _MOST:
             raise InvalidData(
                 f"The references of a schema lead to {reference.name[:200]!r} in a circle, or to"
                 f" more than {_MOST} schemas.",
@@ -41,5 +41,5 @@ async def _collect(
                 remedy="Correct the references where the schema is registered.",
             )
         version = await registry.version(reference.subject, reference.version)
-        await _collect(registry, version.schema, (*above, reference.name), parts)
+        await _collect(registry, version.schema, (*users, reference.name), parts)
         parts[reference.name] = version.schema

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ConfluentSchemaRegistry:
-    """The schema registry of Confluent, or another one with its HTTP API.
+    """The schema registry of Confluent, or another registry with the same HTTP API.
 
     The address, the credentials, the time limits and the retries are those of the service.
 

@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 class JsonSchemaCodec:
     """Decodes and encodes JSON that is valid for one JSON Schema.
 
-    Nothing is fetched: a schema can refer to its registered references only. `format` describes,
-    and is not checked. Patterns take time that grows with the length of the text, and no more.
+    Nothing is fetched: a schema can refer to its registered references only. The keyword `format`
+    is not checked. The time for a pattern grows only in proportion to the text.
 
     Args:
         schema: the schema.
 
     Raises:
-        InvalidData: it is no JSON Schema, or uses something that cannot be found or compiled.
+        InvalidData: the schema is not a JSON Schema, or uses a part that cannot be found or
+            compiled.
     """
 
     def __init__(self, schema: CompleteSchema, *_: object) -> None:

@@ -56,7 +56,7 @@ class MemorySchemaRegistry:
         """Return the schema with an id.
 
         Raises:
-            SchemaNotFound: there is none.
+            SchemaNotFound: no schema has this id.
         """
         if checked_number(id, "id") in self._schemas:
             return self._schemas[id]
@@ -66,7 +66,7 @@ class MemorySchemaRegistry:
         """Return a version of a subject, or the latest.
 
         Raises:
-            SchemaNotFound: there is none.
+            SchemaNotFound: the subject or the version does not exist.
         """
         versions = self._subjects.get(checked_subject(subject), {})
         number = max(versions, default=1) if version is None else checked_number(version, "version")
@@ -132,7 +132,7 @@ class FolderSchemaRegistry(MemorySchemaRegistry):
         compatibility: the promise of each subject, for `check`.
 
     Raises:
-        ConfigurationError: a file cannot be read, has another name, or an id that another has.
+        ConfigurationError: a file cannot be read, has a wrong name, or has the id of another file.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class FolderSchemaRegistry(MemorySchemaRegistry):
         """Return the id of a schema that the folder has; refuse any other.
 
         Raises:
-            UnsupportedByVendor: the folder does not have the schema, or not its id.
+            UnsupportedByVendor: the folder has neither the schema nor its id.
         """
         earlier = self._same(subject, schema)
         if earlier is not None and earlier.id is not None:

@@ -25,10 +25,9 @@ _FIELD: Final = re.compile(r'(?:no field named "|Failed to parse )([A-Za-z_][\w.
 class ProtobufCodec:
     """Decodes and encodes messages of one Protobuf schema.
 
-    Values are dictionaries with the names of the fields as the schema has them, and every field
-    without presence is in them. Numbers are ints and floats, bytes are bytes, members of
-    enumerations are their names, and messages of `google.protobuf` such as `Timestamp` have the
-    form that they have in JSON.
+    Values are dictionaries by the names of the schema's fields. A field without presence always has
+    an entry. Numbers are ints and floats, bytes are bytes, members of enumerations are their names,
+    and messages of `google.protobuf` such as `Timestamp` have the form that they have in JSON.
 
     Args:
         schema: the schema.
@@ -67,7 +66,7 @@ class ProtobufCodec:
         """Return the fields of the message at the place that the bytes name first.
 
         Raises:
-            InvalidData: there is no such message, or the bytes are not one.
+            InvalidData: the schema has no such message, or the bytes are not one.
         """
         indexes, rest = without_indexes(data)
         name = self._files.message_at(indexes)

@@ -1,8 +1,8 @@
-"""The flow of runs in clouds, which is the same in all of them.
+"""The flow of runs in clouds, shared by all of them.
 
 Laws:
 
-1. A cloud starts a run under a name of which it accepts one; a repeat finds the first.
+1. A cloud accepts one run per name; a repeated start finds the first run.
 2. A run that was just started may not appear in lists yet. Until it does, it counts as started.
 3. If a cloud has no time limit of its own, whoever looks at a late run ends it.
 4. Times are those of the cloud, so that no caller's clock matters.
@@ -29,16 +29,16 @@ _SECOND: Final = 1_000_000_000
 _APPEARS_IN: Final = 60.0
 """Seconds after a start in which the cloud must show the run."""
 
-_MUCH: Final = 16 * 1024
+_LARGE_CHUNK: Final = 16 * 1024
 """The bytes of a part of a log after which the next part is there at once."""
 
 
 class Cloud(Protocol):
-    """The requests of one cloud that the flow is made of.
+    """The requests to one cloud, in the steps of the flow.
 
-    `begin` starts a run, or returns the one that has its name. `find` returns a run; it is given
-    the place of the run if that is known. `end` asks a run to end for a reason, which `find` then
-    tells. `log` returns a part of an output. `has_limit` is True if the cloud ends late runs, and
+    `begin` starts a run, or returns the one that has its name. `find` returns a run, and takes its
+    place if the place is known. `end` asks a run to end for a reason, which `find` then reports.
+    `log` returns a part of an output. `has_limit` is True if the cloud ends late runs, and
     `has_streams` is True if it keeps both outputs apart.
     """
 
@@ -62,8 +62,8 @@ class Cloud(Protocol):
     def close(self) -> None: ...
 
 
-class _Seen(NamedTuple):
-    """A run that was seen, and the time of the look."""
+class _SeenRun(NamedTuple):
+    """A run, and the time at which its state was read."""
 
     at: int
     run: CloudRun
@@ -83,7 +83,7 @@ class CloudRuns:
         self._cloud = cloud
         self._pace = int(pace * _SECOND)
         self._clock = clock
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, _SeenRun] = {}
         self._started: dict[str, int] = {}
         self._read: dict[tuple[str, LogStream], int] = {}
         self._lock = Lock()
@@ -125,7 +125,7 @@ class CloudRuns:
         now = self._clock.nanoseconds()
         with self._lock:
             self._started[spec.name] = now
-            self._seen[spec.name] = _Seen(now, run)
+            self._seen[spec.name] = _SeenRun(now, run)
         return run.status
 
     def look(self, name: str, timeout: float, /) -> RunStatus | None:
@@ -133,12 +133,12 @@ class CloudRuns:
 
         A run whose time limit is over is asked to end, unless the cloud does that itself.
         """
-        run = self._look(name, timeout)
+        run = self._recent_run(name, timeout)
         return None if run is None else run.status
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
         """Return the output of a run after a mark; most clouds have one output, which is stdout."""
-        run = self._look(name, timeout)
+        run = self._recent_run(name, timeout)
         now = self._clock.nanoseconds()
         if run is None or (stream == "stderr" and not self._cloud.has_streams):
             return LogChunk(b"", mark, run is None or run.status.is_over)
@@ -147,14 +147,14 @@ class CloudRuns:
         if is_early:
             return LogChunk(b"", mark, is_last=False)
         chunk = self._cloud.log(run, stream, mark, timeout)
-        if len(chunk.data) < _MUCH:
+        if len(chunk.data) < _LARGE_CHUNK:
             with self._lock:
                 self._read[name, stream] = now + self._pace
         return chunk
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:  # noqa: ARG002 - clouds have their own
         """Ask a run to end, and have it killed after the cloud's own grace."""
-        run = self._fresh(name, timeout)
+        run = self._current_run(name, timeout)
         if run is not None and not run.status.is_over:
             self._cloud.end(run, EndReason.STOPPED, timeout)
             with self._lock:
@@ -173,7 +173,7 @@ class CloudRuns:
 
     def remove(self, name: str, timeout: float, /) -> None:
         """Remove a run that has ended, as far as the cloud lets anybody remove runs."""
-        run = self._fresh(name, timeout)
+        run = self._current_run(name, timeout)
         if run is not None and run.status.is_over:
             self._cloud.remove(run, timeout)
             self._forget(name)
@@ -182,19 +182,19 @@ class CloudRuns:
         """Close the connections; runs go on."""
         self._cloud.close()
 
-    def _look(self, name: str, timeout: float) -> CloudRun | None:
-        """Return a run, which was seen a short time ago at most; end it if it is late."""
+    def _recent_run(self, name: str, timeout: float) -> CloudRun | None:
+        """Return a run in a state that is at most `pace` old; end the run if it is late."""
         now = self._clock.nanoseconds()
         with self._lock:
             seen = self._seen.get(name)
         if seen is not None and now < seen.at + self._pace:
             return seen.run
-        run = self._fresh(name, timeout)
+        run = self._current_run(name, timeout)
         if run is not None and not self._cloud.has_limit and is_late(run):
             self._cloud.end(run, EndReason.DEADLINE, timeout)
         return run
 
-    def _fresh(self, name: str, timeout: float) -> CloudRun | None:
+    def _current_run(self, name: str, timeout: float) -> CloudRun | None:
         """Return a run as the cloud describes it now."""
         with self._lock:
             seen, started = self._seen.get(name), self._started.get(name)
@@ -206,7 +206,7 @@ class CloudRuns:
             self._forget(name)
             return None
         with self._lock:
-            self._seen[name] = _Seen(now, run)
+            self._seen[name] = _SeenRun(now, run)
         return run
 
     def _forget(self, name: str) -> None:

@@ -106,7 +106,7 @@ class CloudApi:
             query: the parameters of the URL.
             body: bytes, or a value that is sent as JSON.
             headers: further headers.
-            allowed: statuses from 400 that are no error.
+            allowed: statuses of 400 and above that are not errors.
 
         Raises:
             ConnectorError: the cloud cannot be reached, or refuses the request.
@@ -150,13 +150,13 @@ class CloudApi:
         raise problem
 
     def now(self, answer: Response) -> datetime:
-        """Return the cloud's time of an answer; this machine's if the answer states none."""
+        """Return the time that an answer states, or else the time of this machine."""
         date = answer.header("date")
         return self.clock.utc() if date is None else host_time(date)
 
     def refusal(self, answer: Response) -> ConnectorError:
         """Return the error that an answer stands for."""
-        code, message = _told(answer)
+        code, message = _code_and_message(answer)
         facts: dict[str, Any] = {"status": answer.status, "vendor_code": code or None}
         facts["vendor_message"] = message
         facts["request_id"] = _request_id(answer)
@@ -206,8 +206,8 @@ class CloudApi:
             self._http.close()
 
 
-def _told(answer: Response) -> tuple[str, str]:
-    """Return the code and the message in the body of a refusal, of any cloud."""
+def _code_and_message(answer: Response) -> tuple[str, str]:
+    """Return the code and the message in the body of any cloud's refusal."""
     try:
         document: Any = answer.json()
     except InvalidData:
@@ -223,7 +223,7 @@ def _told(answer: Response) -> tuple[str, str]:
 
 
 def _request_id(answer: Response) -> str | None:
-    """Return the cloud's number of a request; None if it tells none."""
+    """Return the cloud's number of a request; None if the answer has no number."""
     numbers = (answer.header(name) for name in _REQUEST_IDS)
     return next((number[:200] for number in numbers if number), None)
 

@@ -1,7 +1,7 @@
 """Functions of AWS Lambda, as operations that a manager protects.
 
-They are no platform for steps: Lambda cannot be asked what became of an invocation, so nobody could
-find a run again.
+They are not a platform for steps, because Lambda cannot report the outcome of an earlier
+invocation.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class LambdaSettings:
 class LambdaInvocation:
     """One invocation of a Lambda function, for `ConnectorManager.perform`.
 
-    Its result is a `LambdaResult`, also of a function that failed.
+    Its result is a `LambdaResult`, even if the function failed.
 
     Attributes:
         name: the name in events and errors, such as "lambda.report".

@@ -1,7 +1,7 @@
 """Steps as groups of Azure Container Instances.
 
-A group has the name of its run. A repeat of the request that creates it changes nothing, so the
-name finds the first group.
+A group has the name of its run. A repeated request to create the group changes nothing, so the name
+always finds the first group.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class AzureContainersSettings:
         registry: the server of a private registry, such as "erp.azurecr.io".
         registry_user: the user of the registry.
         registry_password: the password of the registry.
-        subnet: the id of the subnet of the groups; by default they are in none of yours.
+        subnet: the id of the subnet of the groups; by default no subnet of yours.
         scope: a name for the groups of this program; others are left alone.
         endpoint: the URL of Azure's Resource Manager.
         pace: shortest time in seconds between two requests for the state of a run.
@@ -156,7 +156,7 @@ class AzureContainersPlatform(CloudRuns):
 
 
 class _AzureContainers:
-    """The requests of Azure that the flow of runs is made of."""
+    """The requests to Azure, in the steps of the flow of runs."""
 
     has_limit = False
     has_streams = False

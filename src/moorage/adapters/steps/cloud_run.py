@@ -1,7 +1,7 @@
 """Steps as jobs of Google Cloud Run.
 
-Each run is a job of its own name, of which Cloud Run creates one. The request that creates the job
-starts its execution too, so nobody can start a second one.
+Each run is a job with the name of the run, and Cloud Run creates a job only once. The request that
+creates the job also starts its execution, so nobody can start a second execution.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class CloudRunPlatform(CloudRuns):
 
 
 class _CloudRun:
-    """The requests of Cloud Run that the flow of runs is made of."""
+    """The requests to Cloud Run, in the steps of the flow of runs."""
 
     has_limit = True
     has_streams = True
@@ -302,7 +302,7 @@ class _CloudRun:
         ]
 
     def _run(self, job: dict[str, Any], answer: Response, timeout: float) -> CloudRun | None:
-        """Return the run of a job, with what its execution tells; None if it is being deleted."""
+        """Return the run of a job and its execution; None if the job is being deleted."""
         if job.get("deleteTime"):
             return None
         name = short_name(part_of(job, "latestCreatedExecution").get("name") or "")

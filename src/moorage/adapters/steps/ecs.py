@@ -135,7 +135,7 @@ class EcsSettings:
 
 
 def ecs_api(settings: EcsSettings, http: HttpClient | None, clock: Clock | None) -> AwsJsonApi:
-    """Return the API of ECS that the settings lead to."""
+    """Return the API of ECS at the address and with the keys of the settings."""
     keys = aws_identity(settings.access_key_id, settings.secret_access_key, settings.session_token)
     access = AwsAccess(keys, settings.region, "ecs")
     return AwsJsonApi("Amazon ECS", _ECS, access, settings.endpoint, http, clock=clock)
@@ -171,7 +171,7 @@ class EcsPlatform(CloudRuns):
 
 
 class _Ecs:
-    """The requests of ECS that the flow of runs is made of."""
+    """The requests to ECS, in the steps of the flow of runs."""
 
     has_limit = False
     has_streams = False
@@ -232,7 +232,7 @@ class _Ecs:
         self.ecs.act("StopTask", fields, timeout)
 
     def log(self, run: CloudRun, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:  # noqa: ARG002 - it has one
-        """Return a part of the log; a mark is the token of CloudWatch Logs for what follows."""
+        """Return a part of the log; a mark is CloudWatch's token for the next part."""
         is_settled = has_settled(run, _SETTLES)
         if self._settings.log_group is None:
             return LogChunk(b"", mark, run.status.is_over)
@@ -367,7 +367,7 @@ def _arns(document: dict[str, Any]) -> list[str]:
 
 
 def _chunk(answer: Response, mark: str, *, is_settled: bool) -> LogChunk:
-    """Return the part of a log in an answer; its end is where the token stays the same."""
+    """Return the part of a log in an answer; the log ends if the token stays the same."""
     document = answer.json()
     data = b"".join(
         event["message"].encode("utf-8", "surrogatepass") + b"\n" for event in document["events"]

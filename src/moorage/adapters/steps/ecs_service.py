@@ -58,7 +58,7 @@ class EcsOperation:
 
 @careful
 class EcsService:
-    """A service of Amazon ECS, which is deployed anew.
+    """Deployments of one service of Amazon ECS.
 
     Args:
         settings: the cluster and its keys.
@@ -87,8 +87,8 @@ class EcsService:
     ) -> EcsOperation:
         """Return the operation that deploys a task definition.
 
-        Its result has the id of the deployment. If nothing changes, that of the present one is
-        returned.
+        Its result has the id of the deployment. If nothing changes, it is the id of the current
+        deployment.
 
         Args:
             task_definition: the task definition; by default that of the settings.
@@ -122,7 +122,7 @@ class EcsService:
     def wait(self, deployment: str) -> EcsOperation:
         """Return the operation that waits until a deployment has completed, failed or was replaced.
 
-        It waits as long as the timeout of its service lets it.
+        It waits at most for the timeout of the service.
 
         Args:
             deployment: the id of the deployment.

@@ -32,7 +32,7 @@ _PRINTABLE: Final = "[^\x00-\x1f\x7f]"
 
 
 class DebitCredit(OneOf, field="side"):
-    """The side of the account of a booking; the contra account has the other one."""
+    """The side of a booking's account; the contra account is on the other side."""
 
     DEBIT = "S"
     CREDIT = "H"
@@ -110,7 +110,7 @@ class DatevBooking:
         amount: positive amount in the currency of the booking.
         side: side of `account`.
         account: account, or number of a customer or supplier.
-        contra_account: the other one.
+        contra_account: account on the other side.
         tax_key: posting key of one to four digits that says the tax (BU-Schlüssel); None for
             accounts that post it automatically.
         document: number of the document (Belegfeld 1), which matches open items.

@@ -1,6 +1,6 @@
 """Calendars: values of events, free or busy times, and the operations of such vendors.
 
-`events` contains the values, `recurrence` the rules of series, `times` what clocks show, and
+`events` contains the values, `recurrence` the rules of series, `times` dates and local times, and
 `vendor` the operations of a vendor.
 """
 

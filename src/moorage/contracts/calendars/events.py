@@ -210,7 +210,7 @@ class EventChanges:
     clear: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=_are_clearable)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse changes that name nothing, half of the times, or a field in two ways."""
+        """Refuse no changes, only one of both times, and a field both to set and to empty."""
         if (self.start is None) != (self.end is None):
             raise InvalidData(
                 "Only one of start and end is given.",
@@ -343,7 +343,7 @@ class CalendarPage:
 
 @frozen(kw_only=True)
 class EventChange:
-    """A change of a calendar since an earlier look at it.
+    """A change of a calendar since its changes were last read.
 
     Attributes:
         ref: reference of the event.

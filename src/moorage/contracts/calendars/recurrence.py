@@ -46,8 +46,8 @@ class RecurrenceRule:
     Attributes:
         frequency: DAILY, WEEKLY, MONTHLY or YEARLY.
         interval: number of days, weeks, months or years between two occurrences.
-        count: number of occurrences; None for no such end.
-        until: last day, or last moment, of an occurrence; None for no such end.
+        count: number of occurrences; None if they are not counted.
+        until: last day, or last moment, of an occurrence; None without such an end.
         by_day: weekdays such as MO, with a number before it for the first or last in a month.
         by_month_day: days of the month; negative ones count from its end.
         by_month: months.

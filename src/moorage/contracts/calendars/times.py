@@ -33,7 +33,7 @@ def is_ambiguous(moment: datetime) -> bool:
 
 
 def exists(moment: datetime) -> bool:
-    """True if clocks show this local time, which they skip when they are put forward."""
+    """True unless clocks skip this local time when they are put forward."""
     back = moment.astimezone(UTC).astimezone(moment.tzinfo)
     return back.replace(tzinfo=None) == moment.replace(tzinfo=None)
 
@@ -79,7 +79,7 @@ def _is_in_range(value: datetime) -> bool:
 
 
 def check_order(start: date | datetime, end: date | datetime) -> None:
-    """Refuse an end that is not after the start, or is a moment where the start is a day."""
+    """Refuse an end that is not after the start, or only one of them as a day."""
     if isinstance(start, datetime) != isinstance(end, datetime):
         raise InvalidData(
             "One of start and end is a date, and the other is a time.",

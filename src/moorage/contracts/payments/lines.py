@@ -128,7 +128,7 @@ def check_lines(lines: Sequence[LineItem], amount: Money) -> None:
     """Refuse lines that do not add up to the amount of their payment.
 
     Args:
-        lines: all lines of the payment; none of them is no contradiction.
+        lines: all lines of the payment; an empty list is accepted.
         amount: amount of the payment.
     """
     if not lines:

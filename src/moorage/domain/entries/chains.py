@@ -5,8 +5,8 @@
    its error names that predecessor. So no entry waits for what cannot happen.
 3. A predecessor of unknown outcome keeps its successors waiting until a person decides, and nothing
    is undone meanwhile.
-4. When an entry with an undo is done, the entry that would undo it is stored, prepared. So that
-   entry exists exactly if there is something to undo.
+4. When an entry with an undo is done, the entry that would undo it is stored in the state
+   `PREPARED`. So a prepared entry exists exactly if there is something to undo.
 5. When an entry of a chain fails for good, the prepared entries of itself and of everything before
    it are released once all of these have ended. The newest comes first, and each waits for the one
    before it.
@@ -50,7 +50,7 @@ def undo_id(id: str) -> str:
 
 
 def joined(ids: Iterable[str | Entry]) -> str | None:
-    """Return predecessors as a store keeps them; None if there are none.
+    """Return the ids of predecessors as one text for the store; None without predecessors.
 
     Raises:
         InvalidData: they are too many, or one of them is not the id of an entry.
@@ -86,7 +86,7 @@ def predecessor_ids(entry: Entry) -> tuple[str, ...]:
 
 
 def unblocked(entry: E, chain: Mapping[str, E], now: datetime) -> E | None:
-    """Return a blocked entry as it can be taken or is given up; None while it waits.
+    """Return a blocked entry with its next state: due, or given up; None while it must wait.
 
     Args:
         entry: the entry.
@@ -114,7 +114,7 @@ def unblocked(entry: E, chain: Mapping[str, E], now: datetime) -> E | None:
 
 
 def released(entry: E, now: datetime, predecessor: str | None) -> E:
-    """Return an entry as it can be taken, at once or after another one."""
+    """Return a released entry: due at once, or blocked by one predecessor."""
     is_free = predecessor is None
     return attrs.evolve(
         entry,
@@ -157,7 +157,7 @@ def undoing(entry: E, chain: Mapping[str, E], now: datetime) -> tuple[E, ...] | 
 
 
 def ancestor_ids(entry: Entry, chain: Mapping[str, Entry]) -> tuple[str, ...]:
-    """Return the ids of everything before an entry, as far as the known entries tell."""
+    """Return the ids of everything before an entry that the loaded entries lead to."""
     ids: dict[str, None] = {}
     frontier = [*predecessor_ids(entry)]
     while frontier:

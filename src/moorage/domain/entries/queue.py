@@ -20,7 +20,7 @@ Laws:
               give back → waiting; lease over: take
     unknown   the outcome is known after all: finish → done, give up → dead
     any       replay → waiting, drop → dropped; a claimed one only when its lease is over
-    paused    is no work, but the pause of other entries (see `pauses`)
+    paused    is the pause of other entries (see `pauses`)
     blocked, undoing, prepared    are parts of chains of entries (see `chains`)
 """
 
@@ -60,10 +60,10 @@ class EntryState(StrEnum):
     """The state of an inbox or outbox entry, from waiting to done or given up.
 
     The work of an `UNKNOWN` entry may have been done at a vendor and must not be repeated blindly.
-    `DEAD` work failed for good. `DROPPED` work was cancelled by a person. A `PAUSED` entry is no
-    work: it keeps workers from taking the entries that it covers. A `BLOCKED` entry waits until the
-    entries before it in its chain are done. `UNDOING` work failed for good, and the entries before
-    it are still to be undone. A `PREPARED` entry would undo another one, and is not needed so far.
+    `DEAD` work failed for good. `DROPPED` work was cancelled by a person. A `PAUSED` entry keeps
+    workers from taking the entries that it covers. A `BLOCKED` entry waits until the entries before
+    it in its chain are done. `UNDOING` work failed for good, and the entries before it are still to
+    be undone. A `PREPARED` entry would undo another one, and is not needed yet.
     """
 
     WAITING = "waiting"
@@ -259,7 +259,7 @@ class EntryQuery:
         states: any of these states; by default all.
         since, until: the time at which it was added, `until` excluded.
         settled_before: the time before which it was settled.
-        waits_beyond: matches entries that were tried, wait for another try, and are due after this.
+        waits_beyond: matches entries that wait for another attempt and are due after this time.
         limit: the number of entries on a page.
         after: the `next` of the page before.
     """

@@ -180,7 +180,7 @@ class PolledItem(NamedTuple):
 
     Attributes:
         value: the record.
-        id: its id; of an endpoint that is asked by time, with the time of its last change.
+        id: its id. If the endpoint has `since`, the time of the last change is part of the id.
         key: its key; None if it has none.
         time: the time of its last change in microseconds since 1970; 0 if the endpoint has none.
     """

@@ -118,14 +118,14 @@ def _advance_by_pages(
 def _advance_by_time(
     endpoint: PolledEndpoint, position: PolledPosition, page: PolledPage
 ) -> tuple[list[SourceRecord], PolledPosition]:
-    begun = since_of(endpoint, position.base)
+    first_time = since_of(endpoint, position.base)
     records: list[SourceRecord] = []
     for item in page.items:
-        if begun is not None and item.time < begun:
+        if first_time is not None and item.time < first_time:
             continue
         since = since_of(endpoint, position.newest)
         if since is not None and item.time < since:
-            raise _disordered(endpoint)
+            raise _wrong_order(endpoint)
         if item.digest in position.remembered:
             continue
         newest = max(item.time, position.newest or 0)
@@ -162,7 +162,7 @@ def _check_memory(endpoint: PolledEndpoint, number: int) -> None:
         )
 
 
-def _disordered(endpoint: PolledEndpoint) -> ConfigurationError:
+def _wrong_order(endpoint: PolledEndpoint) -> ConfigurationError:
     return ConfigurationError(
         f"The endpoint {endpoint.path[:80]} of {endpoint.service} does not list its records in the"
         f" order of {endpoint.time}, so some would be passed over.",

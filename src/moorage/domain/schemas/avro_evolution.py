@@ -2,7 +2,7 @@
 
 Laws:
 
-1. If nothing is found, each record of the writer is read.
+1. If no incompatibility is found, the reader reads each record of the writer.
 2. A reader's union reads what one of its branches reads.
 """
 

@@ -2,7 +2,8 @@
 
 Laws:
 
-1. An answer is a schema, an id or a verdict that fits the question, or it is `VendorFailed`.
+1. An answer is the schema, the id or the verdict that was asked for; any other answer raises
+   `VendorFailed`.
 2. Only an error code of the registry says that a schema does not exist. A status 404 without one
    may come from anything that stands at a wrong address.
 3. Registering a schema twice has the effect of registering it once, so it may be repeated.

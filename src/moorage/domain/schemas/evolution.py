@@ -2,8 +2,8 @@
 
 Laws:
 
-1. A version is compatible only if nothing speaks against it. What a rule cannot judge speaks
-   against it too, and says so.
+1. A version is compatible only if no rule finds an incompatibility. A part that no rule can judge
+   counts as an incompatibility, and says so.
 2. Backward asks whether the new schema reads what the earlier ones wrote; forward asks whether the
    earlier ones read what the new one writes; full asks both.
 3. A check that is not transitive looks at the last version only.
@@ -80,7 +80,7 @@ def read_incompatibilities(
 ) -> tuple[Incompatibility, ...]:
     """Return the reasons why data of a writer's schema may not be readable with another schema.
 
-    There are none if each valid record of the writer is a record of the reader, without losing a
+    The result is empty if the reader accepts each valid record of the writer without losing a
     value.
 
     Args:

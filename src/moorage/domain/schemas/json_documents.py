@@ -1,4 +1,4 @@
-"""The documents of a JSON Schema: its own, and those to which it refers."""
+"""The documents of a JSON Schema: the schema itself, and the documents that it references."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from moorage.domain.schemas.schema import CompleteSchema
 
-_FAREST: Final = 100
+_MOST_REFERENCES: Final = 100
 """The maximum number of references that are followed to one part."""
 
-_BESIDE: Final = frozenset({"$comment", "default", "description", "examples", "title"})
-"""Keywords beside a reference that are no rules."""
+_ANNOTATIONS: Final = frozenset({"$comment", "default", "description", "examples", "title"})
+"""Keywords that may stand beside a reference, because they are not rules."""
 
 
 @frozen
@@ -27,7 +27,7 @@ class JsonDocuments:
 
     Attributes:
         root: the schema itself.
-        others: the documents to which it refers, by their names.
+        others: the documents that it references, by their names.
     """
 
     root: Any
@@ -44,15 +44,15 @@ class JsonDocuments:
         return cls(json_schema(complete.schema.text), others)
 
     def followed(self, part: Any) -> tuple[Any, str | None]:
-        """Return the part to which a reference leads, and None.
+        """Return the part at the end of all references, and the reference that leads nowhere.
 
-        If a reference cannot be followed, its name takes the place of None.
+        The second value is None if all references were followed.
         """
-        for _ in range(_FAREST):
+        for _ in range(_MOST_REFERENCES):
             if not is_object(part) or "$ref" not in part:
-                return part, self._foreign(part)
+                return part, self._base_id(part)
             reference = part["$ref"]
-            if not isinstance(reference, str) or part.keys() - {"$ref"} - _BESIDE:
+            if not isinstance(reference, str) or part.keys() - {"$ref"} - _ANNOTATIONS:
                 return part, str(reference)
             target = self._target(reference)
             if target is None:
@@ -60,8 +60,8 @@ class JsonDocuments:
             part = target
         return part, str(part["$ref"])
 
-    def _foreign(self, part: Any) -> str | None:
-        """Return the id of a part that gives its references another meaning; None for others."""
+    def _base_id(self, part: Any) -> str | None:
+        """Return the `$id` of a part, which changes the meaning of its references, or None."""
         if not is_object(part) or part is self.root or "$id" not in part:
             return None
         return None if part in self.others.values() else str(part["$id"])

@@ -1,11 +1,12 @@
-"""The comparison of JSON Schemas: is each document of one a document of the other?
+"""The comparison of JSON Schemas: does the reader accept each document of the writer?
 
 The rules judge `type`, `enum`, `const`, limits of numbers, lengths and counts, `properties`,
 `required`, `additionalProperties`, `items`, `uniqueItems`, `allOf`, `anyOf`, `oneOf` whose branches
-differ in their types, and `$ref`. They cannot judge other rules of a reader, unless the writer has
-the same rule; `format` is no rule.
+differ in their types, and `$ref`. They judge any other rule of a reader only if the writer has the
+same rule. The keyword `format` is ignored.
 
-Law: if nothing is found, each document that is valid for the writer is valid for the reader.
+Law: if no incompatibility is found, each document that is valid for the writer is valid for the
+reader.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 _ALL_TYPES: Final = frozenset({
     "null", "boolean", "integer", "number", "string", "array", "object",
 })  # fmt: skip
-_SAME: Final = frozenset({"multipleOf", "not", "pattern", "patternProperties", "propertyNames"})
+_EQUAL_RULES: Final = frozenset(
+    {"multipleOf", "not", "pattern", "patternProperties", "propertyNames"}
+)
 """Rules that can be judged only if the writer has the same."""
 
 _UNJUDGED: Final = frozenset({
@@ -39,7 +42,7 @@ _UNJUDGED: Final = frozenset({
 """Rules whose meaning depends on others, so that they are never judged alone."""
 
 
-_VAGUE: Final = _UNJUDGED | _SAME | {"allOf", "const", "enum"}
+_NARROWING_RULES: Final = _UNJUDGED | _EQUAL_RULES | {"allOf", "const", "enum"}
 """Rules that may keep a writer from writing what its other rules allow."""
 
 
@@ -118,7 +121,7 @@ class _Comparison:
         self._compared[pair] = reader, writer
         if reader is False:
             return [Incompatibility(path, "The reader allows no value here.")]
-        return self._with_choices(reader, {} if writer is True else writer, path)
+        return self._compare_branches(reader, {} if writer is True else writer, path)
 
     def fits(self, reader: Any, writer: Any, path: str) -> bool:
         """Return whether the reader certainly takes what the writer writes."""
@@ -128,10 +131,10 @@ class _Comparison:
         self._compared = trial._compared
         return True
 
-    def _with_choices(
+    def _compare_branches(
         self, reader: dict[str, Any], writer: dict[str, Any], path: str
     ) -> list[Incompatibility]:
-        """Compare, where the writer has parts of which one or all are valid."""
+        """Compare with the branches and parts of the writer, such as those of `anyOf`."""
         if _is_same(reader, writer):
             return []
         for keyword in ("anyOf", "oneOf"):
@@ -140,17 +143,17 @@ class _Comparison:
                 rest = {name: value for name, value in writer.items() if name != keyword}
                 if self.fits(reader, rest, path):
                     return []
-                narrow = [self._narrowed(rest, branch) for branch in branches]
+                narrow = [self._branch_with_rest(rest, branch) for branch in branches]
                 return [item for part in narrow for item in self.compare(reader, part, path)]
         parts = writer.get("allOf")
         if is_list(parts) and any(self.fits(reader, part, path) for part in parts):
             return []
         problems = list(self._rules(reader, writer, path))
-        is_vague = bool(_VAGUE & writer.keys())
+        is_vague = bool(_NARROWING_RULES & writer.keys())
         return [item._replace(is_certain=False) for item in problems] if is_vague else problems
 
-    def _narrowed(self, rest: dict[str, Any], branch: Any) -> Any:
-        """Return a part that allows at least what the rest and a branch of a writer allow."""
+    def _branch_with_rest(self, rest: dict[str, Any], branch: Any) -> Any:
+        """Return a part that allows every value that a branch and the rest of a writer allow."""
         branch, _ = self._writers.followed(branch)
         return {**branch, **rest} if is_object(branch) else rest if branch is True else branch
 
@@ -159,10 +162,10 @@ class _Comparison:
     ) -> Iterator[Incompatibility]:
         """Yield the rules of the reader that the writer does not keep."""
         types = _types(writer)
-        for keyword in sorted((_UNJUDGED | _SAME) & reader.keys()):
+        for keyword in sorted((_UNJUDGED | _EQUAL_RULES) & reader.keys()):
             if keyword in _UNJUDGED or not _is_same(reader[keyword], writer.get(keyword)):
                 yield _unjudged(path, f"the rule {keyword!r}")
-        extra = types - _declared(reader)
+        extra = types - _declared_types(reader)
         if extra:
             names = ", ".join(sorted(extra))
             yield Incompatibility(path, f"The writer may write values of the type {names}.")
@@ -221,36 +224,38 @@ class _Comparison:
         for name in reader.get("required", ()):
             if name not in writer.get("required", ()):
                 problem = "The reader requires the property, and the writer does not."
-                yield Incompatibility(_below(path, name), problem)
+                yield Incompatibility(_property_path(path, name), problem)
         properties, written = reader.get("properties", {}), writer.get("properties", {})
         others, written_others = _others(reader), _others(writer)
         if "patternProperties" in writer and (properties or others is not True):
             yield _unjudged(path, "the rule 'patternProperties'")
             return
         for name, part in properties.items():
-            yield from self.compare(part, written.get(name, written_others), _below(path, name))
+            yield from self.compare(
+                part, written.get(name, written_others), _property_path(path, name)
+            )
         for name, part in written.items():
             if name not in properties:
-                yield from self.compare(others, part, _below(path, name))
-        yield from self.compare(others, written_others, _below(path, "*"))
+                yield from self.compare(others, part, _property_path(path, name))
+        yield from self.compare(others, written_others, _property_path(path, "*"))
 
 
 def _others(part: dict[str, Any]) -> Any:
     return part.get("additionalProperties", True)
 
 
-def _below(path: str, name: str) -> str:
+def _property_path(path: str, name: str) -> str:
     name = name[:80]
     return f"{path}.{name}" if path else name
 
 
 def _types(part: dict[str, Any]) -> frozenset[str]:
     """Return the types of the values that a part of a schema may allow."""
-    values = _listed(part)
-    return _declared(part) if values is None else frozenset(map(_type_of, values))
+    values = _listed_values(part)
+    return _declared_types(part) if values is None else frozenset(map(_type_of, values))
 
 
-def _declared(part: dict[str, Any]) -> frozenset[str]:
+def _declared_types(part: dict[str, Any]) -> frozenset[str]:
     """Return the types that a part of a schema names; a number may be an integer."""
     types = part.get("type", _ALL_TYPES)
     names = frozenset([types] if isinstance(types, str) else types)
@@ -261,7 +266,7 @@ def _type_of(value: Any) -> str:
     return "null" if value is None else _NAMES[type(value)]
 
 
-def _listed(part: dict[str, Any]) -> list[Any] | None:
+def _listed_values(part: dict[str, Any]) -> list[Any] | None:
     """Return the only values that a part of a schema allows; None if it lists none."""
     if "const" in part:
         return [part["const"]]
@@ -269,10 +274,10 @@ def _listed(part: dict[str, Any]) -> list[Any] | None:
 
 
 def _values(reader: dict[str, Any], writer: dict[str, Any], path: str) -> Iterator[Incompatibility]:
-    allowed = _listed(reader)
+    allowed = _listed_values(reader)
     if allowed is None:
         return
-    values = _listed(writer)
+    values = _listed_values(writer)
     if values is None:
         yield Incompatibility(path, "The reader allows only some values, the writer others too.")
         return
@@ -286,19 +291,19 @@ def _values(reader: dict[str, Any], writer: dict[str, Any], path: str) -> Iterat
 def _numbers(
     reader: dict[str, Any], writer: dict[str, Any], path: str
 ) -> Iterator[Incompatibility]:
-    if _least(writer) < _least(reader):
+    if _lower_bound(writer) < _lower_bound(reader):
         yield Incompatibility(path, "The reader refuses small numbers that the writer may write.")
-    if _most(writer) > _most(reader):
+    if _upper_bound(writer) > _upper_bound(reader):
         yield Incompatibility(path, "The reader refuses great numbers that the writer may write.")
 
 
-def _least(part: dict[str, Any]) -> tuple[float, int]:
-    """Return the least number, and 1 if it is not allowed itself."""
+def _lower_bound(part: dict[str, Any]) -> tuple[float, int]:
+    """Return the lower bound, and 1 if the bound itself is excluded, otherwise 0."""
     return max(_bounds(part, "minimum", "exclusiveMinimum", -inf, 1))
 
 
-def _most(part: dict[str, Any]) -> tuple[float, int]:
-    """Return the greatest number, and -1 if it is not allowed itself."""
+def _upper_bound(part: dict[str, Any]) -> tuple[float, int]:
+    """Return the upper bound, and -1 if the bound itself is excluded, otherwise 0."""
     return min(_bounds(part, "maximum", "exclusiveMaximum", inf, -1))
 
 
@@ -322,13 +327,13 @@ def _size(
 
 def _is_same(part: Any, other: Any) -> bool:
     """Return whether two parts are equal, and mean the same in both schemas."""
-    return _canonical(part) == _canonical(other) and not _refers(part)
+    return _canonical(part) == _canonical(other) and not _has_reference(part)
 
 
-def _refers(part: Any) -> bool:
+def _has_reference(part: Any) -> bool:
     if is_list(part):
-        return any(map(_refers, part))
-    return is_object(part) and ("$ref" in part or any(map(_refers, part.values())))
+        return any(map(_has_reference, part))
+    return is_object(part) and ("$ref" in part or any(map(_has_reference, part.values())))
 
 
 def _canonical(value: Any) -> str:

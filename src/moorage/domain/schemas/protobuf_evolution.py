@@ -1,7 +1,7 @@
-"""The comparison of Protobuf schemas: do messages of one keep their values in the other?
+"""The comparison of Protobuf schemas: does the reader keep each value of the writer?
 
-Law: if nothing is found, each field that the writer sets has the same value in the reader, if the
-reader has it. Fields that only one of them has are left out, or have their default.
+Law: if no incompatibility is found, each field of both schemas has the same value in the reader as
+in the writer. A field of only one schema is left out, or has its default.
 """
 
 from __future__ import annotations

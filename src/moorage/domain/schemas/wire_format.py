@@ -5,7 +5,7 @@ of the message in its file follows: the number of the message, and of each messa
 
 Laws:
 
-1. `unframed` returns what `framed` was given.
+1. `unframed` returns the id and the data that `framed` has joined.
 2. Bytes of any content lead to a frame or to `InvalidData`.
 """
 
@@ -19,7 +19,7 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_HEAD: Final = 5
+_HEADER_LENGTH: Final = 5
 _DEEPEST: Final = 32
 """The maximum number of message indexes."""
 
@@ -49,12 +49,12 @@ def unframed(payload: bytes) -> Frame:
     Raises:
         InvalidData: the record is not framed.
     """
-    if len(payload) < _HEAD or payload[0] != 0:
+    if len(payload) < _HEADER_LENGTH or payload[0] != 0:
         raise _invalid("does not begin with a zero byte and the id of a schema")
-    id = int.from_bytes(payload[1:_HEAD], "big")
+    id = int.from_bytes(payload[1:_HEADER_LENGTH], "big")
     if not 0 < id <= LARGEST_ID:
         raise _invalid("has an impossible schema id")
-    return Frame(id, payload[_HEAD:])
+    return Frame(id, payload[_HEADER_LENGTH:])
 
 
 def with_indexes(indexes: Sequence[int], data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Cached steps: the result of a step that was made of the same things before.
+"""Cached steps: a step reuses the result of an earlier, equal step.
 
 1. Only a success is stored: with the exit code 0, all files that it should leave, and no error of a
    hook. A failure, a stop, a deadline and an unknown end never are.

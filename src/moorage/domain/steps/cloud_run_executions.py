@@ -43,7 +43,7 @@ def execution_end(
     Args:
         job: the job, as Cloud Run describes it.
         execution: its execution; None if there is none yet.
-        task: the task of an execution that has failed; nothing of others.
+        task: the task of an execution that has failed; empty for other executions.
     """
     if execution is None:
         terminal = part_of(job, "terminalCondition")
@@ -91,12 +91,12 @@ def job_run(
     task: Mapping[str, Any],
     now: datetime,
 ) -> CloudRun | None:
-    """Return the run that a job is; None if somebody else has made the job.
+    """Return the run of a job; None if somebody else has made the job.
 
     Args:
         job: the job, as Cloud Run describes it.
         execution: its execution; None if there is none yet.
-        task: the task of an execution that has failed; nothing of others.
+        task: the task of an execution that has failed; empty for other executions.
         now: the time of Cloud Run.
     """
     note = CloudNote.of_tags(job.get("annotations"))

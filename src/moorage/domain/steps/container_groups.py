@@ -55,7 +55,7 @@ def group_end(group: Mapping[str, Any]) -> CloudEnd:
 
 
 def group_run(group: Mapping[str, Any], now: datetime) -> CloudRun | None:
-    """Return the run that a group is; None if somebody else has made the group.
+    """Return the run of a group; None if somebody else has made the group.
 
     Args:
         group: the group, as Azure describes it.
@@ -83,7 +83,7 @@ def log_rest(log: bytes, mark: str, *, is_last: bool) -> LogChunk:
     Args:
         log: the log as it is now; later it may have more bytes at its end.
         mark: the mark; empty for the beginning.
-        is_last: whether nothing follows; until then a last line without an end is left out.
+        is_last: whether nothing follows. If not, an unfinished last line is left out.
     """
     start = min(int(mark or 0), len(log))
     end = min(start + _PART, len(log))
@@ -95,7 +95,7 @@ def log_rest(log: bytes, mark: str, *, is_last: bool) -> LogChunk:
 
 
 def _state(group: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the current state of the container of a group; nothing if there is none yet."""
+    """Return the current state of a group's container; empty if it has none yet."""
     return next((part_of(view, "currentState") for view in _views(group)), dict[str, Any]())
 
 

@@ -63,7 +63,7 @@ def task_end(task: Mapping[str, Any], container: str) -> CloudEnd:
             RunPhase.ENDED, KILLED if code is None else code, EndReason.STOPPED, problem
         )
     if stop in _INTERRUPTED and not code:
-        # A program that was interrupted and cleaned up may say 0, although it is not done.
+        # An interrupted program that cleans up may exit with 0, although its work is not done.
         return CloudEnd(RunPhase.LOST, problem=problem or str(stop))
     if code is None:
         return CloudEnd(RunPhase.LOST, problem=problem or "ECS tells no exit code.")
@@ -71,7 +71,7 @@ def task_end(task: Mapping[str, Any], container: str) -> CloudEnd:
 
 
 def task_run(task: Mapping[str, Any], container: str, now: datetime) -> CloudRun | None:
-    """Return the run that a task is; None if somebody else has started the task.
+    """Return the run of a task; None if somebody else has started the task.
 
     Args:
         task: the task, as ECS describes it.
@@ -125,6 +125,6 @@ def stream_of(task: str, prefix: str, container: str) -> str:
 
 
 def _container(task: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return the description of the container of a name; nothing if there is none."""
+    """Return the description of the container with a name; empty if there is none."""
     containers = parts_of(task, "containers")
     return next((item for item in containers if item.get("name") == name), dict[str, Any]())

@@ -264,8 +264,8 @@ class Step:
         timeout: seconds after which the platform ends it.
         grace: seconds between the request to end and the kill.
         pinned: whether the image must be named by its digest, so that nobody can replace it.
-        cache: the seconds for which a success of the same step is its result, without running it
-            again: at most 30 days. By default it always runs. The step needs an image that is named
+        cache: the seconds for which the result of an equal, successful step is reused in place of a
+            run: at most 30 days. By default it always runs. The step needs an image that is named
             by its digest, or none, and its secrets must be references.
     """
 

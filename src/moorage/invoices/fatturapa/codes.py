@@ -1,4 +1,4 @@
-"""Codes of FatturaPA, and those of the European norm to which they belong."""
+"""Codes of FatturaPA, with the corresponding codes of the European norm."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _MOST_BYTES: Final = 5_000_000
 
 
 def validate_fatturapa(fattura: FatturaPa | bytes) -> tuple[Violation, ...]:
-    """The violated checks of the SdI, of an invoice or of the bytes of a file.
+    """The SdI's checks that an invoice, or the bytes of a file, violates.
 
     The field of a violation names the file's own part, such as 'lines[0].nature'. The SdI checks
     more, such as whether tax identifiers exist, and whether the invoice was sent before.
@@ -42,8 +42,8 @@ def validate_fatturapa(fattura: FatturaPa | bytes) -> tuple[Violation, ...]:
 def write_fatturapa(fattura: FatturaPa) -> bytes:
     """A file that the SdI's checks accept; equal invoices give equal bytes.
 
-    It is not signed. Line identifiers, notes of lines, VATEX codes, terms of payment and everything
-    else for which the format has no element are left out.
+    The file is not signed. Line identifiers, notes of lines, VATEX codes, terms of payment and
+    everything else for which the format has no element are left out.
 
     Raises:
         InvalidData: a check is violated; the message names all violated ones.

@@ -46,7 +46,7 @@ _CHARGE: Final = "AC"
 
 
 def fattura_of(document: Document) -> FatturaPa:
-    """The invoice in a file, as it is; `rules` checks it."""
+    """The invoice in a file, without checks; `rules` has the checks."""
     lines = [line for line in document.lines if line.kind not in {_ALLOWANCE, _CHARGE}]
     extra = [line for line in document.lines if line.kind in {_ALLOWANCE, _CHARGE}]
     natures: dict[str, str] = {}
@@ -196,7 +196,7 @@ def _line(line: DetailLine) -> InvoiceLine:
 def discount_steps(line: DetailLine) -> list[tuple[Discount, Fraction]]:
     """The discounts and surcharges of a line with their amount on the price of one unit.
 
-    A percentage is one of the price after the earlier discounts.
+    A percentage applies to the price after the earlier discounts.
     """
     price = Fraction(line.price or 0)
     steps: list[tuple[Discount, Fraction]] = []
@@ -281,7 +281,7 @@ def _totals(
 
 
 def _due(document: Document, gross: Decimal, vat: Decimal) -> Decimal:
-    """The amount due, of which the buyer may have to pay a part to the state."""
+    """The amount due; the buyer may have to pay a part of it to the state."""
     amounts = [item.amount for part in document.payments for item in part.installments]
     if not amounts:
         return exact_total(gross, document.rounding)

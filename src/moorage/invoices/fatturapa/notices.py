@@ -30,8 +30,8 @@ class SdiNoticeKind(StrEnum):
 
     `delivered` (RC) and `rejected` (NS) are about the file. `undelivered` (MC) means that the SdI
     could not reach the recipient yet; a private one finds the invoice in its tax portal. `outcome`
-    (NE) is the decision of a public office, `expired` (DT) its silence for 15 days, and
-    `attested` (AT) means that the office cannot be reached at all.
+    (NE) is the decision of a public office, `expired` (DT) means that the office did not answer for
+    15 days, and `attested` (AT) that it cannot be reached at all.
     """
 
     DELIVERED = "RC"

@@ -35,7 +35,7 @@ class SdiCheck:
 
 
 def violations(document: Document) -> Iterator[Violation]:
-    """Yield the violated checks; those of the content follow on those of the schema."""
+    """Yield the violated checks, first those of the schema, then those of the content."""
     for fault in faults(document):
         problem = (
             f"The element {fault.element} is missing."

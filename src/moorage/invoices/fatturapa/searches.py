@@ -51,7 +51,7 @@ def with_nature(name: str) -> Search:
 
 
 def generic(document: Document) -> Iterator[str]:
-    """The natures that need a second part."""
+    """The natures that must have a sub-code, such as N3.1 instead of N3."""
     for name in ("lines", "summaries", "funds"):
         for number, item in enumerate(getattr(document, name)):
             if item.nature in _NOT_GENERIC:
@@ -59,26 +59,26 @@ def generic(document: Document) -> Iterator[str]:
 
 
 def no_withholding(document: Document) -> Iterator[str]:
-    """The withholding that withheld lines need."""
+    """The missing withholding, if lines are withheld."""
     if not document.withholdings and any(line.withheld for line in document.lines):
         yield "withholdings"
 
 
 def no_fund_withholding(document: Document) -> Iterator[str]:
-    """The withholding that withheld contributions need."""
+    """The missing withholding, if contributions are withheld."""
     if not document.withholdings and any(fund.withheld for fund in document.funds):
         yield "withholdings"
 
 
 def no_buyer_id(document: Document) -> Iterator[str]:
-    """The buyer's missing identifier."""
+    """The buyer's identifiers, if both are missing."""
     buyer = document.buyer
     if buyer is not None and buyer.vat_code is None and buyer.fiscal_code is None:
         yield "buyer.vat_code"
 
 
 def before_preceding(document: Document) -> Iterator[str]:
-    """The date, if a preceding invoice is younger."""
+    """The date of the document, if a preceding invoice has a later one."""
     for item in document.preceding:
         if document.day is not None and item.day is not None and document.day < item.day:
             yield "day"
@@ -94,13 +94,13 @@ def _natures(document: Document) -> set[str | None]:
 
 
 def rate_without_summary(document: Document) -> Iterator[str]:
-    """The summaries, if a rate has none."""
+    """The summaries, if a rate of a line or a fund has no summary."""
     if _rates(document) - {item.rate for item in document.summaries}:
         yield "summaries"
 
 
 def summary_without_line(document: Document) -> Iterator[str]:
-    """The rates that no line has."""
+    """The rates of summaries that no line and no fund has."""
     for number, item in enumerate(document.summaries):
         if item.rate not in _rates(document):
             yield f"summaries[{number}].rate"
@@ -113,14 +113,14 @@ def natures_differ(document: Document) -> Iterator[str]:
 
 
 def split_reverse(document: Document) -> Iterator[str]:
-    """The summaries whose VAT is both reversed and split."""
+    """The summaries with both reverse charge and split payment."""
     for number, item in enumerate(document.summaries):
         if item.due == "S" and (item.nature or "").startswith("N6"):
             yield f"summaries[{number}].due"
 
 
 def wrong_tax(document: Document) -> Iterator[str]:
-    """The summaries with another VAT than their rate gives."""
+    """The summaries whose VAT does not follow from their rate."""
     for number, item in enumerate(document.summaries):
         if None not in {item.tax, item.taxable, item.rate} and _tax_differs(item):
             yield f"summaries[{number}].tax"
@@ -160,7 +160,7 @@ def _total_differs(line: DetailLine) -> bool:
 
 
 def no_percentage(document: Document) -> Iterator[str]:
-    """The rates between 0 and 1."""
+    """The rates between 0 and 1, which are no percentages."""
     for name in ("lines", "summaries", "funds"):
         for number, item in enumerate(getattr(document, name)):
             if item.rate is not None and 0 < item.rate < 1:
@@ -193,21 +193,21 @@ def _vat(person: TaxPerson | None) -> tuple[str | None, str | None]:
 
 
 def same_parties(document: Document) -> Iterator[str]:
-    """The buyer, if it must not be the seller."""
+    """The buyer, if it is the seller and must not be."""
     seller = _vat(document.seller)
     if document.type in _OTHER_PARTIES and None not in seller and seller == _vat(document.buyer):
         yield "buyer.vat_code"
 
 
 def different_parties(document: Document) -> Iterator[str]:
-    """The buyer, if it must be the seller."""
+    """The buyer, if it is not the seller and must be."""
     buyer = _vat(document.buyer)
     if document.type in _SAME_PARTY and None not in buyer and buyer != _vat(document.seller):
         yield "buyer.vat_code"
 
 
 def italian_seller(document: Document) -> Iterator[str]:
-    """The seller, if it must be foreign."""
+    """The seller, if it is Italian and must be foreign."""
     if document.type in _FOREIGN_SELLER and _vat(document.seller)[0] == "IT":
         yield "seller.vat_country"
 
@@ -221,7 +221,7 @@ def ceiling_without_vat(document: Document) -> Iterator[str]:
 
 
 def buyer_without_vat(document: Document) -> Iterator[str]:
-    """The VAT identifier that the buyer must have."""
+    """The buyer's VAT identifier, if it is missing and required."""
     if document.type in _BUYER_WITH_VAT and _vat(document.buyer)[1] is None:
         yield "buyer.vat_code"
 
@@ -234,7 +234,7 @@ def no_italian(document: Document) -> Iterator[str]:
 
 
 def no_name(document: Document) -> Iterator[str]:
-    """The names of parties that have none."""
+    """The missing names of parties."""
     for name in ("seller", "buyer", "representative"):
         person = getattr(document, name)
         if person is not None and not person.name and None in {person.first_name, person.last_name}:
@@ -251,7 +251,7 @@ def no_seller_id(document: Document) -> Iterator[str]:
 
 
 def no_place(document: Document) -> Iterator[str]:
-    """The addresses of parties that have none."""
+    """The missing addresses of parties."""
     for name in ("seller", "buyer"):
         person = getattr(document, name)
         if person is not None and person.place is None:

@@ -106,7 +106,8 @@ class FatturaPa:
         recipient_code: code of the recipient's channel or office (`CodiceDestinatario`); None: the
             buyer's endpoint of scheme 0201, otherwise '0000000', or 'XXXXXXX' abroad.
         recipient_pec: the recipient's certified mail address, with the code '0000000'.
-        document_type: type of the document, such as 'TD01'; None: the one of the invoice's type.
+        document_type: type of the document, such as 'TD01'; None: the type that corresponds to the
+            invoice's.
         regime: the seller's tax regime (`RegimeFiscale`).
         vat_due: 'I' if VAT is due at once, 'D' if it is deferred, 'S' if the buyer pays it to the
             state (`EsigibilitaIVA`); None leaves it out.

@@ -29,7 +29,7 @@ _LONGEST_SYSTEM: Final = 256
 
 
 def validate_fa3(ksef: KsefInvoice | bytes) -> tuple[Violation, ...]:
-    """The violated rules of FA(3), of an invoice or of the bytes of a file.
+    """The rules of FA(3) that an invoice, or the bytes of a file, violates.
 
     The rule of a violation is the element that it is about, such as 'P_19'.
 

@@ -51,7 +51,7 @@ _MEANS_WORDS: Final = {"3": "Bon", "5": "Kredyt", "7": "Płatność mobilna"}
 
 
 def invoice_of(document: FaDocument, created_at: datetime, system: str | None) -> KsefInvoice:
-    """The invoice in a file, as it is; `rules` checks it."""
+    """The invoice in a file, without checks; `rules` has the checks."""
     buyer = document.buyer
     return KsefInvoice(
         invoice=_invoice(document),
@@ -125,8 +125,8 @@ def _party(person: FaPerson | None) -> Party | None:
     )
 
 
-def _without_vat(amount: Decimal | None, rate: VatRate | None) -> Fraction | None:
-    """The part of an amount with VAT that is not VAT."""
+def _net_part(amount: Decimal | None, rate: VatRate | None) -> Fraction | None:
+    """The net part of a gross amount."""
     if amount is None:
         return None
     percent = Fraction(0) if rate is None else Fraction(rate.rate)
@@ -134,12 +134,12 @@ def _without_vat(amount: Decimal | None, rate: VatRate | None) -> Fraction | Non
 
 
 def _line(line: FaLine) -> InvoiceLine:
-    """A line; the state before a correction is subtracted."""
+    """A line; the amounts of the state before a correction are subtracted."""
     rate = BY_WORD.get(line.rate or "")
     net, price = line.net, line.price
-    if net is None and (part := _without_vat(line.gross, rate)) is not None:
+    if net is None and (part := _net_part(line.gross, rate)) is not None:
         net = rounded(part)
-    if price is None and (part := _without_vat(line.gross_price, rate)) is not None:
+    if price is None and (part := _net_part(line.gross_price, rate)) is not None:
         price = eighths(part)
     quantity = line.quantity
     if quantity is None and price is None:
@@ -181,7 +181,7 @@ def _totals(document: FaDocument, prepaid: Decimal, reason: str | None) -> Total
 
 
 def _breakdown(document: FaDocument, reason: str | None) -> Iterator[VatBreakdown]:
-    """Yield the sums; those of two rates in one sum have the rate of the first line."""
+    """Yield the sums; a sum of two rates has the rate of the first line."""
     done: set[str] = set()
     for word in dict.fromkeys(line.rate for line in document.lines if line.rate is not None):
         rate = BY_WORD.get(word)

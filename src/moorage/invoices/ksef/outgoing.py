@@ -237,7 +237,7 @@ def _extra_lines(invoice: Invoice, *, at_home: bool) -> Iterator[FaLine]:
 
 
 def _sums(ksef: KsefInvoice, lines: tuple[FaLine, ...]) -> dict[str, Any]:
-    """The sums by rate, with VAT in złoty if the currency is another."""
+    """The sums by rate; if the invoice has another currency, their VAT in złoty too."""
     sums: dict[str, Decimal] = {}
     for word in dict.fromkeys(line.rate for line in lines if line.rate is not None):
         rate = BY_WORD[word]

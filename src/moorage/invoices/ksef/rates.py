@@ -1,4 +1,4 @@
-"""The words for VAT rates in FA(3), with the sums to which they belong."""
+"""The words for VAT rates in FA(3), with the fields of their sums."""
 
 from __future__ import annotations
 

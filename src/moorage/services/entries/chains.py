@@ -80,7 +80,7 @@ class Chaining(Keeping[OutboxEntry]):
         return worked
 
     async def _undo_before(self, entry: OutboxEntry, now: datetime) -> None:
-        """Release what undoes the calls before a failed one; then end the failed one."""
+        """Release the undos of the calls before a failed call; then end the failed call."""
         chain = await self._with_undos([entry.id])
         missing_ids = set(ancestor_ids(entry, chain))
         while missing_ids:
@@ -91,7 +91,7 @@ class Chaining(Keeping[OutboxEntry]):
             await self.store.swap(changed_entry, changed_entry.fence - 1)
 
     async def _with_undos(self, ids: Iterable[str]) -> dict[str, OutboxEntry]:
-        """Return the stored calls with these ids, and those that would undo them, by id."""
+        """Return the stored calls with these ids, and their undos, by id."""
         names = [name for id in dict.fromkeys(ids) for name in (id, undo_id(id))]
         chain: dict[str, OutboxEntry] = {}
         for start in range(0, len(names), _PAGE):

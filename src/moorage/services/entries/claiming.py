@@ -16,7 +16,7 @@ E = TypeVar("E", bound=Entry)
 
 
 class Claiming(Keeping[E]):
-    """The entries of a store for a worker that settles them in any order, whenever it likes."""
+    """The entries of a store for a worker that settles them one by one, in any order."""
 
     async def claim(self, limit: int) -> list[tuple[E, HeldEntry]]:
         """Take up to `limit` due entries, and return each with its lease.
@@ -50,5 +50,5 @@ class Claiming(Keeping[E]):
         self.abandon(lease)
 
     def abandon(self, lease: HeldEntry) -> None:
-        """Renew a lease no longer; another worker gets the entry when it has ended."""
+        """Stop renewing a lease; another worker gets the entry when the lease has ended."""
         self._renewals.let_go(lease)

@@ -156,32 +156,32 @@ class OutboxFlows(Chaining):
     ) -> OutboxEntry:
         """Store a contract's operation, to be executed after the surrounding transaction commits.
 
-        Nothing is asked of a vendor here. That the call could be made is checked at once, as far
-        as that can be told without one.
+        Nothing is sent to a vendor yet. The call is checked at once, as far as that is possible
+        without the vendor.
 
         Args:
-            contract: such as "email".
-            verb: what is asked of it, such as "send_transactional"; one that has an effect.
-            values: what the verb takes.
-            tenant: whose call it is.
-            key: names this one call: of several with the same key the first is made.
-            order: calls of one order are made one after another, each when the one before it is
-                done.
-            subject: whose data it is about.
-            not_before: when it is to be made, at the earliest: a moment, or how long from now.
-                The store's clock decides when that is, whatever the clocks of callers say.
-            priority: of the calls that are due, those with higher ones are made first; within an
-                order nothing overtakes.
+            contract: the name of the contract, such as "email".
+            verb: the name of the operation, such as "send_transactional"; it must have an effect.
+            values: the arguments of the operation.
+            tenant: the tenant of the call.
+            key: identifies this call: of several calls with one key only the first is made.
+            order: calls with the same order are made one after another, each when the call before
+                it is done.
+            subject: the person whose data the call is about.
+            not_before: the earliest time of the call: a moment, or a duration from now. The store's
+                clock counts, not the caller's.
+            priority: due calls with a higher priority are made first; calls with the same order
+                keep their sequence.
             after: the stored calls that must be done before this one, or their ids. If one of them
                 fails for good, this call is given up.
             undo: the call that undoes this one, if a later call of its chain fails for good.
-            store_timeout: seconds that the store may take at most; by default as many as the store
-                is set to. In a transaction of yours the bounds of your connection count.
-            options: what the verb takes by name.
+            store_timeout: the most seconds that the store may take; by default the store's own
+                limit. In a transaction of yours the limits of your connection count.
+            options: the arguments of the operation by name.
 
         Raises:
-            InvalidData: no vendor could be asked this, or it holds what cannot be kept.
-            StorageUnavailable: it could not be written down.
+            InvalidData: no vendor could execute the call, or it has a value that cannot be stored.
+            StorageUnavailable: the call could not be stored.
         """
         refuse_parts_of_answers((*values, *options.values()))
         self._check(contract, verb, values, options)
@@ -225,22 +225,22 @@ class OutboxFlows(Chaining):
 
         Args:
             service: the name of the service.
-            request: what to send; not who we say we are, which the service knows.
-            tenant: whose call it is.
+            request: the request, without credentials, which the service adds.
+            tenant: the tenant of the call.
             endpoint: the endpoint whose settings apply.
-            key: names this one call: of several with the same key the first is made.
-            order: calls of one order are made one after another, each when the one before it is
-                done.
-            subject: whose data it is about.
-            not_before: when it is to be made, at the earliest: a moment, or how long from now.
-            priority: of the calls that are due, those with higher ones are made first; within an
-                order nothing overtakes.
+            key: identifies this call: of several calls with one key only the first is made.
+            order: calls with the same order are made one after another, each when the call before
+                it is done.
+            subject: the person whose data the call is about.
+            not_before: the earliest time of the call: a moment, or a duration from now.
+            priority: due calls with a higher priority are made first; calls with the same order
+                keep their sequence.
             after: the stored calls that must be done before this one, or their ids. If one of them
                 fails for good, this request is given up.
             undo: the request to the same service that undoes this one, if a later call of its chain
                 fails for good.
-            store_timeout: seconds that the store may take at most; by default as many as the store
-                is set to. In a transaction of yours the bounds of your connection count.
+            store_timeout: the most seconds that the store may take; by default the store's own
+                limit. In a transaction of yours the limits of your connection count.
         """
         _check_request(request)
         options = {"endpoint": endpoint}
@@ -305,12 +305,12 @@ class OutboxFlows(Chaining):
     async def cancel(self, key: str, *, tenant: str | None = None) -> bool:
         """Cancel the stored call under a key; return False if it has already begun.
 
-        It is not if the call was made, is being made, or may have been made. What was committed
-        and not begun is never made afterwards, unless somebody replays it.
+        The call is not cancelled if it was made, is being made, or may have been made. A cancelled
+        call is never made, unless somebody replays it.
 
         Args:
-            key: as `put` was given it.
-            tenant: whose call it is.
+            key: the key that `put` received.
+            tenant: the tenant of the call.
 
         Raises:
             InvalidData: no call was put under this key, or it was forgotten.

@@ -57,28 +57,30 @@ class PaymentsSubject:
 
     Attributes:
         vendor: an account of ours at the sandbox.
-        sandbox: where it goes.
-        charged: how many payments the sandbox has authorised or taken.
+        sandbox: the sandbox of the account.
+        charged: returns the number of payments that the sandbox has authorised or captured.
         pays, declined, expired: sources that pay, are declined, and have expired; None if the
             vendor declines nothing at once, or knows no expiry.
-        billed: source that a billing address can be given with; `pays` by default.
-        asks: one that waits for the buyer; None if the vendor asks no buyer, or only for intents.
+        billed: source that takes a billing address; `pays` by default.
+        asks: source that waits for the buyer; None if the vendor asks no buyer, or only for
+            intents.
         refusals: answers by which the vendor refuses, with the error that each must become.
         written: the amount in minor units that a request asks for.
         option: an option in the vendor's own words, and a word of it that must be sent.
         pending, pending_refund: the vendor's words for a payment and a refund that are under way.
-        secret: what the vendor's credentials must not show.
-        webhook_secret: what its webhooks are signed with; None where a certificate says by whom.
+        secret: the secret that the vendor's credentials must not show.
+        webhook_secret: the secret that signs webhooks; None if a certificate does.
         happen: carries out everything that the vendor has only accepted so far.
-        longest_key: how many characters of an idempotency key the vendor takes.
+        longest_key: the number of characters that an idempotency key may have at the vendor.
         key_of: reads the idempotency key of a request, if it is not in the header that the
             vendor's services name.
-        keyless: ends of the paths of steps without a key, which the vendor does only once.
+        keyless: the last parts of the paths of steps without a key, which the vendor executes only
+            once.
         stores: a means of payment that the vendor stores without a payment.
         dispute: disputes a captured payment, and returns the dispute's id; None if no dispute
             can be answered.
-        payee: somebody whom the vendor sends money to; None if it sends none.
-        pay_out: pays out everything that was charged.
+        payee: a payee of the vendor; None if the vendor sends no money to payees.
+        pay_out: pays all charged money out to us.
         largest: the most minor units that the vendor takes; None if it names no limit.
         currencies: currencies that `pays` can be charged in; None for all of them.
         buyer: the buyer of each charge, if the vendor requires one.

@@ -79,7 +79,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def calendars_are_listed_once(make: Open) -> None:
-    """Each calendar is listed once over all pages, and the default one is told."""
+    """Each calendar is listed once over all pages, and the default calendar is marked."""
     async with make() as lab:
         lab.sandbox.largest_page = 1
         page: CalendarPage = await lab("calendars")
@@ -162,7 +162,7 @@ async def a_key_writes_once(make: Open) -> None:
 
 
 async def a_lost_creation_is_found(make: Open) -> None:
-    """An event whose answer was lost is looked up; one that is not there stays unknown."""
+    """After a lost answer the event is looked up; if it is missing, the outcome is unknown."""
     async with make() as lab:
         await lab.write("Another")
         lab.sandbox.fail(Lost())
@@ -178,7 +178,7 @@ async def a_lost_creation_is_found(make: Open) -> None:
 
 
 async def only_named_fields_change(make: Open) -> None:
-    """A change sets the named fields, and keeps all others, also those that nobody here knows."""
+    """A change sets the named fields, and keeps all others, even those that no contract has."""
     async with make() as lab:
         ref = (await lab.write(attendees=_ATTENDEES[:2], **_FIELDS)).ref
         lab.sandbox.annotate(ref.id)
@@ -222,7 +222,7 @@ async def named_fields_can_be_emptied(make: Open) -> None:
 
 
 async def a_version_is_compared(make: Open) -> None:
-    """A change of an older version is refused, and changes nothing."""
+    """A change of an outdated version is refused, and changes nothing."""
     async with make() as lab:
         if CalendarsCapability.VERSION not in lab.able:
             return
@@ -272,13 +272,13 @@ async def an_event_is_cancelled(make: Open) -> None:
             ("get", ()),
             ("update", (EventChanges(title="Pickup"),)),
         ):
-            doing = lab(operation, lab.unknown_event, *arguments)
-            error = await lab.refused(VendorRejected, doing, f"{operation} of no event")
+            call = lab(operation, lab.unknown_event, *arguments)
+            error = await lab.refused(VendorRejected, call, f"{operation} of no event")
             require(error.status in _NOT_FOUND, f"{operation} ended with {error.status}.")
 
 
 async def invitations_can_be_withheld(make: Open) -> None:
-    """Nobody is told anything if the caller wants that, where the vendor can do it."""
+    """No attendee is notified if the caller wants that and the vendor supports it."""
     async with make() as lab:
         if CalendarsCapability.WITHOUT_INVITATIONS not in lab.able:
             return
@@ -313,8 +313,8 @@ async def changes_are_listed_once(make: Open) -> None:
         series = [item.event.series for item in changes if item.event and item.event.series]
         require(len(series) == 1, "An occurrence does not name its series.")
         lab.sandbox.expire()
-        doing = lab("changes", lab.calendar, **MONTH, after=later)
-        await lab.refused(ChangesExpired, doing, "An expired reference")
+        call = lab("changes", lab.calendar, **MONTH, after=later)
+        await lab.refused(ChangesExpired, call, "An expired reference")
         foreign = lab("changes", lab.calendar, **MONTH, after=events[0].ref.with_related(page=""))
         await lab.refused(InvalidData, foreign, "The reference of an event as `after`")
 
@@ -332,7 +332,7 @@ async def _all_changes(lab: Lab, after: object = None) -> tuple[list[EventChange
 
 
 async def busy_times_are_told(make: Open) -> None:
-    """Each address has its busy times; one that the vendor does not know is not told as free."""
+    """Each address has its busy times; an unknown address is not reported as free."""
     async with make() as lab:
         if CalendarsCapability.FREE_BUSY not in lab.able:
             return
@@ -350,8 +350,8 @@ async def busy_times_are_told(make: Open) -> None:
         most = lab.subject.vendor.limits["addresses"]
         many = [f"n{number}@example.com" for number in range(most + 1)]
         for wrong in (many, []):
-            doing = lab("free_busy", wrong, **MONTH)
-            await lab.refused(InvalidData, doing, f"{len(wrong)} addresses")
+            call = lab("free_busy", wrong, **MONTH)
+            await lab.refused(InvalidData, call, f"{len(wrong)} addresses")
 
 
 async def an_online_meeting_has_a_url(make: Open) -> None:
@@ -384,7 +384,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def nonsense_is_an_error(make: Open) -> None:
-    """An answer that has nothing of what each answer has is an error, never an empty result."""
+    """An answer without the fields of every answer is an error, never an empty result."""
     async with make() as lab:
         ref = (await lab.write()).ref
         operations: dict[str, Callable[[], Any]] = {"get": lambda: lab("get", ref)}

@@ -98,7 +98,7 @@ def attendee_of(
 
 
 def day_of(text: str | None) -> date | None:
-    """The day of a text such as 2026-03-01; None if it is none."""
+    """The day in a text such as 2026-03-01; None if the text is not a day."""
     try:
         return None if text is None else date.fromisoformat(text[:10])
     except ValueError:
@@ -106,7 +106,7 @@ def day_of(text: str | None) -> date | None:
 
 
 def moment_of(text: str | None) -> datetime | None:
-    """The moment of a text in ISO 8601 with any number of decimals, in UTC without an offset."""
+    """The moment in a text of ISO 8601 with any number of decimals; in UTC if it has no offset."""
     if text is None:
         return None
     whole, point, rest = text.partition(".")

@@ -137,7 +137,7 @@ def change_body(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[s
 
 
 def time_body(value: date | datetime) -> dict[str, str]:
-    """A time as Google takes it; the offset says which one of two equal clock times it is."""
+    """A time in Google's format; the offset distinguishes two equal clock times."""
     if not isinstance(value, datetime):
         return {"date": value.isoformat()}
     return {"dateTime": value.isoformat(timespec="seconds"), "timeZone": zone_name(value) or "UTC"}

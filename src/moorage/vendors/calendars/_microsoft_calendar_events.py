@@ -140,7 +140,7 @@ def _times(start: date | datetime, end: date | datetime, *, is_series: bool) -> 
 
 
 def time_body(value: date | datetime, field: str, *, is_series: bool) -> dict[str, str]:
-    """A time as Graph takes it: a clock time without an offset, and its zone.
+    """A time in Graph's format: a clock time without an offset, and its zone.
 
     A clock time that occurs twice is sent in UTC, since Graph cannot tell which one is meant.
 

@@ -1,7 +1,7 @@
 """Recurrence rules as the patterns and ranges of Microsoft Graph, and back.
 
-Graph has fewer rules than RFC 5545. A rule without a counterpart is refused; one that Graph returns
-and that has none here is read as None.
+Graph has fewer rules than RFC 5545. A rule that Graph cannot express is refused; a pattern of Graph
+that RFC 5545 cannot express is read as None.
 """
 
 from __future__ import annotations
@@ -67,28 +67,28 @@ def _pattern(rule: RecurrenceRule, start: date | datetime) -> dict[str, Any]:
         }
     period = "Monthly" if rule.frequency == "MONTHLY" else "Yearly"
     if period == "Yearly":
-        pattern["month"] = _only(rule.by_month or (start.month,), "BYMONTH")
+        pattern["month"] = _single_value(rule.by_month or (start.month,), "BYMONTH")
     else:
         _refuse_parts(rule, "by_month")
     if rule.by_day:
         _refuse_parts(rule, "by_month_day")
         if period == "Yearly" and not rule.by_month:
             raise _unknown("a weekday of a year without BYMONTH")
-        return pattern | {"type": f"relative{period}", **_relative(rule)}
+        return pattern | {"type": f"relative{period}", **_relative_days(rule)}
     _refuse_parts(rule, "by_set_pos")
-    day = _only(rule.by_month_day or (start.day,), "BYMONTHDAY")
+    day = _single_value(rule.by_month_day or (start.day,), "BYMONTHDAY")
     if day < 0:
         raise _unknown("a BYMONTHDAY that counts from the end of the month")
     return pattern | {"type": f"absolute{period}", "dayOfMonth": day}
 
 
-def _relative(rule: RecurrenceRule) -> dict[str, Any]:
+def _relative_days(rule: RecurrenceRule) -> dict[str, Any]:
     """The weekdays of a rule and their position, from BYSETPOS or the numbers before them."""
     positions = {int(day[:-2]) for day in rule.by_day if day[:-2]}
     if rule.by_set_pos:
         if positions:
             raise _unknown("numbered weekdays together with BYSETPOS")
-        positions = {_only(rule.by_set_pos, "BYSETPOS")}
+        positions = {_single_value(rule.by_set_pos, "BYSETPOS")}
     elif len(rule.by_day) > 1:
         raise _unknown("several weekdays of a month without BYSETPOS")
     if len(positions) != 1 or not positions <= _INDEXES.keys():
@@ -182,7 +182,7 @@ def _end_of(bounds: Answer, zone: tzinfo | None) -> Mapping[str, Any] | None:
     return {"until": last_moment.astimezone(UTC)}
 
 
-def _only(values: tuple[int, ...], name: str) -> int:
+def _single_value(values: tuple[int, ...], name: str) -> int:
     if len(values) == 1:
         return values[0]
     raise _unknown(f"several values of {name}")

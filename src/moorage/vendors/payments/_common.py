@@ -96,7 +96,7 @@ def short_text(text: str | None, most: int, *, vendor: str, field: str) -> str |
 async def unless_done(
     step: Awaitable[Dispute], look_up: Callable[[], Awaitable[Dispute]], done: DisputeState
 ) -> Dispute:
-    """The dispute after a step that the vendor refuses a second time.
+    """The dispute after a step that the vendor executes only once, and then refuses.
 
     An earlier request, whose answer was lost, may have executed the step.
 

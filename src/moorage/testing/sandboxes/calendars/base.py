@@ -19,7 +19,7 @@ class KeptEvent:
     """An event as the calendar keeps it.
 
     Attributes:
-        id: the vendor's id of it.
+        id: the vendor's id of the event.
         title: title.
         start, end: moments in UTC; of whole days, midnight in UTC.
         attendees: addresses of the attendees, in order.
@@ -40,7 +40,7 @@ class CalendarsSandbox(Sandbox, ABC):
     Attributes:
         calendar: id of a calendar that exists from the start.
         largest_page: number of entries that a page has at most.
-        invitations: number of times that attendees were told something.
+        invitations: number of notifications to attendees.
     """
 
     calendar: str
@@ -60,7 +60,7 @@ class CalendarsSandbox(Sandbox, ABC):
 
     @abstractmethod
     def annotate(self, id_: str) -> None:
-        """Write a note into an event that no contract knows."""
+        """Write a note into an event, in a field that no contract has."""
 
     @abstractmethod
     def occupy(self, email: str, start: datetime, end: datetime) -> None:
@@ -68,7 +68,7 @@ class CalendarsSandbox(Sandbox, ABC):
 
     @abstractmethod
     def expire(self) -> None:
-        """Forget which changes were read before."""
+        """End all references to earlier changes."""
 
 
 __all__ = ["CalendarsSandbox", "KeptEvent"]

@@ -130,7 +130,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
                 attendee["responseStatus"] = "accepted"
 
     def annotate(self, id_: str) -> None:
-        """Write a note into an event that no contract knows."""
+        """Write a note into an event, in a field that no contract has."""
         self.items[id_]["colorId"] = _NOTE
 
     def occupy(self, email: str, start: datetime, end: datetime) -> None:
@@ -138,7 +138,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         self.busy.setdefault(email, []).append((start, end))
 
     def expire(self) -> None:
-        """Forget which changes were read before."""
+        """End all references to earlier changes."""
         self._oldest = self.number()
 
     def _list_calendars(self, request: base.SandboxRequest) -> Response:

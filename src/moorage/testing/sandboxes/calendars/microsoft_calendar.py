@@ -152,7 +152,7 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
                 attendee["status"] = {"response": "accepted"}
 
     def annotate(self, id_: str) -> None:
-        """Write a note into an event that no contract knows."""
+        """Write a note into an event, in a field that no contract has."""
         self.items[id_]["categories"] = [_NOTE]
 
     def occupy(self, email: str, start: datetime, end: datetime) -> None:
@@ -160,7 +160,7 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         self.busy.setdefault(email, []).append((start, end))
 
     def expire(self) -> None:
-        """Forget which changes were read before."""
+        """End all references to earlier changes."""
         self._oldest = self.number()
 
     def _list_calendars(self, request: base.SandboxRequest) -> Response:

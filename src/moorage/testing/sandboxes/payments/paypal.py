@@ -71,7 +71,7 @@ class PayPalSandbox(PayPalLedger):
 
     Args:
         client_id, client_secret: credentials that requests must have.
-        webhook_id: what webhooks are signed for.
+        webhook_id: id that the signatures of webhooks contain.
         webhook_url: URL that webhooks are sent to.
         now: tells the time, in seconds since 1970.
 
@@ -80,7 +80,7 @@ class PayPalSandbox(PayPalLedger):
         payees: the payouts to payees.
         vault: the stored means of payment, each with its kind.
         orders, authorizations, captures, refunds, disputes: all objects, by id.
-        transactions: what the report has.
+        transactions: the transactions of the report.
     """
 
     hosts = ("api-m.sandbox.paypal.com", "api.sandbox.paypal.com")

@@ -74,8 +74,8 @@ class StripeSandbox(StripeLedger):
 
     Attributes:
         bank: URL at which buyers confirm a payment.
-        intents, charges, refunds, disputes, payouts, transactions, transfers, methods, links: what
-            there is, by id.
+        intents, charges, refunds, disputes, payouts, transactions, transfers, methods, links: all
+            objects, by id.
     """
 
     hosts = ("api.stripe.com",)

@@ -175,7 +175,7 @@ def _delivered(
 
 
 def _lifetime(expiration: int, now: float) -> int:
-    """The seconds until an expiration, rounded up to ten minutes; the request took some of them."""
+    """The seconds until an expiration, rounded up to ten minutes to undo the request's time."""
     return max(0, ceil((expiration - now) / 600) * 600)
 
 
