@@ -151,7 +151,7 @@ def test_repeat_shows_the_result() -> None:
     assert (1, "IdempotencyConflict") == (other.code, other.document["error"]["kind"])
 
 
-def test_reused_result_is_told() -> None:
+def test_reused_result_is_announced() -> None:
     """`step run` says that it ran nothing because an equal step succeeded before."""
     options = ["--env", f"FOLDER={Path.cwd()}"]
     counter = Path("counter")

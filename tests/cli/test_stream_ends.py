@@ -212,7 +212,7 @@ def store(record):
 
 
 def test_stored_webhooks_are_delivered() -> None:
-    """A source of the kind webhooks delivers what the inbox has that a function returns."""
+    """A source of the kind webhooks delivers the webhooks of the inbox that a function returns."""
 
     async def receive() -> None:
         async with moorage.aopen(ACCOUNTS) as hub, AsyncSqliteInbox("inbox.db", create=True) as db:

@@ -80,7 +80,7 @@ def test_stored_times_keep_their_zone(moment: datetime, zone: str) -> None:
     ],
 )
 def test_changes_of_clocks_are_known(local: datetime, *, skipped: bool, twice: bool) -> None:
-    """A local time that clocks skip, and one that they show twice, is recognised."""
+    """Local times that clocks skip, and those that clocks show twice, are recognised."""
     assert (skipped, twice) == (not exists(local), is_ambiguous(local))
 
 
@@ -149,7 +149,7 @@ def test_attendee_needs_an_address(email: Any) -> None:
     ],
 )
 def test_impossible_changes_are_refused(fields: dict[str, Any], field: str) -> None:
-    """Changes that name nothing, half of the times or a field in two ways are refused."""
+    """No changes, only one of both times, and a field both to set and to empty are refused."""
     with pytest.raises(InvalidData) as excinfo:
         EventChanges(**fields)
 

@@ -37,12 +37,12 @@ def entry(id: str, state: str = "done", after: str | None = None, **changes: Any
     return OutboxEntry(**{**fields, **changes})
 
 
-def known(*entries: OutboxEntry) -> dict[str, OutboxEntry]:
+def by_id(*entries: OutboxEntry) -> dict[str, OutboxEntry]:
     """Return entries by id."""
     return {item.id: item for item in entries}
 
 
-# --- who comes before -------------------------------------------------------------------
+# --- predecessors ------------------------------------------------------------------------
 
 
 def test_predecessors_are_stored_once_and_in_order() -> None:
@@ -80,8 +80,8 @@ def test_a_call_waits_for_sixteen_others_at_most() -> None:
 def test_an_entry_is_released_when_all_before_it_are_done() -> None:
     """A blocked entry becomes due once each predecessor is done, and its fencing token grows."""
     blocked = entry("c", "blocked", "a,b")
-    assert None is unblocked(blocked, known(entry("a"), entry("b", "waiting")), NOW)
-    released = unblocked(blocked, known(entry("a"), entry("b")), NOW)
+    assert None is unblocked(blocked, by_id(entry("a"), entry("b", "waiting")), NOW)
+    released = unblocked(blocked, by_id(entry("a"), entry("b")), NOW)
     assert released is not None
     assert ("waiting", NOW, 1) == (released.state, released.due, released.fence)
     assert "a,b" == released.predecessors
@@ -90,7 +90,7 @@ def test_an_entry_is_released_when_all_before_it_are_done() -> None:
 @pytest.mark.parametrize("state", ["waiting", "claimed", "unknown", "blocked"])
 def test_an_entry_waits_while_one_before_it_is_open(state: str) -> None:
     """A predecessor that may still be done keeps its successor waiting; so does an unknown one."""
-    assert None is unblocked(entry("b", "blocked", "a"), known(entry("a", state)), NOW + 24 * HOUR)
+    assert None is unblocked(entry("b", "blocked", "a"), by_id(entry("a", state)), NOW + 24 * HOUR)
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_an_entry_waits_while_one_before_it_is_open(state: str) -> None:
     [("dead", "failed for good"), ("undoing", "failed for good"), ("dropped", "was cancelled")],
 )
 def test_an_entry_is_given_up_with_the_one_before_it(state: str, words: str) -> None:
-    """A predecessor that never can be done is named in the error of its successor."""
-    given_up = unblocked(entry("b", "blocked", "a"), known(entry("a", state)), NOW)
+    """A predecessor that can never be done is named in the error of its successor."""
+    given_up = unblocked(entry("b", "blocked", "a"), by_id(entry("a", state)), NOW)
     assert given_up is not None
     assert (EntryState.UNDOING, f"The call a before it {words}.") == (
         given_up.state,
@@ -119,7 +119,7 @@ def test_a_missing_predecessor_is_waited_for_an_hour() -> None:
 @pytest.mark.parametrize("state", ["prepared", "dropped"])
 def test_an_unused_undo_does_not_stop_a_successor(state: str) -> None:
     """A prepared undo, or one that a person cancelled, leaves its call done."""
-    chain = known(entry("a"), entry("a-undo", state))
+    chain = by_id(entry("a"), entry("a-undo", state))
     released = unblocked(entry("b", "blocked", "a"), chain, NOW)
     assert released is not None
     assert EntryState.WAITING is released.state
@@ -128,7 +128,7 @@ def test_an_unused_undo_does_not_stop_a_successor(state: str) -> None:
 @pytest.mark.parametrize("state", ["waiting", "claimed", "done", "dead", "unknown", "blocked"])
 def test_an_undone_predecessor_counts_as_failed(state: str) -> None:
     """A call whose undo was released is not done any more."""
-    chain = known(entry("a"), entry("a-undo", state))
+    chain = by_id(entry("a"), entry("a-undo", state))
     given_up = unblocked(entry("b", "blocked", "a"), chain, NOW)
     assert given_up is not None
     assert "undone" in given_up.error
@@ -139,8 +139,8 @@ def test_an_undone_predecessor_counts_as_failed(state: str) -> None:
 
 def test_a_failed_entry_of_a_chain_undoes_first() -> None:
     """An entry with predecessors that fails, or whose workers died, becomes `undoing`."""
-    alone, chained = entry("a", "claimed"), entry("b", "claimed", "a", attempts=3)
-    assert EntryState.DEAD is give_up(alone, NOW, "refused").state
+    unchained, chained = entry("a", "claimed"), entry("b", "claimed", "a", attempts=3)
+    assert EntryState.DEAD is give_up(unchained, NOW, "refused").state
     failed = give_up(chained, NOW, "refused")
     assert (EntryState.UNDOING, True, None) == (failed.state, failed.holds, failed.due)
     assert EntryState.UNDOING is take(chained, NOW, 1.0, 3).state
@@ -150,7 +150,7 @@ def test_a_failed_entry_of_a_chain_undoes_first() -> None:
 def test_undos_are_released_newest_first() -> None:
     """The undo of the last call is due at once, and each other waits for the one before it."""
     failed = entry("d", "undoing", "c", number=9, error="refused", fence=4)
-    chain = known(
+    chain = by_id(
         failed,
         entry("a", number=1),
         entry("b", after="a", number=2),
@@ -174,7 +174,7 @@ def test_undos_are_released_newest_first() -> None:
 def test_undos_that_were_released_before_are_left_alone() -> None:
     """After a crash in between, only the remaining undos are released, in the same order."""
     failed = entry("c", "undoing", "b", number=9)
-    chain = known(
+    chain = by_id(
         failed,
         entry("a", number=1),
         entry("b", after="a", number=2),
@@ -191,7 +191,7 @@ def test_undos_that_were_released_before_are_left_alone() -> None:
 def test_a_cancelled_undo_is_skipped() -> None:
     """An undo that a person cancelled is neither released nor waited for."""
     failed = entry("c", "undoing", "b", number=9)
-    chain = known(
+    chain = by_id(
         failed,
         entry("a", number=1),
         entry("b", after="a", number=2),
@@ -209,14 +209,14 @@ def test_a_cancelled_undo_is_skipped() -> None:
 def test_nothing_is_undone_while_a_call_before_is_open(state: str) -> None:
     """A call that may still be done, or may have been done, is waited for."""
     failed = entry("c", "undoing", "a,b")
-    chain = known(failed, entry("a"), entry("b", state), entry("a-undo", "prepared"))
+    chain = by_id(failed, entry("a"), entry("b", state), entry("a-undo", "prepared"))
     assert None is undoing(failed, chain, NOW)
 
 
 def test_a_cancelled_call_leaves_the_decision_to_a_person() -> None:
     """If somebody cancelled a call of the chain, nothing is undone, and the error says so."""
     failed = entry("c", "undoing", "b", error="refused")
-    chain = known(failed, entry("a"), entry("b", "dropped", "a"), entry("a-undo", "prepared"))
+    chain = by_id(failed, entry("a"), entry("b", "dropped", "a"), entry("a-undo", "prepared"))
     changes = undoing(failed, chain, NOW)
     assert changes is not None
     assert ["c"] == [item.id for item in changes]
@@ -226,7 +226,7 @@ def test_a_cancelled_call_leaves_the_decision_to_a_person() -> None:
 def test_a_failed_call_that_had_its_effect_is_undone_too() -> None:
     """The stored undo proves that a call was done, whatever its state says."""
     failed = entry("b", "undoing", "a", number=2)
-    chain = known(failed, entry("a", "dead"), entry("b-undo", "prepared", number=3))
+    chain = by_id(failed, entry("a", "dead"), entry("b-undo", "prepared", number=3))
     changes = undoing(failed, chain, NOW)
     assert changes is not None
     assert ["b-undo", "b"] == [item.id for item in changes]
@@ -234,7 +234,7 @@ def test_a_failed_call_that_had_its_effect_is_undone_too() -> None:
 
 def test_ancestors_are_found_once_even_in_a_circle() -> None:
     """Each call before another is named once, and a circle of ids comes to an end."""
-    chain = known(entry("a", after="c"), entry("b", after="a"), entry("c", after="b,x"))
+    chain = by_id(entry("a", after="c"), entry("b", after="a"), entry("c", after="b,x"))
     assert {"a", "b", "x"} == set(ancestor_ids(chain["c"], chain))
 
 

@@ -326,7 +326,7 @@ MEANS: list[tuple[str, str | None, str, str | None]] = [
 def test_means_of_payment_are_read_back(
     code: str, text: str | None, read_code: str, read_text: str | None
 ) -> None:
-    """A means of payment that FA(3) does not have is another one, with a text."""
+    """A means of payment without a code in FA(3) is written as 'other', with a text."""
     body = write_fa3(_ksef(payment=PaymentInstructions(code=code, text=text)))
 
     assert read_fa3(body).invoice.payment == PaymentInstructions(code=read_code, text=read_text)
@@ -416,8 +416,8 @@ def test_simplified_invoice_may_lack_rates() -> None:
     assert (line.vat_category, line.vat_rate) == (None, None)
 
 
-def test_settlement_without_a_rate_of_the_line_has_no_breakdown_of_it() -> None:
-    """Two rates of one sum are one part of the breakdown."""
+def test_rates_that_share_a_sum_are_one_part_of_the_breakdown() -> None:
+    """Two rates that share a sum in the file become one part of the breakdown."""
     invoice = read_fa3(write_fa3(_ksef(lines=[LINE, _line("S", "22")]))).invoice
 
     assert invoice.stated_totals is not None
@@ -485,7 +485,7 @@ def test_spoiled_invoice_is_refused(rule: str, field: str, fields: dict[str, Any
 
 
 def test_wrong_total_is_refused() -> None:
-    """A total that is not the sum of the amounts is refused, unless without the checks."""
+    """A total that is not the sum of the amounts is refused, unless checks are turned off."""
     body = write_fa3(_ksef()).replace(b"<P_15>36.86<", b"<P_15>36.87<")
 
     assert _rules(body) == [("P_15", "gross")]
@@ -566,8 +566,8 @@ def test_fields_of_wrong_types_are_refused(field: str, value: Any) -> None:
     assert refusal.value.field == field
 
 
-def test_only_values_are_written() -> None:
-    """Something else than an invoice is refused."""
+def test_only_invoices_are_written() -> None:
+    """Any value but an invoice is refused."""
     with pytest.raises(InvalidData, match="KsefInvoice"):
         write_fa3("invoice")  # type: ignore[arg-type] # the mistake
 

@@ -257,7 +257,7 @@ def test_percentage_of_a_line_is_read_as_an_amount() -> None:
 
 
 def test_natural_person_is_read_by_both_names() -> None:
-    """The names of a natural person are joined, and the house number follows on the street."""
+    """The names of a natural person are joined, and the house number follows the street."""
     body = write_fatturapa(small_fattura())
     body = body.replace(
         b"<Denominazione>Beta Srl</Denominazione>", b"<Nome>Ada</Nome><Cognome>Neri</Cognome>"
@@ -376,7 +376,7 @@ SPOILED_FILES = [
 
 @pytest.mark.parametrize("rule, field, old, new", SPOILED_FILES)
 def test_spoiled_file_is_refused(rule: str, field: str, old: bytes, new: bytes | None) -> None:
-    """A received file that a check refuses is not read, unless without the checks."""
+    """A received file that a check refuses is not read, unless checks are turned off."""
     body = write_fatturapa(full_fattura())
     fund = b"</AliquotaIVA></DatiCassaPrevidenziale>"
     assert fund in body
@@ -417,7 +417,7 @@ def test_file_with_several_invoices_is_refused() -> None:
 
 
 def test_version_must_be_the_format() -> None:
-    """A file whose version is another format than it states is refused."""
+    """A file whose version differs from the format that it states is refused."""
     body = write_fatturapa(small_fattura()).replace(b'versione="FPR12"', b'versione="FPA12"')
 
     with pytest.raises(InvalidData, match="00428"):
@@ -479,8 +479,8 @@ def test_fields_of_wrong_types_are_refused(field: str, value: Any) -> None:
     assert str(refusal.value.field).partition("[")[0] == field
 
 
-def test_only_values_are_written() -> None:
-    """Something else than an invoice is refused."""
+def test_only_invoices_are_written() -> None:
+    """Any value but an invoice is refused."""
     with pytest.raises(InvalidData, match="FatturaPa"):
         write_fatturapa("invoice")  # type: ignore[arg-type] # the mistake
 

@@ -263,4 +263,4 @@ async def test_interval_passes_between_empty_answers() -> None:
 
 
 async def _ignored(_: object) -> None:
-    """Take note of no revocation."""
+    """Ignore a revocation."""

@@ -95,8 +95,8 @@ async def drained(polling: HttpPolling, offset: Offset | None = None) -> list[So
     return records
 
 
-async def test_list_is_asked_for_what_is_new() -> None:
-    """Of a plain list only records whose id is new are delivered, in the order of the list."""
+async def test_only_new_records_of_a_list_are_delivered() -> None:
+    """Only records with a new id are delivered, in the order of the list."""
     shop = Shop(answering([{"id": 2}, {"id": 1}, {"id": 1}], [{"id": 2}, {"id": 3}], [{"id": 3}]))
     polling = HttpPolling(shop, endpoint(query={"state": "paid"}))
     first = await polling.after(None)
@@ -149,7 +149,7 @@ async def test_source_continues_in_the_middle_of_a_page() -> None:
     first = await HttpPolling(Shop(cursor_pages(pages)), options).after(None)
     again = HttpPolling(Shop(cursor_pages(pages)), options)
     assert [2, 3, 4] == ids(await drained(again, first[0].offset))
-    # The same source may be asked again too.
+    # The same source may also read it again.
     assert [3, 4] == ids(await drained(again, first[1].offset))
 
 
@@ -193,7 +193,7 @@ async def test_links_lead_from_page_to_page(header: str, path: str | None) -> No
     records = await polling.after(None)
     await polling.after(records[-1].offset)
     assert [path or "/orders"] == [request.path for request in shop.requests[1:]]
-    # An ETag does not speak about links.
+    # An ETag does not cover links in headers.
     assert "if-none-match" not in shop.requests[1].headers
 
 
@@ -214,7 +214,7 @@ def changed(id: int, second: int) -> dict[str, Any]:
 
 
 async def test_times_move_with_an_overlap() -> None:
-    """Records are wanted from before the newest time on, and known ones are not delivered again."""
+    """Requests begin before the newest time, and known records are not delivered again."""
     first = [changed(1, 0), changed(2, 30)]
     late = [changed(3, 21), changed(2, 30), changed(1, 31)]
     shop = Shop(answering(first, first, late))
@@ -234,7 +234,7 @@ async def test_times_move_with_an_overlap() -> None:
 
 
 async def test_pages_of_a_time_keep_their_time() -> None:
-    """All pages are asked for with the time of the first, and then comes the first again."""
+    """All pages have the time of the first request; then the first page is read again."""
 
     def answer(query: dict[str, str]) -> Any:
         if query.get("from") is None and "after" not in query:
@@ -292,7 +292,7 @@ async def test_number_of_recognised_records_is_limited(options: dict[str, Any]) 
 
 
 async def test_unchanged_answer_is_not_sent_again() -> None:
-    """The next request for the same asks whether the answer has changed, and 304 is nothing new."""
+    """A repeated request asks whether the answer has changed, and 304 means nothing new."""
     body = json.dumps([{"id": 1}]).encode()
     headers = {"ETag": '"a"', "Last-Modified": "Sun, 01 Mar 2026 10:00:00 GMT"}
     shop = Shop(answering(Response(200, headers, body), Response(304), Response(204)))
@@ -535,7 +535,7 @@ async def test_pipeline_goes_on_after_a_limit_of_the_vendor() -> None:
     assert list(range(7)) == [value["id"] for value in sink.values]
 
 
-async def test_retry_after_is_told() -> None:
+async def test_error_of_a_429_has_the_retry_time() -> None:
     """The error for a 429 has the time from which on the vendor answers again."""
     with VendorServer() as server:
         server.respond(429, {"Retry-After": "600"})

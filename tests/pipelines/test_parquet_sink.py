@@ -121,7 +121,7 @@ async def test_columns_have_types(tmp_path: Path) -> None:
 
 
 async def test_first_batch_determines_the_columns(tmp_path: Path) -> None:
-    """Without columns they are those of the first batch; texts that look like times stay texts."""
+    """By default the first batch determines the columns; texts that look like times stay texts."""
     sink = ParquetSink(tmp_path, "orders")
     value = {"at": "2026-03-01T10:00:00", "l": [{"at": "2026-03-01"}], "n": 1}
     await sink.process_batch([SinkRecord.of_json(value, topic="t")])
@@ -164,7 +164,7 @@ async def test_record_that_does_not_fit_is_at_fault(
 async def test_first_record_without_columns_is_at_fault(
     payload: bytes, problem: str, tmp_path: Path
 ) -> None:
-    """A record without fields has no columns that a file could have, and nothing is written."""
+    """A record without fields defines no columns, so nothing is written."""
     results = await ParquetSink(tmp_path, "orders").process_batch([SinkRecord(payload, topic="t")])
     assert results is not None
     assert problem in str(results[0].error)
@@ -188,14 +188,14 @@ async def test_files_are_completed_by_number_size_and_age(tmp_path: Path) -> Non
 
 
 async def test_part_of_a_process_that_died_is_completed(tmp_path: Path) -> None:
-    """The rows of a part that were written become a file, also if half of one is there already."""
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    dead = ParquetSink(elsewhere, "orders")
+    """The written rows of a part become a file, even if half of that file exists already."""
+    other_folder = tmp_path / "elsewhere"
+    other_folder.mkdir()
+    dead = ParquetSink(other_folder, "orders")
     await dead.process_batch([_record(1), _record(2)])
     await dead.flush()
-    [name] = _names(elsewhere)
-    (tmp_path / name).write_bytes((elsewhere / name).read_bytes() + b'{"num')
+    [name] = _names(other_folder)
+    (tmp_path / name).write_bytes((other_folder / name).read_bytes() + b'{"num')
     await dead.close()
     (tmp_path / name.replace(".parquet.part", ".coming")).write_bytes(b"PAR1 half")
     (tmp_path / "orders-20260301T0.parquet.part").touch()
@@ -264,7 +264,9 @@ def test_wrong_options_are_refused(options: dict[str, Any], path: str, tmp_path:
     assert path == excinfo.value.path
 
 
-async def test_missing_package_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_error_names_the_missing_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without pyarrow the sink says how to install it."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ConfigurationError, match=r"\[parquet\]"):

@@ -55,7 +55,7 @@ def make_inbox(hub: AsyncHub, store: Any = None) -> AsyncWebhookInbox:
 
 
 async def ignore(_: object) -> None:
-    """Take note of no revocation."""
+    """Ignore a revocation."""
 
 
 async def states(inbox: AsyncWebhookInbox) -> list[EntryState]:
@@ -98,7 +98,7 @@ async def test_pipeline_settles_after_the_sink(hub: AsyncHub, kind: str, tmp_pat
         await inbox.receive("stripe", **delivery(f"evt_{number}"))
     seen: list[list[EntryState]] = []
 
-    async def look(record: SinkRecord) -> SinkRecord:
+    async def record_states(record: SinkRecord) -> SinkRecord:
         seen.append(await states(inbox))
         return record
 
@@ -107,7 +107,7 @@ async def test_pipeline_settles_after_the_sink(hub: AsyncHub, kind: str, tmp_pat
 
     letters, sink = MemoryDeadLetters(), MemorySink(judge, tells_records=True)
     source = WebhookSource(inbox, interval=0.01)
-    pipeline = Pipeline("webhooks", source, sink, dead_letters=letters, transforms=[look])
+    pipeline = Pipeline("webhooks", source, sink, dead_letters=letters, transforms=[record_states])
     running = asyncio.create_task(pipeline.run())
     await until(lambda: pipeline.statistics().committed == 4)
     pipeline.stop()
@@ -130,14 +130,14 @@ async def test_stopped_source_gives_webhooks_back(hub: AsyncHub) -> None:
         await end()
         [entry] = (await inbox.find(EntryQuery())).items
         assert (EntryState.WAITING, 0) == (entry.state, entry.attempts)
-        # It is no longer this source's to settle.
+        # This source no longer holds the webhook.
         await source.commit([record])
         assert [EntryState.WAITING] == await states(inbox)
     await source.close()
 
 
 async def test_webhook_with_several_events_is_done_with_the_last(hub: AsyncHub) -> None:
-    """A webhook of several events is done when all its records are, in whatever polls they came."""
+    """A webhook of several events is done when its records of all polls are done."""
     inbox = make_inbox(hub)
     entry = await inbox.receive("stripe", **delivery("evt_1"))
     [event] = inbox.webhooks(entry)
@@ -159,7 +159,7 @@ async def test_webhook_with_several_events_is_done_with_the_last(hub: AsyncHub) 
 
 
 async def test_confirmations_are_no_records(hub: AsyncHub) -> None:
-    """A webhook that asks for a confirmation is confirmed and done, or tried again later."""
+    """A webhook that requests a confirmation is confirmed and done, or tried again later."""
     inbox = make_inbox(hub)
     await inbox.receive("stripe", **delivery("evt_1"))
     flows: Any = inbox_flows_of(inbox)  # Stripe asks for no confirmation

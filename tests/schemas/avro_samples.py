@@ -12,7 +12,7 @@ NAMES = ("a", "b", "c")
 
 @st.composite
 def schemas(draw: st.DrawFn, depth: int = 3, counter: list[int] | None = None) -> Any:
-    """Return a schema, whose named types have names by their place."""
+    """Return a schema whose named types are named after their place."""
     counter = counter if counter is not None else [0]
     kinds = ["primitive"]
     if depth:
@@ -98,7 +98,7 @@ def _changed_fields(draw: Any, old: list[dict[str, Any]]) -> list[dict[str, Any]
 def data(schema: Any) -> st.SearchStrategy[Any]:
     """Return a strategy for data of a schema, in each of its branches and symbols."""
     if isinstance(schema, list):
-        return st.one_of([data(branch).map(_tagged(branch)) for branch in schema])
+        return st.one_of([data(branch).map(_with_branch_name(branch)) for branch in schema])
     if isinstance(schema, str):
         return {
             "null": st.none(),
@@ -134,7 +134,7 @@ _SAMPLES: dict[str, Any] = {
 def samples(schema: Any) -> list[Any]:
     """Return data of a schema in which each branch and each symbol occurs."""
     if isinstance(schema, list):
-        return [_tagged(branch)(value) for branch in schema for value in samples(branch)]
+        return [_with_branch_name(branch)(value) for branch in schema for value in samples(branch)]
     if isinstance(schema, str):
         return [_SAMPLES[schema]]
     kind = schema["type"]
@@ -156,8 +156,8 @@ def _ascii(value: bytes) -> bytes:
     return bytes(byte & 0x7F for byte in value)
 
 
-def _tagged(branch: Any) -> Any:
-    """Return a function that says of which branch of a union a value is."""
+def _with_branch_name(branch: Any) -> Any:
+    """Return a function that pairs a value with the name of its branch of a union."""
     if isinstance(branch, dict):
         name = branch.get("name", branch["type"])
         return lambda value: (name, value)

@@ -230,12 +230,12 @@ def test_recursion_and_empty_items_are_found() -> None:
     tree = record({"name": "next", "type": ["null", "Order"]})
     shared = record({"name": "a", "type": record(name="P")}, {"name": "b", "type": "P"})
     assert [True, False] == [hazards(avro_type(avro(s))).is_recursive for s in (tree, shared)]
-    empty = {"type": "array", "items": record({"name": "n", "type": "null"})}
+    array_of_empty_items = {"type": "array", "items": record({"name": "n", "type": "null"})}
     nothing = {"type": "array", "items": {"type": "fixed", "name": "F", "size": 0}}
     two_fields = record({"name": "a", "type": record(name="P")}, {"name": "b", "type": "P"})
     assert hazards(avro_type(avro({"type": "array", "items": two_fields}))).has_empty_items
     usual = {"type": "array", "items": record({"name": "n", "type": "int"})}
-    problem = [hazards(avro_type(avro(s))) for s in (empty, nothing, usual, tree)]
+    problem = [hazards(avro_type(avro(s))) for s in (array_of_empty_items, nothing, usual, tree)]
     assert [True, True, False, False] == [hazard.has_empty_items for hazard in problem]
 
 

@@ -213,7 +213,7 @@ def test_incompatibilities_are_named(reader: Any, writer: Any, expected: list[st
     assert expected == problems(reader, writer)
 
 
-def test_doubt_is_no_certainty() -> None:
+def test_ignored_rules_make_findings_uncertain() -> None:
     """A rule of the writer that the check ignores makes its findings uncertain."""
     [problem] = read_incompatibilities(
         complete({"type": "string"}), complete({"not": {"type": "integer"}})

@@ -118,7 +118,7 @@ async def test_memory_checks_new_versions() -> None:
 
 
 async def test_confluent_refusals_have_types(server: SchemaRegistryServer) -> None:
-    """An incompatible schema and one that is none have errors of their own."""
+    """An incompatible schema and an invalid one raise different errors."""
     registry = confluent(server)
     server.incompatible = {"long"}
     with pytest.raises(SchemaIncompatible) as caught:

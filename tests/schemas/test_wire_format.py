@@ -95,7 +95,7 @@ def test_transitive_promises_ask_all_versions() -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    """An unknown promise or format says which there are."""
+    """The error for an unknown promise or format lists the known ones."""
     with pytest.raises(ConfigurationError, match="'backward'"):
         incompatibilities("always", _avro("int"), [])
     with pytest.raises(ConfigurationError, match="'avro'"):

@@ -456,12 +456,12 @@ class Busy(MemoryScimStore):
     def replace(
         self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
     ) -> ScimResource | None:
-        """Change the resource before, and replace it then."""
+        """Change the resource as another writer, then replace it."""
         self._interrupt(kind, id)
         return super().replace(kind, id, content, version)
 
     def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
-        """Change the resource before, and delete it then."""
+        """Change the resource as another writer, then delete it."""
         self._interrupt(kind, id)
         return super().delete(kind, id, version)
 
@@ -596,7 +596,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], path: str) -> None:
         (StorageUnavailable("The store is away."), 503),
     ],
 )
-def test_refusals_of_the_application_are_told(error: Exception, status: int) -> None:
+def test_refusals_of_the_application_reach_the_provider(error: Exception, status: int) -> None:
     """A refusal of the store reaches the identity provider in SCIM's form."""
 
     class Refusing(MemoryScimStore):
@@ -612,11 +612,11 @@ def test_unknown_times_and_attributes_are_left_out() -> None:
     """A resource without times has none, and attributes of the application alone are not shown."""
     resource = ScimResource(id="a/b", content={"userName": "a", "salary": 1}, version="1 2")
 
-    class One(MemoryScimStore):
+    class SingleResource(MemoryScimStore):
         def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
             return resource
 
-    answer = Driver(One())("GET", "/Users/a%2Fb")
+    answer = Driver(SingleResource())("GET", "/Users/a%2Fb")
     body = json.loads(answer.body)
 
     assert {"schemas", "id", "userName", "meta"} == set(body)

@@ -54,7 +54,7 @@ def cloud(tmp_path: Path) -> AzureStandIn:
 
 
 def spec(name: str, step: Step = STEP) -> RunSpec:
-    """Return what starts a run."""
+    """Return the specification of a run."""
     secrets = {name: Secret("tok_16180339887") for name in step.secrets}
     return RunSpec(name=name, step=step, secrets=secrets, labels={"key": "x y"})
 
@@ -133,7 +133,7 @@ def group(view_state: str | None = None, tags: Any = None, /, **current: Any) ->
         ({"properties": {"provisioningState": "Failed"}}, (RunPhase.ENDED, 125, EndReason.EXITED)),
     ],
 )
-def test_states_are_told_apart(described: dict[str, Any], expected: object) -> None:
+def test_states_are_distinguished(described: dict[str, Any], expected: object) -> None:
     """The state of a group becomes the phase, the exit code and the reason of the run."""
     ended = group_end(described)
     assert expected == (ended.phase, ended.exit_code, ended.reason)

@@ -293,7 +293,7 @@ def test_result_that_cannot_be_stored_is_still_returned() -> None:
 
 @modes
 def test_unknown_end_is_not_reused(mode: str, tmp_path: Path) -> None:
-    """A step whose end nobody knows raises OutcomeUnknown, and its equal runs on its own."""
+    """A step with an unknown end raises OutcomeUnknown, and an equal step runs itself."""
     url = f"sqlite:///{tmp_path}/state.db"
     step = Step("build", ["make"], cache=3600)
     platform = MockPlatform()

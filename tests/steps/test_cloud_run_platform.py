@@ -54,7 +54,7 @@ def cloud(tmp_path: Path) -> CloudRunStandIn:
 
 
 def spec(name: str, step: Step = STEP) -> RunSpec:
-    """Return what starts a run."""
+    """Return the specification of a run."""
     return RunSpec(name=name, step=step, labels={"key": "x y"})
 
 
@@ -72,7 +72,7 @@ def end(**facts: Any) -> object:
     return ended.phase, ended.exit_code, ended.reason
 
 
-def test_failures_of_tasks_are_told_apart() -> None:
+def test_failures_of_tasks_are_distinguished() -> None:
     """The result of a task becomes the exit code and the reason of the run."""
     late = {"message": "The configured timeout was reached."}
     memory = {"message": "Memory limit of 512 MiB exceeded with 530 MiB used."}
@@ -97,7 +97,7 @@ def test_failures_of_tasks_are_told_apart() -> None:
         ({}, {"completionTime": "2030-01-02T03:04:05Z"}, (RunPhase.LOST, None)),
     ],
 )
-def test_states_of_jobs_are_told_apart(
+def test_states_of_jobs_are_distinguished(
     job: dict[str, Any], execution: dict[str, Any] | None, expected: object
 ) -> None:
     """A job starts, could not start, goes on, or ended in a way that nobody knows."""
@@ -154,7 +154,7 @@ def test_lost_answer_leads_to_one_job(cloud: CloudRunStandIn) -> None:
 
 
 def test_job_without_an_execution_is_not_cancelled(cloud: CloudRunStandIn) -> None:
-    """A job whose execution is not there yet is starting; a job that is deleted is none."""
+    """A job without an execution is starting; a job that is being deleted is not a run."""
     platform = cloud.platform()
     platform.start(spec("run-1"), 9.0)
     cloud.changes["run-1"] = {"job": {"latestCreatedExecution": {}}}

@@ -63,7 +63,7 @@ def cloud(tmp_path: Path) -> EcsStandIn:
 
 
 def spec(name: str, step: Step = STEP) -> RunSpec:
-    """Return what starts a run."""
+    """Return the specification of a run."""
     return RunSpec(name=name, step=step, labels={"key": "x y"})
 
 
@@ -111,7 +111,7 @@ def test_conformance(check: platform_conformance.Check, cloud: EcsStandIn) -> No
         ({"containers": [{"name": "sidecar", "exitCode": 1}]}, (RunPhase.LOST, None, None)),
     ],
 )
-def test_ends_are_told_apart(task: Mapping[str, Any], expected: object) -> None:
+def test_ends_are_distinguished(task: Mapping[str, Any], expected: object) -> None:
     """The state of a task becomes the phase, the exit code and the reason of the run."""
     end = task_end({"lastStatus": "STOPPED", **task}, "erp")
 
@@ -120,7 +120,7 @@ def test_ends_are_told_apart(task: Mapping[str, Any], expected: object) -> None:
 
 
 def test_task_names_the_image_and_the_problem() -> None:
-    """The metadata of a task that could not start say why."""
+    """The metadata of a task that could not start have the reason."""
     note = CloudNote.of(spec("run-1"))
     task = {
         "taskArn": "arn",

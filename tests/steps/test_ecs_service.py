@@ -91,14 +91,14 @@ def test_deployment_is_waited_for_by_its_id() -> None:
         (deployment("d-3"), "replaced"),
     ],
 )
-def test_states_are_told_apart(shown: dict[str, Any], expected: str) -> None:
+def test_states_are_distinguished(shown: dict[str, Any], expected: str) -> None:
     """A deployment failed, was replaced, goes on, or has as many tasks as it should."""
     vendor = FakeVendor([described(shown)])
     assert expected == manager().perform("ecs", service(vendor).state("d-2"))["state"]
 
 
 def test_wait_ends_with_the_time_limit() -> None:
-    """A deployment that goes on is an error in time."""
+    """A wait that exceeds the time limit of its service raises an error."""
     vendor = FakeVendor(described(deployment("d-2")))
     with pytest.raises(AttemptTimeout, match="d-2"):
         manager(timeout=4.0).perform("ecs", service(vendor).wait("d-2"))

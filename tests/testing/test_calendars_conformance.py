@@ -83,7 +83,7 @@ class _Forgetful(GoogleCalendar):
 
 
 class _Optimistic(GoogleCalendar):
-    """A faulty vendor that tells an unknown person as free."""
+    """A faulty vendor that reports an unknown person as free."""
 
     async def free_busy(
         self, wire: Wire, emails: tuple[str, ...], /, *, start: datetime, end: datetime
@@ -100,7 +100,7 @@ class _Careless(GoogleCalendar):
 
 
 class _Unclassified(GoogleCalendar):
-    """A faulty vendor that does not tell refusals apart."""
+    """A faulty vendor that does not distinguish refusals."""
 
     def services(self) -> Mapping[str, Service]:
         services = super().services()
@@ -108,7 +108,7 @@ class _Unclassified(GoogleCalendar):
 
 
 class _Swallowing(GoogleCalendar):
-    """A faulty vendor that tells nonsense as an empty list."""
+    """A faulty vendor that reads nonsense as an empty list."""
 
     async def changes(
         self, wire: Wire, ref: Ref, /, *, start: datetime, end: datetime, after: Ref | None

@@ -253,7 +253,7 @@ def test_other_answers_are_left_to_the_service(answer: Response) -> None:
 
 @pytest.mark.parametrize("status", [200, 202])
 def test_page_of_a_proxy_is_no_acceptance(status: int) -> None:
-    """A page of HTML, or another success than Apple's, is not told as accepted."""
+    """A page of HTML, or a success unlike Apple's, is not reported as accepted."""
     sandbox = ApnsSandbox()
     sandbox.fail(Response(status, {"Content-Type": "text/html"}, b"<html></html>"))
     with pytest.raises(VendorFailed):

@@ -159,7 +159,7 @@ def test_evidence_is_evidence() -> None:
 
 @pytest.mark.parametrize("make", SUBJECTS)
 def test_unknown_dispute_is_refused(make: Callable[[], PaymentsSubject]) -> None:
-    """A dispute that the vendor does not know is refused, whatever is done with it."""
+    """Every operation with a dispute that the vendor does not know is refused."""
     shop = Shop(make)
     with pytest.raises(VendorRejected):
         shop.payments.get_dispute(shop.ref("unknown"))

@@ -195,7 +195,7 @@ def test_times_without_form_are_none() -> None:
 
 
 def test_wrong_references_are_refused() -> None:
-    """The reference of a calendar is not that of an event, nor that of an earlier look."""
+    """The reference of a calendar is refused for an event, and for earlier changes."""
     sandbox = GoogleCalendarSandbox()
     times: dict[str, Any] = {"start": START, "end": END}
     with hub_at(sandbox) as hub:

@@ -294,8 +294,8 @@ def test_other_answers_are_left_to_the_service(answer: Response) -> None:
     assert None is classify(Request.get("/"), answer)
 
 
-def test_expired_looks_are_told_by_their_code() -> None:
-    """A look that Graph has forgotten is told by its code too, and only for a look."""
+def test_code_of_an_expired_reference_is_recognised() -> None:
+    """The code of an expired reference raises `ChangesExpired`, but only for a list of changes."""
     answer = graph_error(400, "SyncStateInvalid")
 
     assert isinstance(classify(Request.get("/"), answer), ChangesExpired)
@@ -303,7 +303,7 @@ def test_expired_looks_are_told_by_their_code() -> None:
 
 
 def test_wrong_references_are_refused() -> None:
-    """The reference of a calendar is not that of an event, nor that of an earlier look."""
+    """The reference of a calendar is refused for an event, and for earlier changes."""
     sandbox = MicrosoftCalendarSandbox()
     times: dict[str, Any] = {"start": START, "end": END}
     other = Attendee("a@b.example", kind=AttendeeKind.OTHER)
@@ -341,8 +341,8 @@ def test_answers_that_say_nothing_are_errors() -> None:
     assert (None, "notAnswered") == (availability.busy, availability.problem)
 
 
-def test_tentative_times_are_told() -> None:
-    """A time that is not certain is told so, and a free one is left out."""
+def test_tentative_times_are_marked() -> None:
+    """A tentative time is marked as tentative, and a free time is left out."""
     sandbox = MicrosoftCalendarSandbox()
     time = {"dateTime": "2026-03-02T08:00:00.0000000", "timeZone": "UTC"}
     items = [{"status": word, "start": time, "end": time} for word in ("tentative", "free", "new")]
