@@ -177,7 +177,7 @@ async def test_confirmations_are_no_records(hub: AsyncHub) -> None:
     flows._senders = attrs.evolve(flows._senders, confirm=confirm)  # noqa: SLF001 - as above
     source = WebhookSource(inbox)
     await source.open(ignore)
-    assert [] == await source.poll(MANY)
+    assert [] == await source.poll(MANY._replace(wait=0.0))
     [entry] = (await inbox.find(EntryQuery())).items
     assert (EntryState.WAITING, 1) == (entry.state, entry.attempts)
     assert "VendorFailed" in entry.error
