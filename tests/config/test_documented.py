@@ -11,6 +11,7 @@ import pytest
 
 import moorage.config
 from moorage.config import json_schema, read_configuration
+from moorage.testing.sandboxes.push.apns import ApnsSandbox
 from tests.support.schema import fits
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +43,7 @@ SCHEMA = json_schema()
 @pytest.fixture(autouse=True)
 def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set the environment variables that the documentation's configurations use."""
+    monkeypatch.setenv("APPLE_KEY", ApnsSandbox().private_key)
     for _, block in SHOWN:
         for name in re.findall(r"secret://env/(\w+)", block):
             ring = f"1:{b64encode(bytes(32)).decode()}"
@@ -57,6 +59,7 @@ def test_documented_configurations_load(name: str, block: str, tmp_path: Path) -
     """Each configuration shown in the documentation is valid, without a warning."""
     # Read these secrets from the environment instead of from a secret manager.
     text = re.sub(r"secret://(ours|cloud)/[^\"]+", "secret://env/STRIPE_KEY", block)
+    text = re.sub(r"secret://file/[^\"]+\.p8", "secret://env/APPLE_KEY", text)
     path = tmp_path / f"{name}.toml"
     path.write_text(text)
 

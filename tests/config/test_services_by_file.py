@@ -52,6 +52,7 @@ ROOT = Path(__file__).parents[2]
 BASE = "https://vat.example"
 SAMPLES: Mapping[str, tuple[Any, Any]] = {
     "base_url": (BASE, BASE),
+    "http2": (True, True),
     "timeout": (3.5, 3.5),
     "attempt_timeout": (2, 2),
     "timeouts": ({"connect": 1.5}, Timeouts(connect=1.5)),

@@ -142,7 +142,7 @@ def test_service_of_steps_is_made() -> None:
 @pytest.mark.parametrize(
     "tables, path, text",
     [
-        ({"platforms": {"here": {}}}, "platforms.here.kind", "Use one of: docker"),
+        ({"platforms": {"here": {}}}, "platforms.here.kind", "Use one of: azure-containers"),
         ({"platforms": {"here": {"kind": "locl"}}}, "platforms.here.kind", "Did you mean local?"),
         (
             {"platforms": {"here": {"kind": "local"}}},

@@ -195,6 +195,9 @@ def test_too_deep_nesting_is_refused() -> None:
         pack(value)
 
 
+_FILES_OF_DATEV = "moorage.contracts.accounting.datev"
+
+
 def test_every_value_can_be_packed() -> None:
     """Each value type of the contracts is packed under a unique name."""
     left_out = {"Account", "MinorUnits", "Offer", "OneOf", "Prefer", "Route", "RoutingRequest"}
@@ -202,7 +205,7 @@ def test_every_value_can_be_packed() -> None:
     left_out |= {"Effect", "Requirements", "Target"}
     names: list[str] = []
     for result in pkgutil.walk_packages(contracts.__path__, "moorage.contracts."):
-        if f"{result.name}.".startswith("moorage.contracts.bank."):
+        if f"{result.name}.".startswith(("moorage.contracts.bank.", _FILES_OF_DATEV)):
             continue  # no operation takes or returns them, so no store keeps them
         module = importlib.import_module(result.name)
         names += [

@@ -111,7 +111,7 @@ def unit(**fields: Json) -> Json:
         (changed_order(purchase_units={}), (400, "INVALID_ARRAY_MIN_ITEMS")),
         (unit(custom_id=7), (400, "INVALID_PARAMETER_SYNTAX")),
         (unit(custom_id="x" * 128), (400, "INVALID_STRING_LENGTH")),
-        (unit(items={}), (400, "INVALID_PARAMETER_SYNTAX")),
+        (unit(items={}), (400, "INVALID_ARRAY_MIN_ITEMS")),
         (unit(amount={"value": "1"}), (400, "MISSING_REQUIRED_PARAMETER")),
         (unit(amount={**AMOUNT, "currency_code": "XXX"}), (422, "INVALID_CURRENCY_CODE")),
         (unit(amount={**AMOUNT, "value": "one"}), (400, "INVALID_PARAMETER_SYNTAX")),
