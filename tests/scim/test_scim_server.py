@@ -762,3 +762,94 @@ def test_memory_compares_versions() -> None:
     grace = store.create(ScimKind.USER, {"userName": "grace"})
     with pytest.raises(AlreadyExists):
         store.replace(ScimKind.USER, grace.id, {"userName": "ADA"}, "1")
+
+
+@pytest.mark.parametrize("lenient", [False, True])
+def test_parts_of_a_list_without_entries(*, lenient: bool) -> None:
+    """A part that is added to an empty list makes an entry, and later changes find a list."""
+    driver = Driver(lenient=lenient)
+    path = f"/Users/{driver.json('POST', '/Users', {'userName': 'ada'})['id']}"
+
+    driver.patch(path, {"op": "add", "path": "roles.value", "value": "admin"})
+    user = driver.patch(path, {"op": "add", "path": "roles", "value": [{"value": "clerk"}]})
+    assert [{"value": "admin"}, {"value": "clerk"}] == user["roles"]
+    user = driver.patch(path, {"op": "replace", "path": "roles.value", "value": "guest"})
+    assert [{"value": "guest"}, {"value": "guest"}] == user["roles"]
+    change = patch_body({"op": "replace", "path": "photos.value", "value": "x"})
+    assert (200 if lenient else 400) == driver("PATCH", path, change).status
+
+
+def test_conditions_have_the_types_of_their_attributes() -> None:
+    """Entra's text "True" finds a primary entry, and no entry gets a value of a wrong type."""
+    driver = Driver()
+    path = f"/Users/{driver.json('POST', '/Users', {'userName': 'ada'})['id']}"
+    operation = {"op": "add", "path": 'roles[primary eq "True"].value', "value": "admin"}
+
+    assert [{"primary": True, "value": "admin"}] == driver.patch(path, operation)["roles"]
+    assert [{"primary": True, "value": "admin"}] == driver.patch(path, operation)["roles"]
+    for condition in ("type eq true", 'type eq "\\ud800"', 'type eq "\\u0000"'):
+        change = {"op": "add", "path": f"emails[{condition}].value", "value": "a@example.com"}
+        assert 400 == driver("PATCH", path, patch_body(change)).status
+    assert "emails" not in driver.json("GET", path)
+
+
+class NoNulStore(MemoryScimStore):
+    """A store that cannot be asked for texts with NUL characters, as PostgreSQL."""
+
+    def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
+        """Return a resource."""
+        assert "\0" not in id
+        return super().get(kind, id)
+
+    def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
+        """Delete a resource."""
+        assert "\0" not in id
+        return super().delete(kind, id, version)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_ids_that_no_store_can_have(method: str) -> None:
+    """An id with a NUL character does not exist, and no store is asked for it."""
+    assert 404 == Driver(NoNulStore())(method, "/Users/a%00b").status
+
+
+def test_filters_that_no_store_can_answer() -> None:
+    """A filter for a text with a NUL character or half of a character is refused."""
+    for text in ("\\u0000", "\\ud800"):
+        query = urlencode({"filter": f'userName eq "{text}"'})
+        assert 400 == Driver()("GET", "/Users", query=query).status
+
+
+def test_tokens_with_half_of_a_character() -> None:
+    """A token that no UTF-8 text can be is not known."""
+    headers = [("Authorization", "Bearer \ud800")]
+    assert 401 == Driver().server.answer("GET", "/Users", headers=headers).status
+
+
+class PercentStore(MemoryScimStore):
+    """A store whose only person has a percent sign in the id."""
+
+    def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
+        """Return the person, or None."""
+        is_known = id == "a%20b"
+        return ScimResource(id=id, content={"userName": "ada"}, version="1") if is_known else None
+
+
+def test_applications_decode_paths_once() -> None:
+    """The path of an application's request is decoded already, and is not decoded again."""
+    statuses: list[str] = []
+    app = ScimApp(Driver(PercentStore()).server)
+    list(app(wsgi_environ("GET", "/Users/a%20b", b""), lambda status, _: statuses.append(status)))
+    assert ["200 OK"] == statuses
+
+
+def test_members_are_added_once() -> None:
+    """Members that a group has, and those that a request repeats, are added once."""
+    driver = Driver()
+    path = f"/Groups/{driver.json('POST', '/Groups', {'displayName': 'g'})['id']}"
+    members = [{"value": "1"}, {"value": "2"}, {"value": "1"}, {"display": "x"}, {"display": "x"}]
+    operation = {"op": "add", "path": "members", "value": members}
+
+    for _ in range(2):
+        group = driver.patch(path, operation)
+        assert [{"value": "1"}, {"value": "2"}, {"display": "x"}] == group["members"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http.client import responses
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from moorage.domain.values.json_text import encode_json
 from moorage.domain.webhooks.rejection import WebhookReason
@@ -44,7 +45,7 @@ class ScimApp:
         else:
             answer = self._server.answer(
                 request["method"],
-                environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace"),
+                quote(environ.get("PATH_INFO", "").encode("latin-1")),
                 query=environ.get("QUERY_STRING", ""),
                 headers=request["headers"],
                 body=request["body"],
@@ -93,7 +94,7 @@ class AsyncScimApp:
         path: str = scope["path"]
         return await self._server.answer(
             request["method"],
-            path.removeprefix(scope.get("root_path", "")),
+            quote(path.removeprefix(scope.get("root_path", ""))),
             query=scope.get("query_string", b"").decode("latin-1"),
             headers=request["headers"],
             body=request["body"],

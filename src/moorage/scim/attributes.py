@@ -134,7 +134,7 @@ def checked(shape: Any, value: Any, name: str, *, lenient: bool) -> Any:
         if lenient and isinstance(value, str) and value.lower() in words:
             return words[value.lower()]
         raise invalid_value(f"The attribute {name} is not true or false.")
-    if not isinstance(value, str) or len(value) > _LONGEST or not _is_encodable(value):
+    if not isinstance(value, str) or len(value) > _LONGEST or not is_storable(value):
         raise invalid_value(f"The attribute {name} is not a text of at most {_LONGEST} characters.")
     return value
 
@@ -156,5 +156,6 @@ def _checked_parts(
     return parts
 
 
-def _is_encodable(text: str) -> bool:
+def is_storable(text: str) -> bool:
+    """True if a store can keep a text: it has no NUL character, and no half of a character."""
     return not any("\ud800" <= letter <= "\udfff" or letter == "\x00" for letter in text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.json_text import is_list, is_object
-from moorage.scim.attributes import ATTRIBUTES, ENTERPRISE, canonical
+from moorage.scim.attributes import ATTRIBUTES, ENTERPRISE, canonical, is_storable
 from moorage.scim.refusals import ScimRefusal, invalid_path
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def _pairs(text: str) -> Iterator[tuple[str, str | bool]]:
             value = json.loads(match["value"] if match["value"][0] == '"' else match[2].lower())
         except ValueError:
             raise _no_filter() from None
+        if isinstance(value, str) and not is_storable(value):
+            raise _no_filter()
         yield match["path"], value
         if match.end() == len(text):
             return

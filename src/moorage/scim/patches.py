@@ -10,6 +10,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
+
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.scim.attributes import ATTRIBUTES, READ_ONLY, REQUIRED, checked
 from moorage.scim.filters import fulfils, path_of
@@ -47,13 +49,14 @@ def patched(
         for verb, path_text, value in _steps_of(operation):
             if _is_identity(path_text, value, id):
                 continue
-            path = path_of(kind, path_text)
+            path = _checked_path(kind, path_of(kind, path_text), lenient=lenient)
             if verb == "remove":
                 _remove(result, path, value)
             else:
-                shape = _shape_of(kind, path)
+                attribute = _attribute_of(kind, path)
+                shape = _shape_of(attribute, path)
                 new_value = checked(shape, value, path_text[:80], lenient=lenient)
-                _set(result, path, shape, new_value, verb=verb, lenient=lenient)
+                _set(result, path, attribute, new_value, verb=verb, lenient=lenient)
     if not str(result.get(REQUIRED[kind], "")).strip():
         raise invalid_value(f"The attribute {REQUIRED[kind]} cannot be removed.")
     return result
@@ -97,11 +100,33 @@ def _is_identity(path: str, value: Any, id: str) -> bool:
     raise ScimRefusal(400, f"The attribute {read_only} is read only.", "mutability")
 
 
-def _shape_of(kind: ScimKind, path: AttributePath) -> Any:
-    """The type of the target's values: that of one entry if the path chooses entries."""
+def _checked_path(kind: ScimKind, path: AttributePath, *, lenient: bool) -> AttributePath:
+    """The path with the values of its conditions as entries can have them."""
+    if not path.conditions:
+        return path
+    parts = _attribute_of(kind, path)[0]
+    conditions = tuple(
+        attrs.evolve(
+            condition,
+            value=checked(
+                parts[condition.path[0]], condition.value, condition.path[0], lenient=lenient
+            ),
+        )
+        for condition in path.conditions
+    )
+    return path._replace(conditions=conditions)
+
+
+def _attribute_of(kind: ScimKind, path: AttributePath) -> Any:
+    """The type of the whole attribute that a path names."""
     shape: Any = ATTRIBUTES[kind]
     for name in path.names:
         shape = shape[name]
+    return shape
+
+
+def _shape_of(shape: Any, path: AttributePath) -> Any:
+    """The type of the target's values: that of one entry if the path chooses entries."""
     if is_list(shape) and (path.conditions or path.part):
         entry_shape: Any = shape[0]
         shape = entry_shape
@@ -123,34 +148,42 @@ def _parent(
 def _set(
     result: dict[str, Any],
     path: AttributePath,
-    shape: Any,
+    attribute: Any,
     value: Any,
     *,
     verb: str,
     lenient: bool,
 ) -> None:
     table, name = _parent(result, path, create=True)
-    if path.conditions:
+    if is_list(attribute) and (path.conditions or path.part):
         _set_entries(table, name, path, value, verb=verb, lenient=lenient)
-    elif path.part and is_list(table.get(name)):
-        for entry in table[name]:
-            entry[path.part] = value
     elif path.part:
         table[name] = {**table.get(name, {}), path.part: value}
-    elif is_list(shape):
+    elif is_list(attribute):
         entries: list[Any] = table.get(name, []) if verb == "add" else []
-        table[name] = [*entries, *(entry for entry in value if not _has_entry(entries, entry))]
+        table[name] = _joined(entries, value)
     elif is_object(value) and name != "manager":
         table[name] = {**table.get(name, {}), **value}
     else:
         table[name] = value
 
 
-def _has_entry(entries: list[Any], entry: Mapping[str, Any]) -> bool:
+def _joined(entries: list[Any], new_entries: list[Any]) -> list[Any]:
+    """The entries and those new ones that are not among them yet."""
+    keys = {_key_of(entry) for entry in entries}
+    result = [*entries]
+    for entry in new_entries:
+        key = _key_of(entry)
+        if key not in keys:
+            keys.add(key)
+            result.append(entry)
+    return result
+
+
+def _key_of(entry: Mapping[str, Any]) -> Any:
+    """The value of an entry; all parts of one that has no value."""
     value = entry.get("value")
-    return any(
-        item == entry or (value is not None and item.get("value") == value) for item in entries
-    )
+    return tuple(sorted(entry.items())) if value is None else value
 
 
 def _set_entries(
@@ -181,11 +214,13 @@ def _remove(result: dict[str, Any], path: AttributePath, value: Any) -> None:
     if entries is None:
         return
     if is_list(entries) and (path.conditions or path.part):
-        chosen = [entry for entry in entries if fulfils(entry, path.conditions)]
+        others = [entry for entry in entries if not fulfils(entry, path.conditions)]
         if path.part is None:
-            table[name] = [entry for entry in entries if entry not in chosen]
-        for entry in chosen:
-            entry.pop(path.part, None)
+            table[name] = others
+            return
+        for entry in entries:
+            if fulfils(entry, path.conditions):
+                entry.pop(path.part, None)
     elif path.part:
         table[name].pop(path.part, None)
     elif is_list(entries) and value:

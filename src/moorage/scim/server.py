@@ -21,7 +21,7 @@ from moorage.errors import (
     StorageUnavailable,
 )
 from moorage.runtime.bridge import lift, run_now
-from moorage.scim.attributes import ATTRIBUTES, CORE, checked_content
+from moorage.scim.attributes import ATTRIBUTES, CORE, checked_content, is_storable
 from moorage.scim.documents import (
     LARGEST_PAGE,
     listed,
@@ -132,7 +132,7 @@ class _Server:
 
     def _check_token(self, text: str) -> None:
         scheme, _, token = text.partition(" ")
-        digest = sha256(token.strip().encode("utf-8", "surrogateescape")).digest()
+        digest = sha256(token.strip().encode("utf-8", "surrogatepass")).digest()
         # All digests are compared, so that the time does not show which one is similar.
         is_known = [compare_digest(digest, token_digest) for token_digest in self._digests]
         if scheme.lower() != "bearer" or not any(is_known):
@@ -148,6 +148,8 @@ class _Server:
             handlers = {"GET": self._list, "POST": self._create}
             answer: ScimAnswer = await self._handler(handlers, request)(kind, request)
             return answer
+        if not is_storable(rest[0]):
+            raise not_found(f"The {kind}")
         by_id = {
             "GET": self._get,
             "PUT": self._replace,
@@ -161,7 +163,9 @@ class _Server:
         handler = handlers.get(request.method)
         if handler is None:
             allowed = (("Allow", ", ".join(handlers)),)
-            raise ScimRefusal(405, f"{request.method[:20]} is not possible here.", None, allowed)
+            raise ScimRefusal(
+                405, f"The possible methods here are {', '.join(handlers)}.", None, allowed
+            )
         return handler
 
     def _description(self, request: _Request) -> ScimAnswer:
