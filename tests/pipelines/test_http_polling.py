@@ -181,6 +181,8 @@ async def test_cursor_of_an_empty_answer_is_used_next_time() -> None:
         ('<https://shop.example/v1/orders?page=2>; rel="next"', f"{BASE}/orders?page=2"),
         ('</v1/orders?page=1>; rel=prev, <?page=2>; rel="last next"', f"{BASE}/orders?page=2"),
         ('</v1/orders?page=1>; rel="prev"; title="next"', None),
+        ("</v1/orders?page=2>; rel = next", f"{BASE}/orders?page=2"),
+        (f"</v1/orders?page=2>; rel={' ' * 20_000}", None),
         ("", None),
     ],
 )
@@ -267,6 +269,27 @@ async def test_times_have_formats(time_format: str, times: list[Any], since: str
     assert {"from": since} == dict(shop.requests[-1].query)
 
 
+async def test_last_time_of_the_calendar_is_not_rounded_up() -> None:
+    """A record of the last moment that Python knows does not stop the source."""
+    shop = Shop(answering([{"id": 1, "at": "9999-12-31T23:59:59.999999Z"}]))
+    await drained(HttpPolling(shop, endpoint(since="from", time="at", overlap=0)))
+    assert {"from": "9999-12-31T23:59:59Z"} == dict(shop.requests[-1].query)
+
+
+async def test_pages_without_an_end_are_an_error() -> None:
+    """Pages that lead in a circle and have nothing new do not keep the source busy forever."""
+    shop = Shop(
+        lambda query: {"orders": [changed(1, 0)], "next": "b" if query.get("c") == "a" else "a"}
+    )
+    options = endpoint(
+        items="orders", next_page="next", cursor="c", since="from", time="at", remember=5
+    )
+    polling = HttpPolling(shop, options)
+    records = await polling.after(None)
+    with pytest.raises(ConfigurationError, match="without a new record"):
+        await polling.after(records[-1].offset)
+
+
 async def test_wrong_order_of_times_is_an_error() -> None:
     """Records in another order than that of their times would be lost, so the source stops."""
     shop = Shop(answering([changed(1, 40), changed(2, 10)]))
@@ -327,6 +350,16 @@ async def test_unchanged_answer_is_not_sent_again() -> None:
         (
             b'[{"id": 1, "at": 1e300}]',
             {"since": "a", "time": "at", "time_format": "seconds"},
+            "no time",
+        ),
+        (
+            b'[{"id": 1, "at": "1700000000"}]',
+            {"since": "a", "time": "at", "time_format": "seconds"},
+            "no time",
+        ),
+        (
+            b'[{"id": 1, "at": "9999-12-31T23:59:59-23:59"}]',
+            {"since": "a", "time": "at"},
             "no time",
         ),
         (b'{"o": [], "n": {}}', {"items": "o", "next_page": "n"}, "no readable cursor or URL"),

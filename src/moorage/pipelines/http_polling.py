@@ -12,6 +12,7 @@ from moorage.domain.pipelines.polled_endpoint import (
     since_of,
 )
 from moorage.domain.pipelines.polled_position import PolledPosition, advance, read_position
+from moorage.errors import ConfigurationError
 from moorage.pipelines.functions import in_thread, is_async
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ("HttpPolling", "PolledEndpoint")
 
 _WITHOUT_CONTENT: Final = frozenset({204, 304})
+_MORE_PAGES: Final = 1_000
+"""The number of pages without a new record, beyond those of remembered records, that are read."""
+
 _VALIDATORS: Final = {"If-None-Match": "etag", "If-Modified-Since": "last-modified"}
 
 
@@ -52,20 +56,28 @@ class HttpPolling:
 
         Raises:
             InvalidData: the position is not one of this endpoint.
-            ConfigurationError: the endpoint lists its records in the wrong order, or too many.
+            ConfigurationError: the endpoint lists its records in the wrong order, or too many, or
+                pages without an end.
             VendorFailed: the answer is not the one that the endpoint's options describe.
             ConnectorError: the call failed.
         """
         if offset != self._offset:
             position = read_position(self._endpoint, offset)
             self._offset, self._position, self._request = offset, position, None
-        while True:
+        limit = self._endpoint.remember + _MORE_PAGES
+        for _ in range(limit):
             before = self._position
             records, is_empty = await self._ask()
             if records:
                 self._offset = records[-1].offset
             if records or is_empty or self._position.page in {None, before.page}:
                 return records
+        raise ConfigurationError(
+            f"The endpoint {self._endpoint.path[:80]} of {self._endpoint.service} lists more than"
+            f" {limit:,} pages without a new record.",
+            path="next_page",
+            remedy="Check that its pages end, and that it follows the parameter in since.",
+        )
 
     async def _ask(self) -> tuple[list[SourceRecord], bool]:
         """Ask for a page; return its new records, and True if it lists no records at all."""

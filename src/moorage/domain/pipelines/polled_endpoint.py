@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urljoin
@@ -30,7 +30,8 @@ _LONGEST_PAGE: Final = 8_000
 """The characters of a cursor or of the URL of a page."""
 
 _LINK: Final = re.compile(r"<([^<>]*)>([^<]*)")
-_IS_NEXT: Final = re.compile(r';\s*rel\s*=\s*"?[^";]*\bnext\b', re.IGNORECASE)
+_IS_NEXT: Final = re.compile(r';\s*rel\s*=(?:\s*")?[^";]*\bnext\b', re.IGNORECASE)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = {"seconds": SECOND, "milliseconds": 1_000}
 """Microseconds of a time that is a number."""
 
@@ -300,12 +301,14 @@ def _text(value: object) -> str | None:
 def _moment(endpoint: PolledEndpoint, time: Any) -> int | None:
     """Return a time in microseconds since 1970; None if it is not one in the endpoint's format."""
     try:
-        if endpoint.time_format != "iso":
+        if endpoint.time_format == "iso":
+            moment = datetime.fromisoformat(time)
+            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        elif type(time) in {int, float}:
             moment = datetime.fromtimestamp(time * _UNITS[endpoint.time_format] / SECOND, UTC)
         else:
-            moment = datetime.fromisoformat(time)
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return max(0, round(moment.timestamp() * SECOND))
+            return None
+        return max(0, (moment - _EPOCH) // timedelta(microseconds=1))
     except (ValueError, TypeError, OverflowError, OSError):
         return None
 
