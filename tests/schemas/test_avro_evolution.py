@@ -239,6 +239,22 @@ def test_recursion_and_empty_items_are_found() -> None:
     assert [True, True, False, False] == [hazard.has_empty_items for hazard in problem]
 
 
+def test_values_that_take_no_bytes_are_counted() -> None:
+    """Empty values are counted through records, and not through arrays, maps and unions."""
+    pair = record({"name": "a", "type": "null"}, {"name": "b", "type": record(name="P")})
+    double_record = record({"name": "c", "type": pair}, {"name": "d", "type": "Order"}, name="Q")
+    usual = record({"name": "a", "type": "int"}, {"name": "b", "type": ["null", "int"]}, name="U")
+    for schema, count in ((double_record, 4), (usual, 1), ("int", 0)):
+        assert count == hazards(avro_type(avro(schema))).empty_values
+
+
+@pytest.mark.parametrize("inner", [["null", "int"], {"type": "array", "items": "int"}])
+def test_type_within_a_type_is_read(inner: Any) -> None:
+    """A type may stand in an object of its own, whatever it is."""
+    kind = "union" if isinstance(inner, list) else "array"
+    assert kind == avro_type(avro({"type": inner})).kind
+
+
 def test_fixed_decimals_and_errors_are_read() -> None:
     """A fixed decimal has its precision, and Avro's `error` is a record."""
     fixed = {"type": "fixed", "name": "F", "size": 8, "logicalType": "decimal", "precision": 9}

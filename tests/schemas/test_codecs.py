@@ -133,6 +133,15 @@ class TestAvro:
         with pytest.raises(InvalidData, match="items take no bytes"):
             codec({"type": "array", "items": "null"}, "avro")
 
+    def test_record_that_grows_from_nothing_is_refused(self) -> None:
+        """A schema whose records double their empty fields 26 times is refused, not decoded."""
+        grown: Any = {"type": "record", "name": "R0", "fields": []}
+        for number in range(26):
+            fields = [{"name": "a", "type": grown}, {"name": "b", "type": f"R{number}"}]
+            grown = {"type": "record", "name": f"R{number + 1}", "fields": fields}
+        with pytest.raises(InvalidData, match=r"more than 1,000 values that take no bytes"):
+            codec(grown, "avro")
+
     def test_references_and_bare_names(self) -> None:
         """A schema uses the types of its references, and a bare name is a schema."""
         money = {"type": "record", "name": "shop.Money", "fields": [{"name": "c", "type": "int"}]}

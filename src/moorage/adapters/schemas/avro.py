@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from moorage.domain.schemas.schema import CompleteSchema
 
 
+_MOST_EMPTY: Final = 1_000
+"""The maximum number of values in one record that take no bytes."""
+
+
 class AvroCodec:
     """Decodes and encodes records with one schema of Avro.
 
@@ -29,7 +33,8 @@ class AvroCodec:
 
     Raises:
         InvalidData: a schema is not one of Avro, or has an array whose items take no bytes, so that
-            a few bytes could announce more items than the memory holds.
+            a few bytes could announce more items than the memory holds. A record with many values
+            that take no bytes is refused for the same reason.
     """
 
     def __init__(
@@ -41,6 +46,13 @@ class AvroCodec:
                 "The Avro schema has an array whose items take no bytes, such as null.",
                 field="schema",
                 remedy="Count such items with a number instead.",
+            )
+        if dangers.empty_values > _MOST_EMPTY:
+            raise InvalidData(
+                f"The Avro schema has a record with more than {_MOST_EMPTY:,} values that take no"
+                " bytes, such as null.",
+                field="schema",
+                remedy="Leave out fields that have no data.",
             )
         self._writer = _parsed(writer)
         self._reader = None if reader is None else _parsed(reader)

@@ -94,10 +94,13 @@ class AvroHazards(NamedTuple):
         is_recursive: True if a type contains itself, so that data may be nested without limit.
         has_empty_items: True if an array has items that take no bytes. A few bytes can then
             announce more items than any machine has memory for.
+        empty_values: the largest number of values in one record that take no bytes. Records whose
+            fields are such records may multiply it.
     """
 
     is_recursive: bool
     has_empty_items: bool
+    empty_values: int
 
 
 def hazards(root: AvroType) -> AvroHazards:
@@ -107,9 +110,12 @@ def hazards(root: AvroType) -> AvroHazards:
         InvalidData: the types are nested too deeply.
     """
     try:
-        arrays = [node for node in _nodes(root, {}) if node.kind == "array"]
+        nodes = _nodes(root, {})
+        arrays = [node for node in nodes if node.kind == "array"]
         has_empty_items = any(_is_empty(part, {}) for node in arrays for part in _parts(node))
-        return AvroHazards(_finds_cycle(root, set(), set()), has_empty_items)
+        counts: dict[int, int] = {}
+        most = max(_empty_values(node, counts) for node in nodes)
+        return AvroHazards(_finds_cycle(root, set(), set()), has_empty_items, most)
     except RecursionError:
         raise _invalid("", "is nested too deeply") from None
 
@@ -148,6 +154,17 @@ def _is_empty(node: AvroType, results: dict[int, bool]) -> bool:
     return results[id(node)]
 
 
+def _empty_values(node: AvroType, counts: dict[int, int]) -> int:
+    """Return the number of values in a type that take no bytes."""
+    if id(node) not in counts:
+        counts[id(node)] = 0
+        if node.kind == "record" and node.fields:
+            counts[id(node)] = sum(_empty_values(field.type, counts) for field in node.fields)
+        else:
+            counts[id(node)] = int(_is_empty(node, {}))
+    return counts[id(node)]
+
+
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
@@ -174,7 +191,8 @@ class _Reader:
             return self.union(value, namespace, path)
         if not is_object(value):
             raise _invalid(path, "has a type that is neither a text, a list nor an object")
-        kind = value.get("type")
+        type_ = value.get("type")
+        kind = type_ if isinstance(type_, str) else ""
         if kind in {"record", "error", "enum", "fixed"}:
             return self.definition(value, namespace, path)
         if kind in {"array", "map"}:
@@ -182,7 +200,7 @@ class _Reader:
             if key not in value:
                 raise _invalid(path, f"lacks {key!r} of its {kind}")
             return AvroType(kind, items=self.type(value[key], namespace, f"{path}.{key}"))
-        inner = self.type(kind, namespace, path)
+        inner = self.type(type_, namespace, path)
         decimal = _decimal(value)
         return inner if decimal is None else attrs.evolve(inner, decimal=decimal)
 
