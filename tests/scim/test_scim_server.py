@@ -575,6 +575,7 @@ def test_several_tokens_are_accepted() -> None:
     [
         ({"tokens": []}, "tokens"),
         ({"tokens": [" "]}, "tokens"),
+        ({"tokens": None}, "tokens"),
         ({"lenient": 1}, "lenient"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from hashlib import sha256
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final
@@ -35,7 +36,7 @@ from moorage.scim.port import ScimKind
 from moorage.scim.refusals import ScimRefusal, not_found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from moorage.scim.port import AsyncScimStore, ScimResource, ScimStore
 
@@ -393,8 +394,8 @@ class _AsyncStore:
 
 
 def _digests(tokens: Iterable[Secret | str]) -> tuple[bytes, ...]:
-    several = (tokens,) if isinstance(tokens, (str, Secret)) else tuple(tokens)
-    secrets = [as_secret(token) for token in several]
+    several: Any = (tokens,) if isinstance(tokens, (str, Secret)) else tokens
+    secrets = [as_secret(token) for token in several] if isinstance(several, Iterable) else []
     if not secrets or not all(secret.reveal_bytes().strip() for secret in secrets):
         raise ConfigurationError(
             "The SCIM server has no token, or an empty one.",
