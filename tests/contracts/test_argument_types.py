@@ -39,6 +39,7 @@ from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import StatisticsQuery
 from moorage.contracts.payments import (
     MOVING,
+    BillingInterval,
     Charge,
     Customer,
     DisputeEvidence,
@@ -48,6 +49,7 @@ from moorage.contracts.payments import (
     PaymentsCapability,
     RefundReason,
     StoreRequest,
+    SubscriptionRequest,
 )
 from moorage.contracts.people import NewPerson, PeopleCapability, PersonChanges
 from moorage.contracts.push import DeviceToken, PushCapability, PushMessage
@@ -151,6 +153,13 @@ GIVEN: dict[str, Any] = {
         ),
     },
     "evidence": DisputeEvidence("The buyer signed."),
+    "subscription": SubscriptionRequest(
+        Money("1.00", "EUR"),
+        BillingInterval("month"),
+        "pm_1",
+        customer=Customer(id="cus_1"),
+        reference="SUB-1",
+    ),
     "transfer": PayeeTransfer(Money("1.00", "EUR"), "acct_1", reference="CN-1"),
     "link": LinkRequest(Money("1.00", "EUR"), reference="INV-1"),
     "order": PaymentOrder(debtor=IBANS[0], transfer=TRANSFER, return_url=RETURN_URL),
@@ -185,6 +194,10 @@ GIVEN: dict[str, Any] = {
     "resume": "everything:main:a.txt?upload=u1",
 }
 """Valid arguments of operations by name, and by contract if contracts differ."""
+CHOSEN: dict[tuple[str, str], dict[str, Any]] = {
+    ("payments", "change_subscription"): {"quantity": 2},
+}
+"""Arguments of operations that need one of several."""
 OPEN = {("storage", "upload", "source")}
 """Arguments of so many types that a wrong one shows only when it is read."""
 
@@ -294,10 +307,11 @@ def required_arguments(contract: str, verb: str) -> dict[str, Any]:
         for name, parameter in inspect.signature(getattr(FLOWS[contract], verb)).parameters.items()
         if name != "self" and parameter.default is parameter.empty and name in GIVEN
     }
-    return {
+    values = {
         name: value[contract] if isinstance(value, dict) and contract in value else value
         for name, value in required_values.items()
     }
+    return values | CHOSEN.get((contract, verb), {})
 
 
 def is_of(value: object, hint: Any) -> bool:

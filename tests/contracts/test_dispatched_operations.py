@@ -12,6 +12,7 @@ from moorage.contracts.email_address import EmailAddress
 from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import StatisticsQuery
 from moorage.contracts.payments import (
+    BillingInterval,
     Customer,
     DisputeEvidence,
     LinkRequest,
@@ -20,6 +21,7 @@ from moorage.contracts.payments import (
     PaymentQuery,
     RefundReason,
     StoreRequest,
+    SubscriptionRequest,
     Unsettled,
 )
 from moorage.contracts.signed import PostOptions, UrlOptions
@@ -50,6 +52,13 @@ BULK = BulkMessage(base=EmailMessage(text="t"), recipients=["b@example.com"])
 STORED = StoreRequest("tok_1", customer=Customer(id="cus_1"))
 EVIDENCE = DisputeEvidence("The buyer signed.")
 TRANSFER = PayeeTransfer(Money("1.00", "EUR"), "acct_1", reference="CN-1")
+SUBSCRIPTION = SubscriptionRequest(
+    Money("1.00", "EUR"),
+    BillingInterval("month"),
+    "pm_1",
+    customer=Customer(id="cus_1"),
+    reference="SUB-1",
+)
 LINK = LinkRequest(Money("1", "EUR"), reference="INV-1")
 STATISTICS_DAY = StatisticsQuery(start=date(2026, 1, 1), end=date(2026, 1, 2))
 
@@ -126,6 +135,21 @@ KEYED: dict[str, tuple[Any, Use, tuple[Any, ...]]] = {
         lambda flows: flows.pay_payee(TRANSFER, idempotency_key="k", timeout=TIME),
         (TRANSFER, {"key": "k"}),
     ),
+    "create_subscription": (
+        PaymentsFlows,
+        lambda flows: flows.create_subscription(SUBSCRIPTION, idempotency_key="k", timeout=TIME),
+        (SUBSCRIPTION, {"key": "k"}),
+    ),
+    "change_subscription": (
+        PaymentsFlows,
+        lambda flows: flows.change_subscription(REF, quantity=2, idempotency_key="k", timeout=TIME),
+        (REF, {"amount": None, "quantity": 2, "key": "k"}),
+    ),
+    "cancel_subscription": (
+        PaymentsFlows,
+        lambda flows: flows.cancel_subscription(REF, idempotency_key="k", timeout=TIME),
+        (REF, {"at_period_end": False, "key": "k"}),
+    ),
     "create_link": (
         PaymentsFlows,
         lambda flows: flows.create_link(LINK, idempotency_key="k", timeout=TIME),
@@ -165,6 +189,9 @@ NEEDED = {
     "accept_dispute": {"accept_dispute"},
     "submit_evidence": {"dispute_evidence"},
     "pay_payee": {"payees"},
+    "create_subscription": {"subscriptions"},
+    "change_subscription": {"subscriptions", "subscription_quantity"},
+    "cancel_subscription": {"subscriptions"},
     "create_link": {"links"},
     "close_link": {"links"},
 }

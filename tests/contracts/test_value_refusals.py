@@ -29,7 +29,15 @@ from moorage.contracts.chat import ChatMessage
 from moorage.contracts.email import Attachment, EmailMessage
 from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import StatisticsQuery
-from moorage.contracts.payments import Charge, Customer, LinkRequest, PayeeTransfer, StoreRequest
+from moorage.contracts.payments import (
+    BillingInterval,
+    Charge,
+    Customer,
+    LinkRequest,
+    PayeeTransfer,
+    StoreRequest,
+    SubscriptionRequest,
+)
 from moorage.contracts.people import NewPerson
 from moorage.contracts.push import DeviceToken, PushMessage
 from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
@@ -90,6 +98,13 @@ PUSH = PushMessage(to=DeviceToken("token"), title="Hello.")
 PAID = Charge(Money("1", "EUR"), "t", reference="r")
 STORED = StoreRequest("tok_1", customer=Customer(id="cus_1"))
 TO_PAYEE = PayeeTransfer(Money("1.00", "EUR"), "acct_1", reference="CN-1")
+SUBSCRIPTION = SubscriptionRequest(
+    Money("1", "EUR"),
+    BillingInterval("month"),
+    "pm_1",
+    customer=Customer(id="cus_1"),
+    reference="r",
+)
 LINK = LinkRequest(Money("1", "EUR"), reference="r")
 ADA_LOVELACE = NewPerson(user_name="ada@example.com")
 RATES = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
@@ -138,6 +153,7 @@ ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("payments", "store_means", (STORED,), {"idempotency_key": "k"}),
     ("payments", "stored_means", ("cus_1",), {}),
     ("payments", "create_link", (LINK,), {"idempotency_key": "k"}),
+    ("payments", "create_subscription", (SUBSCRIPTION,), {"idempotency_key": "k"}),
     ("payments", "pay_payee", (TO_PAYEE,), {"idempotency_key": "k"}),
     ("shipping", "get_rates", (RATES,), {}),
     ("people", "find", (), {}),

@@ -15,6 +15,7 @@ from moorage.contracts.payments import (
     Payment,
     PaymentState,
     Refund,
+    SubscriptionState,
 )
 from moorage.errors import VendorRejected
 from moorage.testing import name_of, payments_conformance
@@ -30,11 +31,16 @@ if TYPE_CHECKING:
         Money,
         PayeePayout,
         PayeeTransfer,
+        PaymentEvent,
         PaymentLink,
         RefundReason,
+        Subscription,
+        SubscriptionRequest,
     )
     from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
     from moorage.contracts.wire import Wire
+    from moorage.domain.webhooks.events import WebhookEvent
     from moorage.testing.kits.payments_conformance import PaymentsSubject
 
 
@@ -133,6 +139,47 @@ class Meek(Stripe):
         return await Stripe.pay_payee(self, wire, transfer, key=f"{key}{wire.now().timestamp()}")
 
 
+@attrs.frozen(kw_only=True)
+class Negligent(Stripe):
+    """A faulty vendor that gets subscriptions wrong."""
+
+    async def create_subscription(
+        self, wire: Wire, request: SubscriptionRequest, /, *, key: str
+    ) -> Subscription:
+        """Create a subscription that starts at once, under another key each time."""
+        started = attrs.evolve(request, starts_at=None)
+        fresh_key = f"{key}{wire.now().timestamp()}"
+        return await Stripe.create_subscription(self, wire, started, key=fresh_key)
+
+    async def change_subscription(
+        self, wire: Wire, ref: Ref, /, *, amount: Money | None, quantity: int | None, key: str
+    ) -> Subscription:
+        """Look the subscription up, and change nothing."""
+        return await self.get_subscription(wire, ref)
+
+    async def cancel_subscription(
+        self, wire: Wire, ref: Ref, /, *, at_period_end: bool, key: str
+    ) -> Subscription:
+        """Cancel at the end of the period, always."""
+        return await Stripe.cancel_subscription(self, wire, ref, at_period_end=True, key=key)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """Report no failed charges."""
+        if event.vendor_type == "invoice.payment_failed":
+            return ()
+        return Stripe.events(self, event, ref)
+
+
+@attrs.frozen(kw_only=True)
+class Optimistic(Stripe):
+    """A faulty vendor that reports each subscription as active."""
+
+    async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
+        """Look the subscription up, and report it as active."""
+        current = await Stripe.get_subscription(self, wire, ref)
+        return attrs.evolve(current, state=SubscriptionState.ACTIVE)
+
+
 def slow_subject() -> PaymentsSubject:
     """Return a test subject with the slow vendor and a new sandbox."""
     subject = stripe()
@@ -155,6 +202,12 @@ def test_slow_vendor_conforms(check: payments_conformance.Check) -> None:
         (Meek, "evidence_arrives"),
         (Meek, "a_dispute_is_accepted_once"),
         (Meek, "a_payee_is_paid_once"),
+        (Negligent, "a_subscription_is_created_once"),
+        (Negligent, "a_subscription_starts_later"),
+        (Negligent, "a_subscription_is_changed"),
+        (Negligent, "a_subscription_ends"),
+        (Negligent, "charges_of_a_subscription_are_reported"),
+        (Optimistic, "a_new_word_of_a_subscription_is_unknown"),
     ],
 )
 def test_notices_broken_vendors(kind: type[Stripe], name: str) -> None:

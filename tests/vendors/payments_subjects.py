@@ -66,6 +66,8 @@ def stripe() -> PaymentsSubject:
         pay_out=sandbox.pay_out_charges,
         dispute=sandbox.dispute,
         payee="acct_payee1",
+        subscriber=("pm_card_visa", Customer(id="cus_ada")),
+        renew=lambda id, success: sandbox.billing.renew(id, success=success),
     )
 
 

@@ -16,7 +16,8 @@ from moorage.contracts.payments import (
     PaymentState,
 )
 from moorage.errors import InvalidData, PaymentDeclined
-from moorage.vendors.payments.mollie import Mollie, amount_body, payment_body
+from moorage.vendors.payments._mollie_answers import amount_body
+from moorage.vendors.payments.mollie import Mollie, payment_body
 from tests.vendors.mollie_account import BACK, CUSTOMER, EUROS, Shop, order
 
 if TYPE_CHECKING:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         RefundReason,
         StoredMeans,
         StoreRequest,
+        Subscription,
+        SubscriptionRequest,
         Unsettled,
         Void,
     )
@@ -404,6 +406,125 @@ class Payments:
     def get_payee_payout(self, ref: Ref | str, *, timeout: float | None = None) -> PayeePayout:
         """Get the current state of money that was sent to a payee."""
         return run_now(self._flows.run(PaymentsFlows.get_payee_payout, ref, timeout=timeout))
+
+    def create_subscription(
+        self,
+        subscription: SubscriptionRequest,
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+    ) -> Subscription:
+        """Create a subscription that charges a stored means of payment again and again.
+
+        Args:
+            subscription: amount, interval and means of payment.
+            idempotency_key: identifies this subscription: a repeat creates no second one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            PaymentDeclined: the first charge was declined for `reason`; there is no subscription.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.create_subscription,
+                subscription,
+                idempotency_key=idempotency_key,
+                timeout=timeout,
+            )
+        )
+
+    def get_subscription(self, ref: Ref | str, *, timeout: float | None = None) -> Subscription:
+        """Get the current state of a subscription."""
+        return run_now(self._flows.run(PaymentsFlows.get_subscription, ref, timeout=timeout))
+
+    def change_subscription(
+        self,
+        ref: Ref | str,
+        *,
+        idempotency_key: str,
+        amount: Money | None = None,
+        quantity: int | None = None,
+        timeout: float | None = None,
+    ) -> Subscription:
+        """Change the amount or the quantity of a subscription from its next charge on.
+
+        Nothing is charged or credited for the current period.
+
+        Args:
+            ref: reference of the subscription.
+            idempotency_key: identifies this change.
+            amount: new amount of one charge, for one piece; unchanged by default.
+            quantity: new number of pieces; unchanged by default.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the subscription is over.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.change_subscription,
+                ref,
+                idempotency_key=idempotency_key,
+                amount=amount,
+                quantity=quantity,
+                timeout=timeout,
+            )
+        )
+
+    def cancel_subscription(
+        self,
+        ref: Ref | str,
+        *,
+        idempotency_key: str,
+        at_period_end: bool = False,
+        timeout: float | None = None,
+    ) -> Subscription:
+        """Cancel a subscription, so that it is charged no more; nothing is refunded.
+
+        A subscription that is cancelled already is returned as it is.
+
+        Args:
+            ref: reference of the subscription.
+            idempotency_key: identifies this step.
+            at_period_end: True to let the current period end first, which needs a vendor with the
+                capability `subscription_period_end`.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.cancel_subscription,
+                ref,
+                idempotency_key=idempotency_key,
+                at_period_end=at_period_end,
+                timeout=timeout,
+            )
+        )
+
+    def list_subscriptions(
+        self,
+        query: PaymentQuery | None = None,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Page[Subscription]:
+        """Get a page of the vendor's list of subscriptions, those that are over included.
+
+        Args:
+            query: filter of the list.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.list_subscriptions,
+                query,
+                after=after,
+                account=account,
+                timeout=timeout,
+            )
+        )
 
     def store_means(
         self, request: StoreRequest, *, idempotency_key: str, timeout: float | None = None
@@ -830,6 +951,115 @@ class AsyncPayments:
     ) -> PayeePayout:
         """Get the current state of money that was sent to a payee."""
         return await self._flows.run(PaymentsFlows.get_payee_payout, ref, timeout=timeout)
+
+    async def create_subscription(
+        self,
+        subscription: SubscriptionRequest,
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+    ) -> Subscription:
+        """Create a subscription that charges a stored means of payment again and again.
+
+        Args:
+            subscription: amount, interval and means of payment.
+            idempotency_key: identifies this subscription: a repeat creates no second one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            PaymentDeclined: the first charge was declined for `reason`; there is no subscription.
+        """
+        return await self._flows.run(
+            PaymentsFlows.create_subscription,
+            subscription,
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+        )
+
+    async def get_subscription(
+        self, ref: Ref | str, *, timeout: float | None = None
+    ) -> Subscription:
+        """Get the current state of a subscription."""
+        return await self._flows.run(PaymentsFlows.get_subscription, ref, timeout=timeout)
+
+    async def change_subscription(
+        self,
+        ref: Ref | str,
+        *,
+        idempotency_key: str,
+        amount: Money | None = None,
+        quantity: int | None = None,
+        timeout: float | None = None,
+    ) -> Subscription:
+        """Change the amount or the quantity of a subscription from its next charge on.
+
+        Nothing is charged or credited for the current period.
+
+        Args:
+            ref: reference of the subscription.
+            idempotency_key: identifies this change.
+            amount: new amount of one charge, for one piece; unchanged by default.
+            quantity: new number of pieces; unchanged by default.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the subscription is over.
+        """
+        return await self._flows.run(
+            PaymentsFlows.change_subscription,
+            ref,
+            idempotency_key=idempotency_key,
+            amount=amount,
+            quantity=quantity,
+            timeout=timeout,
+        )
+
+    async def cancel_subscription(
+        self,
+        ref: Ref | str,
+        *,
+        idempotency_key: str,
+        at_period_end: bool = False,
+        timeout: float | None = None,
+    ) -> Subscription:
+        """Cancel a subscription, so that it is charged no more; nothing is refunded.
+
+        A subscription that is cancelled already is returned as it is.
+
+        Args:
+            ref: reference of the subscription.
+            idempotency_key: identifies this step.
+            at_period_end: True to let the current period end first, which needs a vendor with the
+                capability `subscription_period_end`.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            PaymentsFlows.cancel_subscription,
+            ref,
+            idempotency_key=idempotency_key,
+            at_period_end=at_period_end,
+            timeout=timeout,
+        )
+
+    async def list_subscriptions(
+        self,
+        query: PaymentQuery | None = None,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Page[Subscription]:
+        """Get a page of the vendor's list of subscriptions, those that are over included.
+
+        Args:
+            query: filter of the list.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            PaymentsFlows.list_subscriptions, query, after=after, account=account, timeout=timeout
+        )
 
     async def store_means(
         self, request: StoreRequest, *, idempotency_key: str, timeout: float | None = None

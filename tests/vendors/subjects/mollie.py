@@ -64,4 +64,6 @@ def mollie() -> PaymentsSubject:
         stores=StoreRequest(
             "NL55INGB0000000000", customer=Customer(id="cst_sandbox", name="Ada Byron")
         ),
+        subscriber=("mdt_sandbox", Customer(id="cst_sandbox")),
+        renew=lambda id, success: sandbox.renew(id, success=success),
     )

@@ -21,6 +21,7 @@ from moorage.contracts.payments import (
     PaymentsCapability,
     RefundReason,
     StoreRequest,
+    SubscriptionRequest,
     buyers,
     capture_needs,
     disputes,
@@ -32,11 +33,13 @@ from moorage.contracts.payments import (
     requests,
     states,
     stored,
+    subscriptions,
     unsettled,
     values,
 )
 from moorage.contracts.payments.events import PaymentEvent
 from moorage.contracts.payments.requests import check_amount
+from moorage.contracts.payments.subscriptions import check_change, subscription_needs
 from moorage.contracts.ref import Ref
 from moorage.contracts.validators import (
     as_table,
@@ -62,6 +65,7 @@ if TYPE_CHECKING:
         PayoutItem,
         Refund,
         StoredMeans,
+        Subscription,
         Void,
     )
 
@@ -90,6 +94,7 @@ class PaymentsContract(Contract):
         requests,
         states,
         stored,
+        subscriptions,
         unsettled,
         values,
     )
@@ -384,6 +389,106 @@ class PaymentsContract(Contract):
     ) -> Requirements[PayeePayout]:
         """Get the current state of money that was sent to a payee."""
         return Requirements(needs={PaymentsCapability.PAYEES})
+
+    @changes(deferrable=False)
+    def create_subscription(
+        self,
+        subscription: SubscriptionRequest,
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+    ) -> Requirements[Subscription]:
+        """Create a subscription that charges a stored means of payment again and again.
+
+        Args:
+            subscription: amount, interval and means of payment.
+            idempotency_key: identifies this subscription: a repeat creates no second one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            PaymentDeclined: the first charge was declined for `reason`; there is no subscription.
+        """
+        check_kind(subscription, SubscriptionRequest, "subscription")
+        return Requirements(needs=subscription.needs, currency=subscription.amount.currency)
+
+    @reads(target=Target.REFERENCE)
+    def get_subscription(
+        self, ref: Ref | str, *, timeout: float | None = None
+    ) -> Requirements[Subscription]:
+        """Get the current state of a subscription."""
+        return Requirements(needs={PaymentsCapability.SUBSCRIPTIONS})
+
+    @changes(target=Target.REFERENCE)
+    def change_subscription(
+        self,
+        ref: Ref | str,
+        *,
+        idempotency_key: str,
+        amount: Money | None = None,
+        quantity: int | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[Subscription]:
+        """Change the amount or the quantity of a subscription from its next charge on.
+
+        Nothing is charged or credited for the current period.
+
+        Args:
+            ref: reference of the subscription.
+            idempotency_key: identifies this change.
+            amount: new amount of one charge, for one piece; unchanged by default.
+            quantity: new number of pieces; unchanged by default.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the subscription is over.
+        """
+        check_change(Ref.parse(ref), amount, quantity)
+        return Requirements(needs=subscription_needs(quantity))
+
+    @changes(target=Target.REFERENCE)
+    def cancel_subscription(
+        self,
+        ref: Ref | str,
+        *,
+        idempotency_key: str,
+        at_period_end: bool = False,
+        timeout: float | None = None,
+    ) -> Requirements[Subscription]:
+        """Cancel a subscription, so that it is charged no more; nothing is refunded.
+
+        A subscription that is cancelled already is returned as it is.
+
+        Args:
+            ref: reference of the subscription.
+            idempotency_key: identifies this step.
+            at_period_end: True to let the current period end first, which needs a vendor with the
+                capability `subscription_period_end`.
+            timeout: seconds for the whole operation.
+        """
+        check_kind(at_period_end, bool, "at_period_end")
+        needs = {PaymentsCapability.SUBSCRIPTIONS}
+        if at_period_end:
+            needs.add(PaymentsCapability.SUBSCRIPTION_PERIOD_END)
+        return Requirements(needs=needs)
+
+    @reads(target=Target.PAGE)
+    def list_subscriptions(
+        self,
+        query: PaymentQuery | None = None,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[Page[Subscription]]:
+        """Get a page of the vendor's list of subscriptions, those that are over included.
+
+        Args:
+            query: filter of the list.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return _page(PaymentsCapability.SUBSCRIPTIONS, query, after, account)
 
     @changes(deferrable=False)
     def store_means(

@@ -5,7 +5,7 @@ reasons, `events` the events, `disputes` the evidence in a dispute, `lines` the 
 `minor` amounts in minor units, `brands` the names of card brands, `buyers` messages to buyers,
 `unsettled` operations without a known outcome, `stored` means of payment without a payment,
 `links` payment links, `payout_items` the transactions of a payout, `payees` money that is sent to
-somebody, and `vendor` the operations of a vendor.
+somebody, `subscriptions` what is charged again and again, and `vendor` the operations of a vendor.
 """
 
 from __future__ import annotations
@@ -40,6 +40,14 @@ from moorage.contracts.payments.states import (
     RefundReason,
 )
 from moorage.contracts.payments.stored import StoredMeans, StoredState, StoreRequest
+from moorage.contracts.payments.subscriptions import (
+    BillingInterval,
+    IntervalUnit,
+    Subscription,
+    SubscriptionCharge,
+    SubscriptionRequest,
+    SubscriptionState,
+)
 from moorage.contracts.payments.unsettled import (
     Inconclusive,
     NextStep,
@@ -66,6 +74,7 @@ from moorage.domain.values.money import Money
 __all__ = [
     "KIND",
     "MOVING",
+    "BillingInterval",
     "BuyerNotice",
     "BuyerOutcome",
     "Capture",
@@ -77,6 +86,7 @@ __all__ = [
     "DisputeEvidence",
     "DisputeState",
     "Inconclusive",
+    "IntervalUnit",
     "LineItem",
     "LinkRequest",
     "LinkState",
@@ -108,6 +118,10 @@ __all__ = [
     "StoreRequest",
     "StoredMeans",
     "StoredState",
+    "Subscription",
+    "SubscriptionCharge",
+    "SubscriptionRequest",
+    "SubscriptionState",
     "ThreeDs",
     "Unsettled",
     "UnsettledPayment",

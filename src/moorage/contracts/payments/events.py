@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 import attrs
 
 from moorage.contracts.payments.states import DisputeState, MoveState, PaymentState
+from moorage.contracts.payments.subscriptions import charge_of
 from moorage.contracts.payments.values import Capture, Payment, Refund
 from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from moorage.contracts.payments.subscriptions import Subscription, SubscriptionCharge
     from moorage.contracts.payments.values import Decline, Dispute, Payout
     from moorage.contracts.ref import Ref
     from moorage.domain.values.money import Money
@@ -59,11 +61,11 @@ _FINAL_STATES: Final = {MoveState.SUCCEEDED, *_NOT_DONE}
 
 @frozen(kw_only=True)
 class PaymentEvent:
-    """An event of a payment, capture, refund, dispute or payout, reported by the vendor.
+    """An event of a payment, capture, refund, dispute, payout or subscription, from the vendor.
 
     Attributes:
         id: unique id of the event.
-        ref: reference of the payment at the vendor, or of the payout.
+        ref: reference of the payment at the vendor, or of the payout or the subscription.
         vendor_type: the vendor's own name of the event.
         state: state of the payment; None if the event does not state it.
         vendor_state: the vendor's own word for the state.
@@ -74,7 +76,9 @@ class PaymentEvent:
         authorized, captured, refunded: totals so far; None if not stated.
         decline: reason of a failed attempt.
         payment: the complete payment at that time, where the vendor sends it.
-        capture, refund, dispute, payout: the object that the event is about, besides the payment.
+        capture, refund, dispute, payout, subscription: the object that the event is about, besides
+            the payment.
+        subscription_charge: charge of a subscription that succeeded or failed.
         ask: True if the event only says that something has changed, so that the vendor must be
             asked.
         raw: the vendor's complete event.
@@ -97,6 +101,8 @@ class PaymentEvent:
     refund: Refund | None = None
     dispute: Dispute | None = None
     payout: Payout | None = None
+    subscription: Subscription | None = None
+    subscription_charge: SubscriptionCharge | None = None
     ask: bool = False
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
@@ -141,6 +147,7 @@ def completed_with(event: PaymentEvent, payment: Payment) -> PaymentEvent:
         refunded=payment.refunded,
         decline=payment.decline,
         payment=payment,
+        subscription_charge=charge_of(payment),
     )
 
 
@@ -224,7 +231,14 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
         update_fields |= {"captured": captured, "refunded": refunded_amount}
     completed_fields = {
         name: getattr(update, name) or getattr(before, name)
-        for name in ("means", "client_token", "reference", "created_at", "authorized_until")
+        for name in (
+            "means",
+            "client_token",
+            "reference",
+            "subscription",
+            "created_at",
+            "authorized_until",
+        )
     }
     return attrs.evolve(
         later_payment,

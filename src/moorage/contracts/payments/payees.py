@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.contracts.payments.requests import is_amount, is_reference
+from moorage.contracts.payments.requests import is_amount, is_reference, is_short
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import is_a, is_filled, is_maybe_filled
 from moorage.contracts.vendor import no_options
 from moorage.domain.values.frozen_values import frozen
-from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,17 +19,6 @@ if TYPE_CHECKING:
     from moorage.contracts.payments.states import PayoutState
     from moorage.contracts.ref import Ref
     from moorage.domain.values.money import Money
-
-_LONGEST: Final = 1_000
-
-
-def _is_short(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    if value is not None and len(value) > _LONGEST:
-        raise InvalidData(
-            f"The {attribute.name} is longer than {_LONGEST} characters.",
-            field=attribute.name,
-            remedy="Give a shorter text.",
-        )
 
 
 @frozen
@@ -46,10 +34,10 @@ class PayeeTransfer:
     """
 
     amount: Money = attrs.field(validator=is_amount)
-    payee: str = attrs.field(validator=[is_filled, _is_short], repr=False)
+    payee: str = attrs.field(validator=[is_filled, is_short], repr=False)
     reference: str = attrs.field(validator=[is_a(str), is_reference], kw_only=True)
     note: str | None = attrs.field(
-        default=None, kw_only=True, repr=False, validator=[is_maybe_filled, _is_short]
+        default=None, kw_only=True, repr=False, validator=[is_maybe_filled, is_short]
     )
     extra: Mapping[str, Mapping[str, Any]] = attrs.field(
         factory=no_options, repr=False, kw_only=True, validator=is_a(Mapping)

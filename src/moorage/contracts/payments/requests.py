@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 KIND: Final = "payments"
 
 _CARD: Final = re.compile(r"[0-9](?:[ .-]?[0-9]){11,18}")
+_LONGEST_TEXT: Final = 1_000
 _LONGEST: Final = 200
 _BEGUN_BY: Final = ("charge", "authorize", "create_intent")
 
@@ -64,6 +65,26 @@ class Customer:
     phone: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
     country: str | None = attrs.field(default=None, validator=is_maybe(str))
     ip: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+
+
+def is_known_customer(_: object, attribute: attrs.Attribute[Any], value: Customer) -> None:
+    """Refuse a customer without an id at the vendor."""
+    if not value.id:
+        raise InvalidData(
+            "A means of payment can only be stored for a buyer who has an id at the vendor.",
+            field=f"{attribute.name}.id",
+            remedy="Give the customer's id at the vendor.",
+        )
+
+
+def is_short(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    """Accept None or a text of at most 1,000 characters."""
+    if value is not None and len(value) > _LONGEST_TEXT:
+        raise InvalidData(
+            f"The {attribute.name} is longer than {_LONGEST_TEXT} characters.",
+            field=attribute.name,
+            remedy="Give a shorter text.",
+        )
 
 
 def is_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -214,7 +235,7 @@ class Unsettled:
 
 @frozen(kw_only=True)
 class PaymentQuery:
-    """A query for payments, disputes or payouts, returned newest first.
+    """A query for payments, disputes, payouts or subscriptions, returned newest first.
 
     Attributes:
         since: earliest time of creation, included.

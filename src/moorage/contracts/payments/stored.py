@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.contracts.payments.requests import Customer, is_source
+from moorage.contracts.payments.requests import Customer, is_known_customer, is_source
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import is_a, is_maybe
 from moorage.contracts.vendor import no_options
 from moorage.domain.values.frozen_values import frozen
-from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,15 +35,6 @@ class StoredState(StrEnum):
     UNKNOWN = "unknown"
 
 
-def _is_known_customer(_: object, attribute: attrs.Attribute[Any], value: Customer) -> None:
-    if not value.id:
-        raise InvalidData(
-            "A means of payment can only be stored for a buyer who has an id at the vendor.",
-            field=f"{attribute.name}.id",
-            remedy="Give the customer's id at the vendor.",
-        )
-
-
 @frozen
 class StoreRequest:
     """A means of payment to store for later payments; nothing is charged.
@@ -57,7 +47,7 @@ class StoreRequest:
     """
 
     source: str = attrs.field(validator=[is_a(str), is_source], repr=False)
-    customer: Customer = attrs.field(kw_only=True, validator=[is_a(Customer), _is_known_customer])
+    customer: Customer = attrs.field(kw_only=True, validator=[is_a(Customer), is_known_customer])
     return_url: str | None = attrs.field(default=None, kw_only=True, validator=is_maybe(str))
     extra: Mapping[str, Mapping[str, Any]] = attrs.field(
         factory=no_options, repr=False, kw_only=True, validator=is_a(Mapping)

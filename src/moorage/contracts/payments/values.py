@@ -179,6 +179,8 @@ class Payment:
         means: means of payment.
         reference: our own name of the payment, as stored by the vendor.
         captures, refunds: single captures and refunds, as far as they are known.
+        subscription: reference of the subscription that this payment is a charge of, if the vendor
+            states it.
         created_at: time of creation.
         authorized_until: time at which the authorisation expires.
         as_of: time at which this state was current, by the vendor's clock.
@@ -200,6 +202,7 @@ class Payment:
     reference: str | None = None
     captures: tuple[Capture, ...] = attrs.field(default=(), eq=False)
     refunds: tuple[Refund, ...] = attrs.field(default=(), eq=False)
+    subscription: Ref | None = None
     created_at: datetime | None = attrs.field(default=None, eq=False)
     authorized_until: datetime | None = attrs.field(default=None, eq=False)
     as_of: datetime | None = attrs.field(default=None, eq=False)

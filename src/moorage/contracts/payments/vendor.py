@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from moorage.contracts.payments.requests import Charge, PaymentQuery
     from moorage.contracts.payments.states import RefundReason
     from moorage.contracts.payments.stored import StoredMeans, StoreRequest
+    from moorage.contracts.payments.subscriptions import Subscription, SubscriptionRequest
     from moorage.contracts.payments.values import (
         Capture,
         Dispute,
@@ -61,6 +62,9 @@ class PaymentsCapability(StrEnum):
     LINK_LINE_ITEMS = "link_line_items"
     PAYOUT_ITEMS = "payout_items"
     PAYEES = "payees"
+    SUBSCRIPTIONS = "subscriptions"
+    SUBSCRIPTION_QUANTITY = "subscription_quantity"
+    SUBSCRIPTION_PERIOD_END = "subscription_period_end"
 
 
 MOVING: Final[Mapping[str, PaymentsCapability | None]] = {
@@ -146,6 +150,24 @@ class PaymentsVendor(Protocol):
     ) -> PayeePayout: ...
 
     async def get_payee_payout(self, wire: Wire, ref: Ref, /) -> PayeePayout: ...
+
+    async def create_subscription(
+        self, wire: Wire, request: SubscriptionRequest, /, *, key: str
+    ) -> Subscription: ...
+
+    async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription: ...
+
+    async def change_subscription(
+        self, wire: Wire, ref: Ref, /, *, amount: Money | None, quantity: int | None, key: str
+    ) -> Subscription: ...
+
+    async def cancel_subscription(
+        self, wire: Wire, ref: Ref, /, *, at_period_end: bool, key: str
+    ) -> Subscription: ...
+
+    async def list_subscriptions(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Subscription]: ...
 
     async def store_means(
         self, wire: Wire, request: StoreRequest, /, *, key: str

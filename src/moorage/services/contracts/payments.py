@@ -51,8 +51,10 @@ R = TypeVar("R")
 _REFUND: Final = "refund"
 _AFTERWARDS: Final = frozenset({"capture", "void", _REFUND})
 """Operations on a payment whose arguments are valid, so that a refusal concerns its state."""
-_ANSWERS: Final = frozenset({"accept_dispute", "submit_evidence"})
-"""Answers to a dispute, which a vendor refuses once the dispute was answered."""
+_STEPS: Final = frozenset(
+    {"accept_dispute", "submit_evidence", "change_subscription", "cancel_subscription"}
+)
+"""Steps that a vendor refuses once a dispute was answered, or a subscription is over."""
 _FIRST_REFUNDS: Final = "payments.refund"
 CLOCK_SKEW: Final = timedelta(minutes=1)
 """The maximum time by which a vendor's clock may be behind this machine's clock."""
@@ -112,7 +114,7 @@ class PaymentsFlows(Flows, PaymentsContract):
             return super()._flow(operation)
         if operation.name not in MOVING:
             keyed_flow = _with_key(super()._flow(operation))
-            return _alike(keyed_flow) if operation.name in _ANSWERS else keyed_flow
+            return _alike(keyed_flow) if operation.name in _STEPS else keyed_flow
         name, at_reference = operation.name, operation.target is Target.REFERENCE
 
         @wraps(operation.plan)

@@ -80,6 +80,9 @@ class PaymentsSubject:
         dispute: disputes a captured payment, and returns the dispute's id; None if no dispute
             can be answered.
         payee: a payee of the vendor; None if the vendor sends no money to payees.
+        subscriber: a stored means of payment that subscriptions can charge, and its customer; None
+            if the vendor has no subscriptions.
+        renew: charges a subscription, given its id, for its next period, with or without success.
         pay_out: pays all charged money out to us.
         largest: the most minor units that the vendor takes; None if it names no limit.
         currencies: currencies that `pays` can be charged in; None for all of them.
@@ -108,6 +111,8 @@ class PaymentsSubject:
     stores: StoreRequest | None = None
     dispute: Callable[[str], str] | None = None
     payee: str | None = None
+    subscriber: tuple[str, Customer] | None = None
+    renew: Callable[[str, bool], object] | None = None
     pay_out: Callable[[], object] | None = None
     largest: int | None = None
     currencies: frozenset[str] | None = None

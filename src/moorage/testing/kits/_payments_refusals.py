@@ -13,6 +13,7 @@ from moorage.testing.kits._payments_lab import EUROS, FIRST, Lab
 from moorage.testing.kits._payments_orders import BILLING, LINES, SHIPPING
 from moorage.testing.kits._payments_payees import transfer_to
 from moorage.testing.kits._payments_stored import FAR, link_request, stored_request
+from moorage.testing.kits._payments_subscriptions import subscription_request
 from moorage.testing.kits.checks import require
 from moorage.wiring.installed_vendors import able
 
@@ -78,6 +79,13 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
             PaymentsCapability.PAYOUT_ITEMS: lambda: lab("payout_items", ref),
             PaymentsCapability.PAYEES: lambda: lab(
                 "pay_payee", transfer_to("1"), idempotency_key="12"
+            ),
+            PaymentsCapability.SUBSCRIPTIONS: lambda: lab("list_subscriptions"),
+            PaymentsCapability.SUBSCRIPTION_QUANTITY: lambda: lab(
+                "create_subscription", subscription_request(lab, quantity=2), idempotency_key="13"
+            ),
+            PaymentsCapability.SUBSCRIPTION_PERIOD_END: lambda: lab(
+                "cancel_subscription", ref, at_period_end=True, idempotency_key="14"
             ),
         }
         for capability in set(PaymentsCapability) - lab.able:

@@ -60,6 +60,7 @@ from moorage.testing.kits._payments_payees import PAYEES
 from moorage.testing.kits._payments_refusals import REFUSALS
 from moorage.testing.kits._payments_requests import REQUESTS
 from moorage.testing.kits._payments_stored import STORED
+from moorage.testing.kits._payments_subscriptions import SUBSCRIPTIONS
 from moorage.testing.kits.checks import in_thread, require
 from moorage.testing.sandboxes.base import (
     Altered,
@@ -479,6 +480,7 @@ _ALL_CHECKS: Final = (
     *ORDERS,
     *DISPUTES,
     *PAYEES,
+    *SUBSCRIPTIONS,
     another_account_takes_over,
     nobody_takes_over_what_may_be_done,
     *REFUSALS,

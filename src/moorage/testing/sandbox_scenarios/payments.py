@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.address import Address
 from moorage.contracts.payments import (
+    BillingInterval,
     Charge,
     Customer,
     DisputeEvidence,
@@ -17,6 +18,7 @@ from moorage.contracts.payments import (
     PayeeTransfer,
     PaymentsCapability,
     StoreRequest,
+    SubscriptionRequest,
     ThreeDs,
     unexplained,
 )
@@ -205,6 +207,31 @@ async def pay_out(vendor: ScenarioVendor) -> Any:
     return (await vendor("get_payee_payout", sent.ref)).state == "paid"
 
 
+async def subscribe(
+    vendor: ScenarioVendor, *, quantity: int = 1, at_period_end: bool = False
+) -> Any:
+    """Create a subscription, change it, and cancel it."""
+    request = SubscriptionRequest(
+        Money("20.00", "EUR"),
+        BillingInterval("month"),
+        vendor.fixture.vendor_values.get("subscriber", "1"),
+        customer=Customer(id="ada-1"),
+        reference="SUB-1",
+        quantity=quantity,
+    )
+    if not vendor.able and at_period_end:
+        ref = Ref.parse(f"{vendor.name}:{vendor.name}:1")
+        return await vendor("cancel_subscription", ref, at_period_end=True, idempotency_key="s-3")
+    created = await vendor("create_subscription", request, idempotency_key="s-1")
+    amount = Money("30.00", "EUR")
+    await vendor("change_subscription", created.ref, amount=amount, idempotency_key="s-2")
+    await vendor(
+        "cancel_subscription", created.ref, at_period_end=at_period_end, idempotency_key="s-3"
+    )
+    await vendor("list_subscriptions")
+    return (await vendor("get_subscription", created.ref)).amount == amount
+
+
 async def reconcile(vendor: ScenarioVendor) -> Any:
     """Explain a payout by its transactions."""
     if not vendor.able:
@@ -251,4 +278,7 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     PaymentsCapability.LINK_LINE_ITEMS: partial(link, lines=LINES),
     PaymentsCapability.PAYOUT_ITEMS: reconcile,
     PaymentsCapability.PAYEES: pay_out,
+    PaymentsCapability.SUBSCRIPTIONS: subscribe,
+    PaymentsCapability.SUBSCRIPTION_QUANTITY: partial(subscribe, quantity=2),
+    PaymentsCapability.SUBSCRIPTION_PERIOD_END: partial(subscribe, at_period_end=True),
 }

@@ -29,16 +29,17 @@ if TYPE_CHECKING:
 
     from moorage.contracts.payments import (
         Dispute,
-        DisputeState,
         Money,
         Payment,
         PaymentQuery,
         Payout,
         Refund,
+        Subscription,
     )
     from moorage.vendor_sdk import Response, WebhookEvent, Wire
 
 A = TypeVar("A")
+D = TypeVar("D", "Dispute", "Subscription")
 
 is_return_url: Final = attrs.validators.optional(
     matches(
@@ -93,28 +94,26 @@ def short_text(text: str | None, most: int, *, vendor: str, field: str) -> str |
     )
 
 
-async def unless_done(
-    step: Awaitable[Dispute], look_up: Callable[[], Awaitable[Dispute]], done: DisputeState
-) -> Dispute:
-    """The dispute after a step that the vendor executes only once, and then refuses.
+async def unless_done(step: Awaitable[D], look_up: Callable[[], Awaitable[D]], done: str) -> D:
+    """The dispute or subscription after a step that the vendor executes only once, then refuses.
 
     An earlier request, whose answer was lost, may have executed the step.
 
     Args:
         step: executes the step.
-        look_up: gets the dispute, if the step is refused.
-        done: state of the dispute after the step.
+        look_up: gets the dispute or subscription, if the step is refused.
+        done: state after the step.
 
     Raises:
-        VendorRejected: the step is refused, and the dispute is in another state.
+        VendorRejected: the step is refused, and the state is another one.
     """
     try:
         return await step
     except VendorRejected:
-        dispute = await look_up()
-        if dispute.state is not done:
+        current = await look_up()
+        if current.state != done:
             raise
-        return dispute
+        return current
 
 
 def void_of(payment: Payment, *, word: str) -> Void:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import ConnectorError, MakeRef, Money, Request, Response, Wire
 
 PAYMENTS: Final = "/v2/payments"
+KEY: Final = 64
 _STATES: Final = {
     "open": PaymentState.PENDING,
     "pending": PaymentState.PENDING,
@@ -89,6 +90,11 @@ _ENDED_STATUSES: Final = frozenset({"failed", "canceled", "expired"})
 _EXPIRES: Final = re.compile(r"([0-9]{2})/([0-9]{2})")
 
 
+def amount_body(amount: Money) -> dict[str, str]:
+    """An amount in Mollie's format: with all decimals of its currency."""
+    return {"currency": amount.currency, "value": str(amount.amount)}
+
+
 def read_payment(wire: Wire, response: Response) -> Payment:
     """Parse the payment in an answer."""
     return required(payment_of(wire.ref, read_answer(response)), response, "id, status or amount")
@@ -104,6 +110,7 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
     refunded_amount = money(body, "amountRefunded") or amount * 0
     action = _next_action(body) if status == "open" else None
     embedded_answer = body.object("_embedded")
+    subscription = body.text("subscriptionId")
     return Payment(
         ref=reference,
         state=_payment_state(body, action)
@@ -120,6 +127,9 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
         reference=body.text("metadata.reference"),
         captures=_read_all(ref, embedded_answer, "captures", capture_of),
         refunds=_read_all(ref, embedded_answer, "refunds", refund_of),
+        subscription=None
+        if subscription is None
+        else ref(subscription, customer=body.text("customerId"), currency=amount.currency),
         created_at=body.time("createdAt"),
         authorized_until=body.time("captureBefore"),
         raw=body.raw,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.vendor_sdk import InvalidData
 from moorage.vendors.payments._common import short_text
+from moorage.vendors.payments._mollie_answers import amount_body
 from moorage.vendors.payments._order_details import (
     names_of,
     second_line,
@@ -15,7 +16,7 @@ from moorage.vendors.payments._order_details import (
 
 if TYPE_CHECKING:
     from moorage.contracts.address import Address
-    from moorage.contracts.payments import Charge, LineItem, LinkRequest, Money
+    from moorage.contracts.payments import Charge, LineItem, LinkRequest
 
 _LONGEST_SKU: Final = 64
 
@@ -79,13 +80,9 @@ def _line_body(line: LineItem) -> dict[str, Any]:
         "description": item.name,
         "sku": short_text(line.sku, _LONGEST_SKU, vendor="Mollie", field="lines.sku"),
         "quantity": item.quantity,
-        "unitPrice": _amount_body(item.unit_price),
-        "totalAmount": _amount_body(line.total),
+        "unitPrice": amount_body(item.unit_price),
+        "totalAmount": amount_body(line.total),
         "vatRate": None if line.tax_rate is None else f"{line.tax_rate:.2f}",
-        "vatAmount": None if line.tax is None else _amount_body(line.tax),
+        "vatAmount": None if line.tax is None else amount_body(line.tax),
     }
     return stated(body)
-
-
-def _amount_body(amount: Money) -> dict[str, str]:
-    return {"currency": amount.currency, "value": str(amount.amount)}

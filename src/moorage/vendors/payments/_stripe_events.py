@@ -40,6 +40,7 @@ from moorage.vendors.payments._stripe_answers import (
     payout_of,
     refund_of,
 )
+from moorage.vendors.payments._stripe_subscriptions import invoice_event, subscription_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,7 +65,7 @@ _OUT_OF_STATE: Final = frozenset(
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-    """Convert a webhook to events of intents, charges, refunds, disputes and payouts."""
+    """Convert a webhook to events of payments, disputes, payouts and subscriptions."""
     fields = as_answer(event.data)
     reader = _READERS.get(fields.text("object") or "")
     return events_of(event, reader and reader(ref, fields, event.vendor_type))
@@ -120,12 +121,18 @@ def _payout_event(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     return payout_event(payout_of(ref, body))
 
 
+def _subscription_event(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+    return subscription_event(ref, body)
+
+
 _READERS: Final[Mapping[str, Callable[[MakeRef, Answer, str], PaymentEvent | None]]] = {
     "payment_intent": _intent_event,
     "charge": _charge_event,
     "refund": _refund_event,
     "dispute": _dispute_event,
     "payout": _payout_event,
+    "subscription": _subscription_event,
+    "invoice": invoice_event,
 }
 
 

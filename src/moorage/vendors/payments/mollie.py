@@ -1,4 +1,4 @@
-"""Mollie: payments, mandates and payment links by version 2 of its API, with an API key.
+"""Mollie: payments, mandates, links and subscriptions by version 2 of its API, with an API key.
 
 Buyers choose or confirm their means of payment on Mollie's own page, so most payments wait for them
 first. Amounts are decimal texts. Its webhooks have no signature and only the id of a payment: they
@@ -57,7 +57,9 @@ from moorage.vendors.payments._common import (
     void_of,
 )
 from moorage.vendors.payments._mollie_answers import (
+    KEY,
     PAYMENTS,
+    amount_body,
     classify,
     dispute_of,
     payment_of,
@@ -76,6 +78,14 @@ from moorage.vendors.payments._mollie_stored import (
     revoked,
     was_revoked,
 )
+from moorage.vendors.payments._mollie_subscriptions import (
+    SUBSCRIPTIONS,
+    cancel_subscription,
+    change_subscription,
+    create_subscription,
+    get_subscription,
+    subscription_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -90,11 +100,12 @@ if TYPE_CHECKING:
         RefundReason,
         StoredMeans,
         StoreRequest,
+        Subscription,
+        SubscriptionRequest,
     )
     from moorage.vendor_sdk import MakeRef, Mode, Money, Ref, WebhookEvent, Wire
 
 _LINKS: Final = "/v2/payment-links"
-_KEY: Final = 64
 _LONGEST: Final = 255
 _PAYMENT: Final = re.compile(r"tr_[A-Za-z0-9]{1,64}")
 _FROM_PARAMETER: Final = re.compile(r"[?&]from=([A-Za-z0-9_]{1,80})")
@@ -145,6 +156,7 @@ class Mollie(ApiVendor):
             PaymentsCapability.LINK_EXPIRY,
             PaymentsCapability.LINK_ADDRESSES,
             PaymentsCapability.LINK_LINE_ITEMS,
+            PaymentsCapability.SUBSCRIPTIONS,
         }
     )
     limits: ClassVar[Mapping[str, int]] = {"page": 250}
@@ -174,6 +186,11 @@ class Mollie(ApiVendor):
         """Live or test mode, by the options; None if unknown."""
         return mode_of_key(self.credentials, live=("live_",), test=("test_",))
 
+    @property
+    def notification_url(self) -> str | None:
+        """The URL that Mollie reports changes to, with the secret in it."""
+        return None if self.webhook_url is None else self.webhook_url.reveal()
+
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create a payment whose means the buyer chooses on Mollie's page."""
         return await self._pay(wire, charge, key)
@@ -189,7 +206,7 @@ class Mollie(ApiVendor):
     async def _pay(self, wire: Wire, charge: Charge, key: str, **fields: Any) -> Payment:
         request = Request.post(PAYMENTS, json=payment_body(self, charge, **fields))
         parse = partial(read_payment, wire)
-        sending_coroutine = wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        sending_coroutine = wire.send(request, key=key_at(wire, key, KEY), parse=parse)
         return await named(wire, charge.amount, sending_coroutine)
 
     async def complete(
@@ -218,7 +235,7 @@ class Mollie(ApiVendor):
         """Capture an authorised amount, and release the rest if this capture is final."""
         body = {} if amount is None else {"amount": amount_body(amount)}
         request = Request.post(_url_of(ref.id, "captures"), json=body)
-        vendor_key, parse = key_at(wire, key, _KEY), partial(read_capture, wire)
+        vendor_key, parse = key_at(wire, key, KEY), partial(read_capture, wire)
         capture = await wire.send(request, key=vendor_key, parse=parse)
         if final and amount is not None and amount != stated_amount(ref):
             await _release_rest(wire, ref, f"{key}/release")
@@ -228,7 +245,7 @@ class Mollie(ApiVendor):
         """Release an authorised amount, or cancel a payment that the buyer has not made."""
         if await _release_rest(wire, ref, key):
             return Void(ref=ref, payment=ref, state=MoveState.PENDING)
-        vendor_key, parse = key_at(wire, f"{key}/cancel", _KEY), partial(read_payment, wire)
+        vendor_key, parse = key_at(wire, f"{key}/cancel", KEY), partial(read_payment, wire)
         try:
             payment = await wire.send(Request.delete(_url_of(ref.id)), key=vendor_key, parse=parse)
         except InvalidRequest:
@@ -255,7 +272,7 @@ class Mollie(ApiVendor):
             "metadata": None if reason is None else {"reason": reason.value},
         }
         request = Request.post(_url_of(ref.id, "refunds"), json=body)
-        vendor_key, parse = key_at(wire, key, _KEY), partial(read_refund, wire)
+        vendor_key, parse = key_at(wire, key, KEY), partial(read_refund, wire)
         refund = await wire.send(request, key=vendor_key, parse=parse)
         return attrs.evolve(refund, payment=ref)
 
@@ -289,12 +306,54 @@ class Mollie(ApiVendor):
         """List chargebacks."""
         return await _page(wire, "/v2/chargebacks", query, after, dispute_of)
 
+    async def create_subscription(
+        self, wire: Wire, request: SubscriptionRequest, /, *, key: str
+    ) -> Subscription:
+        """Create a subscription that charges a mandate."""
+        return await create_subscription(wire, request, key, self.notification_url)
+
+    async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
+        """Get a subscription."""
+        return await get_subscription(wire, ref)
+
+    async def change_subscription(
+        self,
+        wire: Wire,
+        ref: Ref,
+        /,
+        *,
+        amount: Money,
+        quantity: None,  # noqa: ARG002 - Mollie has no quantities
+        key: str,
+    ) -> Subscription:
+        """Change the amount of a subscription from its next charge on."""
+        return await change_subscription(wire, ref, amount, key)
+
+    async def cancel_subscription(
+        self,
+        wire: Wire,
+        ref: Ref,
+        /,
+        *,
+        at_period_end: bool,  # noqa: ARG002 - Mollie cancels at once
+        key: str,
+    ) -> Subscription:
+        """Cancel a subscription at once."""
+        return await cancel_subscription(wire, ref, key)
+
+    async def list_subscriptions(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Subscription]:
+        """List the subscriptions of all customers."""
+        read_one = partial(subscription_of, now=wire.now())
+        return await _page(wire, SUBSCRIPTIONS, query, after, read_one)
+
     async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
         """Store a mandate for direct debits, which the buyer has signed with you."""
         customer = request.customer_id
         sent = Request.post(_mandates_of(customer), json=mandate_body(request))
         parse = partial(read_mandate, wire, customer)
-        mandate: StoredMeans = await wire.send(sent, key=key_at(wire, key, _KEY), parse=parse)
+        mandate: StoredMeans = await wire.send(sent, key=key_at(wire, key, KEY), parse=parse)
         return mandate
 
     async def stored_means(
@@ -320,9 +379,7 @@ class Mollie(ApiVendor):
         request = Request.delete(f"{_mandates_of(customer)}/{quote(ref.id, safe='')}")
         parse = partial(revoked, ref, customer)
         try:
-            mandate: StoredMeans = await wire.send(
-                request, key=key_at(wire, key, _KEY), parse=parse
-            )
+            mandate: StoredMeans = await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
         except VendorRejected as error:
             if not was_revoked(error):
                 raise
@@ -331,9 +388,8 @@ class Mollie(ApiVendor):
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
         """Create a payment link that takes one payment."""
-        webhook_url = None if self.webhook_url is None else self.webhook_url.reveal()
         body = link_body(
-            link, redirectUrl=link.return_url or self.return_url, webhookUrl=webhook_url
+            link, redirectUrl=link.return_url or self.return_url, webhookUrl=self.notification_url
         )
         return await _link_after(wire, Request.post(_LINKS, json=body), key, link.reference)
 
@@ -371,18 +427,13 @@ class Mollie(ApiVendor):
 # --- requests --------------------------------------------------------------
 
 
-def amount_body(amount: Money) -> dict[str, str]:
-    """An amount in Mollie's format: with all decimals of its currency."""
-    return {"currency": amount.currency, "value": str(amount.amount)}
-
-
 def payment_body(vendor: Mollie, charge: Charge, **fields: Any) -> dict[str, Any]:
     """The body that creates a payment; the vendor's own options come last."""
     body: dict[str, Any] = {
         "amount": amount_body(charge.amount),
         "description": (charge.description or charge.reference)[:_LONGEST],
         "redirectUrl": charge.return_url or vendor.return_url,
-        "webhookUrl": None if vendor.webhook_url is None else vendor.webhook_url.reveal(),
+        "webhookUrl": vendor.notification_url,
         # The reference by which the payment and its events are found.
         "metadata": {**charge.metadata, "reference": charge.reference},
         **_means_fields(charge),
@@ -455,7 +506,7 @@ async def _link_after(
 ) -> PaymentLink:
     """The payment link after a step that is executed once for its key."""
     parse = partial(read_link, wire, reference)
-    link: PaymentLink = await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+    link: PaymentLink = await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
     return link
 
 
@@ -463,7 +514,7 @@ async def _release_rest(wire: Wire, ref: Ref, key: str) -> bool:
     """Release the authorised rest; return False if there was none."""
     request = Request.post(_url_of(ref.id, "release-authorization"), json={})
     try:
-        await wire.send(request, key=key_at(wire, key, _KEY), parse=check_done)
+        await wire.send(request, key=key_at(wire, key, KEY), parse=check_done)
     except InvalidRequest:
         return False
     return True
@@ -472,7 +523,7 @@ async def _release_rest(wire: Wire, ref: Ref, key: str) -> bool:
 async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
     """The refundable amount, looked up once for a key, so that a repeat uses the same."""
     request = Request.get(_url_of(ref.id))
-    vendor_key, parse = key_at(wire, f"{key}/left", _KEY), partial(read_payment, wire)
+    vendor_key, parse = key_at(wire, f"{key}/left", KEY), partial(read_payment, wire)
     return left_of(await wire.send(request, key=vendor_key, parse=parse))
 
 

@@ -1,4 +1,4 @@
-"""Stripe: payments, refunds, disputes, payouts, stored means of payment and payment links.
+"""Stripe: payments, refunds, disputes, payouts, stored means, links and subscriptions.
 
 Payments are payment intents, sent as forms with nested names, a secret key and a pinned version.
 Stripe remembers its answer to an idempotency key for at least a day. Refunds are read from the
@@ -29,11 +29,11 @@ from moorage.contracts.payments import (
     Refund,
     RefundReason,
     StoredMeans,
+    Subscription,
     ThreeDs,
     Void,
 )
 from moorage.vendor_sdk import (
-    Answer,
     ApiVendor,
     InvalidData,
     PaymentDeclined,
@@ -43,14 +43,10 @@ from moorage.vendor_sdk import (
     VendorKeys,
     VendorRejected,
     extra_for,
-    is_list,
-    is_object,
     key_at,
-    malformed,
     matches,
     merged,
     mode_of_key,
-    read_answer,
 )
 from moorage.vendors.payments._common import named, void_of
 from moorage.vendors.payments._stripe_answers import (
@@ -66,6 +62,7 @@ from moorage.vendors.payments._stripe_answers import (
 from moorage.vendors.payments._stripe_events import classify, read_events
 from moorage.vendors.payments._stripe_order import billing_fields, check_billing, order_fields
 from moorage.vendors.payments._stripe_payees import read_transfer, transfer_body
+from moorage.vendors.payments._stripe_requests import KEY, PAGE, done, page, page_query, post
 from moorage.vendors.payments._stripe_stored import (
     link_body,
     read_link,
@@ -74,9 +71,17 @@ from moorage.vendors.payments._stripe_stored import (
     setup_body,
     stored_of,
 )
+from moorage.vendors.payments._stripe_subscriptions import (
+    SUBSCRIPTIONS,
+    cancel_subscription,
+    change_subscription,
+    create_subscription,
+    get_subscription,
+    subscription_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from moorage.contracts.payments import (
         DisputeEvidence,
@@ -86,12 +91,12 @@ if TYPE_CHECKING:
         PayeeTransfer,
         PaymentQuery,
         StoreRequest,
+        SubscriptionRequest,
     )
-    from moorage.vendor_sdk import MakeRef, Mode, Ref, Response, WebhookEvent, Wire
+    from moorage.vendor_sdk import MakeRef, Mode, Ref, WebhookEvent, Wire
 
 R = TypeVar("R")
 
-_KEY: Final = 255
 _ANOTHER_STATE: Final = "payment_intent_unexpected_state"
 _CANCELED: Final = "canceled"
 _LINKS: Final = "/v1/payment_links"
@@ -133,7 +138,7 @@ class Stripe(ApiVendor):
         PaymentsCapability.LINK_EXPIRY,
         PaymentsCapability.LINK_ADDRESSES,
     }
-    limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "page": 100}
+    limits: ClassVar[Mapping[str, int]] = {"idempotency_key": KEY, "page": PAGE}
     webhook = "stripe"
     idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
@@ -222,8 +227,8 @@ class Stripe(ApiVendor):
             "expand": ["latest_charge"],
         }
         payment = await wire.send(
-            _post(_intents(ref.id, "capture"), body),
-            key=key_at(wire, key, _KEY),
+            post(_intents(ref.id, "capture"), body),
+            key=key_at(wire, key, KEY),
             parse=partial(read_payment, wire),
         )
         return Capture(
@@ -238,10 +243,10 @@ class Stripe(ApiVendor):
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
         """Cancel an intent; a repeat has no further effect."""
-        request = _post(_intents(ref.id, "cancel"), {"expand": ["latest_charge"]})
+        request = post(_intents(ref.id, "cancel"), {"expand": ["latest_charge"]})
         try:
             payment = await wire.send(
-                request, key=key_at(wire, key, _KEY), parse=partial(read_payment, wire)
+                request, key=key_at(wire, key, KEY), parse=partial(read_payment, wire)
             )
         except VendorRejected as error:
             if error.vendor_code != _ANOTHER_STATE:
@@ -268,8 +273,8 @@ class Stripe(ApiVendor):
             "reason": None if reason is None else _REFUND_REASONS.get(reason),
         }
         refund = await wire.send(
-            _post("/v1/refunds", body),
-            key=key_at(wire, key, _KEY),
+            post("/v1/refunds", body),
+            key=key_at(wire, key, KEY),
             parse=partial(read_refund, wire),
         )
         return attrs.evolve(refund, payment=ref)
@@ -289,13 +294,13 @@ class Stripe(ApiVendor):
     ) -> Page[Payment]:
         """List intents."""
         filters = {**page_query(query, after), "expand[]": "data.latest_charge"}
-        return await _page(wire, _intents(), filters, payment_of)
+        return await page(wire, _intents(), filters, payment_of)
 
     async def disputes(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Dispute]:
         """List disputes."""
-        return await _page(wire, "/v1/disputes", page_query(query, after), dispute_of)
+        return await page(wire, "/v1/disputes", page_query(query, after), dispute_of)
 
     async def get_dispute(self, wire: Wire, ref: Ref, /) -> Dispute:
         """Get a dispute."""
@@ -303,60 +308,89 @@ class Stripe(ApiVendor):
 
     async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
         """Close a dispute, which loses it."""
-        return await _done(wire, f"{_dispute_path(ref)}/close", {}, key, read_dispute)
+        return await done(wire, f"{_dispute_path(ref)}/close", {}, key, read_dispute)
 
     async def submit_evidence(
         self, wire: Wire, ref: Ref, evidence: DisputeEvidence, /, *, key: str
     ) -> Dispute:
         """Submit evidence to the bank."""
-        return await _done(wire, _dispute_path(ref), evidence_body(evidence), key, read_dispute)
+        return await done(wire, _dispute_path(ref), evidence_body(evidence), key, read_dispute)
 
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
         """List payouts."""
-        return await _page(wire, "/v1/payouts", page_query(query, after), payout_of)
+        return await page(wire, "/v1/payouts", page_query(query, after), payout_of)
 
     async def payout_items(self, wire: Wire, ref: Ref, /, *, after: Ref | None) -> Page[PayoutItem]:
         """List the balance transactions that a payout contains."""
         filters = {
             "payout": ref.id,
-            "limit": self.limits["page"],
+            "limit": PAGE,
             "starting_after": None if after is None else after.id,
             "expand[]": "data.source",
         }
-        return await _page(wire, "/v1/balance_transactions", filters, payout_item_of)
+        return await page(wire, "/v1/balance_transactions", filters, payout_item_of)
 
     async def pay_payee(self, wire: Wire, transfer: PayeeTransfer, /, *, key: str) -> PayeePayout:
         """Transfer money to a connected account."""
-        return await _done(wire, _TRANSFERS, transfer_body(transfer), key, read_transfer)
+        return await done(wire, _TRANSFERS, transfer_body(transfer), key, read_transfer)
 
     async def get_payee_payout(self, wire: Wire, ref: Ref, /) -> PayeePayout:
         """Get a transfer."""
         path = f"{_TRANSFERS}/{quote(ref.id, safe='')}"
         return read_transfer(wire, await wire.send(Request.get(path)))
 
+    async def create_subscription(
+        self, wire: Wire, request: SubscriptionRequest, /, *, key: str
+    ) -> Subscription:
+        """Create a product and a subscription to it."""
+        return await create_subscription(wire, request, key)
+
+    async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
+        """Get a subscription."""
+        return await get_subscription(wire, ref)
+
+    async def change_subscription(
+        self, wire: Wire, ref: Ref, /, *, amount: Money | None, quantity: int | None, key: str
+    ) -> Subscription:
+        """Change the price or the quantity of a subscription from its next charge on."""
+        return await change_subscription(wire, ref, amount, quantity, key)
+
+    async def cancel_subscription(
+        self, wire: Wire, ref: Ref, /, *, at_period_end: bool, key: str
+    ) -> Subscription:
+        """Cancel a subscription at once, or at the end of its period."""
+        return await cancel_subscription(wire, ref, at_period_end=at_period_end, key=key)
+
+    async def list_subscriptions(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Subscription]:
+        """List subscriptions in all states."""
+        filters = {**page_query(query, after), "status": "all"}
+        return await page(wire, SUBSCRIPTIONS, filters, subscription_of)
+
     async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
         """Verify a means of payment by a setup intent, and store it."""
-        return await _done(wire, "/v1/setup_intents", setup_body(request), key, read_setup)
+        return await done(wire, "/v1/setup_intents", setup_body(request), key, read_setup)
 
     async def stored_means(
         self, wire: Wire, customer: str, after: Ref | None, /
     ) -> Page[StoredMeans]:
         """List the payment methods of a customer."""
         filters = {
-            "limit": self.limits["page"],
+            "limit": PAGE,
             "starting_after": None if after is None else after.id,
         }
         path = f"/v1/customers/{quote(customer, safe='')}/payment_methods"
-        return await _page(wire, path, filters, stored_of)
+        return await page(wire, path, filters, stored_of)
 
     async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
         """Detach a payment method from its customer."""
         path = f"/v1/payment_methods/{quote(ref.id, safe='')}/detach"
-        return await _done(wire, path, {}, key, read_stored)
+        return await done(wire, path, {}, key, read_stored)
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
         """Create a payment link that takes one payment."""
-        return await _done(wire, _LINKS, link_body(link), key, read_link)
+        return await done(wire, _LINKS, link_body(link), key, read_link)
 
     async def get_link(self, wire: Wire, ref: Ref, /) -> PaymentLink:
         """Get a payment link."""
@@ -366,10 +400,10 @@ class Stripe(ApiVendor):
     async def close_link(self, wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink:
         """Deactivate a payment link."""
         body = {"active": False, "expand": ["line_items"]}
-        return await _done(wire, _link_path(ref), body, key, read_link)
+        return await done(wire, _link_path(ref), body, key, read_link)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Convert a webhook to events of intents, charges, refunds, disputes and payouts."""
+        """Convert a webhook to events of payments, disputes, payouts and subscriptions."""
         return read_events(event, ref)
 
 
@@ -425,18 +459,6 @@ def _source(charge: Charge) -> dict[str, Any]:
     return {"payment_method_data": data}
 
 
-def form_pairs(value: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, str]]:
-    """The fields of a form, with nested names in brackets; None values are left out."""
-    for name, element in value.items():
-        path = f"{under}[{name}]" if under else str(name)
-        if is_object(element):
-            yield from form_pairs(element, path)
-        elif is_list(element):
-            yield from form_pairs({str(number): item for number, item in enumerate(element)}, path)
-        elif element is not None:
-            yield path, str(element).lower() if isinstance(element, bool) else str(element)
-
-
 def _intents(*parts: str) -> str:
     return "/".join(["/v1/payment_intents", *(quote(part, safe="") for part in parts)])
 
@@ -460,49 +482,9 @@ def _link_path(ref: Ref) -> str:
     return f"{_LINKS}/{quote(ref.id, safe='')}"
 
 
-def _post(path: str, body: Mapping[str, Any]) -> Request:
-    return Request.post(path, form=list(form_pairs(body)))
-
-
-async def _done(
-    wire: Wire,
-    path: str,
-    body: Mapping[str, Any],
-    key: str,
-    read: Callable[[Wire, Response], R],
-) -> R:
-    """Send a request that is executed once for its key, and parse its answer."""
-    parse: Callable[[Response], R] = partial(read, wire)
-    result: R = await wire.send(_post(path, body), key=key_at(wire, key, _KEY), parse=parse)
-    return result
-
-
 async def _pay(
     wire: Wire, path: str, body: Mapping[str, Any], amount: Money | None, key: str
 ) -> Payment:
     parse = partial(read_payment, wire)
-    sending_coroutine = wire.send(_post(path, body), key=key_at(wire, key, _KEY), parse=parse)
+    sending_coroutine = wire.send(post(path, body), key=key_at(wire, key, KEY), parse=parse)
     return await named(wire, amount, sending_coroutine)
-
-
-def page_query(query: PaymentQuery, after: Ref | None) -> dict[str, Any]:
-    """The parameters of a list."""
-    return {
-        "limit": min(query.limit, Stripe.limits["page"]),
-        "created[gte]": None if query.since is None else int(query.since.timestamp()),
-        "created[lt]": None if query.until is None else int(query.until.timestamp()),
-        "starting_after": None if after is None else after.id,
-    }
-
-
-async def _page(
-    wire: Wire, path: str, filters: Mapping[str, Any], read_one: Callable[[MakeRef, Answer], Any]
-) -> Page[Any]:
-    response = await wire.send(Request.get(path, query=filters))
-    body = read_answer(response)
-    if not is_list(body.value("data")):
-        raise malformed(response, "data")
-    rows = list(body.objects("data"))
-    last_id = rows[-1].text("id") if rows and body.flag("has_more") else None
-    items = [item for element in rows if (item := read_one(wire.ref, element)) is not None]
-    return Page(tuple(items), None if last_id is None else wire.ref(last_id))

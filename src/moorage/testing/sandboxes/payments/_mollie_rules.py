@@ -61,6 +61,17 @@ LINK: Final[Mapping[str, tuple[type, ...]]] = {
     "reusable": (bool,),
 }
 CHANGE_LINK: Final[Mapping[str, tuple[type, ...]]] = {"archived": (bool,), "description": _TEXT}
+CHANGE_SUBSCRIPTION: Final[Mapping[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("description", "interval", "mandateId", "startDate", "webhookUrl"), _TEXT),
+    "amount": (dict,),
+    "metadata": (dict, str, list),
+    "times": (int,),
+}
+SUBSCRIPTION: Final[Mapping[str, tuple[type, ...]]] = {
+    **CHANGE_SUBSCRIPTION,
+    "applicationFee": (dict,),
+    "method": _TEXT,
+}
 _METHODS: Final = re.compile(
     "alma|applepay|bacs|bancomatpay|bancontact|banktransfer|belfius|billie|billink|bizum|blik"
     "|creditcard|directdebit|eps|giftcard|ideal|in3|kbc|klarna|mbway|mobilepay|multibanco|mybank"
@@ -96,6 +107,11 @@ def error(status: int, title: str, detail: str, field: str | None = None) -> Res
 def wrong(detail: str, field: str | None = None) -> Refusal:
     """Return Mollie's response to a well-formed request that it refuses."""
     return Refusal(error(422, "Unprocessable Entity", detail, field))
+
+
+def missing_resource(id: str) -> Refusal:
+    """Return Mollie's response to a request for an object that it does not know."""
+    return Refusal(error(404, "Not Found", f"No entity exists with token '{id}'"))
 
 
 def check_fields(body: Any, types: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:

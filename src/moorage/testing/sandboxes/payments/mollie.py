@@ -32,9 +32,11 @@ from moorage.testing.sandboxes.payments._mollie_rules import (
     check_payment,
     error,
     magic,
+    missing_resource,
     written,
     wrong,
 )
+from moorage.testing.sandboxes.payments._mollie_subscriptions import MollieSubscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,6 +49,7 @@ _API = "https://api.mollie.com"
 _DASHBOARD = "https://my.mollie.com/dashboard/org_sandbox"
 _DOCUMENTATION = "https://docs.mollie.com/reference"
 _PAYMENTS = "/v2/payments"
+_SUBSCRIPTIONS = "/v2/customers/{customer}/subscriptions"
 _MANDATES = "/v2/customers/{customer}/mandates"
 
 
@@ -65,6 +68,7 @@ class MollieSandbox(Sandbox):
         mandates: the customers of the means of payment that are kept.
         debits: the mandates for direct debits that were stored without a payment, by id.
         payments, captures, refunds, chargebacks, links: all objects, by id.
+        billing: the subscriptions.
     """
 
     hosts = ("api.mollie.com",)
@@ -78,6 +82,8 @@ class MollieSandbox(Sandbox):
         self._replays = Replays(
             _key_reused, headers={"Idempotent-Replayed": "true"}, refusals=lambda _: True
         )
+        self.mandates = {"mdt_sandbox": "cst_sandbox"}
+        self.billing = MollieSubscriptions(now, self.mandates, self.number)
         super().__init__()
         self.api_key = api_key
         self.webhook_token = webhook_token
@@ -85,7 +91,6 @@ class MollieSandbox(Sandbox):
         self.checkout = "https://www.mollie.com/checkout"
         self.now = now
         self.customers = {"cst_sandbox"}
-        self.mandates = {"mdt_sandbox": "cst_sandbox"}
         self.debits: dict[str, dict[str, Any]] = {}
         self.links: dict[str, dict[str, Any]] = {}
         self.payments: dict[str, dict[str, Any]] = {}
@@ -109,6 +114,11 @@ class MollieSandbox(Sandbox):
             f"POST {_MANDATES}": self._handled_once(self._store_mandate),
             f"GET {_MANDATES}": self._list_mandates,
             f"DELETE {_MANDATES}/{{id}}": self._revoke_mandate,
+            f"POST {_SUBSCRIPTIONS}": self._handled_once(self.billing.create),
+            f"GET {_SUBSCRIPTIONS}/{{id}}": self._as_hal(self.billing.show),
+            f"PATCH {_SUBSCRIPTIONS}/{{id}}": self._handled_once(self.billing.change),
+            f"DELETE {_SUBSCRIPTIONS}/{{id}}": self._handled_once(self.billing.cancel),
+            "GET /v2/subscriptions": self._lists(lambda: self.billing.subscriptions),
             "POST /v2/payment-links": self._handled_once(self._create_link),
             "GET /v2/payment-links/{id}": self._as_hal(self._show_link),
             "PATCH /v2/payment-links/{id}": self._handled_once(self._change_link),
@@ -149,6 +159,35 @@ class MollieSandbox(Sandbox):
         if not success:
             amount = amount_of(refund["amount"])
             self._add(payment, "amountRefunded", amount * -1)
+        self._send_webhook(payment)
+
+    def renew(self, id: str, *, success: bool = True) -> None:
+        """Charge a subscription for its next period by a payment, which may fail."""
+        subscription = self.billing.advance(id)
+        key = f"tr_{self.number():08d}"
+        payment: dict[str, Any] = {
+            "resource": "payment",
+            "id": key,
+            "mode": "test",
+            "createdAt": self._moment(),
+            "amount": subscription["amount"],
+            "captureMode": "automatic",
+            "customerId": subscription["customerId"],
+            "description": subscription["description"],
+            "mandateId": subscription["mandateId"],
+            "metadata": subscription["metadata"],
+            "method": "directdebit",
+            "sequenceType": "recurring",
+            "status": "pending",
+            "subscriptionId": id,
+            "_links": {"self": _link(f"{_API}{_PAYMENTS}/{key}")},
+        }
+        self.payments[key] = payment
+        self._urls[key] = subscription["webhookUrl"]
+        if success:
+            self._pays(payment)
+        else:
+            self._ends(payment, "failed")
         self._send_webhook(payment)
 
     def charge_back(self, id: str) -> str:
@@ -302,7 +341,7 @@ class MollieSandbox(Sandbox):
     def _show_refund(self, _: SandboxRequest, id: str, refund: str) -> Response:
         resource = self.refunds.get(refund)
         if resource is None or resource["paymentId"] != id:
-            raise _missing_resource(refund)
+            raise missing_resource(refund)
         return reply(resource)
 
     def _cancel(self, _: SandboxRequest, id: str) -> Response:
@@ -389,7 +428,7 @@ class MollieSandbox(Sandbox):
     def _store_mandate(self, request: SandboxRequest, customer: str) -> Response:
         fields = check_fields(request.json(), MANDATE)
         if customer not in self.customers:
-            raise _missing_resource(customer)
+            raise missing_resource(customer)
         for name in ("method", "consumerName", "consumerAccount"):
             if not fields.get(name):
                 raise wrong(f"The {name} is missing", name)
@@ -431,7 +470,7 @@ class MollieSandbox(Sandbox):
 
     def _revoke_mandate(self, _: SandboxRequest, customer: str, id: str) -> Response:
         if self.mandates.get(id) != customer:
-            raise _missing_resource(id)
+            raise missing_resource(id)
         del self.mandates[id]
         self.debits.pop(id, None)
         return reply({}, 204).evolve(body=b"")
@@ -475,7 +514,7 @@ class MollieSandbox(Sandbox):
 
     def _payment_link(self, id: str) -> dict[str, Any]:
         if id not in self.links:
-            raise _missing_resource(id)
+            raise missing_resource(id)
         return self.links[id]
 
     # --- its ledger ---------------------------------------------------------
@@ -519,7 +558,7 @@ class MollieSandbox(Sandbox):
 
     def _payment(self, id: str) -> dict[str, Any]:
         if id not in self.payments:
-            raise _missing_resource(id)
+            raise missing_resource(id)
         return self.payments[id]
 
     def _amount_of(self, payment: dict[str, Any], name: str) -> Money:
@@ -555,10 +594,6 @@ def _links_of(payment: str, kind: str, id: str) -> dict[str, Any]:
     }
 
 
-def _missing_resource(id: str) -> Refusal:
-    return Refusal(error(404, "Not Found", f"No entity exists with token '{id}'"))
-
-
 def _check_query(request: SandboxRequest, *names: str) -> dict[str, str]:
     query = dict(request.query)
     for name in query:
@@ -590,7 +625,7 @@ def fixture(_: Path) -> SandboxFixture:
             "webhook_url": sandbox.webhook_url,
             "volatile_keys": True,
         },
-        vendor_values={"stores": "NL55INGB0000000000"},
+        vendor_values={"stores": "NL55INGB0000000000", "subscriber": "mdt_ada"},
         token="creditcard",
         buyer=buyer,
     )

@@ -52,6 +52,13 @@ from moorage.testing.sandboxes.payments._stripe_rules import (
     refusal,
     resource_in,
 )
+from moorage.testing.sandboxes.payments._stripe_subscriptions import (
+    CANCEL_SUBSCRIPTION,
+    PRODUCT,
+    SUBSCRIBE,
+    SUBSCRIPTIONS,
+    StripeSubscriptions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,6 +83,7 @@ class StripeSandbox(StripeLedger):
         bank: URL at which buyers confirm a payment.
         intents, charges, refunds, disputes, payouts, transactions, transfers, methods, links: all
             objects, by id.
+        billing: products and subscriptions; its `renew` charges a subscription.
     """
 
     hosts = ("api.stripe.com",)
@@ -88,6 +96,7 @@ class StripeSandbox(StripeLedger):
         webhook_url: str = "https://shop.example/webhooks/stripe",
         now: Callable[[], float] = time.time,
     ) -> None:
+        self.billing = StripeSubscriptions(self)
         super().__init__(webhook_secret, webhook_url, now)
         self.api_key = api_key
         self.restricted_key = restricted_key
@@ -114,6 +123,14 @@ class StripeSandbox(StripeLedger):
             "GET /v1/balance_transactions": self._lists(lambda: self.transactions, BALANCE),
             "POST /v1/transfers": self._changes(TRANSFER, self._transfer),
             "GET /v1/transfers/{id}": self._shows(lambda: self.transfers),
+            "POST /v1/products": self._changes(PRODUCT, self.billing.create_product),
+            "POST /v1/subscriptions": self._changes(SUBSCRIBE, self.billing.create),
+            "GET /v1/subscriptions": self._lists(self._subscriptions, SUBSCRIPTIONS),
+            "GET /v1/subscriptions/{id}": self._shows(self._subscriptions),
+            "POST /v1/subscriptions/{id}": self._changes(SUBSCRIBE, self.billing.change),
+            "DELETE /v1/subscriptions/{id}": self._changes(
+                CANCEL_SUBSCRIPTION, self.billing.cancel
+            ),
             "POST /v1/setup_intents": self._changes(SETUP, self._set_up),
             "GET /v1/customers/{customer}/payment_methods": self._lists(self._methods_of, METHODS),
             "POST /v1/payment_methods/{id}/detach": self._changes(SHOW, self._detach),
@@ -425,6 +442,9 @@ class StripeSandbox(StripeLedger):
             setup |= {"status": "requires_action", "next_action": action}
         return reply(setup)
 
+    def _subscriptions(self) -> dict[str, dict[str, Any]]:
+        return self.billing.subscriptions
+
     def _methods_of(self, customer: str) -> dict[str, dict[str, Any]]:
         return {
             key: method for key, method in self.methods.items() if method["customer"] == customer
@@ -533,6 +553,7 @@ def fixture(_: Path) -> SandboxFixture:
             "asks": "pm_card_threeDSecure2Required",
             "billed": "tok_visa",
             "payee": "acct_payee1",
+            "subscriber": "pm_card_visa",
             "dispute": disputed,
             "pay_out": sandbox.pay_out_charges,
         },

@@ -1,0 +1,218 @@
+"""Checks of subscriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.contracts.payments import (
+    BillingInterval,
+    Customer,
+    Money,
+    MoveState,
+    PaymentsCapability,
+    SubscriptionRequest,
+    SubscriptionState,
+)
+from moorage.errors import ConnectionFailed, InvalidData, VendorFailed, VendorRejected
+from moorage.testing.kits._contract_lab import with_body
+from moorage.testing.kits._payments_lab import FIRST, Lab
+from moorage.testing.kits._payments_stored import FAR
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import Altered, Lost, Slow
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import Subscription, SubscriptionCharge
+    from moorage.contracts.ref import Ref
+
+Open: TypeAlias = Callable[[], Lab]
+
+_AMOUNT: Final = Money("20.05", "EUR")
+_QUARTER: Final = BillingInterval("month", 3)
+_YEAR: Final = BillingInterval("year")
+_NEW_WORD: Final = "levitated"
+
+
+def subscription_request(lab: Lab, **fields: Any) -> SubscriptionRequest:
+    """Return a subscription that is charged to the subject's stored means of payment."""
+    source, customer = lab.subject.subscriber or ("token", Customer(id="ada-1"))
+    values: dict[str, Any] = {
+        "amount": _AMOUNT,
+        "interval": _QUARTER,
+        "source": source,
+        "customer": customer,
+        "reference": "SUB-7",
+        **fields,
+    }
+    return SubscriptionRequest(**values)
+
+
+async def a_subscription_is_created_once(make: Open) -> None:
+    """A subscription is created once per key, whichever answer is lost, and can be looked up."""
+    async with make() as lab:
+        if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
+            return
+        request = subscription_request(lab)
+        missing_call = lab("create_subscription", request, idempotency_key=None)
+        await lab.refused(InvalidData, missing_call, "A subscription without a key")
+        count = len(lab.sandbox.requests)
+        created: Subscription = await lab("create_subscription", request, idempotency_key="s-0")
+        steps = len(lab.sandbox.requests) - count
+        _check_new(created, request)
+        ids = {created.ref.id}
+        for step in range(steps):
+            key = f"s-{step + 1}"
+            again = attrs.evolve(request, reference=f"SUB-{step + 8}")
+            lab.sandbox.fail(*[Slow(0.0)] * step, Lost())
+            lost_call = lab("create_subscription", again, idempotency_key=key)
+            await lab.refused(ConnectionFailed, lost_call, "A lost answer")
+            repeated: Subscription = await lab("create_subscription", again, idempotency_key=key)
+            ids.add(repeated.ref.id)
+        listed = {item.ref.id for item in (await lab("list_subscriptions", account=FIRST)).items}
+        require(listed == ids and len(ids) == steps + 1, "Not one subscription for each key.")
+        current: Subscription = await lab("get_subscription", created.ref)
+        require(current.ref == created.ref, "Another subscription was looked up.")
+        _check_new(current, request)
+        yearly = subscription_request(lab, interval=_YEAR, reference="SUB-year")
+        charged_yearly: Subscription = await lab(
+            "create_subscription", yearly, idempotency_key="s-y"
+        )
+        require(charged_yearly.interval == _YEAR, f"A year became {charged_yearly.interval}.")
+        lab.sandbox.fail(Altered(partial(with_body, b"{}")))
+        broken_call = lab(
+            "create_subscription", attrs.evolve(request, reference="SUB-x"), idempotency_key="s-x"
+        )
+        await lab.refused(VendorFailed, broken_call, "An empty answer")
+
+
+def _check_new(subscription: Subscription, request: SubscriptionRequest) -> None:
+    """Require that a new subscription has what was requested."""
+    state = subscription.state
+    require(state is SubscriptionState.ACTIVE, f"A new subscription is {state}.")
+    require(subscription.amount == request.amount, f"{_AMOUNT} became {subscription.amount}.")
+    require(subscription.interval == request.interval, f"It is {subscription.interval}.")
+    require(subscription.quantity in {None, 1}, f"One piece became {subscription.quantity}.")
+    require(subscription.reference == request.reference, "The reference is lost.")
+    require(subscription.next_charge_at is not None, "The next charge has no time.")
+    require(subscription.raw, "The vendor's own words are missing.")
+    require(request.source not in f"{request!r}{subscription!r}", "A source is shown.")
+
+
+async def a_subscription_starts_later(make: Open) -> None:
+    """A subscription with a start is not charged before it."""
+    async with make() as lab:
+        if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
+            return
+        request = subscription_request(lab, starts_at=FAR)
+        created: Subscription = await lab("create_subscription", request, idempotency_key="s-1")
+        state = created.state
+        require(state is SubscriptionState.TRIALING, f"One that starts later is {state}.")
+        require(created.next_charge_at == FAR, f"It is charged at {created.next_charge_at}.")
+
+
+async def a_subscription_is_changed(make: Open) -> None:
+    """A change is in force afterwards, and a wrong one is refused before anything is sent."""
+    async with make() as lab:
+        if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
+            return
+        ref = await _new_subscription(lab)
+        count = len(lab.sandbox.requests)
+        change = partial(lab, "change_subscription", ref)
+        await lab.refused(InvalidData, change(idempotency_key="c-1"), "A change of nothing")
+        foreign_call = change(amount=Money("5", "CHF"), idempotency_key="c-2")
+        await lab.refused(InvalidData, foreign_call, "An amount in another currency")
+        require(len(lab.sandbox.requests) == count, "A wrong change was sent.")
+        new_amount = Money("30.10", "EUR")
+        changed: Subscription = await change(amount=new_amount, idempotency_key="c-3")
+        require(changed.amount == new_amount, f"{new_amount} became {changed.amount}.")
+        if PaymentsCapability.SUBSCRIPTION_QUANTITY in lab.able:
+            more: Subscription = await change(quantity=4, idempotency_key="c-4")
+            require((more.quantity, more.amount) == (4, new_amount), "The quantity is lost.")
+        current: Subscription = await lab("get_subscription", ref)
+        require(current.amount == new_amount, "The change is lost.")
+        require(current.interval == _QUARTER, f"The interval became {current.interval}.")
+
+
+async def a_subscription_ends(make: Open) -> None:
+    """A cancelled subscription is charged no more; it cannot be changed, and stays cancelled."""
+    async with make() as lab:
+        if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
+            return
+        ref = await _new_subscription(lab)
+        if PaymentsCapability.SUBSCRIPTION_PERIOD_END in lab.able:
+            ending: Subscription = await lab(
+                "cancel_subscription", ref, at_period_end=True, idempotency_key="x-1"
+            )
+            state = ending.state
+            require(state is SubscriptionState.ACTIVE, f"One that ends later is {state}.")
+            require(ending.ends_at is not None, "The end has no time.")
+            require(ending.next_charge_at is None, "One that ends is charged again.")
+        lab.sandbox.fail(Lost())
+        lost_call = lab("cancel_subscription", ref, idempotency_key="x-2")
+        await lab.refused(ConnectionFailed, lost_call, "A lost answer")
+        for key in ("x-2", "x-3"):
+            ended: Subscription = await lab("cancel_subscription", ref, idempotency_key=key)
+            state = ended.state
+            require(state is SubscriptionState.CANCELED, f"A cancelled one is {state}.")
+            require(ended.next_charge_at is None, "A cancelled one is charged again.")
+        late_call = lab("change_subscription", ref, amount=_AMOUNT, idempotency_key="x-4")
+        await lab.refused(VendorRejected, late_call, "A change of a cancelled subscription")
+        unknown_ref = attrs.evolve(ref, id="unknown")
+        for operation in ("cancel_subscription", "change_subscription"):
+            fields: dict[str, Any] = {} if operation[1] == "a" else {"amount": _AMOUNT}
+            unknown_call = lab(operation, unknown_ref, idempotency_key=operation, **fields)
+            await lab.refused(VendorRejected, unknown_call, f"An unknown {operation}")
+
+
+async def a_new_word_of_a_subscription_is_unknown(make: Open) -> None:
+    """An unknown state of a subscription is reported as unknown."""
+    async with make() as lab:
+        if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
+            return
+        ref = await _new_subscription(lab)
+        changed: Subscription = await lab.with_status(_NEW_WORD, "get_subscription", ref)
+        require(changed.state is SubscriptionState.UNKNOWN, f"A new word is {changed.state}.")
+
+
+async def charges_of_a_subscription_are_reported(make: Open) -> None:
+    """Webhooks report each renewal, and each charge that fails, with its amount."""
+    async with make() as lab:
+        if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
+            return
+        ref = await _new_subscription(lab)
+        count = len(lab.sandbox.sent)
+        if lab.subject.renew is not None:
+            lab.subject.renew(ref.id, True)
+            lab.subject.renew(ref.id, False)
+        charges: list[SubscriptionCharge] = []
+        verifier = lab.verifier(replay_guard=False)
+        for notice in lab.sandbox.sent[count:]:
+            for webhook in verifier.verify(**notice.arguments()):
+                for event in lab.hub.events(FIRST, webhook):
+                    followed = await lab("follow_up", event)
+                    if followed.subscription_charge is not None:
+                        charges.append(followed.subscription_charge)
+        states = [charge.state for charge in charges]
+        require(states == [MoveState.SUCCEEDED, MoveState.FAILED], f"Reported were {states}.")
+        require({charge.subscription for charge in charges} == {ref}, "Another one was charged.")
+        require({charge.amount for charge in charges} == {_AMOUNT}, "The amount is wrong.")
+        require(len({charge.id for charge in charges}) == len(charges), "Charges share an id.")
+
+
+async def _new_subscription(lab: Lab) -> Ref:
+    request = subscription_request(lab)
+    created: Subscription = await lab("create_subscription", request, idempotency_key="s-1")
+    return created.ref
+
+
+SUBSCRIPTIONS: Final = (
+    a_subscription_is_created_once,
+    a_subscription_starts_later,
+    a_subscription_is_changed,
+    a_subscription_ends,
+    a_new_word_of_a_subscription_is_unknown,
+    charges_of_a_subscription_are_reported,
+)

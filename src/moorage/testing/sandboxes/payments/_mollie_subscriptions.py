@@ -1,0 +1,137 @@
+"""Subscriptions in Mollie's sandbox."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.payments._mollie_rules import (
+    CHANGE_SUBSCRIPTION,
+    SUBSCRIPTION,
+    amount_of,
+    check_fields,
+    missing_resource,
+    written,
+    wrong,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.http.requests import Response
+    from moorage.testing.sandboxes.base import SandboxRequest
+
+_INTERVAL: Final = re.compile(r"([1-9][0-9]*) (day|week|month)s?")
+_DAYS: Final = {"day": 1, "week": 7, "month": 30}
+_MOST: Final = 365
+
+
+class MollieSubscriptions:
+    """Subscriptions of customers; a month has 30 days.
+
+    Args:
+        now: tells the time, in seconds since 1970.
+        mandates: customers of the mandates, by id.
+        number: numbers the subscriptions.
+
+    Attributes:
+        subscriptions: all subscriptions, by id.
+    """
+
+    def __init__(
+        self, now: Callable[[], float], mandates: dict[str, str], number: Callable[[], int]
+    ) -> None:
+        self._now = now
+        self._mandates = mandates
+        self._number = number
+        self.subscriptions: dict[str, dict[str, Any]] = {}
+
+    def create(self, request: SandboxRequest, customer: str) -> Response:
+        """Create a subscription of a customer who has the mandate."""
+        fields = check_fields(request.json(), SUBSCRIPTION)
+        for name in ("amount", "description", "interval"):
+            if name not in fields:
+                raise wrong(f"The {name} is missing", name)
+        if self._mandates.get(fields.get("mandateId", "")) != customer:
+            raise wrong("The mandate is invalid", "mandateId")
+        _days(fields["interval"])
+        now = datetime.fromtimestamp(self._now(), UTC)
+        start = date.fromisoformat(fields.get("startDate", now.date().isoformat()))
+        if start < now.date():
+            raise wrong("The startDate is in the past", "startDate")
+        if any(
+            item["description"] == fields["description"] and item["status"] == "active"
+            for item in self.subscriptions.values()
+            if item["customerId"] == customer
+        ):
+            raise wrong("A subscription with this description exists already", "description")
+        key = f"sub_{self._number():08d}"
+        self.subscriptions[key] = {
+            "resource": "subscription",
+            "id": key,
+            "mode": "test",
+            "amount": written(amount_of(fields["amount"])),
+            "createdAt": now.isoformat(timespec="seconds"),
+            "customerId": customer,
+            "description": fields["description"],
+            "interval": fields["interval"],
+            "mandateId": fields["mandateId"],
+            "metadata": fields.get("metadata"),
+            "method": fields.get("method"),
+            "nextPaymentDate": start.isoformat(),
+            "startDate": start.isoformat(),
+            "status": "active",
+            "times": fields.get("times"),
+            "timesRemaining": fields.get("times"),
+            "webhookUrl": fields.get("webhookUrl"),
+        }
+        return reply(self.subscriptions[key], 201)
+
+    def show(self, _: SandboxRequest, customer: str, id: str) -> Response:
+        """Return a subscription of a customer."""
+        return reply(self._subscription(customer, id))
+
+    def change(self, request: SandboxRequest, customer: str, id: str) -> Response:
+        """Change the amount of a subscription that is not cancelled."""
+        fields = check_fields(request.json(), CHANGE_SUBSCRIPTION)
+        subscription = self._open_subscription(customer, id)
+        amount = amount_of(fields["amount"], subscription["amount"]["currency"])
+        subscription["amount"] = written(amount)
+        return reply(subscription)
+
+    def cancel(self, _: SandboxRequest, customer: str, id: str) -> Response:
+        """Cancel a subscription that is not cancelled."""
+        subscription = self._open_subscription(customer, id)
+        canceled_at = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds")
+        subscription |= {"status": "canceled", "canceledAt": canceled_at, "nextPaymentDate": None}
+        return reply(subscription)
+
+    def advance(self, id: str) -> dict[str, Any]:
+        """Move a subscription to its next period, and return it."""
+        subscription = self.subscriptions[id]
+        day = date.fromisoformat(subscription["nextPaymentDate"])
+        later = day + timedelta(days=_days(subscription["interval"]))
+        subscription["nextPaymentDate"] = later.isoformat()
+        return subscription
+
+    def _open_subscription(self, customer: str, id: str) -> dict[str, Any]:
+        subscription = self._subscription(customer, id)
+        if subscription["status"] != "active":
+            raise wrong("The subscription is not active")
+        return subscription
+
+    def _subscription(self, customer: str, id: str) -> dict[str, Any]:
+        subscription = self.subscriptions.get(id)
+        if subscription is None or subscription["customerId"] != customer:
+            raise missing_resource(id)
+        return subscription
+
+
+def _days(interval: str) -> int:
+    match = _INTERVAL.fullmatch(interval)
+    days = 0 if match is None else int(match[1]) * _DAYS[match[2]]
+    if not 0 < days <= _MOST:
+        raise wrong("The interval is invalid", "interval")
+    return days

@@ -1,0 +1,194 @@
+"""Mollie's subscriptions: requests and answers.
+
+Mollie finds a subscription by its customer, charges on days, and has neither quantities nor
+cancellations for later. Each charge is a payment, by whose webhooks it is reported.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.payments import (
+    BillingInterval,
+    IntervalUnit,
+    Subscription,
+    SubscriptionState,
+)
+from moorage.vendor_sdk import (
+    InvalidData,
+    Request,
+    extra_for,
+    key_at,
+    merged,
+    read_answer,
+    required,
+)
+from moorage.vendors.payments._common import unless_done
+from moorage.vendors.payments._mollie_answers import KEY, amount_body, money
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.contracts.payments import Money, SubscriptionRequest
+    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
+
+SUBSCRIPTIONS: Final = "/v2/subscriptions"
+_LONGEST: Final = 255
+_MANDATE: Final = re.compile(r"mdt_[A-Za-z0-9_]+")
+_INTERVAL: Final = re.compile(r"([0-9]{1,3}) (day|week|month)s?")
+_UNITS: Final = {
+    IntervalUnit.DAY: (1, "days", 365),
+    IntervalUnit.WEEK: (1, "weeks", 52),
+    IntervalUnit.MONTH: (1, "months", 12),
+    IntervalUnit.YEAR: (12, "months", 1),
+}
+"""For each unit, Mollie's units in it, Mollie's word, and the most of it between two charges."""
+
+_STATES: Final = {
+    "pending": SubscriptionState.PENDING,
+    "active": SubscriptionState.ACTIVE,
+    "canceled": SubscriptionState.CANCELED,
+    "suspended": SubscriptionState.PAUSED,
+    "completed": SubscriptionState.COMPLETED,
+}
+
+
+async def create_subscription(
+    wire: Wire, request: SubscriptionRequest, key: str, webhook_url: str | None
+) -> Subscription:
+    """Create a subscription that charges a mandate."""
+    body = _subscription_body(request, webhook_url)
+    path = f"/v2/customers/{quote(request.customer_id, safe='')}/subscriptions"
+    return await _changed(wire, Request.post(path, json=body), key)
+
+
+async def get_subscription(wire: Wire, ref: Ref) -> Subscription:
+    """Get a subscription."""
+    return _read_subscription(wire, await wire.send(Request.get(_path(ref))))
+
+
+async def change_subscription(wire: Wire, ref: Ref, amount: Money, key: str) -> Subscription:
+    """Change the amount of a subscription from its next charge on."""
+    request = Request.patch(_path(ref), json={"amount": amount_body(amount)})
+    return await _changed(wire, attrs.evolve(request, idempotent=True), key)
+
+
+async def cancel_subscription(wire: Wire, ref: Ref, key: str) -> Subscription:
+    """Cancel a subscription, which Mollie refuses a second time."""
+    return await unless_done(
+        _changed(wire, Request.delete(_path(ref)), key),
+        partial(get_subscription, wire, ref),
+        SubscriptionState.CANCELED,
+    )
+
+
+async def _changed(wire: Wire, request: Request, key: str) -> Subscription:
+    parse = partial(_read_subscription, wire)
+    changed: Subscription = await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
+    return changed
+
+
+def _path(ref: Ref) -> str:
+    customer = ref.other("customer")
+    if customer is None:
+        raise InvalidData(
+            "Mollie finds a subscription by its customer, but this reference names no customer.",
+            field="ref",
+            remedy="Give the complete `ref` of the subscription.",
+        )
+    return f"/v2/customers/{quote(customer, safe='')}/subscriptions/{quote(ref.id, safe='')}"
+
+
+def _subscription_body(request: SubscriptionRequest, webhook_url: str | None) -> dict[str, Any]:
+    """The body that creates a subscription; the vendor's own options come last.
+
+    Raises:
+        InvalidData: the source is no mandate, or the interval is longer than a year.
+    """
+    if _MANDATE.fullmatch(request.source) is None:
+        raise InvalidData(
+            "Mollie charges subscriptions to mandates only.",
+            field="source",
+            remedy="Give the id of the customer's mandate, which begins with mdt_.",
+        )
+    starts_at = request.starts_at
+    # Mollie refuses a second subscription of a customer with the same description.
+    texts = [request.reference, request.description]
+    body: dict[str, Any] = {
+        "amount": amount_body(request.amount),
+        "description": ": ".join(filter(None, texts))[:_LONGEST],
+        "interval": _interval_text(request.interval),
+        "mandateId": request.source,
+        "metadata": {"reference": request.reference},
+        "startDate": None if starts_at is None else starts_at.astimezone(UTC).date().isoformat(),
+        "webhookUrl": webhook_url,
+    }
+    body = {name: value for name, value in body.items() if value is not None}
+    return merged(body, extra_for("mollie", request.extra))
+
+
+def _interval_text(interval: BillingInterval) -> str:
+    factor, word, most = _UNITS[interval.unit]
+    if interval.count > most:
+        raise InvalidData(
+            "Mollie charges a subscription at least once a year.",
+            field="interval",
+            remedy="Give at most 365 days, 52 weeks, 12 months or one year.",
+        )
+    return f"{interval.count * factor} {word}"
+
+
+def subscription_of(ref: MakeRef, body: Answer, now: datetime) -> Subscription | None:
+    """Parse a subscription; None if it is malformed.
+
+    Args:
+        ref: makes the reference.
+        body: the subscription.
+        now: current time, by which a subscription that has not started is recognized.
+    """
+    key, status, customer = body.text("id"), body.text("status"), body.text("customerId")
+    if key is None or status is None or customer is None:
+        return None
+    amount, starts_at = money(body, "amount"), body.time("startDate")
+    state = _STATES.get(status, SubscriptionState.UNKNOWN)
+    if state is SubscriptionState.ACTIVE and starts_at is not None and starts_at > now:
+        state = SubscriptionState.TRIALING
+    return Subscription(
+        ref=ref(key, customer=customer, currency=None if amount is None else amount.currency),
+        state=state,
+        vendor_state=status,
+        amount=amount,
+        quantity=1,
+        interval=_interval_of(body),
+        customer=customer,
+        source=body.text("mandateId"),
+        reference=body.text("metadata.reference"),
+        starts_at=starts_at,
+        next_charge_at=body.time("nextPaymentDate"),
+        ends_at=body.time("canceledAt"),
+        created_at=body.time("createdAt"),
+        raw=body.raw,
+    )
+
+
+def _interval_of(body: Answer) -> BillingInterval | None:
+    """The interval of a subscription, twelve months being a year."""
+    match = _INTERVAL.fullmatch(body.text("interval") or "")
+    if match is None or int(match[1]) == 0:
+        return None
+    count, unit = int(match[1]), IntervalUnit(match[2])
+    if unit is IntervalUnit.MONTH and count % 12 == 0:
+        return BillingInterval(IntervalUnit.YEAR, count // 12)
+    return BillingInterval(unit, count)
+
+
+def _read_subscription(wire: Wire, response: Response) -> Subscription:
+    """Parse the subscription in an answer."""
+    subscription = subscription_of(wire.ref, read_answer(response), wire.now())
+    return required(subscription, response, "id, status or customerId")

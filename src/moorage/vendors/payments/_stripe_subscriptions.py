@@ -1,0 +1,265 @@
+"""Stripe's subscriptions: requests, answers and events.
+
+A subscription has one price, which is made with the request; Stripe requires a product for it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from moorage.contracts.payments import (
+    BillingInterval,
+    IntervalUnit,
+    MoveState,
+    PaymentEvent,
+    Subscription,
+    SubscriptionCharge,
+    SubscriptionState,
+)
+from moorage.vendor_sdk import (
+    Answer,
+    InvalidData,
+    Request,
+    extra_for,
+    key_at,
+    merged,
+    part_key,
+    read_answer,
+    required,
+)
+from moorage.vendors.payments._common import named, unless_done
+from moorage.vendors.payments._stripe_answers import MINOR, money
+from moorage.vendors.payments._stripe_requests import KEY, post
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import Money, SubscriptionRequest
+    from moorage.vendor_sdk import MakeRef, Ref, Response, Wire
+
+SUBSCRIPTIONS: Final = "/v1/subscriptions"
+_STATES: Final = {
+    "incomplete": SubscriptionState.PENDING,
+    "incomplete_expired": SubscriptionState.CANCELED,
+    "trialing": SubscriptionState.TRIALING,
+    "active": SubscriptionState.ACTIVE,
+    "past_due": SubscriptionState.PAST_DUE,
+    "unpaid": SubscriptionState.PAST_DUE,
+    "canceled": SubscriptionState.CANCELED,
+    "paused": SubscriptionState.PAUSED,
+}
+_CHARGED: Final = frozenset(
+    {SubscriptionState.TRIALING, SubscriptionState.ACTIVE, SubscriptionState.PAST_DUE}
+)
+_CHARGES: Final = {
+    "invoice.paid": (MoveState.SUCCEEDED, "amount_paid"),
+    "invoice.payment_failed": (MoveState.FAILED, "amount_due"),
+}
+
+
+async def create_subscription(wire: Wire, request: SubscriptionRequest, key: str) -> Subscription:
+    """Create a product and a subscription to it, unless its first charge is declined."""
+    body = {"name": request.description or request.reference}
+    product_key = key_at(wire, part_key(key, "product"), KEY)
+    product = await wire.send(post("/v1/products", body), key=product_key, parse=_read_product)
+    sent = post(SUBSCRIPTIONS, _subscription_body(request, product))
+    parse = partial(_read_subscription, wire)
+    sending = wire.send(sent, key=key_at(wire, key, KEY), parse=parse)
+    return await named(wire, request.amount, sending)
+
+
+async def get_subscription(wire: Wire, ref: Ref) -> Subscription:
+    """Get a subscription."""
+    return _read_subscription(wire, await wire.send(Request.get(_path(ref))))
+
+
+async def change_subscription(
+    wire: Wire, ref: Ref, amount: Money | None, quantity: int | None, key: str
+) -> Subscription:
+    """Change the only item of a subscription, from the next charge on."""
+    response = await wire.send(Request.get(_path(ref)))
+    item = _only_item(read_answer(response))
+    if not item:
+        raise InvalidData(
+            "This subscription at Stripe has several prices, so one amount or quantity does not"
+            " say which of them to change.",
+            field="ref",
+            remedy="Change the subscription in Stripe's dashboard.",
+        )
+    fields: dict[str, Any] = {
+        "id": required(item.text("id"), response, "items.data.0.id"),
+        "quantity": quantity,
+    }
+    if amount is not None:
+        fields["price_data"] = _price(amount, item, response)
+    body = {"items": [fields], "proration_behavior": "none"}
+    parse = partial(_read_subscription, wire)
+    changed: Subscription = await wire.send(
+        post(_path(ref), body), key=key_at(wire, key, KEY), parse=parse
+    )
+    return changed
+
+
+async def cancel_subscription(
+    wire: Wire, ref: Ref, *, at_period_end: bool, key: str
+) -> Subscription:
+    """Cancel a subscription; Stripe knows no keys for a deletion, and refuses a second one."""
+    vendor_key = None
+    request = Request.delete(_path(ref))
+    if at_period_end:
+        vendor_key = key_at(wire, key, KEY)
+        request = post(_path(ref), {"cancel_at_period_end": True})
+    return await unless_done(
+        wire.send(request, key=vendor_key, parse=partial(_read_subscription, wire)),
+        partial(get_subscription, wire, ref),
+        SubscriptionState.CANCELED,
+    )
+
+
+# --- requests --------------------------------------------------------------
+
+
+def _path(ref: Ref) -> str:
+    return f"{SUBSCRIPTIONS}/{quote(ref.id, safe='')}"
+
+
+def _subscription_body(request: SubscriptionRequest, product: str) -> dict[str, Any]:
+    """The body that creates a subscription; the vendor's own options come last."""
+    interval = {"interval": request.interval.unit, "interval_count": request.interval.count}
+    price = {
+        "currency": request.amount.currency.lower(),
+        "product": product,
+        "recurring": interval,
+        "unit_amount": MINOR.to_minor(request.amount),
+    }
+    starts_at = request.starts_at
+    body = {
+        "customer": request.customer_id,
+        "default_payment_method": request.source,
+        "description": request.description,
+        "items": [{"price_data": price, "quantity": request.quantity}],
+        "metadata": {"reference": request.reference},
+        "off_session": True,
+        "payment_behavior": "error_if_incomplete",
+        "trial_end": None if starts_at is None else int(starts_at.timestamp()),
+    }
+    return merged(body, extra_for("stripe", request.extra))
+
+
+def _price(amount: Money, item: Answer, response: Response) -> dict[str, Any]:
+    """A new price for the product and the interval of an item."""
+    price = item.object("price")
+    unit = required(price.text("recurring.interval"), response, "recurring.interval")
+    return {
+        "currency": amount.currency.lower(),
+        "product": required(price.text("product"), response, "price.product"),
+        "recurring": {
+            "interval": unit,
+            "interval_count": price.integer("recurring.interval_count"),
+        },
+        "unit_amount": MINOR.to_minor(amount),
+    }
+
+
+# --- answers ---------------------------------------------------------------
+
+
+def _read_product(response: Response) -> str:
+    return required(read_answer(response).text("id"), response, "id")
+
+
+def _only_item(body: Answer) -> Answer:
+    """The item of a subscription; empty if it has several, or none."""
+    items = list(body.objects("items.data"))
+    return items[0] if len(items) == 1 else Answer({})
+
+
+def subscription_of(ref: MakeRef, body: Answer) -> Subscription | None:
+    """Parse a subscription; None if it is malformed."""
+    key, status = body.text("id"), body.text("status")
+    if key is None or status is None:
+        return None
+    item = _only_item(body)
+    price = item.object("price")
+    amount = money(price, "unit_amount")
+    state = _STATES.get(status, SubscriptionState.UNKNOWN)
+    ends_at = body.time("ended_at") or body.time("cancel_at")
+    next_charge_at = item.time("current_period_end") or body.time("current_period_end")
+    is_over = ends_at is not None and next_charge_at is not None and ends_at <= next_charge_at
+    return Subscription(
+        ref=ref(key, currency=None if amount is None else amount.currency),
+        state=state,
+        vendor_state=status,
+        amount=amount,
+        quantity=item.integer("quantity"),
+        interval=_interval_of(price),
+        customer=body.text("customer"),
+        source=body.text("default_payment_method"),
+        reference=body.text("metadata.reference"),
+        starts_at=body.time("trial_end") or body.time("start_date"),
+        next_charge_at=next_charge_at if state in _CHARGED and not is_over else None,
+        ends_at=ends_at,
+        created_at=body.time("created"),
+        raw=body.raw,
+    )
+
+
+def _interval_of(price: Answer) -> BillingInterval | None:
+    unit, count = price.text("recurring.interval"), price.integer("recurring.interval_count")
+    if unit not in set(IntervalUnit) or count is None or count < 1:
+        return None
+    return BillingInterval(unit, count)
+
+
+def _read_subscription(wire: Wire, response: Response) -> Subscription:
+    """Parse the subscription in an answer."""
+    return required(subscription_of(wire.ref, read_answer(response)), response, "id or status")
+
+
+# --- events ----------------------------------------------------------------
+
+
+def subscription_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
+    """The event of a subscription as it is now; None if it is malformed."""
+    subscription = subscription_of(ref, body)
+    if subscription is None:
+        return None
+    return PaymentEvent(
+        id=None,
+        ref=subscription.ref,
+        vendor_state=subscription.vendor_state,
+        reference=subscription.reference,
+        subscription=subscription,
+    )
+
+
+def invoice_event(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+    """The event of a charge of a subscription; None for other invoices, and for those of zero.
+
+    Webhooks of older versions name the subscription at another place.
+    """
+    if kind not in _CHARGES:
+        return None
+    state, name = _CHARGES[kind]
+    details = body.object("parent.subscription_details") or body.object("subscription_details")
+    key, id_ = details.text("subscription") or body.text("subscription"), body.text("id")
+    amount = money(body, name)
+    if key is None or id_ is None or amount is None or amount.minor == 0:
+        return None
+    subscription = ref(key, currency=amount.currency)
+    payment = body.text("payment_intent")
+    charge = SubscriptionCharge(
+        id=id_,
+        subscription=subscription,
+        state=state,
+        amount=amount,
+        payment=None if payment is None else ref(payment),
+        next_attempt_at=body.time("next_payment_attempt"),
+    )
+    return PaymentEvent(
+        id=None,
+        ref=subscription,
+        vendor_state=body.text("status"),
+        reference=details.text("metadata.reference"),
+        subscription_charge=charge,
+    )
