@@ -76,6 +76,8 @@ STATUS_OF = {
     "ConsentRequired": "rejected",
     "DeviceGone": "rejected",
     "MessageUnroutable": "rejected",
+    "SchemaIncompatible": "rejected",
+    "SchemaNotFound": "rejected",
     "TopicNotFound": "rejected",
     "IdempotencyConflict": "rejected",
     "TransactionConflict": "rejected",

@@ -207,12 +207,22 @@ def test_keys_of_flows() -> None:
 def _celery_close() -> Iterator[Any]:
     """Yield the task of a Celery worker in this process."""
     pytest.importorskip("celery", reason="Celery is not installed: pip install celery")
+    from celery import signals  # noqa: PLC0415 - optional
     from celery.contrib.testing.worker import start_worker  # noqa: PLC0415 - optional
     from engine_flows import celery_engine  # noqa: PLC0415 - optional
 
     celery_engine.app.conf.result_backend = "cache+memory://"
-    with start_worker(celery_engine.app, perform_ping_check=False, pool="solo"):
-        yield celery_engine.close
+    # A worker whose logging somebody else sets up leaves that of later tests as it is.
+    signals.setup_logging.connect(_keep_logging)
+    try:
+        with start_worker(celery_engine.app, perform_ping_check=False, pool="solo"):
+            yield celery_engine.close
+    finally:
+        signals.setup_logging.disconnect(_keep_logging)
+
+
+def _keep_logging(**_: object) -> None:
+    """Set up nothing."""
 
 
 def test_celery_sends_what_the_bare_flow_sends(
