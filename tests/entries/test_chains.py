@@ -159,6 +159,13 @@ def test_invalid_chains_are_refused_at_once(
     assert () == shop.do(shop.outbox.find, EntryQuery()).items
 
 
+def test_a_call_cannot_wait_for_itself(shop: Shop) -> None:
+    """A call whose key is that of a call to wait for is refused, since it would wait forever."""
+    first = put(shop, key="k-1")
+    with pytest.raises(InvalidData, match="cannot wait for itself"):
+        put(shop, key="k-1", after=[first])
+
+
 def test_a_part_of_an_answer_is_refused_outside_of_an_undo(shop: Shop) -> None:
     """A call itself cannot use a part of an answer, because it has none yet."""
     with pytest.raises(InvalidData, match="only for the call that undoes"):

@@ -11,7 +11,7 @@ import attrs
 from moorage.contracts.packed import pack, unpack
 from moorage.contracts.payments import KIND
 from moorage.contracts.undo import Undo
-from moorage.domain.entries.chains import joined
+from moorage.domain.entries.chains import joined, predecessor_ids
 from moorage.domain.entries.outbox import OutboxEntry, fate_of
 from moorage.domain.entries.queue import STUCK, EntryQuery, EntryState, Fate, drop, lane_of, traced
 from moorage.domain.http.requests import Request
@@ -298,6 +298,12 @@ class OutboxFlows(Chaining):
             state=EntryState.WAITING if predecessors is None else EntryState.BLOCKED,
             predecessors=predecessors,
         )
+        if entry.id in predecessor_ids(entry):
+            raise InvalidData(
+                "A call cannot wait for itself.",
+                field="after",
+                remedy="Leave out the call with this key, or give another key.",
+            )
         closed_entry = self.closed(entry, pack(made_of))
         with self._tracing.sending(self._name, entry, None) as trace:
             return await flows.store.add(traced(closed_entry, trace))
