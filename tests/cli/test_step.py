@@ -285,9 +285,13 @@ def test_steps_are_listed() -> None:
     Path("moorage.toml").write_text("version = 1\n")
 
     assert rows[0].split() == ["step", "platform", "image", "timeout", "command"]
-    assert [("greet", "here"), ("total", "here"), ("wait", "here"), ("stubborn", "here")] == [
-        (row["step"], row["platform"]) for row in fields
-    ]
+    assert [
+        ("greet", "here"),
+        ("total", "here"),
+        ("wait", "here"),
+        ("cached", "here"),
+        ("stubborn", "here"),
+    ] == [(row["step"], row["platform"]) for row in fields]
     assert "No step is configured.\n" == command("step", "list").out
 
 
