@@ -40,8 +40,13 @@ class Shop:
         account = Account(
             "main", self.subject.vendor, settings={"volatile_keys": True, "retry": None}
         )
-        self.hub = Hub([account], http=SandboxHttpClient(self.sandbox))
+        self.accounts = [account]
+        self.hub = self.restarted()
         self.payments: Payments = self.hub.payments()
+
+    def restarted(self) -> Hub:
+        """Return a hub that remembers no call."""
+        return Hub(self.accounts, http=SandboxHttpClient(self.sandbox))
 
     def ref(self, id: str) -> Ref:
         """Return the reference of a dispute."""
@@ -118,6 +123,19 @@ def test_checkout_com_evidence() -> None:
     assert "GET" == look_up.method
     (bare, *_) = Shop(checkout_com).sent(BARE)
     assert {"additional_evidence_text": "The buyer signed."} == bare.json()
+
+
+@pytest.mark.parametrize("make", [square, checkout_com])
+def test_other_evidence_is_not_told_as_submitted(make: Callable[[], PaymentsSubject]) -> None:
+    """While a dispute is under review, only the evidence that was submitted is reported as such."""
+    shop = Shop(make)
+    ref = shop.disputed()
+    shop.payments.submit_evidence(ref, EVIDENCE, idempotency_key="2")
+
+    repeated = shop.restarted().payments().submit_evidence(ref, EVIDENCE, idempotency_key="2")
+    assert DisputeState.UNDER_REVIEW == repeated.state
+    with pytest.raises(VendorRejected):
+        shop.payments.submit_evidence(ref, BARE, idempotency_key="3")
 
 
 @pytest.mark.parametrize("make", [square, checkout_com])

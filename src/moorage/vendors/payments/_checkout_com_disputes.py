@@ -9,7 +9,15 @@ from urllib.parse import quote
 import attrs
 
 from moorage.contracts.payments import DisputeState
-from moorage.vendor_sdk import Request, key_at, malformed, part_key, read_answer, required
+from moorage.vendor_sdk import (
+    Request,
+    VendorRejected,
+    key_at,
+    malformed,
+    part_key,
+    read_answer,
+    required,
+)
 from moorage.vendors.payments._checkout_com_answers import dispute_of
 from moorage.vendors.payments._common import short_text, unless_done
 from moorage.vendors.payments._order_details import stated
@@ -35,15 +43,23 @@ async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
 
 
 async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: str) -> Dispute:
-    """Store the evidence, and submit it to the bank."""
+    """Store the evidence, and submit it to the bank.
 
-    async def step() -> Dispute:
-        stored = Request.put(path, json=_evidence_body(evidence))
-        await _send(wire, stored, part_key(key, "texts"))
+    If Checkout.com refuses that, an earlier request may have done it: then the dispute is under
+    review with the same evidence.
+    """
+    path, texts = f"{_path(ref)}/evidence", _evidence_body(evidence)
+    try:
+        await _send(wire, Request.put(path, json=texts), part_key(key, "texts"))
         return await _step(wire, ref, Request.post(path), key)
-
-    path = f"{_path(ref)}/evidence"
-    return await unless_done(step(), partial(get_dispute, wire, ref), DisputeState.UNDER_REVIEW)
+    except VendorRejected:
+        dispute = await get_dispute(wire, ref)
+        if dispute.state != DisputeState.UNDER_REVIEW:
+            raise
+        stored = read_answer(await wire.send(Request.get(path)))
+        if any(stored.text(name) != text for name, text in texts.items()):
+            raise
+        return dispute
 
 
 def _evidence_body(evidence: DisputeEvidence) -> dict[str, Any]:

@@ -33,15 +33,15 @@ async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
 
 
 async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: str) -> Dispute:
-    """Store each text of the evidence, and submit all of them to the bank."""
+    """Store each text of the evidence, and submit all of them to the bank.
 
-    async def step() -> Dispute:
-        for kind, text in texts.items():
-            await _store(wire, ref, kind, text, part_key(key, kind))
-        return await _step(wire, ref, "submit-evidence", key)
-
-    texts = _texts_of(evidence)
-    return await unless_done(step(), partial(get_dispute, wire, ref), DisputeState.UNDER_REVIEW)
+    Square stores no text for a dispute under review, unless its key is known. So a dispute under
+    review whose submission is refused has these texts.
+    """
+    for kind, text in _texts_of(evidence).items():
+        await _store(wire, ref, kind, text, part_key(key, kind))
+    step = _step(wire, ref, "submit-evidence", key)
+    return await unless_done(step, partial(get_dispute, wire, ref), DisputeState.UNDER_REVIEW)
 
 
 async def _store(wire: Wire, ref: Ref, kind: str, text: str, key: str) -> None:

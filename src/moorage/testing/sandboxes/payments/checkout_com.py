@@ -154,6 +154,7 @@ class CheckoutComSandbox(Sandbox):
             "GET /disputes": self._list_disputes,
             "GET /disputes/{id}": self._show_dispute,
             "POST /disputes/{id}/accept": self._accept_dispute,
+            "GET /disputes/{id}/evidence": self._show_evidence,
             "PUT /disputes/{id}/evidence": self._store_evidence,
             "POST /disputes/{id}/evidence": self._submit_evidence,
             "GET /customers/{id}": self._show_customer,
@@ -403,6 +404,10 @@ class CheckoutComSandbox(Sandbox):
     def _accept_dispute(self, _: SandboxRequest, id: str) -> Response:
         self._open_dispute(id)["status"] = "accepted"
         return reply({}, 204).evolve(body=b"")
+
+    def _show_evidence(self, _: SandboxRequest, id: str) -> Response:
+        self._dispute(id)
+        return reply(self.evidence.get(id, {}))
 
     def _store_evidence(self, request: SandboxRequest, id: str) -> Response:
         self._open_dispute(id)
