@@ -416,8 +416,9 @@ async def test_position_of_another_source_is_refused(offset: Offset) -> None:
 )
 def test_wrong_options_are_refused(options: dict[str, Any], path: str) -> None:
     """Each wrong option is an error that names it."""
+    values: dict[str, Any] = {"service": "shop", "path": "/orders"} | options
     with pytest.raises(ConfigurationError) as excinfo:
-        PolledEndpoint(**({"service": "shop", "path": "/orders"} | options))
+        PolledEndpoint(**values)
     assert path == excinfo.value.path
 
 

@@ -297,5 +297,6 @@ def test_steps_that_no_job_can_run_are_refused(options: dict[str, Any], field: s
 )
 def test_wrong_settings_are_named(options: dict[str, Any]) -> None:
     """A setting that cannot be what it stands for is named in a typed error."""
+    values: dict[str, Any] = {"project": "acme", "location": "europe-west1"} | options
     with pytest.raises((ConfigurationError, InvalidData)):
-        CloudRunSettings(**({"project": "acme", "location": "europe-west1"} | options))
+        CloudRunSettings(**values)

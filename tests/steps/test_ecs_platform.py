@@ -381,8 +381,10 @@ def test_wrong_settings_are_named(options: dict[str, Any]) -> None:
 
 def test_china_and_the_keys_of_the_machine() -> None:
     """Regions of China have their own domain, and keys may be those of the machine."""
-    options = {"access_key_id": None, "secret_access_key": None, "region": "cn-north-1"}
-    settings = EcsSettings(**(SETTINGS | options))
+    options: dict[str, Any] = {"access_key_id": None, "secret_access_key": None}
+    options["region"] = "cn-north-1"
+    values: dict[str, Any] = SETTINGS | options
+    settings = EcsSettings(**values)
 
     assert "https://ecs.cn-north-1.amazonaws.com.cn" == settings.endpoint
     assert "AWS ecs in cn-north-1" == EcsPlatform(settings)._cloud.ecs.api._session.manager.where  # type: ignore[attr-defined]  # noqa: SLF001 - as a message has it

@@ -144,7 +144,7 @@ def test_deployment_at_moto() -> None:
             taskDefinition="erp",
             desiredCount=1,
         )
-        options = {
+        options: dict[str, Any] = {
             "access_key_id": moto.key.id,
             "secret_access_key": moto.key.secret,
             "region": REGION,

@@ -70,8 +70,9 @@ class Shop:
         """Return a monthly subscription of the subject's customer."""
         assert self.subject.subscriber is not None
         source, customer = self.subject.subscriber
-        values = {"interval": MONTHLY, "source": source, "customer": customer, **fields}
-        return SubscriptionRequest(**{"amount": EUROS, "reference": "SUB-7", **values})
+        values: dict[str, Any] = {"amount": EUROS, "reference": "SUB-7", "interval": MONTHLY}
+        values |= {"source": source, "customer": customer, **fields}
+        return SubscriptionRequest(**values)
 
     def subscribe(self, **fields: Any) -> Subscription:
         """Create a subscription."""

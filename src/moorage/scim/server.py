@@ -395,7 +395,8 @@ class _AsyncStore:
 
 def _digests(tokens: Iterable[Secret | str]) -> tuple[bytes, ...]:
     several: Any = (tokens,) if isinstance(tokens, (str, Secret)) else tokens
-    secrets = [as_secret(token) for token in several] if isinstance(several, Iterable) else []
+    values: list[Any] = [*several] if isinstance(several, Iterable) else []
+    secrets = [as_secret(value) for value in values]
     if not secrets or not all(secret.reveal_bytes().strip() for secret in secrets):
         raise ConfigurationError(
             "The SCIM server has no token, or an empty one.",

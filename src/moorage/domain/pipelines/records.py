@@ -160,7 +160,8 @@ class DecodedRecord(SinkRecord):
         fields: dict[str, Any] = {
             field.name: getattr(record, field.name) for field in attrs.fields(SinkRecord)
         }
-        return cls(**(fields | {"schema": schema}), value=value)
+        fields["schema"] = schema
+        return cls(**fields, value=value)
 
     def json(self) -> Any:
         """Return the value of the payload."""

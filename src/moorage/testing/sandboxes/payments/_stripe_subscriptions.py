@@ -63,7 +63,7 @@ class StripeSubscriptions:
     """
 
     def __init__(self, ledger: StripeLedger) -> None:
-        self._ledger = ledger
+        self._account = ledger
         self.products: dict[str, dict[str, Any]] = {}
         self.subscriptions: dict[str, dict[str, Any]] = {}
 
@@ -71,7 +71,7 @@ class StripeSubscriptions:
         """Create a product with a name."""
         if "name" not in fields:
             raise refusal(400, "invalid_request_error", "Missing required param: name.")
-        key = f"prod_{self._ledger.number():08d}"
+        key = f"prod_{self._account.number():08d}"
         self.products[key] = {"id": key, "object": "product", "name": fields["name"]}
         return reply(self.products[key])
 
@@ -83,7 +83,7 @@ class StripeSubscriptions:
         kind = magic(fields["default_payment_method"])
         price = self._price(fields)
         count = _quantity(fields)
-        now = int(self._ledger.now())
+        now = int(self._account.now())
         starts_at = amount_of(fields, "trial_end", now)
         if starts_at < now:
             text = "Invalid timestamp: must be an integer Unix timestamp in the future."
@@ -91,7 +91,7 @@ class StripeSubscriptions:
         if starts_at == now and (kind in DECLINES or kind in ASKS):
             code, decline_code = DECLINES.get(kind, ("authentication_required",) * 2)
             raise Done(error(402, "card_error", "Declined.", code=code, decline_code=decline_code))
-        key = f"sub_{self._ledger.number():08d}"
+        key = f"sub_{self._account.number():08d}"
         subscription: dict[str, Any] = {
             "id": key,
             "object": "subscription",
@@ -123,7 +123,7 @@ class StripeSubscriptions:
             "trial_end": starts_at if starts_at > now else None,
         }
         self.subscriptions[key] = subscription
-        self._ledger.tell("customer.subscription.created", subscription)
+        self._account.tell("customer.subscription.created", subscription)
         if starts_at == now:
             self._charge(subscription)
         return reply(subscription)
@@ -145,7 +145,7 @@ class StripeSubscriptions:
                 "cancel_at": item["current_period_end"],
                 "cancel_at_period_end": True,
             }
-        self._ledger.tell("customer.subscription.updated", subscription)
+        self._account.tell("customer.subscription.updated", subscription)
         return reply(subscription)
 
     def cancel(self, _: dict[str, str], id: str) -> Response:
@@ -154,9 +154,9 @@ class StripeSubscriptions:
         if subscription["status"] == "canceled":
             text = f"No such subscription: '{id}'"
             raise refusal(404, "invalid_request_error", text, code="resource_missing")
-        now = int(self._ledger.now())
+        now = int(self._account.now())
         subscription |= {"status": "canceled", "canceled_at": now, "ended_at": now}
-        self._ledger.tell("customer.subscription.deleted", subscription)
+        self._account.tell("customer.subscription.deleted", subscription)
         return reply(subscription)
 
     def renew(self, id: str, *, success: bool = True) -> None:
@@ -168,9 +168,9 @@ class StripeSubscriptions:
         else:
             subscription["status"] = "past_due"
             invoice = self._invoice(subscription)
-            invoice |= {"status": "open", "next_payment_attempt": int(self._ledger.now()) + _DAY}
-            self._ledger.tell("invoice.payment_failed", invoice)
-        self._ledger.tell("customer.subscription.updated", subscription)
+            invoice |= {"status": "open", "next_payment_attempt": int(self._account.now()) + _DAY}
+            self._account.tell("invoice.payment_failed", invoice)
+        self._account.tell("customer.subscription.updated", subscription)
 
     def _charge(self, subscription: dict[str, Any]) -> None:
         item = subscription["items"]["data"][0]
@@ -180,7 +180,7 @@ class StripeSubscriptions:
         item["current_period_end"] += days * _DAY
         invoice = self._invoice(subscription)
         invoice |= {"status": "paid", "amount_paid": invoice["amount_due"]}
-        self._ledger.tell("invoice.paid", invoice)
+        self._account.tell("invoice.paid", invoice)
 
     def _invoice(self, subscription: dict[str, Any]) -> dict[str, Any]:
         item = subscription["items"]["data"][0]
@@ -189,12 +189,12 @@ class StripeSubscriptions:
             "subscription": subscription["id"],
         }
         return {
-            "id": f"in_{self._ledger.number():08d}",
+            "id": f"in_{self._account.number():08d}",
             "object": "invoice",
             "amount_due": item["price"]["unit_amount"] * item["quantity"],
             "amount_paid": 0,
             "billing_reason": "subscription_cycle",
-            "created": int(self._ledger.now()),
+            "created": int(self._account.now()),
             "currency": item["price"]["currency"],
             "customer": subscription["customer"],
             "next_payment_attempt": None,
@@ -210,7 +210,7 @@ class StripeSubscriptions:
         if amount < 0 or unit not in _DAYS or not 0 < count * _DAYS[unit] <= 3 * 366:
             raise refusal(400, "invalid_request_error", "Invalid price.", param="items")
         return {
-            "id": f"price_{self._ledger.number():08d}",
+            "id": f"price_{self._account.number():08d}",
             "object": "price",
             "currency": fields.get(f"{name}[currency]", ""),
             "product": product["id"],
