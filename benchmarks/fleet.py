@@ -212,8 +212,15 @@ def parts_needed(calls: int, cost: float) -> int:
     return max(1, ceil(calls * cost / MOST_OF_A_CORE))
 
 
-def report(costs: Costs, seed: int, fleets: list[Fleet]) -> str:
-    """Return the tables of the page about sizes, in Markdown."""
+def report(costs: Costs, seed: int, fleets: list[Fleet], brokers: list[str]) -> str:
+    """Return the tables of the page about sizes, in Markdown.
+
+    Args:
+        costs: what calls cost Redis.
+        seed: the seed of the model.
+        fleets: the fleets without brokers.
+        brokers: the rows about fleets with brokers.
+    """
     in_microseconds = {name: f"{value * 1e6:.1f}" for name, value in attrs.asdict(costs).items()}
     starts = [f"{seconds_to_start(WORKERS, cores, costs):.2f} s" for cores in (1, 8)]
     return "\n".join(
@@ -237,6 +244,10 @@ def report(costs: Costs, seed: int, fleets: list[Fleet]) -> str:
             "",
             *table(costs, seed, fleets),
             "",
+            "The same with a broker of leases on each host:",
+            "",
+            *brokers,
+            "",
             (
                 f"{WORKERS:,} workers that start together have all made their first call after"
                 f" {starts[0]} on one core, and {starts[1]} on eight."
@@ -253,12 +264,15 @@ def replaced(page: str, tables: str) -> str:
 
 def main() -> None:
     """Measure the costs, and write the tables into the page about sizes."""
+    from benchmarks import fleet_brokers  # noqa: PLC0415 - it needs this module
+
     fleets = [
         Fleet(parts=parts, tries=tries, patience=patience)
         for patience in (0.0, 0.5)
         for parts, tries in ((1, 1), (8, 1), (8, 2), (16, 1))
     ]
-    tables = report(measured_costs(), 27, fleets)
+    costs = measured_costs()
+    tables = report(costs, 27, fleets, fleet_brokers.table(costs, 27, fleet_brokers.FLEETS))
     PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), tables), encoding="utf-8")
     print(tables)
 

@@ -2,40 +2,36 @@
 
     python -m benchmarks.fleet_brokers
 
-moorage has no such broker; the model says what one would gain. All hosts take their tokens from one
-bucket in one Redis, several at a time. The fleet and the costs are those of `fleet`.
+The brokers decide by the functions of `moorage broker`, and all take their tokens from one bucket
+in one Redis. The fleet and the costs are those of `fleet`.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
+from functools import partial
 from heapq import heappop, heappush
 from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from benchmarks.fleet import OFFERED, WORKERS_PER_HOST, Costs, Fleet, Outcome, outcome_of
+from benchmarks.fleet import (
+    OFFERED,
+    WORKERS_PER_HOST,
+    Costs,
+    Fleet,
+    Outcome,
+    outcome_of,
+)
+from moorage.domain.resilience import token_leases as leases
+from moorage.domain.resilience.token_leases import TokenLease
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BROKER_SECONDS: Final = 40e-6
-"""Seconds of a broker's core for one question of a worker: an assumption."""
-MOST_AT_ONCE: Final = 64
-"""The most tokens that a broker takes at once."""
-
-
-@attrs.frozen(kw_only=True)
-class Plan:
-    """The way in which brokers take tokens.
-
-    Attributes:
-        every: the least number of seconds between two requests of a broker to the store.
-        ahead: whether a broker also takes tokens in advance: as many as were wanted since its last
-            request, unless the limit made that request wait. Tokens that are not used within
-            `every` seconds are lost.
-    """
-
-    every: float = 0.01
-    ahead: bool = False
+"""Seconds of a broker's core for one question of a worker."""
 
 
 @attrs.define
@@ -43,126 +39,160 @@ class _Broker:
     """A host's broker.
 
     Attributes:
-        questions: the times of the questions that wait for tokens, in order.
-        wanted: the number of questions since the last request to the store.
-        tokens: the tokens that it has.
-        until: the end of their use.
-        is_asking: whether a request to the store has no answer yet.
-        next_request: the time of the next request, if questions wait then.
-        is_scheduled: whether an event for the next request is scheduled.
+        lease: the state of its decisions.
+        life: the number of its restarts; an answer to an earlier broker is lost.
+        wake: the time of its next event; 0 if there is none.
     """
 
-    questions: deque[float] = attrs.Factory(deque)
-    wanted: int = 0
-    tokens: int = 0
-    until: float = 0.0
-    is_asking: bool = False
-    next_request: float = 0.0
-    is_scheduled: bool = False
+    lease: TokenLease = attrs.Factory(TokenLease)
+    life: int = 0
+    wake: int = 0
 
 
 class _Hosts:
-    """The state of a run: brokers, the store with its bucket, and the events to come."""
+    """The state of a run: brokers, the store with its bucket, and the events to come.
 
-    def __init__(self, fleet: Fleet, costs: Costs, plan: Plan) -> None:
-        self.fleet, self.costs, self.plan = fleet, costs, plan
-        # A caller gives up after its patience, but not while its broker collects questions.
-        self.patience = fleet.patience + 2 * plan.every
+    Times are microseconds.
+    """
+
+    def __init__(self, fleet: Fleet, costs: Costs) -> None:
+        self.fleet, self.costs = fleet, costs
         self.brokers = [_Broker() for _ in range(fleet.workers // WORKERS_PER_HOST)]
-        self.events: list[tuple[float, int, int, bool]] = []
-        self.grants: list[float] = []
+        self.events: list[tuple[int, int, int, Callable[[int], None]]] = []
+        self.uses: list[float] = []
         self.in_time: Counter[int] = Counter()
         self.questions: Counter[int] = Counter()
         self.full_at = self.free_at = self.worked = 0.0
+        self._most = fleet.burst
+        self._numbers = 0
 
-    def ask(self, now: float, host: int) -> None:
+    def at(self, time: float, host: int, event: Callable[[int], None]) -> None:
+        """Add an event, which is called with its time."""
+        self._numbers += 1
+        heappush(self.events, (int(time), self._numbers, host, event))
+
+    def ask(self, now: int, host: int) -> None:
         """Ask the broker of a host for one of its workers."""
         broker = self.brokers[host]
-        broker.questions.append(now)
-        broker.wanted += 1
         self.questions[host] += 1
-        self.proceed(now, host)
+        within = int(self.fleet.patience * 1e6)
+        self._do(
+            now, host, leases.asked(broker.lease, self.questions[host], within, now, self._most)
+        )
 
-    def answer(self, now: float, host: int, tokens: int, *, waited: bool) -> None:
-        """Give a broker the tokens of its request; without tokens, its next request is due."""
+    def kill(self, host: int, _: int) -> None:
+        """Replace the broker of a host; whatever it had is lost."""
         broker = self.brokers[host]
-        if tokens:
-            broker.tokens, broker.until, broker.is_asking = tokens, now + self.plan.every, False
-            broker.wanted *= not waited
-        self.proceed(now, host)
+        broker.lease, broker.life, broker.wake = TokenLease(), broker.life + 1, 0
 
-    def proceed(self, now: float, host: int) -> None:
-        """Hand out what a broker has, and take more for the questions that are left."""
+    def _do(self, now: int, host: int, step: leases.Step) -> None:
         broker = self.brokers[host]
-        while broker.questions and now - broker.questions[0] > self.patience:
-            broker.questions.popleft()
-        while broker.questions and broker.tokens and now <= broker.until:
-            broker.questions.popleft()
-            broker.tokens -= 1
-            self.grants.append(now)
-            self.in_time[host] += 1
-        if broker.is_asking or not broker.questions:
-            return
-        if now >= broker.next_request:
-            self._request(now, host, broker)
-        elif not broker.is_scheduled:
-            broker.is_scheduled = True
-            heappush(self.events, (broker.next_request, host, 0, False))
+        broker.lease = step.lease
+        self.in_time[host] += len(step.granted)
+        self.uses.extend([now / 1e6] * len(step.granted))
+        if step.request:
+            self._request(now, host, step.request, step.within)
+        elif step.wake is not None and step.wake != broker.wake:
+            broker.wake = step.wake
+            self.at(step.wake, host, lambda time: self._wake(time, host))
 
-    def _request(self, now: float, host: int, broker: _Broker) -> None:
-        fleet, costs = self.fleet, self.costs
-        extra = broker.wanted if self.plan.ahead else 0
-        size = min(len(broker.questions) + extra, MOST_AT_ONCE)
-        start = max(now, self.free_at)
+    def _wake(self, now: int, host: int) -> None:
+        broker = self.brokers[host]
+        if broker.wake == now:
+            broker.wake = 0
+            self._do(now, host, leases.proceed(broker.lease, now, self._most))
+
+    def _request(self, now: int, host: int, size: int, within: int) -> None:
+        fleet, costs, life = self.fleet, self.costs, self.brokers[host].life
+        start = max(now / 1e6, self.free_at)
         wait = max(0.0, max(self.full_at, start) - start - (fleet.burst - size) / fleet.limit)
-        is_granted = wait <= self.patience
+        is_granted = wait * 1e6 <= within
         cost = (costs.waits if wait else costs.granted) if is_granted else costs.refused
         self.free_at = start + cost
         self.worked += cost
-        broker.next_request, broker.wanted, broker.is_scheduled = now + self.plan.every, 0, False
+        due = self.free_at + wait if is_granted else self.free_at
+
+        def answer(time: int) -> None:
+            broker = self.brokers[host]
+            if broker.life != life:
+                return
+            if not is_granted:
+                step = leases.refused(broker.lease, int(wait * 1e6), time, self._most)
+            else:
+                sent = int((due - cost) * 1e6)
+                step = leases.granted(broker.lease, size, sent, time, self._most)
+            self._do(time, host, step)
+
         if is_granted:
-            broker.is_asking = True
             self.full_at = max(self.full_at, start) + size / fleet.limit
-            heappush(self.events, (self.free_at + wait, host, size, wait > 0))
+        if is_granted and wait:
+            self.at(self.free_at * 1e6, host, lambda time: self._delay(time, host, life, wait))
+        self.at(due * 1e6, host, answer)
+
+    def _delay(self, now: int, host: int, life: int, wait: float) -> None:
+        broker = self.brokers[host]
+        if broker.life == life:
+            self._do(now, host, leases.delayed(broker.lease, int(wait * 1e6), now))
 
 
-def run(fleet: Fleet, costs: Costs, plan: Plan, seed: int) -> Outcome:
-    """Run the model once, and return the outcome; equal seeds have equal outcomes."""
-    dice, hosts = Random(seed), _Hosts(fleet, costs, plan)
-    next_question = dice.expovariate(fleet.offered)
+def run(fleet: Fleet, costs: Costs, seed: int, *, kills: int = 0) -> Outcome:
+    """Run the model once, and return the outcome; equal seeds have equal outcomes.
+
+    Its excess counts the tokens when brokers hand them out.
+
+    Args:
+        fleet: the fleet; its `parts` and `tries` do not count.
+        costs: what calls cost Redis.
+        seed: the seed of all random draws.
+        kills: the number of brokers that are killed and replaced at random times.
+    """
+    dice, hosts = Random(seed), _Hosts(fleet, costs)
+    number = len(hosts.brokers)
+    for _ in range(kills):
+        killed = dice.randrange(number)
+        hosts.at(dice.uniform(0, fleet.seconds) * 1e6, killed, partial(hosts.kill, killed))
+    end, next_question = fleet.seconds * 1e6, dice.expovariate(fleet.offered) * 1e6
     while True:
         if hosts.events and hosts.events[0][0] <= next_question:
-            now, host, tokens, waited = heappop(hosts.events)
-            if now >= fleet.seconds:
+            now, _, _, event = heappop(hosts.events)
+            if now >= end:
                 break
-            hosts.answer(now, host, tokens, waited=waited)
-        elif next_question >= fleet.seconds:
+            event(now)
+        elif next_question >= end:
             break
         else:
-            hosts.ask(next_question, dice.randrange(len(hosts.brokers)))
-            next_question += dice.expovariate(fleet.offered)
-    busiest = max(hosts.worked, *(count * BROKER_SECONDS for count in hosts.questions.values()))
-    return outcome_of(fleet, hosts.grants, hosts.in_time, busiest=busiest / fleet.seconds)
+            hosts.ask(int(next_question), dice.randrange(number))
+            next_question += dice.expovariate(fleet.offered) * 1e6
+    broker_work = max(count * BROKER_SECONDS for count in hosts.questions.values())
+    busiest = max(hosts.worked, broker_work) / fleet.seconds
+    return outcome_of(fleet, hosts.uses, hosts.in_time, busiest=busiest)
+
+
+def table(costs: Costs, seed: int, fleets: list[Fleet]) -> list[str]:
+    """Return the rows of a table in Markdown, one for each fleet."""
+    rows = [
+        "| offered | longest wait | served in time | busiest core | excess | hosts, p95 |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for fleet in fleets:
+        outcome = run(fleet, costs, seed)
+        rows.append(
+            f"| {fleet.offered:,} | {fleet.patience:g} s | {outcome.goodput:.1%}"
+            f" | {outcome.busiest:.0%} | {outcome.excess / fleet.limit:.2%}"
+            f" | {outcome.unfair:.1%} |"
+        )
+    return rows
+
+
+FLEETS: Final = [
+    Fleet(patience=patience, offered=offered)
+    for patience, offered in ((0.0, OFFERED), (0.5, OFFERED), (0.0, 95_000))
+]
 
 
 def main() -> None:
     """Print the outcomes as a table in Markdown."""
-    print("| in advance | longest wait | offered | in time | busiest core | excess | hosts, p95 |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for ahead, patience, offered in (
-        (True, 0.0, OFFERED),
-        (True, 0.5, OFFERED),
-        (False, 0.0, OFFERED),
-        (False, 0.5, OFFERED),
-        (True, 0.0, 95_000),
-        (False, 0.0, 95_000),
-    ):
-        fleet = Fleet(patience=patience, offered=offered)
-        outcome = run(fleet, Costs(), Plan(ahead=ahead), 27)
-        print(
-            f"| {'yes' if ahead else 'no'} | {patience:g} s | {offered:,} | {outcome.goodput:.1%}"
-            f" | {outcome.busiest:.0%} | {outcome.excess:g} | {outcome.unfair:.1%} |"
-        )
+    print("\n".join(table(Costs(), 27, FLEETS)))
 
 
 if __name__ == "__main__":

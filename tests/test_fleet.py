@@ -1,6 +1,7 @@
 """The model of a fleet: a limit in parts serves what one core cannot, never more than allowed."""
 
 import attrs
+import pytest
 
 from benchmarks import fleet_brokers
 from benchmarks.fleet import (
@@ -16,7 +17,6 @@ from benchmarks.fleet import (
     seconds_to_start,
     table,
 )
-from benchmarks.fleet_brokers import Plan
 
 SMALL = Fleet(offered=12_000, limit=10_000, burst=1_000, workers=320, seconds=0.5)
 SLOW = Costs(granted=176e-6, waits=525e-6, refused=400e-6, connected=600e-6)
@@ -57,24 +57,39 @@ def test_waiting_calls_cost_more_than_refused_ones() -> None:
 
 
 def test_brokers_serve_a_hot_limit_on_one_core() -> None:
-    """Hosts that ask for what their workers wait for keep the limit, and leave the core idle."""
+    """Hosts whose broker asks for all of their workers keep the limit, and leave the core idle."""
     busy = attrs.evolve(SMALL, patience=0.1, seconds=2.0)
-    outcome = fleet_brokers.run(busy, SLOW, Plan(every=0.05), 1)
+    outcome = fleet_brokers.run(busy, SLOW, 1)
 
-    assert outcome.goodput > 0.97
-    assert outcome.busiest < 0.3
-    assert 0 == outcome.excess
-    assert outcome == fleet_brokers.run(busy, SLOW, Plan(every=0.05), 1)
+    assert outcome.goodput > 0.9
+    assert outcome.busiest < 0.7
+    assert outcome == fleet_brokers.run(busy, SLOW, 1)
 
 
-def test_tokens_in_advance_are_wasted() -> None:
-    """Where all tokens are wanted, some that a broker takes in advance come to be used too late."""
-    busy = Fleet(seconds=0.5, burst=1_000)
-    advance, exact = (
-        fleet_brokers.run(busy, Costs(), Plan(ahead=ahead), 1) for ahead in (True, False)
-    )
+@pytest.mark.parametrize("offered", [8_000, 12_000])
+@pytest.mark.parametrize("kills", [0, 40])
+def test_leases_exceed_the_limit_by_their_bound_at_most(offered: int, kills: int) -> None:
+    """Over every window brokers hand out 1 % of a second's tokens in excess, even if killed."""
+    busy = attrs.evolve(SMALL, offered=offered, burst=100, seconds=1.0)
+    outcome = fleet_brokers.run(busy, Costs(), 2, kills=kills)
 
-    assert advance.goodput < exact.goodput
+    assert outcome.excess <= 0.0105 * busy.limit
+    assert outcome.goodput > 0.85
+
+
+def test_hosts_get_equal_shares_of_leases() -> None:
+    """Of hosts that ask equally often, 95 % get a share within 10 % of the mean."""
+    busy = attrs.evolve(SMALL, patience=0.1, seconds=2.0)
+
+    assert fleet_brokers.run(busy, Costs(), 1).unfair <= 0.1
+
+
+def test_table_of_brokers_has_a_row_for_each_fleet() -> None:
+    """A row says what brokers serve, and how far they exceed the limit."""
+    rows = fleet_brokers.table(Costs(), 1, [attrs.evolve(SMALL, seconds=0.2)])
+
+    assert 3 == len(rows)
+    assert "| 12,000 | 0 s |" in rows[2]
 
 
 def test_table_marks_a_core_that_is_too_busy() -> None:
@@ -98,7 +113,7 @@ def test_parts_leave_each_core_a_reserve() -> None:
 def test_page_has_a_place_for_the_tables() -> None:
     """The tables replace those on the page between the marks, and nothing else."""
     page = PAGE.read_text(encoding="utf-8")
-    tables = report(SLOW, 1, [fleet(8)])
+    tables = report(SLOW, 1, [fleet(8)], ["| brokers |"])
     new_page = replaced(page, tables)
 
     assert page.partition(BEGIN)[0] + BEGIN == new_page.partition(tables)[0].rstrip()

@@ -68,6 +68,10 @@ COMMANDS: Final = {
         "moorage.cli.commands.limits:reset",
         "End a rate-limit pause that a vendor asked for.",
     ),
+    "broker": (
+        "moorage.cli.commands.broker:broker",
+        "Lease tokens of hot limits for the processes of this machine, until SIGTERM or Ctrl-C.",
+    ),
     "payments unsettled": (
         "moorage.cli.commands.payments:unsettled",
         "List payments with an unknown outcome; exit with 1 if there are any.",

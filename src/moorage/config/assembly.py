@@ -48,6 +48,7 @@ from moorage.wiring.store_urls import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from moorage.config.broker import BrokerSettings
     from moorage.config.configured import Configured, Parts
     from moorage.config.problems import Report
     from moorage.contracts.routes import Account
@@ -118,7 +119,13 @@ def assemble(
     url = configured.state if has_claims else configured.store
     # The default file is named after the environment.
     location_known = configured.state is not None or report.clear("state")
-    make_state = partial(_storage, storage, named=configured.state is not None)
+    make_state = partial(
+        _storage,
+        storage,
+        named=configured.state is not None,
+        broker=configured.broker,
+        is_async=is_async,
+    )
     open_port("state", url if location_known else None, make_state)
     open_port("claims", configured.keys, partial(_keys_storage, storage))
     if configured.records_per_tenant is not None and "records_per_tenant" not in passed:
@@ -189,11 +196,22 @@ def _creating(url: str) -> dict[str, bool]:
     return {} if url == "memory:" else {"create": True}
 
 
-def _storage(storage: Callable[..., Any], url: str, *, named: bool) -> Any:
-    """Open the configured store, or the default file after preparing its folder."""
+def _storage(
+    storage: Callable[..., Any],
+    url: str,
+    *,
+    named: bool,
+    broker: BrokerSettings | None,
+    is_async: bool,
+) -> Any:
+    """Open the configured store, or the default file after preparing its folder.
+
+    With a broker, the store asks it first.
+    """
     if not named:
         prepare(url)
-    return storage(url)
+    store = storage(url)
+    return store if broker is None else broker.leasing(store, is_async=is_async)
 
 
 _PLACES_OF_KEYS: Final[dict[str, str | None]] = {
@@ -299,6 +317,7 @@ class _Checks:
     def __init__(self, parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> None:
         configured = parts.configured
         self._report = parts.report
+        self._broker = configured.broker
         self._http = ports.get("http")
         self._state = ports.get("state")
         self._claims = ports.get("claims") or ports.get("state") or memory_storage()
@@ -354,6 +373,8 @@ class _Checks:
             self._check_destination(service, place)
         report.made(partial(check_steps, (service,), self._http, places), "")
         report.made(partial(check_http2, (service,), self._http, places), "")
+        if self._broker is not None:
+            self._broker.check(service, place, report)
         if report.clear(place):
             report.made(partial(Plan, service, None, None), place)
 

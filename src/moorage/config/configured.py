@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 
 from moorage.config.accounts import Accounts, services
+from moorage.config.broker import BrokerSettings
 from moorage.config.connectors import connectors, converted, services_of
 from moorage.config.default_state import default_url, is_needed
 from moorage.config.http import HttpSettings, http_settings
@@ -188,6 +189,7 @@ class Configured:
             program names one, because a service moves money.
         environment_id: the environment that the store belongs to.
         records_per_tenant: the maximum number of idempotency records of each tenant, if limited.
+        broker: the broker of leases on this machine, if some limits are leased.
         cipher: the cipher of what the stores keep for the hub, if one is named.
         tenants_from: the store in which tables of tenants are looked up, if one is named.
         credentials_from: the store of credentials, if one is named.
@@ -223,6 +225,7 @@ class Configured:
     default_state: str | None = None
     environment_id: str | None = None
     records_per_tenant: int | None = None
+    broker: BrokerSettings | None = None
     cipher: CipherSettings | None = None
     tenants_from: TenantsFrom | None = None
     credentials_from: CredentialsFrom | None = None
@@ -439,6 +442,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         default_state=default_url(variables, environment_id) if store_is_needed else None,
         environment_id=environment_id,
         records_per_tenant=records_per_tenant,
+        broker=_settings("broker", BrokerSettings, values, report),
         cipher=_settings("cipher", CipherSettings, values, report),
         tenants_from=_settings("tenants_from", TenantsFrom, values, report),
         audit=_settings("audit", AuditSettings, values, report),

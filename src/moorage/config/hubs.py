@@ -159,6 +159,7 @@ def _fixed_paths(configured: Configured, ports: Mapping[str, Any]) -> tuple[str,
     name_is_fixed = "environment_id" in ports or configured.state == "memory:"
     if not name_is_fixed and not (opens_store and configured.store is None):
         paths.append("state.environment_id")
+    paths += ["broker"] * opens_store
     paths += ["state.records_per_tenant"] * ("records_per_tenant" not in ports)
     if "cipher" not in ports:
         paths.append("cipher")
@@ -186,6 +187,7 @@ _REASONS: Final = {
     "state.url": (
         "A running hub cannot change its store, which holds the idempotency keys in use."
     ),
+    "broker": "A running hub cannot change the broker that leases tokens to it.",
     "cipher": "A running hub cannot change its cipher.",
     "credentials_from.url": _FIXED_CREDENTIALS,
     "credentials_from.keys": _FIXED_CREDENTIALS,
@@ -240,6 +242,7 @@ def _fixed_settings(configured: Configured) -> dict[str, Any]:
     """Return the settings with which ports were opened, by path."""
     tenants, credentials = configured.tenants_from, configured.credentials_from
     return {
+        "broker": configured.broker,
         "cipher": configured.cipher,
         "credentials_from.url": None if credentials is None else credentials.url,
         "credentials_from.keys": None if credentials is None else credentials.keys,

@@ -38,6 +38,7 @@ from moorage.domain.http.requests import HttpMethod
 from moorage.domain.http.timeouts import Timeouts
 from moorage.domain.resilience.budget import RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig
+from moorage.domain.resilience.lease_messages import WITHOUT_BROKER
 from moorage.domain.resilience.rate_limit import REFUSE, RateLimitConfig
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.service.cache_policy import CachePolicy
@@ -99,6 +100,9 @@ _RETRY: Final = _with_fields(
         default="default",
     ),
 )
+OFF: Final = "off"
+"""The word for a protection that a service does without."""
+
 _LIMIT: Final = table_of(
     RateLimitConfig,
     shapes={
@@ -110,7 +114,7 @@ _SETTINGS: Final[Mapping[str, Shape]] = {
     "timeouts": table_of(Timeouts, without=["total"]),
     "retry": _RETRY,
     "limits": Many(_LIMIT),
-    "circuit": table_of(CircuitBreakerConfig),
+    "circuit": Either((table_of(CircuitBreakerConfig), OneOf((OFF,), (None,)))),
     "retry_budget": table_of(RetryBudget),
     "bulkhead": table_of(BulkheadConfig),
     "hedge": table_of(HedgeConfig),
@@ -264,6 +268,30 @@ CONFIGURATION: Final = Table(
                 },
             ),
             "The store of circuits, limits and keys; the memory of the process by default.",
+        ),
+        "broker": Field(
+            Table(
+                "broker",
+                "The broker that leases tokens of hot limits to the processes of this machine.",
+                {
+                    "socket": Field(
+                        Text(), "The path of the socket of `moorage broker`.", required=True
+                    ),
+                    "services": Field(
+                        Many(Text()),
+                        "The services whose limits are leased; they have neither a circuit nor a"
+                        " retry budget.",
+                        required=True,
+                    ),
+                    "without_broker": Field(
+                        OneOf(WITHOUT_BROKER),
+                        "Whether the calls of these services ask the store while the broker is"
+                        " away, or are refused.",
+                        default="store",
+                    ),
+                },
+            ),
+            "The broker of leases on this machine; by default each process asks the store.",
         ),
         "cipher": Field(
             Table(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from redis import exceptions as wrong
 from redis.crc import key_slot
 
+from moorage.adapters.concurrency.loop_end import close_with_loop
 from moorage.adapters.state._redis_server import UnsentError
 from moorage.adapters.state._redis_wire import DIGEST, SCRIPT, arguments, request, with_script
 
@@ -112,30 +113,16 @@ class AsyncServerConnection:
             await connection.disconnect(nowait=True)
 
 
-_OPEN_GUARDS: Final[set[AsyncGenerator[None]]] = set()
-
-
 async def _disconnect_guard(
     disconnect: Callable[..., Awaitable[object]], **options: object
 ) -> AsyncGenerator[None]:
-    """Return a generator that disconnects when it, or its event loop, is closed.
+    """Return a generator that disconnects when it, or its event loop, is closed."""
 
-    `asyncio.run` closes all generators of its loop at the end. A global reference keeps the guard
-    alive until then, because the garbage collector could find it when the loop has ended.
-    """
+    async def close() -> None:
+        with suppress(wrong.RedisError, OSError):
+            await disconnect(**options)
 
-    async def wait_for_close() -> AsyncGenerator[None]:
-        try:
-            yield
-        finally:
-            _OPEN_GUARDS.discard(guard)
-            with suppress(wrong.RedisError, OSError):
-                await disconnect(**options)
-
-    guard = wait_for_close()
-    _OPEN_GUARDS.add(guard)
-    await anext(guard)
-    return guard
+    return await close_with_loop(close)
 
 
 class AsyncClusterConnection:

@@ -1,0 +1,158 @@
+"""The Unix socket of a broker of leases, which one process of the machine serves at a time.
+
+Laws:
+
+1. A lock beside the socket belongs to the broker that serves it, and ends with its process. So a
+   second broker is refused, and a stale socket of a dead one is replaced.
+2. The socket has its permissions, and accepts connections, before it has its name.
+3. Nothing but a socket is ever replaced or removed.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from moorage.errors import ConfigurationError
+
+_BACKLOG: Final = 1_024
+_LONGEST_PATH: Final = 100
+_LARGEST_MODE: Final = 0o777
+
+
+def socket_path(path: object) -> Path:
+    """Return the checked path of a broker's socket.
+
+    Raises:
+        ConfigurationError: it is not a path, or too long for a socket.
+    """
+    if not isinstance(path, (str, Path)) or not str(path).isprintable() or not str(path):
+        raise ConfigurationError(
+            "The socket of a broker must be a path without control characters.",
+            path="socket",
+            remedy="Give a path such as /run/moorage/broker.sock.",
+        )
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise ConfigurationError(
+            f"The path of the broker's socket is longer than {_LONGEST_PATH} bytes.",
+            path="socket",
+            remedy="Give a shorter path, such as /run/moorage/broker.sock.",
+        )
+    if not hasattr(socket, "AF_UNIX"):  # pragma: no cover - only on Windows
+        raise ConfigurationError(
+            "This system has no Unix sockets.", path="socket", remedy="Leave the broker out."
+        )
+    return Path(path)
+
+
+class BrokerSocket:
+    """The listening socket of a broker, and the lock by which no other broker serves it.
+
+    Args:
+        path: the checked path of the socket.
+        mode: the permissions of the socket.
+
+    Raises:
+        ConfigurationError: another broker serves the socket, something else has its name, or its
+            folder is missing or writable for everybody.
+    """
+
+    def __init__(self, path: Path, mode: int) -> None:
+        if isinstance(mode, bool) or not isinstance(mode, int) or not 0 <= mode <= _LARGEST_MODE:
+            raise ConfigurationError(
+                "The permissions of the broker's socket are not a mode.",
+                path="mode",
+                remedy="Give an octal number such as 660.",
+            )
+        self.path = path
+        _check_folder(path)
+        self._lock = _locked(path)
+        try:
+            self.listening = self._listen(mode)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._identity = _identity(path)
+
+    def _listen(self, mode: int) -> socket.socket:
+        with suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(self.path.lstat().st_mode):
+                raise ConfigurationError(
+                    f"{self.path} exists and is not a socket.",
+                    path="socket",
+                    remedy="Remove it, or give the broker another path.",
+                )
+        new_path = self.path.with_name(f"{self.path.name}.new")
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            new_path.unlink(missing_ok=True)
+            listening.bind(str(new_path))
+            new_path.chmod(mode)
+            listening.listen(_BACKLOG)
+            new_path.rename(self.path)
+        except OSError as error:
+            listening.close()
+            raise _unusable(self.path, error) from None
+        return listening
+
+    def close(self) -> None:
+        """Stop listening, remove the socket, and let another broker serve."""
+        self.listening.close()
+        if _identity(self.path) == self._identity:
+            self.path.unlink(missing_ok=True)
+        os.close(self._lock)
+
+
+def _check_folder(path: Path) -> None:
+    """Refuse a folder in which any user could put another socket in place of the broker's."""
+    try:
+        mode = path.absolute().parent.stat().st_mode
+    except OSError as error:
+        raise _unusable(path, error) from None
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise ConfigurationError(
+            f"Every user can replace files in {path.absolute().parent}.",
+            path="socket",
+            remedy="Give the broker a folder that only its user may write.",
+        )
+
+
+def _locked(path: Path) -> int:
+    """Return the descriptor of the lock beside a socket, which this process now holds."""
+    from fcntl import LOCK_EX, LOCK_NB, flock  # noqa: PLC0415 - missing on Windows
+
+    lock_path = path.with_name(f"{path.name}.lock")
+    try:
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(path, error) from None
+    try:
+        flock(lock, LOCK_EX | LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise ConfigurationError(
+            f"Another broker serves {path}.",
+            path="socket",
+            remedy="End the other broker first, or give this one another path.",
+        ) from None
+    return lock
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        file = path.lstat()
+    except OSError:
+        return None
+    return file.st_dev, file.st_ino
+
+
+def _unusable(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"The broker cannot serve {path} ({error.strerror or type(error).__name__}).",
+        path="socket",
+        remedy="Create its folder, and let the broker's user write to it.",
+    )

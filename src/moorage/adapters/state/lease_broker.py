@@ -1,0 +1,343 @@
+"""A broker that leases tokens of hot limits from a shared store for the processes of its machine.
+
+The decisions are those of `moorage.domain.resilience.token_leases`, the messages those of
+`lease_messages` beside it. Laws:
+
+1. A broker never waits for a process: one that does not read its replies is disconnected.
+2. A line that is no question is refused with an error, and ends its connection and no other.
+3. When the store fails, the broker tells its processes to ask the store themselves.
+4. The questions of a connection end with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from contextlib import suppress
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.adapters.concurrency._closing import AsyncClosing
+from moorage.adapters.state._broker_socket import BrokerSocket, socket_path
+from moorage.domain.resilience import token_leases as leases
+from moorage.domain.resilience.admission import Admission, Answer
+from moorage.domain.resilience.gate_commands import Confirm, GiveBack
+from moorage.domain.resilience.lease_messages import (
+    LONGEST_LINE,
+    Reply,
+    error_line,
+    gates_of,
+    most_at_once,
+    read_question,
+    reply_line,
+)
+from moorage.domain.resilience.token_leases import LONGEST_WAIT, TokenLease
+from moorage.domain.values.durations import SECOND
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Self
+
+    from moorage.domain.resilience.lease_messages import AdmissionKind, Question
+    from moorage.domain.state.commands import Ticket
+    from moorage.ports.state import AsyncStateStorage
+
+_STORE_SECONDS: Final = 0.5
+"""The seconds that a request to the store may take."""
+
+_MOST_CONNECTIONS: Final = 4_096
+_MOST_KINDS: Final = 1_024
+_MOST_UNREAD: Final = 1_048_576
+"""The maximum number of bytes that a process may leave unread."""
+
+
+class LeaseBroker(AsyncClosing):
+    """Serves the processes of a machine with tokens of hot limits, over a Unix socket.
+
+    `async with` serves until the end of the block.
+
+    Args:
+        storage: the store that all machines share.
+        path: the path of the socket.
+        mode: the permissions of the socket; by default only the user of the broker may connect.
+
+    Raises:
+        ConfigurationError: the path or the mode is not valid, or the store is that of one process.
+    """
+
+    def __init__(self, storage: AsyncStateStorage, path: str | Path, *, mode: int = 0o600) -> None:
+        check_store(storage)
+        self._storage = storage
+        self._path = socket_path(path)
+        self._mode = mode
+        self._kinds: dict[AdmissionKind, _Kind] = {}
+        self._connections: set[_Connection] = set()
+        self._serving: tuple[asyncio.Server, BrokerSocket] | None = None
+        self.handed_out = 0
+        """The number of calls that the broker has admitted."""
+        self.requests = 0
+        """The number of requests to the store."""
+
+    def __repr__(self) -> str:
+        return f"<LeaseBroker {str(self._path)!r}>"
+
+    async def __aenter__(self) -> Self:
+        """Take the socket and serve.
+
+        Raises:
+            ConfigurationError: another broker serves the socket, or it cannot be made.
+        """
+        broker_socket = BrokerSocket(self._path, self._mode)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_unix_server(
+            lambda: _Connection(self, self._connections), sock=broker_socket.listening
+        )
+        self._serving = server, broker_socket
+        return self
+
+    async def aclose(self) -> None:
+        """Stop serving. Tokens that the broker has are lost."""
+        serving, self._serving = self._serving, None
+        if serving is None:
+            return
+        server, broker_socket = serving
+        server.close()
+        broker_socket.close()
+        for connection in list(self._connections):
+            connection.close()
+        tasks = [task for kind in self._kinds.values() for task in kind.end()]
+        self._kinds.clear()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def execute(self, command: Any) -> Any:
+        """Send a request to the store."""
+        self.requests += 1
+        return await self._storage.execute(command, _STORE_SECONDS)
+
+    def give_back(self, command: GiveBack) -> None:
+        """Give tokens back to the store."""
+        self._storage.post(command)
+
+    def kind(self, limits: AdmissionKind) -> _Kind | None:
+        """Return what the broker knows about a kind of admission; None if it knows too many."""
+        kind = self._kinds.get(limits)
+        if kind is None:
+            if len(self._kinds) >= _MOST_KINDS:
+                for other in [key for key, kind in self._kinds.items() if kind.is_idle()]:
+                    del self._kinds[other]
+            if len(self._kinds) >= _MOST_KINDS:
+                return None
+            kind = self._kinds[limits] = _Kind(self, limits)
+        return kind
+
+
+def check_store(storage: object) -> None:
+    """Refuse a store that cannot hold the limits of several processes."""
+    if getattr(storage, "reach", None) == "process" or getattr(storage, "claims_only", False):
+        raise ConfigurationError(
+            f"{type(storage).__name__} holds no limits that several processes share.",
+            path="state",
+            remedy="Use a shared store, such as Redis, with the broker.",
+        )
+
+
+class _Kind:
+    """The calls of one kind of admission, and the broker's tokens for them."""
+
+    def __init__(self, broker: LeaseBroker, limits: AdmissionKind) -> None:
+        self._broker = broker
+        self._gates = gates_of(limits)
+        self._costs = tuple([limit[4] for limit in limits])
+        self._most = most_at_once(limits)
+        self._lease = TokenLease()
+        self._calls: dict[int, tuple[_Connection, int]] = {}
+        self._last_call = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def ask(self, connection: _Connection, question: Question) -> int:
+        """Ask for a token, and return the broker's number of the call."""
+        self._last_call = call = self._last_call + 1
+        self._calls[call] = connection, question.number
+        self._do(leases.asked(self._lease, call, question.within, _now(), self._most))
+        return call
+
+    def leave(self, calls: frozenset[int]) -> None:
+        """Give up questions."""
+        for call in calls:
+            self._calls.pop(call, None)
+        self._do(leases.left(self._lease, calls, _now(), self._most))
+
+    def is_idle(self) -> bool:
+        """Return whether nothing would be lost with this kind."""
+        return not self._calls and self._task is None and _now() > self._lease.until
+
+    def end(self) -> list[asyncio.Task[None]]:
+        """Forget all calls; cancel the request to the store, and return its task."""
+        self._calls.clear()
+        self._do(leases.Step(TokenLease()))
+        tasks = [] if self._task is None else [self._task]
+        for task in tasks:
+            task.cancel()
+        return tasks
+
+    def _do(self, step: leases.Step) -> None:
+        """Do what a decision says."""
+        self._lease = step.lease
+        self._broker.handed_out += len(step.granted)
+        for call in step.granted:
+            self._reply(call, granted=True)
+        for call, wait in step.refused:
+            self._reply(call, granted=False, wait=wait)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        loop = asyncio.get_running_loop()
+        if step.wake is not None:
+            self._timer = loop.call_later((step.wake - _now()) / SECOND, self._proceed)
+        if step.request:
+            self._task = loop.create_task(self._request(step.request, step.within))
+
+    def _proceed(self) -> None:
+        self._timer = None
+        self._do(leases.proceed(self._lease, _now(), self._most))
+
+    def _reply(self, call: int, *, granted: bool, wait: int | None = None) -> None:
+        connection, number = self._calls.pop(call)
+        connection.reply(Reply(number, granted, wait))
+
+    async def _request(self, number: int, within: int) -> None:
+        """Take tokens for several calls from the store, and hand them out."""
+        try:
+            step = await self._step_after(number, within)
+        except Exception:  # noqa: BLE001 - the processes meet the same error, and report it
+            self._task = None
+            self._lease, calls = leases.failed(self._lease)
+            for call in calls:
+                self._reply(call, granted=False)
+            return
+        self._task = None
+        self._do(step)
+
+    async def _step_after(self, number: int, within: int) -> leases.Step:
+        """Request tokens, wait until they may be used, and return the next step."""
+        costs = tuple([cost * number for cost in self._costs])
+        sent = _now()
+        admission = Admission(self._gates, within=within, lease=0, costs=costs)
+        answer, wait, _, tickets = await self._broker.execute(admission)
+        if answer is not Answer.GO:
+            return leases.refused(self._lease, wait, _now(), self._most)
+        while wait:
+            if wait > LONGEST_WAIT + within:
+                # A pause began meanwhile.
+                self._broker.give_back(GiveBack(self._gates, tickets))
+                return leases.refused(self._lease, wait, _now(), self._most)
+            sent, wait = await self._confirmed(wait, tickets)
+        return leases.granted(self._lease, number, sent, _now(), self._most)
+
+    async def _confirmed(self, wait: int, tickets: tuple[Ticket, ...]) -> tuple[int, int]:
+        """Wait for the tokens' time; return the time of the confirmation, and the rest to wait."""
+        self._do(leases.delayed(self._lease, wait, _now()))
+        await asyncio.sleep(wait / SECOND)
+        sent = _now()
+        _, remaining_wait = await self._broker.execute(Confirm(self._gates, tickets, None))
+        return sent, remaining_wait
+
+
+class _Connection(asyncio.Protocol):
+    """The connection of a process.
+
+    Args:
+        broker: the broker.
+        connections: the broker's open connections.
+    """
+
+    def __init__(self, broker: LeaseBroker, connections: set[_Connection]) -> None:
+        self._broker = broker
+        self._connections = connections
+        self._transport: Any = None
+        self._unread = b""
+        self._calls: dict[int, tuple[_Kind, int]] = {}
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to serve a process."""
+        self._transport = transport
+        if len(self._connections) >= _MOST_CONNECTIONS:
+            self.refuse(InvalidData("The broker has too many connections."))
+            return
+        self._connections.add(self)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Give up the questions of a process that has gone."""
+        self._connections.discard(self)
+        calls_by_kind: defaultdict[_Kind, set[int]] = defaultdict(set)
+        for kind, call in self._calls.values():
+            calls_by_kind[kind].add(call)
+        self._calls.clear()
+        for kind, calls in calls_by_kind.items():
+            kind.leave(frozenset(calls))
+
+    def data_received(self, data: bytes) -> None:
+        """Read questions."""
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        try:
+            for line in lines:
+                if self._transport.is_closing():
+                    return
+                self._read(line)
+            _check_length(self._unread)
+        except InvalidData as error:
+            self.refuse(error)
+
+    def _read(self, line: bytes) -> None:
+        _check_length(line)
+        question = read_question(line)
+        number = question.number
+        if not question.kind:
+            with suppress(KeyError):
+                kind, call = self._calls.pop(number)
+                kind.leave(frozenset({call}))
+            return
+        if number in self._calls:
+            raise InvalidData("A question has the number of another one that is open.", field="id")
+        kind_of_question = self._broker.kind(question.kind)
+        if kind_of_question is None:
+            self.reply(Reply(number, granted=False))
+            return
+        # The question may be answered before its call has a number.
+        self._calls[number] = kind_of_question, 0
+        call = kind_of_question.ask(self, question)
+        if number in self._calls:
+            self._calls[number] = kind_of_question, call
+
+    def reply(self, reply: Reply) -> None:
+        """Send a reply; disconnect a process that does not read."""
+        self._calls.pop(reply.number, None)
+        if self._transport.is_closing():
+            return
+        self._transport.write(reply_line(reply))
+        if self._transport.get_write_buffer_size() > _MOST_UNREAD:
+            self._transport.abort()
+
+    def refuse(self, error: InvalidData) -> None:
+        """Send an error, and disconnect."""
+        self._transport.write(error_line(error))
+        self.close()
+
+    def close(self) -> None:
+        """Disconnect; replies that a process does not read are dropped."""
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+
+def _check_length(line: bytes) -> None:
+    if len(line) > LONGEST_LINE:
+        raise InvalidData(f"A message is longer than {LONGEST_LINE} bytes.", field="message")
+
+
+def _now() -> int:
+    """Return the microseconds of the broker's clock."""
+    return monotonic_ns() // 1_000

@@ -1,0 +1,238 @@
+"""A store that takes the tokens of hot limits from the broker of its machine.
+
+Laws:
+
+1. Only admissions by limits of the named services are asked at the broker. Everything else, and
+   everything while the broker is away, is asked at the store, unless that is refused.
+2. The broker and the store decide about the same buckets. So it does not matter who is asked.
+3. A question whose reply is lost takes one token too many, and none too few.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from moorage.adapters.concurrency._closing import AsyncClosing, Closing
+from moorage.adapters.state._broker_channels import AsyncChannels, Channels
+from moorage.adapters.state._broker_socket import socket_path
+from moorage.adapters.state.lease_broker import check_store
+from moorage.domain.resilience.admission import AT_ONCE, Admission, Answer
+from moorage.domain.resilience.lease_messages import (
+    LONGEST_LINE,
+    WITHOUT_BROKER,
+    kind_of,
+    question_end,
+)
+from moorage.domain.state.keys import checked_name
+from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.durations import SECOND
+from moorage.domain.values.functions import timed
+from moorage.errors import ConfigurationError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from moorage.domain.resilience.admission import Admitted
+    from moorage.domain.resilience.lease_messages import Reply
+    from moorage.domain.state.commands import Command
+
+Answered = TypeVar("Answered")
+
+_KINDS: Final = 10_000
+_LARGEST_START: Final = 64
+
+
+class _Leasing:
+    """The code that the synchronous and the asynchronous store share."""
+
+    def __init__(
+        self,
+        storage: Any,
+        socket: str | Path,
+        *,
+        services: Iterable[str],
+        without_broker: str = "store",
+    ) -> None:
+        check_store(storage)
+        if without_broker not in WITHOUT_BROKER:
+            raise ConfigurationError(
+                f"{without_broker!r:.60} is not a valid without_broker.",
+                path="without_broker",
+                remedy='Give "store" to ask the store instead, or "refuse".',
+            )
+        self._storage = storage
+        self._path = socket_path(socket)
+        self._services = _checked_services(services)
+        self._refuses = without_broker == "refuse"
+        self._ends: Bounded[tuple[Any, ...], bytes | None] = Bounded(_KINDS)
+        self._execute = timed(storage.execute, 1)
+
+    def __getattr__(self, name: str) -> Any:
+        # What the store declares and does besides, such as `durable`, `node_of` and `housekeep`.
+        return getattr(self.__dict__["_storage"], name)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {str(self._path)!r} of {self._storage!r}>"
+
+    def post(self, command: Command[Any], /) -> None:
+        """Run a command whose answer is not needed."""
+        self._storage.post(command)
+
+    def _end_of_question(self, command: object) -> bytes | None:
+        """Return the end of the question for a command; None if the store has to be asked."""
+        if not isinstance(command, Admission) or command.claim is not None or command.ticketed:
+            return None
+        key = (command.keys, command.gates.limits, command.costs)
+        if key not in self._ends:
+            kind = kind_of(command, self._services)
+            end = None if kind is None else question_end(kind)
+            is_short = end is not None and len(end) <= LONGEST_LINE - _LARGEST_START
+            self._ends.add(key, end if is_short else None)
+        return self._ends[key]
+
+    def _admitted(self, command: Admission, reply: Reply | None, waited: int) -> Admitted | None:
+        """Return the answer of a broker's reply; None if the store has to be asked."""
+        if reply is None:
+            if self._refuses:
+                raise _no_broker(self._path)
+            return None
+        if reply.granted:
+            return AT_ONCE
+        if reply.wait is None or waited + reply.wait <= command.within:
+            # The broker's store is away; or the limit's queue is longer than the broker waits.
+            return None
+        return Answer.LIMITED, reply.wait, None, ()
+
+
+def _checked_services(services: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(services, str):
+        services = (services,)
+    try:
+        names = tuple([checked_name(name, "services") for name in services])
+    except TypeError:
+        names = ()
+    if not names:
+        raise ConfigurationError(
+            "No service is named whose limits are leased.",
+            path="services",
+            remedy='Give the names of services, such as ["vat"].',
+        )
+    return names
+
+
+def _no_broker(path: Path) -> StorageUnavailable:
+    return StorageUnavailable(
+        f"The broker of leases at {path} does not answer, and its limits are not to be used"
+        " without it.",
+        slow=True,
+        remedy="Start `moorage broker`, or set without_broker to store.",
+    )
+
+
+def _micros_since(start: float) -> int:
+    return int((monotonic() - start) * SECOND)
+
+
+def _left(
+    command: Admission, timeout: float | None, start: float
+) -> tuple[Admission, float | None]:
+    """Return the command and its timeout after the time that the broker has taken."""
+    waited = _micros_since(start)
+    rest = None if timeout is None else max(0.0, timeout - waited / SECOND)
+    return command.evolve(within=max(0, command.within - waited)), rest
+
+
+class LeasingStorage(_Leasing, Closing):
+    """A `StateStorage` that takes tokens of hot limits from the broker of its machine.
+
+    The services must have neither a circuit nor a retry budget, which would have to be asked at the
+    store anyway. Calls with an idempotency key are asked at the store too.
+
+    Args:
+        storage: the store that all machines share, and the broker uses.
+        socket: the path of the broker's socket.
+        services: the names of the services, or limiters, whose limits are leased.
+        without_broker: "store" to ask the store while the broker is away, or "refuse" to refuse
+            such calls with `StorageUnavailable`.
+
+    Raises:
+        ConfigurationError: an argument is not valid, or the store is that of one process.
+    """
+
+    def __init__(
+        self,
+        storage: Any,
+        socket: str | Path,
+        *,
+        services: Iterable[str],
+        without_broker: str = "store",
+    ) -> None:
+        super().__init__(storage, socket, services=services, without_broker=without_broker)
+        self.channels = Channels(self._path)
+        """The connections to the broker."""
+
+    def execute(self, command: Command[Answered], /, timeout: float | None = None) -> Answered:
+        """Run one command on its states, and return its answer."""
+        end = self._end_of_question(command)
+        if end is None:
+            return self._execute(command, timeout)  # type: ignore[no-any-return]  # as the command answers
+        admission: Any = command
+        start = monotonic()
+        channels = self.channels
+        reply = None if channels.is_away() else channels.ask(end, admission.within, timeout)
+        answer: Any = self._admitted(admission, reply, _micros_since(start))
+        if answer is None:
+            answer = self._execute(*_left(admission, timeout, start))
+        return answer  # type: ignore[no-any-return]  # as the command answers
+
+    def close(self) -> None:
+        """Disconnect from the broker, and close the store."""
+        self.channels.close()
+        _closer(self._storage, "close")()
+
+
+class AsyncLeasingStorage(_Leasing, AsyncClosing):
+    """An `AsyncStateStorage` that takes tokens of hot limits from the broker of its machine.
+
+    The arguments are those of `LeasingStorage`.
+    """
+
+    def __init__(
+        self,
+        storage: Any,
+        socket: str | Path,
+        *,
+        services: Iterable[str],
+        without_broker: str = "store",
+    ) -> None:
+        super().__init__(storage, socket, services=services, without_broker=without_broker)
+        self.channels = AsyncChannels(self._path)
+        """The connections to the broker."""
+
+    async def execute(
+        self, command: Command[Answered], /, timeout: float | None = None
+    ) -> Answered:
+        """Run one command on its states, and return its answer."""
+        end = self._end_of_question(command)
+        if end is None:
+            return await self._execute(command, timeout)  # type: ignore[no-any-return]  # as the command answers
+        admission: Any = command
+        start = monotonic()
+        channels = self.channels
+        reply = None if channels.is_away() else await channels.ask(end, admission.within, timeout)
+        answer: Any = self._admitted(admission, reply, _micros_since(start))
+        if answer is None:
+            answer = await self._execute(*_left(admission, timeout, start))
+        return answer  # type: ignore[no-any-return]  # as the command answers
+
+    async def aclose(self) -> None:
+        """Disconnect from the broker, and close the store."""
+        await self.channels.aclose()
+        await _closer(self._storage, "aclose")()
+
+
+def _closer(storage: Any, name: str) -> Callable[[], Any]:
+    close: Callable[[], Any] = getattr(storage, name)
+    return close

@@ -1,0 +1,68 @@
+"""The settings of the broker of leases that serves the machine of a hub."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.domain.values.frozen_values import frozen
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from moorage.config.problems import Report
+    from moorage.domain.service.settings import Service
+
+
+@frozen(kw_only=True)
+class BrokerSettings:
+    """The broker of leases that a configuration names.
+
+    Attributes:
+        socket: the path of its socket.
+        services: the names of the services whose limits are leased.
+        without_broker: "store" to ask the store while the broker is away, or "refuse".
+    """
+
+    socket: str
+    services: tuple[str, ...] = attrs.field(converter=tuple)
+    without_broker: str = "store"
+
+    def leasing(self, storage: Any, *, is_async: bool) -> Any:
+        """Return the store that asks the broker first.
+
+        Raises:
+            ConfigurationError: a setting is not valid.
+        """
+        from moorage.adapters.state.leasing import (  # noqa: PLC0415 - only some configurations
+            AsyncLeasingStorage,
+            LeasingStorage,
+        )
+
+        kind = AsyncLeasingStorage if is_async else LeasingStorage
+        try:
+            return kind(
+                storage,
+                self.socket,
+                services=self.services,
+                without_broker=self.without_broker,
+            )
+        except ConfigurationError as error:
+            error.path = f"broker.{error.path}" if error.path != "state" else "broker"
+            raise
+
+    def check(self, service: Service, place: str, report: Report) -> None:
+        """Report a service whose limits cannot be leased, because other states decide with them."""
+        if service.name not in self.services:
+            return
+        for name, remedy in (
+            ("circuit", 'Write circuit = "off"'),
+            ("retry_budget", "Remove the budget"),
+        ):
+            if getattr(service, name) is not None:
+                report.add(
+                    f"{place}.{name}",
+                    f"The limits of {service.name} are leased from a broker, and a"
+                    f" {name.replace('_', ' ')} would have to be asked at the store.",
+                    f"{remedy}, or remove the service from broker.services.",
+                )

@@ -1,0 +1,204 @@
+"""Tokens of a hot limit that a broker leases from the store for the processes of its machine.
+
+A broker counts the calls that ask it for one kind of admission, which is a set of limits with their
+costs, and takes tokens for several of them in one request to the store. These are its decisions:
+functions that return the next state and what the broker has to do.
+
+Laws:
+
+1. A token is handed out once, to a call that waits when the store's answer arrives, or within
+   `LEASE` after the request for it was sent. So over every span of t seconds the brokers of any
+   number of machines hand out at most burst + rate · (t + `LEASE` + D) tokens, where D is the
+   longest way of an answer.
+2. A broker sends one request at a time, and one in each `LEASE` at most.
+3. Tokens are taken in advance only while the limit has some to spare: a quarter more than were
+   wanted since the last request. When the limit makes calls wait, only calls that wait get tokens.
+4. Calls get their tokens in the order of their arrival. No request is made for a call, and no
+   tokens of a known time are awaited, after the end of its patience.
+5. What a broker that dies holds is lost, at most `MOST_AT_ONCE` tokens of a kind, and never handed
+   out twice.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+LEASE: Final = 10_000
+"""The time in microseconds for which a broker may use a token, and between two of its requests."""
+
+MOST_AT_ONCE: Final = 1_024
+"""The maximum number of calls for which a broker takes tokens in one request."""
+
+MOST_WAITING: Final = 1_024
+"""The maximum number of calls that wait for tokens of one kind."""
+
+LONGEST_WAIT: Final = 1_000_000
+"""The longest wait of a call at a broker in microseconds; beyond it, calls queue in the store."""
+
+
+class Waiting(NamedTuple):
+    """A call that waits for a token.
+
+    Attributes:
+        call: the broker's number of the call.
+        until: the latest time of tokens for it, or of another request.
+    """
+
+    call: int
+    until: int
+
+
+class Refusal(NamedTuple):
+    """The refusal of a call.
+
+    Attributes:
+        call: the broker's number of the call.
+        wait: the microseconds after which the limit may have a token for it.
+    """
+
+    call: int
+    wait: int
+
+
+class TokenLease(NamedTuple):
+    """A broker's state of one kind of admission; times are microseconds of its own clock.
+
+    Attributes:
+        waiting: the calls that wait, in order of arrival.
+        wanted: the number of calls since the last request.
+        tokens: the number of calls that the broker can admit by itself.
+        until: the end of these tokens' use.
+        pending: the number of calls that the current request is for; 0 without a request.
+        due: the time of the tokens of the current request, if the store made them wait; else 0.
+        next_request: the earliest time of the next request.
+        is_scarce: whether the limit made the last request wait, or refused it.
+    """
+
+    waiting: tuple[Waiting, ...] = ()
+    wanted: int = 0
+    tokens: int = 0
+    until: int = 0
+    pending: int = 0
+    due: int = 0
+    next_request: int = 0
+    is_scarce: bool = False
+
+
+class Step(NamedTuple):
+    """The state after a decision, and what the broker has to do.
+
+    Attributes:
+        lease: the new state.
+        granted: the calls that are admitted.
+        refused: the calls that are refused.
+        request: the number of calls for which tokens are to be requested now; 0 for no request.
+        within: the longest wait for which the request may be granted.
+        wake: the time at which the broker has to decide again; None if an event comes before.
+    """
+
+    lease: TokenLease
+    granted: tuple[int, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    request: int = 0
+    within: int = 0
+    wake: int | None = None
+
+
+def asked(lease: TokenLease, call: int, within: int, now: int, most: int) -> Step:
+    """Return the step after a call has asked for a token.
+
+    Args:
+        lease: the state.
+        call: the broker's number of the call.
+        within: the longest time in microseconds that the call can wait for the limit. It may wait
+            two requests longer, because the broker collects calls.
+        now: the time.
+        most: the maximum number of calls of one request, by the bursts of the limits.
+    """
+    waiting = Waiting(call, now + min(within, LONGEST_WAIT) + 2 * LEASE)
+    if len(lease.waiting) >= MOST_WAITING or waiting.until < lease.due:
+        return Step(lease, refused=(Refusal(call, max(LEASE, lease.due - now)),))
+    lease = lease._replace(waiting=(*lease.waiting, waiting), wanted=lease.wanted + 1)
+    return proceed(lease, now, most)
+
+
+def left(lease: TokenLease, calls: frozenset[int], now: int, most: int) -> Step:
+    """Return the step after these calls have given up."""
+    waiting = tuple([waiting for waiting in lease.waiting if waiting.call not in calls])
+    return proceed(lease._replace(waiting=waiting), now, most)
+
+
+def granted(lease: TokenLease, number: int, sent: int, now: int, most: int) -> Step:
+    """Return the step after the store has granted a request whose tokens may be used now.
+
+    Args:
+        lease: the state.
+        number: the number of calls that the tokens are for.
+        sent: the time at which the request, or its confirmation, was sent.
+        now: the time.
+        most: the maximum number of calls of one request.
+    """
+    # Calls that wait are served however long the answer took.
+    lease, admitted = _served(lease._replace(tokens=number, until=sent + LEASE, pending=0, due=0))
+    # No other call is left if there are tokens left, so the next step grants nothing.
+    return proceed(lease, now, most)._replace(granted=admitted)
+
+
+def delayed(lease: TokenLease, wait: int, now: int) -> Step:
+    """Return the step after the store has granted the request, to be used after a wait."""
+    due = now + wait
+    impatient = tuple([Refusal(call, wait) for call, until in lease.waiting if until < due])
+    waiting = tuple([waiting for waiting in lease.waiting if waiting.until >= due])
+    return Step(lease._replace(waiting=waiting, due=due, is_scarce=True), refused=impatient)
+
+
+def refused(lease: TokenLease, wait: int, now: int, most: int) -> Step:
+    """Return the step after the store has refused the request, because the limit needs `wait`."""
+    step = delayed(lease, wait, now)
+    after = proceed(step.lease._replace(pending=0, due=0), now, most)
+    return after._replace(refused=(*step.refused, *after.refused))
+
+
+def failed(lease: TokenLease) -> tuple[TokenLease, tuple[int, ...]]:
+    """Return the state after the store has failed, and the calls that have to ask it themselves."""
+    calls = tuple([waiting.call for waiting in lease.waiting])
+    return lease._replace(waiting=(), wanted=0, pending=0, due=0), calls
+
+
+def proceed(lease: TokenLease, now: int, most: int) -> Step:
+    """Return the step at a time: hand out tokens, refuse calls, and request tokens.
+
+    Args:
+        lease: the state.
+        now: the time.
+        most: the maximum number of calls of one request.
+    """
+    if now > lease.until:
+        lease = lease._replace(tokens=0)
+    lease, admitted = _served(lease)
+    if lease.pending or not lease.waiting:
+        return Step(lease, admitted)
+    if now < lease.next_request:
+        return Step(lease, admitted, wake=lease.next_request)
+    refusals = tuple([Refusal(call, LEASE) for call, until in lease.waiting if until < now])
+    waiting = tuple([waiting for waiting in lease.waiting if waiting.until >= now])
+    lease = lease._replace(waiting=waiting)
+    if not waiting:
+        return Step(lease, admitted, refusals)
+    in_advance = 0 if lease.is_scarce else lease.wanted * 5 // 4 + 1
+    request = min(len(waiting) + in_advance, most, MOST_AT_ONCE)
+    within = max(call.until for call in waiting) - now
+    lease = lease._replace(
+        tokens=0, wanted=0, pending=request, next_request=now + LEASE, is_scarce=False
+    )
+    return Step(lease, admitted, refusals, request=request, within=within)
+
+
+def _served(lease: TokenLease) -> tuple[TokenLease, tuple[int, ...]]:
+    """Return the state after the first calls got the tokens that are there, and these calls."""
+    number = min(lease.tokens, len(lease.waiting))
+    if not number:
+        return lease, ()
+    admitted = tuple([waiting.call for waiting in lease.waiting[:number]])
+    waiting = lease.waiting[number:]
+    return lease._replace(waiting=waiting, tokens=lease.tokens - number), admitted

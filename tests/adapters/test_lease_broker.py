@@ -1,0 +1,704 @@
+"""A broker of leases, and the stores of the processes that ask it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    ConfigurationError,
+    ConnectorManager,
+    InvalidData,
+    RateLimitConfig,
+    RateLimiter,
+    RateLimitExceeded,
+    Service,
+    StorageUnavailable,
+)
+from moorage.adapters.state import _broker_channels, lease_broker
+from moorage.adapters.state._broker_socket import BrokerSocket
+from moorage.adapters.state.lease_broker import LeaseBroker
+from moorage.adapters.state.leasing import AsyncLeasingStorage, LeasingStorage
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.resilience.lease_messages import LONGEST_LINE
+from tests.adapters.forked import in_a_child
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HOT = RateLimitConfig.per_hour(60, burst=50)
+"""A limit that gives no token back during a test."""
+
+
+DISCONNECT = b"disconnect"
+
+
+class Away(AsyncSqliteStorage):
+    """A store that cannot be reached."""
+
+    async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+        """Fail."""
+        raise StorageUnavailable("The store is away.")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Yield a folder with a short name."""
+    with TemporaryDirectory(prefix="moor") as name:
+        yield Path(name)
+
+
+class Serving:
+    """A broker in a thread of its own.
+
+    Attributes:
+        broker: the broker.
+        path: its socket.
+    """
+
+    def __init__(self, folder: Path, storage: Any = None) -> None:
+        self.path = folder / "b.sock"
+        self._storage = storage or (lambda: AsyncSqliteStorage(folder / "state.db", timeout=20))
+        self._ready = Event()
+        self._thread = Thread(target=lambda: asyncio.run(self._run()))
+        self._thread.start()
+        self._ready.wait(120)
+
+    async def _run(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        async with self._storage() as storage, LeaseBroker(storage, self.path) as self.broker:
+            self._ready.set()
+            await self._stop.wait()
+
+    def end(self) -> None:
+        """End the broker as SIGTERM does."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+
+@contextmanager
+def serving(folder: Path, storage: Any = None) -> Iterator[Serving]:
+    """Serve in a block."""
+    server = Serving(folder, storage)
+    try:
+        yield server
+    finally:
+        server.end()
+
+
+async def until_requested(broker: LeaseBroker, number: int) -> None:
+    """Wait until a broker has sent so many requests to its store."""
+    while broker.requests < number:  # noqa: ASYNC110 - the broker tells nobody
+        await asyncio.sleep(0)
+
+
+@contextmanager
+def scripted(
+    folder: Path, reply: bytes, then: Callable[[], object] = lambda: None
+) -> Iterator[None]:
+    """Serve at the broker's socket with one reply, which gets the number of each question.
+
+    `DISCONNECT` ends the connection. An empty reply leaves a question open until the process gives
+    up.
+    """
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            while question := connection.recv(LONGEST_LINE):
+                number = json.loads(question.splitlines()[0])["id"]
+                if reply == DISCONNECT:
+                    return
+                if reply:
+                    connection.sendall(reply % number)
+                then()
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                thread = Thread(target=answer, args=(connection,))
+                thread.start()
+                threads.append(thread)
+
+    threads: list[Thread] = []
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "b.sock"))
+        listening.listen()
+        accepting = Thread(target=accept)
+        accepting.start()
+        try:
+            yield
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            accepting.join()
+            for thread in threads:
+                thread.join()
+
+
+def leasing(folder: Path, **options: Any) -> LeasingStorage:
+    """Return a store that asks the broker of the folder."""
+    options = {"services": ["hot"]} | options
+    return LeasingStorage(
+        SqliteStorage(folder / "state.db", timeout=20), folder / "b.sock", **options
+    )
+
+
+def limiter(storage: Any, name: str = "hot", limit: RateLimitConfig = HOT) -> RateLimiter:
+    """Return a limiter."""
+    return RateLimiter(limit, name=name, storage=storage)
+
+
+def admitted(guard: RateLimiter, number: int) -> int:
+    """Return how many of so many calls are admitted."""
+    return sum(guard.try_acquire() for _ in range(number))
+
+
+def test_processes_share_one_exact_limit(folder: Path) -> None:
+    """Two stores at one broker never get more than the burst together."""
+    with serving(folder) as server, leasing(folder) as one, leasing(folder) as other:
+        count = admitted(limiter(one), 40) + admitted(limiter(other), 40)
+
+        assert 1 <= count <= 50
+        assert count == server.broker.handed_out
+        assert not limiter(SqliteStorage(folder / "state.db", timeout=20)).try_acquire(cost=50)
+
+
+def test_services_that_do_not_opt_in_ask_the_store(folder: Path) -> None:
+    """Other limits, and try_acquire of a reservation, never reach the broker."""
+    with serving(folder) as server, leasing(folder) as store:
+        limiter(store, "cold").acquire()
+        limiter(store).reserve().cancel()
+
+        assert 0 == server.broker.handed_out
+        assert 0 == server.broker.requests
+
+
+def test_manager_leases_calls_without_circuit(folder: Path) -> None:
+    """A call of a manager takes its token from the broker; one with a circuit asks the store."""
+    services = [Service("hot", limits=HOT, circuit=None), Service("vat", limits=HOT)]
+    with (
+        serving(folder) as server,
+        leasing(folder, services=["hot", "vat"]) as store,
+        ConnectorManager(services, state=store) as manager,
+    ):
+        assert "done" == manager.run("hot", lambda: "done")
+        assert 1 == server.broker.handed_out
+        assert "done" == manager.run("vat", lambda: "done")
+        assert 1 == server.broker.handed_out
+
+
+def test_asynchronous_callers_share_a_connection(folder: Path) -> None:
+    """Tasks ask at once over one connection, and cancelled ones give up their questions."""
+
+    async def run(server: Serving) -> None:
+        async with (
+            AsyncSqliteStorage(folder / "state.db", timeout=20) as inner,
+            AsyncLeasingStorage(inner, server.path, services=["hot"]) as store,
+            AsyncConnectorManager(
+                [Service("hot", limits=HOT, circuit=None)], state=store
+            ) as manager,
+        ):
+
+            async def work() -> str:
+                return "done"
+
+            results = await asyncio.gather(*(manager.run("hot", work) for _ in range(20)))
+            assert ["done"] * 20 == results
+            assert server.broker.handed_out == 20
+            await store.aclose()
+            assert "done" == await manager.run("hot", work)
+
+    with serving(folder) as server:
+        asyncio.run(run(server))
+
+
+def test_tasks_without_a_broker_ask_the_store(folder: Path) -> None:
+    """While there is no broker, tasks are admitted by the store."""
+
+    async def run() -> None:
+        async with (
+            AsyncSqliteStorage(folder / "state.db", timeout=20) as inner,
+            AsyncLeasingStorage(inner, folder / "b.sock", services=["hot"]) as store,
+        ):
+            guard = limiter(store)
+            await guard.aacquire()
+            await guard.aacquire()
+            assert store.channels.is_away()
+
+    asyncio.run(run())
+
+
+def test_question_on_a_lost_connection_has_no_reply() -> None:
+    """A task that asks just after its connection was lost asks the store."""
+
+    async def run() -> None:
+        channel = _broker_channels.LoopChannel()
+        channel.connection_lost(None)
+        assert await channel.ask(b"", 0) is None
+
+    asyncio.run(run())
+
+
+def test_broker_is_closed_once(folder: Path) -> None:
+    """A broker that does not serve may be closed; one that waits for tokens ends its request."""
+
+    async def run() -> None:
+        storage = AsyncSqliteStorage(folder / "state.db", timeout=20)
+        broker = LeaseBroker(storage, folder / "b.sock")
+        await broker.aclose()
+        async with (
+            AsyncLeasingStorage(storage, folder / "b.sock", services=["hot"]) as store,
+            broker,
+        ):
+            guard = limiter(store, limit=RateLimitConfig.per_second(2, burst=1))
+            await guard.aacquire()
+            waiting = asyncio.create_task(guard.aacquire())
+            await until_requested(broker, 2)
+            await broker.aclose()
+            await waiting
+            assert 1 == broker.handed_out
+
+    asyncio.run(run())
+
+
+def test_connection_ends_with_its_event_loop(folder: Path) -> None:
+    """A store that nobody closes disconnects with its loop, and works in the next loop."""
+    with serving(folder) as server:
+        store = AsyncLeasingStorage(
+            AsyncSqliteStorage(folder / "state.db", timeout=20), server.path, services=["hot"]
+        )
+        guard = limiter(store)
+        asyncio.run(guard.aacquire())
+        asyncio.run(guard.aacquire())
+
+        assert 2 == server.broker.handed_out
+
+        async def close() -> None:
+            await store.aclose()
+
+        asyncio.run(close())
+
+
+def test_cancelled_task_withdraws_its_question(folder: Path) -> None:
+    """A task that is cancelled while it waits leaves no question behind."""
+
+    async def run() -> None:
+        limit = RateLimitConfig.per_second(2, burst=1)
+        async with (
+            AsyncSqliteStorage(folder / "state.db", timeout=20) as inner,
+            LeaseBroker(inner, folder / "b.sock") as broker,
+            AsyncLeasingStorage(
+                AsyncSqliteStorage(folder / "state.db", timeout=20),
+                folder / "b.sock",
+                services=["hot"],
+            ) as store,
+        ):
+            guard = RateLimiter(limit, name="hot", storage=store)
+            await guard.aacquire()
+            waiting = asyncio.create_task(guard.aacquire())
+            other = asyncio.create_task(guard.aacquire())
+            await until_requested(broker, 2)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            await other
+            assert 2 == broker.handed_out
+
+    asyncio.run(run())
+
+
+def test_dead_broker_is_replaced_by_the_store(folder: Path) -> None:
+    """While the broker is away calls are admitted by the store, and later by a new broker."""
+    with leasing(folder) as store:
+        guard = limiter(store)
+        with serving(folder):
+            assert 1 == admitted(guard, 1)
+        assert 1 == admitted(guard, 1)
+    with serving(folder) as server, leasing(folder) as store:
+        assert 1 == admitted(limiter(store), 1)
+        assert 1 == server.broker.handed_out
+
+
+def test_new_broker_serves_processes_of_the_old_one(folder: Path) -> None:
+    """A connection to a broker that was replaced is opened anew for the same call."""
+    with leasing(folder) as store:
+        guard = limiter(store)
+        with serving(folder):
+            guard.acquire()
+        with serving(folder) as server:
+            guard.acquire()
+            assert 1 == server.broker.handed_out
+
+
+def test_limit_may_be_refused_without_broker(folder: Path) -> None:
+    """With without_broker="refuse" a call without a broker is refused with what to do."""
+    with leasing(folder, without_broker="refuse") as store:
+        with pytest.raises(StorageUnavailable, match="does not answer") as caught:
+            limiter(store).acquire()
+        assert "moorage broker" in str(caught.value.remedy)
+
+
+def test_broker_without_store_sends_its_processes_to_theirs(folder: Path) -> None:
+    """A broker whose store is away tells processes to ask the store themselves."""
+    with serving(folder, lambda: Away(folder / "away.db")) as server, leasing(folder) as store:
+        limiter(store).acquire()
+
+        assert 0 == server.broker.handed_out
+        assert 1 == server.broker.requests
+
+
+def test_refusal_says_when_to_come_back(folder: Path) -> None:
+    """A call that cannot wait so long is refused with the wait that the store gave."""
+    limit = RateLimitConfig(1, per=3_600, burst=1)
+    with serving(folder), leasing(folder) as store:
+        guard = limiter(store, limit=limit)
+        guard.acquire()
+        with pytest.raises(RateLimitExceeded) as caught:
+            guard.acquire(timeout=60)
+        assert caught.value.retry_at is not None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b'{"id":%d,"wait":5}\n',
+        b'{"id":%d,"store":true}\n',
+        b'{"id":9%d,"granted":true}\n',
+        b"[%d]\n",
+        b'{"error":"%d"}\n',
+        b"%d" + b"x" * LONGEST_LINE + b"\n",
+        DISCONNECT,
+    ],
+)
+def test_any_other_reply_leads_to_the_store(reply: bytes, folder: Path) -> None:
+    """A refusal of a patient call, and a reply that is none, let the store decide."""
+
+    async def run() -> None:
+        inner = AsyncSqliteStorage(folder / "state.db", timeout=20)
+        async with AsyncLeasingStorage(inner, folder / "b.sock", services=["hot"]) as store:
+            await RateLimiter(HOT, name="hot", storage=store).aacquire(timeout=0.4)
+
+    with scripted(folder, reply), leasing(folder) as store:
+        limiter(store).acquire(timeout=60)
+        asyncio.run(run())
+    with serving(folder) as server:
+        assert 0 == server.broker.handed_out
+
+
+def test_silent_broker_is_left_alone_for_a_moment(folder: Path) -> None:
+    """A broker that does not reply in time delays one call, and the next ones ask the store."""
+
+    async def run() -> None:
+        inner = AsyncSqliteStorage(folder / "state.db", timeout=20)
+        async with AsyncLeasingStorage(inner, folder / "b.sock", services=["hot"]) as store:
+            guard = RateLimiter(HOT, name="hot", storage=store)
+            assert await guard.atry_acquire()
+            assert store.channels.is_away()
+
+    with scripted(folder, b""), leasing(folder) as store:
+        assert limiter(store).try_acquire()
+        assert store.channels.is_away()
+        asyncio.run(run())
+
+
+def test_call_without_time_asks_the_store(folder: Path) -> None:
+    """A deadline that has passed is not spent on the broker."""
+    with serving(folder) as server, leasing(folder) as store:
+        assert store.channels.ask(b"", 0, 0.0) is None
+        assert 0 == server.broker.requests
+
+
+def test_interrupted_question_is_withdrawn(folder: Path) -> None:
+    """An interruption while a thread waits for its reply closes the connection."""
+
+    def interrupt(_: int, __: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with scripted(folder, b"", lambda: os.kill(os.getpid(), signal.SIGUSR1)):
+            with leasing(folder) as store, pytest.raises(KeyboardInterrupt):
+                limiter(store).acquire()
+            assert 0 == store.channels.connections
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_free_connections_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections beyond the bound are closed after their question."""
+    monkeypatch.setattr(_broker_channels, "_MOST_FREE", 0)
+    with serving(folder) as server, leasing(folder) as store:
+        limiter(store).acquire()
+        assert 0 == store.channels.connections
+        assert 1 == server.broker.handed_out
+
+
+def test_pause_during_a_wait_reaches_the_waiting(folder: Path) -> None:
+    """A pause that begins while the broker waits for tokens sends its calls to the store."""
+
+    async def run() -> None:
+        limit = RateLimitConfig.per_second(4, burst=1)
+        async with (
+            AsyncSqliteStorage(folder / "state.db", timeout=20) as inner,
+            LeaseBroker(inner, folder / "b.sock") as broker,
+            AsyncLeasingStorage(
+                AsyncSqliteStorage(folder / "state.db", timeout=20),
+                folder / "b.sock",
+                services=["hot"],
+            ) as store,
+        ):
+            guard = RateLimiter(limit, name="hot", storage=store)
+            await guard.aacquire()
+            waiting = asyncio.create_task(guard.aacquire(timeout=0.9))
+            await until_requested(broker, 2)
+            await guard.apause(3_600)
+            with pytest.raises(RateLimitExceeded):
+                await waiting
+            assert 1 == broker.handed_out
+
+    asyncio.run(run())
+
+
+def test_forked_child_has_connections_of_its_own(folder: Path) -> None:
+    """Parent and child ask the broker after a fork, each over its own connection."""
+    with serving(folder) as server, leasing(folder) as store:
+        guard = limiter(store)
+        guard.acquire()
+
+        assert 1 == in_a_child(lambda: admitted(guard, 1))
+        guard.acquire()
+        assert 3 == server.broker.handed_out
+        store.channels.start_afresh()
+        assert 0 == store.channels.connections
+
+
+def test_forked_child_forgets_the_connections_of_loops(folder: Path) -> None:
+    """A task that asks after a fork opens a connection of its own."""
+
+    async def run(server: Serving) -> None:
+        async with (
+            AsyncSqliteStorage(folder / "state.db", timeout=20) as inner,
+            AsyncLeasingStorage(inner, server.path, services=["hot"]) as store,
+        ):
+            guard = limiter(store)
+            await guard.aacquire()
+            store.channels.start_afresh()
+            await guard.aacquire()
+
+    with serving(folder) as server:
+        asyncio.run(run(server))
+        assert 2 == server.broker.handed_out
+
+
+def _ask(path: Path, *lines: bytes) -> list[Any]:
+    """Send lines to a broker, and return what it sends until it disconnects."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(120)
+        client.connect(str(path))
+        with suppress(BrokenPipeError):
+            client.sendall(b"".join(lines))
+        received = b""
+        while data := client.recv(65_536):
+            received += data
+    return [json.loads(line) for line in received.splitlines()]
+
+
+QUESTION = b'{"id":%d,"within":0,"limits":[["{:hot}:limit:x",1,1000,20,1]]}\n'
+LIMIT_KEY = b"{:hot}:limit:x"
+
+
+def test_garbage_ends_its_own_connection_only(folder: Path) -> None:
+    """Garbage, a long line and a repeated number are refused with an error; others go on."""
+    with serving(folder) as server, leasing(folder) as store:
+        guard = limiter(store)
+        guard.acquire()
+        garbage = _ask(server.path, b"\x00\xff garbage\n")
+        long = _ask(server.path, b"x" * (LONGEST_LINE + 1))
+        repeated = _ask(server.path, QUESTION % 1, QUESTION % 1)
+        claims = _ask(server.path, (QUESTION % 1).replace(LIMIT_KEY, b"{:hot:k}:key"))
+        guard.acquire()
+
+    assert [{"error": "A message must be a line with a JSON object."}] == garbage
+    assert [{"error": f"A message is longer than {LONGEST_LINE} bytes."}] == long
+    assert "number of another one" in repeated[-1]["error"]
+    assert [{"error": "A broker leases tokens of limits only, and this key is none."}] == claims
+
+
+def test_withdrawal_of_an_unknown_question_is_ignored(folder: Path) -> None:
+    """A withdrawal that crosses its reply changes nothing."""
+    with serving(folder) as server:
+        leave = b'{"id":1,"leave":true}\n'
+        assert "error" in _ask(server.path, leave, b"end\n")[0]
+
+
+def test_connections_and_kinds_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond its bounds a broker refuses connections, and sends new kinds to the store."""
+    monkeypatch.setattr(lease_broker, "_MOST_KINDS", 1)
+    limit = b'{"id":%d,"within":0,"limits":[["{:hot}:limit:%d",1,1000,20,1]]}\n'
+    with serving(folder) as server, socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(120)
+        client.connect(str(server.path))
+        client.sendall(limit % (1, 1) + limit % (2, 2))
+        reader = client.makefile("rb")
+        replies = sorted(reader.readline() for _ in range(2))
+        assert [b'{"id":1,"granted":true}\n', b'{"id":2,"store":true}\n'] == replies
+        reply = b'"store":true'
+        while b'"store":true' in reply:  # until the tokens of the first kind have expired
+            client.sendall(limit % (3, 3))
+            reply = reader.readline()
+        assert b'{"id":3,"granted":true}\n' == reply
+        monkeypatch.setattr(lease_broker, "_MOST_CONNECTIONS", 1)
+        assert [{"error": "The broker has too many connections."}] == _ask(server.path)
+        reader.close()
+
+
+def test_process_that_does_not_read_is_disconnected(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker keeps few unread replies, and disconnects the process that leaves them."""
+    monkeypatch.setattr(lease_broker, "_MOST_UNREAD", 0)
+    with serving(folder) as server, socket.socket(socket.AF_UNIX) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
+        client.connect(str(server.path))
+        client.settimeout(120)
+        with pytest.raises(OSError, match=r"reset|pipe"):  # noqa: PT012 - until the broker leaves
+            while True:
+                client.sendall(b"".join(QUESTION % number for number in range(1_000, 3_000)))
+
+
+def test_second_broker_is_refused_and_a_stale_socket_replaced(folder: Path) -> None:
+    """Only one broker serves a socket; what a dead one left behind is taken over."""
+    path = folder / "b.sock"
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+    first = BrokerSocket(path, 0o600)
+    with pytest.raises(ConfigurationError, match="Another broker serves"):
+        BrokerSocket(path, 0o600)
+    assert 0o600 == path.stat().st_mode & 0o777
+    first.close()
+    assert not path.exists()
+    second = BrokerSocket(path, 0o660)
+    assert 0o660 == path.stat().st_mode & 0o777
+    path.unlink()
+    second.close()
+
+
+def test_other_files_are_never_replaced(folder: Path) -> None:
+    """A file, a missing folder and a folder of everybody are refused with what to do."""
+    file = folder / "b.sock"
+    file.write_text("precious")
+    with pytest.raises(ConfigurationError, match="is not a socket"):
+        BrokerSocket(file, 0o600)
+    assert "precious" == file.read_text()
+    with pytest.raises(ConfigurationError, match="cannot serve"):
+        BrokerSocket(folder / "missing" / "b.sock", 0o600)
+    (folder / "link.sock.lock").symlink_to(file)
+    with pytest.raises(ConfigurationError, match="cannot serve"):
+        BrokerSocket(folder / "link.sock", 0o600)
+    (folder / "full.sock.new").mkdir()
+    with pytest.raises(ConfigurationError, match="cannot serve"):
+        BrokerSocket(folder / "full.sock", 0o600)
+    folder.chmod(0o777)
+    with pytest.raises(ConfigurationError, match="Every user can replace"):
+        BrokerSocket(folder / "other.sock", 0o600)
+
+
+@pytest.mark.parametrize("mode", [-1, 0o1000, True, "600"])
+def test_mode_is_checked(mode: Any, folder: Path) -> None:
+    """Permissions out of range are refused."""
+    with pytest.raises(ConfigurationError, match="not a mode"):
+        BrokerSocket(folder / "b.sock", mode)
+
+
+@pytest.mark.parametrize("path", ["", 7, None, "x" * 101, "a\nb", "a\0b"])
+def test_path_is_checked(path: Any, folder: Path) -> None:
+    """A path that no socket can have is refused."""
+    with pytest.raises(ConfigurationError) as caught:
+        LeasingStorage(SqliteStorage(folder / "s.db"), path, services=["hot"])
+    assert "socket" == caught.value.path
+
+
+@pytest.mark.parametrize("services", [[], 7, [7], "", ["a\n"], None])
+def test_services_are_checked(services: Any, folder: Path) -> None:
+    """Values that are no names of services are refused."""
+    with pytest.raises((ConfigurationError, InvalidData)):
+        leasing(folder, services=services)
+
+
+def test_one_name_stands_for_a_list(folder: Path) -> None:
+    """A single name is a list of one, and the store's own attributes stay visible."""
+    with leasing(folder, services="hot") as store:
+        assert "machine" == store.reach
+        assert "LeasingStorage" in repr(store)
+        assert "b.sock" in repr(LeaseBroker(AsyncSqliteStorage(folder / "s.db"), folder / "b.sock"))
+
+
+@pytest.mark.parametrize("choice", ["never", None, 7, "x" * 10_000])
+def test_choice_without_broker_is_checked(choice: Any, folder: Path) -> None:
+    """Only the two documented choices are accepted."""
+    with pytest.raises(ConfigurationError, match="not a valid without_broker"):
+        leasing(folder, without_broker=choice)
+
+
+def test_store_of_one_process_is_refused(folder: Path) -> None:
+    """A store in memory has no limits that a broker could share."""
+    with pytest.raises(ConfigurationError, match="several processes share"):
+        LeasingStorage(MemoryStorage(), folder / "b.sock", services=["hot"])
+    with pytest.raises(ConfigurationError, match="several processes share"):
+        LeaseBroker(AsyncMemoryStorage(), folder / "b.sock")
+
+
+PROCESS = """
+import asyncio, sys
+from moorage.adapters.state.lease_broker import LeaseBroker
+from moorage.adapters.state.sqlite import AsyncSqliteStorage
+
+async def main():
+    storage = AsyncSqliteStorage(sys.argv[2], timeout=20)
+    async with LeaseBroker(storage, sys.argv[1]):
+        print("serving", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def broker_process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a broker in a process of its own, which is killed at the end."""
+    command = [sys.executable, "-c", PROCESS, str(folder / "b.sock"), str(folder / "state.db")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert b"serving" in process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_killed_brokers_never_double_tokens(folder: Path) -> None:
+    """However often a broker is killed, all its processes together get no more than the burst."""
+    limit, count = RateLimitConfig.per_hour(60, burst=200), 0
+    for _ in range(4):
+        with leasing(folder) as store:
+            guard = limiter(store, limit=limit)
+            with broker_process(folder):
+                count += admitted(guard, 5)
+            count += admitted(guard, 1)
+    assert 24 == count
+    with leasing(folder) as store:
+        assert count + admitted(limiter(store, limit=limit), 250) <= 200
