@@ -38,6 +38,7 @@ SHOWN_ONLY = {
     "docs/how-to/soap.md": 2,  # names a service of yours, and files that you save
     "docs/how-to/openapi.md": 2,  # a command for a file of yours, and the package that it writes
     "docs/how-to/asyncapi.md": 3,  # a command for a file of yours, and the package that it writes
+    "docs/how-to/rate-limits.md": 2,  # a unit of systemd, and a part of a DaemonSet
     "docs/how-to/operate-pipelines.md": 2,  # names a server of yours
     "docs/how-to/pipelines.md": 4,  # names servers of yours
     "docs/how-to/pipeline-sinks.md": 1,  # the table of a server that is not there

@@ -1,0 +1,114 @@
+"""`moorage broker`, and the configuration of a hub that asks it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+import moorage
+from moorage import ConfigurationError
+from moorage.cli import main
+
+
+def configuration(**broker: Any) -> dict[str, Any]:
+    """Return a configuration with a leased service."""
+    return {
+        "state": {"url": "sqlite:///state.db"},
+        "broker": {"socket": "b.sock", "services": ["hot"]} | broker,
+        "services": {"hot": {"circuit": "off", "limits": {"rate": 1, "per": "hour", "burst": 9}}},
+    }
+
+
+def test_broker_serves_until_a_signal() -> None:
+    """The command admits calls of a synchronous and an asynchronous hub, and counts them."""
+    with TemporaryDirectory(prefix="moor") as folder:
+        settings = configuration(socket=f"{folder}/b.sock")
+        settings["state"] = {"url": f"sqlite:///{folder}/state.db"}
+        file = Path(folder, "moorage.json")
+        file.write_text(json.dumps(settings), encoding="utf-8")
+        command = [sys.executable, "-m", "moorage", "broker", "--config", str(file), "--json"]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None
+            assert "Serving at" in process.stderr.readline()
+            with moorage.open(settings) as hub:
+                assert "done" == hub.manager.run("hot", lambda: "done")
+            asyncio.run(_call(settings))
+            process.send_signal(signal.SIGTERM)
+            output, _ = process.communicate()
+
+    assert 0 == process.returncode
+    document = json.loads(output)["result"]
+    assert 2 == document["admitted"]
+    assert document["requests"] in {1, 2}
+
+
+async def _call(settings: dict[str, Any]) -> None:
+    """Make a call of an asynchronous hub."""
+
+    async def work() -> str:
+        return "done"
+
+    async with moorage.aopen(settings) as hub:
+        assert "done" == await hub.manager.run("hot", work)
+
+
+@pytest.mark.parametrize(
+    "arguments, problem",
+    [
+        ([], "broker.socket"),
+        (["b.sock", "--mode", "rw"], "--mode"),
+        (["b.sock", "--mode", "7777"], "mode"),
+        (["x" * 200], "socket"),
+    ],
+)
+def test_wrong_arguments_are_refused(
+    arguments: list[str], problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missing socket, a path that is too long and wrong permissions are told."""
+    (tmp_path / "moorage.toml").write_text('[state]\nurl = "sqlite:///state.db"\n')
+    assert 2 == main(["broker", *arguments])
+    assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "change, path",
+    [
+        ({"socket": "x" * 200}, "broker.socket"),
+        ({"services": []}, "broker.services"),
+        ({"without_broker": "never"}, "broker.without_broker"),
+        ({"socket": 7}, "broker.socket"),
+    ],
+)
+def test_wrong_settings_are_reported(change: dict[str, Any], path: str) -> None:
+    """A wrong setting is reported with its path below [broker]."""
+    with pytest.raises(ConfigurationError) as caught:
+        moorage.open(configuration(**change))
+    assert path == caught.value.path
+
+
+def test_store_of_one_process_is_reported() -> None:
+    """A broker beside a store in memory is reported."""
+    settings = configuration() | {"state": {"url": "memory:"}}
+    with pytest.raises(ConfigurationError) as caught:
+        moorage.open(settings)
+    assert "broker" == caught.value.path
+
+
+def test_protections_that_cannot_be_leased_are_reported() -> None:
+    """A leased service with a circuit and a retry budget is reported once for each."""
+    settings = configuration()
+    settings["services"] = {"hot": {"retry_budget": {}}, "vat": {}}
+    with pytest.raises(ConfigurationError) as caught:
+        moorage.open(settings)
+    paths = [problem.path for problem in caught.value.problems]
+    assert ["services.hot.circuit", "services.hot.retry_budget"] == paths
