@@ -38,7 +38,7 @@ from moorage.domain.resilience.lease_messages import LONGEST_LINE
 from tests.adapters.forked import in_a_child
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 HOT = RateLimitConfig.per_hour(60, burst=50)
 """A limit that gives no token back during a test."""
@@ -91,7 +91,7 @@ class Serving:
 
 
 @contextmanager
-def serving(folder: Path, storage: Any = None) -> Iterator[Serving]:
+def serving(folder: Path, storage: Any = None) -> Generator[Serving]:
     """Serve in a block."""
     server = Serving(folder, storage)
     try:
@@ -109,7 +109,7 @@ async def until_requested(broker: LeaseBroker, number: int) -> None:
 @contextmanager
 def scripted(
     folder: Path, reply: bytes, then: Callable[[], object] = lambda: None
-) -> Iterator[None]:
+) -> Generator[None]:
     """Serve at the broker's socket with one reply, which gets the number of each question.
 
     `DISCONNECT` ends the connection. An empty reply leaves a question open until the process gives
@@ -678,7 +678,7 @@ asyncio.run(main())
 
 
 @contextmanager
-def broker_process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def broker_process(folder: Path) -> Generator[subprocess.Popen[bytes]]:
     """Run a broker in a process of its own, which is killed at the end."""
     command = [sys.executable, "-c", PROCESS, str(folder / "b.sock"), str(folder / "state.db")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:

@@ -289,7 +289,7 @@ class LoopChannel(asyncio.Protocol):
         """Begin to use the connection."""
         self._transport = transport
 
-    def connection_lost(self, _: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name of asyncio
         """Tell all callers that there is no reply."""
         self._is_lost = True
         for future in self._replies.values():

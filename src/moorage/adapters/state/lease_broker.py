@@ -268,7 +268,7 @@ class _Connection(asyncio.Protocol):
             return
         self._connections.add(self)
 
-    def connection_lost(self, _: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name of asyncio
         """Give up the questions of a process that has gone."""
         self._connections.discard(self)
         calls_by_kind: defaultdict[_Kind, set[int]] = defaultdict(set)
