@@ -385,7 +385,7 @@ def test_refusal_says_when_to_come_back(folder: Path) -> None:
     ],
 )
 def test_any_other_reply_leads_to_the_store(reply: bytes, folder: Path) -> None:
-    """A refusal of a patient call, and a reply that is none, let the store decide."""
+    """The store decides if the broker refuses a call that may wait, or sends an invalid reply."""
 
     async def run() -> None:
         inner = AsyncSqliteStorage(folder / "state.db", timeout=20)

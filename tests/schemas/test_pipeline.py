@@ -338,7 +338,7 @@ async def test_evicted_failure_harms_nobody() -> None:
 
 
 def test_decoded_record_keeps_its_fields() -> None:
-    """A decoded record has all fields of the record, hides its value, and can be hashed."""
+    """Decoding keeps a record's fields; the repr leaves the value out, and hashing works."""
     result = DecodedRecord.of(record(b"x", 3, key="k"), {"secret": 1}, "7")
     assert (3, b"k", "7", "orders/3") == (result.offset, result.key, result.schema, result.identity)
     assert "secret" not in repr(result)

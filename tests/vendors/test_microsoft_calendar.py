@@ -370,7 +370,7 @@ def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
 
 
 def test_account_without_a_secret_asks_the_provider() -> None:
-    """Without a secret there is no OAuth client."""
+    """An account without a client secret gets its tokens from the credential provider."""
     assert {} == MicrosoftCalendar(user="ada@example.com").clients()
 
 

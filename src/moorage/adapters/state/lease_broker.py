@@ -261,7 +261,7 @@ class _Connection(asyncio.Protocol):
         self._calls: dict[int, tuple[_Kind, int]] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to serve a process."""
+        """Accept the connection of a process."""
         self._transport = transport
         if len(self._connections) >= _MOST_CONNECTIONS:
             self.refuse(InvalidData("The broker has too many connections."))
@@ -321,7 +321,7 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
     def refuse(self, error: InvalidData) -> None:
-        """Send an error, and disconnect."""
+        """Send an error to the process, and close its connection."""
         self._transport.write(error_line(error))
         self.close()
 

@@ -290,7 +290,7 @@ class _AzureContainers:
         return group_run(answer.json(), self.api.now(answer))
 
     def _listed(self, answer: Response) -> tuple[list[str], str]:
-        """Return the names of this scope's groups on a page, and the path of the next page."""
+        """Return the names of the container groups on a page, and the path of the next page."""
         document = answer.json()
         names = [
             group["name"]

@@ -330,7 +330,7 @@ class CalendarEntry:
 
 @frozen(kw_only=True)
 class CalendarPage:
-    """A page of a list of calendars.
+    """One page of the list of an account's calendars.
 
     Attributes:
         items: calendars on this page.
