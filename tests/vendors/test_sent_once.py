@@ -30,7 +30,11 @@ READERS: Final = {"brreg", "ecb", "hmrc", "nbp", "norges_bank", "vies"}
 """Vendors whose operations change nothing, so that none takes a key."""
 
 NAMES: Final = [name for name in vendor_names() if name not in WITHOUT_HTTP]
-SENT_AGAIN: Final = {("paypal", "void"), ("entra", "create")}
+SENT_AGAIN: Final = {
+    ("entra", "create"),
+    ("paypal", "void"),
+    ("stripe", "cancel_subscription"),
+}
 """Operations of which a request is sent again, since a repeat of it has no further effect."""
 
 LONGEST_KEYS: Final = {
