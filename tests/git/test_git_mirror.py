@@ -214,6 +214,23 @@ def test_failures_over_https_are_typed(
     assert wrong not in str(refused.value)
 
 
+def test_server_that_ends_the_handshake_is_a_failed_connection(
+    tmp_path: Path, source: Repository
+) -> None:
+    """A target that hangs up in the middle of the TLS handshake raises ConnectionFailed."""
+    with socket.create_server(("127.0.0.1", 0)) as ending:
+        target = GitRemote(url=f"https://127.0.0.1:{ending.getsockname()[1]}/x.git")
+        mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=target)
+        with ThreadPoolExecutor() as pool:
+            run = pool.submit(mirror.run, LIMIT)
+            connection, _ = ending.accept()
+            with connection:
+                connection.recv(1)
+                connection.recv(65_536)
+            with pytest.raises(ConnectionFailed):
+                run.result()
+
+
 def test_redirect_gets_no_token(tmp_path: Path, server: GitOverHttps, source: Repository) -> None:
     """A server that redirects elsewhere is refused, and the other place is sent nothing."""
     with over_https(tmp_path / "moved") as moved:
