@@ -299,3 +299,25 @@ def test_empty_lines_at_the_end_are_ignored() -> None:
 
     assert len(batch.bookings) == 2
     assert batch.title == "Buchungsstapel"
+
+
+def test_empty_lines_are_bounded() -> None:
+    """A file of more than a thousand empty lines is refused at the first of them too many."""
+    assert 2 == len(read_datev(BODY + b"\r\n" * 1_000).bookings)
+    with pytest.raises(InvalidData, match="follows 1000 other empty lines") as refusal:
+        read_datev(BODY + b"\n" * 60_000_000)
+
+    assert refusal.value.field == "line 1005"
+
+
+def test_errors_name_the_line_of_the_file() -> None:
+    """An error names the line at which its row begins, after empty lines and broken texts."""
+    header, headings, row, _ = BODY.split(b"\r\n", 3)
+    cells = row.split(b";")
+    cells[20] = b'"two\r\nlines"'
+    rows = [header, headings, b"", b";".join(cells), row.replace(b"119,00", b"119.00")]
+
+    with pytest.raises(InvalidData) as refusal:
+        read_datev(b"\r\n".join(rows))
+
+    assert refusal.value.field == "line 6, Umsatz (ohne Soll/Haben-Kz)"

@@ -6,7 +6,7 @@ import asyncio
 import json
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import attrs
 import pytest
@@ -842,6 +842,81 @@ def test_applications_decode_paths_once() -> None:
     app = ScimApp(Driver(PercentStore()).server)
     list(app(wsgi_environ("GET", "/Users/a%20b", b""), lambda status, _: statuses.append(status)))
     assert ["200 OK"] == statuses
+
+
+class _Person:
+    """A store that has one person."""
+
+    def __init__(self, id: str) -> None:
+        self._id = id
+
+    def get(self, _: ScimKind, id: str, /) -> ScimResource | None:
+        """Return the person, if it is the one who is wanted."""
+        is_known = id == self._id
+        return ScimResource(id=id, content={"userName": "ada"}, version="1") if is_known else None
+
+    find = create = replace = delete = get
+
+
+class _AsyncPerson(_Person):
+    """An asynchronous store that has one person."""
+
+    async def get(  # type: ignore[override] # the other kind of store
+        self, kind: ScimKind, id: str, /
+    ) -> ScimResource | None:
+        """Return the person, if it is the one who is wanted."""
+        return _Person.get(self, kind, id)
+
+    find = create = replace = delete = get  # type: ignore[assignment] # likewise
+
+
+@pytest.mark.parametrize("id", ["EMEA/4711", "a/b/c", "/a", "a%2Fb", "urn:ietf:x/y z"])
+def test_ids_with_slashes_are_found_by_their_location(id: str) -> None:
+    """A web server decodes the path of a location, and the resource is found by it all the same."""
+    person: Any = _Person(id)
+    server = ScimServer(person, tokens=[TOKEN], base_url=BASE)
+    answer = server.answer(
+        "GET", f"/Users/{quote(id, safe='')}", headers=[("Authorization", f"Bearer {TOKEN}")]
+    )
+    path = unquote(dict(answer.headers)["Location"].removeprefix(BASE))
+    statuses: list[str] = []
+    list(ScimApp(server)(wsgi_environ("GET", path, b""), lambda line, _: statuses.append(line)))
+    async_person: Any = _AsyncPerson(id)
+    app = AsyncScimApp(AsyncScimServer(async_person, tokens=[TOKEN], base_url=BASE))
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": f"/scim/v2{path}",
+        "root_path": "/scim/v2",
+        "headers": [(b"authorization", f"Bearer {TOKEN}".encode())],
+    }
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        statuses.append(str(message.get("status")))
+
+    asyncio.run(app(scope, receive, send))
+
+    assert ["200 OK", "200"] == statuses[:2]
+
+
+@pytest.mark.parametrize(
+    "server, store, words",
+    [
+        (ScimServer, None, "no method find"),
+        (AsyncScimServer, object(), "no method find"),
+        (ScimServer, _AsyncPerson("a"), "find of the SCIM server's store is asynchronous"),
+        (AsyncScimServer, _Person("a"), "find of the SCIM server's store is synchronous"),
+    ],
+)
+def test_servers_refuse_what_is_no_store(server: Any, store: Any, words: str) -> None:
+    """A server refuses an object without a store's methods, and a store of the other kind."""
+    with pytest.raises(ConfigurationError, match=words) as excinfo:
+        server(store, tokens=[TOKEN], base_url=BASE)
+
+    assert "store" == excinfo.value.path
 
 
 def test_members_are_added_once() -> None:

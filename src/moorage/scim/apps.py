@@ -45,7 +45,7 @@ class ScimApp:
         else:
             answer = self._server.answer(
                 request["method"],
-                quote(environ.get("PATH_INFO", "").encode("latin-1")),
+                _path_of(environ.get("PATH_INFO", "").encode("latin-1")),
                 query=environ.get("QUERY_STRING", ""),
                 headers=request["headers"],
                 body=request["body"],
@@ -94,11 +94,17 @@ class AsyncScimApp:
         path: str = scope["path"]
         return await self._server.answer(
             request["method"],
-            quote(path.removeprefix(scope.get("root_path", ""))),
+            _path_of(path.removeprefix(scope.get("root_path", "")).encode()),
             query=scope.get("query_string", b"").decode("latin-1"),
             headers=request["headers"],
             body=request["body"],
         )
+
+
+def _path_of(decoded: bytes) -> str:
+    """The path of a request, whose web server decoded it: all after the collection is one id."""
+    collection, _, id_ = decoded.strip(b"/").partition(b"/")
+    return f"{quote(collection)}/{quote(id_, safe='')}" if id_ else quote(collection)
 
 
 def _body_refusal(error: WebhookRejected) -> ScimAnswer:

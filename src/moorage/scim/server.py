@@ -21,7 +21,7 @@ from moorage.errors import (
     InvalidData,
     StorageUnavailable,
 )
-from moorage.runtime.bridge import lift, run_now
+from moorage.runtime.bridge import is_async, lift, run_now
 from moorage.scim.attributes import ATTRIBUTES, CORE, checked_content, is_storable
 from moorage.scim.documents import (
     LARGEST_PAGE,
@@ -320,6 +320,7 @@ class ScimServer:
         base_url: str,
         lenient: bool = False,
     ) -> None:
+        _check_store(store, needs_async=False)
         self._server = _Server(_AsyncStore(store), tokens, base_url, lenient=lenient)
 
     def answer(
@@ -362,6 +363,7 @@ class AsyncScimServer:
         base_url: str,
         lenient: bool = False,
     ) -> None:
+        _check_store(store, needs_async=True)
         self._server = _Server(store, tokens, base_url, lenient=lenient)
 
     async def answer(
@@ -391,6 +393,26 @@ class _AsyncStore:
     def __init__(self, store: ScimStore) -> None:
         for verb in _VERBS:
             setattr(self, verb, lift(getattr(store, verb)))
+
+
+def _check_store(store: Any, *, needs_async: bool) -> None:
+    port = "AsyncScimStore" if needs_async else "ScimStore"
+    for verb in _VERBS:
+        method = getattr(store, verb, None)
+        if not callable(method):
+            raise ConfigurationError(
+                f"The store of the SCIM server has no method {verb}.",
+                path="store",
+                remedy=f"Give an object with the methods of {port}.",
+            )
+        if is_async(method) is not needs_async:
+            kind = "synchronous" if needs_async else "asynchronous"
+            server = "ScimServer" if needs_async else "AsyncScimServer"
+            raise ConfigurationError(
+                f"The method {verb} of the SCIM server's store is {kind}.",
+                path="store",
+                remedy=f"Give an object with the methods of {port}, or use {server}.",
+            )
 
 
 def _digests(tokens: Iterable[Secret | str]) -> tuple[bytes, ...]:

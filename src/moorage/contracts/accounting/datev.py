@@ -6,7 +6,7 @@ import csv
 import re
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from io import StringIO
+from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import attrs
@@ -16,12 +16,13 @@ from moorage.contracts.validators import check_kind
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _HEADER: Final = ("EXTF", "700", "21", "Buchungsstapel", "13")
 _HEADER_LENGTH: Final = 31
 _HEADER_TEXTS: Final = frozenset({1, 4, 8, 9, 10, 17, 18, 22, 24, 27, 30, 31})
 _MOST_BYTES: Final = 64 * 1024 * 1024
+_MOST_EMPTY_LINES: Final = 1_000
 
 
 def _numbered(name: str, count: int) -> list[str]:
@@ -239,18 +240,29 @@ def read_datev(body: bytes) -> DatevBatch:
     check_kind(body, bytes, "body")
     if len(body) > _MOST_BYTES:
         _unreadable("file", "is larger than 64 MB")
+    rows = _rows(body)
+    first = next(rows, (1, [""]))[1]
+    if tuple(first[:5]) != _HEADER or len(first) != _HEADER_LENGTH or next(rows, None) is None:
+        _unreadable("header", "is not that of a batch of bookings, EXTF 700 version 13")
+    header = _read_header(first)
+    bookings = tuple(_read_row(row, f"line {line}", header) for line, row in rows if row)
+    return DatevBatch(**header, bookings=bookings)
+
+
+def _rows(body: bytes) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a file, each with the number of its first line; an empty line is an empty row."""
+    text = TextIOWrapper(BytesIO(body), "cp1252", newline="")
+    reader = csv.reader(text, delimiter=";", strict=True)
+    line, empty_lines = 1, 0
     try:
-        text = body.decode("cp1252")
-        rows = list(csv.reader(StringIO(text, newline=""), delimiter=";", strict=True))
+        for row in reader:
+            empty_lines += not row
+            if empty_lines > _MOST_EMPTY_LINES:
+                _unreadable(f"line {line}", f"follows {_MOST_EMPTY_LINES} other empty lines")
+            yield line, row
+            line = reader.line_num + 1
     except (UnicodeDecodeError, csv.Error):
         _unreadable("file", "is not CSV in Windows-1252")
-    if len(rows) < 2 or tuple(rows[0][:5]) != _HEADER or len(rows[0]) != _HEADER_LENGTH:
-        _unreadable("header", "is not that of a batch of bookings, EXTF 700 version 13")
-    header = _read_header(rows[0])
-    bookings = tuple(
-        _read_row(row, f"line {number}", header) for number, row in enumerate(rows[2:], 3) if row
-    )
-    return DatevBatch(**header, bookings=bookings)
 
 
 def _unreadable(place: str, problem: str) -> NoReturn:
