@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
 
-from moorage import Account, Hub
 from moorage.contracts.payments import (
     BillingInterval,
     Customer,
     IntervalUnit,
     Money,
     MoveState,
-    Subscription,
-    SubscriptionRequest,
     SubscriptionState,
 )
 from moorage.contracts.ref import Ref
@@ -27,7 +24,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandboxes.base import Refusal, SandboxHttpClient, reply
+from moorage.testing.sandboxes.base import Refusal, reply
 from moorage.vendor_sdk import Answer
 from moorage.vendors.payments._mollie_subscriptions import subscription_of as mollie_subscription
 from moorage.vendors.payments._stripe_subscriptions import (
@@ -37,58 +34,7 @@ from moorage.vendors.payments._stripe_subscriptions import (
 )
 from tests.vendors.payments_subjects import stripe
 from tests.vendors.subjects.mollie import mollie
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from moorage.contracts.payments import PaymentEvent
-    from moorage.operations.payments import Payments
-    from moorage.testing.kits.payments_conformance import PaymentsSubject
-
-EUROS: Final = Money("20.05", "EUR")
-FAR: Final = datetime(2100, 1, 1, tzinfo=UTC)
-MONTHLY: Final = BillingInterval("month")
-
-
-def ref(id: str, /, **others: str | None) -> Ref:
-    """Return a reference at an account."""
-    return Ref("stripe", "main", id, {name: text for name, text in others.items() if text})
-
-
-class Shop:
-    """A hub with a vendor that has subscriptions."""
-
-    def __init__(self, make: Callable[[], PaymentsSubject]) -> None:
-        self.subject = make()
-        self.sandbox: Any = self.subject.sandbox
-        settings = {"volatile_keys": True, "retry": None}
-        account = Account("main", self.subject.vendor, settings=settings)
-        self.hub = Hub([account], http=SandboxHttpClient(self.sandbox))
-        self.payments: Payments = self.hub.payments()
-
-    def request(self, **fields: Any) -> SubscriptionRequest:
-        """Return a monthly subscription of the subject's customer."""
-        assert self.subject.subscriber is not None
-        source, customer = self.subject.subscriber
-        values: dict[str, Any] = {"amount": EUROS, "reference": "SUB-7", "interval": MONTHLY}
-        values |= {"source": source, "customer": customer, **fields}
-        return SubscriptionRequest(**values)
-
-    def subscribe(self, **fields: Any) -> Subscription:
-        """Create a subscription."""
-        return self.payments.create_subscription(self.request(**fields), idempotency_key="1")
-
-    def events(self) -> list[PaymentEvent]:
-        """Return the events of all webhooks so far, followed up."""
-        verifier = self.hub.webhooks(
-            "main", secrets=self.subject.webhook_secret, replay_guard=False
-        )
-        return [
-            self.payments.follow_up(event)
-            for notice in self.sandbox.sent
-            for webhook in verifier.verify(**notice.arguments())
-            for event in self.hub.events("main", webhook)
-        ]
+from tests.vendors.subscriptions_account import EUROS, FAR, Shop, ref
 
 
 def form_of(request: Any) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moorage.contracts.payments import Customer
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -53,4 +54,6 @@ def gocardless_payments() -> PaymentsSubject:
         happen=sandbox.settle,
         longest_key=128,
         currencies=frozenset({"EUR"}),
+        subscriber=("MD_SANDBOX", Customer(id="CU_ADA")),
+        renew=lambda id, success: sandbox.renew(id, success=success),
     )

@@ -153,7 +153,7 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
     state = _STATES.get(status, PaymentState.UNKNOWN)
     if state is PaymentState.CAPTURED:
         state = state_of(amount, captured, refunded) or state
-    mandate = body.text("links.mandate")
+    mandate, subscription = body.text("links.mandate"), body.text("links.subscription")
     return Payment(
         ref=payment_ref(ref, key, amount),
         state=state,
@@ -163,6 +163,7 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
         refunded=refunded,
         means=MeansOfPayment(type=body.text("scheme"), stored=mandate),
         reference=body.text("metadata.reference"),
+        subscription=None if subscription is None else ref(subscription, currency=amount.currency),
         created_at=body.time("created_at"),
         raw=body.raw,
     )

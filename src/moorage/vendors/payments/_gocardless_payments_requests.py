@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Money, Ref
 
 MOST_TEXTS: Final = 3
-_NAME: Final = "gocardless_payments"
+NAME: Final = "gocardless_payments"
 _CURRENCIES: Final = frozenset({"AUD", "CAD", "DKK", "EUR", "GBP", "NZD", "SEK", "USD"})
 
 
 def payment_fields(charge: Charge) -> dict[str, Any]:
     """The fields that create a payment; the vendor's own options come last."""
     fields: dict[str, Any] = {
-        **_amount_fields(charge.amount),
+        **amount_fields(charge.amount),
         "description": charge.description,
         "reference": charge.statement_descriptor,
         "metadata": _metadata(charge),
         "links": {"mandate": charge.source},
     }
     fields = {name: value for name, value in fields.items() if value is not None}
-    return merged(fields, extra_for(_NAME, charge.extra))
+    return merged(fields, extra_for(NAME, charge.extra))
 
 
 def request_fields(charge: Charge) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def request_fields(charge: Charge) -> dict[str, Any]:
     customer = None if charge.customer is None else charge.customer.id
     fields: dict[str, Any] = {
         "payment_request": {
-            **_amount_fields(charge.amount),
+            **amount_fields(charge.amount),
             "description": charge.description or charge.reference,
             "metadata": _metadata(charge),
         }
@@ -43,7 +43,7 @@ def request_fields(charge: Charge) -> dict[str, Any]:
         fields["mandate_request"] = {"currency": charge.amount.currency}
     if customer is not None:
         fields["links"] = {"customer": customer}
-    return merged(fields, extra_for(_NAME, charge.extra))
+    return merged(fields, extra_for(NAME, charge.extra))
 
 
 def flow_fields(charge: Charge, return_url: str | None, ref: Ref) -> dict[str, Any]:
@@ -62,7 +62,12 @@ def flow_fields(charge: Charge, return_url: str | None, ref: Ref) -> dict[str, A
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _amount_fields(amount: Money) -> dict[str, Any]:
+def amount_fields(amount: Money) -> dict[str, Any]:
+    """An amount in GoCardless' format.
+
+    Raises:
+        InvalidData: GoCardless does not collect this currency.
+    """
     if amount.currency not in _CURRENCIES:
         raise InvalidData(
             f"GoCardless does not collect {amount.currency}.",

@@ -1,4 +1,4 @@
-"""GoCardless: payments by bank debit against a mandate, and by a page on which the buyer agrees.
+"""GoCardless: payments and subscriptions by bank debit against a mandate, and pages for buyers.
 
 A payment against a mandate stays pending for days, until the bank has collected it or has failed
 to. Nothing is authorised before. Until a payment is submitted to the banks, it can be cancelled.
@@ -27,6 +27,7 @@ from moorage.vendor_sdk import (
     UnknownOutcome,
     VendorKeys,
     VendorRejected,
+    as_answer,
     is_list,
     key_at,
     malformed,
@@ -34,7 +35,7 @@ from moorage.vendor_sdk import (
     part_key,
     read_answer,
 )
-from moorage.vendors.payments._common import is_return_url, left_of, void_of
+from moorage.vendors.payments._common import events_of, is_return_url, left_of, void_of
 from moorage.vendors.payments._gocardless_payments_answers import (
     CANCELLED,
     FULFILLED,
@@ -58,9 +59,16 @@ from moorage.vendors.payments._gocardless_payments_requests import (
     payment_fields,
     request_fields,
 )
+from moorage.vendors.payments._gocardless_payments_subscriptions import (
+    SUBSCRIPTIONS,
+    read_subscription,
+    subscription_event,
+    subscription_fields,
+    subscription_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from moorage.contracts.payments import (
         Charge,
@@ -71,6 +79,8 @@ if TYPE_CHECKING:
         Refund,
         RefundReason,
         StoredMeans,
+        Subscription,
+        SubscriptionRequest,
         Void,
     )
     from moorage.vendor_sdk import (
@@ -85,6 +95,7 @@ if TYPE_CHECKING:
     )
 
 R = TypeVar("R")
+C = TypeVar("C", "Payment", "StoredMeans", "Subscription")
 
 API_VERSION: Final = "2015-07-06"
 _LIVE: Final = "https://api.gocardless.com"
@@ -130,6 +141,7 @@ class GoCardlessPayments(ApiVendor):
             PaymentsCapability.STORE_METHOD,
             PaymentsCapability.STATEMENT_DESCRIPTOR,
             PaymentsCapability.STORED_MEANS,
+            PaymentsCapability.SUBSCRIPTIONS,
         }
     )
     limits: ClassVar[Mapping[str, int]] = {"metadata": MOST_TEXTS, "page": 500}
@@ -203,16 +215,7 @@ class GoCardlessPayments(ApiVendor):
         """Cancel a payment that is not yet submitted to the banks, or a page that nobody used."""
         is_request = ref.id.startswith(_REQUEST_ID)
         path, parse = (_REQUESTS, read_request) if is_request else (_PAYMENTS, read_payment)
-        request = Request.post(_url_of(path, ref.id, "actions", "cancel"), json={})
-        try:
-            payment = await wire.send(
-                request, key=key_at(wire, key, _KEY), parse=partial(parse, wire)
-            )
-        except (VendorRejected, OutcomeUnknown):
-            # An earlier request may have cancelled it.
-            payment = await self.get(wire, ref)
-            if payment.vendor_state != CANCELLED:
-                raise
+        payment = await _cancelled(wire, path, ref, key, parse, look_up=self.get)
         return void_of(payment, word=CANCELLED)
 
     async def refund(
@@ -275,21 +278,61 @@ class GoCardlessPayments(ApiVendor):
 
     async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
         """Cancel a mandate; GoCardless then also cancels its payments not yet submitted."""
-        request = Request.post(_url_of(_MANDATES, ref.id, "actions", "cancel"), json={})
-        parse = partial(read_mandate, wire)
-        try:
-            mandate: StoredMeans = await wire.send(
-                request, key=key_at(wire, key, _KEY), parse=parse
-            )
-        except (VendorRejected, OutcomeUnknown):
-            # An earlier request may have cancelled it.
-            mandate = await _found(wire, _MANDATES, ref.id, read_mandate)
-            if mandate.vendor_state != CANCELLED:
-                raise
-        return mandate
+        return await _cancelled(wire, _MANDATES, ref, key, read_mandate, look_up=_found_mandate)
+
+    async def create_subscription(
+        self, wire: Wire, request: SubscriptionRequest, /, *, key: str
+    ) -> Subscription:
+        """Create a subscription that charges a mandate."""
+        fields = subscription_fields(request)
+        return await _created(wire, SUBSCRIPTIONS, fields, key, read_subscription)
+
+    async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
+        """Get a subscription."""
+        return await _found(wire, SUBSCRIPTIONS, ref.id, read_subscription)
+
+    async def change_subscription(
+        self,
+        wire: Wire,
+        ref: Ref,
+        /,
+        *,
+        amount: Money,
+        quantity: None,  # noqa: ARG002 - GoCardless has no quantities
+        key: str,
+    ) -> Subscription:
+        """Change the amount of a subscription in payments that are not created yet."""
+        fields = {"subscriptions": {"amount": UNITS.to_minor(amount)}}
+        request = Request.put(_url_of(SUBSCRIPTIONS, ref.id), json=fields)
+        parse = partial(read_subscription, wire)
+        changed: Subscription = await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        return changed
+
+    async def cancel_subscription(
+        self,
+        wire: Wire,
+        ref: Ref,
+        /,
+        *,
+        at_period_end: bool,  # noqa: ARG002 - GoCardless cancels at once
+        key: str,
+    ) -> Subscription:
+        """Cancel a subscription at once; GoCardless still collects payments that exist already."""
+        read, look_up = read_subscription, self.get_subscription
+        return await _cancelled(wire, SUBSCRIPTIONS, ref, key, read, look_up=look_up)
+
+    async def list_subscriptions(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Subscription]:
+        """List the subscriptions in all states, newest first."""
+        read_one = partial(subscription_of, now=wire.now())
+        return await _listed(wire, SUBSCRIPTIONS, _filters(self, query), after, read_one)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Convert a webhook to events of payments, pages, refunds and payouts."""
+        """Convert a webhook to events of payments, pages, refunds, payouts and subscriptions."""
+        body = as_answer(event.data)
+        if body.text("resource_type") == SUBSCRIPTIONS[1:]:
+            return events_of(event, subscription_event(ref, body))
         return read_events(event, ref)
 
 
@@ -317,8 +360,33 @@ async def _created(
         return await _found(wire, path, created_id, read)
 
 
+async def _cancelled(
+    wire: Wire,
+    path: str,
+    ref: Ref,
+    key: str,
+    read: Callable[[Wire, Response], C],
+    *,
+    look_up: Callable[[Wire, Ref], Awaitable[C]],
+) -> C:
+    """Cancel an object, which GoCardless refuses a second time."""
+    request = Request.post(_url_of(path, ref.id, "actions", "cancel"), json={})
+    try:
+        return await wire.send(request, key=key_at(wire, key, _KEY), parse=partial(read, wire))
+    except (VendorRejected, OutcomeUnknown):
+        # An earlier request may have cancelled it.
+        current = await look_up(wire, ref)
+        if current.vendor_state != CANCELLED:
+            raise
+        return current
+
+
 async def _found(wire: Wire, path: str, id: str, read: Callable[[Wire, Response], R]) -> R:
     return read(wire, await wire.send(Request.get(_url_of(path, id))))
+
+
+async def _found_mandate(wire: Wire, ref: Ref) -> StoredMeans:
+    return await _found(wire, _MANDATES, ref.id, read_mandate)
 
 
 async def _listed(

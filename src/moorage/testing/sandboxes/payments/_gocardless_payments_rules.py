@@ -35,6 +35,19 @@ PAYMENT_REQUEST: Final[Mapping[str, type]] = {
     "metadata": dict,
     "retry_if_possible": bool,
 }
+SUBSCRIPTION: Final[Mapping[str, type]] = {
+    **dict.fromkeys(("amount", "app_fee", "count", "day_of_month", "interval"), int),
+    **dict.fromkeys(("currency", "end_date", "interval_unit", "month", "name"), str),
+    **dict.fromkeys(("payment_reference", "start_date"), str),
+    **dict.fromkeys(("links", "metadata"), dict),
+    "retry_if_possible": bool,
+}
+CHANGE_SUBSCRIPTION: Final[Mapping[str, type]] = {
+    **dict.fromkeys(("amount", "app_fee"), int),
+    **dict.fromkeys(("name", "payment_reference"), str),
+    "metadata": dict,
+    "retry_if_possible": bool,
+}
 FLOW: Final[Mapping[str, type]] = {
     **dict.fromkeys(("exit_uri", "language", "redirect_uri"), str),
     **dict.fromkeys(("links", "prefilled_bank_account", "prefilled_customer"), dict),

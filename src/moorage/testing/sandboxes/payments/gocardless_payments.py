@@ -3,7 +3,8 @@
 The mandate `MD_SANDBOX` is active in euros, and `MD_CANCELLED` cannot be charged; `authorise` makes
 further ones. `visit` stands for the buyer at the page of a billing request. `settle` does what
 takes some days at GoCardless: it submits, collects and pays payments and refunds, and returns
-their webhooks. `submit`, `fail_payment` and `charge_back` do single steps.
+their webhooks. `submit`, `fail_payment` and `charge_back` do single steps, and `renew` charges a
+subscription.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ from moorage.testing.sandboxes.payments._gocardless_payments_rules import (
     missing,
     wrong,
 )
+from moorage.testing.sandboxes.payments._gocardless_payments_subscriptions import (
+    GoCardlessSubscriptions,
+)
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
 if TYPE_CHECKING:
@@ -57,7 +61,7 @@ _CAUSES = {
 
 
 class GoCardlessPaymentsSandbox(Sandbox):
-    """A sandbox of GoCardless: mandates, payments, billing requests, refunds and webhooks.
+    """A sandbox of GoCardless: mandates, payments, pages, refunds, subscriptions and webhooks.
 
     Args:
         access_token: credentials that requests must have.
@@ -68,6 +72,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
     Attributes:
         payments, refunds, billing_requests, mandates, payouts: all objects, by id, the oldest
             first.
+        billing: the subscriptions.
     """
 
     hosts = ("api.gocardless.com", "api-sandbox.gocardless.com")
@@ -80,6 +85,10 @@ class GoCardlessPaymentsSandbox(Sandbox):
         webhook_url: str = "https://erp.example/webhooks/gocardless",
         now: Callable[[], float] = time.time,
     ) -> None:
+        self.mandates: dict[str, dict[str, Any]] = {}
+        self.billing = GoCardlessSubscriptions(
+            now, self.mandates, self.number, self._notify_subscription
+        )
         super().__init__()
         self.access_token = access_token
         self.webhook_secret = webhook_secret
@@ -88,11 +97,15 @@ class GoCardlessPaymentsSandbox(Sandbox):
         self.payments: dict[str, dict[str, Any]] = {}
         self.refunds: dict[str, dict[str, Any]] = {}
         self.billing_requests: dict[str, dict[str, Any]] = {}
-        self.mandates: dict[str, dict[str, Any]] = {}
         self.payouts: dict[str, dict[str, Any]] = {}
         self._created: dict[tuple[str, str], str] = {}
         self.authorise("CU_ADA", id="MD_SANDBOX")
         self.authorise("CU_ADA", id="MD_CANCELLED", status="cancelled")
+
+    @property
+    def subscriptions(self) -> dict[str, dict[str, Any]]:
+        """All subscriptions, by id."""
+        return self.billing.subscriptions
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
@@ -111,6 +124,11 @@ class GoCardlessPaymentsSandbox(Sandbox):
             "GET /mandates": self._list_mandates,
             "GET /mandates/{id}": self._shower("mandates"),
             "POST /mandates/{id}/actions/cancel": self._cancel_mandate,
+            "POST /subscriptions": self._create(self.billing.create),
+            "GET /subscriptions": self._list_subscriptions,
+            "GET /subscriptions/{id}": self._shower("subscriptions"),
+            "PUT /subscriptions/{id}": self.billing.change,
+            "POST /subscriptions/{id}/actions/cancel": self.billing.cancel,
         }
 
     def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - the answer is fixed
@@ -187,6 +205,25 @@ class GoCardlessPaymentsSandbox(Sandbox):
     def charge_back(self, id: str) -> None:
         """Take a collected payment back, as the buyer's bank does."""
         self._change(self.payments[id], "charged_back")
+
+    def renew(self, id: str, *, success: bool = True) -> None:
+        """Charge a subscription for its next period by a payment, which may fail."""
+        subscription = self.billing.advance(id)
+        links = {"mandate": subscription["links"]["mandate"], "creditor": "CR123"}
+        scheme = self.mandates[links["mandate"]]["scheme"]
+        order = {
+            "amount": subscription["amount"],
+            "currency": subscription["currency"],
+            "description": subscription["name"],
+            "reference": subscription["payment_reference"],
+        }
+        payment = self._add_payment(order, {**links, "subscription": id}, scheme)
+        self._notify_subscription(subscription, "payment_created", payment=payment["id"])
+        self._change(payment, "submitted")
+        if success:
+            self._change(payment, "confirmed")
+        else:
+            self._change(payment, "failed", cause="insufficient_funds")
 
     def pay_out(self) -> dict[str, Any]:
         """Pay out all confirmed payments, and return the payout."""
@@ -377,6 +414,9 @@ class GoCardlessPaymentsSandbox(Sandbox):
     def _list_payouts(self, request: SandboxRequest) -> Response:
         return self._page(request, "payouts", self.payouts)
 
+    def _list_subscriptions(self, request: SandboxRequest) -> Response:
+        return self._page(request, "subscriptions", self.subscriptions)
+
     def _list_mandates(self, request: SandboxRequest) -> Response:
         filters = dict(request.query)
         customer, statuses = filters.get("customer"), filters.get("status", "").split(",")
@@ -421,6 +461,10 @@ class GoCardlessPaymentsSandbox(Sandbox):
     def _end_request(self, request: dict[str, Any], status: str) -> None:
         request["status"] = status
         self._notify("billing_requests", status, {"billing_request": request["id"]})
+
+    def _notify_subscription(self, subscription: dict[str, Any], action: str, **links: str) -> None:
+        all_links = {"subscription": subscription["id"], **links}
+        self._notify("subscriptions", action, all_links, metadata=subscription["metadata"])
 
     def _notify(
         self,
@@ -470,6 +514,7 @@ def fixture(_: Path) -> SandboxFixture:
             "asked_by": "create_intent",
             "is_stored": True,
             "settle": sandbox.settle,
+            "subscriber": "MD_SANDBOX",
             "voidable": "charge",
         },
         token="MD_SANDBOX",
