@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     from moorage.adapters.steps.cloud_run import CloudRunPlatform as CloudRunPlatform
     from moorage.adapters.steps.cloud_run import CloudRunSettings as CloudRunSettings
     from moorage.adapters.steps.docker import DockerPlatform as DockerPlatform
+    from moorage.adapters.steps.docker_images import (
+        DockerImageOperation as DockerImageOperation,
+    )
+    from moorage.adapters.steps.docker_images import DockerImages as DockerImages
     from moorage.adapters.steps.ecs import EcsPlatform as EcsPlatform
     from moorage.adapters.steps.ecs import EcsSettings as EcsSettings
     from moorage.adapters.steps.ecs_service import EcsOperation as EcsOperation
@@ -206,6 +210,7 @@ if TYPE_CHECKING:
     from moorage.domain.signing.sigv4 import AwsSigV4 as AwsSigV4
     from moorage.domain.soap.faults import SoapFault as SoapFault
     from moorage.domain.soap.security import SoapSecurity as SoapSecurity
+    from moorage.domain.steps.images import RegistryLogin as RegistryLogin
     from moorage.domain.steps.lambda_results import LambdaResult as LambdaResult
     from moorage.domain.steps.log_lines import LogLine as LogLine
     from moorage.domain.steps.result import ExecutionResult as ExecutionResult
@@ -419,6 +424,9 @@ _HOME = {
     "HookError": "domain.steps.result",
     "LocalPlatform": "adapters.steps.local",
     "DockerPlatform": "adapters.steps.docker",
+    "DockerImages": "adapters.steps.docker_images",
+    "DockerImageOperation": "adapters.steps.docker_images",
+    "RegistryLogin": "domain.steps.images",
     "SshPlatform": "adapters.steps.ssh",
     "GitHubPlatform": "adapters.steps.github",
     "GitHubSettings": "adapters.steps.github_settings",

@@ -135,9 +135,12 @@ def test_memory_limit_is_a_failure(socket: str) -> None:
 
 
 def test_missing_image_is_refused(socket: str) -> None:
-    """An image that the Engine does not have is refused with the Engine's words."""
+    """An image that the Engine does not have, and must not pull, is refused with its words."""
+    platform = DockerPlatform(socket, pull=False)
     with pytest.raises(VendorRejected, match="No such image"):
-        connector(socket).execute_step(Step("x", ["true"], image="localhost/nothing:1"))
+        StepConnector(platform, ConnectorManager([Service("steps")])).execute_step(
+            Step("x", ["true"], image="localhost/nothing:1")
+        )
 
 
 def test_missing_program_is_an_exit_code(socket: str) -> None:

@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 from contextlib import contextmanager
+from io import IOBase
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -95,10 +96,23 @@ class Engine:
         *,
         query: Mapping[str, str] | None = None,
         body: Any = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Generator[http.client.HTTPResponse]:
-        """Send a request, and lend the answer for a block, which reads it as far as it wants."""
+        """Send a request, and lend the answer for a block, which reads it as far as it wants.
+
+        Args:
+            method: the HTTP method.
+            path: the path below the Engine's root.
+            timeout: seconds for each step of the exchange.
+            query: the query.
+            body: an archive as bytes or as an open file, or a value that is sent as JSON.
+            headers: further headers.
+
+        Raises:
+            ConnectorError: the Engine cannot be reached.
+        """
         connection = _Connection(self.path, timeout)
-        is_archive = isinstance(body, bytes)
+        is_archive = isinstance(body, (bytes, IOBase))
         content = body if body is None or is_archive else json.dumps(body).encode()
         kind = "application/x-tar" if is_archive else "application/json"
         is_connected = False
@@ -106,7 +120,7 @@ class Engine:
             connection.connect()
             is_connected = True
             target = f"{path}?{urlencode(query)}" if query else path
-            connection.request(method, target, content, {"Content-Type": kind})
+            connection.request(method, target, content, {"Content-Type": kind, **(headers or {})})
             yield connection.getresponse()
         except TimeoutError:
             raise AttemptTimeout("The Docker Engine did not answer in time.") from None
@@ -120,12 +134,28 @@ class Engine:
             connection.close()
 
 
+def progress(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
+    """Yield the lines with which the Engine tells of a pull or a build."""
+    while line := answer.readline(_LARGEST_ANSWER):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            raise VendorFailed("The Docker Engine broke off a line of its progress.") from None
+        if isinstance(value, dict):
+            yield value
+
+
+def message_of(content: bytes) -> str:
+    """Return the message in the body of a refusal."""
+    try:
+        return str(json.loads(content)["message"])
+    except (ValueError, KeyError, TypeError):
+        return content[:200].decode("utf-8", "replace")
+
+
 def refusal(status: int, content: bytes) -> ConnectorError:
     """Return the error that an answer of the Engine stands for."""
-    try:
-        message = str(json.loads(content)["message"])
-    except (ValueError, KeyError, TypeError):
-        message = content[:200].decode("utf-8", "replace")
+    message = message_of(content)
     if status >= _SERVER_ERROR:
         return VendorFailed(
             f"The Docker Engine failed: {message}", status=status, vendor_message=message

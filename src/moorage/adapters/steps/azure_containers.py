@@ -17,6 +17,7 @@ from moorage.adapters.secret_managers.azure_key_vault import AzureClient, AzureM
 from moorage.adapters.steps._cloud_platform import CloudRuns
 from moorage.adapters.steps._cloud_wire import NOT_FOUND, CloudApi
 from moorage.adapters.steps._git_host_wire import in_seconds
+from moorage.adapters.steps._whole_login import check_whole_login
 from moorage.domain.http.urls import validate_base_url
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.options import checked_options, maybe_secret
@@ -24,7 +25,7 @@ from moorage.domain.steps.cloud_runs import CloudNote, has_settled, part_of
 from moorage.domain.steps.container_groups import END_TAG, SCOPE_TAG, group_run, log_rest
 from moorage.domain.steps.runs import LogChunk
 from moorage.domain.steps.step import ConnectorType
-from moorage.errors import ConfigurationError, InvalidData, VendorFailed
+from moorage.errors import InvalidData, VendorFailed
 from moorage.ports.platform import PlatformKind
 
 if TYPE_CHECKING:
@@ -96,13 +97,7 @@ class AzureContainersSettings:
             ("client_secret", "client_id", "tenant"),
             ("registry_password", "registry_user", "registry"),
         ):
-            missing = [name for name in names if getattr(self, name) is None]
-            if missing and len(missing) < len(names):
-                raise ConfigurationError(
-                    f"The setting {missing[0]} of an Azure platform is missing.",
-                    path=missing[0],
-                    remedy=f"Give {', '.join(sorted(names))}, or none of them.",
-                )
+            check_whole_login(self, names, "an Azure")
 
     @property
     def identity(self) -> AzureIdentity:

@@ -16,6 +16,7 @@ import sys
 import tarfile
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -24,8 +25,11 @@ from uuid import uuid4
 import attrs
 
 from moorage.adapters.steps._docker_wire import Engine, entries, refusal
+from moorage.adapters.steps._whole_login import check_whole_login
+from moorage.adapters.steps.docker_images import SOCKET, pull_image
 from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.options import checked_options
+from moorage.domain.secrets.options import checked_options, maybe_secret
+from moorage.domain.steps.images import RegistryLogin
 from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase, RunStatus
 from moorage.domain.steps.step import ConnectorType
 from moorage.errors import ConnectionFailed, ConnectorError, InvalidData
@@ -34,11 +38,11 @@ from moorage.ports.platform import PlatformKind
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from moorage.domain.secrets.secret import Secret
     from moorage.domain.steps.runs import LogStream, RunSpec
     from moorage.domain.steps.step import Step
 
 _WATCHDOG: Final = Path(__file__).with_name("_docker_watchdog.py")
-_SOCKET: Final = "/var/run/docker.sock"
 _LABEL: Final = "moorage"
 _DRAFT: Final = "draft"
 _PART: Final = 1024 * 1024
@@ -61,8 +65,8 @@ _LOGS: Final = {"Type": "local", "Config": {"max-size": "100m", "max-file": "10"
 class DockerPlatform:
     """Runs steps as containers of a Docker Engine.
 
-    The images must be there already; nothing is pulled. The output of a container is kept up to a
-    gigabyte. Stopping and time limits need a Python on this machine that outlives this process.
+    The output of a container is kept up to a gigabyte. Stopping and time limits need a Python on
+    this machine that outlives this process.
 
     Args:
         socket: the Engine's Unix socket.
@@ -70,20 +74,27 @@ class DockerPlatform:
         network: the network mode of the containers; by default that of the Engine.
         user: the user that the steps run as; by default that of the image.
         python: the Python that runs the watchdogs; by default that of this process.
+        pull: whether an image that the Engine does not have is pulled. The time of a pull is part
+            of that of the start.
+        login: the login to the registry from which images are pulled.
     """
 
     type = ConnectorType.DOCKER
 
     def __init__(
         self,
-        socket: str = _SOCKET,
+        socket: str = SOCKET,
         *,
         scope: str = "default",
         network: str | None = None,
         user: str | None = None,
         python: str | None = None,
+        pull: bool = True,
+        login: RegistryLogin | None = None,
     ) -> None:
         self._engine = Engine(socket)
+        self._pulls = pull
+        self._login = login
         self._scope = scope
         self._network = network
         self._user = user
@@ -99,7 +110,7 @@ class DockerPlatform:
             raise InvalidData(
                 f"The step {step.name!r} names no image to make a container of.",
                 field="image",
-                remedy="Name one that the Docker Engine has.",
+                remedy="Name one that the Docker Engine has or can pull.",
             )
 
     def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
@@ -107,7 +118,9 @@ class DockerPlatform:
 
         Raises:
             InvalidData: the step names no image.
-            VendorRejected: the Engine has no such image, or refuses the container.
+            VendorRejected: there is no such image, or the Engine refuses the container.
+            RateLimitExceeded: the registry takes no further pulls for now.
+            AuthenticationFailed: the registry wants another login.
             ConnectionFailed: the Engine cannot be reached.
         """
         self.validate(spec.step)
@@ -227,9 +240,16 @@ class DockerPlatform:
     def _create(self, spec: RunSpec, timeout: float) -> None:
         """Create the container of a run with its files, unless another caller was faster."""
         draft = f"{_DRAFT}-{uuid4().hex}"
-        self._engine.ask(
-            "POST", "/containers/create", timeout, query={"name": draft}, body=self._body(spec)
+        create = partial(
+            self._engine.ask,
+            *("POST", "/containers/create", timeout),
+            query={"name": draft},
+            body=self._body(spec),
         )
+        code, _ = create(allowed=_MISSING if self._pulls else frozenset[int]())
+        if code in _MISSING:
+            pull_image(self._engine, str(spec.step.image), self._login, timeout)
+            create()
         try:
             self._engine.ask(
                 "PUT",
@@ -406,19 +426,45 @@ class DockerSettings:
         scope: a name for the containers of this program; others are left alone.
         network: the network mode of the containers; by default that of the Engine.
         user: the user that the steps run as; by default that of the image.
+        pull: whether an image that the Engine does not have is pulled.
+        registry: the server of a private registry, such as "registry.example:5000".
+        registry_user: the user of the registry.
+        registry_password: the password of the registry.
     """
 
-    socket: str = _SOCKET
+    socket: str = SOCKET
     scope: str = "default"
     network: str | None = None
     user: str | None = None
+    pull: bool = True
+    registry: str | None = None
+    registry_user: str | None = None
+    registry_password: Secret | None = attrs.field(default=None, converter=maybe_secret, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a part of a login without its other parts."""
+        check_whole_login(self, ("registry_password", "registry_user", "registry"), "a Docker")
+
+    @property
+    def login(self) -> RegistryLogin | None:
+        """The login to the registry; None if there is none."""
+        if self.registry is None or self.registry_user is None or self.registry_password is None:
+            return None
+        return RegistryLogin(
+            server=self.registry, user=self.registry_user, password=self.registry_password
+        )
 
 
 DOCKER: Final = PlatformKind(
     name="docker",
     settings=DockerSettings,
     build=lambda settings: DockerPlatform(
-        settings.socket, scope=settings.scope, network=settings.network, user=settings.user
+        settings.socket,
+        scope=settings.scope,
+        network=settings.network,
+        user=settings.user,
+        pull=settings.pull,
+        login=settings.login,
     ),
 )
 """The kind of platforms that run steps as containers of a Docker Engine."""

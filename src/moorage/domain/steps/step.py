@@ -144,13 +144,24 @@ def _are_variables(_: object, attribute: attrs.Attribute[Any], value: Mapping[An
             )
 
 
-def _is_image(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and (not isinstance(value, str) or _IMAGE.fullmatch(value) is None):
+def checked_image(image: object, field: str = "image") -> str:
+    """Return the name of an image.
+
+    Raises:
+        InvalidData: no image can have this name.
+    """
+    if not isinstance(image, str) or _IMAGE.fullmatch(image) is None:
         raise InvalidData(
-            f"{str(value)[:80]!r} is not a name of an image.",
-            field=attribute.name,
+            f"{str(image)[:80]!r} is not a name of an image.",
+            field=field,
             remedy="Write it such as 'python:3.13' or 'registry.example/erp@sha256:…'.",
         )
+    return image
+
+
+def _is_image(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        checked_image(value, attribute.name)
 
 
 def checked_path(path: object, field: str) -> str:

@@ -1,0 +1,30 @@
+"""The check that a login among the settings of a platform has all its parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def check_whole_login(settings: object, names: Sequence[str], platform: str) -> None:
+    """Refuse a part of a login without its other parts.
+
+    Args:
+        settings: the settings.
+        names: the names of the login's parts.
+        platform: the kind of the platform in the message, with its article.
+
+    Raises:
+        ConfigurationError: a part is there, and another one is not.
+    """
+    missing = [name for name in names if getattr(settings, name) is None]
+    if missing and len(missing) < len(names):
+        raise ConfigurationError(
+            f"The setting {missing[0]} of {platform} platform is missing.",
+            path=missing[0],
+            remedy=f"Give {', '.join(sorted(names))}, or none of them.",
+        )

@@ -1,0 +1,305 @@
+"""Images of a Docker Engine: pulled from a registry, or built from a Dockerfile and a context."""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryFile
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import attrs
+
+from moorage.adapters.steps._docker_wire import Engine, message_of, progress
+from moorage.domain.secrets.frames import careful
+from moorage.domain.steps.images import IgnoredFiles, PullFailure, with_tag
+from moorage.domain.steps.step import checked_image, checked_path
+from moorage.errors import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    InvalidData,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    import http.client
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import IO, NoReturn
+
+    from moorage.domain.service.operation import OperationAttempt
+    from moorage.domain.steps.images import RegistryLogin
+    from moorage.errors import ConnectorError
+
+SOCKET: Final = "/var/run/docker.sock"
+"""The usual Unix socket of a Docker Engine."""
+
+_REFUSED: Final = 400
+_BAD_REQUEST: Final = 400
+_LARGEST_MESSAGE: Final = 64 * 1024
+_SHOWN: Final = 500
+_IGNORE: Final = ".dockerignore"
+
+
+@attrs.frozen(kw_only=True)
+class DockerImageOperation:
+    """One operation on images, for `ConnectorManager.perform`; a repeat has the same effect.
+
+    Its result is a dictionary of plain values.
+
+    Attributes:
+        name: the name in events and errors, such as "docker.pull".
+        act: performs it within the given number of seconds.
+        safe: whether it only reads.
+        repeatable: whether a repeat has the same effect.
+        system: the kind of the foreign system.
+    """
+
+    name: str
+    act: Callable[[float], dict[str, Any]] = attrs.field(repr=False)
+    safe: bool = False
+    repeatable: bool = True
+    system: str = "docker"
+
+    def perform(self, attempt: OperationAttempt) -> dict[str, Any]:
+        """Perform it once."""
+        return self.act(attempt.timeout)
+
+    def judge(self, error: Exception) -> ConnectorError | None:  # noqa: ARG002 - there are no others
+        """Return None, because only errors of moorage are raised."""
+        return None
+
+
+@careful
+class DockerImages:
+    """Pulls and builds images of a Docker Engine.
+
+    Args:
+        socket: the Engine's Unix socket.
+        login: the login to the registry from which images are pulled.
+    """
+
+    def __init__(self, socket: str = SOCKET, *, login: RegistryLogin | None = None) -> None:
+        self._engine = Engine(socket)
+        self._login = login
+
+    def pull(self, image: str) -> DockerImageOperation:
+        """Return the operation that pulls an image, or what has changed in it.
+
+        Its result has the `image`, and its `id`.
+
+        Args:
+            image: the name of the image; the default tag is `latest`.
+        """
+        act = partial(pull_image, self._engine, checked_image(image), self._login)
+        return DockerImageOperation(name="docker.pull", act=act)
+
+    def build(
+        self,
+        folder: str | os.PathLike[str],
+        image: str,
+        *,
+        dockerfile: str = "Dockerfile",
+        arguments: Mapping[str, str] | None = None,
+        target: str | None = None,
+        pull: bool = False,
+        log: Callable[[str], object] | None = None,
+    ) -> DockerImageOperation:
+        """Return the operation that builds an image from a Dockerfile and its context.
+
+        Its result has the `image`, and its `id`. The files that the `.dockerignore` of the context
+        names are not sent to the Engine. A repeat makes the same image from the Engine's cache.
+
+        Args:
+            folder: the folder that is the context.
+            image: the name of the image; the default tag is `latest`.
+            dockerfile: the path of the Dockerfile inside the folder.
+            arguments: the values of build arguments. The history of the image shows them, so none
+                may be secret.
+            target: the stage of the Dockerfile at which the build ends; by default the last.
+            pull: whether images that it begins with are pulled although the Engine has them.
+            log: called with each line of the build's output.
+
+        Raises:
+            InvalidData: an argument is no text, or the Dockerfile is outside the folder.
+        """
+        values = dict(arguments or {})
+        if not all(isinstance(value, str) for value in values.values()):
+            raise InvalidData(
+                "A build argument is not a text.",
+                field="arguments",
+                remedy="Give texts, and no secrets: the history of an image shows its arguments.",
+            )
+        query = {
+            "t": with_tag(checked_image(image)),
+            "dockerfile": checked_path(dockerfile, "dockerfile"),
+            "buildargs": json.dumps(values),
+            "forcerm": "1",
+            **({"target": target} if target else {}),
+            **({"pull": "1"} if pull else {}),
+        }
+        act = partial(self._build, Path(folder), query, log)
+        return DockerImageOperation(name="docker.build", act=act)
+
+    def _build(
+        self,
+        folder: Path,
+        query: Mapping[str, str],
+        log: Callable[[str], object] | None,
+        timeout: float,
+    ) -> dict[str, Any]:
+        until = monotonic() + timeout
+        headers = dict[str, str]() if self._login is None else self._login.build_header()
+        with TemporaryFile() as archive:
+            _pack(folder, query["dockerfile"], archive)
+            headers = {**headers, "Content-Length": str(archive.tell())}
+            archive.seek(0)
+            with self._engine.answer(
+                "POST", "/build", timeout, query=query, body=archive, headers=headers
+            ) as answer:
+                id = _built(answer, until, query["t"], log)
+        return {"image": query["t"], "id": id}
+
+
+def pull_image(
+    engine: Engine, image: str, login: RegistryLogin | None, timeout: float
+) -> dict[str, Any]:
+    """Pull an image, and return its name and its id.
+
+    Raises:
+        RateLimitExceeded: the registry takes no further pulls for now.
+        AuthenticationFailed: the registry wants another login.
+        VendorRejected: there is no such image, or its name is none.
+        VendorFailed: the registry cannot be reached, or has failed.
+        ConnectionFailed: the Engine cannot be reached.
+    """
+    until, name = monotonic() + timeout, with_tag(image)
+    headers = dict[str, str]() if login is None else login.pull_header(image)
+    with engine.answer(
+        "POST", "/images/create", timeout, query={"fromImage": name}, headers=headers
+    ) as answer:
+        for line in _lines(answer, until):
+            if "error" in line:
+                raise _failed_pull(name, answer.status, str(line["error"]))
+    _, content = engine.ask("GET", f"/images/{name}/json", timeout)
+    return {"image": name, "id": str(json.loads(content)["Id"])}
+
+
+def _lines(answer: http.client.HTTPResponse, until: float) -> Iterator[dict[str, Any]]:
+    """Yield the progress of a pull or a build in time; a refusal is a line with an `error`."""
+    is_refused = answer.status >= _REFUSED
+    refusal = ({"error": message_of(answer.read(_LARGEST_MESSAGE))} for _ in range(is_refused))
+    for line in chain(refusal, progress(answer)):
+        yield line
+        if monotonic() >= until:
+            raise AttemptTimeout(
+                "The Docker Engine did not end the work on an image in time.",
+                remedy="Give the service a longer timeout, or pull the image beforehand.",
+            )
+
+
+def _failed_pull(image: str, status: int, message: str) -> ConnectorError:
+    """Return the error for an image that could not be pulled; nothing has happened then."""
+    failure = PullFailure.of(message)
+    shown = message[:_SHOWN]
+    if failure.is_throttled:
+        return RateLimitExceeded(
+            f"The registry takes no further pulls of {image} for now: {shown}",
+            by_vendor=True,
+            vendor_message=shown,
+            remedy="Try again later, or give the login of an account with more pulls.",
+        )
+    if failure.needs_login:
+        return AuthenticationFailed(
+            f"The registry gives the image {image} to nobody without a login: {shown}",
+            vendor_message=shown,
+            remedy="Give a `login` that may pull the image.",
+        )
+    if failure.is_absent or status == _BAD_REQUEST:
+        return VendorRejected(
+            f"The image {image} cannot be pulled: {shown}",
+            vendor_message=shown,
+            remedy="Check the name of the image, and give a `login` if it is private.",
+        )
+    return VendorFailed(
+        f"The image {image} could not be pulled: {shown}",
+        vendor_message=shown,
+        remedy="Check that this machine reaches the registry.",
+    )
+
+
+def _built(
+    answer: http.client.HTTPResponse,
+    until: float,
+    image: str,
+    log: Callable[[str], object] | None,
+) -> str:
+    """Read the progress of a build, and return the id of the image."""
+    id = ""
+    for line in _lines(answer, until):
+        if "error" in line:
+            raise _failed_build(image, str(line["error"])[:_SHOWN])
+        if log is not None and line.get("stream"):
+            for text in str(line["stream"]).splitlines():
+                log(text)
+        details: Any = line.get("aux")
+        if isinstance(details, dict):
+            id = str(cast("dict[str, Any]", details).get("ID") or id)
+    if not id:
+        raise VendorFailed(
+            f"The Docker Engine ended the build of {image} without an image.",
+            remedy="Look at the log of the Engine, and build again.",
+        )
+    return id
+
+
+def _failed_build(image: str, message: str) -> ConnectorError:
+    if PullFailure.of(message).is_throttled:
+        return _failed_pull(image, _REFUSED, message)
+    return VendorRejected(
+        f"The image {image} cannot be built: {message}",
+        vendor_message=message,
+        remedy="Correct the Dockerfile; the lines before the failure are in `log`.",
+    )
+
+
+def _pack(folder: Path, dockerfile: str, file: IO[bytes]) -> None:
+    """Write the archive of a context to a file."""
+    try:
+        ignore = folder / _IGNORE
+        text = ignore.read_text("utf-8", "replace") if ignore.is_file() else ""
+        rules = IgnoredFiles.of(text, {dockerfile, _IGNORE})
+        with tarfile.open(fileobj=file, mode="w") as archive:
+            for path, name in _context(folder):
+                if not rules.ignores(name):
+                    archive.add(path, name, recursive=False, filter=_owned_by_root)
+    except OSError as error:
+        raise InvalidData(
+            f"The context of the image cannot be read ({type(error).__name__}).",
+            field="folder",
+            remedy="Give a folder whose files this program may read.",
+        ) from None
+
+
+def _context(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the paths of everything in a folder, and their names inside it, in a fixed order."""
+    for place, folders, files in os.walk(folder, onerror=_raise):
+        folders.sort()
+        for name in sorted([*folders, *files]):
+            path = f"{place}/{name}"
+            yield path, Path(path).relative_to(folder).as_posix()
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
+
+
+def _owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    return entry

@@ -1,0 +1,181 @@
+"""Images of containers: their registries, and the files of a context that builds one."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import urlsafe_b64encode
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import attrs
+
+from moorage.domain.secrets.frames import careful
+from moorage.domain.secrets.options import checked_options, maybe_secret
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moorage.domain.secrets.secret import Secret
+
+_HUB: Final = "docker.io"
+_HUB_KEY: Final = "https://index.docker.io/v1/"
+"""The name under which a Docker Engine looks for the login of Docker Hub."""
+
+_THROTTLED: Final = ("toomanyrequests", "too many requests")
+_LOGIN: Final = ("unauthorized", "authentication required", "no basic auth credentials")
+_ABSENT: Final = ("not found", "manifest unknown", "access denied", "does not exist")
+
+
+@careful
+@checked_options
+@attrs.frozen(kw_only=True)
+class RegistryLogin:
+    """The login to a registry of images.
+
+    Attributes:
+        server: the server of the registry, such as "registry.example:5000" or "docker.io".
+        user: the user.
+        password: the password, or an access token.
+    """
+
+    server: str = attrs.field(validator=attrs.validators.min_len(1))
+    user: str = attrs.field(validator=attrs.validators.min_len(1))
+    password: Secret = attrs.field(converter=maybe_secret, repr=False)
+
+    def pull_header(self, image: str) -> Mapping[str, str]:
+        """Return the header with the login for a pull; none if the image is of another registry."""
+        if registry_of(image) != self.server:
+            return {}
+        return {"X-Registry-Auth": _packed({**self._fields(), "serveraddress": self.server})}
+
+    def build_header(self) -> Mapping[str, str]:
+        """Return the header with the login for a build, which pulls the images it begins with."""
+        key = _HUB_KEY if self.server == _HUB else self.server
+        return {"X-Registry-Config": _packed({key: self._fields()})}
+
+    def _fields(self) -> dict[str, str]:
+        return {"username": self.user, "password": self.password.reveal()}
+
+
+def _packed(value: Mapping[str, Any]) -> str:
+    return urlsafe_b64encode(json.dumps(value).encode()).decode()
+
+
+def registry_of(image: str) -> str:
+    """Return the server of the registry that has an image."""
+    first, slash, _ = image.partition("/")
+    is_server = slash and ("." in first or ":" in first or first == "localhost")
+    return first if is_server else _HUB
+
+
+def with_tag(image: str) -> str:
+    """Return the name of an image with its tag or digest, which is `latest` by default."""
+    is_exact = "@" in image or ":" in image.rpartition("/")[2]
+    return image if is_exact else f"{image}:latest"
+
+
+class PullFailure(NamedTuple):
+    """The meaning of an Engine's message about an image that could not be pulled.
+
+    Attributes:
+        is_throttled: the registry refuses further pulls for now.
+        needs_login: the registry wants another login.
+        is_absent: there is no such image, or nobody may know of it.
+    """
+
+    is_throttled: bool
+    needs_login: bool
+    is_absent: bool
+
+    @classmethod
+    def of(cls, message: str) -> PullFailure:
+        """Return the meaning of a message."""
+        text = message.lower()
+        return cls(*(any(word in text for word in words) for words in _MEANINGS))
+
+
+_MEANINGS: Final = (_THROTTLED, _LOGIN, _ABSENT)
+
+
+class _Rule(NamedTuple):
+    """A pattern of a `.dockerignore`, and whether it takes paths in again."""
+
+    is_exception: bool
+    pattern: re.Pattern[str]
+
+
+@attrs.frozen
+class IgnoredFiles:
+    """The files of a context that a `.dockerignore` leaves out.
+
+    The rules are those of Docker (docs.docker.com/build/concepts/context/, read 2026-11): the last
+    pattern that matches a path or one of its folders decides, and one that begins with `!` takes a
+    path in again.
+
+    Attributes:
+        rules: the rules, in their order.
+        exempt: the paths that are never left out.
+    """
+
+    rules: tuple[_Rule, ...] = ()
+    exempt: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, text: str, exempt: Iterable[str]) -> IgnoredFiles:
+        """Return the rules of the text of a `.dockerignore`.
+
+        Raises:
+            InvalidData: a pattern cannot be read.
+        """
+        lines = text.removeprefix("\ufeff").splitlines()
+        rules = (_rule(line.strip()) for line in lines if not line.startswith("#"))
+        return cls(tuple(rule for rule in rules if rule is not None), frozenset(exempt))
+
+    def ignores(self, path: str) -> bool:
+        """Return whether a path, which is relative to the context, is left out."""
+        if path in self.exempt:
+            return False
+        parts = path.split("/")
+        paths = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
+        is_ignored = False
+        for rule in self.rules:
+            if is_ignored is rule.is_exception and any(map(rule.pattern.fullmatch, paths)):
+                is_ignored = not rule.is_exception
+        return is_ignored
+
+
+def _rule(line: str) -> _Rule | None:
+    """Return the rule of a line; None if the line has none."""
+    parts = line.removeprefix("!").strip().split("/")
+    pattern = "/".join(part for part in parts if part not in {"", "."})
+    if not pattern:
+        return None
+    try:
+        expression = re.compile("".join(map(_piece, _PIECES.finditer(pattern))), re.DOTALL)
+    except re.error:
+        raise InvalidData(
+            f"The pattern {line[:80]!r} of the .dockerignore cannot be read.",
+            field=".dockerignore",
+            remedy="Correct the characters between its brackets.",
+        ) from None
+    return _Rule(line.startswith("!"), expression)
+
+
+_PIECES: Final = re.compile(r"(\*\*/)|(\*\*)|(\*)|(\?)|\[(\^?)([^\]]+)\]|\\(.)|(.)", re.DOTALL)
+
+
+def _piece(match: re.Match[str]) -> str:
+    folders, deep, star, one, negated, members, escaped, plain = match.groups()
+    if folders:
+        return "(?:.*/)?"
+    if deep:
+        return ".*"
+    if star:
+        return "[^/]*"
+    if one:
+        return "[^/]"
+    if members:
+        inner = re.sub(r"([\[\]&~|^])", r"\\\1", members)
+        return f"[{negated}{inner}]"
+    return re.escape(escaped or plain)

@@ -1,0 +1,356 @@
+"""Images are pulled by a real Docker Engine from a registry, and built from Dockerfiles."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+from http.client import parse_headers
+from pathlib import Path
+from socket import AF_UNIX
+from socket import socket as Socket  # noqa: N812 - a fixture has its name
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorManager,
+    DockerImages,
+    DockerPlatform,
+    InvalidData,
+    RateLimitExceeded,
+    RegistryLogin,
+    RetryPolicy,
+    RunSpec,
+    Secret,
+    Service,
+    Step,
+    StepConnector,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.adapters.steps._docker_wire import Engine
+from moorage.adapters.steps.docker import DOCKER, DockerSettings
+from moorage.domain.steps.images import IgnoredFiles
+from tests.steps.docker_lab import IMAGE, engine
+from tests.steps.registry_lab import BROKEN, THROTTLED, Registry, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@pytest.fixture(scope="module")
+def socket() -> Generator[str]:
+    """Lend the socket of a Docker Engine."""
+    with engine() as path:
+        yield path
+
+
+@pytest.fixture
+def shop(socket: str) -> Generator[Registry]:
+    """Lend a registry whose image the Engine does not have."""
+    with registry(Path(str(shutil.which("busybox")))) as held:
+        yield held
+        for name in (held.image, f"{held.server}/erp"):
+            Engine(socket).ask("DELETE", f"/images/{name}", 30.0, allowed=frozenset({404}))
+
+
+def manager(attempts: int = 1) -> ConnectorManager:
+    """Return a manager that repeats at once."""
+    retry = RetryPolicy(max_attempts=attempts, base_delay=0.001)
+    return ConnectorManager([Service("steps", timeout=120.0, retry=retry)])
+
+
+def step(image: str) -> Step:
+    """Return a step in a container of an image."""
+    return Step("rows", ["sh", "-c", "echo rows"], image=image)
+
+
+def test_missing_image_is_pulled_once(socket: str, shop: Registry) -> None:
+    """A step pulls an image that the Engine does not have; the next one finds it there."""
+    connector = StepConnector(DockerPlatform(socket), manager())
+
+    results = [connector.execute_step(step(shop.image)) for _ in range(2)]
+
+    assert ["rows\n", "rows\n"] == [result.stdout for result in results]
+    assert 0 < shop.asked <= 2
+
+
+def test_throttled_pull_is_repeated(socket: str, shop: Registry) -> None:
+    """A registry that is busy for a while costs attempts, and then the step runs once."""
+    shop.faults.extend([THROTTLED, THROTTLED, BROKEN])
+    connector = StepConnector(DockerPlatform(socket), manager(attempts=9))
+
+    result = connector.execute_step(step(shop.image))
+
+    assert "rows\n" == result.stdout
+    assert not shop.faults
+
+
+def test_throttled_pull_is_typed(socket: str, shop: Registry) -> None:
+    """A pull that the registry still refuses says so, and nothing has happened."""
+    shop.faults.extend([THROTTLED] * 9)
+    platform = DockerPlatform(socket, scope="throttled")
+
+    with pytest.raises(RateLimitExceeded, match="pull rate limit") as caught:
+        StepConnector(platform, manager()).execute_step(step(shop.image))
+
+    assert caught.value.by_vendor
+    assert () == tuple(platform.runs(30.0))
+
+
+def test_broken_registry_is_a_failure(socket: str, shop: Registry) -> None:
+    """A registry that fails is a failure that may pass."""
+    shop.faults.extend([BROKEN] * 9)
+
+    with pytest.raises(VendorFailed, match="could not be pulled"):
+        StepConnector(DockerPlatform(socket), manager()).execute_step(step(shop.image))
+
+
+@pytest.mark.parametrize("name", ["erp:2", "other"])
+def test_unknown_image_is_refused(socket: str, shop: Registry, name: str) -> None:
+    """An image or a tag that the registry does not have is refused, after one question."""
+    connector = StepConnector(DockerPlatform(socket), manager(attempts=5))
+
+    with pytest.raises(VendorRejected, match="cannot be pulled"):
+        connector.execute_step(step(f"{shop.server}/{name}"))
+
+    assert shop.asked <= 2
+
+
+def test_nothing_is_pulled_without_permission(socket: str, shop: Registry) -> None:
+    """With `pull=False` only images of the Engine are used."""
+    connector = StepConnector(DockerPlatform(socket, pull=False), manager())
+
+    with pytest.raises(VendorRejected, match="No such image"):
+        connector.execute_step(step(shop.image))
+
+    assert 0 == shop.asked
+
+
+def test_private_image_needs_its_login(socket: str, shop: Registry) -> None:
+    """A private image is pulled with the login of its registry, which no error shows."""
+    shop.login = "erp:s3cr3t-of-the-shop"
+    wrong = RegistryLogin(server=shop.server, user="erp", password=Secret("wr0ng-of-the-shop"))
+    for login in (None, wrong):
+        with pytest.raises(AuthenticationFailed, match="login") as caught:
+            DockerPlatform(socket, login=login).start(
+                RunSpec(name="private", step=step(shop.image)), 60.0
+            )
+        assert "wr0ng" not in f"{caught.value!r}"
+    settings = DockerSettings(
+        socket=socket,
+        registry=shop.server,
+        registry_user="erp",
+        registry_password=Secret("s3cr3t-of-the-shop"),
+    )
+    assert "s3cr3t" not in repr(settings) + repr(settings.login)
+
+    result = StepConnector(DOCKER.build(settings), manager()).execute_step(step(shop.image))
+
+    assert result.is_success
+
+
+def test_login_of_another_registry_is_not_sent(shop: Registry) -> None:
+    """A login goes only to its own registry; that of Docker Hub is sent for images without one."""
+    login = RegistryLogin(server="docker.io", user="erp", password=Secret("p"))
+
+    assert {} == login.pull_header(shop.image)
+    assert {"X-Registry-Auth"} == set(login.pull_header("python:3.13"))
+    assert {} == login.pull_header("localhost/erp")
+
+
+def test_part_of_a_login_is_refused() -> None:
+    """A password without its user is refused when the settings are read."""
+    assert DockerSettings().login is None
+    with pytest.raises(ConfigurationError, match="registry_user"):
+        DockerSettings(registry="erp.example", registry_password=Secret("p"))
+
+
+def test_pull_is_an_operation(socket: str, shop: Registry) -> None:
+    """An image can be pulled before steps need it, with the protections of a service."""
+    images = DockerImages(socket)
+
+    pulled = manager().perform("steps", images.pull(shop.image))
+
+    assert shop.image == pulled["image"]
+    assert pulled["id"].startswith("sha256:")
+    result = StepConnector(DockerPlatform(socket, pull=False), manager()).execute_step(
+        step(shop.image)
+    )
+    assert result.is_success
+
+
+def context(folder: Path, dockerfile: str, **files: str) -> Path:
+    """Return a folder with a Dockerfile, and with files whose names have `_` in place of `/`."""
+    (folder / "Dockerfile").write_text(dockerfile)
+    for name, text in files.items():
+        path = folder / name.replace("_", "/")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def test_image_is_built_and_runs(socket: str, tmp_path: Path) -> None:
+    """A Dockerfile with its context becomes an image, whose steps see the files and arguments."""
+    folder = context(
+        tmp_path,
+        f"FROM {IMAGE}\nARG MONTH\nENV MONTH=$MONTH\nCOPY . /erp/\nRUN echo built for $MONTH\n",
+        data_rows="12\n",
+        data_secret="hidden\n",
+    )
+    (folder / ".dockerignore").write_text("# secrets stay here\n**/secret\n")
+    lines: list[str] = []
+    build = DockerImages(socket).build(
+        folder, "localhost/built:1", arguments={"MONTH": "2030-01"}, log=lines.append
+    )
+
+    built, again = (manager().perform("steps", build) for _ in range(2))
+
+    assert built == again
+    assert "built for 2030-01" in lines
+    shown = StepConnector(DockerPlatform(socket), manager()).execute_step(
+        Step("show", ["sh", "-c", "cat /erp/data/*; echo $MONTH"], image="localhost/built:1")
+    )
+    assert "12\n2030-01\n" == shown.stdout
+
+
+def test_stage_and_name_of_a_dockerfile(socket: str, tmp_path: Path) -> None:
+    """A build may end at a stage of another Dockerfile."""
+    context(tmp_path, "FROM nothing\n")
+    stages = f"FROM {IMAGE} AS first\nENV STAGE=1\nFROM {IMAGE}\nRUN false\n"
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker/erp").write_text(stages)
+    build = DockerImages(socket).build(
+        tmp_path, "localhost/stage", dockerfile="docker/erp", target="first"
+    )
+
+    assert "localhost/stage:latest" == manager().perform("steps", build)["image"]
+
+
+def test_private_base_of_a_build(socket: str, shop: Registry, tmp_path: Path) -> None:
+    """A build pulls the image that it begins with, with the login; a throttled one may pass."""
+    shop.login = "erp:s3cr3t-of-the-shop"
+    login = RegistryLogin(server=shop.server, user="erp", password=Secret("s3cr3t-of-the-shop"))
+    folder = context(tmp_path, f"FROM {shop.image}\n")
+    build = DockerImages(socket, login=login).build(folder, "localhost/base:1", pull=True)
+    shop.faults.extend([THROTTLED] * 9)
+    with pytest.raises(RateLimitExceeded):
+        manager().perform("steps", build)
+    shop.faults.clear()
+
+    assert manager().perform("steps", build)["id"]
+
+
+@pytest.mark.parametrize(
+    "dockerfile, words",
+    [
+        (f"FROM {IMAGE}\nRUN sh -c 'exit 3'\n", "returned a non-zero code: 3"),
+        ("FRM x\n", "(?i)unknown instruction"),
+        ("FROM localhost:1/nothing\n", "connection refused"),
+    ],
+)
+def test_failed_build_is_refused(socket: str, tmp_path: Path, dockerfile: str, words: str) -> None:
+    """A build that fails is refused with the Engine's words, and is not tried again."""
+    build = DockerImages(socket).build(context(tmp_path, dockerfile), "localhost/bad:1")
+
+    with pytest.raises(VendorRejected, match=words):
+        manager(attempts=5).perform("steps", build)
+
+
+@pytest.mark.parametrize("work", ["sleep 60", "while :; do echo busy; sleep 0.01; done"])
+def test_slow_build_is_cut_off(socket: str, tmp_path: Path, work: str) -> None:
+    """A build that takes longer than its service allows is an error, whether it is quiet or not."""
+    folder = context(tmp_path, f"FROM {IMAGE}\nRUN {work}\n")
+    build = DockerImages(socket).build(folder, "localhost/slow:1")
+
+    with pytest.raises(AttemptTimeout):
+        build.act(1.0)
+
+
+def test_wrong_builds_are_refused_before_they_begin(tmp_path: Path) -> None:
+    """An argument that is no text, a wrong name, path or folder are refused at once."""
+    images, secret = DockerImages("/nowhere"), Secret("p")
+    wrong: Any = {"TOKEN": secret}
+    for refused in (
+        lambda: images.build(tmp_path, "x", arguments=wrong),
+        lambda: images.build(tmp_path, "X y"),
+        lambda: images.build(tmp_path, "x", dockerfile="../Dockerfile"),
+        lambda: images.pull("X y"),
+        lambda: images.build(tmp_path / "none", "x").act(1.0),
+    ):
+        with pytest.raises(InvalidData):
+            refused()
+
+
+@pytest.mark.parametrize(
+    "lines, ignored, others",
+    [
+        ("# a comment\n\n.\n!\n", [], ["# a comment", "a"]),
+        ("*.log", ["a.log"], ["logs/a.log", "a.logs"]),
+        ("**/*.log", ["a.log", "logs/deep/a.log"], ["a.txt"]),
+        ("/.git/", [".git", ".git/config"], ["a/.git", ".gitignore"]),
+        ("a/**", ["a/b", "a/b/c"], ["a", "ab"]),
+        ("**\n!keep/*.txt", ["a", "keep/a.md"], ["keep/a.txt"]),
+        ("docs\n!docs/index.md\ndocs/index.md", ["docs/index.md"], []),
+        ("!a\na", ["a"], ["b"]),
+        ("t?p", ["tmp", "tap/x"], ["top1", "tp", "t/p"]),
+        ("[ab]1\n[^x-z]2", ["a1", "b1", "a2"], ["c1", "x2"]),
+        ("\\*.txt", ["*.txt"], ["a.txt"]),
+        ("\ufeffa.b", ["a.b"], ["axb"]),
+        ("*", ["a", ".env"], ["Dockerfile", ".dockerignore"]),
+    ],
+)
+def test_ignored_files(lines: str, ignored: list[str], others: list[str]) -> None:
+    """The last pattern that matches a path or one of its folders decides, as in Docker."""
+    rules = IgnoredFiles.of(lines, {"Dockerfile", ".dockerignore"})
+
+    assert ignored == [path for path in [*ignored, *others] if rules.ignores(path)]
+
+
+def test_wrong_pattern_is_named() -> None:
+    """A pattern that cannot be read is named."""
+    with pytest.raises(InvalidData, match=r"\[z-a\]"):
+        IgnoredFiles.of("a\n[z-a]\n", ())
+
+
+def test_interrupted_progress_is_a_failure(tmp_path: Path) -> None:
+    """An Engine that breaks off, or ends a build without an image, has failed."""
+    folder = context(tmp_path, "FROM x\n")
+    answers = {b'{"stream":"Step 1"}\n7\n{"str': "broke off", b'{"stream":"ok"}\n': "without an"}
+    for body, words in answers.items():
+        build = DockerImages(f"{tmp_path}/{words}").build(folder, "x")
+        with answering(f"{tmp_path}/{words}", body), pytest.raises(VendorFailed, match=words):
+            build.act(9.0)
+
+
+def test_log_is_optional(socket: str, tmp_path: Path) -> None:
+    """A build without a log has the same result; an operation refuses nothing of its own."""
+    build = DockerImages(socket).build(context(tmp_path, f"FROM {IMAGE}\n"), "localhost/quiet:1")
+
+    assert build.act(60.0)["id"].startswith("sha256:")
+    assert build.judge(ValueError()) is None
+
+
+@contextmanager
+def answering(path: str, body: bytes) -> Generator[None]:
+    """Answer one request at a Unix socket."""
+
+    def answer() -> None:
+        client, _ = server.accept()
+        with client, client.makefile("rb") as request:
+            request.readline()
+            headers = parse_headers(request)
+            request.read(int(headers["Content-Length"]))
+            client.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + body)
+
+    with Socket(AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        thread = Thread(target=answer)
+        thread.start()
+        yield
+        thread.join()
