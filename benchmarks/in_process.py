@@ -100,7 +100,7 @@ def cheapest_peers() -> Callable[[], object]:
     return lambda: policy.call(limited)
 
 
-def usual_peers() -> Callable[[], object]:
+def usual_peers(work: Callable[[], object] = nothing) -> Callable[[], object]:
     """The packages that are usually put together: a retry, a circuit breaker and a limiter."""
     hit = _limits()
     breaker = pybreaker.CircuitBreaker(fail_max=5)
@@ -109,7 +109,7 @@ def usual_peers() -> Callable[[], object]:
     def usual() -> None:
         if not hit():
             raise RuntimeError
-        breaker.call(nothing)
+        breaker.call(work)
 
     return usual
 

@@ -34,6 +34,7 @@ from measure import (
     Comparison,
     Contender,
     Read,
+    Target,
     async_block,
     compare,
     sync_block,
@@ -230,19 +231,10 @@ def production_observers(rounds: int) -> Comparison:
 
     A block with the log ends when its entries are stored, so its rows include all work of the log.
     """
-    logger = logging.getLogger("moorage.benchmark")
-    observers: dict[str, list[Observer]] = {
-        "moorage": [],
-        "moorage with standard logging": [LoggingObserver(logger)],
-        "moorage with OpenTelemetry's API": [OpenTelemetryObserver()],
-        "moorage with Prometheus": [PrometheusObserver(CollectorRegistry())],
-    }
+    observers = _observers()
     three = [observer for row in observers.values() for observer in row]
     with ExitStack() as stack:
-        folder = stack.enter_context(TemporaryDirectory())
-        log = stack.enter_context(
-            SqliteIntegrationLogger(Path(folder) / "log.db", create=True, threads=False)
-        )
+        log = _log_file(stack)
 
         def block(observers: Sequence[Observer]) -> Block:
             manager = ConnectorManager([_service(None)], observers=observers)
@@ -262,6 +254,55 @@ def production_observers(rounds: int) -> Comparison:
             rounds=rounds,
         )
     return Comparison("observers around a function, sync", table, more=True)
+
+
+def production_observers_http(rounds: int) -> Comparison:
+    """Three observers and the log around a real exchange: the work of the calling process alone.
+
+    As above, a block with the log ends when its entries are stored.
+    """
+    three = [observer for row in _observers().values() for observer in row]
+    with ExitStack() as stack:
+        url = stack.enter_context(Vendor())
+        log = _log_file(stack)
+        bare_manager = stack.enter_context(ConnectorManager([_service(url)]))
+        manager = stack.enter_context(ConnectorManager([_service(url)], observers=three, log=log))
+        ask = http_client(f"{url}/rates", None)
+        table = compare(
+            None,
+            [
+                Contender("http.client", sync_block(ask)),
+                Contender("moorage", sync_block(lambda: bare_manager.call("ours", _GET))),
+                Contender(
+                    "moorage with three observers and a log in SQLite",
+                    _stored_block(lambda: manager.call("ours", _GET), log.flush),
+                ),
+                Contender(
+                    "stamina + pybreaker + limits, with none of these", sync_block(usual_peers(ask))
+                ),
+            ],
+            rounds=rounds,
+            block_seconds=0.03,
+        )
+    return Comparison("observers over HTTP, sync", table, Target(22.0, 15.0, more=True))
+
+
+def _observers() -> dict[str, list[Observer]]:
+    """Return no observer, and each of the three."""
+    return {
+        "moorage": [],
+        "moorage with standard logging": [LoggingObserver(logging.getLogger("moorage.benchmark"))],
+        "moorage with OpenTelemetry's API": [OpenTelemetryObserver()],
+        "moorage with Prometheus": [PrometheusObserver(CollectorRegistry())],
+    }
+
+
+def _log_file(stack: ExitStack) -> SqliteIntegrationLogger:
+    """Return a log in a new SQLite file, which is stored when its `flush` is called."""
+    folder = stack.enter_context(TemporaryDirectory())
+    return stack.enter_context(
+        SqliteIntegrationLogger(Path(folder) / "log.db", create=True, threads=False)
+    )
 
 
 def _stored_block(call: Callable[[], object], flush: Callable[[], None]) -> Block:
@@ -399,6 +440,7 @@ def _http(rounds: int, clock: Clock) -> Comparison:
 ALL = (
     production_functions,
     production_observers,
+    production_observers_http,
     production_functions_async,
     production_waits,
     production_calls,

@@ -108,6 +108,18 @@ def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> No
     assert have_ended(work.threads)
 
 
+def test_hurried_thread_does_not_wait_for_its_interval() -> None:
+    """A hurried heartbeat works at once, and hurrying it several times is hurrying it once."""
+    work = Work(1)
+    heartbeat = Heartbeat(work, work.wanted, 3_600.0)
+    heartbeat.wake()
+    for _ in range(3):
+        heartbeat.hurry()
+    assert work.done.wait(PATIENCE)
+    heartbeat.stop()
+    assert have_ended(work.threads)
+
+
 def test_a_thread_that_is_stopped_does_no_more() -> None:
     """Stopping a heartbeat waits only for work in progress."""
     work = Work(10**9)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
+from contextlib import suppress
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -80,12 +81,62 @@ def test_entries_are_written_in_batches() -> None:
     """A long queue of log entries is written in few transactions."""
     table = Table()
     queue = LogQueue(table.insert, "here", threads=False)
-    for number in range(1_200):
-        queue.write(entry(number))
+    for number in range(4_200):
+        queue.write(short_entry(number))
     queue.flush()
 
-    assert [500, 500, 200] == table.batches
-    assert ids(*range(1_200)) == table.ids
+    assert [2_000, 2_000, 200] == table.batches
+    assert ids(*range(4_200)) == table.ids
+
+
+@pytest.mark.parametrize(
+    "max_waiting, texts", [(8, {}), (100, {"response": "é" * 10_000})], ids=["entries", "bytes"]
+)
+def test_half_full_queue_is_written_at_once(max_waiting: int, texts: dict[str, str]) -> None:
+    """A burst that fills half of the log's queue does not wait for the next interval."""
+    table, most_bytes = Table(), 8 * LONG_SIZE
+    queue = LogQueue(
+        table.insert, "here", max_waiting=max_waiting, max_bytes=most_bytes, every=3_600.0
+    )
+    for number in range(5):
+        queue.write(short_entry(number, **texts))
+
+    assert table.written.wait(PATIENCE)
+    queue.close()
+    assert (ids(*range(5)), 0) == (table.ids, queue.lost)
+
+
+class CountingTimer:
+    """A timer that only counts how often its interval was ended early."""
+
+    def __init__(self) -> None:
+        self.hurried = 0
+
+    def wake(self) -> None:
+        """Start no thread."""
+
+    def hurry(self) -> None:
+        """Count the request to end the interval."""
+        self.hurried += 1
+
+    stop = wake
+
+
+def test_unavailable_table_is_not_tried_with_every_entry() -> None:
+    """A half-full log queue hurries its thread once until its entries could be stored."""
+    table, timer = Table(), CountingTimer()
+    queue = LogQueue(table.insert, "here", max_waiting=4, threads=True)
+    queue._timer = timer  # type: ignore[assignment]  # noqa: SLF001 - it counts and starts no thread
+    hurried: list[int] = []
+    for table.away in (True, False):
+        _fill(queue, 4)
+        with suppress(StorageUnavailable):
+            queue.flush()
+        _fill(queue, 4)
+        hurried.append(timer.hurried)
+    queue.close()
+
+    assert [1, 2] == hurried
 
 
 def test_full_queue_drops_oldest_entries_with_a_warning() -> None:

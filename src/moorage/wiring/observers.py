@@ -17,7 +17,7 @@ from moorage.domain.observation.call_events import (
 )
 from moorage.domain.observation.events import Event, LogEntriesLost, ObserverFailed
 from moorage.domain.observation.late_fields import facts_of, late
-from moorage.domain.observation.success_listeners import SuccessListeners
+from moorage.domain.observation.success_listeners import NO_LISTENERS, SuccessListeners
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError
 
@@ -196,6 +196,8 @@ class Observers:
             )
             for kind in _OF_SUCCESSES
         ]
+        if not any(chosen):
+            return NO_LISTENERS
         starts, attempt_starts, attempts, ends = chosen
         readers = {
             id(observer): getattr(observer, "read_success")  # noqa: B009 - as above
@@ -405,12 +407,12 @@ class LogObserver:
 
     def read_success(self, facts: CallFacts, /) -> None:
         """Write the log entry of a call whose first attempt succeeded."""
-        identity, _, now = facts[:3]
+        identity = facts[0]
         if identity.trace_id is None:
             identity.trace_id = _current_trace()
         self._write(late(self._kind, facts))
         if self._counts and self._log.lost != self._reported:
-            self._report(identity.moment(now), now)
+            self._report(identity.moment(facts[2]), facts[2])
 
     def _report(self, at: datetime, now: int | None) -> None:
         """Notify the observers of log entries that were lost, at a time of the local clock."""

@@ -6,7 +6,7 @@ import atexit
 import sys
 from contextlib import suppress
 from functools import cache
-from threading import Event, Lock, Thread, current_thread
+from threading import Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
@@ -53,7 +53,10 @@ class Heartbeat:
 
     def _start_afresh(self) -> None:
         self._lock = Lock()
-        self._stop = Event()
+        # Held while the interval goes on: to release a lock is safe in a signal handler too.
+        self._interval = Lock()
+        self._interval.acquire()
+        self._stopped = False
         self._thread: Thread | None = None
 
     def able(self) -> bool:
@@ -77,16 +80,24 @@ class Heartbeat:
                     # No thread can be started, because the interpreter is ending.
                     self._thread = None
 
+    def hurry(self) -> None:
+        """End the current interval now, or the next one if the thread is at work."""
+        with suppress(RuntimeError):  # the interval has ended already
+            self._interval.release()
+
     def stop(self) -> None:
         """Stop the thread once its current job is done."""
-        self._stop.set()
+        self._stopped = True
+        self.hurry()
         thread = self._thread
         if thread is not None and thread.is_alive():
             thread.join(_EXIT_TIMEOUT)
 
     def _loop(self) -> None:
-        stop = self._stop
-        while not stop.wait(self._every):
+        while not self._stopped:
+            self._interval.acquire(timeout=self._every)
+            if self._stopped:
+                return
             if self._has_work():
                 with suppress(Exception):
                     self._work()

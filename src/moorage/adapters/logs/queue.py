@@ -1,9 +1,9 @@
 """The queue of an integration log: entries wait in memory until a thread has stored them.
 
-`write` never waits and never raises. A thread stores the queue a moment later and ends when it is
-empty. Queued entries are also stored before a query, by `close`, when the process ends, and before
-SIGTERM ends it unless the host handles that signal. Without threads, the host calls `flush`, such
-as at the end of each request.
+`write` never waits and never raises. A thread stores the queue a moment later, or at once when it
+is half full, and ends when it is empty. Queued entries are also stored before a query, by `close`,
+when the process ends, and before SIGTERM ends it unless the host handles that signal. Without
+threads, the host calls `flush`, such as at the end of each request.
 
 The queue is bounded by the number of its entries, and by the memory of their long texts, which only
 few entries have. An entry without such texts is queued without a lock.
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from moorage.domain.observation.integration_log import IntegrationLog
 
-_BATCH: Final = 500
+_BATCH: Final = 2_000
+"""The entries of a transaction at most; each transaction writes the pages of all indexes anew."""
 
 MAX_BYTES: Final = 32 * 2**20
 """The bytes of long texts that wait in the queue of a log at most, by default."""
@@ -62,7 +63,7 @@ class LogQueue:
         max_waiting: the maximum number of queued entries; beyond it, the oldest are lost.
         max_bytes: the maximum number of bytes of queued requests, responses and error messages;
             beyond it, the oldest entries are lost.
-        every: seconds, or a timedelta, between two writes of the queue.
+        every: seconds, or a timedelta, between two writes of a queue that is less than half full.
         threads: whether a thread may write the queue; by default if threads are supported.
         release: called by that thread after a write, to close its own connections.
 
@@ -86,6 +87,7 @@ class LogQueue:
         self._where = where
         self._max_waiting = count(max_waiting, "max_waiting")
         self._max_bytes = count(max_bytes, "max_bytes")
+        self._half, self._half_bytes = self._max_waiting // 2, self._max_bytes // 2
         self._threads = threads_may_run() if threads is None else threads
         self._timer = Heartbeat(
             self._flush_soon, lambda: bool(self._waiting), seconds(every, "every"), "moorage-log"
@@ -99,6 +101,7 @@ class LogQueue:
         # Entries that the parent has queued are stored by the parent.
         self._waiting: deque[_Item] = deque()
         self._bytes = 0
+        self._hurries = False
         self._counting = Lock()
         self._writing = Lock()
         self._warnings_given: set[str] = set()
@@ -108,11 +111,14 @@ class LogQueue:
         """Queue a log entry; if the queue is full, drop and count the oldest entries."""
         size = size_of_texts(entry)
         waiting = self._waiting
-        if size or len(waiting) >= self._max_waiting:
+        number = len(waiting)
+        is_half_full = number >= self._half
+        if size or number >= self._max_waiting:
             with self._locked():
                 reason_of_loss = self._make_room(size)
                 self._waiting.append((entry, size))
                 self._bytes += size
+                is_half_full = is_half_full or self._bytes > self._half_bytes
             if reason_of_loss is not None:
                 self._warn_of_loss(reason_of_loss)
         else:
@@ -123,6 +129,14 @@ class LogQueue:
             _listen()
         if self._threads:
             self._timer.wake()
+            if is_half_full:
+                self._hurry()
+
+    def _hurry(self) -> None:
+        """Have the queue stored now, but once only until that succeeds: it may be impossible."""
+        if not self._hurries:
+            self._hurries = True
+            self._timer.hurry()
 
     def flush(self) -> None:
         """Store the queued log entries; they stay queued if that fails.
@@ -148,6 +162,7 @@ class LogQueue:
                 else:
                     with self._locked():
                         self._bytes -= _bytes_of(batch)
+            self._hurries = False
 
     def after_request(self) -> None:
         """Store the queued entries, unless a background thread does that."""

@@ -25,15 +25,14 @@ class SuccessListeners:
         attempts: the observers of `AttemptFinished`.
         ends: the observers of `CallFinished`, each with the function that reads the facts of the
             call in place of both events, or None.
+
+    A call that nobody listens to has `NO_LISTENERS`, and no other instance is empty.
     """
 
     starts: tuple[Any, ...]
     attempt_starts: tuple[Any, ...]
     attempts: tuple[Any, ...]
     ends: tuple[tuple[Any, ReadSuccess | None], ...]
-
-    def __bool__(self) -> bool:
-        return bool(self.starts or self.attempt_starts or self.attempts or self.ends)
 
 
 NO_LISTENERS = SuccessListeners((), (), (), ())

@@ -8,6 +8,7 @@ from moorage.domain.http.fingerprint import fingerprint, request_fingerprint
 from moorage.domain.idempotency.claims import AS_USUAL
 from moorage.domain.idempotency.payload import compared_payload, payload_fingerprint
 from moorage.domain.observation.call_identity import CallOutcome, ContractCall
+from moorage.domain.observation.success_listeners import NO_LISTENERS
 from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.gate_commands import Report
 from moorage.domain.service.plan import is_repeatable
@@ -58,7 +59,7 @@ class FastPathSteps(CallLifecycle):
             if core.observers:
                 listeners = call.listeners = core.listeners()
                 # A call that nobody listens to gets its id when somebody needs it.
-                if listeners or key is not None or core.late_id is None:
+                if listeners is not NO_LISTENERS or key is not None or core.late_id is None:
                     self._name(call, None, None, key)
             return call
         try:
@@ -231,7 +232,7 @@ class FastPathSteps(CallLifecycle):
         """Notify the observers that the first attempt succeeded on the fast path."""
         core, plan, status, listeners = self.core, call.plan, call.status, call.listeners
         call.ended = True
-        if not listeners:
+        if listeners is NO_LISTENERS:
             return
         identity = call.identity or call.identify(core)
         now = core.nanoseconds()
