@@ -42,6 +42,7 @@ MODULES: Final = {
     "src/moorage/adapters/messages/publisher_async.py": (
         "src/moorage/adapters/messages/publisher_sync.py"
     ),
+    "src/moorage/adapters/state/leasing_async.py": "src/moorage/adapters/state/leasing_sync.py",
     "src/moorage/hub/_run_following_async.py": "src/moorage/hub/_run_following_sync.py",
     "src/moorage/hub/connectors_async.py": "src/moorage/hub/connectors_sync.py",
     "src/moorage/hub/_step_cache_async.py": "src/moorage/hub/_step_cache_sync.py",
@@ -63,6 +64,7 @@ _RULES: Final = (
     (r"\b__a(?=(?:enter|exit|iter|next)__)", "__"),
     (r"(?<=[a-z])_async\b", "_sync"),
     (r"\baiter\(", "iter("),
+    (r"\baclose\b", "close"),
     (r"`async (?=with|for)", "`"),
     (r"# only event loops end", "# pragma: no cover - only event loops end"),
     (r"\ban asynchronous\b", "a synchronous"),

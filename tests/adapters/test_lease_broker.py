@@ -31,7 +31,8 @@ from moorage import (
 from moorage.adapters.state import _broker_channels, lease_broker
 from moorage.adapters.state._broker_socket import BrokerSocket
 from moorage.adapters.state.lease_broker import LeaseBroker
-from moorage.adapters.state.leasing import AsyncLeasingStorage, LeasingStorage
+from moorage.adapters.state.leasing_async import AsyncLeasingStorage
+from moorage.adapters.state.leasing_sync import LeasingStorage
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.domain.resilience.lease_messages import LONGEST_LINE

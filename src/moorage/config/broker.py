@@ -34,12 +34,7 @@ class BrokerSettings:
         Raises:
             ConfigurationError: a setting is not valid.
         """
-        from moorage.adapters.state.leasing import (  # noqa: PLC0415 - only some configurations
-            AsyncLeasingStorage,
-            LeasingStorage,
-        )
-
-        kind = AsyncLeasingStorage if is_async else LeasingStorage
+        kind = _kind_of_store(is_async=is_async)
         try:
             return kind(
                 storage,
@@ -66,3 +61,15 @@ class BrokerSettings:
                     f" {name.replace('_', ' ')} would have to be asked at the store.",
                     f"{remedy}, or remove the service from broker.services.",
                 )
+
+
+def _kind_of_store(*, is_async: bool) -> Any:
+    """Return the class of the store that asks the broker first."""
+    # Only some configurations need them.
+    if is_async:
+        from moorage.adapters.state.leasing_async import AsyncLeasingStorage  # noqa: PLC0415
+
+        return AsyncLeasingStorage
+    from moorage.adapters.state.leasing_sync import LeasingStorage  # noqa: PLC0415
+
+    return LeasingStorage

@@ -1,4 +1,4 @@
-"""A store that takes the tokens of hot limits from the broker of its machine.
+"""The rules of a store that takes the tokens of hot limits from the broker of its machine.
 
 Laws:
 
@@ -11,10 +11,8 @@ Laws:
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-from moorage.adapters.concurrency._closing import AsyncClosing, Closing
-from moorage.adapters.state._broker_channels import AsyncChannels, Channels
 from moorage.adapters.state._broker_socket import socket_path
 from moorage.adapters.state.lease_broker import check_store
 from moorage.domain.resilience.admission import AT_ONCE, Admission, Answer
@@ -31,20 +29,18 @@ from moorage.domain.values.functions import timed
 from moorage.errors import ConfigurationError, StorageUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.resilience.lease_messages import Reply
     from moorage.domain.state.commands import Command
 
-Answered = TypeVar("Answered")
-
 _KINDS: Final = 10_000
 _LARGEST_START: Final = 64
 
 
-class _Leasing:
+class Leasing:
     """The code that the synchronous and the asynchronous store share."""
 
     def __init__(
@@ -80,7 +76,7 @@ class _Leasing:
         """Run a command whose answer is not needed."""
         self._storage.post(command)
 
-    def _end_of_question(self, command: object) -> bytes | None:
+    def end_of_question(self, command: object) -> bytes | None:
         """Return the end of the question for a command; None if the store has to be asked."""
         if not isinstance(command, Admission) or command.claim is not None or command.ticketed:
             return None
@@ -92,7 +88,7 @@ class _Leasing:
             self._ends.add(key, end if is_short else None)
         return self._ends[key]
 
-    def _admitted(self, command: Admission, reply: Reply | None, waited: int) -> Admitted | None:
+    def admitted(self, command: Admission, reply: Reply | None, waited: int) -> Admitted | None:
         """Return the answer of a broker's reply; None if the store has to be asked."""
         if reply is None:
             if self._refuses:
@@ -131,108 +127,14 @@ def _no_broker(path: Path) -> StorageUnavailable:
     )
 
 
-def _micros_since(start: float) -> int:
+def micros_since(start: float) -> int:
     return int((monotonic() - start) * SECOND)
 
 
-def _left(
+def time_left(
     command: Admission, timeout: float | None, start: float
 ) -> tuple[Admission, float | None]:
     """Return the command and its timeout after the time that the broker has taken."""
-    waited = _micros_since(start)
+    waited = micros_since(start)
     rest = None if timeout is None else max(0.0, timeout - waited / SECOND)
     return command.evolve(within=max(0, command.within - waited)), rest
-
-
-class LeasingStorage(_Leasing, Closing):
-    """A `StateStorage` that takes tokens of hot limits from the broker of its machine.
-
-    The services must have neither a circuit nor a retry budget, which would have to be asked at the
-    store anyway. Calls with an idempotency key are asked at the store too.
-
-    Args:
-        storage: the store that all machines share, and the broker uses.
-        socket: the path of the broker's socket.
-        services: the names of the services, or limiters, whose limits are leased.
-        without_broker: "store" to ask the store while the broker is away, or "refuse" to refuse
-            such calls with `StorageUnavailable`.
-
-    Raises:
-        ConfigurationError: an argument is not valid, or the store is that of one process.
-    """
-
-    def __init__(
-        self,
-        storage: Any,
-        socket: str | Path,
-        *,
-        services: Iterable[str],
-        without_broker: str = "store",
-    ) -> None:
-        super().__init__(storage, socket, services=services, without_broker=without_broker)
-        self.channels = Channels(self._path)
-        """The connections to the broker."""
-
-    def execute(self, command: Command[Answered], /, timeout: float | None = None) -> Answered:
-        """Run one command on its states, and return its answer."""
-        end = self._end_of_question(command)
-        if end is None:
-            return self._execute(command, timeout)  # type: ignore[no-any-return]  # as the command answers
-        admission: Any = command
-        start = monotonic()
-        channels = self.channels
-        reply = None if channels.is_away() else channels.ask(end, admission.within, timeout)
-        answer: Any = self._admitted(admission, reply, _micros_since(start))
-        if answer is None:
-            answer = self._execute(*_left(admission, timeout, start))
-        return answer  # type: ignore[no-any-return]  # as the command answers
-
-    def close(self) -> None:
-        """Disconnect from the broker, and close the store."""
-        self.channels.close()
-        _closer(self._storage, "close")()
-
-
-class AsyncLeasingStorage(_Leasing, AsyncClosing):
-    """An `AsyncStateStorage` that takes tokens of hot limits from the broker of its machine.
-
-    The arguments are those of `LeasingStorage`.
-    """
-
-    def __init__(
-        self,
-        storage: Any,
-        socket: str | Path,
-        *,
-        services: Iterable[str],
-        without_broker: str = "store",
-    ) -> None:
-        super().__init__(storage, socket, services=services, without_broker=without_broker)
-        self.channels = AsyncChannels(self._path)
-        """The connections to the broker."""
-
-    async def execute(
-        self, command: Command[Answered], /, timeout: float | None = None
-    ) -> Answered:
-        """Run one command on its states, and return its answer."""
-        end = self._end_of_question(command)
-        if end is None:
-            return await self._execute(command, timeout)  # type: ignore[no-any-return]  # as the command answers
-        admission: Any = command
-        start = monotonic()
-        channels = self.channels
-        reply = None if channels.is_away() else await channels.ask(end, admission.within, timeout)
-        answer: Any = self._admitted(admission, reply, _micros_since(start))
-        if answer is None:
-            answer = await self._execute(*_left(admission, timeout, start))
-        return answer  # type: ignore[no-any-return]  # as the command answers
-
-    async def aclose(self) -> None:
-        """Disconnect from the broker, and close the store."""
-        await self.channels.aclose()
-        await _closer(self._storage, "aclose")()
-
-
-def _closer(storage: Any, name: str) -> Callable[[], Any]:
-    close: Callable[[], Any] = getattr(storage, name)
-    return close

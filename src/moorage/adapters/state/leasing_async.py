@@ -1,0 +1,75 @@
+"""A store that takes the tokens of hot limits from the broker of its machine: asynchronous.
+
+`python -m tools.twins` makes `leasing_sync.py` of this file.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from moorage.adapters.concurrency._closing import AsyncClosing
+from moorage.adapters.state._broker_channels import AsyncChannels
+from moorage.adapters.state._leasing_shared import Leasing, micros_since, time_left
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from moorage.domain.state.commands import Command
+
+Answered = TypeVar("Answered")
+
+
+class AsyncLeasingStorage(Leasing, AsyncClosing):
+    """A store that takes tokens of hot limits from the broker of its machine.
+
+    The services must have neither a circuit nor a retry budget, which would have to be asked at the
+    store anyway. Calls with an idempotency key are asked at the store too.
+
+    Args:
+        storage: the store that all machines share, and the broker uses.
+        socket: the path of the broker's socket.
+        services: the names of the services, or limiters, whose limits are leased.
+        without_broker: "store" to ask the store while the broker is away, or "refuse" to refuse
+            such calls with `StorageUnavailable`.
+
+    Raises:
+        ConfigurationError: an argument is not valid, or the store is that of one process.
+    """
+
+    def __init__(
+        self,
+        storage: Any,
+        socket: str | Path,
+        *,
+        services: Iterable[str],
+        without_broker: str = "store",
+    ) -> None:
+        super().__init__(storage, socket, services=services, without_broker=without_broker)
+        self.channels = AsyncChannels(self._path)
+        """The connections to the broker."""
+
+    async def execute(
+        self,
+        command: Command[Answered],
+        /,
+        timeout: float | None = None,
+    ) -> Answered:
+        """Run one command on its states, and return its answer."""
+        end = self.end_of_question(command)
+        if end is None:
+            return await self._execute(command, timeout)  # type: ignore[no-any-return]  # as the command answers
+        admission: Any = command
+        start = monotonic()
+        channels = self.channels
+        reply = None if channels.is_away() else await channels.ask(end, admission.within, timeout)
+        answer: Any = self.admitted(admission, reply, micros_since(start))
+        if answer is None:
+            answer = await self._execute(*time_left(admission, timeout, start))
+        return answer  # type: ignore[no-any-return]  # as the command answers
+
+    async def aclose(self) -> None:
+        """Disconnect from the broker, and close the store."""
+        await self.channels.aclose()
+        await self._storage.aclose()
