@@ -8,11 +8,20 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
+import psycopg
 import pytest
 import sqlalchemy
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool
 
+from moorage import (
+    AsyncConnectorManager,
+    Event,
+    RateLimitConfig,
+    Service,
+    StorageLost,
+    StorageRecovered,
+)
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sql_pool import LinkPool
 from moorage.adapters.databases._sql_postgresql import PostgresLink
@@ -201,3 +210,81 @@ def test_more_clients_than_connections_are_all_served() -> None:
         with SqlStorage(cluster.url("postgres"), timeout=120) as store:
             store.migrate()
         asyncio.run(serve(cluster.url("postgres")))
+
+
+PROCESSES = 200 if os.environ.get("MOORAGE_LONG") else 12
+
+
+@pytest.mark.untraced
+def test_all_processes_return_to_a_restarted_server() -> None:
+    """After a restart each process uses the server again, and none opens a second connection.
+
+    While the server is down, each process tries again after a second at most, by its own chance.
+    """
+    needs_postgres_programs()
+    service = Service("vat", limits=RateLimitConfig.per_second(1_000), circuit=None)
+
+    class Process:
+        """A manager with a store of its own, which calls until it is told of an event."""
+
+        def __init__(self, url: str) -> None:
+            self.events: list[Event] = []
+            store = AsyncSqlStorage(url, connections=1, timeout=20)
+            self.manager = AsyncConnectorManager(
+                [service], state=store, observers=[self.events.append]
+            )
+            self.store = store
+
+        async def call_until(self, kind: type[Event] | None) -> None:
+            """Call until an event of this kind; once if there is none to wait for."""
+            while True:
+                await self.manager.run("vat", self._answer)
+                if kind is None or any(isinstance(event, kind) for event in self.events):
+                    return
+                await asyncio.sleep(0.02)
+
+        async def _answer(self) -> None:
+            """Answer at once."""
+
+    async def restart(cluster: Cluster) -> list[Process]:
+        async with contextlib.AsyncExitStack() as stack:
+            processes = [Process(cluster.url("postgres")) for _ in range(PROCESSES)]
+            for process in processes:
+                await stack.enter_async_context(process.store)
+                await stack.enter_async_context(process.manager)
+
+            async def all_call_until(kind: type[Event] | None) -> None:
+                await asyncio.gather(*(process.call_until(kind) for process in processes))
+
+            await all_call_until(None)
+            await asyncio.to_thread(cluster.stop)
+            await all_call_until(StorageLost)
+            await asyncio.to_thread(cluster.start)
+            await all_call_until(StorageRecovered)
+            assert PROCESSES == await asyncio.to_thread(_sessions, cluster.url("postgres"))
+        return processes
+
+    with Cluster(connections=PROCESSES + 60) as cluster:
+        with SqlStorage(cluster.url("postgres"), timeout=120) as store:
+            store.migrate()
+        processes = asyncio.run(restart(cluster))
+    pauses = [
+        event.retry_after
+        for process in processes
+        for event in process.events
+        if isinstance(event, StorageLost) and not event.error.endswith("in time.")
+    ]
+    assert len(pauses) >= PROCESSES
+    assert max(pauses) <= 1.0
+    assert len(set(pauses)) > PROCESSES / 2
+
+
+def _sessions(url: str) -> int:
+    """Return the number of connections that a server has now, without this one."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
