@@ -32,6 +32,7 @@ SETTINGS = (
     "statement_timeout",
     "idle_in_transaction_session_timeout",
     "enable_seqscan",
+    "jit",
     "plan_cache_mode",
 )
 

@@ -24,7 +24,7 @@ from moorage import (
 )
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sql_pool import LinkPool
-from moorage.adapters.databases._sql_postgresql import PostgresLink
+from moorage.adapters.databases._sql_postgresql import _COUNT_OF_CONNECTIONS, PostgresLink
 from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
 from moorage.errors import StorageUnavailable
 from tests.adapters.sql_lab import Append, Lab, a_key, engine_of
@@ -180,6 +180,21 @@ def test_count_of_connections_is_read() -> None:
     assert not run_now(link.is_crowded(0.0))
 
 
+def test_count_of_connections_is_not_compiled(lab: Lab) -> None:
+    """The server estimates a low cost for the count of its connections, and does not compile it."""
+    if lab.kind != "postgresql":
+        pytest.skip("Only PostgreSQL is asked.")
+    statement = _COUNT_OF_CONNECTIONS.decode()
+    plan = "\n".join(
+        line for (line,) in lab.run(f"EXPLAIN {statement}", before="SET enable_seqscan = off")
+    )
+
+    assert "Seq Scan" not in plan
+    assert "JIT" not in plan
+    ((is_crowded,),) = lab.run(statement)
+    assert is_crowded in {True, False}
+
+
 CONNECTIONS, CLIENTS = (100, 120) if os.environ.get("MOORAGE_LONG") else (24, 30)
 
 
@@ -227,8 +242,9 @@ def test_all_processes_return_to_a_restarted_server() -> None:
     class Process:
         """A manager with a store of its own, which calls until it is told of an event."""
 
-        def __init__(self, url: str) -> None:
+        def __init__(self, url: str, number: int) -> None:
             self.events: list[Event] = []
+            self.tenant = f"tenant-{number}"
             store = AsyncSqlStorage(url, connections=1, timeout=20)
             self.manager = AsyncConnectorManager(
                 [service], state=store, observers=[self.events.append]
@@ -238,17 +254,18 @@ def test_all_processes_return_to_a_restarted_server() -> None:
         async def call_until(self, kind: type[Event] | None) -> None:
             """Call until an event of this kind; once if there is none to wait for."""
             while True:
-                await self.manager.run("vat", self._answer)
+                await self.manager.run("vat", self._answer, tenant=self.tenant)
                 if kind is None or any(isinstance(event, kind) for event in self.events):
                     return
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.1)
 
         async def _answer(self) -> None:
             """Answer at once."""
 
     async def restart(cluster: Cluster) -> list[Process]:
         async with contextlib.AsyncExitStack() as stack:
-            processes = [Process(cluster.url("postgres")) for _ in range(PROCESSES)]
+            url = cluster.url("postgres")
+            processes = [Process(url, number) for number in range(PROCESSES)]
             for process in processes:
                 await stack.enter_async_context(process.store)
                 await stack.enter_async_context(process.manager)

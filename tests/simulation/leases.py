@@ -1,0 +1,257 @@
+"""A simulated fleet of brokers that lease the tokens of one limit, with processes that ask them.
+
+The brokers decide by the functions of `moorage broker`, and the store by the commands of the limit
+themselves. The ways of requests and answers, the calls and the faults are drawn from one seed:
+brokers are killed, answers of the store are lost, callers give up, a vendor asks for a pause, and
+processes whose broker does not help ask the store directly.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from heapq import heappop, heappush
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage import RateLimitConfig
+from moorage.domain.resilience import token_leases as leases
+from moorage.domain.resilience.admission import Admission, Answer, Gates
+from moorage.domain.resilience.gate_commands import Confirm, Pause
+from moorage.domain.resilience.token_leases import LEASE, TokenLease
+from moorage.domain.values.durations import SECOND
+from tests.simulation.world import START, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LENGTH = SECOND
+_LONGEST_WAY = 3_000
+"""The longest way in microseconds of a request, and of an answer."""
+
+
+@attrs.define
+class _Broker:
+    """The broker of a machine, of which a restart makes another life."""
+
+    lease: TokenLease = attrs.Factory(TokenLease)
+    life: int = 0
+    waiting: set[int] = attrs.field(factory=set)
+
+
+@attrs.frozen
+class _Request:
+    """A request of a broker to the store.
+
+    Attributes:
+        host: the broker.
+        life: the broker's life; another life never learns the answer.
+        number: the number of tokens.
+        sent: the time at which the request, or the confirmation of its tokens, was sent.
+    """
+
+    host: _Broker
+    life: int
+    number: int
+    sent: int
+
+    def is_lost(self) -> bool:
+        """Return whether the broker has been replaced."""
+        return self.host.life != self.life
+
+
+class LeaseWorld:
+    """A run of the fleet.
+
+    Args:
+        seed: the seed of everything that happens.
+
+    Attributes:
+        rate, burst: the limit.
+        uses: the times at which calls were admitted.
+        pauses: the begin and the end of each pause.
+        answered: by call, the number of its answers.
+        left: the calls that gave up.
+        faults: the kinds of fault that happened.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.dice = dice = Random(seed)
+        self.rate = dice.choice([200, 1_000, 2_000])
+        self.burst = dice.choice([1, 20, 200])
+        self.uses: list[int] = []
+        self.pauses: list[tuple[int, int]] = []
+        self.answered: dict[int, int] = {}
+        self.left: set[int] = set()
+        self.faults: set[str] = set()
+        limit = RateLimitConfig.per_second(self.rate, burst=self.burst)
+        self._gates = Gates(limits=[limit.rule], limit_keys=["{hot}:limit:x"])
+        self._store = Store()
+        self._brokers = [_Broker() for _ in range(dice.randint(1, 4))]
+        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._numbers = 0
+        self.now = START
+        self._schedule()
+
+    def _schedule(self) -> None:
+        """Draw the calls and the faults from outside."""
+        dice = self.dice
+        calls = int(self.rate * dice.uniform(0.3, 2.0))
+        for call in range(calls):
+            host = dice.choice(self._brokers)
+            patience = dice.choice([0, 0, 20_000, 300_000])
+            at = START + dice.randrange(_LENGTH)
+            self._at(at, partial(self._ask, host, call, patience))
+            if not dice.randrange(10):
+                self._at(at + dice.randrange(30_000), partial(self._leave, host, call))
+        for _ in range(dice.randrange(6)):
+            killed = dice.choice(self._brokers)
+            self._at(START + dice.randrange(_LENGTH), partial(self._kill, killed))
+        if not dice.randrange(3):
+            self._at(START + dice.randrange(_LENGTH // 2), self._pause)
+
+    def _at(self, time: int, event: Callable[[], None]) -> None:
+        self._numbers += 1
+        heappush(self._events, (time, self._numbers, event))
+
+    def _way(self) -> int:
+        """Draw the way of a message."""
+        return self.dice.randrange(1, _LONGEST_WAY + 1)
+
+    def run(self) -> None:
+        """Run until nothing is left to happen."""
+        while self._events:
+            self.now, _, event = heappop(self._events)
+            event()
+
+    def _command(self, command: Any) -> Any:
+        return self._store.apply(self.now, "", command)
+
+    def _ask(self, host: _Broker, call: int, patience: int) -> None:
+        self.answered[call] = 0
+        host.waiting.add(call)
+        self._do(host, leases.asked(host.lease, call, patience, self.now, self.burst))
+
+    def _leave(self, host: _Broker, call: int) -> None:
+        if call in host.waiting:
+            self.faults.add("left")
+            self.left.add(call)
+            host.waiting.discard(call)
+            self._do(host, leases.left(host.lease, frozenset({call}), self.now, self.burst))
+
+    def _kill(self, host: _Broker) -> None:
+        """Replace a broker; its processes ask the store."""
+        self.faults.add("killed")
+        host.lease, host.life = TokenLease(), host.life + 1
+        calls, host.waiting = host.waiting, set()
+        for call in calls:
+            self._ask_store(call)
+
+    def _pause(self) -> None:
+        self.faults.add("paused")
+        self._command(Pause(self._gates, 100_000))
+        self.pauses.append((self.now, self.now + 100_000))
+
+    def _ask_store(self, call: int) -> None:
+        """Asks the store for a process, for one token, without a wait."""
+        answer, *_ = self._command(Admission(self._gates, within=0, lease=0))
+        self.answered[call] += 1
+        if answer is Answer.GO:
+            self.uses.append(self.now)
+
+    def _do(self, host: _Broker, step: leases.Step) -> None:
+        host.lease = step.lease
+        for call in step.granted:
+            self.uses.append(self.now)
+            self._answer(host, call)
+        for call, _ in step.refused:
+            self._answer(host, call)
+        if step.request:
+            request = _Request(host, host.life, step.request, self.now)
+            self._at(self.now + self._way(), partial(self._request, request, step.within))
+        elif step.wake is not None:
+            self._at(step.wake, partial(self._wake, host, host.life))
+
+    def _answer(self, host: _Broker, call: int) -> None:
+        host.waiting.discard(call)
+        self.answered[call] += 1
+
+    def _wake(self, host: _Broker, life: int) -> None:
+        if host.life == life:
+            self._do(host, leases.proceed(host.lease, self.now, self.burst))
+
+    def _request(self, request: _Request, within: int) -> None:
+        """Decides in the store about a request that has arrived."""
+        admission = Admission(self._gates, within=within, lease=0, costs=(request.number,))
+        answer, wait, _, tickets = self._command(admission)
+        if answer is Answer.GO:
+            self._reply(request, partial(self._granted, request, wait, tickets))
+        else:
+            self._reply(request, partial(self._refused, request, wait))
+
+    def _reply(self, request: _Request, act: Callable[[], None]) -> None:
+        """Send an answer of the store to a broker, or lose it."""
+        if not self.dice.randrange(50):
+            self.faults.add("lost")
+            self._at(self.now + 50_000, partial(self._failed, request))
+        else:
+            self._at(self.now + self._way(), act)
+
+    def _failed(self, request: _Request) -> None:
+        """Asks the store for the processes of a broker whose request failed."""
+        host = request.host
+        if not request.is_lost():
+            host.lease, calls = leases.failed(host.lease)
+            for call in calls:
+                host.waiting.discard(call)
+                self._ask_store(call)
+
+    def _refused(self, request: _Request, wait: int) -> None:
+        host = request.host
+        if not request.is_lost():
+            self._do(host, leases.refused(host.lease, wait, self.now, self.burst))
+
+    def _granted(self, request: _Request, wait: int, tickets: Any) -> None:
+        """Makes a broker use its tokens, or wait for their time."""
+        host = request.host
+        if request.is_lost():
+            return
+        if wait:
+            self._do(host, leases.delayed(host.lease, wait, self.now))
+            self._at(self.now + wait, partial(self._confirm, request, tickets))
+        else:
+            number, sent = request.number, request.sent
+            self._do(host, leases.granted(host.lease, number, sent, self.now, self.burst))
+
+    def _confirm(self, request: _Request, tickets: Any) -> None:
+        """Ask the store whether tokens that were waited for may be used."""
+        if not request.is_lost():
+            confirmation = attrs.evolve(request, sent=self.now)
+            self._at(self.now + self._way(), partial(self._confirmed, confirmation, tickets))
+
+    def _confirmed(self, request: _Request, tickets: Any) -> None:
+        _, wait = self._command(Confirm(self._gates, tickets, None))
+        self._reply(request, partial(self._granted, request, wait, tickets))
+
+
+def broken_law(world: LeaseWorld) -> str | None:
+    """Return the law that a run has broken, as a sentence; None if it kept all."""
+    late = LEASE + _LONGEST_WAY
+    level = most = 0.0
+    last = START
+    for time in sorted(world.uses):
+        level = max(0.0, level - (time - last) * world.rate / SECOND) + 1
+        most, last = max(most, level), time
+    allowed = world.burst + world.rate * late / SECOND
+    if most > allowed + 1e-6:
+        return f"A window has {most:.2f} calls beyond the rate, and {allowed:.2f} are allowed."
+    for begin, end in world.pauses:
+        # Calls that began to wait before the pause may be served by tokens that were on their way.
+        if any(begin + late < time < end for time in world.uses):
+            return "A call was admitted during a pause."
+    for call, answers in world.answered.items():
+        expected = 0 if call in world.left else 1
+        if answers != expected:
+            return f"Call {call} has {answers} answers."
+    return None

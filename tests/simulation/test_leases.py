@@ -1,0 +1,82 @@
+"""Brokers of leases under every interleaving and fault that a seed can choose."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage.domain.resilience import token_leases as leases
+from tests.simulation.leases import LeaseWorld, broken_law
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.untraced
+
+SCHEDULES = int(os.environ.get("SCHEDULES", "400")) // 10
+PATIENCE = 60
+"""The number of schedules within which a planted bug must break a law."""
+
+
+def law_broken_by(seed: int) -> str | None:
+    """Return the law that a schedule breaks."""
+    world = LeaseWorld(seed)
+    world.run()
+    return broken_law(world)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_no_schedule_breaks_a_law(part: int) -> None:
+    """Whatever is killed or lost, no window has more calls than the bound, and each is answered."""
+    faults: set[str] = set()
+    for seed in range(part, SCHEDULES, 4):
+        world = LeaseWorld(seed)
+        world.run()
+
+        assert broken_law(world) is None, f"seed {seed}"
+        assert world.uses
+        faults |= world.faults
+    assert {"killed", "left", "lost", "paused"} == faults
+
+
+def _tokens_that_stay(right: Callable[..., Any]) -> Callable[..., Any]:
+    """Planted bug: tokens may be used for ten leases."""
+
+    def granted(lease: Any, number: int, sent: int, now: int, most: int) -> Any:
+        return right(lease, number, sent + 9 * leases.LEASE, now, most)
+
+    return granted
+
+
+def _tokens_used_twice(right: Callable[..., Any]) -> Callable[..., Any]:
+    """Planted bug: an answer's tokens are counted twice."""
+
+    def granted(lease: Any, number: int, sent: int, now: int, most: int) -> Any:
+        return right(lease, 2 * number, sent, now, most)
+
+    return granted
+
+
+def _waits_forgotten(_: Callable[..., Any]) -> Callable[..., Any]:
+    """Planted bug: calls that gave up are forgotten together with those behind them."""
+
+    def left(lease: Any, calls: frozenset[int], now: int, most: int) -> Any:
+        waiting = tuple(item for item in lease.waiting if item.call < min(calls))
+        return leases.proceed(lease._replace(waiting=waiting), now, most)
+
+    return left
+
+
+@pytest.mark.parametrize(
+    "name, bug",
+    [("granted", _tokens_that_stay), ("granted", _tokens_used_twice), ("left", _waits_forgotten)],
+    ids=["tokens stay", "tokens used twice", "waits forgotten"],
+)
+def test_planted_bug_is_found(
+    name: str, bug: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug in the decisions of brokers breaks a law in some schedule."""
+    monkeypatch.setattr(leases, name, bug(getattr(leases, name)))
+    assert any(law_broken_by(seed) for seed in range(PATIENCE))
