@@ -65,11 +65,10 @@ class BrokerSettings:
 
 def _kind_of_store(*, is_async: bool) -> Any:
     """Return the class of the store that asks the broker first."""
-    # Only some configurations need them.
     if is_async:
-        from moorage.adapters.state.leasing_async import AsyncLeasingStorage  # noqa: PLC0415
+        from moorage.adapters.state import leasing_async  # noqa: PLC0415 - only some need it
 
-        return AsyncLeasingStorage
-    from moorage.adapters.state.leasing_sync import LeasingStorage  # noqa: PLC0415
+        return leasing_async.AsyncLeasingStorage
+    from moorage.adapters.state import leasing_sync  # noqa: PLC0415 - as above
 
-    return LeasingStorage
+    return leasing_sync.LeasingStorage
