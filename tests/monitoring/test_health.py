@@ -21,7 +21,13 @@ from moorage.domain.monitoring.health import (
     HealthState,
 )
 from moorage.domain.monitoring.probes import Probe
-from moorage.domain.monitoring.readings import ProbeReading, Readings, ServiceReading, TokenReading
+from moorage.domain.monitoring.readings import (
+    ProbeReading,
+    Readings,
+    ServiceReading,
+    TenantRecordsReading,
+    TokenReading,
+)
 from moorage.domain.monitoring.settings import HealthSettings
 
 NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
@@ -238,6 +244,15 @@ def test_worst_reason_comes_first() -> None:
             DEGRADED,
             Concern.LOG_ENTRIES_LOST,
             "The integration log could not store 1 entry.",
+        ),
+        (
+            {"records": {"acme": TenantRecordsReading(used=800, bound=1_000)}},
+            DEGRADED,
+            Concern.TENANT_RECORDS,
+            (
+                "The tenant acme uses 800 of 1,000 idempotency records; at the bound its calls with"
+                " new keys are refused."
+            ),
         ),
         (
             {"expiries": (Expiry("key of the bank", NOW + timedelta(days=3, hours=1)),)},

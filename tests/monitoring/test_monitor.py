@@ -32,6 +32,7 @@ from moorage import (
     StorageUnavailable,
 )
 from moorage.adapters.entries.memory import AsyncMemoryOutbox, MemoryOutbox
+from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.monitoring.health import Concern
 from moorage.domain.observation.call_events import CallFinished
 from moorage.domain.observation.events import (
@@ -40,6 +41,7 @@ from moorage.domain.observation.events import (
     LogEntriesLost,
     StorageLost,
     StorageRecovered,
+    TenantRecordsNearBound,
     TokenNotRenewed,
     TokenRenewed,
 )
@@ -354,6 +356,50 @@ def test_signals_are_found_among_observers(vendor: VendorServer) -> None:
         assert [Concern.CONSENT_NEEDED] == concerns(monitor)
         signals(TokenRenewed(at=NOW, service="vat", duration=1.0, attempts=1))
         assert [] == concerns(monitor)
+
+
+def test_tenant_near_its_bound_is_reported() -> None:
+    """A tenant at 80 % of its records degrades the health until fewer are in use."""
+    clock = VirtualClock(NOW)
+    service = Service("vat", idempotency_ttl=3_600)
+    with ConnectorManager(
+        [service], observers=[HealthSignals()], records_per_tenant=10, clock=clock
+    ) as manager:
+        monitor = HealthMonitor(manager)
+
+        def pay(first: int, last: int) -> None:
+            for number in range(first, last):
+                manager.run("vat", lambda: "done", tenant="acme", idempotency_key=f"{number}")
+
+        pay(0, 7)
+        assert Concern.TENANT_RECORDS not in concerns(monitor)
+        pay(7, 9)
+        (reason,) = monitor.check().reasons
+        assert ("tenant acme", Concern.TENANT_RECORDS, 90.0) == (
+            reason.part,
+            reason.concern,
+            reason.amount,
+        )
+        clock.advance(2 * 86_400)
+        assert Concern.TENANT_RECORDS not in concerns(monitor)
+
+
+def test_last_count_of_records_stands_while_the_store_is_away() -> None:
+    """A tenant near its bound is reported with its last known count during an outage."""
+
+    class BrokenStorage(MemoryStorage):
+        """A store that answers no command."""
+
+        def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+            raise StorageUnavailable("The disk is gone.")
+
+    signals = HealthSignals()
+    with ConnectorManager([], observers=[signals], state=BrokenStorage()) as manager:
+        signals(TenantRecordsNearBound(at=NOW, service="vat", tenant="acme", used=8, bound=10))
+        amounts = {
+            reason.concern: reason.amount for reason in HealthMonitor(manager).check().reasons
+        }
+    assert 80.0 == amounts[Concern.TENANT_RECORDS]
 
 
 def test_unsettled_payments_are_counted() -> None:

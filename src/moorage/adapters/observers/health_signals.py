@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.monitoring.readings import TokenReading
+from moorage.domain.monitoring.readings import Signals, TenantRecordsReading, TokenReading
 from moorage.domain.observation.events import (
     ConsentNeeded,
     LogEntriesLost,
     StorageLost,
     StorageRecovered,
+    TenantRecordsNearBound,
     TokenNotRenewed,
     TokenRenewed,
 )
+from moorage.domain.values.bounded import Bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from moorage.domain.observation.events import Event
 
 _HOUR: Final = 3_600.0
+_MOST_TENANTS: Final = 64
+"""The maximum number of tenants whose records are counted at each check."""
 
 
 class HealthSignals:
@@ -34,6 +37,7 @@ class HealthSignals:
         LogEntriesLost,
         StorageLost,
         StorageRecovered,
+        TenantRecordsNearBound,
         TokenNotRenewed,
         TokenRenewed,
     )
@@ -42,6 +46,7 @@ class HealthSignals:
         self._outages: dict[str, str] = {}
         self._tokens: dict[tuple[str, str | None], TokenReading] = {}
         self._lost: tuple[datetime, int] | None = None
+        self._near_bound: Bounded[str, TenantRecordsReading] = Bounded(_MOST_TENANTS)
 
     def __call__(self, event: Event) -> None:
         """Remember the problem that an event reports, or forget one that it ends."""
@@ -57,19 +62,26 @@ class HealthSignals:
                 self._tokens[owner] = TokenReading(consent=True)
             case LogEntriesLost(at=at, total=total):
                 self._lost = at, total
+            case TenantRecordsNearBound(tenant=str(tenant), used=used, bound=bound):
+                self._near_bound.add(tenant, TenantRecordsReading(used=used, bound=bound))
             case _:
                 self._tokens.pop(owner, None)
 
-    def read(self, now: datetime) -> tuple[Mapping[str, str], Mapping[str, TokenReading], int]:
-        """Return the current outages, the tokens that failed, and the number of lost entries.
+    def read(self, now: datetime) -> Signals:
+        """Return the current problems.
 
-        Lost entries count for an hour after the last loss.
+        Lost entries count for an hour after the last loss. A tenant that came near its bound stays,
+        so the reader has to count its records again.
         """
         lost_count = 0
         if self._lost is not None and (now - self._lost[0]).total_seconds() < _HOUR:
             lost_count = self._lost[1]
-        tokens = {service: token for (service, _), token in self._tokens.copy().items()}
-        return self._outages.copy(), tokens, lost_count
+        return Signals(
+            outages=self._outages.copy(),
+            tokens={service: token for (service, _), token in self._tokens.copy().items()},
+            lost_entries=lost_count,
+            near_bound=dict(self._near_bound),
+        )
 
 
 def _name(store: str, node: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from moorage.domain.idempotency.tenant_records import is_nearly_full
 from moorage.domain.monitoring.health import (
     Backlog,
     Concern,
@@ -259,6 +260,17 @@ def _general_reasons(
             "Check the database of the log, its disk, and the size of its queue.",
             readings.lost_entries,
         )
+    for tenant, records in readings.records.items():
+        if is_nearly_full(records.used, records.bound):
+            yield HealthReason(
+                f"tenant {tenant}",
+                Concern.TENANT_RECORDS,
+                _DEGRADED,
+                f"The tenant {tenant} uses {records.used:,} of {records.bound:,} idempotency"
+                " records; at the bound its calls with new keys are refused.",
+                "Find out why it sends so many keys, or raise `records_per_tenant` everywhere.",
+                100 * records.used / records.bound,
+            )
     for expiry in readings.expiries:
         yield from _expiry_reasons(expiry, now, policy)
 

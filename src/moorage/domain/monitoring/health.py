@@ -47,6 +47,7 @@ class Concern(StrEnum):
     UNKNOWN_OUTCOMES = "unknown_outcomes"
     STORE_UNREACHABLE = "store_unreachable"
     LOG_ENTRIES_LOST = "log_entries_lost"
+    TENANT_RECORDS = "tenant_records"
     EXPIRES_SOON = "expires_soon"
     EXPIRED = "expired"
     UNREADABLE = "unreadable"

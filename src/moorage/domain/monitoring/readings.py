@@ -42,6 +42,38 @@ class TokenReading:
 
 
 @frozen(kw_only=True)
+class TenantRecordsReading:
+    """The idempotency records of a tenant that was near its bound.
+
+    Attributes:
+        used: the number of records in use.
+        bound: the maximum number.
+    """
+
+    used: int
+    bound: int
+
+
+@frozen(kw_only=True)
+class Signals:
+    """The problems that events of a process report, and that have not ended.
+
+    Attributes:
+        outages: by the name of a store that does not answer, the reason as a sentence.
+        tokens: by service, a token that could not be renewed.
+        lost_entries: the number of entries that the integration log has lost.
+        near_bound: the idempotency records of tenants when they came near their bound.
+    """
+
+    outages: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    tokens: Mapping[str, TokenReading] = attrs.field(factory=dict[str, TokenReading])
+    lost_entries: int = 0
+    near_bound: Mapping[str, TenantRecordsReading] = attrs.field(
+        factory=dict[str, TenantRecordsReading]
+    )
+
+
+@frozen(kw_only=True)
 class ServiceReading:
     """The shared state of a service or of one of its regions, for the assessment of health.
 
@@ -83,6 +115,7 @@ class Readings:
         outages: by the name of a store that does not answer, the reason as a sentence.
         lost_entries: the number of entries that the integration log has lost.
         expiries: certificates and secrets whose end is known.
+        records: the idempotency records of tenants that have been near their bound.
     """
 
     services: tuple[ServiceReading, ...] = ()
@@ -91,3 +124,6 @@ class Readings:
     outages: Mapping[str, str] = attrs.field(factory=dict[str, str])
     lost_entries: int = 0
     expiries: tuple[Expiry, ...] = ()
+    records: Mapping[str, TenantRecordsReading] = attrs.field(
+        factory=dict[str, TenantRecordsReading]
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.idempotency.claims import Written
+from moorage.domain.idempotency.tenant_records import CountRecords
 from moorage.domain.monitoring.assessment import as_of, assess, unreadable
 from moorage.domain.monitoring.health import Backlog, Health, HealthState
 from moorage.domain.monitoring.probes import after, due, first, probe_problem, reading_of
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Request
     from moorage.domain.monitoring.health import Expiry, HealthPolicy
     from moorage.domain.monitoring.probes import Probe, ProbeState
-    from moorage.domain.monitoring.readings import TokenReading
+    from moorage.domain.monitoring.readings import Signals, TenantRecordsReading
     from moorage.services.calling.attempts import AttemptStep
     from moorage.services.calling.steps import Calling
     from moorage.services.contracts.unsettled_payments import UnsettledFlows
@@ -49,7 +51,7 @@ class HealthSources:
         ping: returns the harmless request of a service, if its vendor has one.
         unsettled: the register of payments; None without one.
         queues: outbox and inbox, by name.
-        signals: returns outages by store, tokens by service, and the number of lost log entries.
+        signals: returns the problems that events of this process have reported.
         policy: the rules of the assessment.
         probes: the probes.
         expiries: certificates and secrets whose end is known.
@@ -61,7 +63,7 @@ class HealthSources:
     ping: Callable[[str], Request | None]
     unsettled: Callable[[], UnsettledFlows] | None
     queues: Mapping[str, Keeping[Any]]
-    signals: Callable[[], tuple[Mapping[str, str], Mapping[str, TokenReading], int]]
+    signals: Callable[[], Signals]
     policy: HealthPolicy
     probes: tuple[Probe, ...]
     expiries: tuple[Expiry, ...]
@@ -133,8 +135,8 @@ class HealthFlows:
         It is stored as `health`, which others can read without waiting.
         """
         sources = self._sources
-        outages, tokens, lost = sources.signals()
-        outages = dict(outages)
+        signals = sources.signals()
+        outages = dict(signals.outages)
         problem = await self._store_problem()
         if problem is None:
             outages.pop(_STORE, None)
@@ -149,7 +151,7 @@ class HealthFlows:
             attrs.evolve(
                 await self._service(plan, problem),
                 probe=probes.get(plan.service.name),
-                token=tokens.get(plan.service.name),
+                token=signals.tokens.get(plan.service.name),
             )
             for plan in plans_of(calling, sources.tenant)
         ]
@@ -158,8 +160,9 @@ class HealthFlows:
             queues={name: await _backlog(queue) for name, queue in sources.queues.items()},
             unsettled=0 if problem else await self._count_unsettled(),
             outages=outages,
-            lost_entries=lost,
+            lost_entries=signals.lost_entries,
             expiries=sources.expiries,
+            records=await self._count_records(signals.near_bound),
         )
         self.health = assess(readings, self.core.utc(), sources.policy)
         return self.health
@@ -217,6 +220,18 @@ class HealthFlows:
             return 0
         payments = await self._sources.unsettled().unsettled()
         return sum(payment.wait == 0 for payment in payments)
+
+    async def _count_records(
+        self, near_bound: Mapping[str, TenantRecordsReading]
+    ) -> dict[str, TenantRecordsReading]:
+        """Return the records that tenants have now; the last known number if it cannot be read."""
+        records: dict[str, TenantRecordsReading] = {}
+        for tenant, reading in near_bound.items():
+            records[tenant] = reading
+            with suppress(StorageUnavailable):
+                used = await self.core.execute(CountRecords(tenant), _PATIENCE)
+                records[tenant] = attrs.evolve(reading, used=used)
+        return records
 
 
 def _reading(status: ServiceStatus) -> ServiceReading:
