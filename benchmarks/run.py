@@ -15,7 +15,7 @@ import time
 from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import commands
@@ -95,28 +95,34 @@ def main() -> int:
             arguments.error(f"no table is named {name}; there are: {', '.join(TABLES)}")
 
     start = time.time()
-    comparisons = {}
+    report: dict[str, Any] = {
+        "machine": machine(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime(start)),
+        "tables": list(TABLES),
+        "comparisons": {},
+    }
+    options.json.parent.mkdir(parents=True, exist_ok=True)
     for name, make in TABLES.items():
         if options.names and not any(fnmatch(name, pattern) for pattern in options.names):
             continue
-        comparisons[name] = comparison = make(options.rounds)
+        comparison = make(options.rounds)
         print(text(name, comparison), flush=True)
-    report: dict[str, object] = {
-        "machine": machine(),
-        "seconds": round(time.time() - start, 1),
-        "date": time.strftime("%Y-%m-%d", time.gmtime(start)),
-        "tables": list(TABLES),
-        "comparisons": {name: attrs.asdict(comparison) for name, comparison in comparisons.items()},
-    }
+        report["comparisons"][name] = attrs.asdict(comparison)
+        _write(report, options.json, start)
     if not options.names:
         report["bytes_per_idle_key"] = sizes = in_process.memory()
         print("bytes per idle key, key included:")
         for name, size in sizes.items():
             print(f"  {name:<34}{size:8.0f}")
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(report, indent=2) + "\n")
+    _write(report, options.json, start)
     print(f"\n{machine()['summary']}; {report['seconds']} s; {options.json}")
     return 0
+
+
+def _write(report: dict[str, Any], path: Path, start: float) -> None:
+    """Write the report so far, so that an interrupted run keeps the tables that it measured."""
+    report["seconds"] = round(time.time() - start, 1)
+    path.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def text(name: str, comparison: Comparison) -> str:
