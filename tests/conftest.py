@@ -123,7 +123,6 @@ def pytest_collection(session: pytest.Session) -> None:
 
 def pytest_collection_finish() -> None:
     """Exclude collected tests from garbage collection, since they stay in memory until the end."""
-    gc.collect()
     gc.freeze()
     gc.enable()
 
