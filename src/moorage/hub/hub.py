@@ -20,14 +20,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from moorage.contracts.offer import Offer
-    from moorage.contracts.payments import (
-        Capture,
-        Payment,
-        Refund,
-        SettledPayment,
-        UnsettledPayment,
-        Void,
-    )
+    from moorage.contracts.payments import SettledPayment, UnsettledPayment
+    from moorage.contracts.payments.unsettled import Receipt
     from moorage.contracts.ref import Ref
     from moorage.contracts.routes import Account
     from moorage.domain.observation.events import Reloaded
@@ -163,7 +157,7 @@ class Hub(ContractMethods, HubBase):
         idempotency_key: str,
         *,
         done: bool,
-        receipt: Payment | Capture | Refund | Void | Ref | str | None = None,
+        receipt: Receipt | Ref | str | None = None,
         tenant: str | None = None,
         keys_lost: bool = False,
         actor: str | None = None,
@@ -380,7 +374,7 @@ class AsyncHub(AsyncContractMethods, HubBase):
         idempotency_key: str,
         *,
         done: bool,
-        receipt: Payment | Capture | Refund | Void | Ref | str | None = None,
+        receipt: Receipt | Ref | str | None = None,
         tenant: str | None = None,
         keys_lost: bool = False,
         actor: str | None = None,

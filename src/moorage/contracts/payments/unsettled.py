@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
@@ -12,8 +12,14 @@ from moorage.domain.values.frozen_values import frozen
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from moorage.contracts.payments.payees import PayeePayout
+    from moorage.contracts.payments.subscriptions import Subscription
+    from moorage.contracts.payments.values import Capture, Payment, Refund, Void
     from moorage.contracts.ref import Ref
     from moorage.domain.values.money import Money
+
+Receipt: TypeAlias = "Capture | PayeePayout | Payment | Refund | Subscription | Void"
+"""The vendor's result of an operation that moves money."""
 
 
 class NextStep(StrEnum):
@@ -84,8 +90,10 @@ class UnsettledPayment:
         tenant: tenant of the payment.
         operation: operation of the contract, such as "charge" or "refund".
         accounts: accounts that the request may have gone to.
-        reference: our own name of the payment, if the operation begins one.
-        amount: amount; None for all of it, or if unknown.
+        reference: our own name of the payment, transfer or subscription, if the operation begins
+            one.
+        amount: amount; of a subscription, that of one charge for one piece. None for all of it, or
+            if unknown.
         payment: the payment that it changes; None if it begins one.
         since: time of the first request.
         wait: seconds for which its caller may still be working on it.
@@ -117,7 +125,8 @@ class SettledPayment:
     Attributes:
         payment: the operation.
         outcome: done, refused by the vendor, or never sent.
-        receipt: the vendor's result if it was done: a Payment, Capture, Refund or Void.
+        receipt: the vendor's result if it was done: a Payment, Capture, Refund, Void, PayeePayout
+            or Subscription.
         error: the vendor's refusal.
     """
 

@@ -75,6 +75,8 @@ MOVING: Final[Mapping[str, PaymentsCapability | None]] = {
     "capture": PaymentsCapability.AUTHORIZE,
     "void": PaymentsCapability.VOID,
     "refund": None,
+    "pay_payee": PaymentsCapability.PAYEES,
+    "create_subscription": PaymentsCapability.SUBSCRIPTIONS,
 }
 """Operations that move money, each with the capability that a vendor needs for it."""
 

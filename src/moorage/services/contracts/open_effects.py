@@ -19,7 +19,12 @@ from moorage.domain.values.durations import SECOND, micros
 from moorage.domain.values.money import Money
 from moorage.errors import ConfigurationError
 from moorage.services.contracts.lost_keys import check_reason, readable_here
-from moorage.services.contracts.payment_effects import EffectRecord, effect_record, ref_of
+from moorage.services.contracts.payment_effects import (
+    EffectRecord,
+    effect_record,
+    order_of,
+    ref_of,
+)
 
 if TYPE_CHECKING:
     from moorage.contracts.routes import Account
@@ -48,17 +53,15 @@ class OpenEffect:
 
     def report(self, dispatcher: Dispatcher | None) -> UnsettledPayment:
         """Return the unsettled operation as the hub's users see it."""
-        record, first_value = self.record, None
-        if record.request is not None:
-            first_value = record.request.values[0]
-        charge = first_value if isinstance(first_value, Charge) else None
+        record = self.record
+        order = None if record.request is None else order_of(record.request)
         return UnsettledPayment(
             idempotency_key=record.key,
             tenant=record.tenant,
             operation=record.operation,
             accounts=record.accounts,
-            reference=None if charge is None else charge.reference,
-            amount=self._amount(charge),
+            reference=None if order is None else order.reference,
+            amount=self._changed_amount if order is None else order.amount,
             payment=None if record.request is None else ref_of(record.request),
             since=self.since,
             wait=self.opened.remaining / SECOND,
@@ -88,9 +91,9 @@ class OpenEffect:
         searched = None if self.opened.last_question is None else self.opened.last_question.searched
         return NextStep.PERSON if is_absent(searched, micros(listed)) else step
 
-    def _amount(self, charge: Charge | None) -> Money | None:
-        if charge is not None:
-            return charge.amount
+    @property
+    def _changed_amount(self) -> Money | None:
+        """The amount of a capture or a refund."""
         request = self.record.request
         values: tuple[Any, ...] = () if request is None else request.values[1:]
         return next((candidate for candidate in values if isinstance(candidate, Money)), None)

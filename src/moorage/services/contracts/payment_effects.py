@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import attrs
 
 from moorage.contracts.packed import pack, unpack
-from moorage.contracts.payments import KIND, BuyerOutcome, Charge, told_buyer
+from moorage.contracts.payments import (
+    KIND,
+    BuyerOutcome,
+    Charge,
+    PayeeTransfer,
+    SubscriptionRequest,
+    told_buyer,
+)
 from moorage.contracts.ref import Ref
 from moorage.contracts.replays import as_replay
 from moorage.domain.http.fingerprint import digest
@@ -264,9 +271,14 @@ def _fingerprint(request: Request) -> bytes:
     """Return a digest that is equal for equal requests, in all releases of moorage."""
     first, *other_arguments = request.values
     parts: list[object] = [request.operation]
-    if isinstance(first, Charge):
-        parts += [first.reference, first.amount.minor, first.amount.currency]
-    else:
+    order = order_of(request)
+    if order is not None:
+        parts += [order.reference, order.amount.minor, order.amount.currency]
+    if isinstance(order, PayeeTransfer):
+        parts.append(order.payee)
+    elif isinstance(order, SubscriptionRequest):
+        parts += [order.interval.unit.value, order.interval.count, order.quantity]
+    if order is None:
         amount = other_arguments[0] if request.operation in {"capture", "refund"} else None
         parts += [first.account, first.id, getattr(amount, "minor", None)]
     return digest(repr(part).encode() for part in parts)
@@ -293,6 +305,12 @@ def _unsealed_payload(core: Core, tenant: str | None, key: str, sealed: tuple[st
 
 def _binding_of(tenant: str | None, key: str) -> bytes:
     return about(tenant, KIND, f"unsettled {key}")
+
+
+def order_of(request: Request) -> Charge | PayeeTransfer | SubscriptionRequest | None:
+    """Return what a request begins, with its reference and amount; None if it changes a payment."""
+    first = request.values[0]
+    return first if isinstance(first, (Charge, PayeeTransfer, SubscriptionRequest)) else None
 
 
 def ref_of(request: Request) -> Ref | None:

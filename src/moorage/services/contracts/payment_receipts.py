@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Final
 from moorage.contracts.payments import (
     Capture,
     MoveState,
+    PayeePayout,
     Payment,
     PaymentsCapability,
     PaymentState,
     Refund,
+    Subscription,
     Void,
     payment_ref,
 )
@@ -21,21 +23,24 @@ from moorage.errors import InvalidData
 from moorage.services.contracts.payment_effects import ref_of
 
 if TYPE_CHECKING:
+    from moorage.contracts.payments.unsettled import Receipt
     from moorage.contracts.routes import Account
     from moorage.domain.values.money import Money
     from moorage.services.contracts.open_effects import OpenEffect
     from moorage.services.contracts.payment_effects import EffectRecord
     from moorage.services.contracts.payments import PaymentsFlows
 
-RECEIPTS: Final[dict[str, type[Capture | Refund | Void]]] = {
+RECEIPTS: Final[dict[str, type[Receipt]]] = {
     "capture": Capture,
     "refund": Refund,
     "void": Void,
+    "pay_payee": PayeePayout,
+    "create_subscription": Subscription,
 }
 """The class of receipt for each payment operation that does not start a payment."""
 
 
-def why_not_found(record: EffectRecord, kind: type[Payment | Capture | Refund | Void]) -> str:
+def why_not_found(record: EffectRecord, kind: type[Receipt]) -> str:
     """Return the reason that an operation's receipt cannot be looked up at the vendor."""
     if record.unreadable is not None:
         return (
@@ -71,10 +76,18 @@ def receipt_ref(effect: OpenEffect, accounts: list[Account], receipt: Ref | str)
 
 async def receipt_of(
     effect: OpenEffect, flows: PaymentsFlows, account: Account, ref: Ref
-) -> Payment | Capture | Refund | Void:
+) -> Receipt:
     """Return the receipt of a payment operation, read from the vendor or from known fields."""
     operation, capabilities = effect.record.operation, account.vendor.capabilities
     report = effect.report(None)
+    if operation == "pay_payee":
+        payout = await flows.get_payee_payout(ref)
+        _check_same(payout, report.amount, report.reference)
+        return payout
+    if operation == "create_subscription":
+        subscription = await flows.get_subscription(ref)
+        _check_same(subscription, report.amount, report.reference)
+        return subscription
     parent = report.payment
     if operation in {"capture", "void"} and parent is None:
         parent = ref  # the request that names the payment cannot be read
@@ -102,7 +115,9 @@ def _ref_at(at: Ref, id: str, /, **related: str | None) -> Ref:
     return Ref(at.vendor, at.account, id, nonempty)
 
 
-def _check_same(payment: Payment, amount: Money | None, reference: str | None) -> None:
+def _check_same(
+    payment: Payment | PayeePayout | Subscription, amount: Money | None, reference: str | None
+) -> None:
     """Raise an error if a payment's amount or reference differs from the request's."""
     for field, expected, actual in (
         ("amount", amount, payment.amount),

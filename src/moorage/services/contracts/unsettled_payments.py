@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.contracts.payments import (
     KIND,
-    Capture,
     Charge,
     Inconclusive,
     NextStep,
     Payment,
     PaymentsCapability,
-    Refund,
     SettledAs,
     SettledPayment,
     Unsettled,
     UnsettledPayment,
-    Void,
 )
 from moorage.contracts.ref import Ref
 from moorage.domain.idempotency.claims import Reach, checked_key
@@ -61,6 +58,7 @@ from moorage.services.contracts.payments import CLOCK_SKEW, PaymentsFlows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from moorage.contracts.payments.unsettled import Receipt
     from moorage.domain.idempotency.unsettled import Reserved
     from moorage.services.contracts.dispatcher import Dispatcher
     from moorage.services.contracts.live_configuration import FindDispatcher
@@ -162,7 +160,7 @@ class UnsettledFlows:
         idempotency_key: str,
         *,
         done: bool,
-        receipt: Payment | Capture | Refund | Void | Ref | str | None = None,
+        receipt: Receipt | Ref | str | None = None,
         tenant: str | None = None,
         keys_lost: bool = False,
         actor: str | None = None,
@@ -368,10 +366,10 @@ class UnsettledFlows:
 
     async def _receipt(
         self, effect: OpenEffect, dispatcher: Dispatcher, flows: _Settling, receipt: Any
-    ) -> Payment | Capture | Refund | Void:
+    ) -> Receipt:
         """Return the receipt of an operation that the vendor carried out."""
         operation = effect.record.operation
-        kind: type[Payment | Capture | Refund | Void] = RECEIPTS.get(operation, Payment)
+        kind: type[Receipt] = RECEIPTS.get(operation, Payment)
         if isinstance(receipt, kind):
             return receipt
         accounts = effect.accounts(dispatcher)

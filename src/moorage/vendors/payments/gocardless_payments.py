@@ -153,6 +153,7 @@ class GoCardlessPayments(ApiVendor):
         "complete": UnknownOutcome.REPEATED,
         "void": UnknownOutcome.REPEATED,
         "refund": UnknownOutcome.ASKED_AGAIN,
+        "create_subscription": UnknownOutcome.ASKED_AGAIN,
     }
 
     refusals = staticmethod(classify)

@@ -170,6 +170,7 @@ class Mollie(ApiVendor):
         "refund": UnknownOutcome.ASKED_AGAIN,
         "create_intent": UnknownOutcome.ASKED_AGAIN,
         "complete": UnknownOutcome.REPEATED,
+        "create_subscription": UnknownOutcome.ASKED_AGAIN,
     }
 
     refusals = staticmethod(classify)

@@ -155,6 +155,7 @@ class PayPal(Vendor):
         "refund": UnknownOutcome.ASKED_AGAIN,
         "create_intent": UnknownOutcome.ASKED_AGAIN,
         "complete": UnknownOutcome.ASKED_AGAIN,
+        "pay_payee": UnknownOutcome.ASKED_AGAIN,
     }
     # "A maximum of three hours": developer.paypal.com/docs/api/transaction-search/v1/
     listed_within: ClassVar[float] = 3 * 3_600.0

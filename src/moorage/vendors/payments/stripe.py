@@ -149,6 +149,8 @@ class Stripe(ApiVendor):
         "refund": UnknownOutcome.ASKED_AGAIN,
         "create_intent": UnknownOutcome.ASKED_AGAIN,
         "complete": UnknownOutcome.ASKED_AGAIN,
+        "pay_payee": UnknownOutcome.ASKED_AGAIN,
+        "create_subscription": UnknownOutcome.ASKED_AGAIN,
     }
 
     refusals = staticmethod(classify)

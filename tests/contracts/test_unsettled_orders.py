@@ -1,0 +1,222 @@
+"""Transfers to payees and new subscriptions with an unknown outcome are listed and settled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.contracts.payments import (
+    BillingInterval,
+    Customer,
+    Money,
+    NextStep,
+    PayeePayout,
+    PayeeTransfer,
+    SettledAs,
+    Subscription,
+    SubscriptionRequest,
+)
+from moorage.errors import (
+    ConnectionFailed,
+    IdempotencyConflict,
+    InvalidData,
+    OutcomeUnknown,
+    PaymentDeclined,
+)
+from moorage.testing.sandboxes.base import Lost
+from tests.contracts.unsettled_world import WAIT, Cautious, PaymentsWorld
+
+if TYPE_CHECKING:
+    from moorage import Hub
+
+AMOUNT = Money("20.00", "EUR")
+TRANSFER = PayeeTransfer(AMOUNT, "acct_payee1", reference="CN-7")
+SUBSCRIPTION = SubscriptionRequest(
+    AMOUNT,
+    BillingInterval("month"),
+    "pm_card_visa",
+    customer=Customer(id="cus_ada"),
+    reference="SUB-7",
+)
+ORDERS: dict[str, Any] = {"pay_payee": TRANSFER, "create_subscription": SUBSCRIPTION}
+KEY = "order-7/1"
+
+orders = pytest.mark.parametrize("operation", list(ORDERS))
+
+
+def order(hub: Hub, operation: str, **changes: Any) -> Any:
+    """Execute an operation under the key, with these changes to its request."""
+    request = attrs.evolve(ORDERS[operation], **changes)
+    return getattr(hub.payments(), operation)(request, idempotency_key=KEY)
+
+
+def lose(world: PaymentsWorld, hub: Hub, operation: str) -> None:
+    """Execute an operation, and lose the last answer to it."""
+    if operation == "create_subscription":
+        world.stripe.fail(None)  # the product
+    world.stripe.fail(Lost())
+    with pytest.raises((ConnectionFailed, OutcomeUnknown)):
+        order(hub, operation)
+
+
+def id_of(world: PaymentsWorld, operation: str) -> str:
+    """Return the vendor's id of what the operation has made there."""
+    made = {
+        "pay_payee": world.stripe.transfers,
+        "create_subscription": world.stripe.billing.subscriptions,
+    }
+    (id,) = made[operation]
+    return id
+
+
+@orders
+def test_lost_order_is_listed(operation: str) -> None:
+    """A lost transfer and a lost subscription are listed with their reference and amount."""
+    world = PaymentsWorld()
+    with world.hub() as hub:
+        lose(world, hub, operation)
+        (unknown,) = hub.unsettled_payments()
+        world.clock.advance(WAIT)
+        (later,) = hub.unsettled_payments()
+
+    assert (KEY, operation, AMOUNT, ORDERS[operation].reference, None) == (
+        unknown.idempotency_key,
+        unknown.operation,
+        unknown.amount,
+        unknown.reference,
+        unknown.payment,
+    )
+    assert (NextStep.WAIT, NextStep.ASK_AGAIN) == (unknown.next, later.next)
+
+
+@orders
+def test_job_settles_a_lost_order(operation: str) -> None:
+    """Another process settles a lost order under its key, and nothing is done twice."""
+    world = PaymentsWorld()
+    with world.hub() as hub:
+        lose(world, hub, operation)
+    world.clock.advance(WAIT)
+    with world.hub() as other_hub:
+        (settled,) = other_hub.settle_payments()
+        assert [] == other_hub.unsettled_payments()
+        repeated = order(other_hub, operation)
+
+    assert SettledAs.DONE is settled.outcome
+    assert isinstance(settled.receipt, PayeePayout | Subscription)
+    assert id_of(world, operation) == settled.receipt.ref.id == repeated.ref.id
+
+
+@orders
+def test_success_and_refusal_leave_nothing(operation: str) -> None:
+    """An order that succeeds is not in the list."""
+    world = PaymentsWorld()
+    with world.hub() as hub:
+        order(hub, operation)
+        assert [] == hub.unsettled_payments()
+
+
+def test_declined_subscription_leaves_nothing() -> None:
+    """A subscription whose first charge is declined is not in the list."""
+    world = PaymentsWorld()
+    with world.hub() as hub:
+        with pytest.raises(PaymentDeclined):
+            order(hub, "create_subscription", source="pm_card_chargeDeclined")
+        assert [] == hub.unsettled_payments()
+
+
+@orders
+@pytest.mark.parametrize("form", ["id", "ref", "receipt"])
+def test_person_closes_an_order_as_done(operation: str, form: str) -> None:
+    """After an order was closed with its id, a repeat gets the receipt and sends nothing."""
+    world = PaymentsWorld(Cautious)
+    with world.hub() as hub:
+        lose(world, hub, operation)
+        world.clock.advance(WAIT)
+        (unknown,) = hub.unsettled_payments()
+        assert NextStep.PERSON is unknown.next
+        ref = f"stripe:till:{id_of(world, operation)}"
+        look_ups: dict[str, Any] = {
+            "pay_payee": hub.payments().get_payee_payout,
+            "create_subscription": hub.payments().get_subscription,
+        }
+        receipt = look_ups[operation](ref)
+        forms: dict[str, Any] = {"id": receipt.ref.id, "ref": ref, "receipt": receipt}
+        hub.close_payment(KEY, done=True, receipt=forms[form])
+        count = len(world.stripe.requests)
+        repeated = order(hub, operation)
+
+        assert (receipt.ref.id, receipt.state, True) == (
+            repeated.ref.id,
+            repeated.state,
+            repeated.replayed,
+        )
+        assert count == len(world.stripe.requests)
+        assert [] == hub.unsettled_payments()
+
+
+@orders
+def test_person_closes_an_order_as_not_done(operation: str) -> None:
+    """After an order was closed as not done, its key may be used again."""
+    world = PaymentsWorld(Cautious)
+    with world.hub() as hub:
+        lose(world, hub, operation)
+        world.clock.advance(WAIT)
+        hub.close_payment(KEY, done=False)
+        assert id_of(world, operation) == order(hub, operation).ref.id
+        assert [] == hub.unsettled_payments()
+
+
+@orders
+def test_order_needs_a_receipt(operation: str) -> None:
+    """An order is not looked for by its reference, and not closed with that of another one."""
+    world = PaymentsWorld(Cautious)
+    with world.hub() as hub:
+        request = attrs.evolve(ORDERS[operation], amount=Money("5.00", "EUR"), reference="other")
+        other = getattr(hub.payments(), operation)(request, idempotency_key="other")
+        lose(world, hub, operation)
+        world.clock.advance(WAIT)
+        for receipt, problem in ((None, "reference of its own"), (other.ref, "amount")):
+            with pytest.raises(InvalidData, match=problem):
+                hub.close_payment(KEY, done=True, receipt=receipt)
+        assert [KEY] == [item.idempotency_key for item in hub.unsettled_payments()]
+
+
+@pytest.mark.parametrize(
+    "operation, changes",
+    [
+        ("pay_payee", {"payee": "acct_payee2"}),
+        ("pay_payee", {"amount": Money("21.00", "EUR")}),
+        ("pay_payee", {"reference": "CN-8"}),
+        ("create_subscription", {"interval": BillingInterval("year")}),
+        ("create_subscription", {"interval": BillingInterval("month", 2)}),
+        ("create_subscription", {"quantity": 2}),
+    ],
+)
+def test_closed_order_is_replayed_to_its_own_request_only(
+    operation: str, changes: dict[str, Any]
+) -> None:
+    """The receipt of an order is not returned for another payee, amount, interval or quantity."""
+    world = PaymentsWorld(Cautious)
+    with world.hub() as hub:
+        lose(world, hub, operation)
+        world.clock.advance(WAIT)
+        hub.close_payment(KEY, done=True, receipt=id_of(world, operation))
+        with pytest.raises(IdempotencyConflict):
+            order(hub, operation, **changes)
+
+
+@orders
+def test_sealed_order_can_be_closed(operation: str) -> None:
+    """A process without the keys lists a sealed order without its amount and reference."""
+    world = PaymentsWorld()
+    with world.hub(cipher=AesGcmCipher(generate_keys())) as hub:
+        lose(world, hub, operation)
+    with world.hub() as other_hub:
+        world.clock.advance(WAIT)
+        (unknown,) = other_hub.unsettled_payments()
+
+    assert (None, None, False) == (unknown.amount, unknown.reference, unknown.is_readable)
+    assert NextStep.CIPHER is unknown.next
