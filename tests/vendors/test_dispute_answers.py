@@ -125,6 +125,18 @@ def test_checkout_com_evidence() -> None:
     assert {"additional_evidence_text": "The buyer signed."} == bare.json()
 
 
+@pytest.mark.parametrize("make", SUBJECTS)
+def test_dispute_names_its_payment(make: Callable[[], PaymentsSubject]) -> None:
+    """A dispute that is looked up names the same payment as in the list of disputes."""
+    shop = Shop(make)
+    ref = shop.disputed()
+    (listed,) = shop.payments.disputes().items
+    dispute = shop.payments.get_dispute(ref)
+
+    assert listed.payment is not None
+    assert listed.payment == dispute.payment
+
+
 @pytest.mark.parametrize("make", [square, checkout_com])
 def test_other_evidence_is_not_told_as_submitted(make: Callable[[], PaymentsSubject]) -> None:
     """While a dispute is under review, only the evidence that was submitted is reported as such."""

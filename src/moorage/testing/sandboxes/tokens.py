@@ -23,7 +23,8 @@ class TokenEndpoint(Sandbox):
         client_id, client_secret: credentials of the client.
         posted: True if the client authenticates in the form instead of HTTP Basic.
         scope: scope that must be requested, if any.
-        expires_in: lifetime in seconds that the answers state; tokens do not expire by themselves.
+        expires_in: lifetime in seconds that the answers state, a number or its digits; tokens do
+            not expire by themselves.
 
     Attributes:
         grants: number of granted tokens.
@@ -37,7 +38,7 @@ class TokenEndpoint(Sandbox):
         *,
         posted: bool = False,
         scope: str | None = None,
-        expires_in: int = 3_600,
+        expires_in: int | str = 3_600,
     ) -> None:
         self.path = path
         self.grants = 0

@@ -198,7 +198,7 @@ def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
         return None
-    payment = body.text("payment_id")
+    payment = body.text("payment_id") or body.text("payment.id")
     return Dispute(
         ref=ref(key),
         payment=None if payment is None else ref(payment),

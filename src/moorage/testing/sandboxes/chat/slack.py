@@ -206,13 +206,14 @@ class SlackSandbox(ChatSandbox):
         id_ = f"Q{self.number():010d}"
         message = {**_content(body), "type": "delayed_message", "bot_id": "B0000000001"}
         self.scheduled[id_] = {"channel": channel, "post_at": body["post_at"], **message}
+        author = {"user": "U0000000001", "team": "T0000000001"}
         return base.reply(
             {
                 "ok": True,
                 "channel": channel,
                 "scheduled_message_id": id_,
                 "post_at": body["post_at"],
-                "message": message,
+                "message": {**message, **author},
             }
         )
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.requests import Response
 
+API: Final = "https://api.mollie.com"
+"""The address of Mollie's API."""
+DOCUMENTATION: Final = "https://docs.mollie.com/reference"
+"""The address of Mollie's reference, to which answers link."""
 _TEXT: Final = (str,)
 _KNOWN_FIELDS: Final[Mapping[str, tuple[type, ...]]] = {
     "amount": (dict,),
@@ -93,6 +97,11 @@ _FAILURES: Final = re.compile(
 )
 CONFIRMED: Final = "3dsecure"
 _VALUE: Final = re.compile(r"[0-9]{1,20}(?:\.[0-9]+)?")
+
+
+def link(url: str, kind: str = "application/hal+json") -> dict[str, str]:
+    """Return a link in Mollie's format."""
+    return {"href": url, "type": kind}
 
 
 def error(status: int, title: str, detail: str, field: str | None = None) -> Response:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.payments._mollie_rules import (
+    API,
     CHANGE_SUBSCRIPTION,
+    DOCUMENTATION,
     SUBSCRIPTION,
     amount_of,
     check_fields,
+    link,
     missing_resource,
     written,
     wrong,
@@ -86,12 +89,17 @@ class MollieSubscriptions:
             "times": fields.get("times"),
             "timesRemaining": fields.get("times"),
             "webhookUrl": fields.get("webhookUrl"),
+            "_links": {
+                "self": link(f"{API}/v2/customers/{customer}/subscriptions/{key}"),
+                "customer": link(f"{API}/v2/customers/{customer}"),
+                "profile": link(f"{API}/v2/profiles/pfl_sandbox"),
+            },
         }
-        return reply(self.subscriptions[key], 201)
+        return _shown(self.subscriptions[key], "create", 201)
 
     def show(self, _: SandboxRequest, customer: str, id: str) -> Response:
         """Return a subscription of a customer."""
-        return reply(self._subscription(customer, id))
+        return _shown(self._subscription(customer, id), "get")
 
     def change(self, request: SandboxRequest, customer: str, id: str) -> Response:
         """Change the amount of a subscription that is not cancelled."""
@@ -99,14 +107,14 @@ class MollieSubscriptions:
         subscription = self._open_subscription(customer, id)
         amount = amount_of(fields["amount"], subscription["amount"]["currency"])
         subscription["amount"] = written(amount)
-        return reply(subscription)
+        return _shown(subscription, "update")
 
     def cancel(self, _: SandboxRequest, customer: str, id: str) -> Response:
         """Cancel a subscription that is not cancelled."""
         subscription = self._open_subscription(customer, id)
         canceled_at = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds")
         subscription |= {"status": "canceled", "canceledAt": canceled_at, "nextPaymentDate": None}
-        return reply(subscription)
+        return _shown(subscription, "cancel")
 
     def advance(self, id: str) -> dict[str, Any]:
         """Move a subscription to its next period, and return it."""
@@ -127,6 +135,13 @@ class MollieSubscriptions:
         if subscription is None or subscription["customerId"] != customer:
             raise missing_resource(id)
         return subscription
+
+
+def _shown(subscription: dict[str, Any], operation: str, status: int = 200) -> Response:
+    """Return the answer about one subscription, which links to the operation's documentation."""
+    documentation = link(f"{DOCUMENTATION}/{operation}-subscription", "text/html")
+    links = {**subscription["_links"], "documentation": documentation}
+    return reply({**subscription, "_links": links}, status)
 
 
 def _days(interval: str) -> int:

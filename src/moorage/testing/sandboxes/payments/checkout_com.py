@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _API = "https://api.sandbox.checkout.com"
 _UNSENT = frozenset({"status", "received_on", "last_update"})
+_OF_SUMMARIES = frozenset({"payment_id", "payment_method", "payment_reference"})
 _EVENTS = {
     "Capture": ("payment_captured", "payment_capture_declined"),
     "Refund": ("payment_refunded", "payment_refund_declined"),
@@ -249,7 +250,7 @@ class CheckoutComSandbox(Sandbox):
         """Return a new payment whose authorisation was decided, as Checkout.com answers it."""
         action = payment.actions[-1]
         body = self._shown(payment)
-        del body["requested_on"]
+        del body["requested_on"], body["payment_type"]
         return body | {
             "action_id": action["id"],
             "response_code": payment.code,
@@ -399,7 +400,10 @@ class CheckoutComSandbox(Sandbox):
         self._send_webhook(_EVENTS[kind][not success], payment, action, balances=payment.balances())
 
     def _show_dispute(self, _: SandboxRequest, id: str) -> Response:
-        return reply(self._dispute(id))
+        dispute = self._dispute(id)
+        summary = {name: value for name, value in dispute.items() if name not in _OF_SUMMARIES}
+        payment = {"id": dispute["payment_id"], "method": dispute["payment_method"]}
+        return reply({**summary, "payment": payment})
 
     def _accept_dispute(self, _: SandboxRequest, id: str) -> Response:
         self._open_dispute(id)["status"] = "accepted"

@@ -20,9 +20,11 @@ from moorage.domain.values.money import Money
 from moorage.testing.sandboxes.base import Refusal, Replays, Routes, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.fixture import SandboxFixture, action_url
 from moorage.testing.sandboxes.payments._mollie_rules import (
+    API,
     CAPTURE,
     CHANGE_LINK,
     CONFIRMED,
+    DOCUMENTATION,
     LINK,
     MANDATE,
     REFUND,
@@ -31,6 +33,7 @@ from moorage.testing.sandboxes.payments._mollie_rules import (
     check_order,
     check_payment,
     error,
+    link,
     magic,
     missing_resource,
     written,
@@ -45,9 +48,7 @@ if TYPE_CHECKING:
     from moorage.contracts.payments import Payment
     from moorage.domain.http.requests import Response
 
-_API = "https://api.mollie.com"
 _DASHBOARD = "https://my.mollie.com/dashboard/org_sandbox"
-_DOCUMENTATION = "https://docs.mollie.com/reference"
 _PAYMENTS = "/v2/payments"
 _SUBSCRIPTIONS = "/v2/customers/{customer}/subscriptions"
 _MANDATES = "/v2/customers/{customer}/mandates"
@@ -180,7 +181,7 @@ class MollieSandbox(Sandbox):
             "sequenceType": "recurring",
             "status": "pending",
             "subscriptionId": id,
-            "_links": {"self": _link(f"{_API}{_PAYMENTS}/{key}")},
+            "_links": {"self": link(f"{API}{_PAYMENTS}/{key}")},
         }
         self.payments[key] = payment
         self._urls[key] = subscription["webhookUrl"]
@@ -247,14 +248,14 @@ class MollieSandbox(Sandbox):
             start_index = 0 if start is None else names.index(start)
             end = start_index + int(limit)
             page = [resources()[name] for name in names[start_index:end]]
-            url, next_names = f"{_API}{request.path}", names[end : end + 1]
-            next_link = _link(f"{url}?from={next_names[0]}&limit={limit}") if next_names else None
+            url, next_names = f"{API}{request.path}", names[end : end + 1]
+            next_link = link(f"{url}?from={next_names[0]}&limit={limit}") if next_names else None
             name = request.path.rpartition("/")[2]
             links = {
-                "self": _link(url),
+                "self": link(url),
                 "previous": None,
                 "next": next_link,
-                "documentation": _link(f"{_DOCUMENTATION}/list-{name}", "text/html"),
+                "documentation": link(f"{DOCUMENTATION}/list-{name}", "text/html"),
             }
             body = {"count": len(page), "_embedded": {name: page}, "_links": links}
             return reply(body)
@@ -288,8 +289,8 @@ class MollieSandbox(Sandbox):
             "captureMode": fields.get("captureMode", "automatic"),
             "redirectUrl": fields.get("redirectUrl"),
             "_links": {
-                "self": _link(f"{_API}{_PAYMENTS}/{key}"),
-                "dashboard": _link(f"{_DASHBOARD}/payments/{key}", "text/html"),
+                "self": link(f"{API}{_PAYMENTS}/{key}"),
+                "dashboard": link(f"{_DASHBOARD}/payments/{key}", "text/html"),
             },
         }
         payment |= {name: fields[name] for name in ("customerId", "mandateId") if name in fields}
@@ -319,7 +320,7 @@ class MollieSandbox(Sandbox):
         else:
             payment["expiresAt"] = self._moment(900)
             url = f"{self.checkout}/{payment['id']}"
-            payment["_links"]["checkout"] = _link(url, "text/html")
+            payment["_links"]["checkout"] = link(url, "text/html")
             return
         self._send_webhook(payment)
 
@@ -450,13 +451,13 @@ class MollieSandbox(Sandbox):
             "signatureDate": fields.get("signatureDate", self._moment()[:10]),
             "createdAt": self._moment(),
             "_links": {
-                "self": _link(f"{_API}/v2/customers/{customer}/mandates/{key}"),
-                "customer": _link(f"{_API}/v2/customers/{customer}"),
+                "self": link(f"{API}/v2/customers/{customer}/mandates/{key}"),
+                "customer": link(f"{API}/v2/customers/{customer}"),
             },
         }
         mandate = self.debits[key]
         # Only an answer about one mandate links to its documentation.
-        documentation = _link(f"{_DOCUMENTATION}/create-mandate", "text/html")
+        documentation = link(f"{DOCUMENTATION}/create-mandate", "text/html")
         links = {**mandate["_links"], "documentation": documentation}
         return reply({**mandate, "_links": links}, 201)
 
@@ -497,8 +498,8 @@ class MollieSandbox(Sandbox):
             "redirectUrl": fields.get("redirectUrl"),
             "webhookUrl": fields.get("webhookUrl"),
             "_links": {
-                "self": _link(f"{_API}/v2/payment-links/{key}"),
-                "paymentLink": _link(url, "text/html"),
+                "self": link(f"{API}/v2/payment-links/{key}"),
+                "paymentLink": link(url, "text/html"),
             },
         }
         return reply(self.links[key], 201)
@@ -581,16 +582,12 @@ class MollieSandbox(Sandbox):
             self.notify(url, body, {"Content-Type": "application/x-www-form-urlencoded"})
 
 
-def _link(url: str, kind: str = "application/hal+json") -> dict[str, str]:
-    return {"href": url, "type": kind}
-
-
 def _links_of(payment: str, kind: str, id: str) -> dict[str, Any]:
-    url = f"{_API}{_PAYMENTS}/{payment}"
+    url = f"{API}{_PAYMENTS}/{payment}"
     return {
-        "self": _link(f"{url}/{kind}/{id}"),
-        "payment": _link(url),
-        "documentation": _link(f"{_DOCUMENTATION}/get-{kind[:-1]}", "text/html"),
+        "self": link(f"{url}/{kind}/{id}"),
+        "payment": link(url),
+        "documentation": link(f"{DOCUMENTATION}/get-{kind[:-1]}", "text/html"),
     }
 
 

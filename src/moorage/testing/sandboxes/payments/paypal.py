@@ -51,7 +51,9 @@ _KEY: Final = 108
 _PAGE: Final = 50
 _REPORTED: Final = 500
 _REPORT: Final = frozenset({"start_date", "end_date", "fields", "page_size", "page"})
-_WISHES: Final = frozenset({"experience_context", "stored_credential", "vault_id"})
+_WISHES: Final = frozenset(
+    {"billing_address", "experience_context", "stored_credential", "vault_id"}
+)
 _DONE_ISSUES: Final = {"CAPTURE": "ORDER_ALREADY_CAPTURED", "AUTHORIZE": "ORDER_ALREADY_AUTHORIZED"}
 _DISPUTES: Final = frozenset(
     {

@@ -400,7 +400,8 @@ class SquareSandbox(Sandbox):
 
     def _store_evidence(self, body: dict[str, Any], id: str) -> Response:
         self._open_dispute(id)
-        evidence = {**body, "id": f"evd-{self.number():08d}", "dispute_id": id}
+        texts = {name: value for name, value in body.items() if name != "idempotency_key"}
+        evidence = {**texts, "id": f"evd-{self.number():08d}", "dispute_id": id}
         self.evidence.append(evidence)
         return reply({"evidence": evidence})
 

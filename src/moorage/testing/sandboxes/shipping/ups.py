@@ -184,7 +184,9 @@ class UpsSandbox(Sandbox):
         self.client_id = client_id
         self.client_secret = client_secret
         self.account_number = account_number
-        self.tokens = TokenEndpoint("/security/v1/oauth/token", client_id, client_secret)
+        self.tokens = TokenEndpoint(
+            "/security/v1/oauth/token", client_id, client_secret, expires_in="14399"
+        )
         self.mounts = {self.tokens.path: self.tokens}
         self.shipments: dict[str, dict[str, Any]] = {}
 
@@ -350,7 +352,7 @@ class UpsSandbox(Sandbox):
         address = self._body(request, _ASKED_ADDRESS)["XAVRequest"]["AddressKeyFormat"]
         if address["CountryCode"] not in {"US", "PR"}:
             raise _refusal(400, "264002", "Country code is invalid or missing.")
-        result: dict[str, Any] = {"Response": {"ResponseStatus": {"Code": "1"}}}
+        result: dict[str, Any] = {"Response": _DONE_RESPONSE}
         if not address.get("AddressLine") or address.get("PoliticalDivision2") == UNKNOWN_CITY:
             return reply({"XAVResponse": {**result, "NoCandidatesIndicator": ""}})
         kind = {"Code": "2", "Description": "Residential"}
