@@ -5,14 +5,25 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
+from moorage import Request
 from tools import descriptions, distil_descriptions
-from tools.descriptions import Description, check, problems_of
+from tools.descriptions import (
+    Description,
+    Operation,
+    check,
+    exchanges_of,
+    problems_of,
+    request_problems,
+)
 from tools.distil_descriptions import excerpt, facts
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from moorage.exporting.recording import Exchange
 
 TEXT: Any = {"type": "string"}
 BALANCE: Any = {
@@ -150,6 +161,100 @@ def test_request_is_checked(tmp_path: Path) -> None:
     assert f"{at}, request: body has no Wanted." in wrong_counts
     assert f"{at}, request: body.Body is not known." in wrong_counts
     assert f"{at}, response: The status 201 is not described." in wrong_counts
+
+
+def sent(body: bytes, kind: str) -> Exchange:
+    """Return an exchange in which this body was sent."""
+    url = "https://api.example/orders"
+    request = Request.post(url, body=body, headers={"Content-Type": kind})
+    return attrs.evolve(exchanges_of("twilio")[0], url=url, request=request)
+
+
+def orders(schema: Any, kind: str) -> tuple[Description, Operation]:
+    """Return a description whose orders have this schema, and its operation."""
+    parts = {"requestBody": {"content": {kind: {"schema": schema}}}, "responses": {}}
+    description = Description({"paths": {"/orders": {"post": parts}}, "s": {"Card": CARD}})
+    operation = description.operation("POST", "/orders")
+    assert operation is not None
+    return description, operation
+
+
+CARD: Any = {"type": "object", "required": ["number"], "properties": {"type": TEXT, "number": TEXT}}
+FORM: Any = {
+    "type": "object",
+    "properties": {
+        "title": TEXT,
+        "test": {"type": "boolean"},
+        "signers": {"type": "array", "items": CARD},
+        "files": {"type": "array", "items": TEXT},
+        "notes": {"type": "object", "properties": {"a": TEXT}},
+    },
+}
+
+
+def test_form_in_parts_is_checked() -> None:
+    """Fields of a multipart form are read as described, and lists in one field or in several."""
+    fields = {
+        "title": "A",
+        "test": "1",
+        "signers": '[{"type": "x"}]',
+        "files[0]": "%PDF",
+        "files[1]": "%PDF",
+        "notes": '{"b": "c"}',
+        "other": "1",
+    }
+    parts = "".join(
+        f'--edge\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'
+        for name, text in fields.items()
+    )
+    kind = "multipart/form-data"
+    exchange = sent(f"{parts}--edge--\r\n".encode(), f"{kind}; boundary=edge")
+
+    assert [
+        "body.signers[0] has no number.",
+        "body.notes.b is not known.",
+        "body.other is not known.",
+    ] == request_problems(*orders(FORM, kind), exchange)
+
+
+@pytest.mark.parametrize("text, problem", [("true", []), ("yes", ["body.test is no boolean."])])
+def test_truth_in_a_form_is_checked(text: str, problem: list[str]) -> None:
+    """A form's truth is one of the usual words."""
+    kind = "application/x-www-form-urlencoded"
+
+    assert problem == request_problems(*orders(FORM, kind), sent(f"test={text}".encode(), kind))
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        ({"type": "card"}, ["body has no number."]),
+        ({"type": "card", "number": "1"}, []),
+        ({"type": "cash"}, []),
+        ("card", ["body is no object."]),
+    ],
+    ids=str,
+)
+def test_discriminator_chooses_the_schema(value: Any, expected: list[str]) -> None:
+    """A value is checked by the schema that its discriminator names, if that is mapped."""
+    choice = {"propertyName": "type", "mapping": {"card": "#/s/Card"}}
+    schema = {"type": "object", "properties": {"type": TEXT}, "discriminator": choice}
+    description, _ = orders(schema, "application/json")
+
+    assert expected == problems_of(description, schema, value, "writeOnly")
+
+
+def test_excerpt_has_what_a_discriminator_names() -> None:
+    """An excerpt keeps a discriminator's property and schemas, and no text of it."""
+    choice = {"propertyName": "currency", "mapping": {"USD": "#/s/Dollars"}, "note": "Long."}
+    root = described({**BALANCE, "discriminator": choice})
+    root["s"]["Dollars"] = TEXT
+    result = excerpt(root, "api.json", [("GET", PATH.replace("{AccountSid}", "AC1"))])
+
+    assert {"B", "Dollars"} == set(result["s"])
+    assert {"propertyName": "currency", "mapping": {"USD": "#/s/Dollars"}} == result["s"]["B"][
+        "discriminator"
+    ]
 
 
 def test_facts_have_no_prose() -> None:

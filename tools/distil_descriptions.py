@@ -43,6 +43,7 @@ _PLAIN: Final = frozenset(
 _SCHEMAS: Final = frozenset({"additionalProperties", "items", "schema"})
 _LISTS: Final = frozenset({"allOf", "anyOf", "oneOf"})
 _TABLES: Final = frozenset({"content", "properties"})
+_CHOICE: Final = frozenset({"mapping", "propertyName"})
 _SENTENCE: Final = 3
 """The number of spaces from which a text is a sentence."""
 
@@ -57,6 +58,8 @@ def facts(node: Json) -> Json:
             result[name] = [facts(part) for part in value]
         elif name in _SCHEMAS and isinstance(value, dict):
             result[name] = facts(value)
+        elif name == "discriminator" and isinstance(value, dict):
+            result[name] = {key: part for key, part in value.items() if key in _CHOICE}
         elif name in _PLAIN or (name == "enum" and not any(map(_is_sentence, value))):
             result[name] = value
     return result
@@ -98,6 +101,7 @@ def excerpt(root: Json, source: str, requests: Iterable[tuple[str, str]]) -> Jso
 
 
 def _operation(description: Description, parts: Json) -> Json:
+    successes = [status for status in parts["responses"] if str(status)[0] == "2"]
     result: dict[str, Any] = {
         "parameters": [
             facts(part) for part in parts["parameters"] if part["in"] in {"body", "query"}
@@ -105,7 +109,7 @@ def _operation(description: Description, parts: Json) -> Json:
         "responses": {
             str(status): facts(description.resolved(part))
             for status, part in parts["responses"].items()
-            if str(status)[0] == "2" or status == "default"
+            if status in (successes or ("default",))
         },
     }
     if "requestBody" in parts:
@@ -133,6 +137,9 @@ def _add_references(description: Description, result: Json) -> None:
 def _references(node: Json) -> set[str]:
     if isinstance(node, dict):
         references = {reference for part in node.values() for reference in _references(part)}
+        choices = node.get("discriminator", {})
+        if isinstance(choices, dict) and "propertyName" in choices:
+            references.update(choices.get("mapping", {}).values())
         return references | ({node["$ref"]} if isinstance(node.get("$ref"), str) else set())
     if isinstance(node, list):
         return {reference for part in node for reference in _references(part)}

@@ -1,0 +1,79 @@
+"""Vendors and their sandboxes are compared with excerpts of the vendors' official descriptions."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tools.descriptions import QUIRKS, check, compare, files_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXCERPTS: Final = Path(__file__).parent / "descriptions"
+VENDORS: Final = sorted(folder.name for folder in EXCERPTS.iterdir() if folder.is_dir())
+UNDESCRIBED: Final = {
+    "hmrc": {"POST /oauth/token"},
+    "paypal": {"POST /v1/oauth2/token"},
+    "sendgrid": {"POST /v3/validations/email"},
+    "vonage": {"POST /v2/verify", "POST /v2/verify/{id_}"},
+    "xero": {"POST /connect/token"},
+}
+"""Requests of the scenarios that no excerpt of the vendor describes."""
+LICENCES: Final = ("MIT", "Apache 2.0")
+
+
+def texts_in(node: Any) -> Iterator[str]:
+    """Yield the names and texts of a JSON value."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict):
+        for name, part in node.items():
+            yield name
+            yield from texts_in(part)
+    elif isinstance(node, list):
+        for part in node:
+            yield from texts_in(part)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_vendor_and_sandbox_match_the_description(vendor: str) -> None:
+    """Each request, and each successful response of the sandbox, is as the vendor describes it."""
+    problems, undescribed = check(EXCERPTS / vendor)
+
+    assert ({}, UNDESCRIBED.get(vendor, set())) == (problems, set(undescribed))
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_each_quirk_occurs(vendor: str) -> None:
+    """A problem is listed as a quirk of a description only while it occurs."""
+    problems, _ = compare(EXCERPTS / vendor)
+
+    assert set() == QUIRKS.get(vendor, frozenset()) - {problem for _, problem in problems}
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_excerpts_have_no_sentences(vendor: str) -> None:
+    """An excerpt has no text of three or more spaces, apart from the name of a licence."""
+    for file in files_of(EXCERPTS / vendor):
+        excerpt = json.loads(file.read_text("utf-8"))
+        del excerpt["license"]
+
+        assert [] == [text for text in texts_in(excerpt) if text.count(" ") > 2]
+
+
+def test_sources_are_stated() -> None:
+    """The page of sources names each vendor's repository, commit and permissive licence."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (EXCERPTS / "README.md").read_text("utf-8").splitlines()
+        if re.match(r"\| [a-z_]+ \| \w+(-\w+)*/", line)
+    ]
+
+    assert VENDORS == [vendor for vendor, *_ in rows]
+    assert all(licence.startswith(LICENCES) for *_, licence in rows)
+    assert all(re.fullmatch(r"[0-9a-f]{7} of \d{4}-\d\d-\d\d", row[2]) for row in rows)
