@@ -31,6 +31,8 @@ def column_text(text: str, length: int) -> str:
 
     Lone surrogates and NUL characters become escape sequences.
     """
+    if text.isascii() and len(text) <= length and "\0" not in text:
+        return text
     encodable = text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
     return encodable.replace("\0", "\\0")[:length]
 
