@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from moorage import CircuitState, ConfigurationError, Hub, InvalidData
 from moorage.dashboard import ALL_ACTS, Dashboard, DashboardApp, PageRequest, Person
 from moorage.dashboard.reading import Reader
 from moorage.domain.entries.queue import EntryState
-from moorage.domain.observation.integration_log import IntegrationStatus, LogQuery
+from moorage.domain.observation.integration_log import IntegrationStatus, LogPage, LogQuery
 from moorage.domain.resilience.gate_commands import Pause
 from moorage.errors import StorageUnavailable
 from moorage.hub.internals import flows_of
@@ -210,6 +211,22 @@ def test_calls_are_filtered_and_paged() -> None:
         assert "What came back" not in one
         for url in ("/calls?status=none", "/calls?hours=2", "/calls?after=none", "/call?id=none"):
             assert 404 == visitor.get(url).status, url
+
+
+def test_page_says_how_far_back_it_looked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of calls that ended at its limit does not say that no call matches."""
+    with World() as world:
+        scanned_to = world.clock.utc() - timedelta(hours=2)
+        page = LogPage(items=(), next="7.8", scanned=50_000, scanned_to=scanned_to)
+        monkeypatch.setattr(world.log, "find", lambda _: page)
+        text = world.visitor().get("/calls?text=zebra").text
+
+        assert "None of these calls matches." in text
+        assert "Looked through 50000 calls, back to" in text
+        assert "(2 h ago)" in text
+        assert ["/calls?text=zebra&after=7.8"] == [
+            link for link in read(text).links if "after=" in link
+        ]
 
 
 def test_page_shows_what_an_installation_has() -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from moorage.dashboard.markup import Node
     from moorage.dashboard.pages.view import View
-    from moorage.domain.observation.integration_log import IntegrationLog
+    from moorage.domain.observation.integration_log import IntegrationLog, LogPage
 
 
 _KINDS: Final = {
@@ -87,10 +87,28 @@ def calls_page(view: View) -> Page:
             tag(
                 "section",
                 form,
-                calls_table(view, page.items, "No call matches."),
+                calls_table(
+                    view,
+                    page.items,
+                    "No call matches." if page.scanned is None else "None of these calls matches.",
+                ),
+                _scan_note(view, page),
                 older_button(view, page.next),
             )
         ],
+    )
+
+
+def _scan_note(view: View, page: LogPage) -> Node:
+    """How far back a page looked that ended at the limit of its query; None for any other page."""
+    if page.scanned_to is None:
+        return None
+    return tag(
+        "p",
+        f"Looked through {page.scanned} calls, back to ",
+        moment(page.scanned_to, view.reader.now()),
+        ". There may be more: press Older.",
+        class_="soft",
     )
 
 
