@@ -100,7 +100,7 @@ def calls_page(view: View) -> Page:
 
 
 def _scan_note(view: View, page: LogPage) -> Node:
-    """How far back a page looked that ended at the limit of its query; None for any other page."""
+    """The time to which a page looked that ended at the limit of its query; None for any other."""
     if page.scanned_to is None:
         return None
     return tag(
