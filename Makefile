@@ -137,7 +137,7 @@ table-costs: $(VENV_BENCH)/.stamp  ## Measure what calls cost a PostgreSQL, in t
 
 .PHONY: fleet
 fleet: $(VENV_BENCH)/.stamp  ## Measure what calls cost a Redis, and model a fleet with one hot limit
-	@PYTHONPATH=.:benchmarks $(VENV_BENCH)/bin/python benchmarks/fleet.py
+	@PYTHONPATH=.:benchmarks $(VENV_BENCH)/bin/python -m benchmarks.fleet
 
 SCHEDULES ?= 10000
 

@@ -146,6 +146,10 @@ class ProcessorTime:
         parent, ended = int(fields[1]), fields[13:15]
         if not self._servers & {parent, int(folder.name)}:
             return 0.0
-        threads = [thread.read_text() for thread in folder.glob("task/*/schedstat")]
-        nanoseconds = sum(int(text.split()[0]) for text in threads)
-        return nanoseconds / 1e9 + sum(map(int, ended)) / _TICKS
+        return thread_seconds(int(folder.name)) + sum(map(int, ended)) / _TICKS
+
+
+def thread_seconds(process: int) -> float:
+    """Return the seconds of processor time that the threads of a process have used."""
+    threads = [path.read_text() for path in Path(f"/proc/{process}/task").glob("*/schedstat")]
+    return sum(int(text.split()[0]) for text in threads) / 1e9

@@ -3,20 +3,10 @@
 import attrs
 import pytest
 
-from benchmarks import fleet_brokers
-from benchmarks.fleet import (
-    BEGIN,
-    END,
-    PAGE,
-    Costs,
-    Fleet,
-    parts_needed,
-    replaced,
-    report,
-    run,
-    seconds_to_start,
-    table,
-)
+from benchmarks.fleet import brokers, tenants
+from benchmarks.fleet.model import Costs, Fleet, run, seconds_to_start
+from benchmarks.fleet.page import BEGIN, END, PAGE, parts_needed, replaced, report, table
+from benchmarks.fleet.tenants import WITHIN, Storm
 
 SMALL = Fleet(offered=12_000, limit=10_000, burst=1_000, workers=320, seconds=0.5)
 SLOW = Costs(granted=176e-6, waits=525e-6, refused=400e-6, connected=600e-6)
@@ -59,11 +49,11 @@ def test_waiting_calls_cost_more_than_refused_ones() -> None:
 def test_brokers_serve_a_hot_limit_on_one_core() -> None:
     """Hosts whose broker asks for all of their workers keep the limit, and leave the core idle."""
     busy = attrs.evolve(SMALL, patience=0.1, seconds=2.0)
-    outcome = fleet_brokers.run(busy, SLOW, 1)
+    outcome = brokers.run(busy, SLOW, 1)
 
     assert outcome.goodput > 0.9
     assert outcome.busiest < 0.7
-    assert outcome == fleet_brokers.run(busy, SLOW, 1)
+    assert outcome == brokers.run(busy, SLOW, 1)
 
 
 @pytest.mark.parametrize("offered", [8_000, 12_000])
@@ -71,7 +61,7 @@ def test_brokers_serve_a_hot_limit_on_one_core() -> None:
 def test_leases_exceed_the_limit_by_their_bound_at_most(offered: int, kills: int) -> None:
     """Over every window brokers hand out 1 % of a second's tokens in excess, even if killed."""
     busy = attrs.evolve(SMALL, offered=offered, burst=100, seconds=1.0)
-    outcome = fleet_brokers.run(busy, Costs(), 2, kills=kills)
+    outcome = brokers.run(busy, Costs(), 2, kills=kills)
 
     assert outcome.excess <= 0.0105 * busy.limit
     assert outcome.goodput > 0.85
@@ -81,15 +71,15 @@ def test_hosts_get_equal_shares_of_leases() -> None:
     """Of hosts that ask equally often, 95 % get a share within 10 % of the mean."""
     busy = attrs.evolve(SMALL, patience=0.1, seconds=2.0)
 
-    assert fleet_brokers.run(busy, Costs(), 1).unfair <= 0.1
+    assert brokers.run(busy, Costs(), 1).unfair <= 0.1
 
 
-def test_table_of_brokers_has_a_row_for_each_fleet() -> None:
+def test_table_has_a_row_for_a_fleet_with_brokers() -> None:
     """A row says what brokers serve, and how far they exceed the limit."""
-    rows = fleet_brokers.table(Costs(), 1, [attrs.evolve(SMALL, seconds=0.2)])
+    rows = table(Costs(), 1, [attrs.evolve(SMALL, has_brokers=True, seconds=0.2)])
 
     assert 3 == len(rows)
-    assert "| 12,000 | 0 s |" in rows[2]
+    assert rows[2].startswith("| a broker | 12,000 | 0 s |")
 
 
 def test_table_marks_a_core_that_is_too_busy() -> None:
@@ -110,12 +100,31 @@ def test_parts_leave_each_core_a_reserve() -> None:
     assert [1, 1, 2, 3] == [parts_needed(calls, 20e-6) for calls in (1, 40_000, 40_001, 100_000)]
 
 
+def test_storm_within_the_core_leaves_the_others_nearly_as_fast() -> None:
+    """While a core is half busy, a storm of one tenant leaves the others' p99 within 1.5 times."""
+    without_storm = tenants.run(Storm(), Costs(), 1)
+    storm = tenants.run(Storm(offered=20_000), Costs(), 1)
+
+    assert 0.4 < storm.busy < 0.5
+    assert without_storm.p99 < storm.p99 <= WITHIN * without_storm.p99
+    assert storm == tenants.run(Storm(offered=20_000), Costs(), 1)
+
+
+def test_storm_beyond_the_core_is_marked() -> None:
+    """A storm that one core cannot serve makes the others wait, and its row says so."""
+    *_, small, large = tenants.table(Costs(), 1, [5_000, 60_000])
+
+    assert "too long" not in small
+    assert "| 100% |" in large
+    assert "too long" in large
+
+
 def test_page_has_a_place_for_the_tables() -> None:
     """The tables replace those on the page between the marks, and nothing else."""
     page = PAGE.read_text(encoding="utf-8")
-    tables = report(SLOW, 1, [fleet(8)], ["| brokers |"])
+    tables = report(SLOW, 1, [fleet(8)], [2_000])
     new_page = replaced(page, tables)
 
     assert page.partition(BEGIN)[0] + BEGIN == new_page.partition(tables)[0].rstrip()
     assert END + page.partition(END)[2] == new_page.partition(tables)[2].lstrip()
-    assert "| 8 | 1 | 0 s |" in new_page
+    assert "| 8 parts | 12,000 | 0 s |" in new_page

@@ -1,9 +1,7 @@
 """A model of hosts on which a broker takes the tokens of one hot limit for all workers.
 
-    python -m benchmarks.fleet_brokers
-
 The brokers decide by the functions of `moorage broker`, and all take their tokens from one bucket
-in one Redis. The fleet and the costs are those of `fleet`.
+in one Redis. The fleet and the costs are those of `model`.
 """
 
 from __future__ import annotations
@@ -12,26 +10,16 @@ from collections import Counter
 from functools import partial
 from heapq import heappop, heappush
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import attrs
 
-from benchmarks.fleet import (
-    OFFERED,
-    WORKERS_PER_HOST,
-    Costs,
-    Fleet,
-    Outcome,
-    outcome_of,
-)
+from benchmarks.fleet.model import WORKERS_PER_HOST, Costs, Fleet, Outcome, outcome_of
 from moorage.domain.resilience import token_leases as leases
 from moorage.domain.resilience.token_leases import TokenLease
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-BROKER_SECONDS: Final = 40e-6
-"""Seconds of a broker's core for one question of a worker."""
 
 
 @attrs.define
@@ -142,7 +130,7 @@ def run(fleet: Fleet, costs: Costs, seed: int, *, kills: int = 0) -> Outcome:
 
     Args:
         fleet: the fleet; its `parts` and `tries` do not count.
-        costs: what calls cost Redis.
+        costs: what calls cost.
         seed: the seed of all random draws.
         kills: the number of brokers that are killed and replaced at random times.
     """
@@ -163,37 +151,6 @@ def run(fleet: Fleet, costs: Costs, seed: int, *, kills: int = 0) -> Outcome:
         else:
             hosts.ask(int(next_question), dice.randrange(number))
             next_question += dice.expovariate(fleet.offered) * 1e6
-    broker_work = max(count * BROKER_SECONDS for count in hosts.questions.values())
+    broker_work = max(count * costs.broker for count in hosts.questions.values())
     busiest = max(hosts.worked, broker_work) / fleet.seconds
     return outcome_of(fleet, hosts.uses, hosts.in_time, busiest=busiest)
-
-
-def table(costs: Costs, seed: int, fleets: list[Fleet]) -> list[str]:
-    """Return the rows of a table in Markdown, one for each fleet."""
-    rows = [
-        "| offered | longest wait | served in time | busiest core | excess | hosts, p95 |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for fleet in fleets:
-        outcome = run(fleet, costs, seed)
-        rows.append(
-            f"| {fleet.offered:,} | {fleet.patience:g} s | {outcome.goodput:.1%}"
-            f" | {outcome.busiest:.0%} | {outcome.excess / fleet.limit:.2%}"
-            f" | {outcome.unfair:.1%} |"
-        )
-    return rows
-
-
-FLEETS: Final = [
-    Fleet(patience=patience, offered=offered)
-    for patience, offered in ((0.0, OFFERED), (0.5, OFFERED), (0.0, 95_000))
-]
-
-
-def main() -> None:
-    """Print the outcomes as a table in Markdown."""
-    print("\n".join(table(Costs(), 27, FLEETS)))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,5 @@
 """A seeded model of a fleet that asks one hot limit of a Redis, from the costs of single calls.
 
-    make fleet
-
 Every worker sends its calls at random times to the limit, whatever happened to earlier ones. A core
 of a Redis serves its calls in order of arrival. Each call costs it the processor time that
 `store_costs` measures for calls of its kind. A call is served in time if the store grants it before
@@ -12,40 +10,36 @@ from __future__ import annotations
 
 from collections import Counter
 from heapq import heappop, heappush
-from math import ceil
-from pathlib import Path
 from random import Random
 from typing import Final
 
 import attrs
 
-PAGE: Final = Path("docs/how-to/sizing.md")
-BEGIN: Final = "<!-- written by make fleet -->"
-END: Final = "<!-- until here -->"
 LIMIT: Final = 100_000
 OFFERED: Final = 120_000
 WORKERS: Final = 3_200
 WORKERS_PER_HOST: Final = 32
 BURST: Final = 10_000
 DEADLINE: Final = 1.0
-MOST_OF_A_CORE: Final = 0.8
 
 
 @attrs.frozen(kw_only=True)
 class Costs:
-    """The seconds of a core of Redis for one call of each kind.
+    """The seconds of a core for one call of each kind, of Redis unless it is said.
 
     Attributes:
         granted: a call that is granted at once.
         waits: a call that is granted after a wait, with the question at the end of its wait.
         refused: a call that is refused.
         connected: a new connection with its first request.
+        broker: a question of a worker, for the core of its host's broker.
     """
 
     granted: float = 17.6e-6
     waits: float = 32e-6
     refused: float = 17e-6
     connected: float = 60e-6
+    broker: float = 100e-6
 
 
 @attrs.frozen(kw_only=True)
@@ -53,6 +47,7 @@ class Fleet:
     """A fleet and the limit that it asks.
 
     Attributes:
+        has_brokers: whether a broker on each host asks for its workers; parts do not count then.
         parts: the number of the limit's parts, each on a core of its own.
         tries: the number of parts that a call asks, if the earlier ones refused it.
         patience: the longest wait of a call for its grant, in seconds.
@@ -61,6 +56,7 @@ class Fleet:
         seconds: the length of the run.
     """
 
+    has_brokers: bool = False
     parts: int = 1
     tries: int = 1
     patience: float = 0.0
@@ -68,7 +64,7 @@ class Fleet:
     limit: int = LIMIT
     burst: int = BURST
     workers: int = WORKERS
-    seconds: float = 4.0
+    seconds: float = 12.0
 
 
 @attrs.frozen
@@ -166,116 +162,3 @@ def _unfairness(served: list[int]) -> float:
         return 0.0
     distances = sorted(abs(count / mean - 1) for count in served)
     return distances[int(len(distances) * 0.95)]
-
-
-def table(costs: Costs, seed: int, fleets: list[Fleet]) -> list[str]:
-    """Return the rows of a table in Markdown, one for each fleet."""
-    rows = [
-        "| parts | tries | longest wait | served in time | busiest core | excess | hosts, p95 |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for fleet in fleets:
-        outcome = run(fleet, costs, seed)
-        mark = "" if outcome.busiest <= MOST_OF_A_CORE else ", too busy"
-        rows.append(
-            f"| {fleet.parts} | {fleet.tries} | {fleet.patience:g} s | {outcome.goodput:.1%}"
-            f" | {outcome.busiest:.0%}{mark} | {outcome.excess:g} | {outcome.unfair:.1%} |"
-        )
-    return rows
-
-
-def measured_costs() -> Costs:
-    """Return the costs that a Redis on this machine has now."""
-    from redis import Redis  # noqa: PLC0415 - the model itself needs no server
-
-    from benchmarks.servers import redis  # noqa: PLC0415 - as above
-    from benchmarks.store_costs import command_costs, processor_seconds  # noqa: PLC0415 - as above
-
-    with redis(tcp=True) as (url, _):
-        by_name = {name: cost / 1e6 for name, cost in command_costs(url).items()}
-        with Redis.from_url(url) as observer:
-            used_before = processor_seconds(observer)
-            for _ in range(500):
-                with Redis.from_url(url) as client:
-                    client.ping()
-            connected = (processor_seconds(observer) - used_before) / 500
-    return Costs(
-        granted=by_name["granted at once"],
-        waits=by_name["queued"] + by_name["confirmed after the wait"],
-        refused=by_name["refused behind a queue"],
-        connected=connected,
-    )
-
-
-def parts_needed(calls: int, cost: float) -> int:
-    """Return the number of parts that keep each core below 80 % with so many calls a second."""
-    return max(1, ceil(calls * cost / MOST_OF_A_CORE))
-
-
-def report(costs: Costs, seed: int, fleets: list[Fleet], brokers: list[str]) -> str:
-    """Return the tables of the page about sizes, in Markdown.
-
-    Args:
-        costs: what calls cost Redis.
-        seed: the seed of the model.
-        fleets: the fleets without brokers.
-        brokers: the rows about fleets with brokers.
-    """
-    in_microseconds = {name: f"{value * 1e6:.1f}" for name, value in attrs.asdict(costs).items()}
-    starts = [f"{seconds_to_start(WORKERS, cores, costs):.2f} s" for cores in (1, 8)]
-    return "\n".join(
-        [
-            "| call | µs of a core of Redis |",
-            "| --- | --- |",
-            f"| granted at once | {in_microseconds['granted']} |",
-            f"| granted after a wait, with both questions | {in_microseconds['waits']} |",
-            f"| refused | {in_microseconds['refused']} |",
-            f"| a new connection | {in_microseconds['connected']} |",
-            "",
-            "| calls a second | parts, if all are granted at once | parts, if all wait |",
-            "| --- | --- | --- |",
-            *(
-                f"| {calls:,} | {parts_needed(calls, costs.granted)}"
-                f" | {parts_needed(calls, costs.waits)} |"
-                for calls in (5_000, 20_000, 50_000, 100_000, 200_000)
-            ),
-            "",
-            f"{WORKERS:,} workers offer {OFFERED:,} calls a second on a limit of {LIMIT:,}:",
-            "",
-            *table(costs, seed, fleets),
-            "",
-            "The same with a broker of leases on each host:",
-            "",
-            *brokers,
-            "",
-            (
-                f"{WORKERS:,} workers that start together have all made their first call after"
-                f" {starts[0]} on one core, and {starts[1]} on eight."
-            ),
-        ]
-    )
-
-
-def replaced(page: str, tables: str) -> str:
-    """Return the page with other tables between its two marks."""
-    before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{rest.partition(END)[2]}"
-
-
-def main() -> None:
-    """Measure the costs, and write the tables into the page about sizes."""
-    from benchmarks import fleet_brokers  # noqa: PLC0415 - it needs this module
-
-    fleets = [
-        Fleet(parts=parts, tries=tries, patience=patience)
-        for patience in (0.0, 0.5)
-        for parts, tries in ((1, 1), (8, 1), (8, 2), (16, 1))
-    ]
-    costs = measured_costs()
-    tables = report(costs, 27, fleets, fleet_brokers.table(costs, 27, fleet_brokers.FLEETS))
-    PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), tables), encoding="utf-8")
-    print(tables)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,6 @@
+"""The model of a fleet of workers with one hot limit, and the page about sizes that it writes.
+
+`model` has the fleet whose workers ask Redis themselves, `brokers` the one in which a broker asks
+for each host, `tenants` a Redis whose tenants share a core, `costs` the costs of single calls,
+measured on this machine, and `page` the tables. `make fleet` measures, models and writes.
+"""

@@ -1,0 +1,117 @@
+"""The tables about a fleet on the page about sizes."""
+
+from __future__ import annotations
+
+from math import ceil
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from benchmarks.fleet import brokers, model, tenants
+from benchmarks.fleet.model import LIMIT, OFFERED, WORKERS, Costs, Fleet, seconds_to_start
+
+PAGE: Final = Path("docs/how-to/sizing.md")
+BEGIN: Final = "<!-- written by make fleet -->"
+END: Final = "<!-- until here -->"
+MOST_OF_A_CORE: Final = 0.8
+
+FLEETS: Final = [
+    *(
+        Fleet(parts=parts, tries=tries, patience=patience)
+        for patience in (0.0, 0.5)
+        for parts, tries in ((1, 1), (8, 1), (8, 2), (16, 1))
+    ),
+    Fleet(has_brokers=True),
+    Fleet(has_brokers=True, patience=0.5),
+    Fleet(has_brokers=True, offered=95_000),
+]
+
+STORMS: Final = [5_000, 10_000, 15_000, 20_000, 25_000, 30_000]
+
+
+def table(costs: Costs, seed: int, fleets: list[Fleet]) -> list[str]:
+    """Return the rows of a table in Markdown, one for each fleet."""
+    rows = [
+        "| asked | offered | longest wait | served in time | busiest core | excess | hosts, p95 |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for fleet in fleets:
+        outcome = (brokers.run if fleet.has_brokers else model.run)(fleet, costs, seed)
+        mark = "" if outcome.busiest <= MOST_OF_A_CORE else ", too busy"
+        rows.append(
+            f"| {_asked(fleet)} | {fleet.offered:,} | {fleet.patience:g} s"
+            f" | {outcome.goodput:.1%} | {outcome.busiest:.0%}{mark}"
+            f" | {outcome.excess / fleet.limit:.2%} | {outcome.unfair:.1%} |"
+        )
+    return rows
+
+
+def _asked(fleet: Fleet) -> str:
+    """Return the name of what the workers of a fleet ask."""
+    if fleet.has_brokers:
+        return "a broker"
+    parts = "1 part" if fleet.parts == 1 else f"{fleet.parts} parts"
+    return parts if fleet.tries == 1 else f"{parts}, {fleet.tries} tries"
+
+
+def parts_needed(calls: int, cost: float) -> int:
+    """Return the number of parts that keep each core below 80 % with so many calls a second."""
+    return max(1, ceil(calls * cost / MOST_OF_A_CORE))
+
+
+def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[int]) -> str:
+    """Return the tables of the page about sizes, in Markdown.
+
+    Args:
+        costs: what calls cost.
+        seed: the seed of the models.
+        fleets: the fleets.
+        storms: the calls a second of a tenant that storms.
+    """
+    in_microseconds = {name: f"{value * 1e6:.1f}" for name, value in attrs.asdict(costs).items()}
+    starts = [f"{seconds_to_start(WORKERS, cores, costs):.2f} s" for cores in (1, 8)]
+    return "\n".join(
+        [
+            "| call | µs of a core |",
+            "| --- | --- |",
+            f"| granted at once | {in_microseconds['granted']} |",
+            f"| granted after a wait, with both questions | {in_microseconds['waits']} |",
+            f"| refused | {in_microseconds['refused']} |",
+            f"| a new connection | {in_microseconds['connected']} |",
+            f"| a question at a broker, of the broker's core | {in_microseconds['broker']} |",
+            "",
+            "| calls a second | parts, if all are granted at once | parts, if all wait |",
+            "| --- | --- | --- |",
+            *(
+                f"| {calls:,} | {parts_needed(calls, costs.granted)}"
+                f" | {parts_needed(calls, costs.waits)} |"
+                for calls in (5_000, 20_000, 50_000, 100_000, 200_000)
+            ),
+            "",
+            (
+                f"{WORKERS:,} workers offer {OFFERED:,} calls a second or fewer on a limit of"
+                f" {LIMIT:,}:"
+            ),
+            "",
+            *table(costs, seed, fleets),
+            "",
+            (
+                f"{WORKERS:,} workers that start together have all made their first call after"
+                f" {starts[0]} on one core, and {starts[1]} on eight."
+            ),
+            "",
+            (
+                f"Tenants with {tenants.Storm().others:,} calls a second on one core, while another"
+                " one sends calls that its limit refuses:"
+            ),
+            "",
+            *tenants.table(costs, seed, storms),
+        ]
+    )
+
+
+def replaced(page: str, tables: str) -> str:
+    """Return the page with other tables between its two marks."""
+    before, _, rest = page.partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{rest.partition(END)[2]}"
