@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from email.parser import BytesParser
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
@@ -14,6 +16,7 @@ from moorage.errors import InvalidData, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import Altered, SandboxHttpClient
 from tests.vendors.payments_subjects import stripe
 from tests.vendors.subjects.checkout_com import checkout_com
+from tests.vendors.subjects.paypal import paypal
 from tests.vendors.subjects.square import square
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ EVIDENCE: Final = DisputeEvidence(
     "The buyer signed.", product="Two chairs", carrier="Parcelworks", tracking_number="PW-1"
 )
 BARE: Final = DisputeEvidence("The buyer signed.")
-SUBJECTS: Final = [stripe, square, checkout_com]
+SUBJECTS: Final = [stripe, square, checkout_com, paypal]
 
 
 class Shop:
@@ -125,7 +128,7 @@ def test_checkout_com_evidence() -> None:
     assert {"additional_evidence_text": "The buyer signed."} == bare.json()
 
 
-@pytest.mark.parametrize("make", SUBJECTS)
+@pytest.mark.parametrize("make", [stripe, square, checkout_com])
 def test_dispute_names_its_payment(make: Callable[[], PaymentsSubject]) -> None:
     """A dispute that is looked up names the same payment as in the list of disputes."""
     shop = Shop(make)
@@ -137,7 +140,137 @@ def test_dispute_names_its_payment(make: Callable[[], PaymentsSubject]) -> None:
     assert listed.payment == dispute.payment
 
 
-@pytest.mark.parametrize("make", [square, checkout_com])
+def paypal_evidence(evidence: DisputeEvidence) -> Any:
+    """Return the evidence that PayPal receives, in the part `input` of a form."""
+    submission = next(
+        request
+        for request in Shop(paypal).sent(evidence)
+        if request.path.endswith("/provide-evidence")
+    )
+    kind = submission.headers["content-type"].encode()
+    form: Any = BytesParser().parsebytes(b"Content-Type: " + kind + b"\r\n\r\n" + submission.body)
+    (part,) = form.get_payload()
+    assert 'form-data; name="input"' == part["content-disposition"]
+    (fields,) = json.loads(part.get_payload())["evidences"]
+    return fields
+
+
+def test_paypal_evidence() -> None:
+    """PayPal receives a proof of delivery with its carrier, and a note without one."""
+    assert {
+        "evidence_type": "PROOF_OF_FULFILLMENT",
+        "evidence_info": {
+            "tracking_info": [
+                {
+                    "carrier_name": "OTHER",
+                    "carrier_name_other": "Parcelworks",
+                    "tracking_number": "PW-1",
+                }
+            ]
+        },
+        "notes": "The buyer signed.\nTwo chairs",
+    } == paypal_evidence(EVIDENCE)
+    by_post = DisputeEvidence("Signed.", carrier="Royal Mail", tracking_number="RM-1")
+    assert {"carrier_name": "ROYAL_MAIL", "tracking_number": "RM-1"} == paypal_evidence(by_post)[
+        "evidence_info"
+    ]["tracking_info"][0]
+    assert {"evidence_type": "OTHER", "notes": "The buyer signed."} == paypal_evidence(BARE)
+    half = DisputeEvidence("Signed.", tracking_number="RM-1")
+    assert {"evidence_type": "OTHER", "notes": "Signed.\nRM-1"} == paypal_evidence(half)
+
+
+def test_paypal_accepts_the_claim_of_a_dispute() -> None:
+    """A dispute whose claim is accepted at PayPal is decided for the buyer."""
+    shop = Shop(paypal)
+    ref = shop.disputed()
+    dispute = shop.payments.accept_dispute(ref, idempotency_key="2")
+    acceptance, _ = shop.sandbox.requests[-2:]
+
+    assert (DisputeState.LOST, "RESOLVED") == (dispute.state, dispute.vendor_state)
+    assert f"/v1/customer/disputes/{ref.id}/accept-claim" == acceptance.path
+    assert {
+        "note": "The claim is accepted.",
+        "accept_claim_type": "REFUND",
+    } == acceptance.json()
+
+
+def test_paypal_dispute_that_is_not_accepted_is_refused() -> None:
+    """A refusal to accept a dispute that is still open is raised."""
+    shop = Shop(paypal)
+    ref = shop.disputed()
+    shop.payments.submit_evidence(ref, BARE, idempotency_key="2")
+    with pytest.raises(VendorRejected) as excinfo:
+        shop.payments.accept_dispute(ref, idempotency_key="3")
+    assert "INVALID_DISPUTE_STATE" == excinfo.value.vendor_code
+
+
+def test_paypal_answer_without_a_link_is_no_success() -> None:
+    """An answer without the link to the dispute is no success."""
+    shop = Shop(paypal)
+    ref = shop.disputed()
+    shop.sandbox.fail(Altered(with_content))
+    with pytest.raises(VendorFailed, match="links"):
+        shop.payments.accept_dispute(ref, idempotency_key="2")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request.post("/provide-evidence", json={"evidences": []}),
+        Request.post("/provide-evidence", form={"output": "{}"}, files={}),
+        Request.post("/provide-evidence", form={"input": '{"evidences": [{}]}'}, files={}),
+        Request.post(
+            "/provide-evidence",
+            form={
+                "input": json.dumps(
+                    {
+                        "evidences": [
+                            {
+                                "evidence_type": "OTHER",
+                                "evidence_info": {
+                                    "tracking_info": [
+                                        {"carrier_name": "OTHER", "tracking_number": "1"}
+                                    ]
+                                },
+                            }
+                        ]
+                    }
+                )
+            },
+            files={},
+        ),
+        Request.post("/accept-claim", json={}),
+    ],
+)
+def test_paypal_sandbox_refuses_wrong_answers(request_: Request) -> None:
+    """PayPal's sandbox refuses evidence and claims in another form than its own."""
+    shop = Shop(paypal)
+    path = f"/v1/customer/disputes/{shop.disputed().id}{request_.path}"
+    with pytest.raises(VendorRejected):
+        shop.hub.manager.call("main", request_.evolve(path=path))
+
+
+@pytest.mark.parametrize(
+    "evidence, field",
+    [
+        (DisputeEvidence("x" * 2_001), "evidence.explanation"),
+        (
+            DisputeEvidence("x", carrier="DHL", tracking_number="1" * 256),
+            "evidence.tracking_number",
+        ),
+        (DisputeEvidence("x", carrier="C" * 2_001, tracking_number="1"), "evidence.carrier"),
+    ],
+)
+def test_evidence_that_is_too_long_for_paypal(evidence: DisputeEvidence, field: str) -> None:
+    """A text that PayPal does not take is refused before anything is sent."""
+    shop = Shop(paypal)
+    with pytest.raises(InvalidData) as excinfo:
+        shop.payments.submit_evidence(shop.ref("1"), evidence, idempotency_key="1")
+    assert field == excinfo.value.field
+    assert [] == shop.sandbox.requests
+
+
+@pytest.mark.parametrize("make", [square, checkout_com, paypal])
 def test_other_evidence_is_not_told_as_submitted(make: Callable[[], PaymentsSubject]) -> None:
     """While a dispute is under review, only the evidence that was submitted is reported as such."""
     shop = Shop(make)

@@ -40,6 +40,12 @@ def paypal() -> PaymentsSubject:
         (paypal_says(422, "UNPROCESSABLE_ENTITY", "DUPLICATE_INVOICE_ID"), VendorRejected),
         (paypal_says(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID"), VendorRejected),
     )
+
+    def disputed(payment: str) -> str:
+        capture = sandbox.orders[payment]["purchase_units"][0]["payments"]["captures"][0]
+        dispute_id: str = sandbox.dispute(capture["id"])["dispute_id"]
+        return dispute_id
+
     return PaymentsSubject(
         vendor=PayPal(
             client_id=sandbox.client_id,
@@ -66,4 +72,5 @@ def paypal() -> PaymentsSubject:
         longest_key=108,
         keyless=("/void",),
         payee="grace@erp.example",
+        dispute=disputed,
     )

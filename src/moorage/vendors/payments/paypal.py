@@ -57,6 +57,12 @@ from moorage.vendors.payments._paypal_answers import (
     refunded_order,
     unconfirmed,
 )
+from moorage.vendors.payments._paypal_disputes import (
+    DISPUTES,
+    accept_dispute,
+    get_dispute,
+    submit_evidence,
+)
 from moorage.vendors.payments._paypal_events import classify, declined, read_events
 from moorage.vendors.payments._paypal_payees import get_payee_payout, pay_payee
 from moorage.vendors.payments._paypal_reports import payment_in, payout_in, reported
@@ -75,6 +81,7 @@ if TYPE_CHECKING:
     from moorage.contracts.payments import (
         Charge,
         Dispute,
+        DisputeEvidence,
         Money,
         PayeePayout,
         PayeeTransfer,
@@ -133,6 +140,9 @@ class PayPal(Vendor):
             PaymentsCapability.LOOK_UP_REFUND,
             PaymentsCapability.LIST,
             PaymentsCapability.DISPUTES,
+            PaymentsCapability.LOOK_UP_DISPUTE,
+            PaymentsCapability.ACCEPT_DISPUTE,
+            PaymentsCapability.DISPUTE_EVIDENCE,
             PaymentsCapability.PAYOUTS,
             PaymentsCapability.OFF_SESSION,
             PaymentsCapability.STORE_METHOD,
@@ -330,7 +340,7 @@ class PayPal(Vendor):
     ) -> Page[Dispute]:
         """List disputes."""
         filters = dispute_query(query, after, most=_PAGE)
-        response = await wire.send(Request.get("/v1/customer/disputes", query=filters))
+        response = await wire.send(Request.get(DISPUTES, query=filters))
         body = read_answer(response)
         if not is_list(body.raw.get("items", [])):
             raise malformed(response, "items")
@@ -338,6 +348,20 @@ class PayPal(Vendor):
         items = tuple(item for item in results if item is not None and _is_before(item, query))
         token = _next_page(body)
         return Page(items, None if token is None else wire.ref(token))
+
+    async def get_dispute(self, wire: Wire, ref: Ref, /) -> Dispute:
+        """Get a dispute."""
+        return await get_dispute(wire, ref)
+
+    async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
+        """Accept the claim of a dispute; a repeat has no further effect."""
+        return await accept_dispute(wire, ref, key)
+
+    async def submit_evidence(
+        self, wire: Wire, ref: Ref, evidence: DisputeEvidence, /, *, key: str
+    ) -> Dispute:
+        """Provide evidence for a dispute; a repeat has no further effect."""
+        return await submit_evidence(wire, ref, evidence, key)
 
     async def pay_payee(self, wire: Wire, transfer: PayeeTransfer, /, *, key: str) -> PayeePayout:
         """Send money to the account of an email address, or of a PayPal id."""

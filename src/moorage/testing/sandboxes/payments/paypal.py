@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes.base import Refusal, Replays, reply
 from moorage.testing.sandboxes.fixture import SandboxFixture, action_url
+from moorage.testing.sandboxes.payments._paypal_disputes import PayPalDisputes
 from moorage.testing.sandboxes.payments._paypal_ledger import (
     PayPalLedger,
     Resource,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moorage.contracts.payments import Payment
+    from moorage.contracts.ref import Ref
     from moorage.testing.sandboxes.base import Routes, SandboxRequest
 
 _KEY: Final = 108
@@ -96,6 +98,7 @@ class PayPalSandbox(PayPalLedger):
         now: Callable[[], float] = usual_now,
     ) -> None:
         self.payees = PayPalPayees(self._time)
+        self.claims = PayPalDisputes(self._time, lambda: self.disputes, self.resolve)
         self._replays = Replays(
             header="PayPal-Request-Id",
             by_path=True,
@@ -128,6 +131,9 @@ class PayPalSandbox(PayPalLedger):
             f"POST {payments}/captures/{{id}}/refund": once(self._refund),
             f"GET {payments}/refunds/{{id}}": self._shows(lambda: self.refunds),
             "GET /v1/customer/disputes": self._list,
+            "GET /v1/customer/disputes/{id}": self.claims.show,
+            "POST /v1/customer/disputes/{id}/provide-evidence": self.claims.provide,
+            "POST /v1/customer/disputes/{id}/accept-claim": self.claims.accept,
             "POST /v1/payments/payouts": once(self.payees.create),
             "GET /v1/payments/payouts/{id}": self.payees.show,
             "GET /v1/reporting/transactions": self._search,
@@ -350,7 +356,7 @@ def _is_order_closed(order: Resource) -> bool:
 
 def _summary(dispute: Resource) -> Resource:
     """Return a dispute in the short form that lists contain."""
-    hidden_names = {"disputed_transactions", "dispute_outcome"}
+    hidden_names = {"disputed_transactions", "dispute_outcome", "evidences"}
     path = f"/v1/customer/disputes/{dispute['dispute_id']}"
     dispute_fields: dict[str, Any] = {
         name: field_value for name, field_value in dispute.items() if name not in hidden_names
@@ -365,6 +371,10 @@ def fixture(_: Path) -> SandboxFixture:
     def buyer(payment: Payment) -> dict[str, str]:
         return sandbox.buyer(action_url(payment))
 
+    def disputed(payment: Ref) -> str:
+        dispute_id: str = sandbox.dispute(payment.other("capture") or "")["dispute_id"]
+        return dispute_id
+
     return SandboxFixture(
         sandbox=sandbox,
         options={
@@ -375,6 +385,6 @@ def fixture(_: Path) -> SandboxFixture:
             "volatile_keys": True,
         },
         token="card:visa-1",
-        vendor_values={"asks": "paypal", "payee": "grace@erp.example"},
+        vendor_values={"asks": "paypal", "payee": "grace@erp.example", "dispute": disputed},
         buyer=buyer,
     )
