@@ -320,6 +320,19 @@ def test_page_of_a_billing_request(shop: Shop) -> None:
     assert StoredState.STORED == mandate.state
 
 
+def test_description_and_currency_of_a_billing_request(shop: Shop) -> None:
+    """A billing request has the description of the charge, and its own currency."""
+    charge = order(source=None, amount=Money("20.00", "GBP"), description="Masks")
+    shop.payments.create_intent(charge, idempotency_key=PAGE_KEY)
+    request = shop.sent_body(0)["billing_requests"]["payment_request"]
+
+    assert (2000, "GBP", "Masks") == (
+        request["amount"],
+        request["currency"],
+        request["description"],
+    )
+
+
 def test_page_of_a_known_customer(shop: Shop) -> None:
     """A billing request names a known customer, whose details are not sent again."""
     customer = Customer(id="CU_ADA", email="ada@erp.example")
@@ -468,6 +481,7 @@ def test_webhooks_of_other_resources_are_ignored(shop: Shop) -> None:
     """A webhook about a mandate has no event of a payment; one of a refund may name its payment."""
     shop.sandbox._notify("mandates", "active", {"mandate": MANDATE})  # noqa: SLF001 - no step sends it
     shop.sandbox._notify("refunds", "levitated", {"refund": "RF1", "payment": "PM1"})  # noqa: SLF001 - no step sends it
+    shop.sandbox._notify("exports", "paid", {"payout": "PO1"})  # noqa: SLF001 - no step sends it
     (event,) = shop.webhook_events()
 
     assert event.refund is not None

@@ -14,6 +14,7 @@ from moorage import (
     AlreadyExists,
     AuthenticationFailed,
     InvalidData,
+    InvalidRequest,
     Timeouts,
     VendorFailed,
     VendorRejected,
@@ -183,6 +184,37 @@ def test_other_answers_are_left_to_the_service(answer: Response) -> None:
     assert None is classify(Request.get("/"), answer)
 
 
+@pytest.mark.parametrize(
+    "error, code",
+    [
+        (
+            {"errors": [{"reason": "timeRangeEmpty"}], "status": "INVALID_ARGUMENT"},
+            "timeRangeEmpty",
+        ),
+        ({"errors": [{}], "status": "INVALID_ARGUMENT"}, "INVALID_ARGUMENT"),
+    ],
+)
+def test_reason_of_a_refusal(error: dict[str, Any], code: str) -> None:
+    """A refusal has Google's reason as its code, or the status if no reason is given."""
+    refusal = classify(Request.get("/"), reply({"error": error}, 400))
+
+    assert isinstance(refusal, InvalidRequest)
+    assert code == refusal.vendor_code
+
+
+def test_next_page_is_of_the_same_calendar() -> None:
+    """The reference of a next page of changes names the calendar."""
+    sandbox = GoogleCalendarSandbox()
+    with hub_at(sandbox) as hub:
+        calendar = CALENDAR.with_related()
+        hub.calendars().calendars()
+        sandbox.fail(reply({"items": [], "nextPageToken": "p2"}))
+        page = hub.calendars().changes(calendar, start=START, end=END)
+
+    assert page.next is not None
+    assert (calendar.id, "p2") == (page.next.id, page.next.other("page"))
+
+
 def test_times_without_form_are_none() -> None:
     """A text that is no time, or no day, is None; any number of decimals is read."""
     for text in (None, "x", "0001-01-01T00:00+23:00"):
@@ -280,13 +312,14 @@ def test_account_without_a_key_asks_the_provider() -> None:
     assert {} == GoogleCalendar().clients()
 
 
-def test_refused_cancellation_is_an_error() -> None:
+@pytest.mark.parametrize("status, kind", [(403, AuthenticationFailed), (400, VendorRejected)])
+def test_refused_cancellation_is_an_error(status: int, kind: type[Exception]) -> None:
     """A cancellation that is refused for another reason than a missing event is an error."""
     sandbox = GoogleCalendarSandbox()
     with hub_at(sandbox) as hub:
         hub.calendars().calendars()
-        sandbox.fail(google_error(403, "forbidden"))
-        with pytest.raises(AuthenticationFailed):
+        sandbox.fail(google_error(status, "forbidden"))
+        with pytest.raises(kind):
             hub.calendars().cancel(CALENDAR.with_related(calendar=sandbox.calendar))
 
 

@@ -17,6 +17,7 @@ from moorage import (
     InvalidData,
     Timeouts,
     VendorFailed,
+    VendorRejected,
 )
 from moorage.contracts.calendars import (
     Attendee,
@@ -264,6 +265,19 @@ def test_names_of_zones_are_those_of_iana() -> None:
         assert zone == read(start=time, end=time, originalStartTimeZone=name).time_zone
 
 
+def test_last_day_without_a_known_zone_ends_in_utc() -> None:
+    """The last day of a series in a zone that nobody knows ends with the day in UTC."""
+    pattern = {"type": "daily", "interval": 1}
+    bounds = {"type": "endDate", "startDate": "2026-03-02", "endDate": "2026-03-05"}
+    event = read(
+        start={"dateTime": "2026-03-02T08:00:00.0000000", "timeZone": "UTC"},
+        recurrence={"pattern": pattern, "range": bounds},
+        originalStartTimeZone="Moon Standard Time",
+    )
+
+    assert "FREQ=DAILY;UNTIL=20260305T235959Z" == event.recurrence
+
+
 def test_unknown_words_stay_unknown() -> None:
     """Words that Graph adds later, and misshapen values, are read as unknown or left out."""
     event = read(
@@ -431,11 +445,12 @@ def test_sandbox_needs_a_token_and_a_zone(fields: dict[str, str], status: int) -
     assert status == SandboxHttpClient(sandbox).send(request, url, Timeouts()).status
 
 
-def test_refused_cancellation_is_an_error() -> None:
+@pytest.mark.parametrize("status, kind", [(403, AuthenticationFailed), (400, VendorRejected)])
+def test_refused_cancellation_is_an_error(status: int, kind: type[Exception]) -> None:
     """A cancellation that is refused for another reason than a missing event is an error."""
     sandbox = MicrosoftCalendarSandbox()
     with hub_at(sandbox) as hub:
         hub.calendars().calendars()
-        sandbox.fail(graph_error(403, "ErrorAccessDenied"))
-        with pytest.raises(AuthenticationFailed):
+        sandbox.fail(graph_error(status, "ErrorAccessDenied"))
+        with pytest.raises(kind):
             hub.calendars().cancel(CALENDAR.with_related(calendar=sandbox.calendar))

@@ -346,6 +346,29 @@ def test_intent_is_an_order_for_the_checkout(shop: Shop) -> None:
     assert (PaymentState.REQUIRES_ACTION, "INV-2041") == (waiting.state, waiting.reference)
 
 
+def test_unpaid_order_is_looked_up_once(shop: Shop) -> None:
+    """An order is read after its payments, and a status that Razorpay adds later is unknown."""
+    intent = shop.payments.create_intent(order(source=None), idempotency_key="i-1")
+    shop.sandbox.orders[intent.ref.id]["status"] = "levitated"
+    before = len(shop.sandbox.requests)
+    payment = shop.payments.get(intent.ref)
+
+    assert (PaymentState.UNKNOWN, "levitated") == (payment.state, payment.vendor_state)
+    assert [f"/v1/orders/{intent.ref.id}/payments", f"/v1/orders/{intent.ref.id}"] == [
+        request.path for request in shop.sandbox.requests[before:]
+    ]
+
+
+@pytest.mark.parametrize("missing", ["id", "status", "amount"])
+def test_payment_without_a_part_is_left_out(shop: Shop, missing: str) -> None:
+    """A payment of a list that lacks its id, status or amount is left out."""
+    item = {"id": "pay_1", "status": "captured", "amount": 100, "currency": "INR"}
+    shop.sandbox.fail(reply({"items": [{**item, missing: None}, item]}))
+    payments = shop.payments.payments().items
+
+    assert ["pay_1"] == [payment.ref.id for payment in payments]
+
+
 def test_buyer_pays_an_intent_at_the_second_attempt(shop: Shop) -> None:
     """A failed attempt is a decline until the buyer pays; then the order has its payment."""
     intent = shop.payments.create_intent(order(source=None), idempotency_key="i-1")
@@ -373,8 +396,12 @@ def test_tokens_of_a_customer(shop: Shop) -> None:
     listed = shop.payments.stored_means("cust_bob").items
     first, *_ = shop.payments.stored_means("cust_ada").items
     removed = shop.payments.remove_means(str(first.ref), idempotency_key="m-1")
+    created_at = datetime.fromtimestamp(
+        shop.sandbox.tokens["cust_bob"]["token_0"]["created_at"], UTC
+    )
 
     assert ["pending", "failed", "removed", "unknown"] == [item.state for item in listed]
+    assert created_at == listed[0].created_at
     assert first.means is not None
     assert (StoredState.STORED, TOKEN, "visa") == (
         first.state,
