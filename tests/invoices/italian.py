@@ -72,7 +72,7 @@ def full_fattura() -> FatturaPa:
     discount = AllowanceCharge(amount=Decimal("2.00"), reason="Sconto")
     return small_fattura(
         due_date=date(2026, 12, 25),
-        buyer_reference="UFF-1",
+        accounting_cost="UFF-1",
         project="C12D34",
         tender="Z123",
         purchase_order="PO-1",

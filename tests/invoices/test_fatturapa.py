@@ -140,6 +140,7 @@ def test_every_field_survives() -> None:
         "issue_date",
         "type_code",
         "due_date",
+        "accounting_cost",
         "project",
         "tender",
         "purchase_order",
@@ -167,6 +168,23 @@ def test_every_field_survives() -> None:
     assert back.documents[0].media_type == "application/pdf"
     assert back.stated_totals is not None
     assert back.stated_totals.due == sent.totals.due
+
+
+def test_account_of_the_buyer_is_the_reference_for_the_administration() -> None:
+    """The seller's RiferimentoAmministrazione is BT-19; the buyer's reference has no element."""
+    text = write_fatturapa(small_fattura(accounting_cost="UFF-1", buyer_reference="BR-1")).decode()
+
+    assert "<RiferimentoAmministrazione>UFF-1</RiferimentoAmministrazione>" in text
+    assert "BR-1" not in text
+
+
+@pytest.mark.parametrize("element", [b"DatiOrdineAcquisto", b"DatiContratto", b"DatiRicezione"])
+def test_codes_are_read_from_each_related_document(element: bytes) -> None:
+    """CUP and CIG may stand with the order, the contract or the receipt."""
+    body = write_fatturapa(small_fattura(project="C12D34", tender="Z123"))
+    received = read_fatturapa(body.replace(b"DatiOrdineAcquisto", element))
+
+    assert ("C12D34", "Z123") == (received.invoice.project, received.invoice.tender)
 
 
 def test_small_file_is_written_as_the_schema_orders() -> None:

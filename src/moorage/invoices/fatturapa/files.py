@@ -42,8 +42,8 @@ def validate_fatturapa(fattura: FatturaPa | bytes) -> tuple[Violation, ...]:
 def write_fatturapa(fattura: FatturaPa) -> bytes:
     """A file that the SdI's checks accept; equal invoices give equal bytes.
 
-    The file is not signed. Line identifiers, notes of lines, VATEX codes, terms of payment and
-    everything else for which the format has no element are left out.
+    The file is not signed. The buyer's reference, line identifiers, notes of lines, VATEX codes,
+    terms of payment and everything else for which the format has no element are left out.
 
     Raises:
         InvalidData: a check is violated; the message names all violated ones.

@@ -87,6 +87,7 @@ def _invoice(document: Document, lines: list[DetailLine], extra: list[DetailLine
     charges = tuple(_allowance(line) for line in extra if line.kind == _CHARGE)
     totals = _totals(document, lines, allowances, charges)
     order = next(iter(document.orders), None)
+    related = (*document.orders, *document.contracts, *document.receipts)
     note = next(iter(document.delivery_notes), None)
     gross = exact_total(totals.gross, document.rounding)
     prepaid = exact_total(gross, None if totals.due is None else totals.due.copy_negate())
@@ -98,9 +99,9 @@ def _invoice(document: Document, lines: list[DetailLine], extra: list[DetailLine
         type_code=TYPE_CODES.get(document.type or "", "380"),
         currency=document.currency,
         due_date=None if installment is None else installment.day,
-        buyer_reference=None if seller is None else seller.reference,
-        project=None if order is None else order.project,
-        tender=None if order is None else order.tender,
+        accounting_cost=None if seller is None else seller.reference,
+        project=next((item.project for item in related if item.project is not None), None),
+        tender=next((item.tender for item in related if item.tender is not None), None),
         purchase_order=None if order is None else order.number,
         contract=next((item.number for item in document.contracts), None),
         receiving_advice=next((item.number for item in document.receipts), None),

@@ -145,7 +145,7 @@ def _seller(fattura: FatturaPa) -> TaxPerson | None:
         regime=fattura.regime,
         phone=phone,
         email=None if contact is None else contact.email,
-        reference=fattura.invoice.buyer_reference,
+        reference=fattura.invoice.accounting_cost,
     )
 
 
