@@ -30,6 +30,7 @@ from moorage import (
 from moorage.adapters.steps._docker_wire import Engine
 from moorage.adapters.steps.docker import DockerPlatform
 from moorage.domain.steps.runs import EndReason, RunSpec
+from moorage.domain.steps.shell_limits import LIMIT_CODE, limited_command
 from moorage.domain.steps.step import Resources, run_name
 from moorage.testing import name_of
 from moorage.testing.kits import platform_conformance
@@ -132,6 +133,25 @@ def test_memory_limit_is_a_failure(socket: str) -> None:
 
     assert EndReason.OUT_OF_MEMORY.value == result.metadata["reason"]
     assert not result.is_success
+
+
+def test_shell_keeps_a_limit_as_the_first_process(socket: str) -> None:
+    """As the first process of a real container, a shell hands on signals and kills its command."""
+    endless = Step("x", ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"], timeout=1, grace=0)
+    stopped = Step("x", ["sh", "-c", "trap 'exit 9' TERM; echo begun; sleep 600 & wait"])
+    steps = connector(socket)
+
+    def stop(line: LogLine) -> None:
+        steps.stop("stopped-by-shell")
+
+    first = steps.execute_step(Step("x", limited_command(endless), image=IMAGE))
+    second = steps.execute_step(
+        Step("x", limited_command(stopped), image=IMAGE),
+        idempotency_key="stopped-by-shell",
+        log=stop,
+    )
+
+    assert (LIMIT_CODE, 9) == (first.exit_code, second.exit_code)
 
 
 def test_missing_image_is_refused(socket: str) -> None:

@@ -67,12 +67,15 @@ def spec(name: str, step: Step = STEP) -> RunSpec:
     return RunSpec(name=name, step=step, labels={"key": "x y"})
 
 
+@pytest.mark.parametrize("shell_limit", [False, True], ids=["by followers", "by a shell"])
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
-def test_conformance(check: platform_conformance.Check, cloud: EcsStandIn) -> None:
-    """The platform keeps the promises that ECS lets it keep."""
+def test_conformance(
+    check: platform_conformance.Check, cloud: EcsStandIn, *, shell_limit: bool
+) -> None:
+    """The platform keeps the promises that ECS lets it keep, whoever keeps the time limit."""
     check(
         platform_conformance.PlatformSubject(
-            make=lambda: cloud.platform(AheadClock()), limits=LIMITS
+            make=lambda: cloud.platform(AheadClock(), shell_limit=shell_limit), limits=LIMITS
         )
     )
 

@@ -24,6 +24,7 @@ from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.steps.cloud_runs import CloudNote, has_settled, part_of
 from moorage.domain.steps.container_groups import END_TAG, SCOPE_TAG, group_run, log_rest
 from moorage.domain.steps.runs import LogChunk
+from moorage.domain.steps.shell_limits import limited_command, with_shell_limit
 from moorage.domain.steps.step import ConnectorType
 from moorage.errors import InvalidData, VendorFailed
 from moorage.ports.platform import PlatformKind
@@ -73,6 +74,8 @@ class AzureContainersSettings:
         registry_password: the password of the registry.
         subnet: the id of the subnet of the groups; by default no subnet of yours.
         scope: a name for the groups of this program; others are left alone.
+        shell_limit: whether a shell in the container ends a step at its time limit, even if nobody
+            follows it. The image needs `sh` and `sleep`.
         endpoint: the URL of Azure's Resource Manager.
         pace: shortest time in seconds between two requests for the state of a run.
     """
@@ -88,6 +91,7 @@ class AzureContainersSettings:
     registry_password: Secret | None = attrs.field(default=None, converter=maybe_secret, repr=False)
     subnet: str | None = None
     scope: str = "default"
+    shell_limit: bool = False
     endpoint: str = attrs.field(default=_RESOURCE, converter=validate_base_url)
     pace: float = attrs.field(default=3.0, validator=in_seconds(0))
 
@@ -242,7 +246,7 @@ class _AzureContainers:
         memory = step.resources.memory
         container: dict[str, Any] = {
             "image": step.image,
-            "command": list(step.command),
+            "command": limited_command(step) if chosen.shell_limit else list(step.command),
             "environmentVariables": [
                 {"name": name, "value": value} for name, value in variables.items()
             ],
@@ -282,7 +286,8 @@ class _AzureContainers:
         }
 
     def _run(self, answer: Response) -> CloudRun | None:
-        return group_run(answer.json(), self.api.now(answer))
+        run = group_run(answer.json(), self.api.now(answer))
+        return run if run is None or not self._settings.shell_limit else with_shell_limit(run)
 
     def _listed(self, answer: Response) -> tuple[list[str], str]:
         """Return the names of the container groups on a page, and the path of the next page."""

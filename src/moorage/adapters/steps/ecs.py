@@ -39,6 +39,7 @@ from moorage.domain.steps.ecs_tasks import (
     task_run,
 )
 from moorage.domain.steps.runs import LogChunk
+from moorage.domain.steps.shell_limits import limited_command, with_shell_limit
 from moorage.domain.steps.step import ConnectorType
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import InvalidData, InvalidRequest, VendorFailed, VendorRejected
@@ -95,6 +96,8 @@ class EcsSettings:
         log_group: the log group of the task definition; without one, steps have no output.
         log_prefix: the stream prefix of the task definition's logs.
         scope: a name for the tasks of this program; others are left alone.
+        shell_limit: whether a shell in the container ends a step at its time limit, even if nobody
+            follows it. The image needs `sh` and `sleep`, and no entry point.
         access_key_id: the id of the access key; by default the keys of the environment, the
             container or the instance are used.
         secret_access_key: the secret of the access key.
@@ -118,6 +121,7 @@ class EcsSettings:
     log_group: str | None = None
     log_prefix: str = "ecs"
     scope: str = "default"
+    shell_limit: bool = False
     access_key_id: str | None = attrs.field(default=None, repr=False)
     secret_access_key: Secret | None = attrs.field(default=None, converter=maybe_secret, repr=False)
     session_token: Secret | None = attrs.field(default=None, converter=maybe_secret, repr=False)
@@ -272,9 +276,10 @@ class _Ecs:
         return family_of(self._settings.task_definition)
 
     def _overrides(self, step: Step) -> dict[str, Any]:
+        command = limited_command(step) if self._settings.shell_limit else list(step.command)
         container: dict[str, Any] = {
             "name": self._settings.container,
-            "command": list(step.command),
+            "command": command,
             "environment": [
                 {"name": name, "value": value} for name, value in step.environment.items()
             ],
@@ -358,7 +363,8 @@ class _Ecs:
             for task in document["tasks"]
             if tags_of(task).get(SCOPE_TAG) == self._settings.scope
         )
-        return [run for run in runs if run is not None]
+        own_runs = [run for run in runs if run is not None]
+        return [*map(with_shell_limit, own_runs)] if self._settings.shell_limit else own_runs
 
 
 def _arns(document: dict[str, Any]) -> list[str]:

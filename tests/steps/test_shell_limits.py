@@ -1,0 +1,140 @@
+"""A shell in a container keeps a step's time limit, in clouds that have none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import EndReason, RunPhase, RunSpec, RunStatus, Step
+from moorage.domain.steps.cloud_runs import CloudNote, CloudRun
+from moorage.domain.steps.shell_limits import LIMIT_CODE, limited_command, with_shell_limit
+from tests.steps.azure_containers_lab import AzureStandIn
+from tests.steps.ecs_lab import EcsStandIn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHELLS = [["sh"], ["busybox", "sh"], ["bash"]]
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def process(
+    shell: list[str], script: str, timeout: float = 3000.0, grace: float = 1.0
+) -> subprocess.Popen[str]:
+    """Start a script in a shell that keeps its limit; its programs are a group of their own."""
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"{shell[0]} is not installed")
+    command = limited_command(Step("x", ["sh", "-c", script], timeout=timeout, grace=grace))
+    return subprocess.Popen(
+        [*shell, *command[1:]], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def ended(running: subprocess.Popen[str]) -> tuple[int, str]:
+    """Return the exit code and the rest of the output, after what is left was killed.
+
+    A container kills what its first process leaves.
+    """
+    code = running.wait(120)
+    os.killpg(running.pid, signal.SIGKILL)
+    output, _ = running.communicate()
+    return code, output
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+@pytest.mark.parametrize("code", [0, 3, 124, 127])
+def test_exit_code_is_that_of_the_command(shell: list[str], code: int) -> None:
+    """In time, the shell ends with the exit code and the output of the command."""
+    running = process(shell, f"echo rows; exit {code}")
+
+    assert (code, "rows\n") == ended(running)
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_stop_reaches_the_command(shell: list[str]) -> None:
+    """SIGTERM is handed on, and the command may clean up, however often it is asked."""
+    running = process(
+        shell, "trap 'n=1$n; [ $n = 11 ] && exit 9' TERM; while :; do echo; sleep 0.01; done"
+    )
+    assert running.stdout is not None
+    running.stdout.readline()
+    while running.poll() is None:
+        running.send_signal(signal.SIGTERM)
+        running.stdout.read(1)
+
+    code, _ = ended(running)
+    assert 9 == code
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_limit_kills_the_command(shell: list[str]) -> None:
+    """At the limit a command that ignores SIGTERM is killed, and the shell says so."""
+    running = process(shell, "trap '' TERM; while :; do sleep 0.1; done", timeout=0.1)
+
+    assert (LIMIT_CODE, "") == ended(running)
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_limit_lets_the_command_clean_up(shell: list[str]) -> None:
+    """At the limit a command has its grace; the end is that of the limit all the same."""
+    running = process(
+        shell, "trap 'echo cleaned; exit 0' TERM; sleep 600 & wait", timeout=0.1, grace=600.0
+    )
+
+    assert (LIMIT_CODE, "cleaned\n") == ended(running)
+
+
+@pytest.mark.parametrize("make", [EcsStandIn, AzureStandIn])
+def test_step_that_nobody_follows_ends(make: Any, tmp_path: Path) -> None:
+    """A step whose starter is dead ends at its limit, and its end is that of a deadline."""
+    cloud = make(tmp_path)
+    step = Step("x", ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], timeout=1, grace=1)
+    if make is AzureStandIn:
+        step = attrs.evolve(step, image="erp:1")
+    cloud.platform(shell_limit=True).start(RunSpec(name="run-1", step=step), 30.0)
+    while not cloud.host.status("run-1").is_over:
+        pass
+
+    status = cloud.platform(shell_limit=True).look("run-1", 30.0)
+
+    assert (RunPhase.ENDED, 137, EndReason.DEADLINE) == (
+        status.phase,
+        status.exit_code,
+        status.reason,
+    )
+    assert LIMIT_CODE == cloud.platform().look("run-1", 30.0).exit_code
+
+
+@pytest.mark.parametrize(
+    "code, seconds, reason",
+    [
+        (LIMIT_CODE, 300.0, EndReason.DEADLINE),
+        (LIMIT_CODE, 297.0, EndReason.DEADLINE),
+        (LIMIT_CODE, None, EndReason.DEADLINE),
+        (LIMIT_CODE, 20.0, EndReason.EXITED),
+        (1, 400.0, EndReason.EXITED),
+    ],
+)
+def test_early_end_is_no_deadline(code: int, seconds: float | None, reason: EndReason) -> None:
+    """A command may have the same exit code as the shell; long before the limit it is its own."""
+    status = RunStatus(
+        name="x",
+        phase=RunPhase.ENDED,
+        exit_code=code,
+        reason=EndReason.EXITED,
+        started_at=None if seconds is None else NOW,
+        ended_at=NOW + timedelta(seconds=seconds or 0.0),
+    )
+    note = CloudNote.of(RunSpec(name="x", step=Step("x", ["true"], timeout=300.0)))
+
+    run = with_shell_limit(CloudRun(note, status, "place", NOW))
+
+    assert reason is run.status.reason
+    assert (137 if reason is EndReason.DEADLINE else code) == run.status.exit_code
