@@ -31,7 +31,7 @@ from moorage.domain.secrets.sensitive import MASK
 from moorage.domain.secrets.value_mask import SHORTEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 _Code: TypeAlias = Literal["Q", "I"]
 """The format of a machine word of 8 or of 4 bytes."""
@@ -42,6 +42,9 @@ _BREAK: Final = re.compile(rb"[\r\n]")
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _PERCENT: Final = re.compile(rb"%[0-9A-F]{2}")
 _BLOCK: Final = 256 * 1024
+_GROUP: Final = 256
+"""The number of words that are compared at once before each of them is."""
+
 _LONG_WORD: Final = 8
 _SHORT_WORD: Final = 4
 _STEPS: Final = (32, 16, 8)
@@ -140,10 +143,8 @@ class StreamMask:
                 continue
             whole = memoryview(squeezed)[: len(squeezed) // size * size]
             compared_words = whole.cast(code)[:: step // size]
-            if words.keys().isdisjoint(compared_words):
-                continue
-            for number, word in enumerate(compared_words):
-                for form, offset in words.get(word, ()):
+            for number in _known(words, compared_words):
+                for form, offset in words[compared_words[number]]:
                     at = number * step - offset
                     if at >= 0 and squeezed.startswith(form, at):
                         yield at, form
@@ -152,6 +153,16 @@ class StreamMask:
             while at >= 0:
                 yield at, form
                 at = squeezed.find(form, at + 1)
+
+
+def _known(words: Mapping[int, object], compared_words: memoryview[int]) -> Iterator[int]:
+    """Yield the numbers of those words that are known, in order."""
+    if words.keys().isdisjoint(compared_words):
+        return
+    for start in range(0, len(compared_words), _GROUP):
+        group = compared_words[start : start + _GROUP]
+        if not words.keys().isdisjoint(group):
+            yield from (number for number, word in enumerate(group, start) if word in words)
 
 
 class _Breaks:
