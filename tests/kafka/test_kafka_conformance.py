@@ -1,7 +1,8 @@
 """The Kafka connector passes the connector conformance kit.
 
-The checks of a broken network are left out: the mock cluster tells its clients its own address, so
-that they pass by any proxy.
+The mock cluster tells its clients its own address, so that they pass by any proxy. It is itself the
+broken network: it delays its responses, or refuses connections. It cannot break a connection after
+a number of responses, nor answer some clients and others not, which two checks need.
 """
 
 from __future__ import annotations
@@ -18,9 +19,41 @@ from tests.support.kafka_cluster import KafkaCluster
 from tests.support.volumes import operations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 PASSWORD = "open-sesame"
+
+
+class ClusterNetwork:
+    """The network faults that a mock cluster can show by itself."""
+
+    def __init__(self, cluster: KafkaCluster) -> None:
+        self._cluster = cluster
+        cluster.track_requests()
+
+    @property
+    def requests(self) -> int:
+        """The number of requests that the cluster received."""
+        return self._cluster.requests
+
+    def withhold(self) -> None:
+        """Answer nothing for a minute."""
+        self._cluster.set_delay(60_000)
+
+    withhold_responses = withhold
+
+    def cut_connections(self) -> None:
+        """Close the connections, and refuse new ones."""
+        self._cluster.set_down(is_down=True)
+
+    def cut_after(self, responses: int) -> None:
+        """Refuse: the cluster cannot break a connection after a number of responses."""
+        raise AssertionError("the mock cluster cannot count its responses")
+
+    def heal(self) -> None:
+        """Answer at once, and accept connections."""
+        self._cluster.set_delay(0)
+        self._cluster.set_down(is_down=False)
 
 
 @pytest.fixture(scope="module", name="cluster")
@@ -30,7 +63,9 @@ def _cluster() -> Iterator[KafkaCluster]:
         yield cluster
 
 
-def subject(cluster: KafkaCluster, *, is_async: bool) -> connector_conformance.ConnectorSubject:
+def subject(
+    cluster: KafkaCluster, *, is_async: bool, network: ClusterNetwork | None = None
+) -> connector_conformance.ConnectorSubject:
     """Return the Kafka connector under test; publishing to another topic serves as a read."""
 
     def making(**settings: Any) -> Callable[[Any], Any]:
@@ -51,9 +86,11 @@ def subject(cluster: KafkaCluster, *, is_async: bool) -> connector_conformance.C
         read=lambda connector, text: connector.publish("noise", Message(text)),
         write=lambda connector, text: connector.publish("orders", Message(text)),
         count=count,
+        network=network,
         refusals={
             "unknown host": refusal(ConnectionFailed, "host", servers="broker.invalid:9092"),
             "no server": refusal(ConnectionFailed, "accepts", servers="127.0.0.1:9"),
+            "no TLS": refusal(ConnectionFailed, "TLS", tls=True),
             "wrong password": refusal(
                 AuthenticationFailed, "password", username="ada", password=PASSWORD
             ),
@@ -81,3 +118,27 @@ def test_asynchronous_connector(
 def test_forked_connector(check: connector_conformance.Check, cluster: KafkaCluster) -> None:
     """A forked child has its own Kafka producer."""
     check(subject(cluster, is_async=False))
+
+
+NOT_BY_ITSELF = {"server_lost_at_each_point", "unanswered_write_is_open"}
+
+
+def applicable(checks: Iterable[Any]) -> list[Any]:
+    """Return the checks whose faults the mock cluster can show."""
+    return [check for check in checks if name_of(check) not in NOT_BY_ITSELF]
+
+
+@pytest.mark.parametrize("check", applicable(connector_conformance.NETWORK_CHECKS), ids=name_of)
+def test_synchronous_connector_with_faults(check: connector_conformance.Check) -> None:
+    """The synchronous Kafka connector passes the checks of a broken network."""
+    with KafkaCluster(orders=4, noise=4) as cluster:
+        check(subject(cluster, is_async=False, network=ClusterNetwork(cluster)))
+
+
+@pytest.mark.parametrize(
+    "check", applicable(connector_conformance.ASYNC_NETWORK_CHECKS), ids=name_of
+)
+def test_asynchronous_connector_with_faults(check: connector_conformance.AsyncCheck) -> None:
+    """The asynchronous Kafka connector passes the checks of a broken network."""
+    with KafkaCluster(orders=4, noise=4) as cluster:
+        asyncio.run(check(subject(cluster, is_async=True, network=ClusterNetwork(cluster))))

@@ -64,6 +64,20 @@ class KafkaCluster:
         """Delay every response of the broker."""
         self._library.rd_kafka_mock_broker_set_rtt(self._cluster, 1, milliseconds)
 
+    def track_requests(self) -> None:
+        """Note the requests from now on, for `requests`."""
+        self._library.rd_kafka_mock_start_request_tracking(self._cluster)
+
+    @property
+    def requests(self) -> int:
+        """The number of noted requests."""
+        count = ctypes.c_size_t()
+        get = self._library.rd_kafka_mock_get_requests
+        get.restype = ctypes.c_void_p
+        array = ctypes.c_void_p(get(self._cluster, ctypes.byref(count)))
+        self._library.rd_kafka_mock_request_destroy_array(array, count)
+        return count.value
+
     def fail_topic(self, topic: str, code: int) -> None:
         """Put an error code into the metadata of a topic; 0 removes it."""
         self._library.rd_kafka_mock_topic_set_error(self._cluster, topic.encode(), code)

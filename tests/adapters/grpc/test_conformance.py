@@ -15,6 +15,7 @@ from moorage.adapters.grpc.connector_sync import GrpcConnector
 from moorage.testing import TcpProxy, connector_conformance, name_of
 from tests.adapters.grpc.grpc_lab import ECHO, READ, Lab, LabServer
 from tests.support.servers import free_port
+from tests.support.untrusted_server import UntrustedServer
 from tests.support.volumes import operations
 
 if TYPE_CHECKING:
@@ -32,6 +33,13 @@ def _first_use(server: LabServer) -> None:
         lab.close()
 
 
+@pytest.fixture(scope="module", name="untrusted")
+def _untrusted(tmp_path_factory: pytest.TempPathFactory) -> Generator[UntrustedServer]:
+    """Yield a TLS server whose certificate nobody trusts."""
+    with UntrustedServer(tmp_path_factory.mktemp("untrusted")) as untrusted:
+        yield untrusted
+
+
 @pytest.fixture
 def proxy(server: LabServer) -> Generator[TcpProxy]:
     """Yield a TCP proxy between the connector and the server."""
@@ -40,14 +48,14 @@ def proxy(server: LabServer) -> Generator[TcpProxy]:
 
 
 def subject(
-    kind: Any, server: LabServer, network: TcpProxy | None
+    kind: Any, server: LabServer, untrusted: UntrustedServer, network: TcpProxy | None
 ) -> connector_conformance.ConnectorSubject:
     """Return a description of the connector under test for the conformance kit."""
     port = server.port if network is None else network.address[1]
 
-    def make(port: int = port, **settings: Any) -> Any:
+    def make(port: int = port, host: str = "127.0.0.1", **settings: Any) -> Any:
         settings = {"plaintext": True, "credentials": Credentials.bearer(SECRET), **settings}
-        return kind(f"127.0.0.1:{port}", service="connector", **settings)
+        return kind(f"{host}:{port}", service="connector", **settings)
 
     def count(name: str) -> int:
         question = json.dumps({"do": "count", "of": name, "name": "count"}).encode()
@@ -68,6 +76,16 @@ def subject(
             "nobody listens": connector_conformance.Refusal(
                 make=lambda _: make(free_port()), error=ConnectionFailed, because="accepts"
             ),
+            "unknown host": connector_conformance.Refusal(
+                make=lambda _: make(host="grpc.invalid", plaintext=False),
+                error=ConnectionFailed,
+                because="host",
+            ),
+            "untrusted certificate": connector_conformance.Refusal(
+                make=lambda _: make(untrusted.port, plaintext=False, tls=Tls()),
+                error=ConnectionFailed,
+                because="TLS",
+            ),
             "no TLS": connector_conformance.Refusal(
                 make=lambda _: make(plaintext=False, tls=Tls()),
                 error=ConnectionFailed,
@@ -82,9 +100,11 @@ def subject(
 @pytest.mark.parametrize(
     "check", connector_conformance.CHECKS + connector_conformance.NETWORK_CHECKS, ids=name_of
 )
-def test_a_synchronous_connector_passes(check: Any, server: LabServer, proxy: TcpProxy) -> None:
+def test_a_synchronous_connector_passes(
+    check: Any, server: LabServer, untrusted: UntrustedServer, proxy: TcpProxy
+) -> None:
     """The synchronous gRPC connector passes each check of the conformance kit."""
-    check(subject(GrpcConnector, server, proxy))
+    check(subject(GrpcConnector, server, untrusted, proxy))
 
 
 @pytest.mark.parametrize(
@@ -92,6 +112,8 @@ def test_a_synchronous_connector_passes(check: Any, server: LabServer, proxy: Tc
     connector_conformance.ASYNC_CHECKS + connector_conformance.ASYNC_NETWORK_CHECKS,
     ids=name_of,
 )
-def test_an_asynchronous_connector_passes(check: Any, server: LabServer, proxy: TcpProxy) -> None:
+def test_an_asynchronous_connector_passes(
+    check: Any, server: LabServer, untrusted: UntrustedServer, proxy: TcpProxy
+) -> None:
     """The asynchronous gRPC connector passes each check of the conformance kit."""
-    asyncio.run(check(subject(AsyncGrpcConnector, server, proxy)))
+    asyncio.run(check(subject(AsyncGrpcConnector, server, untrusted, proxy)))

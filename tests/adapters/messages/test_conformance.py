@@ -22,6 +22,8 @@ from moorage import (
     OperationAttempt,
     RedisStreams,
     Secret,
+    TopicNotFound,
+    VendorRejected,
 )
 from moorage.adapters.messages.rabbitmq import RabbitMq
 from moorage.adapters.sqs.amazon_sqs import AmazonSqs
@@ -29,6 +31,7 @@ from moorage.testing import TcpProxy, connector_conformance, name_of
 from moorage.testing.sandboxes.sqs import AmazonSqsSandbox
 from tests.support.redis_servers import PrivateRedis, free_port
 from tests.support.servers import rabbitmq_url
+from tests.support.untrusted_server import UntrustedServer
 from tests.support.volumes import operations
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ class Server:
     is_http: bool = False
 
 
-def rabbitmq() -> Generator[Server]:
+def rabbitmq(untrusted: tuple[str, int]) -> Generator[Server]:
     """Yield queues of the shared RabbitMQ server."""
     url = rabbitmq_url()
     parts = urlsplit(url)
@@ -71,7 +74,8 @@ def rabbitmq() -> Generator[Server]:
 
     def settings(host: str, port: int, **more: Any) -> RabbitMq:
         names = f"{parts.username or 'guest'}:{more.pop('password', parts.password or 'guest')}"
-        return RabbitMq(url=Secret(f"amqp://{names}@{host}:{port}{parts.path}"), **more)
+        scheme, path = more.pop("scheme", "amqp"), more.pop("path", parts.path)
+        return RabbitMq(url=Secret(f"{scheme}://{names}@{host}:{port}{path}"), **more)
 
     def count(text: str) -> int:
         while True:
@@ -94,6 +98,17 @@ def rabbitmq() -> Generator[Server]:
             ),
             "no server": (lambda: settings("127.0.0.1", free_port()), ConnectionFailed, "accept"),
             "unknown host": (lambda: settings("broker.invalid", 5672), ConnectionFailed, "host"),
+            "unknown virtual host": (
+                lambda: settings(*address, path="/moorage-missing"),
+                VendorRejected,
+                "virtual host",
+            ),
+            "no TLS": (lambda: settings(*address, scheme="amqps"), ConnectionFailed, "TLS"),
+            "untrusted certificate": (
+                lambda: settings(*untrusted, scheme="amqps"),
+                ConnectionFailed,
+                "TLS",
+            ),
         },
     )
     for topic in topics:
@@ -101,14 +116,15 @@ def rabbitmq() -> Generator[Server]:
     connection.close()
 
 
-def redis_streams() -> Generator[Server]:
+def redis_streams(untrusted: tuple[str, int]) -> Generator[Server]:
     """Yield streams of a private Redis server."""
     with PrivateRedis() as private:
         client: Any = redis.Redis.from_url(private.url)
 
         def settings(host: str, port: int, **more: Any) -> RedisStreams:
             names = f"ada:{more.pop('password')}@" if "password" in more else ""
-            return RedisStreams(url=Secret(f"redis://{names}{host}:{port}/0"), **more)
+            scheme, database = more.pop("scheme", "redis"), more.pop("database", 0)
+            return RedisStreams(url=Secret(f"{scheme}://{names}{host}:{port}/{database}"), **more)
 
         def count(text: str) -> int:
             entries: Any = client.xrange("orders")
@@ -129,12 +145,22 @@ def redis_streams() -> Generator[Server]:
                 ),
                 "no server": (lambda: settings("127.0.0.1", free_port()), ConnectionFailed, ""),
                 "unknown host": (lambda: settings("redis.invalid", 6379), ConnectionFailed, "host"),
+                "unknown database": (
+                    lambda: settings(*address, database=4711),
+                    TopicNotFound,
+                    "database",
+                ),
+                "untrusted certificate": (
+                    lambda: settings(*untrusted, scheme="rediss"),
+                    ConnectionFailed,
+                    "TLS",
+                ),
             },
         )
         client.close()
 
 
-def amazon_sqs() -> Generator[Server]:
+def amazon_sqs(untrusted: tuple[str, int]) -> Generator[Server]:
     """Yield queues of a local SQS sandbox."""
     sandbox = AmazonSqsSandbox(queues=("orders", "noise"))
     with sandbox.serving() as server:
@@ -146,10 +172,11 @@ def amazon_sqs() -> Generator[Server]:
                 "secret_access_key": sandbox.secret_access_key,
                 **more,
             }
+            scheme = keys.pop("scheme", "http")
             return AmazonSqs(
                 region=sandbox.region,
                 account="123456789012",
-                endpoint=f"http://{host}:{port}",
+                endpoint=f"{scheme}://{host}:{port}",
                 **keys,
             )
 
@@ -169,6 +196,16 @@ def amazon_sqs() -> Generator[Server]:
                     "",
                 ),
                 "no server": (lambda: settings("127.0.0.1", free_port()), ConnectionFailed, ""),
+                "unknown host": (
+                    lambda: settings("sqs.invalid", 80),
+                    ConnectionFailed,
+                    "sqs.invalid:80 could not be reached",
+                ),
+                "untrusted certificate": (
+                    lambda: settings(*untrusted, scheme="https"),
+                    ConnectionFailed,
+                    "certificate",
+                ),
             },
             is_http=True,
         )
@@ -181,9 +218,12 @@ BROKERS = {"rabbitmq": rabbitmq, "redis-streams": redis_streams, "sqs": amazon_s
 
 
 @pytest.fixture(scope="module", params=BROKERS)
-def server(request: pytest.FixtureRequest) -> Generator[Server]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Server]:
     """Yield each broker in turn: RabbitMQ, Redis and SQS."""
-    yield from BROKERS[request.param]()
+    with UntrustedServer(tmp_path_factory.mktemp("untrusted")) as untrusted:
+        yield from BROKERS[request.param](("127.0.0.1", untrusted.port))
 
 
 async def checked(check: Any, server: Server, network: TcpProxy) -> None:

@@ -12,6 +12,7 @@ from moorage.adapters.http.connections._loops import watch_in
 from moorage.testing import TcpProxy, name_of
 from moorage.testing import connector_conformance as kit
 from tests.support.mqtt_brokers import PrivateMosquitto, Subscriber, write_password
+from tests.support.untrusted_server import UntrustedServer
 from tests.support.volumes import operations
 
 if TYPE_CHECKING:
@@ -24,8 +25,15 @@ IN_BOTH_VERSIONS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 class Setting:
     """A broker with the user "shop", a proxy in front of it, and a subscriber."""
 
-    def __init__(self, broker: PrivateMosquitto, proxy: TcpProxy, subscriber: Subscriber) -> None:
+    def __init__(
+        self,
+        broker: PrivateMosquitto,
+        proxy: TcpProxy,
+        subscriber: Subscriber,
+        untrusted: UntrustedServer,
+    ) -> None:
         self._broker, self._proxy, self._subscriber = broker, proxy, subscriber
+        self._untrusted = untrusted
 
     def subject(self, protocol: str, *, is_async: bool) -> kit.ConnectorSubject:
         """Return the connector under test; publishing to a second topic stands in for a read."""
@@ -58,6 +66,11 @@ class Setting:
                     error=ConnectionFailed,
                     because="accepts",
                 ),
+                "untrusted certificate": kit.Refusal(
+                    make=making(f"mqtts://shop@127.0.0.1:{self._untrusted.port}"),
+                    error=ConnectionFailed,
+                    because="TLS",
+                ),
                 "wrong password": kit.Refusal(
                     make=making(direct, "wrong-horse"),
                     error=AuthenticationFailed,
@@ -71,14 +84,16 @@ class Setting:
 
 @pytest.fixture(scope="module", name="setting")
 def _setting(tmp_path_factory: pytest.TempPathFactory) -> Generator[Setting]:
-    users = tmp_path_factory.mktemp("mosquitto") / "users"
+    folder = tmp_path_factory.mktemp("mosquitto")
+    users = folder / "users"
     write_password(users, "shop", PASSWORD)
     with (
         PrivateMosquitto(f"password_file {users}", anonymous=False) as broker,
         TcpProxy("127.0.0.1", broker.port) as proxy,
         Subscriber(broker.port, "shop", PASSWORD, topic="orders") as subscriber,
+        UntrustedServer(folder) as untrusted,
     ):
-        yield Setting(broker, proxy, subscriber)
+        yield Setting(broker, proxy, subscriber, untrusted)
 
 
 @IN_BOTH_VERSIONS

@@ -62,6 +62,9 @@ def subject(
         refusals={
             "unknown host": refusal(ConnectionFailed, "host", "nats://nats.invalid"),
             "no server": refusal(ConnectionFailed, "accepts", "nats://127.0.0.1:9"),
+            "no TLS": refusal(
+                ConnectionFailed, "TLS", f"tls://shop:{PASSWORD}@127.0.0.1:{server.port}"
+            ),
             "wrong password": refusal(
                 AuthenticationFailed, "password", f"nats://shop:{PASSWORD}@127.0.0.1:{server.port}"
             ),

@@ -13,6 +13,7 @@ from moorage.testing import TcpProxy, connector_conformance, name_of
 from tests.adapters.websocket.server_process import TOKEN
 from tests.adapters.websocket.websocket_lab import AT_ONCE
 from tests.support.servers import free_port
+from tests.support.untrusted_server import UntrustedServer
 from tests.support.volumes import operations
 
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ def _first_use(server: Server) -> None:
         connector.open(30.0)
 
 
+@pytest.fixture(scope="module", name="untrusted")
+def _untrusted(tmp_path_factory: pytest.TempPathFactory) -> Generator[UntrustedServer]:
+    """Yield a TLS server whose certificate nobody trusts."""
+    with UntrustedServer(tmp_path_factory.mktemp("untrusted")) as untrusted:
+        yield untrusted
+
+
 @pytest.fixture
 def proxy(server: Server) -> Generator[TcpProxy]:
     """Yield a TCP proxy between the connector and the server."""
@@ -39,14 +47,14 @@ def proxy(server: Server) -> Generator[TcpProxy]:
 
 
 def subject(
-    kind: Any, server: Server, network: TcpProxy | None
+    kind: Any, server: Server, untrusted: UntrustedServer, network: TcpProxy | None
 ) -> connector_conformance.ConnectorSubject:
     """Return a description of the connector under test for the conformance kit."""
     port = server.port if network is None else network.address[1]
 
-    def make(port: int = port, token: str = TOKEN) -> Any:
+    def make(address: str = f"ws://127.0.0.1:{port}", token: str = TOKEN) -> Any:
         return kind(
-            f"ws://127.0.0.1:{port}/secret",
+            f"{address}/secret",
             service="connector",
             credentials=Credentials.bearer(token),
             reconnect=AT_ONCE,
@@ -72,7 +80,17 @@ def subject(
                 because="credential",
             ),
             "nobody listens": connector_conformance.Refusal(
-                make=lambda _: make(free_port()), error=ConnectionFailed, because="reached"
+                make=lambda _: make(f"ws://127.0.0.1:{free_port()}"),
+                error=ConnectionFailed,
+                because="reached",
+            ),
+            "unknown host": connector_conformance.Refusal(
+                make=lambda _: make("ws://socket.invalid"), error=ConnectionFailed, because="host"
+            ),
+            "untrusted certificate": connector_conformance.Refusal(
+                make=lambda _: make(f"wss://127.0.0.1:{untrusted.port}"),
+                error=ConnectionFailed,
+                because="TLS",
             ),
         },
         secret=TOKEN,
@@ -81,18 +99,22 @@ def subject(
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=name_of)
-def test_synchronous_connector_passes(check: Any, server: Server, proxy: TcpProxy) -> None:
+def test_synchronous_connector_passes(
+    check: Any, server: Server, untrusted: UntrustedServer, proxy: TcpProxy
+) -> None:
     """The synchronous WebSocket connector passes each check of the conformance kit."""
-    check(subject(WebSocketConnector, server, proxy))
+    check(subject(WebSocketConnector, server, untrusted, proxy))
 
 
 @pytest.mark.parametrize("check", connector_conformance.FORK_CHECKS, ids=name_of)
-def test_forked_connector_passes(check: Any, server: Server) -> None:
+def test_forked_connector_passes(check: Any, server: Server, untrusted: UntrustedServer) -> None:
     """The synchronous WebSocket connector works in a forked child."""
-    check(subject(WebSocketConnector, server, None))
+    check(subject(WebSocketConnector, server, untrusted, None))
 
 
 @pytest.mark.parametrize("check", ASYNC_CHECKS, ids=name_of)
-def test_asynchronous_connector_passes(check: Any, server: Server, proxy: TcpProxy) -> None:
+def test_asynchronous_connector_passes(
+    check: Any, server: Server, untrusted: UntrustedServer, proxy: TcpProxy
+) -> None:
     """The asynchronous WebSocket connector passes each check of the conformance kit."""
-    asyncio.run(check(subject(AsyncWebSocketConnector, server, proxy)))
+    asyncio.run(check(subject(AsyncWebSocketConnector, server, untrusted, proxy)))

@@ -33,7 +33,8 @@ class NetworkFaults(Protocol):
     `requests` is the number of times that the connector sent something after a response, or first.
     """
 
-    requests: int
+    @property
+    def requests(self) -> int: ...
 
     def withhold(self) -> None: ...
 
