@@ -51,7 +51,9 @@ WRONG_FORMS: Final[dict[str, Any]] = {
 IN_FILES: Final = ("int", "nan", "list", "nested", "control characters", "no URL")
 """The values that are tried in configurations, which check the types of simple options alike."""
 CONNECTORS: Final[dict[str, dict[str, Any]]] = {
+    "graphql": {},
     "grpc": {"address": "grpc.example:443"},
+    "json-rpc": {},
     "kafka": {"servers": "kafka.example:9092"},
     "mongodb": {"url": "mongodb://mongo.example/erp"},
     "mqtt": {"url": "mqtt://mqtt.example"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -12,7 +13,7 @@ import moorage
 from moorage import ConfigurationError, InvalidData, LocalFailure, VendorRejected
 from moorage.adapters.http_operations.soap.connector_async import AsyncSoapConnector
 from moorage.adapters.http_operations.soap.connector_sync import SoapConnector
-from moorage.testing import SoapServer, connector_conformance, name_of
+from moorage.testing import SoapServer, TcpProxy, connector_conformance, name_of
 from tests.soap.soap_lab import ORDER, PASSWORD, WSDL, new_server
 from tests.support.command import command
 
@@ -131,7 +132,7 @@ def test_service_that_does_not_answer(settings: dict[str, Any]) -> None:
 
 
 def subject(
-    server: SoapServer, kind: Any, managers: list[Any]
+    server: SoapServer, network: TcpProxy, kind: Any, managers: list[Any]
 ) -> connector_conformance.ConnectorSubject:
     """Describe a SOAP connector for the conformance kit, and collect the managers that it opens."""
     settings = SoapSettings(wsdl_file=str(WSDL), location="/soap", ping="Hello")
@@ -151,8 +152,9 @@ def subject(
         read=read,
         write=write,
         count=lambda text: sum(text.encode() in item.body for item in server.requests),
-        base_url=server.url,
-        timeout=5.0,
+        network=network,
+        base_url="http://{}:{}".format(*network.address),
+        timeout=1.0,
         operations=operations(30),
     )
 
@@ -162,8 +164,20 @@ CLIENT = SoapSettings(wsdl_file=str(WSDL), location="/soap").client(moorage.Wsdl
 
 OF_CONNECTIONS = frozenset({
     "closing_ends_the_connector", "closing_meets_operations", "operations_leave_nothing_behind",
+    "refused_connection_did_nothing",
 })  # fmt: skip
-"""The checks of connectors that have connections; those of this one are the manager's."""
+"""The checks of connectors that have connections; those of this one are the manager's.
+
+A server of HTTP says nothing before the request, so a cut connection leaves the request open.
+"""
+
+
+@pytest.fixture(name="network")
+def _network(server: SoapServer) -> Generator[TcpProxy]:
+    """Yield a TCP proxy between the manager and the service."""
+    parts = urlsplit(server.url)
+    with TcpProxy(parts.hostname or "", parts.port or 0) as proxy:
+        yield proxy
 
 
 def applicable(checks: Iterable[Any]) -> list[Any]:
@@ -171,25 +185,39 @@ def applicable(checks: Iterable[Any]) -> list[Any]:
     return [check for check in checks if name_of(check) not in OF_CONNECTIONS]
 
 
-@pytest.mark.parametrize("check", applicable(connector_conformance.CHECKS), ids=name_of)
-def test_conformance(server: SoapServer, check: connector_conformance.Check) -> None:
+@pytest.mark.parametrize(
+    "check",
+    applicable(connector_conformance.CHECKS + connector_conformance.NETWORK_CHECKS),
+    ids=name_of,
+)
+def test_conformance(
+    server: SoapServer, network: TcpProxy, check: connector_conformance.Check
+) -> None:
     """The synchronous SOAP connector passes the connector conformance kit."""
     managers: list[Any] = []
-    check(subject(server, SoapConnector, managers))
-    for manager in managers:
-        manager.close()
+    try:
+        check(subject(server, network, SoapConnector, managers))
+    finally:
+        for manager in managers:
+            manager.close()
 
 
-@pytest.mark.parametrize("check", applicable(connector_conformance.ASYNC_CHECKS), ids=name_of)
+@pytest.mark.parametrize(
+    "check",
+    applicable(connector_conformance.ASYNC_CHECKS + connector_conformance.ASYNC_NETWORK_CHECKS),
+    ids=name_of,
+)
 def test_asynchronous_conformance(
-    server: SoapServer, check: connector_conformance.AsyncCheck
+    server: SoapServer, network: TcpProxy, check: connector_conformance.AsyncCheck
 ) -> None:
     """The asynchronous SOAP connector passes the connector conformance kit."""
     managers: list[Any] = []
 
     async def run() -> None:
-        await check(subject(server, AsyncSoapConnector, managers))
-        for manager in managers:
-            await manager.close()
+        try:
+            await check(subject(server, network, AsyncSoapConnector, managers))
+        finally:
+            for manager in managers:
+                await manager.close()
 
     asyncio.run(run())

@@ -76,6 +76,15 @@ class JsonRpc:
             safe=safe,
         )
 
+    def ping(self, method: str = "rpc.discover") -> HttpOperation[None]:
+        """Return an operation that tests whether the service gives any JSON-RPC answer.
+
+        Args:
+            method: the name of a method that changes nothing.
+        """
+        call = self.call(method, safe=True, name="ping")
+        return attrs.evolve(call, read=_read_any, refusal=_refuse_nothing)
+
 
 def read_result(response: Response) -> Any:
     """Return the result in a successful JSON-RPC answer.
@@ -139,3 +148,14 @@ def _body_of(response: Response) -> Mapping[str, Any]:
     if not is_object(body) or body.get("id") not in (_ID, None):
         raise unreadable(response)
     return body
+
+
+def _read_any(response: Response) -> None:
+    """Read an answer, which may be an error; whatever is no JSON-RPC raises an error."""
+    body = _body_of(response)
+    if "result" not in body and not is_object(body.get("error")):
+        raise unreadable(response, "result")
+
+
+def _refuse_nothing(_: Response) -> None:
+    """Return None: an answer that refuses the method shows that the service is there."""
