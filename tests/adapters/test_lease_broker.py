@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
@@ -34,9 +37,12 @@ from moorage.adapters.state.lease_broker import LeaseBroker
 from moorage.adapters.state.leasing_async import AsyncLeasingStorage
 from moorage.adapters.state.leasing_sync import LeasingStorage
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.redis import RedisStorage
 from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.domain.resilience.lease_messages import LONGEST_LINE
 from tests.adapters.forked import in_a_child
+from tests.support.servers import redis_url
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -562,7 +568,7 @@ def test_connections_and_kinds_are_bounded(folder: Path, monkeypatch: pytest.Mon
             client.sendall(limit % (3, 3))
             reply = reader.readline()
         assert b'{"id":3,"granted":true}\n' == reply
-        monkeypatch.setattr(lease_broker, "_MOST_CONNECTIONS", 1)
+        server.broker.most_connections = 1
         assert [{"error": "The broker has too many connections."}] == _ask(server.path)
         reader.close()
 
@@ -579,6 +585,28 @@ def test_process_that_does_not_read_is_disconnected(
         with pytest.raises(OSError, match=r"reset|pipe"):  # noqa: PT012 - until the broker leaves
             while True:
                 client.sendall(b"".join(QUESTION % number for number in range(1_000, 3_000)))
+
+
+def test_broker_ends_although_a_process_does_not_read(folder: Path) -> None:
+    """The end of a broker does not wait for replies that nobody reads."""
+
+    def send() -> None:
+        with suppress(OSError):
+            for first in range(0, 100_000, 1_000):
+                client.sendall(b"".join(QUESTION % (first + number) for number in range(1_000)))
+
+    def is_unread() -> bool:
+        connections = list(server.broker._connections)  # noqa: SLF001 - nobody else can tell
+        return any(item._transport.get_write_buffer_size() for item in connections)  # noqa: SLF001 - as above
+
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(120)
+        with serving(folder) as server:
+            client.connect(str(server.path))
+            sending = Thread(target=send)
+            sending.start()
+            wait_until(is_unread, "unread replies")
+        sending.join()
 
 
 def test_second_broker_is_refused_and_a_stale_socket_replaced(folder: Path) -> None:
@@ -663,14 +691,31 @@ def test_store_of_one_process_is_refused(folder: Path) -> None:
         LeaseBroker(AsyncMemoryStorage(), folder / "b.sock")
 
 
+@pytest.mark.parametrize(
+    "files, connections", [(None, 4_096), (1_048_576, 4_096), (1_024, 832), (192, 1), (10, 1)]
+)
+def test_connections_leave_files_for_the_store(files: int | None, connections: int) -> None:
+    """A broker accepts fewer connections if it may open few files."""
+    assert connections == lease_broker.most_connections(files)
+
+
+def test_unlimited_files_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process may have no limit of open files."""
+    assert lease_broker.open_files() != 0
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: unlimited)
+    assert lease_broker.open_files() is None
+
+
 PROCESS = """
-import asyncio, sys
+import asyncio, resource, sys
 from moorage.adapters.state.lease_broker import LeaseBroker
-from moorage.adapters.state.sqlite import AsyncSqliteStorage
+from moorage.wiring.store_urls import aopen_storage
 
 async def main():
-    storage = AsyncSqliteStorage(sys.argv[2], timeout=20)
-    async with LeaseBroker(storage, sys.argv[1]):
+    path, url, files = sys.argv[1:]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (int(files), int(files)))
+    async with aopen_storage(url) as storage, LeaseBroker(storage, path):
         print("serving", flush=True)
         await asyncio.Event().wait()
 
@@ -679,10 +724,13 @@ asyncio.run(main())
 
 
 @contextmanager
-def broker_process(folder: Path) -> Generator[subprocess.Popen[bytes]]:
+def broker_process(
+    folder: Path, url: str | None = None, files: int = 1_024
+) -> Generator[subprocess.Popen[bytes]]:
     """Run a broker in a process of its own, which is killed at the end."""
-    command = [sys.executable, "-c", PROCESS, str(folder / "b.sock"), str(folder / "state.db")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    url = url or f"sqlite:///{folder}/state.db"
+    command = [sys.executable, "-c", PROCESS, str(folder / "b.sock"), url, str(files)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert b"serving" in process.stdout.readline()
         try:
@@ -703,3 +751,112 @@ def test_killed_brokers_never_double_tokens(folder: Path) -> None:
     assert 24 == count
     with leasing(folder) as store:
         assert count + admitted(limiter(store, limit=limit), 250) <= 200
+
+
+def over_redis(folder: Path, name: str, **options: Any) -> LeasingStorage:
+    """Return a store that asks the broker of the folder, and without it Redis."""
+    return LeasingStorage(RedisStorage(redis_url()), folder / "b.sock", services=[name], **options)
+
+
+@pytest.fixture
+def name() -> str:
+    """Return the name of a service that no other test uses."""
+    return f"hot-{uuid4().hex}"
+
+
+def test_machines_share_a_limit_in_redis(folder: Path, name: str) -> None:
+    """Brokers of two machines, and processes without one, together grant the burst at most."""
+    machines = [folder / "a", folder / "b", folder / "none"]
+    for machine in machines:
+        machine.mkdir()
+    with (
+        broker_process(machines[0], redis_url()),
+        broker_process(machines[1], redis_url()),
+        over_redis(machines[0], name, without_broker="refuse") as first,
+        over_redis(machines[1], name, without_broker="refuse") as second,
+        over_redis(machines[2], name) as third,
+    ):
+        guards = [limiter(store, name) for store in (first, second, third)]
+        # Each grants some of 50 tokens; tokens that a broker took in advance may be lost.
+        assert [3, 3, 3] == [admitted(guard, 3) for guard in guards]
+        others = sum(admitted(guard, 50) for guard in guards)
+
+    assert 20 < 9 + others <= 50
+
+
+def test_killed_broker_is_replaced_by_redis(folder: Path, name: str) -> None:
+    """Calls go on at Redis after kill -9 of the broker, by the same bucket, and at a new broker."""
+    with over_redis(folder, name) as store:
+        guard = limiter(store, name)
+        with broker_process(folder, redis_url()) as process:
+            assert guard.try_acquire()
+            process.kill()
+            process.wait()
+            assert guard.try_acquire()
+        with broker_process(folder, redis_url()):
+            assert guard.try_acquire()
+        assert admitted(guard, 60) <= 47
+
+
+def test_queue_of_a_limit_in_redis_is_waited_for_at_the_broker(folder: Path, name: str) -> None:
+    """A call that has to wait for its token waits at the broker, which confirms it at Redis."""
+    limit = RateLimitConfig.per_second(20, burst=1)
+    with (
+        broker_process(folder, redis_url()),
+        over_redis(folder, name, without_broker="refuse") as store,
+    ):
+        guard = limiter(store, name, limit)
+        for _ in range(4):
+            guard.acquire(timeout=60)
+
+
+def test_more_connections_than_files_disturb_nobody(folder: Path) -> None:
+    """A broker that may open 256 files refuses connections beyond, and serves the others."""
+    with (
+        broker_process(folder, files=256) as process,
+        leasing(folder, without_broker="refuse") as store,
+        ExitStack() as stack,
+    ):
+        guard = limiter(store)
+        assert guard.try_acquire()
+        clients = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(200)]
+        for client in clients:
+            client.connect(str(folder / "b.sock"))
+            client.settimeout(120)
+        for client in clients[64:]:
+            assert b"too many connections" in client.recv(200)
+        assert guard.try_acquire()
+        process.kill()
+        assert process.stderr is not None
+        assert b"" == process.stderr.read()
+
+
+def test_endless_line_takes_no_memory(folder: Path) -> None:
+    """A gigabyte without an end of line is refused at its beginning."""
+    with (
+        broker_process(folder),
+        leasing(folder, without_broker="refuse") as store,
+        socket.socket(socket.AF_UNIX) as client,
+    ):
+        client.settimeout(120)
+        client.connect(str(folder / "b.sock"))
+        sent, line = 0, b"x" * 65_536
+        with suppress(OSError):
+            while sent < 1 << 30:
+                sent += client.send(line)
+        assert sent < 1 << 20
+        assert limiter(store).try_acquire()
+
+
+def test_full_disk_is_told(folder: Path) -> None:
+    """A broker whose folder has no space for the socket says so."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "rename", full)
+        with pytest.raises(ConfigurationError, match="No space left on device"):
+            BrokerSocket(folder / "b.sock", 0o600)
+    # The lock and the descriptors are free again.
+    BrokerSocket(folder / "b.sock", 0o600).close()

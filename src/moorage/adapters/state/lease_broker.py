@@ -47,6 +47,8 @@ _STORE_SECONDS: Final = 0.5
 """The seconds that a request to the store may take."""
 
 _MOST_CONNECTIONS: Final = 4_096
+_OTHER_FILES: Final = 192
+"""The open files of a broker besides its processes; asyncio accepts up to 100 before it refuses."""
 _MOST_KINDS: Final = 1_024
 _MOST_UNREAD: Final = 1_048_576
 """The maximum number of bytes that a process may leave unread."""
@@ -74,6 +76,8 @@ class LeaseBroker(AsyncClosing):
         self._kinds: dict[AdmissionKind, _Kind] = {}
         self._connections: set[_Connection] = set()
         self._serving: tuple[asyncio.Server, BrokerSocket] | None = None
+        self.most_connections = most_connections(open_files())
+        """The maximum number of connections; others are refused."""
         self.handed_out = 0
         """The number of calls that the broker has admitted."""
         self.requests = 0
@@ -130,6 +134,24 @@ class LeaseBroker(AsyncClosing):
                 return None
             kind = self._kinds[limits] = _Kind(self, limits)
         return kind
+
+
+def open_files() -> int | None:
+    """Return the number of files that this process may open; None if it is not limited."""
+    from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit  # noqa: PLC0415 - not on Windows
+
+    limit = getrlimit(RLIMIT_NOFILE)[0]
+    return None if limit == RLIM_INFINITY else limit
+
+
+def most_connections(files: int | None) -> int:
+    """Return the number of connections that a broker accepts, by the files that it may open.
+
+    Without a free file it could not even refuse a connection.
+    """
+    if files is None:
+        return _MOST_CONNECTIONS
+    return min(_MOST_CONNECTIONS, max(1, files - _OTHER_FILES))
 
 
 def check_store(storage: object) -> None:
@@ -263,7 +285,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accept the connection of a process."""
         self._transport = transport
-        if len(self._connections) >= _MOST_CONNECTIONS:
+        if len(self._connections) >= self._broker.most_connections:
             self.refuse(InvalidData("The broker has too many connections."))
             return
         self._connections.add(self)
