@@ -354,6 +354,8 @@ def credential_forms(secret: str) -> dict[str, Credentials]:
 
 
 CARD = "4242 4242 4242 4242"
+KEY = "rk_" + "live_51HxyzCanaryOfAKey"
+"""A key that was not sent, and that stands under no name of a credential."""
 
 
 @pytest.mark.parametrize("form", credential_forms("x"))
@@ -368,7 +370,7 @@ def test_no_secret_is_written(form: str, tmp_path: Path, capsys: Any) -> None:
         "cvc": cvc,
         "number": CARD,
         "compact": int(CARD.replace(" ", "")),
-        "note": f"of {secret} and {CARD}",
+        "note": f"of {secret}, {KEY} and {CARD}",
         "access_token": token,
     }
     flat = {
@@ -391,7 +393,7 @@ def test_no_secret_is_written(form: str, tmp_path: Path, capsys: Any) -> None:
         headers = {"content-type": kind} if kind else {}
         entries(
             Request.post(
-                f"/a?token={token}&plain={secret}",
+                f"/a?token={token}&plain={secret}&note={KEY}",
                 body=body.encode(),
                 headers={
                     **headers,
@@ -430,4 +432,5 @@ def test_no_secret_is_written(form: str, tmp_path: Path, capsys: Any) -> None:
     for text in written_outputs:
         assert set() == canaries.heard(text)
         assert CARD not in text
+        assert KEY not in text
         assert CARD.replace(" ", "") not in text

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.security.canaries import Canaries
+    from tests.security.watched import Watched
 
 MODES: Final = ("plain", "awaited")
 
@@ -32,7 +33,9 @@ MODES: Final = ("plain", "awaited")
 class Observations:
     """All output of the simulated calls that a host could see."""
 
-    def __init__(self, canaries: Canaries, mode: str, folder: Path) -> None:
+    def __init__(
+        self, canaries: Canaries, mode: str, folder: Path, watched: Watched | None = None
+    ) -> None:
         self.plant = canaries.plant
         self.awaited = mode == "awaited"
         self.folder = folder
@@ -40,6 +43,7 @@ class Observations:
         self.events: list[Any] = []
         self.records: list[logging.LogRecord] = []
         self.log = MemoryIntegrationLogger()
+        self.watched = watched
         self.closing: list[Any] = []
 
     def pick(self, plain: Any, awaited: Any) -> Any:
@@ -52,8 +56,14 @@ class Observations:
 
     def manager(self, *services: Service, **ports: Any) -> Any:
         """Return a manager of this mode."""
+        observers: list[Any] = [self.events.append]
+        log: Any = self.log
+        if self.watched is not None:
+            services = tuple(map(self.watched.logged, services))
+            observers += self.watched.observers
+            log = self.watched.log
         made = self.pick(ConnectorManager, AsyncConnectorManager)(
-            services, observers=[self.events.append], log=self.log, **ports
+            services, observers=observers, log=log, **ports
         )
         self.closing.append(made)
         return made
@@ -78,9 +88,11 @@ class Observations:
             await settled((getattr(made, "aclose", None) or made.close)())
 
 
-async def observed_calls(canaries: Canaries, mode: str, folder: Path) -> Observations:
+async def observed_calls(
+    canaries: Canaries, mode: str, folder: Path, watched: Watched | None = None
+) -> Observations:
     """Make all simulated calls, and collect their output."""
-    day = Observations(canaries, mode, folder)
+    day = Observations(canaries, mode, folder, watched)
     day.plant("card", CARD)
     day.plant("iban", IBAN)
     handler = _Keeper(day.records)

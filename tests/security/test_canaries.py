@@ -15,9 +15,10 @@ import pytest
 from moorage import ConnectorError, Service, VendorFailed
 from moorage.domain.http.headers import Headers
 from moorage.domain.secrets.frames import bare
-from tests.security.canaries import Canaries, dumped
+from tests.security.canaries import Canaries, dumped, shown
 from tests.security.chapters import ForeignError
 from tests.security.day import MODES, observed_calls
+from tests.security.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,6 +56,40 @@ def test_calls_show_no_secret(mode: str, tmp_path: Path) -> None:
     }
     assert len(canaries.planted) >= 40
 
+
+@pytest.mark.parametrize("mode", MODES)
+def test_everything_that_watches_shows_no_secret(mode: str, tmp_path: Path) -> None:
+    """No credential is in spans, metrics, log records, the log with its contents, or its exports.
+
+    Contents keep values that neither a name nor a rule gives away; these are no credentials.
+    """
+    canaries = Canaries()
+    stores, watched_folder = tmp_path / "stores", tmp_path / "watched"
+    stores.mkdir()
+    watched_folder.mkdir()
+    watched = Watched(watched_folder)
+    day = asyncio.run(observed_calls(canaries, mode, stores, watched))
+
+    outputs = list(watched.outputs())
+    files = dumped(watched_folder)
+    records = [(f"log {record.name}", vars(record)) for record in day.records]
+    results = {
+        f"{secret} in {name}"
+        for name, value in (*outputs, *files, *records)
+        for _, text in shown(value, name)
+        for secret in canaries.heard(text)
+        if not secret.startswith(_DATA)
+    }
+
+    assert set() == results
+    assert {"calls.db", "calls.csv", "calls.jsonl", "calls.parquet", "metrics.db"} == {
+        file for file, _ in files
+    }
+    assert any(canaries.heard(content.decode("latin-1")) for _, content in files)
+
+
+_DATA = ("answered-body", "body-note", "kept-body", "kept-tag", "n-")
+"""Values under the names `note` and `ETag`, which are stored with the content of calls."""
 
 _EXPECTED = {
     "AttemptTimeout",

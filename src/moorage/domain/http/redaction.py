@@ -273,8 +273,13 @@ class _Way:
             self._key = None
 
 
+def mask_keys(text: str) -> str:
+    """Return a text with the keys masked that have a vendor's known prefix, such as `sk_live_`."""
+    return _KEY.sub(MASK, text)
+
+
 def _without_keys(text: str) -> str:
-    return _OPAQUE.sub(_opaque, _KEY.sub(MASK, text))
+    return _OPAQUE.sub(_opaque, mask_keys(text))
 
 
 def _opaque(match: re.Match[str]) -> str:

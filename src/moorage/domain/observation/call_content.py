@@ -1,7 +1,8 @@
 """The redacted request and response of a call, for the integration log.
 
 Every value goes through the rules of the service's `Redaction`, and through the mask of the
-credentials that were sent. Values of headers are shown only for headers on a list of harmless ones.
+credentials that were sent. Keys of vendors with a known prefix are masked wherever they stand.
+Values of headers are shown only for headers on a list of harmless ones.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from moorage.domain.http.log_content import LARGEST_BODY
 from moorage.domain.http.media_type import decoded, essence
-from moorage.domain.http.redaction import is_text
+from moorage.domain.http.redaction import is_text, mask_keys
 from moorage.domain.http.requests import join_url
 from moorage.domain.secrets.sensitive import MASK
 
@@ -101,7 +102,7 @@ class CallContent:
             return
         (request, base_url, sent), response = self._originals, self._response
         self._originals = self._response = None
-        url = self._redaction.query(sent.text(join_url(base_url, request)))
+        url = self._redaction.query(mask_keys(sent.text(join_url(base_url, request))))
         line = f"{request.method.value} {url}"
         self.request = self._text(line, request.headers, request.body, sent)
         if response is not None:
@@ -129,7 +130,8 @@ class CallContent:
             return f"<{len(body)} bytes of {essence(kind)[:80] or 'an unknown type'}>"
         # A secret at the cut is found because the mask also sees a margin behind the cut.
         window = body[: (limit + _MARGIN) * _LONGEST_CHARACTER]
-        body_bytes = sent.text(decoded(window, kind).replace("\0", "")).encode(errors="replace")
+        text = mask_keys(sent.text(decoded(window, kind).replace("\0", "")))
+        body_bytes = text.encode(errors="replace")
         charset = f"{essence(kind)}; charset=utf-8" if kind else None
         redacted = self._redaction.body(body_bytes, charset, limit)
         shown_body, is_cut = _cut(redacted, limit)
