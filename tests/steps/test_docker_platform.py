@@ -184,6 +184,16 @@ def test_absent_engine_is_named(tmp_path: Path) -> None:
     assert not caught.value.may_have_been_processed
 
 
+def test_missing_python_is_named(socket: str) -> None:
+    """Without a Python for its watchdog, a container is neither made nor started."""
+    platform = DockerPlatform(socket, python="/nowhere/python")
+    with pytest.raises(ConnectionFailed, match="watchdog") as caught:
+        platform.start(RunSpec(name="unwatched", step=Step("x", ["true"], image=IMAGE)), 30.0)
+
+    assert not caught.value.may_have_been_processed
+    assert platform.look("unwatched", 30.0) is None
+
+
 def test_inspect_shows_no_secret(socket: str) -> None:
     """The Engine's description of a container does not contain the secret that the step reads."""
     platform = DockerPlatform(socket)

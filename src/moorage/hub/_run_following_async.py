@@ -70,7 +70,7 @@ class AsyncRunReader:
             spec: what the run was started with, if it is to be settled.
         """
         core = core_of(self._manager)
-        rounds: deque[bool] = deque(maxlen=20)
+        rounds: deque[bool] = deque(maxlen=40)
         failures, failing_since = 0, 0
         while True:
             try:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -125,18 +125,17 @@ class DockerPlatform:
         """
         self.validate(spec.step)
         status = self.look(spec.name, timeout)
-        if status is None:
-            self._create(spec, timeout)
-            status = self.look(spec.name, timeout)
-        if status is not None and status.phase is RunPhase.STARTING:
-            self._watch(spec.name, spec.step.timeout, spec.step.grace, EndReason.DEADLINE)
-            code, content = self._engine.ask(
-                "POST", _container(spec.name, "start"), timeout, allowed=frozenset({400, 404, 500})
-            )
-            status = self.look(spec.name, timeout)
-            is_over = status is not None and status.is_over
-            if code >= _REFUSED and not is_over:
-                raise refusal(code, content)
+        if status is None or status.phase is RunPhase.STARTING:
+            # The watchdog begins while the container is created.
+            with _Watchdog(self._python) as watchdog:
+                if status is None:
+                    self._create(spec, timeout)
+                    status = self.look(spec.name, timeout)
+                if status is not None and status.phase is RunPhase.STARTING:
+                    step = spec.step
+                    task = self._task(spec.name, step.timeout, step.grace, EndReason.DEADLINE)
+                    watchdog.watch(task)
+                    status = self._begin(spec.name, timeout)
         if status is None:
             raise ConnectionFailed(f"The container {spec.name} was removed while it started.")
         return status
@@ -152,9 +151,12 @@ class DockerPlatform:
         A mark is the time of the last entry, the number of entries then, and whether a line break
         is missing after it: the Engine cuts long lines into entries, and may lose their end.
         """
-        status = self.look(name, timeout)
-        if status is None:
+        code, described = self._engine.ask(
+            "GET", _container(name, "json"), timeout, allowed=_MISSING
+        )
+        if code in _MISSING:
             return LogChunk(b"", mark, is_last=True)
+        is_over = _phase(json.loads(described)["State"]) is RunPhase.ENDED
         since, number, is_open = mark.split("#") if mark else ("", "0", "")
         skipped = count = int(number)
         query = {stream: "1", "timestamps": "1", "since": _seconds(since)}
@@ -184,14 +186,15 @@ class DockerPlatform:
             is_whole = False
             if not parts:
                 raise
-        is_last = is_whole and status.is_over
+        is_last = is_whole and is_over
         return LogChunk(b"".join(parts), f"{since}#{count}#{is_open}" if since else "", is_last)
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
         """Ask a run to end, and have it killed after `grace` seconds."""
         status = self.look(name, timeout)
         if status is not None and not status.is_over:
-            self._watch(name, 0.0, grace, EndReason.STOPPED)
+            with _Watchdog(self._python) as watchdog:
+                watchdog.watch(self._task(name, 0.0, grace, EndReason.STOPPED))
 
     def runs(self, timeout: float, /) -> Sequence[RunStatus]:
         """Return the status of all runs of this scope, by name."""
@@ -302,41 +305,31 @@ class DockerPlatform:
             "HostConfig": host,
         }
 
-    def _watch(self, name: str, after: float, grace: float, reason: EndReason) -> None:
-        """Start the program that stops a container after some seconds, whatever becomes of us."""
-        task = {
+    def _begin(self, name: str, timeout: float) -> RunStatus | None:
+        """Start a container, and return the status of its run."""
+        code, content = self._engine.ask(
+            "POST", _container(name, "start"), timeout, allowed=frozenset({400, 404, 500})
+        )
+        status = self.look(name, timeout)
+        is_over = status is not None and status.is_over
+        if code >= _REFUSED and not is_over:
+            raise refusal(code, content)
+        return status
+
+    def _task(self, name: str, after: float, grace: float, reason: EndReason) -> dict[str, Any]:
+        """Return the task of a watchdog: to stop a container after some seconds."""
+        return {
             "socket": str(Path(self._engine.path).absolute()),
             "container": name,
             "after": after,
             "grace": round(grace),
             "reason": reason.value,
         }
-        try:
-            subprocess.run(  # noqa: S603 - our own program
-                [self._python, "-I", "-S", str(_WATCHDOG)],
-                input=json.dumps(task).encode(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                env={},
-                start_new_session=True,
-                check=False,
-            )
-        except OSError as error:
-            raise ConnectionFailed(
-                f"The watchdog of a container cannot be started ({type(error).__name__}).",
-                may_have_been_processed=False,
-                remedy="Give `python` the path of a Python interpreter.",
-            ) from None
 
     def _status(self, name: str, facts: Mapping[str, Any], timeout: float) -> RunStatus:
         state = facts["State"]
         labels: dict[str, str] = facts["Config"]["Labels"] or {}
-        phase = _PHASES.get(state["Status"], RunPhase.RUNNING)
-        code = int(state["ExitCode"])
-        if phase is RunPhase.STARTING and code in _CANNOT_RUN:
-            # The Engine could not run the program.
-            phase = RunPhase.ENDED
+        phase, code = _phase(state), int(state["ExitCode"])
         is_over, created = phase is RunPhase.ENDED, _moment(facts["Created"])
         prefix = f"{_LABEL}.label."
         return RunStatus(
@@ -368,6 +361,51 @@ class DockerPlatform:
                 if answer.status < _REFUSED:
                     return reason
         return EndReason.EXITED
+
+
+def _phase(state: Mapping[str, Any]) -> RunPhase:
+    """Return the phase of a container in a state."""
+    phase = _PHASES.get(state["Status"], RunPhase.RUNNING)
+    if phase is RunPhase.STARTING and state["ExitCode"] in _CANNOT_RUN:
+        # The Engine could not run the program.
+        return RunPhase.ENDED
+    return phase
+
+
+class _Watchdog:
+    """The program that stops a container after some seconds, whatever becomes of this process.
+
+    It begins at once, and ends with the block unless it gets a task in it.
+    """
+
+    def __init__(self, python: str) -> None:
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own program
+                [python, "-I", "-S", str(_WATCHDOG)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ConnectionFailed(
+                f"The watchdog of a container cannot be started ({type(error).__name__}).",
+                may_have_been_processed=False,
+                remedy="Give `python` the path of a Python interpreter.",
+            ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Without a task it reads an empty one, and ends.
+        self._process.communicate()
+
+    def watch(self, task: Mapping[str, Any]) -> None:
+        """Give it its task, and return when it lives on without this process."""
+        self._process.communicate(json.dumps(task).encode())
 
 
 def _container(name: str, action: str) -> str:

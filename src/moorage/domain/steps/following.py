@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
+_GROWTH: Final = 1.1
+"""The growth of pauses, by which an end is noticed late by about a twentieth of the run's time."""
 _FAILURE_PAUSE: Final = 2.0
 
 
@@ -104,7 +106,7 @@ def pause_after(rounds: Sequence[bool]) -> float:
         if is_new:
             break
         quiet += 1
-    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 1.5**quiet)
+    return min(_LONGEST_PAUSE, _FIRST_PAUSE * _GROWTH**quiet)
 
 
 def pause_after_failures(failures: int) -> float:
