@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 
 from moorage.contracts.payments import (
+    Capture,
     Decline,
     DeclineReason,
     Dispute,
@@ -203,6 +204,20 @@ def read_items(
     if not is_list(body.raw.get("items")):
         raise malformed(response, "items")
     return [read_one(ref, item) for item in body.objects("items")]
+
+
+def capture_of(payment: Payment) -> Capture:
+    """The capture of a whole payment, by its state afterwards."""
+    is_captured = payment.vendor_state == CAPTURED
+    return Capture(
+        ref=payment.ref,
+        payment=payment.ref,
+        state=MoveState.SUCCEEDED if is_captured else MoveState.UNKNOWN,
+        vendor_state=payment.vendor_state,
+        amount=payment.amount,
+        after=payment,
+        raw=payment.raw,
+    )
 
 
 def read_order(wire: Wire, response: Response) -> Payment:

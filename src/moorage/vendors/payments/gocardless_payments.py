@@ -7,8 +7,7 @@ to. Nothing is authorised before. Until a payment is submitted to the banks, it 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
@@ -20,20 +19,15 @@ from moorage.contracts.payments import (
 from moorage.vendor_sdk import (
     ApiVendor,
     IdempotencyConflict,
-    OutcomeUnknown,
     PaymentDeclined,
     RepeatedKey,
     Request,
     UnknownOutcome,
     VendorKeys,
-    VendorRejected,
     as_answer,
-    is_list,
     key_at,
-    malformed,
     mode_at,
     part_key,
-    read_answer,
 )
 from moorage.vendors.payments._common import events_of, is_return_url, left_of, void_of
 from moorage.vendors.payments._gocardless_payments_answers import (
@@ -41,7 +35,6 @@ from moorage.vendors.payments._gocardless_payments_answers import (
     FULFILLED,
     UNITS,
     classify,
-    conflicting_id,
     mandate_of,
     payment_of,
     payout_of,
@@ -59,6 +52,15 @@ from moorage.vendors.payments._gocardless_payments_requests import (
     payment_fields,
     request_fields,
 )
+from moorage.vendors.payments._gocardless_payments_steps import (
+    LONGEST_KEY,
+    cancelled,
+    created,
+    found,
+    listed,
+    send_once,
+    url_of,
+)
 from moorage.vendors.payments._gocardless_payments_subscriptions import (
     SUBSCRIPTIONS,
     read_subscription,
@@ -68,7 +70,7 @@ from moorage.vendors.payments._gocardless_payments_subscriptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from moorage.contracts.payments import (
         Charge,
@@ -84,18 +86,13 @@ if TYPE_CHECKING:
         Void,
     )
     from moorage.vendor_sdk import (
-        Answer,
         MakeRef,
         Mode,
         Money,
         Ref,
-        Response,
         WebhookEvent,
         Wire,
     )
-
-R = TypeVar("R")
-C = TypeVar("C", "Payment", "StoredMeans", "Subscription")
 
 API_VERSION: Final = "2015-07-06"
 _LIVE: Final = "https://api.gocardless.com"
@@ -105,7 +102,6 @@ _FLOWS: Final = "/billing_request_flows"
 _REFUNDS: Final = "/refunds"
 _MANDATES: Final = "/mandates"
 _REQUEST_ID: Final = "BRQ"
-_KEY: Final = 128
 _KEYS: Final = VendorKeys(
     # GoCardless publishes no time; an hour covers the usual repeats.
     memory=3_600.0,
@@ -174,16 +170,16 @@ class GoCardlessPayments(ApiVendor):
         The payment itself begins when the buyer has agreed; `complete` and `get` return it.
         """
         fields = request_fields(charge)
-        payment = await _created(wire, _REQUESTS, fields, key, read_request)
+        payment = await created(wire, _REQUESTS, fields, key, read_request)
         flow = flow_fields(charge, charge.return_url or self.return_url, payment.ref)
         request = Request.post(_FLOWS, json={"billing_request_flows": flow})
-        flow_key = key_at(wire, part_key(key, "flow"), _KEY)
+        flow_key = key_at(wire, part_key(key, "flow"), LONGEST_KEY)
         action = await wire.send(request, key=flow_key, parse=read_flow)
         return attrs.evolve(payment, next_action=action)
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Request a payment against a mandate; its outcome is known some days later."""
-        payment = await _created(wire, _PAYMENTS, payment_fields(charge), key, read_payment)
+        payment = await created(wire, _PAYMENTS, payment_fields(charge), key, read_payment)
         if payment.amount != charge.amount:
             raise IdempotencyConflict("GoCardless knows this key from a payment of another amount.")
         return payment
@@ -216,7 +212,7 @@ class GoCardlessPayments(ApiVendor):
         """Cancel a payment that is not yet submitted to the banks, or a page that nobody used."""
         is_request = ref.id.startswith(_REQUEST_ID)
         path, parse = (_REQUESTS, read_request) if is_request else (_PAYMENTS, read_payment)
-        payment = await _cancelled(wire, path, ref, key, parse, look_up=self.get)
+        payment = await cancelled(wire, path, ref, key, parse, look_up=self.get)
         return void_of(payment, word=CANCELLED)
 
     async def refund(
@@ -230,9 +226,9 @@ class GoCardlessPayments(ApiVendor):
         key: str,
     ) -> Refund:
         """Refund a collected payment, or the remaining amount of it."""
-        request = Request.get(_url_of(_PAYMENTS, ref.id))
+        request = Request.get(url_of(_PAYMENTS, ref.id))
         # A repeat must confirm the same total.
-        first_key = key_at(wire, part_key(key, "before"), _KEY)
+        first_key = key_at(wire, part_key(key, "before"), LONGEST_KEY)
         payment = await wire.send(request, key=first_key, parse=partial(read_payment, wire))
         refunded_amount = amount or left_of(payment)
         total = refunded_amount if payment.refunded is None else payment.refunded + refunded_amount
@@ -243,54 +239,54 @@ class GoCardlessPayments(ApiVendor):
         }
         if reason is not None:
             fields["metadata"] = {"reason": reason.value}
-        refund = await _created(wire, _REFUNDS, fields, key, read_refund)
+        refund = await created(wire, _REFUNDS, fields, key, read_refund)
         return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
         """Get a payment; of a page, the payment that the buyer made there."""
         if not ref.id.startswith(_REQUEST_ID):
-            return await _found(wire, _PAYMENTS, ref.id, read_current)
-        payment = await _found(wire, _REQUESTS, ref.id, read_request)
+            return await found(wire, _PAYMENTS, ref.id, read_current)
+        payment = await found(wire, _REQUESTS, ref.id, read_request)
         made = payment.raw.get("links", {}).get("payment_request_payment")
         if payment.vendor_state != FULFILLED or not isinstance(made, str):
             return payment
-        return await _found(wire, _PAYMENTS, made, read_current)
+        return await found(wire, _PAYMENTS, made, read_current)
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
         """Get a refund."""
-        return await _found(wire, _REFUNDS, ref.id, read_refund)
+        return await found(wire, _REFUNDS, ref.id, read_refund)
 
     async def payments(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Payment]:
         """List payments, newest first."""
-        return await _listed(wire, _PAYMENTS, _filters(self, query), after, payment_of)
+        return await listed(wire, _PAYMENTS, _filters(self, query), after, payment_of)
 
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
         """List payouts, newest first."""
-        return await _listed(wire, "/payouts", _filters(self, query), after, payout_of)
+        return await listed(wire, "/payouts", _filters(self, query), after, payout_of)
 
     async def stored_means(
         self, wire: Wire, customer: str, after: Ref | None, /
     ) -> Page[StoredMeans]:
         """List the mandates of a customer that can be charged."""
         filters = {"customer": customer, "status": "pending_submission,submitted,active"}
-        return await _listed(wire, _MANDATES, filters, after, mandate_of)
+        return await listed(wire, _MANDATES, filters, after, mandate_of)
 
     async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
         """Cancel a mandate; GoCardless then also cancels its payments not yet submitted."""
-        return await _cancelled(wire, _MANDATES, ref, key, read_mandate, look_up=_found_mandate)
+        return await cancelled(wire, _MANDATES, ref, key, read_mandate, look_up=_found_mandate)
 
     async def create_subscription(
         self, wire: Wire, request: SubscriptionRequest, /, *, key: str
     ) -> Subscription:
         """Create a subscription that charges a mandate."""
         fields = subscription_fields(request)
-        return await _created(wire, SUBSCRIPTIONS, fields, key, read_subscription)
+        return await created(wire, SUBSCRIPTIONS, fields, key, read_subscription)
 
     async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
         """Get a subscription."""
-        return await _found(wire, SUBSCRIPTIONS, ref.id, read_subscription)
+        return await found(wire, SUBSCRIPTIONS, ref.id, read_subscription)
 
     async def change_subscription(
         self,
@@ -304,10 +300,8 @@ class GoCardlessPayments(ApiVendor):
     ) -> Subscription:
         """Change the amount of a subscription in payments that are not created yet."""
         fields = {"subscriptions": {"amount": UNITS.to_minor(amount)}}
-        request = Request.put(_url_of(SUBSCRIPTIONS, ref.id), json=fields)
-        parse = partial(read_subscription, wire)
-        changed: Subscription = await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
-        return changed
+        request = Request.put(url_of(SUBSCRIPTIONS, ref.id), json=fields)
+        return await send_once(wire, request, key, read_subscription)
 
     async def cancel_subscription(
         self,
@@ -320,14 +314,14 @@ class GoCardlessPayments(ApiVendor):
     ) -> Subscription:
         """Cancel a subscription at once; GoCardless still collects payments that exist already."""
         read, look_up = read_subscription, self.get_subscription
-        return await _cancelled(wire, SUBSCRIPTIONS, ref, key, read, look_up=look_up)
+        return await cancelled(wire, SUBSCRIPTIONS, ref, key, read, look_up=look_up)
 
     async def list_subscriptions(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Subscription]:
         """List the subscriptions in all states, newest first."""
         read_one = partial(subscription_of, now=wire.now())
-        return await _listed(wire, SUBSCRIPTIONS, _filters(self, query), after, read_one)
+        return await listed(wire, SUBSCRIPTIONS, _filters(self, query), after, read_one)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Convert a webhook to events of payments, pages, refunds, payouts and subscriptions."""
@@ -335,79 +329,6 @@ class GoCardlessPayments(ApiVendor):
         if body.text("resource_type") == SUBSCRIPTIONS[1:]:
             return events_of(event, subscription_event(ref, body))
         return read_events(event, ref)
-
-
-# --- requests --------------------------------------------------------------
-
-
-async def _created(
-    wire: Wire,
-    path: str,
-    fields: Mapping[str, Any],
-    key: str,
-    read: Callable[[Wire, Response], R],
-) -> R:
-    """Create an object once for a key.
-
-    GoCardless refuses a repeated key with the id of the object that the first request created.
-    """
-    request = Request.post(path, json={path[1:]: fields})
-    try:
-        return await wire.send(request, key=key_at(wire, key, _KEY), parse=partial(read, wire))
-    except (VendorRejected, OutcomeUnknown) as error:
-        created_id = conflicting_id(error)
-        if created_id is None:
-            raise
-        return await _found(wire, path, created_id, read)
-
-
-async def _cancelled(
-    wire: Wire,
-    path: str,
-    ref: Ref,
-    key: str,
-    read: Callable[[Wire, Response], C],
-    *,
-    look_up: Callable[[Wire, Ref], Awaitable[C]],
-) -> C:
-    """Cancel an object, which GoCardless refuses a second time."""
-    request = Request.post(_url_of(path, ref.id, "actions", "cancel"), json={})
-    try:
-        return await wire.send(request, key=key_at(wire, key, _KEY), parse=partial(read, wire))
-    except (VendorRejected, OutcomeUnknown):
-        # An earlier request may have cancelled it.
-        current = await look_up(wire, ref)
-        if current.vendor_state != CANCELLED:
-            raise
-        return current
-
-
-async def _found(wire: Wire, path: str, id: str, read: Callable[[Wire, Response], R]) -> R:
-    return read(wire, await wire.send(Request.get(_url_of(path, id))))
-
-
-async def _found_mandate(wire: Wire, ref: Ref) -> StoredMeans:
-    return await _found(wire, _MANDATES, ref.id, read_mandate)
-
-
-async def _listed(
-    wire: Wire,
-    path: str,
-    filters: Mapping[str, Any],
-    after: Ref | None,
-    read_one: Callable[[MakeRef, Answer], R | None],
-) -> Page[R]:
-    query = {**filters, "after": None if after is None else after.id}
-    response = await wire.send(Request.get(path, query=query))
-    body, name = read_answer(response), path[1:]
-    if not is_list(body.raw.get(name)):
-        raise malformed(response, name)
-    results = [read_one(wire.ref, item) for item in body.objects(name)]
-    cursor = body.text("meta.cursors.after")
-    return Page(
-        tuple(item for item in results if item is not None),
-        None if cursor is None else wire.ref(cursor),
-    )
 
 
 def _filters(vendor: GoCardlessPayments, query: PaymentQuery) -> dict[str, Any]:
@@ -418,5 +339,5 @@ def _filters(vendor: GoCardlessPayments, query: PaymentQuery) -> dict[str, Any]:
     }
 
 
-def _url_of(*parts: str) -> str:
-    return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
+async def _found_mandate(wire: Wire, ref: Ref) -> StoredMeans:
+    return await found(wire, _MANDATES, ref.id, read_mandate)

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import attrs
 
 from moorage.contracts.payments import (
-    Capture,
-    MoveState,
     NextAction,
     NextActionType,
     Page,
@@ -43,6 +41,7 @@ from moorage.vendors.payments._razorpay_answers import (
     CAPTURED,
     RECURRING,
     UNITS,
+    capture_of,
     classify,
     declined,
     dispute_of,
@@ -74,6 +73,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from moorage.contracts.payments import (
+        Capture,
         Charge,
         Dispute,
         LinkRequest,
@@ -266,16 +266,7 @@ class Razorpay(ApiVendor):
             payment = await self.get(wire, ref)
             if earlier_payment.vendor_state != AUTHORIZED or payment.vendor_state != CAPTURED:
                 raise
-        is_captured = payment.vendor_state == CAPTURED
-        return Capture(
-            ref=payment.ref,
-            payment=payment.ref,
-            state=MoveState.SUCCEEDED if is_captured else MoveState.UNKNOWN,
-            vendor_state=payment.vendor_state,
-            amount=payment.amount,
-            after=payment,
-            raw=payment.raw,
-        )
+        return capture_of(payment)
 
     async def refund(
         self,

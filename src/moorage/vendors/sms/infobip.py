@@ -30,10 +30,10 @@ from moorage.contracts.verification import (
     VerificationStatus,
 )
 from moorage.vendors.sms._common import as_price, international, price, refusal, without_numbers
+from moorage.vendors.sms._infobip_verification import CODE, code_body, pin_body, pin_status
 from moorage.vendors.sms._verification import (
     WithoutCode,
     check_same_number,
-    needed_option,
     read_fields,
     refused,
 )
@@ -64,8 +64,6 @@ _BULKS: Final = {
     "FAILED": SmsStatus.FAILED,
 }
 _REJECTED: Final = "REJECTED"
-_NOT_SENT: Final = "MESSAGE_NOT_SENT"
-_ENDED_PINS: Final = ("TTL_EXPIRED", "NO_MORE_PIN_ATTEMPTS")
 _NOT_FOUND: Final = 404
 _NO_ERROR: Final = ("NO_ERROR",)
 
@@ -169,21 +167,6 @@ def _error_message(fields: sdk.Answer) -> str | None:
     return None if name in _NO_ERROR else fields.text("error.description")
 
 
-def _code_status(fields: sdk.Answer) -> VerificationStatus:
-    is_lost = fields.text("smsStatus") == _NOT_SENT
-    return VerificationStatus.ENDED if is_lost else VerificationStatus.PENDING
-
-
-def _pin_status(fields: sdk.Answer) -> VerificationStatus:
-    is_verified = fields.flag("verified")
-    if is_verified is None:
-        return VerificationStatus.UNKNOWN
-    if is_verified:
-        return VerificationStatus.APPROVED
-    has_ended = fields.text("pinError") in _ENDED_PINS or fields.integer("attemptsRemaining") == 0
-    return VerificationStatus.ENDED if has_ended else VerificationStatus.PENDING
-
-
 _LOG: Final = sdk.Reading(
     SmsReceipt,
     ref=sdk.ref_at("messageId"),
@@ -193,12 +176,6 @@ _LOG: Final = sdk.Reading(
     price=_price,
     error_code=sdk.text("error.name", none=_NO_ERROR),
     error_message=_error_message,
-)
-_CODE: Final = sdk.Reading(
-    Verification,
-    ref=sdk.ref_at("pinId"),
-    status=_code_status,
-    vendor_status=sdk.text("smsStatus", "callStatus"),
 )
 _BULK: Final = sdk.Reading(
     SmsReceipt,
@@ -225,24 +202,6 @@ def _is_incoming(fields: sdk.Answer) -> bool:
 
 def _event_time(fields: sdk.Answer) -> datetime | None:
     return fields.time("doneAt") or fields.time("receivedAt")
-
-
-def _code_body(vendor: Infobip, request: VerificationRequest) -> dict[str, str | None]:
-    application = needed_option(
-        vendor.pin_application, "pin_application", "Infobip", "the id of a 2FA application"
-    )
-    template = needed_option(
-        vendor.pin_message, "pin_message", "Infobip", "the id of a message template of it"
-    )
-    return {
-        "applicationId": application,
-        "messageId": template,
-        "to": request.to.removeprefix("+"),
-    }
-
-
-def _pin_body(_: Infobip, __: sdk.Ref, *, code: sdk.Secret) -> dict[str, str]:
-    return {"pin": code.reveal()}
 
 
 def _as_it_is(_: Infobip, body: dict[str, Any]) -> dict[str, Any]:
@@ -326,9 +285,9 @@ class Infobip(sdk.ApiVendor):
         "/account/1/balance",
         reads=sdk.Reading(Balance, amount=sdk.needed(price("balance", "currency"), "balance")),
     )
-    post_code = sdk.post("/2fa/2/pin", json=_code_body, reads=_CODE)
-    post_call = sdk.post("/2fa/2/pin/voice", json=_code_body, reads=_CODE)
-    post_check = sdk.post("/2fa/2/pin/{id}/verify", json=_pin_body, reads=read_fields)
+    post_code = sdk.post("/2fa/2/pin", json=code_body, reads=CODE)
+    post_call = sdk.post("/2fa/2/pin/voice", json=code_body, reads=CODE)
+    post_check = sdk.post("/2fa/2/pin/{id}/verify", json=pin_body, reads=read_fields)
 
     event_reading = sdk.Reading(
         SmsEvent,
@@ -396,7 +355,7 @@ class Infobip(sdk.ApiVendor):
         check_same_number(fields.text("msisdn"), to, "Infobip")
         return Verification(
             ref=ref,
-            status=_pin_status(fields),
+            status=pin_status(fields),
             vendor_status=fields.text("pinError"),
             attempts_left=fields.integer("attemptsRemaining"),
             raw=fields.raw,

@@ -1,0 +1,115 @@
+"""The requests that create, cancel, get and list objects of any kind at GoCardless."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import quote
+
+from moorage.contracts.payments import Page
+from moorage.vendor_sdk import (
+    OutcomeUnknown,
+    Request,
+    VendorRejected,
+    is_list,
+    key_at,
+    malformed,
+    read_answer,
+)
+from moorage.vendors.payments._gocardless_payments_answers import CANCELLED, conflicting_id
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from moorage.contracts.payments import Payment, StoredMeans, Subscription
+    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
+
+R = TypeVar("R")
+C = TypeVar("C", "Payment", "StoredMeans", "Subscription")
+
+LONGEST_KEY: Final = 128
+"""The number of characters of a key."""
+
+
+async def send_once(
+    wire: Wire, request: Request, key: str, read: Callable[[Wire, Response], R]
+) -> R:
+    """Send a request with a key, which has at most `LONGEST_KEY` characters at GoCardless."""
+    return await wire.send(request, key=key_at(wire, key, LONGEST_KEY), parse=partial(read, wire))
+
+
+async def created(
+    wire: Wire,
+    path: str,
+    fields: Mapping[str, Any],
+    key: str,
+    read: Callable[[Wire, Response], R],
+) -> R:
+    """Create an object once for a key.
+
+    GoCardless refuses a repeated key with the id of the object that the first request created.
+    """
+    request = Request.post(path, json={path[1:]: fields})
+    try:
+        return await wire.send(
+            request, key=key_at(wire, key, LONGEST_KEY), parse=partial(read, wire)
+        )
+    except (VendorRejected, OutcomeUnknown) as error:
+        created_id = conflicting_id(error)
+        if created_id is None:
+            raise
+        return await found(wire, path, created_id, read)
+
+
+async def cancelled(
+    wire: Wire,
+    path: str,
+    ref: Ref,
+    key: str,
+    read: Callable[[Wire, Response], C],
+    *,
+    look_up: Callable[[Wire, Ref], Awaitable[C]],
+) -> C:
+    """Cancel an object, which GoCardless refuses a second time."""
+    request = Request.post(url_of(path, ref.id, "actions", "cancel"), json={})
+    try:
+        return await wire.send(
+            request, key=key_at(wire, key, LONGEST_KEY), parse=partial(read, wire)
+        )
+    except (VendorRejected, OutcomeUnknown):
+        # An earlier request may have cancelled it.
+        current = await look_up(wire, ref)
+        if current.vendor_state != CANCELLED:
+            raise
+        return current
+
+
+async def found(wire: Wire, path: str, id: str, read: Callable[[Wire, Response], R]) -> R:
+    """Get an object by its id."""
+    return read(wire, await wire.send(Request.get(url_of(path, id))))
+
+
+async def listed(
+    wire: Wire,
+    path: str,
+    filters: Mapping[str, Any],
+    after: Ref | None,
+    read_one: Callable[[MakeRef, Answer], R | None],
+) -> Page[R]:
+    """List the objects of a page, without malformed ones."""
+    query = {**filters, "after": None if after is None else after.id}
+    response = await wire.send(Request.get(path, query=query))
+    body, name = read_answer(response), path[1:]
+    if not is_list(body.raw.get(name)):
+        raise malformed(response, name)
+    results = [read_one(wire.ref, item) for item in body.objects(name)]
+    cursor = body.text("meta.cursors.after")
+    return Page(
+        tuple(item for item in results if item is not None),
+        None if cursor is None else wire.ref(cursor),
+    )
+
+
+def url_of(*parts: str) -> str:
+    """A path and the steps below it, percent-encoded."""
+    return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
