@@ -10,249 +10,48 @@ A connector makes operations, and a manager performs them:
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
-from functools import partial
-from importlib.metadata import version
-from math import inf
 from threading import BoundedSemaphore
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from sqlalchemy.util import greenlet_spawn
 
 from moorage.adapters.concurrency.forking import in_child
-from moorage.adapters.sql._connecting import Limits, make_engine
-from moorage.adapters.sql._database import Database, Session, many, prepared
-from moorage.adapters.sql._driver_errors import judge
-from moorage.adapters.sql._links import SqlLinks
+from moorage.adapters.sql._common import (
+    CONNECT_TIMEOUT,
+    AsyncSqlOperation,
+    CommonConnector,
+    SqlOperation,
+    Steps,
+    Streaming,
+    health_of,
+    ping,
+)
+from moorage.adapters.sql._database import Session
 from moorage.adapters.sql.transactions import (
     AsyncRowStream,
     AsyncTransaction,
     RowStream,
     Transaction,
 )
-from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
-from moorage.domain.connectors.named_operation import NamedOperation
-from moorage.domain.connectors.sql_failures import SqlPhase, timed_out
-from moorage.domain.monitoring.health import HealthState
 from moorage.domain.secrets.frames import refusing
-from moorage.domain.secrets.secret import Secret
-from moorage.errors import ConnectorError, InvalidData, LocalFailure
+from moorage.errors import ConnectorError, LocalFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
     from sqlalchemy import Row
 
     from moorage.adapters.sql.statements import Statement
-    from moorage.domain.connectors.pool_statistics import PoolStatistics
-    from moorage.domain.http.transport import Tls
-    from moorage.domain.observation.operation_target import DatabaseTarget
-    from moorage.domain.service.operation import OperationAttempt
+    from moorage.domain.connectors.health import ConnectorHealth
+    from moorage.domain.secrets.secret import Secret
 
 R = TypeVar("R")
 
-_CONNECT_TIMEOUT: Final = 5.0
-_LIFETIME: Final = 1800.0
 _BATCH: Final = 1000
-_LEAST_OF_REPEAT: Final = 0.06
 
 
-class _Described:
-    """The code that synchronous and asynchronous SQL operations share."""
-
-    __slots__ = ("_connector", "_statements", "_work", "name", "repeatable", "safe", "system")
-
-    def __init__(
-        self,
-        connector: _Connector,
-        name: str,
-        work: Any,
-        *,
-        safe: bool,
-        repeatable: bool,
-        statements: tuple[Statement, ...] = (),
-    ) -> None:
-        self._connector = connector
-        self._work = work
-        self.name = name
-        self.safe = safe
-        self.repeatable = repeatable
-        self.system = connector.database.system
-        self._statements = statements
-
-    @property
-    def target(self) -> DatabaseTarget:
-        """The database and the statement of the operation, for traces and metrics."""
-        return self._connector.database.target(self._statements)
-
-    def judge(self, error: Exception, /) -> ConnectorError | None:
-        """Convert an exception of a driver to an error of moorage."""
-        return judge(error, self.system, SqlPhase.SENT)
-
-    def check_time(self, attempt: OperationAttempt) -> None:
-        """Refuse a further attempt that has too little time for the server's answer."""
-        if attempt.number > 1 and attempt.timeout < _LEAST_OF_REPEAT:
-            raise timed_out(SqlPhase.CONNECTING)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
-
-
-class SqlOperation(_Described, Generic[R]):
-    """An operation on a SQL database, for `ConnectorManager.perform`."""
-
-    __slots__ = ()
-
-    def perform(self, attempt: OperationAttempt, /) -> R:
-        """Make one attempt of the operation."""
-        self.check_time(attempt)
-        return self._connector.attempt(self.name, attempt.timeout, self._work)  # type: ignore[no-any-return, attr-defined]  # the work's
-
-
-class AsyncSqlOperation(_Described, Generic[R]):
-    """An operation on a SQL database, for `AsyncConnectorManager.perform`."""
-
-    __slots__ = ()
-
-    async def perform(self, attempt: OperationAttempt, /) -> R:
-        """Make one attempt of the operation."""
-        self.check_time(attempt)
-        return await self._connector.attempt(self.name, attempt.timeout, self._work)  # type: ignore[no-any-return, attr-defined]  # the work's
-
-
-class _Connector:
-    """The code that the synchronous and the asynchronous SQL connector share."""
-
-    kind = "sql"
-    _is_async = False
-
-    @refusing
-    def __init__(
-        self,
-        url: Secret | str,
-        *,
-        name: str = "sql",
-        service: str | None = None,
-        password: Secret | str | None = None,
-        tls: Tls | None = None,
-        connections: int = 10,
-        connect_timeout: float = _CONNECT_TIMEOUT,
-        lifetime: float = _LIFETIME,
-        check_idle: bool = False,
-        options: Mapping[str, Any] | None = None,
-        statements: Iterable[Statement] = (),
-    ) -> None:
-        self.name = name
-        self.service = name if service is None else service
-        if connections < 1:
-            raise InvalidData(
-                "A pool needs at least one connection.",
-                field="connections",
-                remedy="Give 1 or more.",
-            )
-        limits = Limits()
-        engine, system = make_engine(
-            url if isinstance(url, Secret) else Secret(url),
-            is_async=self._is_async,
-            password=Secret(password) if isinstance(password, str) else password,
-            tls=tls,
-            connect_timeout=connect_timeout,
-            options=options or {},
-            limits=limits,
-        )
-        self._is_memory = type(engine.pool).__name__ == "StaticPool"
-        links = SqlLinks(
-            engine,
-            limits,
-            system,
-            is_async=self._is_async and system != "sqlite",
-            # A database in memory is gone with its connection.
-            lifetime=inf if self._is_memory else lifetime,
-            checks_idle=check_idle,
-        )
-        maximum = 1 if self._is_memory else connections
-        self.database = Database(engine, system, links, maximum=maximum)
-        self._statements = {statement.name: statement for statement in statements}
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name} ({self.database.system})>"
-
-    @property
-    def versions(self) -> ConnectorVersions:
-        """The versions of SQLAlchemy with its driver, and of the server after a connection."""
-        dialect = self.database.engine.dialect
-        numbers = getattr(dialect, "server_version_info", None)
-        server = None
-        if numbers is not None:
-            product = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
-            server = f"{product} {'.'.join(map(str, numbers))}"
-        return ConnectorVersions(
-            library=f"SQLAlchemy {version('sqlalchemy')}, {dialect.driver}", server=server
-        )
-
-    @property
-    def operations(self) -> Mapping[str, NamedOperation]:
-        """The statements that the settings declare, which can be performed by name."""
-        return {
-            name: NamedOperation(
-                name=name,
-                about=f"Performs the statement {name}.",
-                arguments=dict.fromkeys(prepared(statement)[1], "a parameter"),
-                required=prepared(statement)[1],
-                build=partial(self._named, statement),
-                render=_as_json,
-            )
-            for name, statement in self._statements.items()
-        }
-
-    def statistics(self) -> PoolStatistics:
-        """Return the statistics of the connection pool, without connecting."""
-        return self.database.statistics()
-
-    def _named(self, statement: Statement, arguments: Mapping[str, Any]) -> Any:
-        make: Any = getattr(self, "query" if statement.safe else "execute")
-        return make(statement, **arguments)
-
-    def _work_of(
-        self, statement: Statement, parameters: dict[str, Any], *, rows: bool
-    ) -> Callable[[Session], Any]:
-        checked = self.database.checked_parameters(statement, parameters)
-        if rows:
-            return lambda session: tuple(session.run(statement, checked).all())
-        return lambda session: session.run(statement, checked).rowcount
-
-    def _batch_of(
-        self,
-        steps: Sequence[tuple[Statement, Mapping[str, Any]]],
-        isolation: str | None,
-        *,
-        read_only: bool,
-    ) -> Callable[[Session], tuple[Any, ...]]:
-        checked = [
-            (statement, self.database.checked_parameters(statement, dict(parameters)))
-            for statement, parameters in steps
-        ]
-
-        def work(session: Session) -> tuple[Any, ...]:
-            session.begin(isolation, read_only=read_only)
-            results = many(session, checked)
-            session.commit()
-            return results
-
-        return work
-
-    def _opened_stream(
-        self, session: Session, statement: Statement, parameters: Mapping[str, Any], batch: int
-    ) -> Any:
-        """Begin a transaction that only reads, and return the result of a query in it."""
-        # MySQL's limit would hold for the whole stream, and not for each batch.
-        session.open(is_limited=self.database.system != "mysql")
-        session.begin(None, read_only=True)
-        return session.run(statement, parameters, batch)
-
-
-class SqlConnector(_Connector):
+class SqlConnector(CommonConnector):
     """A connector of a SQL database, for synchronous programs.
 
     Args:
@@ -348,24 +147,24 @@ class SqlConnector(_Connector):
         return SqlOperation(
             self,
             statement.name,
-            _Streaming(statement, checked, batch),
+            Streaming(statement, checked, batch),
             safe=True,
             repeatable=True,
             statements=(statement,),
         )
 
-    def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
+    def open(self, timeout: float = CONNECT_TIMEOUT, /) -> None:
         """Open a connection, so that a wrong configuration is noticed now."""
-        self.attempt("open", timeout, _ping)
+        self.attempt("open", timeout, ping)
 
-    def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
+    def health(self, timeout: float = CONNECT_TIMEOUT, /) -> ConnectorHealth:
         """Return the health of the database, as a value."""
         begun = monotonic()
         try:
-            self.attempt("health", timeout, _ping)
+            self.attempt("health", timeout, ping)
         except ConnectorError as error:
-            return _health(self.name, begun, error)
-        return _health(self.name, begun, None)
+            return health_of(self.name, begun, error)
+        return health_of(self.name, begun, None)
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed at the end of their operations."""
@@ -390,7 +189,7 @@ class SqlConnector(_Connector):
             self._wait(places, timeout)
         frees = True
         try:
-            if isinstance(work, _Streaming):
+            if isinstance(work, Streaming):
                 stream = self._stream(name, timeout, work)
                 frees = False
                 return stream
@@ -408,7 +207,7 @@ class SqlConnector(_Connector):
         finally:
             database.waiting -= 1
 
-    def _stream(self, name: str, timeout: float, streaming: _Streaming) -> RowStream:
+    def _stream(self, name: str, timeout: float, streaming: Streaming) -> RowStream:
         session = Session(self.database, name, timeout)
         try:
             result = self._opened_stream(
@@ -435,7 +234,7 @@ class SqlConnector(_Connector):
         )
 
 
-class AsyncSqlConnector(_Connector):
+class AsyncSqlConnector(CommonConnector):
     """A connector of a SQL database, for asynchronous programs; see `SqlConnector`.
 
     It belongs to the event loop that uses it first.
@@ -499,7 +298,7 @@ class AsyncSqlConnector(_Connector):
         The function is called again for each attempt, so it must have no effect elsewhere. An
         exception of it undoes the transaction and is raised unchanged.
         """
-        steps = _Steps(work, isolation, read_only)
+        steps = Steps(work, isolation, read_only)
         return AsyncSqlOperation(
             self, name, steps, safe=read_only, repeatable=repeatable or read_only
         )
@@ -516,26 +315,26 @@ class AsyncSqlConnector(_Connector):
         return AsyncSqlOperation(
             self,
             statement.name,
-            _Streaming(statement, checked, batch),
+            Streaming(statement, checked, batch),
             safe=True,
             repeatable=True,
             statements=(statement,),
         )
 
-    async def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
+    async def open(self, timeout: float = CONNECT_TIMEOUT, /) -> None:
         """Open a connection, so that a wrong configuration is noticed now."""
         async with asyncio.timeout(timeout):
-            await self.attempt("open", timeout, _ping)
+            await self.attempt("open", timeout, ping)
 
-    async def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
+    async def health(self, timeout: float = CONNECT_TIMEOUT, /) -> ConnectorHealth:
         """Return the health of the database, as a value."""
         begun = monotonic()
         try:
             async with asyncio.timeout(timeout):
-                await self.attempt("health", timeout, _ping)
+                await self.attempt("health", timeout, ping)
         except (ConnectorError, TimeoutError) as error:
-            return _health(self.name, begun, error)
-        return _health(self.name, begun, None)
+            return health_of(self.name, begun, error)
+        return health_of(self.name, begun, None)
 
     async def close(self) -> None:
         """Close the idle connections; those in use are closed at the end of their operations."""
@@ -560,11 +359,11 @@ class AsyncSqlConnector(_Connector):
         frees = True
         try:
             left = end - monotonic()
-            if isinstance(work, _Streaming):
+            if isinstance(work, Streaming):
                 stream = await self._stream(name, left, work)
                 frees = False
                 return stream
-            if isinstance(work, _Steps):
+            if isinstance(work, Steps):
                 return await self._transact(name, left, work)
             return await greenlet_spawn(database.attempt, name, left, work)
         finally:
@@ -593,7 +392,7 @@ class AsyncSqlConnector(_Connector):
                 remedy="Make a connector for each event loop.",
             )
 
-    async def _stream(self, name: str, timeout: float, streaming: _Streaming) -> AsyncRowStream:
+    async def _stream(self, name: str, timeout: float, streaming: Streaming) -> AsyncRowStream:
         session = Session(self.database, name, timeout)
         try:
             result = await greenlet_spawn(
@@ -613,7 +412,7 @@ class AsyncSqlConnector(_Connector):
             return AsyncRowStream(session, result, streaming.batch, timeout, self._places.release)
         raise failure
 
-    async def _transact(self, name: str, timeout: float, steps: _Steps) -> Any:
+    async def _transact(self, name: str, timeout: float, steps: Steps) -> Any:
         session = Session(self.database, name, timeout)
 
         def begin() -> None:
@@ -646,68 +445,3 @@ class AsyncSqlConnector(_Connector):
             repeatable=statement.repeatable,
             statements=(statement,),
         )
-
-
-class _Streaming:
-    """An operation that opens a stream of rows."""
-
-    def __init__(self, statement: Statement, parameters: Mapping[str, Any], batch: int) -> None:
-        if batch < 1:
-            raise InvalidData(
-                "A batch needs at least one row.", field="batch", remedy="Give 1 or more."
-            )
-        if not statement.safe:
-            raise InvalidData(
-                f"The statement {statement.name!r} is not a query, so it cannot be streamed.",
-                field="statement",
-                remedy="Declare it as a Query, or use `query`.",
-            )
-        self.statement = statement
-        self.parameters = parameters
-        self.batch = batch
-
-
-class _Steps:
-    """An operation that runs a function in an asynchronous transaction."""
-
-    def __init__(self, work: Any, isolation: str | None, read_only: bool) -> None:  # noqa: FBT001 - private
-        self.work = work
-        self.isolation = isolation
-        self.read_only = read_only
-
-
-def _ping(session: Session) -> None:
-    session.control("SELECT 1")
-
-
-def _health(name: str, begun: float, error: Exception | None) -> ConnectorHealth:
-    seconds = monotonic() - begun
-    moment = datetime.now(UTC)
-    if error is None:
-        return ConnectorHealth(
-            connector=name, at=moment, state=HealthState.HEALTHY, seconds=seconds
-        )
-    text, remedy = "The database did not answer in time.", "Check that it is up, and the network."
-    if isinstance(error, ConnectorError):
-        text, remedy = error.message, error.remedy
-    return ConnectorHealth(
-        connector=name,
-        at=moment,
-        state=HealthState.UNAVAILABLE,
-        text=text,
-        remedy=remedy,
-    )
-
-
-def _as_json(value: Any) -> Any:
-    if not isinstance(value, tuple):
-        return value
-    rows = cast("tuple[Row[Any], ...]", value)
-    return [
-        {name: _plain_json(item) for name, item in row._asdict().items()}  # pyright: ignore[reportPrivateUsage]  # a named tuple's
-        for row in rows
-    ]
-
-
-def _plain_json(value: Any) -> Any:
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
