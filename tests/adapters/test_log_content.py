@@ -358,6 +358,35 @@ KEY = "rk_" + "live_51HxyzCanaryOfAKey"
 """A key that was not sent, and that stands under no name of a credential."""
 
 
+HEX_ID = "8f14e45fceea167a5a36dedd4bea2543"
+JWT = (
+    "eyJhbGciOiJIUzI1NiJ9."
+    + "eyJzdWIiOiIxMjM0NTY3ODkwIn0" * 3
+    + ".dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
+)
+
+
+@pytest.mark.parametrize(
+    "name, value, is_shown",
+    [
+        ("X-Request-Id", HEX_ID, True),
+        ("Request-Id", f"{HEX_ID}{HEX_ID}", True),
+        ("traceparent", f"00-{HEX_ID}-b7ad6b7169203331-01", True),
+        ("X-Request-Id", JWT, False),
+        ("X-Request-Id", f"Bearer {HEX_ID}", False),
+        ("X-Correlation-Id", KEY, False),
+        ("Server", HEX_ID, False),
+    ],
+)
+def test_ids_for_the_vendor_are_stored(name: str, value: str, is_shown: bool) -> None:
+    """A long id in a header for ids is shown, and a token or a key there is masked."""
+    (item,) = entries(Request.get("/a"), Response(200, {name: value}), content=ALL)
+
+    assert item.response is not None
+    assert is_shown is (f"{name}: {value}" in item.response)
+    assert is_shown is (value in item.response)
+
+
 @pytest.mark.parametrize("form", credential_forms("x"))
 def test_no_secret_is_written(form: str, tmp_path: Path, capsys: Any) -> None:
     """Secrets that a vendor echoes appear in no log entry, export or output."""

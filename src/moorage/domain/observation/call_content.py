@@ -7,6 +7,7 @@ Values of headers are shown only for headers on a list of harmless ones.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.http.log_content import LARGEST_BODY
@@ -14,6 +15,7 @@ from moorage.domain.http.media_type import decoded, essence
 from moorage.domain.http.redaction import is_text, mask_keys
 from moorage.domain.http.requests import join_url
 from moorage.domain.secrets.sensitive import MASK
+from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +51,12 @@ _SHOWN_HEADERS: Final = frozenset(
     }
 )
 """The headers whose values the log shows; of others it shows only the name."""
+
+_ID_HEADERS: Final = frozenset({"request-id", "traceparent", "x-correlation-id", "x-request-id"})
+"""The shown headers whose value is an id that people give to the vendor or look up."""
+
+_ID: Final = late_pattern(r"[\w.:/+=\-]{1,64}", re.ASCII)
+"""The form of such an id, which is shorter than a signed token."""
 
 
 class CallContent:
@@ -117,9 +125,16 @@ class CallContent:
 
     def _headers(self, headers: Headers, sent: Sent) -> Iterator[str]:
         for name, value in self._redaction.headers(headers).pairs:
-            masked_value = MASK
-            if name.lower() in _SHOWN_HEADERS and value != MASK:
-                masked_value = self._redaction.words(sent.text(value), _VALUE)
+            lower_name, masked_value = name.lower(), MASK
+            if lower_name in _SHOWN_HEADERS and value != MASK:
+                unsent_value = sent.text(value)
+                is_id = lower_name in _ID_HEADERS and _ID.fullmatch(unsent_value) is not None
+                # The rules for words would take a long id for a token.
+                masked_value = (
+                    mask_keys(unsent_value)
+                    if is_id
+                    else self._redaction.words(unsent_value, _VALUE)
+                )
             yield f"{name}: {masked_value}"
 
     def _body(self, headers: Headers, body: object, sent: Sent) -> str:
