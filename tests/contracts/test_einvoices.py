@@ -18,7 +18,7 @@ from moorage.contracts.einvoices import (
 from moorage.hub.hub import Hub
 from moorage.packing import pack, unpack
 from moorage.testing.kits._einvoices_lab import CII, outgoing
-from moorage.testing.sandboxes.einvoices.base import DOCUMENT
+from moorage.testing.sandboxes.einvoices.base import DOCUMENT, FA3, RECIPIENT
 
 CREDIT_NOTE = DOCUMENT.replace(b"Invoice", b"CreditNote")
 
@@ -60,8 +60,8 @@ def test_wrong_address_is_refused(text: Any, field: str) -> None:
 @pytest.mark.parametrize(
     "document, syntax, document_type, needs",
     [
-        (DOCUMENT, EinvoiceSyntax.UBL, EinvoiceType.INVOICE, set()),
-        (CREDIT_NOTE, EinvoiceSyntax.UBL, EinvoiceType.CREDIT_NOTE, set()),
+        (DOCUMENT, EinvoiceSyntax.UBL, EinvoiceType.INVOICE, {"ubl"}),
+        (CREDIT_NOTE, EinvoiceSyntax.UBL, EinvoiceType.CREDIT_NOTE, {"ubl"}),
         (CII, EinvoiceSyntax.CII, EinvoiceType.INVOICE, {"cii"}),
     ],
 )
@@ -74,6 +74,21 @@ def test_document_is_recognised(
     assert (syntax, document_type) == (invoice.syntax, invoice.document_type)
     assert needs == invoice.needs
     assert invoice == unpack(pack(invoice))
+
+
+def test_fa3_file_names_its_buyer_itself() -> None:
+    """An FA(3) file has no recipient, and every other document needs one."""
+    invoice = OutgoingInvoice(document=FA3)
+
+    assert EinvoiceSyntax.FA3 is invoice.syntax
+    assert {"fa3"} == invoice.needs
+    assert invoice == unpack(pack(invoice))
+    for document, recipient in ((FA3, RECIPIENT), (DOCUMENT, None)):
+        with pytest.raises(InvalidData, match="recipient") as excinfo:
+            OutgoingInvoice(document=document, recipient=recipient)
+        assert "recipient" == excinfo.value.field
+    with pytest.raises(InvalidData, match="no recipient with an electronic address"):
+        _ = invoice.address
 
 
 @pytest.mark.parametrize(

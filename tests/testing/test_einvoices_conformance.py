@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from moorage.contracts.einvoices import (
+    EinvoiceCapability,
     EinvoiceEvent,
     EinvoiceInbox,
     EinvoiceStatus,
@@ -16,10 +17,12 @@ from moorage.contracts.einvoices import (
     RecipientCheck,
     SentInvoice,
 )
+from moorage.domain.http.requests import Request
 from moorage.errors import ConnectorError, VendorFailed, VendorRejected
 from moorage.testing import einvoices_conformance as kit
 from moorage.testing import name_of
 from moorage.testing.kits.checks import OTHER_SECRET
+from moorage.vendors.einvoices.ksef import Ksef
 from moorage.vendors.einvoices.recommand import Recommand
 from moorage.vendors.einvoices.storecove import Storecove
 from tests.vendors import einvoices_subjects
@@ -65,7 +68,7 @@ def as_recommand(kind: Callable[..., Recommand]) -> kit.Factory:
 class Lesser(Recommand):
     """A correct vendor without optional features."""
 
-    capabilities = frozenset()
+    capabilities = frozenset({EinvoiceCapability.UBL})
 
 
 def lesser() -> kit.EinvoicesSubject:
@@ -273,7 +276,64 @@ class _Shouting(Storecove):
         return f"Storecove({self.credentials and self.credentials.reveal()})"
 
 
+def as_ksef(kind: Callable[..., Ksef]) -> kit.Factory:
+    """Return a function that makes a test subject like KSeF's, with another class."""
+
+    def new_subject() -> kit.EinvoicesSubject:
+        subject = einvoices_subjects.ksef()
+        sandbox: Any = subject.sandbox
+        return attrs.evolve(subject, vendor=kind(credentials=sandbox.token, nip=sandbox.nip))
+
+    return new_subject
+
+
+class _OwnSessions(Ksef):
+    """A faulty vendor whose repeats have sessions of their own, and so other references."""
+
+    async def send(
+        self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
+    ) -> SentInvoice:
+        other_key = None if key is None else f"{key}-{wire.new_id()}"
+        return await super().send(wire, invoice, key=other_key)
+
+
+class _Searching(Ksef):
+    """A faulty vendor that begins a login too many before it sends."""
+
+    async def send(
+        self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
+    ) -> SentInvoice:
+        await wire.send(Request.post("/auth/challenge"))
+        return await super().send(wire, invoice, key=key)
+
+
+class _Finished(Ksef):
+    """A faulty vendor that tells an invoice without a number as delivered."""
+
+    async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice:
+        return attrs.evolve(await super().get(wire, ref), status=EinvoiceStatus.DELIVERED)
+
+
+class _Unnumbered(Ksef):
+    """A faulty vendor that loses the number of an invoice."""
+
+    async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice:
+        return attrs.evolve(await super().get(wire, ref), official_number=None)
+
+
+class _Open(Ksef):
+    """A faulty vendor that shows its token."""
+
+    def __repr__(self) -> str:
+        return f"Ksef({self.credentials.reveal()})"
+
+
 WRONG = [
+    ("a_key_sends_once", as_ksef(_OwnSessions), "more than once"),
+    ("each_request_is_sent_once", as_ksef(_Searching), "another number of requests"),
+    ("pending_is_not_delivered", as_ksef(_Finished), "pending invoice is reported as delivered"),
+    ("an_answer_is_read_in_full", as_ksef(_Unnumbered), "as official_number"),
+    ("secrets_are_shown_nowhere", as_ksef(_Open), "secret is shown"),
     ("an_invoice_is_sent", as_storecove(_SendingTwice), "twice"),
     ("an_invoice_is_sent", as_storecove(_Early), "is delivered"),
     ("an_invoice_is_sent", as_storecove(_Rewriting), "Another document"),
@@ -326,6 +386,16 @@ def test_notices_a_request_though_nobody_can_do_it() -> None:
 
     with pytest.raises(AssertionError, match="Something was sent"):
         PLAIN["what_it_cannot_do_is_refused"](new_subject)
+
+
+def test_notices_a_delivery_without_a_webhook() -> None:
+    """A vendor whose states are reported must report a delivery, too."""
+
+    def new_subject() -> kit.EinvoicesSubject:
+        return attrs.evolve(einvoices_subjects.storecove(), deliver=lambda _: None)
+
+    with pytest.raises(AssertionError, match="no webhook of a state"):
+        PLAIN["a_state_is_told_by_its_word"](new_subject)
 
 
 def test_notices_a_stranger_whose_webhook_is_accepted() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.einvoices import EinvoiceStatus, ElectronicAddress
+from moorage.contracts.einvoices import EinvoiceStatus, ElectronicAddress, OutgoingInvoice
 from moorage.contracts.ref import Ref
+from moorage.domain.http.requests import Response
 from moorage.errors import (
     AuthenticationFailed,
     InvalidRequest,
@@ -17,17 +18,18 @@ from moorage.errors import (
 from moorage.testing.kits._einvoices_lab import ACCOUNT, outgoing
 from moorage.testing.kits.einvoices_conformance import EinvoicesSubject
 from moorage.testing.sandboxes.base import reply
-from moorage.testing.sandboxes.einvoices.base import DOCUMENT, RECIPIENT
+from moorage.testing.sandboxes.einvoices.base import DOCUMENT, FA3, RECIPIENT
+from moorage.testing.sandboxes.einvoices.ksef import KsefSandbox
 from moorage.testing.sandboxes.einvoices.recommand import RecommandSandbox
 from moorage.testing.sandboxes.einvoices.storecove import StorecoveSandbox
+from moorage.vendors.einvoices.ksef import Ksef
 from moorage.vendors.einvoices.recommand import Recommand
 from moorage.vendors.einvoices.storecove import Storecove
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.http.requests import Response
-
+KSEF_FAILURES: Final = (405, 410, 415, 430, 435, 440, 450, 550)
 GUID: Final = "3b7cbd0a-3d5f-4d7c-8a53-6c0f5bcd7a10"
 NO_REASON: Final = "Failed to send document over Peppol network. No additional context available, please contact support@recommand.eu if you could use our help."  # noqa: E501 - as the vendor writes it
 
@@ -224,4 +226,92 @@ def recommand() -> EinvoicesSubject:
     )
 
 
-SUBJECTS: Final[tuple[Callable[[], EinvoicesSubject], ...]] = (storecove, recommand)
+def ksef_error(status: int, code: int | None = None) -> Response:
+    """Return a refusal of KSeF, in the form of problem details."""
+    problem: dict[str, Any] = {
+        "title": "Bad Request",
+        "status": status,
+        "detail": "Żądanie jest nieprawidłowe.",
+    }
+    if code is not None:
+        errors = [{"code": code, "description": "Błąd walidacji.", "details": ["Pole faktury."]}]
+        problem |= {"errors": errors}
+    return reply(problem, status)
+
+
+def ksef_state(code: int, **fields: Any) -> Response:
+    """Return the state of an invoice in KSeF."""
+    status = {"code": code, "description": f"Status {code}", "details": ["Powód"]}
+    return reply({"referenceNumber": "EE-1", "status": status, **fields})
+
+
+def ksef() -> EinvoicesSubject:
+    """Return a KSeF test subject with a new sandbox."""
+    sandbox = KsefSandbox()
+    ref = Ref("ksef", ACCOUNT, "EE-1", {"session": "SO-1"})
+    number = "5260250274-20310506-00000A000000-B4"
+    return EinvoicesSubject(
+        vendor=Ksef(credentials=sandbox.token, nip=sandbox.nip),
+        sandbox=sandbox,
+        recipient="5252248481",
+        refusals=(
+            (ksef_error(400, 21405), InvalidRequest, "21405"),
+            (ksef_error(400, 21180), VendorRejected, "21180"),
+            (ksef_error(400, 21173), VendorRejected, "21173"),
+            (ksef_error(401), AuthenticationFailed, None),
+            (ksef_error(403), AuthenticationFailed, None),
+            (ksef_error(429), RateLimitExceeded, None),
+        ),
+        deliver=sandbox.deliver,
+        option=("offlineMode", True),
+        secrets=(sandbox.token, sandbox.access_token, sandbox.login_token),
+        answers=(
+            (
+                "send",
+                (OutgoingInvoice(document=FA3),),
+                reply({"referenceNumber": "EE-1"}, 202),
+                {"status": EinvoiceStatus.ACCEPTED, "official_number": None},
+            ),
+            (
+                "get",
+                (ref,),
+                ksef_state(200, ksefNumber=number, acquisitionDate="2026-11-26T08:00:00+00:00"),
+                {
+                    "ref": ref,
+                    "status": EinvoiceStatus.DELIVERED,
+                    "vendor_status": "200",
+                    "official_number": number,
+                    "reason": None,
+                    "at": datetime(2026, 11, 26, 8, tzinfo=UTC),
+                },
+            ),
+            *(
+                ("get", (ref,), ksef_state(code), {"status": status, "vendor_status": str(code)})
+                for code, status in (
+                    (100, EinvoiceStatus.ACCEPTED),
+                    (150, EinvoiceStatus.ACCEPTED),
+                    *((code, EinvoiceStatus.FAILED) for code in KSEF_FAILURES),
+                    (500, EinvoiceStatus.UNKNOWN),
+                    (777, EinvoiceStatus.UNKNOWN),
+                )
+            ),
+            (
+                "get",
+                (ref,),
+                ksef_state(450),
+                {"reason": "Status 450 Powód", "official_number": None},
+            ),
+            (
+                "download",
+                (Ref("ksef", ACCOUNT, number),),
+                Response(200, {"Content-Type": "application/xml"}, FA3),
+                {"document": FA3, "vendor_type": "Faktura", "sender": None},
+            ),
+        ),
+        malformed=(("get", (ref,)), ("download", (Ref("ksef", ACCOUNT, number),))),
+        login_count=5,
+        send_count=1,
+    )
+
+
+SUBJECTS: Final[tuple[Callable[[], EinvoicesSubject], ...]] = (storecove, recommand, ksef)

@@ -9,11 +9,10 @@ from urllib.parse import urlsplit
 import attrs
 import pytest
 
+from moorage.contracts.einvoices import OutgoingInvoice
 from moorage.contracts.routes import Account
 from moorage.hub.hub import Hub
 from moorage.testing import einvoices_conformance, name_of
-from moorage.testing.kits._einvoices_lab import outgoing
-from moorage.testing.sandboxes.einvoices.base import DOCUMENT
 from tests.vendors.einvoices_subjects import SUBJECTS
 
 if TYPE_CHECKING:
@@ -44,7 +43,11 @@ def test_vendor_of_einvoices_is_reached_over_a_socket(subject: Factory) -> None:
         base_url = f"{server.url}{urlsplit(vendor.base_url).path}"
         account = Account("access_point", attrs.evolve(vendor, base_url=base_url))
         with Hub([account]) as hub:
-            results = [hub.einvoices().send(outgoing(), idempotency_key="k-1") for _ in range(2)]
+            sandbox = new_subject.sandbox
+            invoice = OutgoingInvoice(document=sandbox.document, recipient=sandbox.recipient)
+            results = [hub.einvoices().send(invoice, idempotency_key="k-1") for _ in range(2)]
 
     assert results[0] == results[1]
-    assert [DOCUMENT] == [item.document for item in new_subject.sandbox.deliveries()]
+    assert [new_subject.sandbox.document] == [
+        item.document for item in new_subject.sandbox.deliveries()
+    ]

@@ -51,7 +51,12 @@ LONGEST_KEYS: Final = {
 
 LONG_KEY: Final = "k" * 200
 
-READS: Final = ("/api/labels/v1/recovery",)
+READS: Final = (
+    "/api/labels/v1/recovery",
+    "/auth/challenge",
+    "/auth/ksef-token",
+    "/auth/token/redeem",
+)
 """Endings of URLs to which POST requests change nothing."""
 
 READ_CALL: Final = b'"search_read"'

@@ -33,7 +33,9 @@ _MOST_BYTES: Final = 16 * 1024 * 1024
 class EinvoiceCapability(StrEnum):
     """An optional feature of a vendor of electronic invoices."""
 
+    UBL = "ubl"
     CII = "cii"
+    FA3 = "fa3"
     LOOK_UP = "look_up"
     STATUS = "status"
     INBOX = "inbox"
@@ -62,10 +64,11 @@ class EinvoiceType(OneOf, field="document_type"):
 
 
 class EinvoiceSyntax(StrEnum):
-    """The syntax of a document: UBL 2.1, or UN/CEFACT CII."""
+    """The syntax of a document: UBL 2.1, UN/CEFACT CII, or FA(3) of Poland."""
 
     UBL = "ubl"
     CII = "cii"
+    FA3 = "fa3"
 
 
 class EinvoiceEventType(StrEnum):
@@ -82,6 +85,7 @@ _ROOTS: Final = {
         EinvoiceSyntax.CII,
         EinvoiceType.INVOICE,
     ),
+    "http://crd.gov.pl/wzor/2025/06/25/13775/ Faktura": (EinvoiceSyntax.FA3, EinvoiceType.INVOICE),
 }
 """The syntax and the type of a document, by the namespace and the name of its root."""
 
@@ -169,9 +173,11 @@ def document_root(document: bytes) -> tuple[EinvoiceSyntax, EinvoiceType]:
     except (expat.ExpatError, LookupError, ValueError):
         # Python raises errors of its own for an encoding that is unknown, or not allowed in XML.
         raise InvalidData(
-            "The document is not a UBL invoice, a UBL credit note or a CII invoice without a DTD.",
+            "The document is not a UBL invoice, a UBL credit note, a CII invoice or an FA(3) file"
+            " without a DTD.",
             field="document",
-            remedy="Give the XML of an invoice; outgoing_invoice in moorage.invoices makes it.",
+            remedy="Give the XML of an invoice; outgoing_invoice and write_fa3 in moorage.invoices"
+            " make it.",
         ) from None
 
 
@@ -196,27 +202,57 @@ def _is_document(_: object, attribute: attrs.Attribute[bytes], value: object) ->
 
 
 def _as_address(value: Any) -> Any:
-    return ElectronicAddress.parse(value, "recipient")
+    return None if value is None else ElectronicAddress.parse(value, "recipient")
 
 
 @frozen(kw_only=True)
 class OutgoingInvoice:
     """An invoice or a credit note to send, as a document in XML.
 
-    Make it by `moorage.invoices.outgoing_invoice`, which checks the business rules. By itself this
-    value only recognises the document.
+    Make it by `moorage.invoices.outgoing_invoice`, which checks the business rules, or of the file
+    that `write_fa3` writes. By itself this value only recognises the document.
 
     Attributes:
-        document: XML document, in UBL or CII.
-        recipient: electronic address of the recipient, or its text.
+        document: XML document, in UBL, CII or FA(3).
+        recipient: electronic address of the recipient, or its text; None for an FA(3) file, which
+            names its buyer itself.
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
     document: bytes = attrs.field(validator=_is_document, repr=False)
-    recipient: ElectronicAddress = attrs.field(converter=_as_address)
+    recipient: ElectronicAddress | None = attrs.field(default=None, converter=_as_address)
     extra: Mapping[str, Mapping[str, Any]] = attrs.field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse an invoice without a recipient, and an FA(3) file with one."""
+        is_fa3 = self.syntax is EinvoiceSyntax.FA3
+        if (self.recipient is None) is not is_fa3:
+            raise InvalidData(
+                "An FA(3) file names its buyer itself, and has no other recipient."
+                if is_fa3
+                else "The invoice has no recipient.",
+                field="recipient",
+                remedy="Leave the recipient out."
+                if is_fa3
+                else "Give the electronic address of the recipient, such as '0208:0123456789'.",
+            )
+
+    @property
+    def address(self) -> ElectronicAddress:
+        """The electronic address of the recipient.
+
+        Raises:
+            InvalidData: the invoice is an FA(3) file, which has none.
+        """
+        if self.recipient is None:
+            raise InvalidData(
+                "An FA(3) file has no recipient with an electronic address.",
+                field="recipient",
+                remedy="Send it by a vendor that takes FA(3).",
+            )
+        return self.recipient
 
     @property
     def syntax(self) -> EinvoiceSyntax:
@@ -225,14 +261,13 @@ class OutgoingInvoice:
 
     @property
     def document_type(self) -> EinvoiceType:
-        """The type of the document; a credit note in CII counts as an invoice."""
+        """The type of the document; a credit note in CII or FA(3) counts as an invoice."""
         return document_root(self.document)[1]
 
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs to send this document."""
-        is_cii = self.syntax is EinvoiceSyntax.CII
-        return frozenset({EinvoiceCapability.CII} if is_cii else ())
+        return frozenset({EinvoiceCapability(self.syntax.value)})
 
 
 def check_fits(invoice: OutgoingInvoice, limits: Mapping[str, int]) -> None:
@@ -260,6 +295,7 @@ class SentInvoice:
         ref: reference of the invoice at the vendor.
         status: state of the invoice.
         vendor_status: the vendor's own word for the state.
+        official_number: number that a national system gave the invoice, such as KSeF's.
         reason: reason of a refusal or a failure, if the vendor states it.
         at: time of the state, if the vendor states it.
         replayed: True if this is the stored answer of an earlier call with the same key.
@@ -269,6 +305,7 @@ class SentInvoice:
     ref: Ref
     status: EinvoiceStatus
     vendor_status: str | None = None
+    official_number: str | None = None
     reason: str | None = attrs.field(default=None, repr=False)
     at: datetime | None = None
     replayed: bool = replay_field()

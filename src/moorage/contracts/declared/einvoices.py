@@ -58,7 +58,7 @@ class EinvoicesContract(Contract):
         check_kind(invoice, OutgoingInvoice, "invoice")
         return Requirements(
             needs=invoice.needs,
-            recipients=(str(invoice.recipient),),
+            recipients=() if invoice.recipient is None else (str(invoice.recipient),),
             check_limits=partial(check_fits, invoice),
         )
 

@@ -9,7 +9,7 @@ import attrs
 from moorage.contracts.einvoices import EinvoiceCapability, OutgoingInvoice
 from moorage.contracts.ref import Ref
 from moorage.testing.kits._recorded_lab import RecordedLab
-from moorage.testing.sandboxes.einvoices.base import DOCUMENT, RECIPIENT
+from moorage.testing.sandboxes.einvoices.base import DOCUMENT, FA3, RECIPIENT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from moorage.contracts.vendor import Vendor
     from moorage.domain.http.requests import Response
     from moorage.errors import ConnectorError
-    from moorage.testing.sandboxes.base import Notice
+    from moorage.testing.sandboxes.base import Altered, Lost, Notice
     from moorage.testing.sandboxes.einvoices.base import EinvoicesSandbox
 
 ACCOUNT: Final = "access_point"
@@ -38,8 +38,8 @@ class EinvoicesSubject:
         refusals: answers by which the vendor refuses an invoice, with the error that each must
             become, and the vendor's code that the error must keep.
         uncertain: answers after which the invoice may have been sent.
-        deliver: delivers a sent invoice, and returns the webhook that reports it; None if the
-            vendor delivers before it answers.
+        deliver: delivers a sent invoice, and returns the webhook that reports it, if there is one;
+            None if the vendor delivers before it answers.
         option: an option in the vendor's own words, and its value.
         secrets: texts that nothing may show, such as a token.
         reports: makes the webhook of an event of a sent invoice, by its id and the vendor's word;
@@ -49,6 +49,8 @@ class EinvoicesSubject:
         answers: operations, each with its arguments, an answer of the vendor, and the fields that
             must be read from it.
         malformed: operations that only read, each with its arguments.
+        login_count: number of requests that each operation sends first, such as a login.
+        send_count: number of further requests before the one that sends the invoice.
     """
 
     vendor: Vendor
@@ -56,7 +58,7 @@ class EinvoicesSubject:
     recipient: str
     refusals: tuple[tuple[Response, type[ConnectorError], str | None], ...]
     uncertain: tuple[Response, ...] = ()
-    deliver: Callable[[str], Notice] | None = None
+    deliver: Callable[[str], Notice | None] | None = None
     option: tuple[str, Any]
     secrets: tuple[str, ...] = attrs.field(repr=False)
     reports: Callable[[str, str], Notice] | None = None
@@ -64,6 +66,8 @@ class EinvoicesSubject:
     requests: tuple[tuple[str, tuple[Any, ...], Mapping[str, Any]], ...] = ()
     answers: tuple[tuple[str, tuple[Any, ...], Response, Mapping[str, Any]], ...] = ()
     malformed: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    login_count: int = 0
+    send_count: int = 0
 
 
 class Lab(RecordedLab[EinvoicesSubject]):
@@ -72,6 +76,18 @@ class Lab(RecordedLab[EinvoicesSubject]):
     contract = "einvoices"
     account_name = ACCOUNT
     logs_content = True
+
+    def outgoing(self, document: bytes | None = None, **fields: Any) -> OutgoingInvoice:
+        """Return an invoice that the sandbox can deliver; by default its usual document."""
+        sandbox = self.subject.sandbox
+        usual_document = sandbox.document if document is None else document
+        return OutgoingInvoice(document=usual_document, recipient=sandbox.recipient, **fields)
+
+    def fail(self, answer: Response | Lost | Altered | None, *, operation: str = "send") -> None:
+        """Answer with this the request for which an operation is there, after those before it."""
+        subject = self.subject
+        count = subject.login_count + (subject.send_count if operation == "send" else 0)
+        self.sandbox.fail(*[None] * count, answer)
 
     def count(self) -> int:
         """Return the number of invoices that were taken for delivery."""
@@ -91,7 +107,9 @@ def calls_by_capability(lab: Lab) -> list[tuple[str, Callable[[], Awaitable[Any]
     """Return capabilities, each with a call that needs it."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
     return [
+        (EinvoiceCapability.UBL, lambda: lab("send", outgoing())),
         (EinvoiceCapability.CII, lambda: lab("send", outgoing(CII))),
+        (EinvoiceCapability.FA3, lambda: lab("send", OutgoingInvoice(document=FA3))),
         (EinvoiceCapability.LOOK_UP, lambda: lab("check_recipient", RECIPIENT)),
         (EinvoiceCapability.STATUS, lambda: lab("get", ref)),
         (EinvoiceCapability.INBOX, lambda: lab("list_received")),

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.einvoices import EinvoiceCapability, OutgoingInvoice
-from moorage.testing.sandboxes.einvoices.base import DOCUMENT, RECIPIENT, EinvoicesSandbox
+from moorage.testing.sandboxes.einvoices.base import (
+    DOCUMENT,
+    FA3,
+    RECIPIENT,
+    EinvoicesSandbox,
+)
 
 if TYPE_CHECKING:
     from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
@@ -16,15 +21,34 @@ CII: Final = (
 )
 
 
-async def sent(vendor: ScenarioVendor, document: bytes = DOCUMENT) -> Any:
+def _invoice(vendor: ScenarioVendor) -> OutgoingInvoice:
+    """Return an invoice that the vendor's sandbox takes."""
+    sandbox = vendor.fixture.sandbox
+    if isinstance(sandbox, EinvoicesSandbox):
+        return OutgoingInvoice(document=sandbox.document, recipient=sandbox.recipient)
+    return OutgoingInvoice(document=DOCUMENT, recipient=RECIPIENT)
+
+
+async def sent(vendor: ScenarioVendor) -> Any:
     """Send an invoice."""
-    invoice = OutgoingInvoice(document=document, recipient=RECIPIENT)
+    return (await vendor("send", _invoice(vendor))).status
+
+
+async def sent_ubl(vendor: ScenarioVendor) -> Any:
+    """Send an invoice in UBL."""
+    invoice = OutgoingInvoice(document=DOCUMENT, recipient=RECIPIENT)
     return (await vendor("send", invoice)).status
 
 
 async def sent_cii(vendor: ScenarioVendor) -> Any:
     """Send an invoice in CII."""
-    return await sent(vendor, CII)
+    invoice = OutgoingInvoice(document=CII, recipient=RECIPIENT)
+    return (await vendor("send", invoice)).status
+
+
+async def sent_fa3(vendor: ScenarioVendor) -> Any:
+    """Send an FA(3) file."""
+    return (await vendor("send", OutgoingInvoice(document=FA3))).status
 
 
 async def looked_up(vendor: ScenarioVendor) -> Any:
@@ -34,7 +58,7 @@ async def looked_up(vendor: ScenarioVendor) -> Any:
 
 async def asked(vendor: ScenarioVendor) -> Any:
     """Get the state of a sent invoice."""
-    ref = await vendor.ref("send", OutgoingInvoice(document=DOCUMENT, recipient=RECIPIENT))
+    ref = await vendor.ref("send", _invoice(vendor))
     return (await vendor("get", ref)).ref == ref
 
 
@@ -61,7 +85,9 @@ async def fetched(vendor: ScenarioVendor) -> Any:
 BASIC: Final[dict[str, Scenario]] = {"send": sent, "download": downloaded}
 
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
+    EinvoiceCapability.UBL: sent_ubl,
     EinvoiceCapability.CII: sent_cii,
+    EinvoiceCapability.FA3: sent_fa3,
     EinvoiceCapability.LOOK_UP: looked_up,
     EinvoiceCapability.STATUS: asked,
     EinvoiceCapability.INBOX: fetched,

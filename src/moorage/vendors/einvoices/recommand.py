@@ -130,7 +130,7 @@ class Recommand(sdk.ApiVendor):
     name = "recommand"
     kinds = ("einvoices",)
     api_version = "v1"
-    capabilities = frozenset(EinvoiceCapability) - {EinvoiceCapability.CII}
+    capabilities = frozenset(EinvoiceCapability) - {EinvoiceCapability.CII, EinvoiceCapability.FA3}
     webhook = "url-token"
 
     auth: ClassVar[Any] = sdk.basic("api_key")
@@ -152,7 +152,7 @@ class Recommand(sdk.ApiVendor):
     ) -> SentInvoice:
         """Send a document to the recipient's access point."""
         body = {
-            "recipient": str(invoice.recipient),
+            "recipient": str(invoice.address),
             "documentType": "xml",
             "document": _text_of(invoice.document),
         }

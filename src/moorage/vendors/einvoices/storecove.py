@@ -91,7 +91,12 @@ class Storecove(sdk.ApiVendor):
     kinds = ("einvoices",)
     api_version = "v2"
     capabilities = frozenset(
-        {EinvoiceCapability.CII, EinvoiceCapability.LOOK_UP, EinvoiceCapability.STATUS}
+        {
+            EinvoiceCapability.UBL,
+            EinvoiceCapability.CII,
+            EinvoiceCapability.LOOK_UP,
+            EinvoiceCapability.STATUS,
+        }
     )
     webhook = "url-token"
 
@@ -120,8 +125,8 @@ class Storecove(sdk.ApiVendor):
     ) -> SentInvoice:
         """Submit a document for delivery."""
         receiver = {
-            "scheme": scheme_of(invoice.recipient, "recipient"),
-            "id": invoice.recipient.identifier,
+            "scheme": scheme_of(invoice.address, "recipient"),
+            "id": invoice.address.identifier,
         }
         document = {
             "document": b64encode(invoice.document).decode(),

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import attrs
 
 from moorage.domain.values.json_text import encode_json
+from moorage.errors import InvalidData
 from moorage.testing.sandboxes.base import Sandbox
 
 if TYPE_CHECKING:
@@ -27,6 +28,14 @@ DOCUMENT: Final = (
     "<cbc:ID>Größe-2041</cbc:ID></Invoice>"
 ).encode()
 """A document that is recognised as an invoice, without the content of one."""
+FA3: Final = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n'
+    '<Faktura xmlns="http://crd.gov.pl/wzor/2025/06/25/13775/">'
+    "<Podmiot1><DaneIdentyfikacyjne><NIP>5260250274</NIP></DaneIdentyfikacyjne></Podmiot1>"
+    "<Podmiot2><DaneIdentyfikacyjne><NIP>5252248481</NIP></DaneIdentyfikacyjne></Podmiot2>"
+    "<Fa><P_2>Łódź-2041</P_2><RodzajFaktury>VAT</RodzajFaktury></Fa></Faktura>"
+).encode()
+"""A document that is recognised as an FA(3) file, without the content of one."""
 URL: Final = "https://erp.example/hooks/einvoices"
 TOKEN: Final = "for-einvoice-webhooks-of-the-sandbox-only"
 
@@ -45,7 +54,15 @@ class DeliveredDocument:
 
 
 class EinvoicesSandbox(Sandbox, ABC):
-    """A local sandbox that imitates a vendor of electronic invoices."""
+    """A local sandbox that imitates a vendor of electronic invoices.
+
+    Attributes:
+        document: a document that it takes.
+        recipient: a recipient that it can deliver the document to; None if the document names it.
+    """
+
+    document: bytes = DOCUMENT
+    recipient: str | None = RECIPIENT
 
     @abstractmethod
     def deliveries(self) -> Sequence[DeliveredDocument]:
@@ -55,9 +72,13 @@ class EinvoicesSandbox(Sandbox, ABC):
     def arrive(self, document: bytes = DOCUMENT) -> str:
         """Record a document of another business as arrived, and return its id."""
 
-    @abstractmethod
     def receive(self, id_: str) -> Notice:
         """Return the webhook that reports a document that arrived."""
+        raise InvalidData(
+            f"This vendor sends no webhook of the document {id_}.",
+            field="id_",
+            remedy="Download the document by its id.",
+        )
 
     def hook(self, fields: Mapping[str, object], token: str = TOKEN) -> Notice:
         """Return a webhook with these fields, to a URL with the token."""
@@ -67,6 +88,7 @@ class EinvoicesSandbox(Sandbox, ABC):
 
 __all__ = [
     "DOCUMENT",
+    "FA3",
     "RECIPIENT",
     "STRANGER",
     "TOKEN",

@@ -1,0 +1,398 @@
+"""A local sandbox that imitates KSeF's API 2.0.
+
+It decrypts tokens and invoices as KSeF does, and compares their sizes and digests. An invoice waits
+until `deliver` checks it; a second one of the same seller, kind and number is then a duplicate.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.padding import PKCS7
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import CertificateBuilder, Name, NameAttribute, random_serial_number
+from cryptography.x509.oid import NameOID
+
+from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes import base
+from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes.einvoices.base import FA3, DeliveredDocument, EinvoicesSandbox
+from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.vendor_sdk.xml_text import read_xml
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_API: Final = "/v2"
+_AT: Final = "2031-05-06T07:08:09+00:00"
+_TIMESTAMP: Final = 1_935_904_089_000
+_PADDING: Final = OAEP(mgf=MGF1(SHA256()), algorithm=SHA256(), label=None)
+_USES: Final = ("KsefTokenEncryption", "SymmetricKeyEncryption")
+_FORM: Final = {"systemCode!": str, "schemaVersion!": str, "value!": str}
+_OPENING: Final = {
+    "formCode!": _FORM,
+    "encryption!": {
+        "encryptedSymmetricKey!": str,
+        "initializationVector!": str,
+        "publicKeyId": (str, type(None)),
+    },
+}
+_INVOICE: Final = {
+    "invoiceHash!": str,
+    "invoiceSize!": int,
+    "encryptedInvoiceHash!": str,
+    "encryptedInvoiceSize!": int,
+    "encryptedInvoiceContent!": str,
+    "offlineMode": bool,
+    "hashOfCorrectedInvoice": (str, type(None)),
+}
+_LOGIN: Final = {
+    "challenge!": str,
+    "contextIdentifier!": {"type!": str, "value!": str},
+    "encryptedToken!": str,
+    "publicKeyId": (str, type(None)),
+    "authorizationPolicy": dict,
+}
+_FA3: Final = {"systemCode": "FA (3)", "schemaVersion": "1-0E", "value": "FA"}
+
+
+@cache
+def _key(use: str) -> rsa.RSAPrivateKey:
+    """Return the key of a use, which all sandboxes share."""
+    del use
+    return rsa.generate_private_key(65_537, 2_048)
+
+
+@cache
+def _certificate(use: str) -> dict[str, Any]:
+    """Return KSeF's certificate of a use."""
+    key, now = _key(use), datetime.now(UTC)
+    name = Name([NameAttribute(NameOID.COMMON_NAME, "Ministerstwo Finansów")])
+    builder = CertificateBuilder(name, name, key.public_key(), random_serial_number())
+    certificate = (
+        builder.not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=700))
+        .sign(key, SHA256())
+        .public_bytes(Encoding.DER)
+    )
+    public_key = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return {
+        "certificate": b64encode(certificate).decode(),
+        "certificateId": _digest(certificate),
+        "publicKeyId": _digest(public_key),
+        "validFrom": "2031-01-01T00:00:00+00:00",
+        "validTo": "2033-01-01T00:00:00+00:00",
+        "usage": [use],
+    }
+
+
+def _digest(content: bytes) -> str:
+    return b64encode(sha256(content).digest()).decode()
+
+
+@attrs.define
+class _Sent:
+    """An invoice that was sent in a session."""
+
+    session: str
+    document: bytes
+    code: int = 150
+    ksef_number: str | None = None
+    original: str | None = None
+
+
+class KsefSandbox(EinvoicesSandbox):
+    """A sandbox of KSeF with one business.
+
+    Args:
+        token: KSeF token of the business.
+        nip: tax number of the business.
+
+    Attributes:
+        access_token: access token that the sandbox gives.
+        login_token: token by which a login is followed.
+        waits: number of times that a login is not checked yet.
+    """
+
+    hosts = ("api.ksef.mf.gov.pl",)
+    document = FA3
+    recipient = None
+    open_routes = frozenset(
+        {
+            f"POST {_API}/auth/challenge",
+            f"POST {_API}/auth/ksef-token",
+            f"GET {_API}/security/public-key-certificates",
+        }
+    )
+
+    def __init__(
+        self,
+        token: str = "20310506-EC-ksef-token-for-the-sandbox-only",
+        nip: str = "5260250274",
+    ) -> None:
+        super().__init__()
+        self.token = token
+        self.nip = nip
+        self.access_token = "ksef-access-jwt-for-the-sandbox-only"
+        self.login_token = "ksef-login-jwt-for-the-sandbox-only"
+        self.waits = 0
+        self._challenges: set[str] = set()
+        self._logins: dict[str, bool] = {}
+        self._redeemable: list[str] = []
+        self._sessions: dict[str, tuple[bytes, bytes]] = {}
+        self._sent: dict[str, _Sent] = {}
+        self._received: dict[str, bytes] = {}
+
+    def routes(self) -> base.Routes:
+        """The sandbox's routes, by method and path."""
+        return {
+            f"POST {_API}/auth/challenge": self._challenge,
+            f"POST {_API}/auth/ksef-token": self._login,
+            f"POST {_API}/auth/token/redeem": self._redeem,
+            f"GET {_API}/auth/{{number}}": self._login_state,
+            f"GET {_API}/security/public-key-certificates": self._keys,
+            f"POST {_API}/sessions/online": self._open,
+            f"POST {_API}/sessions/online/{{session}}/invoices": self._send,
+            f"GET {_API}/sessions/{{session}}/invoices/{{number}}": self._state,
+            f"GET {_API}/invoices/ksef/{{number}}": self._document,
+        }
+
+    def check_access(self, request: base.SandboxRequest) -> None:
+        """Check the bearer token, which differs for a login and for everything else."""
+        is_login = request.path.startswith(f"{_API}/auth/")
+        if request.bearer() != (self.login_token if is_login else self.access_token):
+            problem = {"title": "Unauthorized", "status": 401, "detail": "Brak autoryzacji."}
+            raise base.refusal(problem | {"timestamp": _AT}, 401)
+
+    def deliveries(self) -> Sequence[DeliveredDocument]:
+        """Return the invoices that were sent, with the tax number of each buyer."""
+        return [
+            DeliveredDocument(
+                recipient=_text(item.document, "Podmiot2", "DaneIdentyfikacyjne", "NIP"),
+                document=item.document,
+            )
+            for item in self._sent.values()
+        ]
+
+    @property
+    def sent_ids(self) -> list[str]:
+        """The ids of the invoices that were sent, in this order."""
+        return [*self._sent]
+
+    def arrive(self, document: bytes = FA3) -> str:
+        """Record a document of another business as arrived, and return its number."""
+        number = self._new_number()
+        self._received[number] = document
+        return number
+
+    def deliver(self, id_: str) -> None:
+        """Check an invoice that was sent, and give it a number unless it is a duplicate."""
+        invoice = self._sent[id_]
+        identity = _identity(invoice.document)
+        for other in self._sent.values():
+            if other.ksef_number is not None and _identity(other.document) == identity:
+                invoice.code, invoice.original = 440, other.ksef_number
+                return
+        invoice.code, invoice.ksef_number = 200, self._new_number()
+        self._received[invoice.ksef_number] = invoice.document
+
+    def fail_check(self, id_: str, code: int) -> None:
+        """End the check of an invoice with a code, such as 450."""
+        self._sent[id_].code = code
+
+    def _new_number(self) -> str:
+        return f"{self.nip}-20310506-{self.number():06X}000000-00"
+
+    def _reference(self, kind: str) -> str:
+        return f"20310506-{kind}-{self.number():010X}-0000000000-00"
+
+    def _challenge(self, _: base.SandboxRequest) -> Response:
+        challenge = self._reference("CR")
+        self._challenges.add(challenge)
+        answer = {"challenge": challenge, "timestamp": _AT, "timestampMs": _TIMESTAMP}
+        return base.reply(answer | {"clientIp": "192.0.2.1"})
+
+    def _login(self, request: base.SandboxRequest) -> Response:
+        body = _checked(_LOGIN, request)
+        if body["challenge"] not in self._challenges:
+            raise _refusal(21111, "Nieprawidłowe wyzwanie autoryzacyjne.")
+        self._challenges.remove(body["challenge"])
+        text = _decrypted("KsefTokenEncryption", body["encryptedToken"], body.get("publicKeyId"))
+        context = {"type": "Nip", "value": self.nip}
+        is_good = text == f"{self.token}|{_TIMESTAMP}".encode()
+        number = self._reference("AU")
+        self._logins[number] = is_good and body["contextIdentifier"] == context
+        answer = {"token": self.login_token, "validUntil": _AT}
+        return base.reply({"referenceNumber": number, "authenticationToken": answer}, 202)
+
+    def _login_state(self, _: base.SandboxRequest, *, number: str) -> Response:
+        missing = _refusal(21304, "Brak uwierzytelnienia.")
+        is_good = base.existing(self._logins, number, missing)
+        status: dict[str, Any]
+        if self.waits:
+            self.waits -= 1
+            status = {"code": 100, "description": "Uwierzytelnianie w toku"}
+        elif is_good:
+            self._redeemable.append(number)
+            status = {"code": 200, "description": "Uwierzytelnianie zakończone sukcesem"}
+        else:
+            status = {
+                "code": 450,
+                "description": "Błędny token",
+                "details": ["Nieprawidłowy token"],
+            }
+        method = {"category": "Token", "code": "token.ksef", "displayName": "Token KSeF"}
+        return base.reply(
+            {
+                "startDate": _AT,
+                "authenticationMethod": "Token",
+                "authenticationMethodInfo": method,
+                "status": status,
+            }
+        )
+
+    def _redeem(self, _: base.SandboxRequest) -> Response:
+        if not self._redeemable:
+            raise _refusal(21301, "Brak autoryzacji.")
+        self._redeemable.clear()
+        tokens = {"token": self.access_token, "validUntil": _AT}
+        return base.reply({"accessToken": tokens, "refreshToken": tokens})
+
+    def _keys(self, _: base.SandboxRequest) -> Response:
+        return base.reply([_certificate(use) for use in _USES])
+
+    def _open(self, request: base.SandboxRequest) -> Response:
+        body = _checked(_OPENING, request)
+        encryption = body["encryption"]
+        key = _decrypted(
+            "SymmetricKeyEncryption",
+            encryption["encryptedSymmetricKey"],
+            encryption.get("publicKeyId"),
+        )
+        vector = b64decode(encryption["initializationVector"])
+        if body["formCode"] != _FA3 or (len(key), len(vector)) != (32, 16):
+            raise _refusal(21405, "Błąd walidacji danych wejściowych.")
+        session = self._reference("SO")
+        self._sessions[session] = key, vector
+        return base.reply({"referenceNumber": session, "validUntil": _AT}, 201)
+
+    def _send(self, request: base.SandboxRequest, *, session: str) -> Response:
+        body = _checked(_INVOICE, request)
+        missing = _refusal(21173, "Brak sesji o wskazanym numerze referencyjnym.")
+        key, vector = base.existing(self._sessions, session, missing)
+        encrypted = b64decode(body["encryptedInvoiceContent"])
+        decryptor = Cipher(AES256(key), CBC(vector)).decryptor()
+        unpadder = PKCS7(128).unpadder()
+        padded = decryptor.update(encrypted) + decryptor.finalize()
+        document = unpadder.update(padded) + unpadder.finalize()
+        sizes = (body["invoiceSize"], body["encryptedInvoiceSize"])
+        if sizes != (len(document), len(encrypted)):
+            raise _refusal(21402, "Nieprawidłowy rozmiar pliku.")
+        digests = (body["invoiceHash"], body["encryptedInvoiceHash"])
+        if digests != (_digest(document), _digest(encrypted)):
+            raise _refusal(21403, "Nieprawidłowy skrót pliku.")
+        number = self._reference("EE")
+        self._sent[number] = _Sent(session, document)
+        return base.reply({"referenceNumber": number}, 202)
+
+    def _state(self, _: base.SandboxRequest, *, session: str, number: str) -> Response:
+        missing = _refusal(21173, "Brak sesji o wskazanym numerze referencyjnym.")
+        invoice = base.existing(self._sent, number, missing)
+        if invoice.session != session:
+            raise missing
+        status: dict[str, Any] = {"code": invoice.code, "description": f"Status {invoice.code}"}
+        if invoice.original is not None:
+            extensions = {"originalKsefNumber": invoice.original}
+            status |= {"description": "Duplikat faktury", "extensions": extensions}
+        answer = {
+            "ordinalNumber": 1,
+            "referenceNumber": number,
+            "invoiceHash": _digest(invoice.document),
+            "invoicingDate": _AT,
+            "invoicingMode": "Online",
+            "status": status,
+        }
+        if invoice.ksef_number is not None:
+            answer |= {"ksefNumber": invoice.ksef_number, "acquisitionDate": _AT}
+        return base.reply(answer)
+
+    def _document(self, _: base.SandboxRequest, *, number: str) -> Response:
+        missing = _refusal(21164, "Faktura o podanym identyfikatorze nie istnieje.")
+        document = base.existing(self._received, number, missing)
+        return Response(200, {"Content-Type": "application/xml"}, document)
+
+
+def _checked(fields: dict[str, Any], request: base.SandboxRequest) -> dict[str, Any]:
+    body: dict[str, Any] = request.json()
+    for _, name, problem in problems(fields, body):
+        raise _refusal(21405, "Błąd walidacji danych wejściowych.", f"{name}: {problem}")
+    return body
+
+
+def _decrypted(use: str, text: str, key_id: str | None) -> bytes:
+    """Decrypt what was encrypted for a use.
+
+    Raises:
+        Refusal: it was encrypted with another key.
+    """
+    if key_id not in {None, _certificate(use)["publicKeyId"]}:
+        raise _refusal(21470, "Przesłany identyfikator klucza jest nieznany.")
+    try:
+        return _key(use).decrypt(b64decode(text), _PADDING)
+    except ValueError:
+        raise _refusal(21405, "Błąd walidacji danych wejściowych.") from None
+
+
+def _text(document: bytes, *path: str) -> str:
+    """Return the text of an element below the root; empty if there is none."""
+    element = read_xml(document)
+    for name in path:
+        child = next(iter(element.all(name)), None)
+        if child is None:
+            return ""
+        element = child
+    return element.content
+
+
+def _identity(document: bytes) -> tuple[str, str, str]:
+    """Return the seller, the kind and the number of an invoice, which no other one may have."""
+    seller = _text(document, "Podmiot1", "DaneIdentyfikacyjne", "NIP")
+    return seller, _text(document, "Fa", "RodzajFaktury"), _text(document, "Fa", "P_2")
+
+
+def _refusal(code: int, description: str, *details: str) -> base.Refusal:
+    problem = {"code": code, "description": description, "details": list(details)}
+    return base.refusal(
+        {
+            "title": "Bad Request",
+            "status": 400,
+            "instance": _API,
+            "detail": "Żądanie jest nieprawidłowe.",
+            "errors": [problem],
+            "timestamp": _AT,
+            "traceId": "0" * 32,
+        },
+        400,
+    )
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return a sandbox with an account that every scenario can use."""
+    sandbox = KsefSandbox()
+    options = {"credentials": sandbox.token, "nip": sandbox.nip}
+    return SandboxFixture(sandbox=sandbox, options=options)
+
+
+__all__ = ["KsefSandbox", "fixture"]

@@ -1,0 +1,128 @@
+"""The encryption of tokens and invoices that KSeF requires.
+
+A request is encrypted when it is sent. Until then it is the same whenever it is repeated, although
+RSA-OAEP gives another text each time, and no log and no stored request has the token.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import attrs
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.padding import PKCS7
+from cryptography.x509 import load_der_x509_certificate
+
+from moorage import vendor_sdk as sdk
+
+if TYPE_CHECKING:
+    from moorage.vendor_sdk import Request, Secret
+
+LOGIN_PATH: Final = "/auth/ksef-token"
+_PADDING: Final = OAEP(mgf=MGF1(SHA256()), algorithm=SHA256(), label=None)
+_KEY_BYTES: Final = 32
+_VECTOR_BYTES: Final = 16
+_BLOCK_BITS: Final = 128
+
+
+class PublicKey(NamedTuple):
+    """A public key of KSeF.
+
+    Attributes:
+        id: its id, or None.
+        certificate: its X.509 certificate, in DER as base64.
+    """
+
+    id: str | None
+    certificate: str
+
+    def encrypted(self, content: bytes) -> str:
+        """Encrypt content by RSA-OAEP with SHA-256, as base64."""
+        key = load_der_x509_certificate(b64decode(self.certificate)).public_key()
+        if not isinstance(key, RSAPublicKey):  # pragma: no cover - checked when it was read
+            raise TypeError("The key of KSeF is no RSA key.")
+        return b64encode(key.encrypt(content, _PADDING)).decode()
+
+
+def is_usable(certificate: str) -> bool:
+    """True if a text is the certificate of an RSA key."""
+    try:
+        key = load_der_x509_certificate(b64decode(certificate)).public_key()
+    except ValueError:
+        return False
+    return isinstance(key, RSAPublicKey)
+
+
+@attrs.frozen
+class Sealing:
+    """Encrypts the parts of a request that only KSeF may read.
+
+    The key of an invoice is derived from the account's token and from a seed, which differs for
+    each invoice. So an invoice that is sent again has the same key and the same bytes.
+
+    Attributes:
+        token: KSeF token of the account.
+    """
+
+    token: Secret
+
+    def __call__(self, request: Request) -> Request:
+        """The request with its parts encrypted."""
+        content: Any = request.body
+        body: dict[str, Any] = json.loads(content) if content else {}
+        if "publicKey" in body:
+            key = PublicKey(*body.pop("publicKey"))
+            sealed = self._login(body, key) if "challenge" in body else self._opening(body, key)
+        elif "document" in body:
+            sealed = self._invoice(body)
+        else:
+            return request
+        return request.evolve(body=sdk.encode_json(body | sealed))
+
+    def _login(self, body: dict[str, Any], key: PublicKey) -> dict[str, Any]:
+        text = b"%b|%d" % (self.token.reveal_bytes(), body.pop("timestampMs"))
+        return {"encryptedToken": key.encrypted(text), "publicKeyId": key.id}
+
+    def _opening(self, body: dict[str, Any], key: PublicKey) -> dict[str, Any]:
+        symmetric_key, vector = self._derived(body.pop("seed"))
+        return {
+            "encryption": {
+                "encryptedSymmetricKey": key.encrypted(symmetric_key),
+                "initializationVector": b64encode(vector).decode(),
+                "publicKeyId": key.id,
+            }
+        }
+
+    def _invoice(self, body: dict[str, Any]) -> dict[str, Any]:
+        document = b64decode(body.pop("document"))
+        symmetric_key, vector = self._derived(body.pop("seed"))
+        padder = PKCS7(_BLOCK_BITS).padder()
+        encryptor = Cipher(AES256(symmetric_key), CBC(vector)).encryptor()
+        padded = padder.update(document) + padder.finalize()
+        encrypted = encryptor.update(padded) + encryptor.finalize()
+        return {
+            "invoiceHash": _digest(document),
+            "invoiceSize": len(document),
+            "encryptedInvoiceHash": _digest(encrypted),
+            "encryptedInvoiceSize": len(encrypted),
+            "encryptedInvoiceContent": b64encode(encrypted).decode(),
+        }
+
+    def _derived(self, seed: str) -> tuple[bytes, bytes]:
+        info = b"moorage ksef " + seed.encode()
+        kdf = HKDF(SHA256(), _KEY_BYTES + _VECTOR_BYTES, None, info)
+        content = kdf.derive(self.token.reveal_bytes())
+        return content[:_KEY_BYTES], content[_KEY_BYTES:]
+
+
+def _digest(content: bytes) -> str:
+    return b64encode(sha256(content).digest()).decode()

@@ -1,0 +1,446 @@
+"""KSeF: its login, what is encrypted, the states of invoices, and what the sandbox refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64decode, b64encode
+from pathlib import Path
+from subprocess import run
+from typing import Any
+
+import attrs
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    ConfigurationError,
+    InvalidData,
+    OutcomeUnknown,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.contracts.einvoices import EinvoiceStatus, OutgoingInvoice
+from moorage.contracts.routes import Account
+from moorage.domain.http.requests import Request, Response
+from moorage.domain.service.safety import Mode
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
+from moorage.testing.sandboxes.base import (
+    Altered,
+    AsyncSandboxHttpClient,
+    Lost,
+    SandboxHttpClient,
+    SandboxRequest,
+    reply,
+)
+from moorage.testing.sandboxes.einvoices.base import FA3
+from moorage.testing.sandboxes.einvoices.ksef import KsefSandbox
+from moorage.vendors.einvoices._ksef_sealing import PublicKey, Sealing, is_usable
+from moorage.vendors.einvoices.ksef import Ksef
+from tests.support.openapi import Json, problems
+
+INVOICE = OutgoingInvoice(document=FA3)
+DESCRIPTION: Json = json.loads(
+    (Path(__file__).parent / "descriptions" / "ksef" / "open-api.json").read_text("utf-8")
+)
+
+
+def hub_at(sandbox: KsefSandbox, *, token: str | None = None, **options: Any) -> Hub:
+    """Return a hub with an account at the sandbox, which repeats nothing by itself."""
+    vendor = Ksef(credentials=token or sandbox.token, nip=sandbox.nip)
+    settings = {"retry": None, "circuit": None}
+    account = Account("main", vendor, settings=settings)
+    return Hub([account], http=SandboxHttpClient(sandbox), **options)
+
+
+def sent_bodies(sandbox: KsefSandbox) -> list[tuple[str, Any]]:
+    """Return the paths and the bodies of the requests that have one."""
+    return [(item.path, json.loads(item.body)) for item in sandbox.requests if item.body]
+
+
+def test_requests_match_the_description() -> None:
+    """Each request with a body has the fields that KSeF describes."""
+    sandbox = KsefSandbox()
+    extra = {"ksef": {"offlineMode": True, "hashOfCorrectedInvoice": "A" * 44}}
+    with hub_at(sandbox) as hub:
+        hub.einvoices().send(OutgoingInvoice(document=FA3, extra=extra))
+
+    bodies = sent_bodies(sandbox)
+    assert 3 == len(bodies)
+    assert [] == [
+        problem for path, body in bodies for problem in problems(DESCRIPTION, "POST", path, body)
+    ]
+    assert {"FA (3)", "1-0E", "FA"} == set(bodies[1][1]["formCode"].values())
+    assert {"type": "Nip", "value": sandbox.nip} == bodies[0][1]["contextIdentifier"]
+    assert {"problem-details"} == {item.headers.get("x-error-format") for item in sandbox.requests}
+
+
+def test_requests_are_encrypted_only_when_they_are_sent() -> None:
+    """Neither the token nor the invoice is readable in a request."""
+    sandbox = KsefSandbox()
+    with hub_at(sandbox) as hub:
+        hub.einvoices().send(INVOICE)
+
+    content = b"".join(item.body for item in sandbox.requests)
+    for hidden in (sandbox.token.encode(), FA3, b64encode(FA3), b"seed", b"timestampMs"):
+        assert hidden not in content
+
+
+def test_invoices_have_keys_of_their_own() -> None:
+    """A repeat under a key has the same bytes, and everything else has another encryption."""
+    ciphertexts = []
+    for key in ("k-1", "k-1", "k-2", None, None):
+        sandbox = KsefSandbox()
+        with hub_at(sandbox) as hub:
+            hub.einvoices().send(INVOICE, idempotency_key=key)
+        ciphertexts.append(sent_bodies(sandbox)[-1][1]["encryptedInvoiceContent"])
+
+    assert ciphertexts[0] == ciphertexts[1]
+    assert 4 == len(set(ciphertexts))
+
+
+def test_other_requests_are_sent_as_they_are() -> None:
+    """Requests that hold nothing secret are not changed."""
+    sealing = Sealing(Ksef(credentials="a-token", nip="5260250274").credentials)
+    for request in (Request.get("/auth/AU-1"), Request.post("/x", json={"a": 1})):
+        assert request is sealing(request)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_login_is_awaited(*, is_async: bool) -> None:
+    """While KSeF checks the token, moorage asks again each second; then the invoice is sent."""
+    sandbox = KsefSandbox()
+    sandbox.waits = 3
+    clock = VirtualClock()
+    vendor = Ksef(credentials=sandbox.token, nip=sandbox.nip)
+
+    async def send() -> Any:
+        hub = AsyncHub(
+            [Account("main", vendor)],
+            http=AsyncSandboxHttpClient(sandbox),
+            clock=clock,
+            sleeper=AsyncVirtualSleeper(clock, autojump=True),
+        )
+        async with hub:
+            return await hub.einvoices().send(INVOICE)
+
+    if is_async:
+        sent = asyncio.run(send())
+    else:
+        with hub_at(sandbox, clock=clock, sleeper=VirtualSleeper(clock)) as hub:
+            sent = hub.einvoices().send(INVOICE)
+
+    assert EinvoiceStatus.ACCEPTED is sent.status
+    assert 4 == sum("/auth/2031" in item.path for item in sandbox.requests)
+
+
+def test_login_that_is_never_checked_sends_nothing() -> None:
+    """After thirty seconds without a decision the operation fails, and nothing was sent."""
+    sandbox = KsefSandbox()
+    sandbox.waits = 1_000
+    clock = VirtualClock()
+    with (
+        hub_at(sandbox, clock=clock, sleeper=VirtualSleeper(clock)) as hub,
+        pytest.raises(VendorFailed, match="half a minute"),
+    ):
+        hub.einvoices().send(INVOICE, timeout=300.0)
+
+    assert 970 == sandbox.waits
+    assert () == tuple(sandbox.deliveries())
+
+
+def test_wrong_token_is_refused() -> None:
+    """A token that KSeF refuses raises AuthenticationFailed with KSeF's reason and code."""
+    sandbox = KsefSandbox()
+    with (
+        hub_at(sandbox, token="another-token") as hub,
+        pytest.raises(AuthenticationFailed, match="Nieprawidłowy token") as excinfo,
+    ):
+        hub.einvoices().send(INVOICE)
+
+    assert "450" == excinfo.value.vendor_code
+    assert () == tuple(sandbox.deliveries())
+
+
+def test_token_of_another_business_is_refused() -> None:
+    """A token is valid for its business only."""
+    sandbox = KsefSandbox()
+    vendor = Ksef(credentials=sandbox.token, nip="5252248481")
+    with (
+        Hub([Account("main", vendor)], http=SandboxHttpClient(sandbox)) as hub,
+        pytest.raises(AuthenticationFailed),
+    ):
+        hub.einvoices().get("ksef:main:EE-1?session=SO-1")
+
+
+@pytest.mark.parametrize("step", range(5))
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"[7]", b"null"])
+def test_unreadable_login_sends_nothing(step: int, body: bytes) -> None:
+    """A step of the login without its content is an error, after which nothing was sent."""
+    sandbox = KsefSandbox()
+    sandbox.fail(*[None] * step, Response(200, {"Content-Type": "application/json"}, body))
+    with hub_at(sandbox) as hub, pytest.raises(VendorFailed):
+        hub.einvoices().send(INVOICE)
+
+    assert step + 1 == len(sandbox.requests)
+
+
+def without_certificates(response: Response) -> Response:
+    """Return the keys of KSeF with a certificate that is none."""
+    keys = [item | {"certificate": "AAAA"} for item in response.json()]
+    return reply(keys)
+
+
+def with_older_certificates(response: Response) -> Response:
+    """Return the keys of KSeF, after which keys follow that end earlier and cannot be used."""
+    items = response.json()
+    older = [item | {"validTo": "2030-01-01T00:00:00+00:00", "publicKeyId": "x"} for item in items]
+    return reply([*items, *older, {"usage": ["KsefTokenEncryption"], "validTo": "2099"}, {}])
+
+
+def test_keys_are_chosen() -> None:
+    """Of several keys for a use, the usable one that is valid for the longest is taken."""
+    sandbox = KsefSandbox()
+    sandbox.fail(Altered(with_older_certificates))
+    with hub_at(sandbox) as hub:
+        hub.einvoices().send(INVOICE)
+        sandbox.fail(Altered(without_certificates))
+        with pytest.raises(VendorFailed, match="KsefTokenEncryption"):
+            hub.einvoices().send(INVOICE)
+
+    assert 1 == len(sandbox.deliveries())
+
+
+@pytest.mark.parametrize("certificate", ["", "ä", "AAAA"])
+def test_other_texts_are_no_certificates(certificate: str) -> None:
+    """A text that is no certificate in base64 is not usable."""
+    assert not is_usable(certificate)
+
+
+def test_lost_answer_leaves_one_invoice() -> None:
+    """After a lost answer the key sends nothing more, and another key makes a known duplicate."""
+    sandbox = KsefSandbox()
+    with hub_at(sandbox) as hub:
+        einvoices = hub.einvoices()
+        sandbox.fail(*[None] * 6, Lost())
+        for _ in range(2):
+            with pytest.raises(OutcomeUnknown):
+                einvoices.send(INVOICE, idempotency_key="k-1")
+        again = einvoices.send(INVOICE, idempotency_key="k-2")
+        first_id, second_id = sandbox.sent_ids
+        sandbox.deliver(first_id)
+        sandbox.deliver(second_id)
+        state = einvoices.get(again.ref)
+
+    assert (EinvoiceStatus.FAILED, "440") == (state.status, state.vendor_status)
+    assert state.reason is not None
+    assert state.reason.startswith("Duplikat faktury 5260250274-20310506-")
+    assert state.official_number is None
+    assert state.reason not in repr(state)
+
+
+def test_accepted_invoice_has_its_number_and_can_be_downloaded() -> None:
+    """An invoice gets its number when KSeF has checked it, and is found by this number."""
+    sandbox = KsefSandbox()
+    with hub_at(sandbox) as hub:
+        einvoices = hub.einvoices()
+        sent = einvoices.send(INVOICE)
+        pending = einvoices.get(str(sent.ref))
+        sandbox.deliver(sent.ref.id)
+        delivered = einvoices.get(sent.ref)
+        received = einvoices.download(f"ksef:main:{delivered.official_number}")
+        with pytest.raises(VendorRejected, match="nie istnieje") as excinfo:
+            einvoices.download("ksef:main:5260250274-20310506-0000000000-00")
+
+    assert (EinvoiceStatus.ACCEPTED, None) == (pending.status, pending.official_number)
+    assert EinvoiceStatus.DELIVERED is delivered.status
+    assert FA3 == received.document
+    assert "21164" == excinfo.value.vendor_code
+
+
+def test_failed_check_has_its_reason() -> None:
+    """An invoice that fails KSeF's check has failed, with KSeF's words."""
+    sandbox = KsefSandbox()
+    with hub_at(sandbox) as hub:
+        sent = hub.einvoices().send(INVOICE)
+        sandbox.fail_check(sent.ref.id, 450)
+        state = hub.einvoices().get(sent.ref)
+
+    assert (EinvoiceStatus.FAILED, "Status 450") == (state.status, state.reason)
+
+
+def test_references_without_a_session_have_no_state() -> None:
+    """The number of an invoice that arrived is no reference of a sent one."""
+    sandbox = KsefSandbox()
+    with hub_at(sandbox) as hub, pytest.raises(InvalidData, match="that was sent") as excinfo:
+        hub.einvoices().get("ksef:main:1")
+
+    assert "ref" == excinfo.value.field
+    assert [] == sandbox.requests
+
+
+@pytest.mark.parametrize("session, number", [("SO-1", None), (None, "EE-1")])
+def test_states_of_unknown_invoices_are_refused(session: str | None, number: str | None) -> None:
+    """KSeF knows neither the invoice of another session, nor one that was not sent."""
+    sandbox = KsefSandbox()
+    with hub_at(sandbox) as hub:
+        ref = hub.einvoices().send(INVOICE).ref
+        related = {"session": session or str(ref.other("session"))}
+        other = attrs.evolve(ref, id=number or ref.id, related=related)
+        with pytest.raises(VendorRejected) as excinfo:
+            hub.einvoices().get(other)
+
+    assert "21173" == excinfo.value.vendor_code
+
+
+@pytest.mark.parametrize(
+    "url, mode",
+    [
+        ("https://api.ksef.mf.gov.pl/v2", Mode.LIVE),
+        ("https://api-test.ksef.mf.gov.pl/v2", Mode.TEST),
+        ("https://api-demo.ksef.mf.gov.pl/v2", Mode.TEST),
+        ("https://ksef.example/v2", None),
+    ],
+)
+def test_environments_have_modes(url: str, mode: Mode | None) -> None:
+    """The production environment is live, the test and demo environments are not."""
+    assert mode is Ksef(credentials="a", nip="5260250274", base_url=url).mode()
+
+
+@pytest.mark.parametrize("nip", ["PL5260250274", "526-025-02-74", "0260250274", ""])
+def test_wrong_tax_numbers_are_refused(nip: str) -> None:
+    """The tax number is ten digits."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        Ksef(credentials="a", nip=nip)
+    assert "nip" in str(excinfo.value.path)
+
+
+def asked(sandbox: KsefSandbox, path: str, body: Any) -> tuple[int, str]:
+    """Return the status, and the code of a refusal, of a request with the access token."""
+    return asked_with(sandbox, sandbox.access_token, path, body)
+
+
+def asked_with(sandbox: KsefSandbox, token: str, path: str, body: Any) -> tuple[int, str]:
+    """Return the status, and the code of a refusal, of a request with a token."""
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "Content-Type": "application/json",
+    }
+    request = Request.post(path, json=body, headers=headers)
+    content: Any = request.body
+    response = sandbox.answer(
+        SandboxRequest("POST", "api.ksef.mf.gov.pl", path, (), request.headers, content)
+    )
+    answer = response.json()
+    return response.status, str(answer["errors"][0]["code"]) if "errors" in answer else ""
+
+
+def opened() -> tuple[KsefSandbox, list[tuple[str, Any]]]:
+    """Return a sandbox that got an invoice, with the bodies of the requests."""
+    sandbox = KsefSandbox()
+    with hub_at(sandbox) as hub:
+        hub.einvoices().send(INVOICE)
+    return sandbox, sent_bodies(sandbox)
+
+
+@pytest.mark.parametrize(
+    "number, changes, code",
+    [
+        (0, {"challenge": "CR-other"}, "21111"),
+        (0, {"encryptedToken": 7}, "21405"),
+        (
+            1,
+            {"formCode": {"systemCode": "FA (2)", "schemaVersion": "1-0E", "value": "FA"}},
+            "21405",
+        ),
+        (1, {"encryption": {"encryptedSymmetricKey": "AA==", "initializationVector": ""}}, "21405"),
+        (
+            1,
+            {
+                "encryption": {
+                    "encryptedSymmetricKey": "AA==",
+                    "initializationVector": "",
+                    "publicKeyId": "A" * 44,
+                }
+            },
+            "21470",
+        ),
+        (2, {"invoiceSize": 1}, "21402"),
+        (2, {"encryptedInvoiceSize": 1}, "21402"),
+        (2, {"invoiceHash": "A" * 44}, "21403"),
+        (2, {"encryptedInvoiceHash": "A" * 44}, "21403"),
+        (2, {"invoiceSize": "1"}, "21405"),
+    ],
+)
+def test_sandbox_refuses_as_ksef_does(number: int, changes: dict[str, Any], code: str) -> None:
+    """The sandbox refuses a request that KSeF would refuse, with KSeF's code."""
+    sandbox, bodies = opened()
+    path, body = bodies[number]
+
+    assert (400, code) == asked(sandbox, path, body | changes)
+    assert 1 == len(sandbox.deliveries())
+
+
+def test_sandbox_refuses_unknown_sessions_and_logins() -> None:
+    """The sandbox refuses the session and the login that it did not give."""
+    sandbox, bodies = opened()
+    login = {"Authorization": f"Bearer {sandbox.login_token}"}
+    sandbox.access_token, known_token = "another", sandbox.access_token
+    assert (401, "") == asked_with(sandbox, known_token, bodies[1][0], bodies[1][1])
+    sandbox.access_token = known_token
+
+    def login_request(method: str, path: str) -> Any:
+        headers = Request.get("/x", headers=login).headers
+        request = SandboxRequest(method, "api.ksef.mf.gov.pl", path, (), headers, b"")
+        return sandbox.answer(request).json()["errors"][0]["code"]
+
+    assert (400, "21173") == asked(sandbox, "/v2/sessions/online/SO-1/invoices", bodies[2][1])
+    assert 21304 == login_request("GET", "/v2/auth/AU-1")
+    assert 21301 == login_request("POST", "/v2/auth/token/redeem")
+    with pytest.raises(InvalidData, match="sends no webhook"):
+        sandbox.receive("1")
+
+
+def test_sandbox_reads_documents_that_are_no_invoices() -> None:
+    """A document without a buyer is delivered to nobody."""
+    sandbox = KsefSandbox()
+    faktura = b'<Faktura xmlns="http://crd.gov.pl/wzor/2025/06/25/13775/"/>'
+    vendor = Ksef(credentials=sandbox.token, nip=sandbox.nip)
+    with Hub([Account("main", vendor)], http=SandboxHttpClient(sandbox)) as hub:
+        hub.einvoices().send(OutgoingInvoice(document=faktura))
+        number = sandbox.arrive(b"%PDF-1.7")
+        with pytest.raises(VendorFailed, match="Faktura"):
+            hub.einvoices().download(f"ksef:main:{number}")
+
+    assert [("", faktura)] == [(item.recipient, item.document) for item in sandbox.deliveries()]
+
+
+def test_openssl_reads_what_is_encrypted(tmp_path: Any) -> None:
+    """OpenSSL's own program decrypts the token, the key and the invoice, as KSeF does."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.der"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key)]
+    run([*make, "-subj", "/CN=KSeF", "-outform", "DER", "-out", str(certificate)], check=True)
+    public_key = PublicKey("A" * 44, b64encode(certificate.read_bytes()).decode())
+    sealing = Sealing(Ksef(credentials="the-token", nip="5260250274").credentials)
+
+    def sealed(body: Any) -> Any:
+        content: Any = sealing(Request.post("/x", json=body)).body
+        return json.loads(content)
+
+    def decrypted(text: str) -> bytes:
+        options = ["rsa_padding_mode:oaep", "rsa_oaep_md:sha256", "rsa_mgf1_md:sha256"]
+        arguments = [item for option in options for item in ("-pkeyopt", option)]
+        command = ["openssl", "pkeyutl", "-decrypt", "-inkey", str(key), *arguments]
+        return run(command, input=b64decode(text), capture_output=True, check=True).stdout
+
+    login = sealed({"challenge": "c", "timestampMs": 17, "publicKey": public_key})
+    opening = sealed({"publicKey": public_key, "seed": "s"})["encryption"]
+    invoice = sealed({"document": b64encode(FA3).decode(), "seed": "s"})
+    vector = b64decode(opening["initializationVector"]).hex()
+    symmetric_key = decrypted(opening["encryptedSymmetricKey"]).hex()
+    command = ["openssl", "enc", "-d", "-aes-256-cbc", "-K", symmetric_key, "-iv", vector]
+    content = b64decode(invoice["encryptedInvoiceContent"])
+
+    assert b"the-token|17" == decrypted(login["encryptedToken"])
+    assert FA3 == run(command, input=content, capture_output=True, check=True).stdout
