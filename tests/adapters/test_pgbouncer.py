@@ -6,18 +6,33 @@ import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg import sql
 
-from moorage import ConfigurationError
+from moorage import ConfigurationError, ConnectorManager, Service
+from moorage.adapters.audit.sql import SqlAudit
+from moorage.adapters.entries.sql import AsyncSqlOutbox, SqlInbox, SqlOutbox
+from moorage.adapters.logs.sql import SqlIntegrationLogger
+from moorage.adapters.metrics.sql import SqlMetrics
 from moorage.adapters.state.sql import SqlStorage
+from moorage.domain.entries.queue import EntryQuery
 from moorage.domain.idempotency.claims import Verdict, complete
+from moorage.domain.observation.figures import FiguresQuery
+from moorage.domain.observation.integration_log import LogQuery
 from moorage.domain.values.durations import DAY
+from moorage.testing import (
+    inbox_conformance,
+    integration_log_conformance,
+    outbox_conformance,
+)
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits.checks import name_of
 from tests.adapters.sql_lab import Lab, a_claim, a_key
 from tests.support.pgbouncer import PrivatePgBouncer
+from tests.support.servers import postgres_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,3 +162,77 @@ def test_unknown_pool_mode_is_refused() -> None:
 
     assert "pool_mode" in caught.value.message
     assert "transaction or session" in caught.value.remedy
+
+
+def entry_url(pooler: PrivatePgBouncer) -> str:
+    """Return the URL of the pooler for stores in tables."""
+    return pooled(pooler).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="module")
+def prefix(pooler: PrivatePgBouncer) -> Iterator[str]:
+    """Yield the beginning of the names of tables that are made through the pooler."""
+    result = f"pooled{uuid4().hex[:8]}_"
+    for kind in (SqlInbox, SqlOutbox, SqlIntegrationLogger, SqlMetrics, SqlAudit):
+        with kind(entry_url(pooler), prefix=result) as store:
+            store.migrate()
+    yield result
+    with psycopg.connect(postgres_url(), autocommit=True) as host:
+        for (table,) in host.execute(
+            "SELECT tablename FROM pg_tables WHERE tablename LIKE %s", [f"{result}%"]
+        ).fetchall():
+            host.execute(sql.SQL("DROP TABLE {} CASCADE").format(sql.Identifier(table)))
+
+
+@pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
+def test_inbox_conforms(
+    check: inbox_conformance.Check, pooler: PrivatePgBouncer, prefix: str
+) -> None:
+    """SqlInbox behind a pooler of transactions passes the conformance kit."""
+    with SqlInbox(entry_url(pooler), prefix=prefix) as store:
+        store.remove(EntryQuery())
+        check(lambda: store)
+
+
+@pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
+def test_outbox_conforms(
+    check: outbox_conformance.Check, pooler: PrivatePgBouncer, prefix: str
+) -> None:
+    """SqlOutbox behind a pooler of transactions passes the conformance kit."""
+    with SqlOutbox(entry_url(pooler), prefix=prefix) as store:
+        store.remove(EntryQuery())
+        check(lambda: store)
+
+
+@pytest.mark.parametrize("check", outbox_conformance.ASYNC_CHECKS, ids=name_of)
+def test_async_outbox_conforms(
+    check: outbox_conformance.AsyncCheck, pooler: PrivatePgBouncer, prefix: str
+) -> None:
+    """AsyncSqlOutbox behind a pooler of transactions passes the conformance kit."""
+
+    async def check_store() -> None:
+        async with AsyncSqlOutbox(entry_url(pooler), prefix=prefix) as store:
+            await store.remove(EntryQuery())
+            await check(lambda: store)
+
+    asyncio.run(check_store())
+
+
+def test_wait_for_entries_is_a_pause(pooler: PrivatePgBouncer, prefix: str) -> None:
+    """A worker behind a pooler of transactions listens to nobody's session."""
+    with SqlOutbox(entry_url(pooler), prefix=prefix) as store:
+        assert not store.wait(0.01)
+        assert not store.wait(0.01)
+
+
+def test_calls_are_logged_and_counted(pooler: PrivatePgBouncer, prefix: str) -> None:
+    """The log and the metrics of calls are written through a pooler of transactions."""
+    url = entry_url(pooler)
+    with SqlIntegrationLogger(url, prefix=prefix) as log, SqlMetrics(url, prefix=prefix) as metrics:
+        for number in range(10):
+            log.write(integration_log_conformance.entry(number))
+        log.flush()
+        with ConnectorManager([Service("vat")], observers=[metrics]) as manager:
+            manager.run("vat", lambda: 1)
+        assert 10 == len(log.find(LogQuery()).items)
+        assert 1 == metrics.figures(FiguresQuery(service="vat"))[0].figures.success

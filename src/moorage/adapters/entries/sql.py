@@ -94,7 +94,7 @@ class _Entries(SqlTables[EntrySql], Generic[E]):
             is_notified: bool = await link.listen(self._sql.bare, end, end_time)
             return is_notified
 
-        if not self._sql.notifies:
+        if not self._sql.notifies or self._source.pools_transactions:
             await engine.pause(seconds)
             return False
         return await engine.attempt(listen, end_time, once=False)
@@ -139,8 +139,8 @@ class _SqlEntries(_Entries[E], HostEntryOperations[E], SyncSqlTables[EntrySql]):
     def wait(self, seconds: float, /) -> bool:
         """Wait until an entry may have been added; return False if the time was over first.
 
-        It waits at most `seconds`. PostgreSQL wakes waiting callers; with MariaDB and MySQL it is
-        only a pause.
+        It waits at most `seconds`. PostgreSQL wakes waiting callers; with MariaDB and MySQL, and
+        behind a pooler of transactions, it is only a pause.
         """
         return run_now(self._wait(seconds))
 
@@ -184,8 +184,8 @@ class _AsyncSqlEntries(_Entries[E], AsyncHostEntryOperations[E], AsyncSqlTables[
     async def wait(self, seconds: float, /) -> bool:
         """Wait until an entry may have been added; return False if the time was over first.
 
-        It waits at most `seconds`. PostgreSQL wakes waiting callers; with MariaDB and MySQL it is
-        only a pause.
+        It waits at most `seconds`. PostgreSQL wakes waiting callers; with MariaDB and MySQL, and
+        behind a pooler of transactions, it is only a pause.
         """
         return await self._wait(seconds)
 

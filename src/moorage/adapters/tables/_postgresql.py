@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 from psycopg import Error
 
 from moorage.adapters.databases._sql_link import NotDone
-from moorage.adapters.databases._sql_postgresql import BEGIN, COMMIT, PostgresLink, Statements
+from moorage.adapters.databases._sql_postgresql import (
+    BEGIN,
+    COMMIT,
+    PooledPostgresLink,
+    PostgresLink,
+    Statements,
+)
 from moorage.adapters.databases._sql_schema import VERSION
 from moorage.adapters.databases._table_definition import version_query
 from moorage.adapters.tables._links import DOUBLE, LONG, encoded, numbered
@@ -103,6 +109,10 @@ class PostgresEntryLink(PostgresLink):
             while pg.notifies() is not None:
                 is_notified = True
         return True
+
+
+class PooledPostgresEntryLink(PostgresEntryLink, PooledPostgresLink):
+    """A connection through a pooler of transactions; it cannot listen."""
 
 
 def _statement_result(result: PGresult) -> StatementResult:

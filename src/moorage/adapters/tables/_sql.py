@@ -70,9 +70,11 @@ class SqlTables(Generic[S]):
         is_async: bool,
     ) -> None:
         timeout_seconds = seconds(timeout, "timeout")
-        self._source = Source(url, is_async=is_async, timeout=timeout_seconds, path="url")
+        self._source = Source(
+            url, is_async=is_async, timeout=timeout_seconds, path="url", is_poolable=True
+        )
         self._sql = statements(self._source.kind)
-        links = partial(_links, self._sql.definitions(), self._source.kind, is_async=is_async)
+        links = partial(_links, self._sql.definitions(), self._source, is_async=is_async)
         runtime: Runtime = (
             LoopRuntime(self._source, links, self.migrate, timeout_seconds)
             if is_async
@@ -146,14 +148,16 @@ class AsyncSqlTables(AsyncClosing, SqlTables[S]):
 
 
 def _links(
-    definitions: Sequence[TableDefinition], kind: str, wait: Wait, *, is_async: bool
+    definitions: Sequence[TableDefinition], source: Source, wait: Wait, *, is_async: bool
 ) -> Callable[[Any], Link]:
     """Return a function that wraps a driver's connection for the store."""
-    if kind == "postgresql":
+    if source.kind == "postgresql":
         from moorage.adapters.tables._postgresql import (  # noqa: PLC0415 - imports psycopg
+            PooledPostgresEntryLink,
             PostgresEntryLink,
         )
 
-        return lambda connection: PostgresEntryLink(connection, definitions, wait)
+        link_type = PooledPostgresEntryLink if source.pools_transactions else PostgresEntryLink
+        return lambda connection: link_type(connection, definitions, wait)
     run = AsyncRun if is_async else SyncRun
     return lambda connection: MysqlEntryLink(connection, run(connection), definitions)
