@@ -1,7 +1,6 @@
 """Hypothesis profiles and the pytest plugin that all tests use."""
 
 import atexit
-import contextlib
 import functools
 import gc
 import importlib
@@ -21,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from tests.support.drawn_cases import chosen_cases, long_tests
+from tests.support.shared_modules import SharedModules, is_collected
 
 # A slow or busy machine is not a failing property, so nothing here has a deadline, and examples may
 # take their time to be drawn. A fifth of the usual examples is enough for each run at home, which
@@ -103,22 +103,33 @@ collect_ignore_glob = ["packages/*"]
 gc.disable()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection(session: pytest.Session) -> None:
-    """Import a share of the test modules before all are collected, if there are several workers.
+def _is_whole_run(config: pytest.Config) -> bool:
+    testpaths: list[str] = config.getini("testpaths")
+    return config.args == testpaths
 
-    All workers collect all modules in one order. Where none was compiled yet, each would compile
-    all of them; so each begins with others, and finds the rest compiled.
-    """
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Ignore the modules that other workers collect, if there are several and all tests run."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
-    if not workers or session.config.args != session.config.getini("testpaths"):
-        return
-    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
-    for path in sorted(Path(__file__).parent.rglob("test_*.py"))[number::workers]:
-        if "packages" not in path.parts:
-            name = ".".join(path.relative_to(session.config.rootpath).with_suffix("").parts)
-            with contextlib.suppress(Exception, pytest.skip.Exception):  # told when it is collected
-                importlib.import_module(name)
+    is_module = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    if not (workers and is_module and _is_whole_run(config)):
+        return None
+    worker = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    module = collection_path.relative_to(config.rootpath).as_posix()
+    return None if is_collected(module, worker % workers, workers) else True
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> SharedModules | None:
+    """Return a scheduler for workers that have collected different modules, if they have."""
+    if not _is_whole_run(config):
+        return None
+    session: Any = config.pluginmanager.get_plugin("session")
+
+    def tell_total(number: int) -> None:
+        session.testscollected = number
+
+    return SharedModules(len(config.getoption("tx")), tell_total)
 
 
 def pytest_collection_finish() -> None:

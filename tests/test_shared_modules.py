@@ -1,0 +1,125 @@
+"""The distribution of tests to workers that have collected different modules."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from itertools import groupby
+from random import Random
+
+import pytest
+
+from tests.support.shared_modules import SharedModules, is_collected
+
+SHARED = [f"tests/test_long_{module}.py::test_{n}" for module in range(5) for n in range(9)]
+
+
+class Worker:
+    """A worker that runs a test as soon as it knows the next one, or that there is none."""
+
+    def __init__(self, number: int) -> None:
+        self.tests = [f"tests/test_{number}.py::test_{n}" for n in range(7 * number)]
+        self.tests += Random(number).sample(SHARED, len(SHARED))
+        self.received = deque[int]()
+        self.run: list[str] = []
+        self.shutting_down = False
+
+    def send_runtest_some(self, places: list[int]) -> None:
+        """Receive tests."""
+        assert not self.shutting_down
+        self.received += places
+
+    def shutdown(self) -> None:
+        """Receive the message that there are no more tests."""
+        self.shutting_down = True
+
+    def step(self, scheduler: SharedModules) -> bool:
+        """Run a test, and return whether there was one to run."""
+        if len(self.received) < 2 - self.shutting_down:
+            return False
+        place = self.received.popleft()
+        self.run.append(self.tests[place])
+        scheduler.mark_test_complete(self, place)
+        return True
+
+
+def started(number: int) -> tuple[SharedModules, list[Worker], list[int]]:
+    """Return a scheduler with workers that have collected their tests."""
+    totals: list[int] = []
+    scheduler = SharedModules(number, totals.append)
+    workers = [Worker(n) for n in range(number)]
+    for worker in workers:
+        scheduler.add_node(worker)
+    for worker in workers:
+        assert not scheduler.collection_is_completed
+        scheduler.add_node_collection(worker, worker.tests)
+    assert scheduler.collection_is_completed
+    scheduler.schedule()
+    return scheduler, workers, totals
+
+
+def run_all(scheduler: SharedModules, workers: list[Worker], random: Random) -> None:
+    """Run the tests of the workers, each at its own pace."""
+    for worker in random.choices(workers, k=999):
+        worker.step(scheduler)
+    while any(worker.step(scheduler) for worker in workers):
+        pass
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+@pytest.mark.parametrize("seed", range(20))
+def test_each_test_runs_once(number: int, seed: int) -> None:
+    """All tests run once, whatever the pace of the workers, and then all workers have ended."""
+    scheduler, workers, totals = started(number)
+    expected = {test for worker in workers for test in worker.tests}
+    assert [len(expected)] == totals
+    assert scheduler.has_pending
+
+    run_all(scheduler, workers, Random(seed))
+
+    assert Counter(expected) == Counter(test for worker in workers for test in worker.run)
+    assert scheduler.tests_finished
+    assert not scheduler.has_pending
+    assert all(worker.shutting_down for worker in workers)
+
+
+def test_idle_workers_help() -> None:
+    """A worker with nothing left takes modules of the others, and at last halves of them."""
+    scheduler, (first, second), _ = started(2)
+    while first.step(scheduler):
+        pass
+    assert first.shutting_down
+    assert len(second.run) + len(second.received) < 7 + 5
+    run_all(scheduler, [first, second], Random(1))
+    assert scheduler.tests_finished
+
+
+def test_module_stays_together() -> None:
+    """A worker continues with the module that it has begun, so that its fixtures stay."""
+    scheduler, (first, _), _ = started(2)
+    while first.step(scheduler):
+        pass
+
+    modules = [module for module, _ in groupby(test.partition("::")[0] for test in first.run)]
+    assert len(modules) == len(set(modules)) == 5
+
+
+def test_tests_of_a_crashed_worker_are_run_by_others() -> None:
+    """The test that a crashed worker ran is named, and others take over its module."""
+    scheduler, (first, second, third), _ = started(3)
+    while len(second.received) > 1 and "long" not in second.tests[second.received[1]]:
+        second.step(scheduler)
+    second.step(scheduler)
+    assert scheduler.remove_node(second) == second.tests[second.received[0]]
+    run_all(scheduler, [first, third], Random(1))
+
+    done = {*first.run, *second.run, *third.run}
+    lost = {second.tests[place] for place in second.received}
+    assert {*SHARED} == done.intersection(SHARED) | lost
+    assert len(lost) <= 4
+
+
+def test_each_module_is_collected() -> None:
+    """Each module is collected by one worker, or by all if it has long tests."""
+    for module in ("tests/test_manager.py", "tests/test_site.py"):
+        collecting = [worker for worker in range(4) if is_collected(module, worker, 4)]
+        assert len(collecting) == (4 if module == "tests/test_site.py" else 1)
