@@ -2,18 +2,26 @@
 
 Tests of an engine that is not installed are skipped, and say what to install. No package installs a
 server of Temporal: its workflow is tested only where the program `temporal` is, and its activities
-everywhere.
+everywhere. The server of Restate is the package `@restatedev/restate-server` of npm.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import shutil
+import socket
 import sqlite3
+import subprocess
+import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -515,3 +523,154 @@ async def _workflow(keyless: Erp, engine: Any) -> None:
                 keyless.settle()
                 await handle.signal(engine.CloseOrder.decided)
                 await handle.result()
+
+
+# --- Restate ----------------------------------------------------------------------------
+
+
+class Workflows:
+    """The workflows of a Restate server, started over its interface."""
+
+    def __init__(self, ingress: str) -> None:
+        self._ingress = ingress
+
+    def ask(self, id: str, handler: str, body: Any = None) -> Any:
+        """Call a handler of a workflow, and return its answer."""
+        return asked(f"{self._ingress}/CloseOrder/{id}/{handler}", body)
+
+    def result(self, id: str) -> Any:
+        """Wait for the end of a workflow, and return its result."""
+        return asked(f"{self._ingress}/restate/workflow/CloseOrder/{id}/attach", method="GET")
+
+    def decision(self, id: str) -> tuple[str, str]:
+        """Return the decision that a workflow waits for, and why, once it does."""
+        end = time.monotonic() + 120
+        while (waiting := self.ask(id, "waits_for")) is None:
+            assert time.monotonic() < end, "It waits for no decision."
+            time.sleep(0.05)
+        decision, reason = waiting
+        return decision, reason
+
+
+def asked(url: str, body: Any = None, method: str = "POST") -> Any:
+    """Send a document to a server on this machine, and return the document that it answers."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {} if data is None else {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, data, headers)  # noqa: S310 - of this machine
+    request.method = method
+    with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 - of this machine
+        content = answer.read()
+    return json.loads(content) if content else None
+
+
+@pytest.fixture(name="workflows", scope="module")
+def _workflows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workflows]:
+    """Yield the workflows of a server of Restate, which calls this process for their parts."""
+    pytest.importorskip("restate", reason="Restate's SDK is not installed: pip install restate-sdk")
+    program = os.environ.get("MOORAGE_TEST_RESTATE") or shutil.which("restate-server")
+    if program is None:
+        pytest.skip("needs restate-server, or its path in MOORAGE_TEST_RESTATE")
+    import uvicorn  # noqa: PLC0415 - optional
+    from engine_flows import restate_engine  # noqa: PLC0415 - optional
+
+    folder = tmp_path_factory.mktemp("restate")
+    ports = dict(zip(("ingress", "admin", "node"), free_ports(3), strict=True))
+    environment = {
+        "PATH": os.environ["PATH"],
+        "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ports['ingress']}",
+        "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{ports['admin']}",
+        "RESTATE_BIND_ADDRESS": f"127.0.0.1:{ports['node']}",
+        "RESTATE_LISTEN_MODE": "tcp",
+        "RESTATE_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "1",
+    }
+    (port,) = free_ports(1)
+    config = uvicorn.Config(restate_engine.app, port=port, log_level="critical", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run, daemon=True)
+    thread.start()
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [program, "--base-dir", str(folder), "--no-logo"],
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            registration = {"uri": f"http://127.0.0.1:{port}", "use_http_11": True}
+            until_answered(f"http://127.0.0.1:{ports['admin']}/deployments", registration)
+            yield Workflows(f"http://127.0.0.1:{ports['ingress']}")
+        finally:
+            process.terminate()
+            process.wait(60)
+            server.should_exit = True
+            thread.join()
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of this machine that nobody uses now."""
+    with ExitStack() as stack:
+        sockets = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
+        ]
+        return [int(server.getsockname()[1]) for server in sockets]
+
+
+def until_answered(url: str, body: Any) -> None:
+    """Send a document until the server answers, for two minutes at most."""
+    end = time.monotonic() + 120
+    while True:
+        try:
+            asked(url, body)
+        except OSError:
+            assert time.monotonic() < end, f"{url} does not answer."
+            time.sleep(0.2)
+        else:
+            return
+
+
+def test_restate_sends_what_the_bare_flow_sends(
+    erp: Erp, expected: list[Sent], workflows: Workflows
+) -> None:
+    """A workflow and another one of the same order send the same as the bare flow."""
+    results = [workflows.ask(f"same-{number}", "run", ORDER) for number in range(2)]
+    assert expected == erp.http.sent
+    assert [("INV-1", results[0])] == erp.booked()
+
+
+def test_restate_waits_as_long_as_the_vendor_says(
+    erp: Erp, expected: list[Sent], workflows: Workflows
+) -> None:
+    """A vendor's Retry-After becomes a durable pause of the workflow."""
+    busy(erp)
+    workflows.ask("busy", "run", ORDER)
+    assert expected * 2 == erp.http.sent
+
+
+def test_restate_waits_for_a_person_after_an_unknown_outcome(
+    keyless: Erp, workflows: Workflows
+) -> None:
+    """The workflow says what it waits for, repeats nothing, and goes on with the decision."""
+    keyless.stripe.fail(Lost())
+    workflows.ask("unknown", "run/send", ORDER)
+    decision, reason = workflows.decision("unknown")
+    assert "INV-1" in reason
+    assert ([], 1) == (keyless.booked(), len(keyless.http.sent))
+
+    keyless.settle()
+    workflows.ask("unknown", "decided", decision)
+    workflows.result("unknown")
+    assert 1 == len(keyless.booked()) == len(keyless.stripe.charges)
+
+
+def test_restate_fails_a_refusal(erp: Erp, workflows: Workflows) -> None:
+    """A declined payment fails the workflow at once."""
+    with pytest.raises(HTTPError):
+        workflows.ask("declined", "run", DECLINED)
+    assert 1 == len(erp.http.sent)
+
+
+def test_restate_key_is_that_of_a_nameless_order(erp: Erp, workflows: Workflows) -> None:
+    """Without a number of the business, the key of the workflow stands for the order."""
+    workflows.ask("nameless-7", "run", (None, *ORDER[1:]))
+    assert ["nameless-7"] == [number for number, _ in erp.booked()]

@@ -1,0 +1,87 @@
+"""The flow in Restate: a workflow whose parts are journalled actions.
+
+uvicorn engine_flows.restate_engine:app
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any, Final
+
+import restate
+
+from engine_flows.order_flow import Order, perform
+from engine_flows.verdicts import AskPerson, Wait, flow_key, verdict
+from moorage import ConnectorError
+
+WAITING: Final = "waits_for"
+"""The state that says which decision of a person a workflow waits for, and why."""
+
+close = restate.Workflow("CloseOrder")
+
+
+@close.main()
+async def run(ctx: restate.WorkflowContext, order: list[str | None]) -> str:
+    """Close an order; the key of the workflow replaces a missing order number."""
+    number, amount, token = order
+    named = Order(number or ctx.key(), str(amount), str(token))
+    key = flow_key(number, host=ctx.key())
+    await durable(ctx, "invoice", named, key)
+    payment = await durable(ctx, "payment", named, key)
+    return await durable(ctx, "booking", named, key, payment)
+
+
+@close.handler()
+async def decided(ctx: restate.WorkflowSharedContext, decision: str) -> None:
+    """Go on, because a person has settled what was unknown."""
+    await ctx.promise(decision, type_hint=bool).resolve(True)
+
+
+@close.handler()
+async def waits_for(ctx: restate.WorkflowSharedContext) -> list[str] | None:
+    """Return the decision that the workflow waits for, and why; None if it waits for nobody."""
+    return await ctx.get(WAITING, type_hint=list[str])
+
+
+async def durable(
+    ctx: restate.WorkflowContext, part: str, order: Order, key: str, payment: str = ""
+) -> str:
+    """Try a part until it is done, with the pause that each failed try asks for.
+
+    The result of a try is journalled, also that of a failed one, so that Restate retries nothing.
+    """
+
+    async def attempt() -> dict[str, Any]:
+        return await asyncio.to_thread(outcome, part, order, key, payment)
+
+    tries = 0
+    while True:
+        tries += 1
+        result = await ctx.run_typed(part, attempt)
+        if "value" in result:
+            return str(result["value"])
+        if "refusal" in result:
+            raise restate.TerminalError(result["refusal"])
+        if "seconds" in result:
+            await ctx.sleep(timedelta(seconds=result["seconds"]))
+            continue
+        decision = f"{part} {tries}"
+        ctx.set(WAITING, [decision, result["person"]])
+        await ctx.promise(decision, type_hint=bool).value()
+        ctx.clear(WAITING)
+
+
+def outcome(part: str, order: Order, key: str, payment: str) -> dict[str, Any]:
+    """Try a part once; return its result, or what has to happen before the next try."""
+    try:
+        return {"value": perform(part, order, key, payment)}
+    except ConnectorError as error:
+        decision = verdict(error)
+        if isinstance(decision, Wait):
+            return {"seconds": decision.seconds}
+        name = "person" if isinstance(decision, AskPerson) else "refusal"
+        return {name: decision.reason}
+
+
+app = restate.app([close], protocol="request_response")
