@@ -234,7 +234,7 @@ def test_any_lost_reply_leaves_the_key_correct(
                 with suppress(StorageUnavailable):
                     assert f"effect 0 of {key}" == shop.pay(key)
                 proxy.heal()
-                assert f"effect 0 of {key}" == shop.pay(key, timeout=2)
+                assert f"effect 0 of {key}" == shop.pay(key, timeout=10)
     assert {1} == {len(effects) for effects in shop.effects.values()}
 
 
@@ -266,7 +266,7 @@ def test_any_lost_reply_leaves_the_key_correct_async(
                 # Meanwhile the store tries to send what was posted.
                 await asyncio.sleep(0.05)
                 proxy.heal()
-                assert f"effect of {key}" == await pay(manager, key, timeout=2)
+                assert f"effect of {key}" == await pay(manager, key, timeout=10)
 
     with _proxy_of(request.getfixturevalue(f"{kind}_location")) as (proxy, location):
         asyncio.run(story(proxy, location))
