@@ -70,9 +70,12 @@ QUIRKS: Final[dict[str, frozenset[str]]] = {
     "hmrc": frozenset({"body.target.address.line2 is not known."}),
     # The embedded captures and refunds are documented beside the schema.
     "mollie": frozenset({"body._embedded is not known."}),
-    # PayPal documents these fields, which its published files lack.
+    # PayPal documents these fields, which its published files lack. Its published requests accept a
+    # claim in JSON, and have evidence in the part `input`; the files have only documents.
     "paypal": frozenset(
         {
+            "The body is not described.",
+            "body.input is not known.",
             "body.payment_source.card.attributes.verification is not known.",
             "body.processor_response is not known.",
             "body.purchase_units[0].payments.authorizations[0].supplementary_data is not known.",
