@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tools.trials import Verdict, verdict
+from tools.trials import Verdict, differs, verdict
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,16 @@ from tools.trials import Verdict, verdict
 def test_a_trial_that_takes_too_long_decides_nothing(exit_code: int, expected: Verdict) -> None:
     """A trial whose tests fail has caught the mistake; one that is cut off decides nothing."""
     assert expected is verdict(exit_code)
+
+
+def test_a_vendor_that_cannot_be_imported_differs() -> None:
+    """A mistake that breaks the import of the vendor is caught like one in its tables."""
+
+    def broken() -> list[str]:
+        raise ValueError("zip() argument 2 is shorter than argument 1")
+
+    assert (True, True, False) == (
+        differs(broken, ["a"]),
+        differs(lambda: ["b"], ["a"]),
+        differs(lambda: ["a"], ["a"]),
+    )
