@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import pytest
 
+from moorage import Account, Hub
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.contracts.payments import (
     BillingInterval,
@@ -26,11 +27,10 @@ from moorage.errors import (
     OutcomeUnknown,
     PaymentDeclined,
 )
-from moorage.testing.sandboxes.base import Lost
+from moorage.testing import VirtualClock
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
 from tests.contracts.unsettled_world import WAIT, Cautious, PaymentsWorld
-
-if TYPE_CHECKING:
-    from moorage import Hub
+from tests.vendors.subjects.mollie import mollie
 
 AMOUNT = Money("20.00", "EUR")
 TRANSFER = PayeeTransfer(AMOUNT, "acct_payee1", reference="CN-7")
@@ -155,6 +155,30 @@ def test_person_closes_an_order_as_done(operation: str, form: str) -> None:
         )
         assert count == len(world.stripe.requests)
         assert [] == hub.unsettled_payments()
+
+
+def test_subscription_is_closed_by_its_id_alone() -> None:
+    """The id is enough for a vendor that finds a subscription by its customer, as Mollie does."""
+    subject = mollie()
+    account = Account("main", subject.vendor, settings={"volatile_keys": True, "retry": None})
+    clock = VirtualClock()
+    with Hub([account], http=SandboxHttpClient(subject.sandbox), clock=clock) as hub:
+        assert subject.subscriber is not None
+        source, customer = subject.subscriber
+        request = attrs.evolve(SUBSCRIPTION, source=source, customer=customer)
+        subject.sandbox.fail(Lost())
+        with pytest.raises(ConnectionFailed):
+            hub.payments().create_subscription(request, idempotency_key=KEY)
+        billing: Any = subject.sandbox
+        (id,) = billing.billing.subscriptions
+        hub.close_payment(KEY, done=True, receipt=id)
+        repeated = hub.payments().create_subscription(request, idempotency_key=KEY)
+
+        assert (id, customer.id, True) == (
+            repeated.ref.id,
+            repeated.ref.other("customer"),
+            repeated.replayed,
+        )
 
 
 @orders

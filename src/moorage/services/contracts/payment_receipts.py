@@ -14,13 +14,14 @@ from moorage.contracts.payments import (
     PaymentState,
     Refund,
     Subscription,
+    SubscriptionRequest,
     Void,
     payment_ref,
 )
 from moorage.contracts.payments.requests import stated_amount
 from moorage.contracts.ref import Ref
 from moorage.errors import InvalidData
-from moorage.services.contracts.payment_effects import ref_of
+from moorage.services.contracts.payment_effects import order_of, ref_of
 
 if TYPE_CHECKING:
     from moorage.contracts.payments.unsettled import Receipt
@@ -85,6 +86,11 @@ async def receipt_of(
         _check_same(payout, report.amount, report.reference)
         return payout
     if operation == "create_subscription":
+        request = effect.record.request
+        order = None if request is None else order_of(request)
+        if isinstance(order, SubscriptionRequest) and ref.other("customer") is None:
+            # Some vendors find a subscription only by its customer.
+            ref = ref.with_related(customer=order.customer_id)
         subscription = await flows.get_subscription(ref)
         _check_same(subscription, report.amount, report.reference)
         return subscription
