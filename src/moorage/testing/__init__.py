@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits import people_conformance as people_conformance
     from moorage.testing.kits import platform_conformance as platform_conformance
     from moorage.testing.kits import push_conformance as push_conformance
+    from moorage.testing.kits import scim_conformance as scim_conformance
     from moorage.testing.kits import shipping_conformance as shipping_conformance
     from moorage.testing.kits import shops_conformance as shops_conformance
     from moorage.testing.kits import signatures_conformance as signatures_conformance
@@ -185,6 +186,7 @@ _HOME: Final = {
     "tax_conformance": "kits",
     "webhook_secrets_conformance": "kits",
     "tenants_conformance": "kits",
+    "scim_conformance": "kits",
 }
 __all__ = tuple(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]  # as imported above
 

@@ -1,0 +1,261 @@
+"""The conformance kit of stores for a SCIM server accepts good stores and finds faulty ones."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import AlreadyExists, StorageUnavailable
+from moorage.scim import (
+    AsyncMemoryScimStore,
+    MemoryScimStore,
+    ScimKind,
+    ScimMatches,
+    ScimResource,
+)
+from moorage.testing import name_of
+from moorage.testing import scim_conformance as kit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PLAIN = {name_of(check): check for check in kit.CHECKS}
+AWAITED = {name_of(check): check for check in kit.ASYNC_CHECKS}
+
+
+class _Small(MemoryScimStore):
+    """A correct store that keeps only what each store must keep."""
+
+    def create(self, kind: ScimKind, content: Mapping[str, Any], /) -> ScimResource:
+        return super().create(kind, _kept(content))
+
+    def replace(
+        self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
+    ) -> ScimResource | None:
+        return super().replace(kind, id, _kept(content), version)
+
+
+def _kept(content: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("userName", "active", "displayName", "members")
+    return {name: content[name] for name in names if name in content}
+
+
+class _Busy(MemoryScimStore):
+    """A correct store that can be reached by one caller at a time."""
+
+    def replace(
+        self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
+    ) -> ScimResource | None:
+        changed = super().replace(kind, id, content, version)
+        if changed is None and content["userName"].startswith("p"):
+            raise StorageUnavailable("The store is busy.")
+        return changed
+
+
+@pytest.mark.parametrize("store", [MemoryScimStore, _Small, _Busy])
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_good_stores_conform(check: kit.Check, store: kit.Factory) -> None:
+    """Good stores pass all checks, those that keep little and those that are busy too."""
+    check(store)
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_asynchronous_store_conforms(check: kit.AsyncCheck) -> None:
+    """An asynchronous store passes all checks."""
+    asyncio.run(check(AsyncMemoryScimStore))
+
+
+class _Kindless(MemoryScimStore):
+    """A faulty store that does not tell people from groups."""
+
+    def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
+        return super().get(ScimKind.USER, id) or super().get(ScimKind.GROUP, id)
+
+
+class _Forgetful(MemoryScimStore):
+    """A faulty store that loses whom it creates."""
+
+    def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
+        return None if kind is ScimKind.USER else super().get(kind, id)
+
+
+class _GroupsLost(MemoryScimStore):
+    """A faulty store that loses groups."""
+
+    def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
+        return None if kind is ScimKind.GROUP else super().get(kind, id)
+
+
+class _Twins(MemoryScimStore):
+    """A faulty store that lets two people have one name."""
+
+    def _check_unique(self, kind: ScimKind, id: str, content: Mapping[str, Any]) -> None: ...
+
+
+class _CaseSensitive(MemoryScimStore):
+    """A faulty store that tells names apart by the case of their letters."""
+
+    def _check_unique(self, kind: ScimKind, id: str, content: Mapping[str, Any]) -> None:
+        for other in self._resources.values():
+            if other.id != id and other.content.get("userName") == content.get("userName"):
+                raise AlreadyExists("Another person has this userName.")
+
+
+class _Careless(MemoryScimStore):
+    """A faulty store that changes any version."""
+
+    def replace(
+        self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
+    ) -> ScimResource | None:
+        current = self.get(kind, id)
+        current_version = version if current is None else current.version
+        return super().replace(kind, id, content, current_version)
+
+
+class _Versionless(MemoryScimStore):
+    """A faulty store whose versions do not change."""
+
+    def replace(
+        self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
+    ) -> ScimResource | None:
+        changed = super().replace(kind, id, content, version)
+        return changed and attrs.evolve(changed, version=version)
+
+
+class _Merging(MemoryScimStore):
+    """A faulty store that keeps what a change leaves out."""
+
+    def replace(
+        self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
+    ) -> ScimResource | None:
+        current = self.get(kind, id)
+        merged = {**({} if current is None else current.content), **content}
+        return super().replace(kind, id, merged, version)
+
+
+class _Refusing(MemoryScimStore):
+    """A faulty store that changes nothing."""
+
+    def replace(
+        self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
+    ) -> ScimResource | None:
+        return None
+
+
+class _Sharing(MemoryScimStore):
+    """A faulty store that stores the caller's own content."""
+
+    def create(self, kind: ScimKind, content: Mapping[str, Any], /) -> ScimResource:
+        resource = attrs.evolve(super().create(kind, content), content=content)
+        self._resources[kind, resource.id] = resource
+        return resource
+
+
+class _Deleting(MemoryScimStore):
+    """A faulty store that deletes any version."""
+
+    def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
+        return super().delete(kind, id, None)
+
+
+class _Keeping(MemoryScimStore):
+    """A faulty store that says that it has deleted whom it keeps."""
+
+    def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
+        current = self.get(kind, id)
+        return current is not None and version in {None, current.version}
+
+
+class _OffByOne(MemoryScimStore):
+    """A faulty store whose pages count from one."""
+
+    def find(self, kind: ScimKind, conditions: Any, start: int, count: int, /) -> ScimMatches:
+        return super().find(kind, conditions, max(0, start - 1), count)
+
+
+class _PageTotals(MemoryScimStore):
+    """A faulty store that counts the people of a page instead of all."""
+
+    def find(self, kind: ScimKind, conditions: Any, start: int, count: int, /) -> ScimMatches:
+        page = super().find(kind, conditions, start, count)
+        return attrs.evolve(page, total=len(page.items))
+
+
+class _FirstOnly(MemoryScimStore):
+    """A faulty store that reads only the first condition of a filter."""
+
+    def find(self, kind: ScimKind, conditions: Any, start: int, count: int, /) -> ScimMatches:
+        return super().find(kind, conditions[:1], start, count)
+
+
+class _Unfiltered(MemoryScimStore):
+    """A faulty store that reads no filters."""
+
+    def find(self, kind: ScimKind, conditions: Any, start: int, count: int, /) -> ScimMatches:
+        return super().find(kind, (), start, count)
+
+
+WRONG: list[tuple[str, Callable[[], Any], str]] = [
+    ("a_person_is_kept", _Kindless, "among the groups"),
+    ("a_person_is_kept", _Forgetful, "with another content"),
+    ("a_group_has_its_members", _GroupsLost, "A group is lost"),
+    ("a_group_has_its_members", _Refusing, "other members"),
+    ("names_are_unique", _Twins, "raised no AlreadyExists"),
+    ("names_are_unique", _CaseSensitive, "raised no AlreadyExists"),
+    ("a_change_needs_the_current_version", _Careless, "older version is applied"),
+    ("a_change_needs_the_current_version", _Versionless, "leaves the version"),
+    ("a_change_needs_the_current_version", _Refusing, "current version is refused"),
+    ("content_is_replaced", _Merging, "leaves what it does not have"),
+    ("content_is_replaced", _Forgetful, "A person is lost"),
+    ("passed_content_stays_the_callers", _Sharing, "changes with the caller's"),
+    ("a_deleted_person_is_gone", _Deleting, "deleted in an older version"),
+    ("a_deleted_person_is_gone", _Keeping, "A deleted person is found"),
+    ("a_deleted_person_is_gone", _Refusing, "current version is refused"),
+    ("pages_have_everybody_once", _OffByOne, "repeat or lack"),
+    ("pages_have_everybody_once", _PageTotals, "another number of all"),
+    ("filters_find_whom_they_name", _FirstOnly, "The filter .* and .* is wrong"),
+    ("filters_find_whom_they_name", _Unfiltered, "is wrong"),
+    ("changes_at_once_are_one", _Careless, "are applied"),
+    ("changes_at_once_are_one", _Twins, "is taken 8 times"),
+]
+
+
+@pytest.mark.parametrize("check, store, sentence", WRONG)
+def test_notices_a_wrong_store(check: str, store: kit.Factory, sentence: str) -> None:
+    """A store with one fault fails the check for that fault."""
+    with pytest.raises(AssertionError, match=sentence):
+        PLAIN[check](store)
+
+
+class _Racing(AsyncMemoryScimStore):
+    """A faulty asynchronous store that waits between its check and its change."""
+
+    async def replace(
+        self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
+    ) -> ScimResource | None:
+        current = await self.get(kind, id)
+        if current is None or current.version != version:
+            return None
+        await asyncio.sleep(0)
+        now = await self.get(kind, id)
+        return await super().replace(kind, id, content, version if now is None else now.version)
+
+
+def test_notices_a_race() -> None:
+    """A store that compares versions outside its transaction fails the check."""
+    with pytest.raises(AssertionError, match="8 are applied"):
+        asyncio.run(AWAITED["changes_at_once_are_one"](_Racing))
+
+
+def test_errors_of_a_store_are_raised() -> None:
+    """An error that is none of the port's is raised as it is."""
+
+    class Broken(MemoryScimStore):
+        def replace(self, *_: Any) -> ScimResource | None:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        PLAIN["changes_at_once_are_one"](Broken)
