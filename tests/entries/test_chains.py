@@ -29,8 +29,8 @@ from moorage.adapters.entries.memory import MemoryOutbox
 from moorage.contracts.payments import Charge, Money
 from moorage.hub.outbox import EntryQuery, EntryState
 from moorage.testing import VirtualClock
-from moorage.testing.sandboxes.base import Lost
-from tests.entries.shop import CHARGE, Shop, shop
+from moorage.testing.sandboxes.base import Lost, reply
+from tests.entries.shop import CHARGE, RETRY, Shop, shop
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Timeouts
@@ -218,6 +218,32 @@ def test_a_prepared_undo_can_be_released_by_hand(shop: Shop) -> None:
     shop.do(shop.outbox.replay, f"{first.id}-undo")
     assert 1 == deliver(shop).done
     assert 1 == refunds(shop)
+
+
+def test_an_undo_that_fails_is_tried_again_until_a_person_must_help(shop: Shop) -> None:
+    """An undo that fails is tried again; after its last try it is dead, and a person replays it."""
+    first = put(shop, undo=REFUND)
+    second = put(shop, DECLINED, after=[first])
+    deliver(shop, 2)
+    undo = f"{first.id}-undo"
+    down = reply({"error": {"type": "api_error", "message": "down"}}, status=500)
+    states: list[str] = []
+    for _ in range(RETRY.max_attempts):
+        shop.stripe.fail(down)
+        deliver(shop)
+        shop.advance_clock(600)
+        states.append(stored(shop, undo).state.value)
+    assert ["waiting", "waiting", "dead"] == states
+    assert 0 == refunds(shop)
+    deliver(shop, 2)
+    assert undo in {entry.id for entry in shop.do(shop.outbox.stuck).items}
+
+    shop.do(shop.outbox.replay, undo)
+    deliver(shop, 3)
+
+    assert EntryState.DONE is stored(shop, undo).state
+    assert 1 == refunds(shop)
+    assert EntryState.DEAD is stored(shop, second.id).state
 
 
 def test_an_undo_that_cannot_be_built_is_listed(shop: Shop) -> None:

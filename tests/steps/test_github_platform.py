@@ -309,6 +309,28 @@ def test_token_goes_to_the_api_only_and_is_masked(lab: Lab) -> None:
     assert TOKEN not in repr(settings)
 
 
+def test_log_of_a_job_is_downloaded_once(lab: Lab) -> None:
+    """A log of several parts is downloaded once; each mark still leads to the same bytes."""
+    fake, settings = lab
+    platform = GitHubPlatform(settings)
+    script = (
+        "i=0; while [ $i -lt 300 ]; do head -c 10000 /dev/zero | tr '\\0' x; echo; i=$((i+1)); done"
+    )
+    platform.start(spec("large", script), 10.0)
+    ended(platform, "large")
+    fake.downloads.clear()
+
+    chunks = [platform.logs("large", "stdout", "", 10.0)]
+    while not chunks[-1].is_last:
+        chunks.append(platform.logs("large", "stdout", chunks[-1].mark, 10.0))
+
+    assert 1 == len(fake.downloads)
+    assert 2 < len(chunks)
+    again = GitHubPlatform(settings).logs("large", "stdout", chunks[0].mark, 10.0)
+    assert chunks[1] == again
+    assert 2 == len(fake.downloads)
+
+
 def test_echoed_token_is_masked_in_errors(lab: Lab) -> None:
     """A refusal that repeats the token is raised without it."""
     fake, settings = lab

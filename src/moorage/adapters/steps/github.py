@@ -95,6 +95,8 @@ class _GitHub:
         self._refs = f"{settings.claims}/{settings.scope}/"
         self._notes: dict[str, RunNote] = {}
         self._tree: str | None = None
+        # The job whose log was read in part, and its log, which does not change any more.
+        self._unread: tuple[int, bytes] | None = None
 
     def check(self, step: Step, /) -> None:
         """Refuse a step that names no workflow, or more inputs than GitHub takes."""
@@ -270,14 +272,21 @@ class _GitHub:
         index, start = int(first or 0), int(place or 0)
         if index >= len(jobs):
             return LogChunk(b"", mark, is_last=True)
-        path = f"{self._root}/actions/jobs/{jobs[index]['id']}/logs"
-        # A job that never ran has no log, and an old one's is deleted.
-        answer = self._api.download(path, timeout, allowed=_GONE)
-        log = b"" if answer.status in _GONE else self._api.masked(answer.data, timeout)
+        job: int = jobs[index]["id"]
+        unread = self._unread
+        log = self._job_log(job, timeout) if unread is None or unread[0] != job else unread[1]
         part = log_part(log, start, _PART, _STAMP, is_complete=True)
         is_read = part.end >= len(log)
+        self._unread = None if is_read else (job, log)
         mark = f"{index + 1}:0" if is_read else f"{index}:{part.end}"
         return LogChunk(part.data, mark, is_last=is_read and index + 1 == len(jobs))
+
+    def _job_log(self, job: int, timeout: float) -> bytes:
+        """Return the log of a job that has ended."""
+        path = f"{self._root}/actions/jobs/{job}/logs"
+        # A job that never ran has no log, and an old one's is deleted.
+        answer = self._api.download(path, timeout, allowed=_GONE)
+        return b"" if answer.status in _GONE else self._api.masked(answer.data, timeout)
 
     def file(self, number: int, path: str, limit: int, timeout: float, /) -> bytes | None:
         """Return a file of an artifact, whose name is the first part of the path."""
