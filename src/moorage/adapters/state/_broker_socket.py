@@ -19,7 +19,8 @@ from typing import Final
 
 from moorage.errors import ConfigurationError
 
-_BACKLOG: Final = 1_024
+_BACKLOG: Final = 100
+"""The connections that wait to be accepted; asyncio sets the same number again."""
 _LONGEST_PATH: Final = 100
 _LARGEST_MODE: Final = 0o777
 
