@@ -222,7 +222,7 @@ def test_summary_of_no_entries() -> None:
     summary = summarise([])
 
     assert (0, {}, None) == (summary.count, summary.by_status, summary.success_rate)
-    assert (None, None, None) == (summary.p50, summary.p95, summary.p99)
+    assert (None,) * 4 == (summary.p50, summary.p90, summary.p95, summary.p99)
 
 
 @given(
@@ -252,7 +252,12 @@ def test_a_summary_counts_and_measures(calls: list[tuple[IntegrationStatus, floa
         )
     else:
         assert summary.success_rate is None
-    for percent, result in ((50, summary.p50), (95, summary.p95), (99, summary.p99)):
+    for percent, result in (
+        (50, summary.p50),
+        (90, summary.p90),
+        (95, summary.p95),
+        (99, summary.p99),
+    ):
         durations = [duration for _, duration in calls]
         sufficient_durations = [
             value
@@ -268,7 +273,12 @@ def test_percentiles_are_measured_durations() -> None:
     entries = [attrs.evolve(ENTRY, duration=float(second)) for second in range(1, 201)]
     summary = summarise(reversed(entries))
 
-    assert (100.0, 190.0, 198.0) == (summary.p50, summary.p95, summary.p99)
+    assert (100.0, 180.0, 190.0, 198.0) == (
+        summary.p50,
+        summary.p90,
+        summary.p95,
+        summary.p99,
+    )
 
 
 class OverdrawnError(errors.PaymentDeclined):

@@ -238,20 +238,24 @@ def test_figures_come_from_the_log() -> None:
     rules = [
         AlertRule(name="failing", when="error_rate", above=0.4, minimum_calls=2),
         AlertRule(name="quiet", when="absence", service="vat"),
+        AlertRule(name="slow", when="p90", above=100, minimum_calls=2),
     ]
     with VendorServer() as vendor:
         services = [Service("vat", vendor.url, retry=None)]
         with Hub([], services=services, log=MemoryIntegrationLogger()) as hub:
             runner = AlertRunner(hub, AlertSettings(rules=rules))
-            assert [None, 0.0] == [item.value for _, item, _ in runner.check()]
-            assert [False, True] == [active for *_, active in runner.check()]
+            assert [None, 0.0, None] == [item.value for _, item, _ in runner.check()]
+            assert [False, True, False] == [active for *_, active in runner.check()]
             for status in (200, 503):
                 vendor.respond(status)
                 try:
                     hub.manager.call("vat", moorage.Request.get("/"))
                 except moorage.VendorFailed:
                     continue
-            assert [0.5, 2.0] == [item.value for _, item, _ in runner.check()]
+            rate, number, latency = [item.value for _, item, _ in runner.check()]
+            assert (0.5, 2.0) == (rate, number)
+            assert latency is not None
+            assert latency > 0
     with Hub([]) as hub, pytest.raises(ConfigurationError, match="neither metrics nor"):
         AlertRunner(hub, AlertSettings(rules=rules))
 

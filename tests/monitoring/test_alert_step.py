@@ -282,7 +282,7 @@ def test_settings_are_checked() -> None:
 # --- measurements -----------------------------------------------------------------------
 
 
-FIGURES = CallFigures(calls=200, error_rate=0.02, p50=0.1, p95=0.5, p99=2.0)
+FIGURES = CallFigures(calls=200, error_rate=0.02, p50=0.1, p90=0.3, p95=0.5, p99=2.0)
 
 
 @pytest.mark.parametrize(
@@ -291,6 +291,7 @@ FIGURES = CallFigures(calls=200, error_rate=0.02, p50=0.1, p95=0.5, p99=2.0)
         ({}, FIGURES, 0.02, "2.0% of 200 calls in 3600 s failed."),
         ({}, CallFigures(calls=9, error_rate=1.0), None, "9 calls in 3600 s are too few to judge."),
         ({}, CallFigures(calls=99), None, "99 calls in 3600 s are too few to judge."),
+        ({"when": "p90"}, FIGURES, 0.3, "p90 of 200 calls is 0.300 s."),
         ({"when": "p95"}, FIGURES, 0.5, "p95 of 200 calls is 0.500 s."),
         ({"when": "p99"}, CallFigures(calls=5, p99=1.0), None, "5 calls in 3600 s are too few to"),
         ({"when": "p99"}, CallFigures(calls=50), None, "50 calls in 3600 s are too few to judge."),

@@ -262,6 +262,7 @@ async def _from_metrics(
         calls=figures.calls,
         error_rate=None if rate is None else 1 - rate,
         p50=durations.percentile(50),
+        p90=durations.percentile(90),
         p95=durations.percentile(95),
         p99=durations.percentile(99),
     )
@@ -284,6 +285,7 @@ async def _from_log(log: Any, utc: Callable[[], datetime], query: FigureQuery) -
         calls=summary.count,
         error_rate=None if rate is None else 1 - rate,
         p50=summary.p50,
+        p90=summary.p90,
         p95=summary.p95,
         p99=summary.p99,
     )

@@ -151,6 +151,7 @@ class OrmLogger:
             count=total,
             by_status=by_status,
             p50=percentile(50),
+            p90=percentile(90),
             p95=percentile(95),
             p99=percentile(99),
         )

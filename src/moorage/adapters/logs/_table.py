@@ -198,11 +198,13 @@ class LogTable:
             IntegrationStatus(status): int(number) for status, number in status_counts.rows
         }
         total = sum(by_status.values())
-        offsets = [max(0, -(-total * percent // 100) - 1) for percent in (50, 95, 99)]
+        offsets = [max(0, -(-total * percent // 100) - 1) for percent in (50, 90, 95, 99)]
         text = self._sql.duration(conditions)
         duration_results = await execute(*((text, [*values, offset]) for offset in offsets))
-        p50, p95, p99 = (result.rows[0][0] if result.rows else None for result in duration_results)
-        return LogSummary(count=total, by_status=by_status, p50=p50, p95=p95, p99=p99)
+        p50, p90, p95, p99 = (
+            result.rows[0][0] if result.rows else None for result in duration_results
+        )
+        return LogSummary(count=total, by_status=by_status, p50=p50, p90=p90, p95=p95, p99=p99)
 
     async def remove(self, execute: Execute, query: LogQuery) -> int:
         """Delete some of the matching entries, and return their number."""

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
 _ABSENCE: Final = "absence"
 _BURN_RATE: Final = "burn_rate"
 _ERROR_RATE: Final = "error_rate"
-_LATENCIES: Final = ("p50", "p95", "p99")
-_RATES: Final = (_ERROR_RATE, *_LATENCIES, _BURN_RATE)
+LATENCIES: Final = ("p50", "p90", "p95", "p99")
+"""The percentiles of the duration that an alert rule can watch."""
 
-FIGURES: Final = (_ERROR_RATE, "calls", *_LATENCIES, _BURN_RATE, _ABSENCE)
+_RATES: Final = (_ERROR_RATE, *LATENCIES, _BURN_RATE)
+
+FIGURES: Final = (_ERROR_RATE, "calls", *LATENCIES, _BURN_RATE, _ABSENCE)
 """The figures of calls that an alert rule can watch."""
 
 _USERS: Final[Mapping[str, tuple[str, ...]]] = {

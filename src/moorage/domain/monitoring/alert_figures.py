@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import attrs
 
-from moorage.domain.monitoring.alert_conditions import FIGURES
+from moorage.domain.monitoring.alert_conditions import FIGURES, LATENCIES
 from moorage.domain.monitoring.alerts import Measurement
 
 if TYPE_CHECKING:
     from moorage.domain.monitoring.alerts import AlertRule
     from moorage.domain.monitoring.health import Health
-
-_LATENCIES: Final = ("p50", "p95", "p99")
 
 
 @attrs.frozen(kw_only=True)
@@ -39,12 +37,13 @@ class CallFigures:
         calls: the number of calls.
         error_rate: the share of failures among the calls that say something about their service;
             None if there are none.
-        p50, p95, p99: percentiles of the duration in seconds; None without calls.
+        p50, p90, p95, p99: percentiles of the duration in seconds; None without calls.
     """
 
     calls: int
     error_rate: float | None = None
     p50: float | None = None
+    p90: float | None = None
     p95: float | None = None
     p99: float | None = None
 
@@ -83,7 +82,7 @@ def from_figures(rule: AlertRule, figures: tuple[CallFigures, ...]) -> Measureme
             f" {short_burn:.1f} times over {rule.short_window:.0f} s."
         )
         return Measurement(subject=subject, value=min(long_burn, short_burn), text=text)
-    if rule.when in _LATENCIES:
+    if rule.when in LATENCIES:
         latency: float | None = getattr(first_figures, rule.when)
         if latency is None or first_figures.calls < rule.minimum_calls:
             return _too_few(rule, subject, first_figures)

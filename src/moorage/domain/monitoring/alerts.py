@@ -84,7 +84,7 @@ class AlertRule:
     Attributes:
         name: The name of the rule.
         when: The figure or the reason of health that is watched: `error_rate`, `calls`, `p50`,
-            `p95`, `p99` (seconds), `burn_rate`, `absence` (no call at all), or for example
+            `p90`, `p95`, `p99` (seconds), `burn_rate`, `absence` (no call at all), or for example
             `circuit_open`, `budget_spent`, `dead_letters`, `unknown_outcomes`, `expires_soon`.
         service, operation, tenant: The calls that are watched; by default all. For a reason of
             health, `service` is the part that it is about.

@@ -260,6 +260,7 @@ class LogSummary:
     count: int
     by_status: Mapping[IntegrationStatus, int]
     p50: float | None
+    p90: float | None
     p95: float | None
     p99: float | None
 
@@ -287,6 +288,7 @@ def summarise(entries: Iterable[IntegrationLog]) -> LogSummary:
         count=len(durations),
         by_status=by_status,
         p50=_percentile(durations, 50),
+        p90=_percentile(durations, 90),
         p95=_percentile(durations, 95),
         p99=_percentile(durations, 99),
     )
