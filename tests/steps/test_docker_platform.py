@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from socket import AF_UNIX, SHUT_RDWR
 from socket import socket as Socket  # noqa: N812 - a fixture has its name
@@ -27,6 +28,7 @@ from moorage import (
     StepConnector,
     VendorRejected,
 )
+from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.adapters.steps._docker_wire import Engine
 from moorage.adapters.steps.docker import DockerPlatform
 from moorage.domain.steps.runs import EndReason, RunSpec
@@ -182,6 +184,27 @@ def test_absent_engine_is_named(tmp_path: Path) -> None:
         DockerPlatform(f"{tmp_path}/nowhere.sock").runs(1.0)
 
     assert not caught.value.may_have_been_processed
+
+
+def test_followers_of_one_key_get_one_result(socket: str, tmp_path: Path) -> None:
+    """While the first follower removes the container, all others get its result and its lines."""
+    step = Step("x", ["sh", "-c", "echo rows; sleep 1; exit 4"], image=IMAGE)
+
+    def follow(number: int) -> tuple[int, str, list[str]]:
+        store = SqliteStorage(f"{tmp_path}/state.db")
+        steps = StepConnector(
+            DockerPlatform(socket), ConnectorManager([Service("steps")], state=store)
+        )
+        lines: list[str] = []
+        result = steps.execute_step(
+            step, idempotency_key="k", log=lambda line: lines.append(line.text)
+        )
+        return result.exit_code, result.metadata["container"], lines
+
+    with ThreadPoolExecutor(16) as threads:
+        results = list(threads.map(follow, range(16)))
+
+    assert [(4, results[0][1], ["rows"])] * 16 == results
 
 
 def test_missing_python_is_named(socket: str) -> None:

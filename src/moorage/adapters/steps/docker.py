@@ -56,7 +56,10 @@ _CONFLICT: Final = 409
 _REFUSED: Final = 400
 _CANNOT_RUN: Final = frozenset({126, 127})
 _NEVER: Final = "0001"
-_PHASES: Final = {"exited": RunPhase.ENDED, "dead": RunPhase.ENDED, "created": RunPhase.STARTING}
+_PHASES: Final = {"exited": RunPhase.ENDED, "created": RunPhase.STARTING}
+_REMOVED: Final = frozenset({"removing", "dead"})
+"""The states of a container whose output the Engine does not show any more."""
+
 _LOGS: Final = {"Type": "local", "Config": {"max-size": "100m", "max-file": "10"}}
 """The driver that keeps bytes as they are; that of JSON replaces those that are not UTF-8."""
 
@@ -142,8 +145,8 @@ class DockerPlatform:
 
     def look(self, name: str, timeout: float, /) -> RunStatus | None:
         """Return the status of a run; None if there is none of this name."""
-        code, content = self._engine.ask("GET", _container(name, "json"), timeout, allowed=_MISSING)
-        return None if code in _MISSING else self._status(name, json.loads(content), timeout)
+        facts = self._facts(name, timeout)
+        return None if facts is None else self._status(name, facts, timeout)
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
         """Return the output of a run after a mark.
@@ -151,12 +154,10 @@ class DockerPlatform:
         A mark is the time of the last entry, the number of entries then, and whether a line break
         is missing after it: the Engine cuts long lines into entries, and may lose their end.
         """
-        code, described = self._engine.ask(
-            "GET", _container(name, "json"), timeout, allowed=_MISSING
-        )
-        if code in _MISSING:
+        facts = self._facts(name, timeout)
+        if facts is None:
             return LogChunk(b"", mark, is_last=True)
-        is_over = _phase(json.loads(described)["State"]) is RunPhase.ENDED
+        is_over = _phase(facts["State"]) is RunPhase.ENDED
         since, number, is_open = mark.split("#") if mark else ("", "0", "")
         skipped = count = int(number)
         query = {stream: "1", "timestamps": "1", "since": _seconds(since)}
@@ -166,6 +167,9 @@ class DockerPlatform:
             with self._engine.answer(
                 "GET", _container(name, "logs"), timeout, query=query
             ) as answer:
+                if answer.status in {*_MISSING, _CONFLICT}:
+                    # Another follower removes the container; the next look finds none.
+                    return LogChunk(b"", mark, is_last=False)
                 if answer.status >= _REFUSED:
                     raise refusal(answer.status, answer.read(_PART))
                 for entry in entries(answer):
@@ -239,6 +243,14 @@ class DockerPlatform:
 
     def close(self) -> None:
         """Do nothing, because no connection stays open; runs go on."""
+
+    def _facts(self, name: str, timeout: float) -> dict[str, Any] | None:
+        """Return the description of a container; None if there is none, or none much longer."""
+        code, content = self._engine.ask("GET", _container(name, "json"), timeout, allowed=_MISSING)
+        if code in _MISSING:
+            return None
+        facts: dict[str, Any] = json.loads(content)
+        return None if facts["State"]["Status"] in _REMOVED else facts
 
     def _create(self, spec: RunSpec, timeout: float) -> None:
         """Create the container of a run with its files, unless another caller was faster."""
