@@ -47,7 +47,10 @@ def described(schema: Any) -> Any:
         "servers": [{"url": "https://api.twilio.com"}],
         "paths": {
             PATH: {
-                "parameters": [{"in": "path", "name": "AccountSid", "required": True}],
+                "parameters": [
+                    {"in": "path", "name": "AccountSid", "required": True},
+                    {"in": "header", "name": "X-Key"},
+                ],
                 "get": {"summary": "Fetch it.", "responses": {"200": response}},
             },
             "/unused": {"get": {"responses": {}}},
@@ -281,6 +284,7 @@ def test_excerpt_has_what_is_in_use() -> None:
     result = excerpt(described(BALANCE), "api.json", [("GET", path), ("GET", "/none")])
 
     assert [PATH] == list(result["paths"])
+    assert [{"in": "header", "name": "X-Key"}] == result["paths"][PATH]["get"]["parameters"]
     assert ["B"] == list(result["s"])
     assert ("api.json", "1", "Ours") == (result["source"], result["version"], result["license"])
     assert excerpt(described(BALANCE), "api.json", [("GET", "/none")]) is None

@@ -4,9 +4,10 @@
 
 FOLDER has a folder for each vendor with the vendor's OpenAPI files, and EXCERPTS gets the same
 folders with an excerpt of each file in JSON. An excerpt has the operations that the vendor's
-scenarios use, their parameters, bodies and successful responses, with names, types, requirements,
-formats and enumerations, and the source's version and licence. The same files always give the same
-excerpts. With `--check` nothing is written, and the command fails if an excerpt would change.
+scenarios use, their parameters outside the path, bodies and successful responses, with names,
+types, requirements, formats and enumerations, and the source's version and licence. The same files
+always give the same excerpts. With `--check` nothing is written, and the command fails if an
+excerpt would change.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def _operation(description: Description, parts: Json) -> Json:
     successes = [status for status in parts["responses"] if str(status)[0] == "2"]
     result: dict[str, Any] = {
         "parameters": [
-            facts(part) for part in parts["parameters"] if part["in"] in {"body", "query"}
+            facts(part) for part in parts["parameters"] if part["in"] in {"body", "header", "query"}
         ],
         "responses": {
             str(status): facts(description.resolved(part))

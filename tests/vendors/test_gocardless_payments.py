@@ -322,10 +322,14 @@ def test_page_of_a_billing_request(shop: Shop) -> None:
 
 def test_description_and_currency_of_a_billing_request(shop: Shop) -> None:
     """A billing request has the description of the charge, and its own currency."""
-    charge = order(source=None, amount=Money("20.00", "GBP"), description="Masks")
+    charge = order(
+        source=None, amount=Money("20.00", "GBP"), description="Masks", store_method=True
+    )
     shop.payments.create_intent(charge, idempotency_key=PAGE_KEY)
-    request = shop.sent_body(0)["billing_requests"]["payment_request"]
+    fields = shop.sent_body(0)["billing_requests"]
+    request = fields["payment_request"]
 
+    assert {"currency": "GBP"} == fields["mandate_request"]
     assert (2000, "GBP", "Masks") == (
         request["amount"],
         request["currency"],

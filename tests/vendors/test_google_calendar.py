@@ -202,17 +202,21 @@ def test_reason_of_a_refusal(error: dict[str, Any], code: str) -> None:
     assert code == refusal.vendor_code
 
 
-def test_next_page_is_of_the_same_calendar() -> None:
-    """The reference of a next page of changes names the calendar."""
+def test_next_page_and_later_changes_are_of_the_same_calendar() -> None:
+    """The references of a next page and of later changes name the calendar."""
     sandbox = GoogleCalendarSandbox()
     with hub_at(sandbox) as hub:
         calendar = CALENDAR.with_related()
         hub.calendars().calendars()
-        sandbox.fail(reply({"items": [], "nextPageToken": "p2"}))
-        page = hub.calendars().changes(calendar, start=START, end=END)
+        sandbox.fail(
+            reply({"items": [], "nextPageToken": "p2"}), reply({"items": [], "nextSyncToken": "t2"})
+        )
+        first, last = (hub.calendars().changes(calendar, start=START, end=END) for _ in "12")
 
-    assert page.next is not None
-    assert (calendar.id, "p2") == (page.next.id, page.next.other("page"))
+    assert first.next is not None
+    assert last.later is not None
+    assert (calendar.id, "p2") == (first.next.id, first.next.other("page"))
+    assert (calendar.id, "t2") == (last.later.id, last.later.other("token"))
 
 
 def test_times_without_form_are_none() -> None:
