@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from errno import EEXIST, ENOENT
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import pytest
+from fsspec import register_implementation
+from fsspec.implementations.local import LocalFileSystem
 
 from moorage.contracts.routes import Account
 from moorage.errors import VendorFailed
@@ -23,16 +27,53 @@ if TYPE_CHECKING:
 
     from moorage.testing.kits.storage_conformance import AsyncCheck, Check
 
-KINDS: Final = ("memory", "file", "sftp", "ftp", "webdav")
+KINDS: Final = ("memory", "file", "foreign", "sftp", "ftp", "webdav")
 NAMES: Final = "what_is_put_comes_back"
 """The check with "?" in a key. WsgiDAV decodes the address of a new name before it splits off the
 query, so it cuts the name there, although the client has encoded it."""
 
 
+class SMBException(Exception):
+    """The base of the errors of smbprotocol 1.17."""
+
+
+class SMBOSError(OSError, SMBException):
+    """The one class of smbprotocol 1.17 for refused calls."""
+
+
+class ForeignErrors(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """A local filesystem whose errors have a class of their own, as those of SMB have."""
+
+    protocol = "foreign"
+
+    def __getattribute__(self, name: str) -> Any:
+        value = super().__getattribute__(name)
+        if name not in {"info", "ls", "cat_file", "rm_file", "mv", "mkdir", "open"}:
+            return value
+
+        @wraps(value)
+        def call(*arguments: Any, **options: Any) -> Any:
+            if name == "mv" and super(ForeignErrors, self).exists(arguments[1]):
+                raise SMBOSError(EEXIST, "canary")
+            try:
+                return value(*arguments, **options)
+            except OSError as error:
+                number = error.errno
+                if number is None and isinstance(error, FileNotFoundError):
+                    number = ENOENT
+            raise SMBOSError(number, "canary")
+
+        call.__func__ = None  # type: ignore[attr-defined]  # as a bound method has one
+        return call
+
+
+register_implementation("foreign", ForeignErrors)
+
+
 @contextmanager
 def filesystem(kind: str, root: Path) -> Generator[Fsspec]:
     """Yield a vendor over a filesystem of this kind."""
-    if kind in {"memory", "file"}:
+    if kind in {"memory", "file", "foreign"}:
         yield Fsspec(url=f"{kind}://{root / uuid4().hex}")
     else:
         with server(kind, root) as vendor:

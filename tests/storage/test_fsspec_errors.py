@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ftplib
+from socket import gaierror
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +20,7 @@ from webdav4.client import (
     ResourceNotFound,
 )
 
-from moorage.adapters.files.fsspec_errors import judged, opening_error
+from moorage.adapters.files.fsspec_errors import judged, opening_error, passing_over
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -46,6 +47,24 @@ class Answered(Exception):
     status = 429
 
 
+class SMBException(Exception):
+    """The base of the errors of smbprotocol 1.17."""
+
+
+class SMBOSError(OSError, SMBException):
+    """The one class of smbprotocol 1.17 for refused calls."""
+
+    def __init__(self, number: int, ntstatus: int = 0) -> None:
+        super().__init__(number, "canary")
+        self.ntstatus = ntstatus
+
+
+class LogonFailure(SMBException):
+    """A login that the server of SMB refused."""
+
+    status = 0xC000006D
+
+
 def _http_error(status: int) -> HTTPError:
     response: Any = SimpleNamespace(
         status_code=status, reason_phrase="canary", request=SimpleNamespace(method="GET"), url=""
@@ -68,6 +87,14 @@ def _http_error(status: int) -> HTTPError:
         (IsADirectoryError("canary"), InvalidRequest),
         (PermissionError("canary"), AuthenticationFailed),
         (NotImplementedError("canary"), UnsupportedByVendor),
+        (gaierror(-2, "canary"), ConnectionFailed),
+        (SMBOSError(errno.ENOENT), FileNotFound),
+        (SMBOSError(errno.EEXIST), InvalidRequest),
+        (SMBOSError(errno.EACCES), AuthenticationFailed),
+        (SMBOSError(0, 0xC0000033), VendorRejected),
+        (SMBOSError(errno.EPERM, 0xC0000043), VendorFailed),
+        (SMBOSError(errno.EIO), VendorFailed),
+        (LogonFailure("canary"), AuthenticationFailed),
         (OSError("canary"), VendorFailed),
         (RuntimeError("canary"), VendorFailed),
         (FTP_REFUSAL("530 canary"), AuthenticationFailed),
@@ -124,3 +151,18 @@ def test_error_of_an_opening(error: Exception, kind: type[ConnectorError]) -> No
     failure = opening_error(error)
     assert kind is type(failure)
     assert "canary" not in repr(failure)
+
+
+def test_unreachable_server_of_smb_is_no_wrong_option() -> None:
+    """A ValueError that a refused connection caused is a failed connection."""
+    error = ValueError("canary")
+    error.__cause__ = ConnectionRefusedError("canary")
+    assert isinstance(opening_error(error), ConnectionFailed)
+
+
+def test_only_the_expected_error_is_passed_over() -> None:
+    """A block ends at an expected error, also of SMB's class; any other error is raised."""
+    with passing_over(FileNotFoundError):
+        raise SMBOSError(errno.ENOENT)
+    with pytest.raises(SMBOSError), passing_over(FileNotFoundError):
+        raise SMBOSError(errno.EACCES)

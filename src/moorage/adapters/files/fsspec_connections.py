@@ -112,6 +112,9 @@ class Connections:
         options = revealed_options(
             protocol, {**of_url, **self._options.options}, self._options.secrets
         )
+        if protocol == "smb":
+            # Without it the server refuses a file that another caller reads.
+            options = {"share_access": "rwd", **options}
         root = kind._strip_protocol(url)  # noqa: SLF001 - the same
         filesystem = kind(skip_instance_cache=True, **options)
         if protocol in WEBDAV:

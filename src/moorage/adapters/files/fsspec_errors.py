@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import re
-from typing import Final
+from contextlib import contextmanager
+from socket import gaierror
+from typing import TYPE_CHECKING, Final
 
 from moorage.adapters.files._errors import folder_in_place
 from moorage.errors import (
@@ -21,11 +23,16 @@ from moorage.errors import (
     VendorRejected,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _BROKEN: Final = frozenset(
     {"SSHException", "TransportError", "ClientConnectionError", "error_proto", "error_reply"}
 )
 """Classes of paramiko, httpx, aiohttp and ftplib for a connection that cannot be used."""
+_LOGINS: Final = frozenset({"AuthenticationException", "LogonFailure", "SMBAuthenticationError"})
+"""Classes of paramiko and smbprotocol for a wrong user or password."""
 _STATUSES: Final = {
     "ForbiddenOperation": 403,
     "ResourceNotFound": 404,
@@ -40,6 +47,28 @@ _FTP_LOGIN: Final = frozenset({430, 530, 532})
 _FTP_FULL: Final = frozenset({452, 552})
 
 
+def usual_error(error: OSError) -> OSError:
+    """Return an error of the operating system in the class that Python has for its number.
+
+    smbprotocol 1.17 raises one class of its own for every number.
+    """
+    if error.errno is None or not any(
+        kind.__name__ == "SMBException" for kind in type(error).__mro__
+    ):
+        return error
+    return OSError(error.errno, "")
+
+
+@contextmanager
+def passing_over(*kinds: type[OSError]) -> Generator[None]:
+    """End the block at an error of these classes of Python; raise any other."""
+    try:
+        yield
+    except OSError as error:
+        if not isinstance(usual_error(error), kinds):
+            raise
+
+
 def opening_error(error: Exception) -> ConnectorError:
     """Return the error for a filesystem that could not be opened."""
     if isinstance(error, ImportError):
@@ -49,6 +78,10 @@ def opening_error(error: Exception) -> ConnectorError:
             remedy="Install fsspec and the package of the protocol, such as paramiko for sftp or"
             " webdav4 for webdav.",
         )
+    cause = error.__cause__
+    if isinstance(error, ValueError) and isinstance(cause, OSError):
+        # smbprotocol raises this for a server that cannot be reached.
+        return judged(cause, changed=False)
     if isinstance(error, (TypeError, ValueError)):
         return ConfigurationError(
             f"The filesystem does not take these options ({type(error).__name__}).",
@@ -72,28 +105,39 @@ def judged(error: Exception, *, changed: bool) -> ConnectorError:
     status = _status_of(error, names)
     if status is not None:
         return _refused(status, names)
-    if "AuthenticationException" in names:
+    if names & _LOGINS:
         return _no_access("authentication")
-    if names & _BROKEN or isinstance(error, (ConnectionError, TimeoutError, EOFError)):
+    if names & _BROKEN or isinstance(error, (ConnectionError, TimeoutError, EOFError, gaierror)):
         return ConnectionFailed(
             f"The connection to the filesystem failed ({type(error).__name__}).",
             may_have_been_processed=changed,
         )
-    if isinstance(error, FileNotFoundError):
-        return FileNotFound("There is no such file.", status=404, vendor_code="NoSuchKey")
-    if isinstance(error, (FileExistsError, IsADirectoryError, NotADirectoryError)):
-        return folder_in_place(type(error).__name__)
-    if isinstance(error, PermissionError):
-        return _no_access("permission")
+    if isinstance(error, OSError):
+        return _failed_call(error)
     if isinstance(error, NotImplementedError):
         return UnsupportedByVendor(
             "This filesystem has no such operation.",
             remedy="Use a protocol of fsspec that can write.",
         )
-    number = error.errno if isinstance(error, OSError) else None
-    code = errno.errorcode.get(number or 0, type(error).__name__)
+    code = type(error).__name__
+    return VendorFailed(f"The filesystem failed ({code}).", vendor_code=code)
+
+
+def _failed_call(error: OSError) -> ConnectorError:
+    """Return the error for a call that the filesystem refused with a number of the system."""
+    refusal = _REFUSALS.get(getattr(error, "ntstatus", None))
+    if refusal is not None:
+        return refusal()
+    usual = usual_error(error)
+    if isinstance(usual, FileNotFoundError):
+        return FileNotFound("There is no such file.", status=404, vendor_code="NoSuchKey")
+    if isinstance(usual, (FileExistsError, IsADirectoryError, NotADirectoryError)):
+        return folder_in_place(type(usual).__name__)
+    if isinstance(usual, PermissionError):
+        return _no_access("permission")
+    code = errno.errorcode.get(error.errno or 0, type(error).__name__)
     return VendorFailed(
-        f"The filesystem failed ({code}).", vendor_code=code, retryable=number not in _FULL
+        f"The filesystem failed ({code}).", vendor_code=code, retryable=error.errno not in _FULL
     )
 
 
@@ -102,6 +146,8 @@ def _status_of(error: Exception, names: set[str]) -> int | None:
     if names & {"error_perm", "error_temp"}:
         match = _FTP_CODE.match(str(error))
         return int(match[0]) if match else None
+    if "SMBException" in names:
+        return None  # its `status` is a number of SMB
     for attribute in ("status_code", "status"):
         value = getattr(error, attribute, None)
         if isinstance(value, int):
@@ -134,3 +180,26 @@ def _refused(status: int, names: set[str]) -> ConnectorError:
 
 def _no_access(code: str) -> AuthenticationFailed:
     return AuthenticationFailed("The filesystem does not allow this.", vendor_code=code)
+
+
+def _in_use() -> ConnectorError:
+    return VendorFailed(
+        "Another program has the file open.",
+        vendor_code="STATUS_SHARING_VIOLATION",
+        remedy="Close it there, or try again later.",
+    )
+
+
+def _wrong_name() -> ConnectorError:
+    return VendorRejected(
+        "The server does not allow this name.",
+        vendor_code="STATUS_OBJECT_NAME_INVALID",
+        remedy="Use a key without the characters that SMB reserves, such as '?', '*' and ':'.",
+    )
+
+
+_REFUSALS: Final[dict[object, Callable[[], ConnectorError]]] = {
+    0xC0000033: _wrong_name,
+    0xC0000043: _in_use,
+}
+"""Errors for statuses of SMB ([MS-ERREF] 2.3.1), which smbprotocol 1.17 keeps as `ntstatus`."""

@@ -18,6 +18,7 @@ from uuid import uuid4
 import attrs
 
 from moorage.adapters.files._errors import folder_in_place, refused
+from moorage.adapters.files.fsspec_errors import passing_over
 from moorage.domain.connectors.foreign_files import HTTP, path_of, read_description
 from moorage.domain.values.file_entry import OWN_FOLDER, FileEntry, names_of
 from moorage.domain.values.key_order import page_of_keys
@@ -232,11 +233,11 @@ class FsspecFolder:
             self._filesystem.cp_file(path, target)
             self._filesystem.rm_file(path)
         else:
-            try:
+            with passing_over(FileExistsError):
                 self._filesystem.mv(path, target)
-            except FileExistsError:
-                self._filesystem.rm_file(target)
-                self._filesystem.mv(path, target)
+                return
+            self._filesystem.rm_file(target)
+            self._filesystem.mv(path, target)
 
     def _make_folder(self, path: str) -> None:
         """Create a folder and its parents, unless they exist; refuse a file in their place."""
@@ -255,7 +256,7 @@ class FsspecFolder:
                     raise
 
     def _remove(self, path: str) -> None:
-        with suppress(FileNotFoundError):
+        with passing_over(FileNotFoundError):
             self._filesystem.rm_file(path)
 
     def _remove_upload(self, folder: str) -> None:
@@ -273,19 +274,16 @@ class FsspecFolder:
         return file
 
     def _look_up(self, path: str) -> ForeignFile | None:
-        try:
-            description = self._filesystem.info(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return read_description(description)
+        with passing_over(FileNotFoundError, NotADirectoryError):
+            return read_description(self._filesystem.info(path))
+        return None
 
     def _files_in(self, folder: str) -> Sequence[ForeignFile]:
         quoted = self._connection.protocol in HTTP
-        try:
+        with passing_over(FileNotFoundError):
             descriptions = self._filesystem.ls(folder, detail=True)
-        except FileNotFoundError:
-            return []
-        return [read_description(description, quoted=quoted) for description in descriptions]
+            return [read_description(description, quoted=quoted) for description in descriptions]
+        return []
 
     def _pieces(self, file: FoundFile) -> Iterator[bytes]:
         for start in range(0, file.entry.size, _PIECE_SIZE):
@@ -314,11 +312,10 @@ class FsspecFolder:
 
     def _read_json(self, path: str) -> dict[str, Any] | None:
         """Return the content of a JSON file; None if it is missing or incomplete."""
-        try:
+        with suppress(ValueError), passing_over(FileNotFoundError, NotADirectoryError):
             content: dict[str, Any] = json.loads(self._filesystem.cat_file(path))
-        except (FileNotFoundError, NotADirectoryError, ValueError):
-            return None
-        return content
+            return content
+        return None
 
     def _upload(self, id_: str, key: str) -> tuple[str, dict[str, Any]]:
         folder = self._own_path("uploads", id_)
