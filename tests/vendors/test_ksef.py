@@ -15,6 +15,7 @@ import pytest
 from moorage import (
     AuthenticationFailed,
     ConfigurationError,
+    ConnectorError,
     InvalidData,
     OutcomeUnknown,
     VendorFailed,
@@ -39,6 +40,7 @@ from moorage.testing.sandboxes.einvoices.ksef import KsefSandbox
 from moorage.vendors.einvoices._ksef_sealing import PublicKey, Sealing, is_usable
 from moorage.vendors.einvoices.ksef import Ksef
 from tests.support.openapi import Json, problems
+from tests.vendors.einvoices_subjects import ksef_error
 
 INVOICE = OutgoingInvoice(document=FA3)
 DESCRIPTION: Json = json.loads(
@@ -71,6 +73,8 @@ def test_requests_match_the_description() -> None:
     assert [] == [
         problem for path, body in bodies for problem in problems(DESCRIPTION, "POST", path, body)
     ]
+    key_ids = (bodies[0][1]["publicKeyId"], bodies[1][1]["encryption"]["publicKeyId"])
+    assert [44, 44] == [len(key_id) for key_id in key_ids]
     assert {"FA (3)", "1-0E", "FA"} == set(bodies[1][1]["formCode"].values())
     assert {"type": "Nip", "value": sandbox.nip} == bodies[0][1]["contextIdentifier"]
     assert {"problem-details"} == {item.headers.get("x-error-format") for item in sandbox.requests}
@@ -160,6 +164,7 @@ def test_wrong_token_is_refused() -> None:
         hub.einvoices().send(INVOICE)
 
     assert "450" == excinfo.value.vendor_code
+    assert ": KSeF refused: " in str(excinfo.value)
     assert () == tuple(sandbox.deliveries())
 
 
@@ -216,6 +221,55 @@ def test_keys_are_chosen() -> None:
 def test_other_texts_are_no_certificates(certificate: str) -> None:
     """A text that is no certificate in base64 is not usable."""
     assert not is_usable(certificate)
+
+
+def without_invoice_key(response: Response) -> Response:
+    """Return the keys of KSeF without that for invoices."""
+    return reply([item for item in response.json() if "KsefTokenEncryption" in item["usage"]])
+
+
+def test_each_use_needs_a_key() -> None:
+    """Without a key for invoices the operation fails before the login."""
+    sandbox = KsefSandbox()
+    sandbox.fail(Altered(without_invoice_key))
+    with hub_at(sandbox) as hub, pytest.raises(VendorFailed, match="SymmetricKeyEncryption"):
+        hub.einvoices().send(INVOICE)
+
+    assert 1 == len(sandbox.requests)
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (ksef_error(400, 21405), "Błąd walidacji. Pole faktury."),
+        (ksef_error(401), "Żądanie jest nieprawidłowe."),
+        (reply({"title": "Gone", "status": 410}, 410), "Gone"),
+    ],
+)
+def test_refusals_have_ksefs_words(answer: Response, words: str) -> None:
+    """An error has the description and the details of the first problem, or else the summary."""
+    sandbox = KsefSandbox()
+    sandbox.fail(*[None] * 6, answer)
+    with hub_at(sandbox) as hub, pytest.raises(ConnectorError) as excinfo:
+        hub.einvoices().send(INVOICE)
+
+    assert words == getattr(excinfo.value, "vendor_message", None)
+    assert f": KSeF refused: {words}" in str(excinfo.value)
+
+
+def test_tenants_have_keys_of_their_own() -> None:
+    """The same key and the same invoice of two tenants are encrypted differently."""
+    sandbox = KsefSandbox()
+    with hub_at(sandbox) as hub:
+        for tenant in ("acme", "other"):
+            hub.einvoices(tenant=tenant).send(INVOICE, idempotency_key="k-1")
+
+    ciphertexts = {
+        body["encryptedInvoiceContent"]
+        for _, body in sent_bodies(sandbox)
+        if "encryptedInvoiceContent" in body
+    }
+    assert 2 == len(ciphertexts)
 
 
 def test_lost_answer_leaves_one_invoice() -> None:
