@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
 
 from moorage.contracts.accounting import BookInvoice, BookInvoiceLine, Contact, InvoicePayment
 from moorage.contracts.bank import ConsentRequest, Money, OpenItem, TransactionQuery, match
+from moorage.contracts.calendars import Attendee, EventChanges, NewEvent
 from moorage.contracts.people import NewPerson
 from moorage.contracts.push import PushMessage, PushOutcome, outcome_of
 from moorage.contracts.shops import Fulfilment
@@ -31,12 +33,16 @@ if TYPE_CHECKING:
     from moorage import Hub, Ref
     from moorage.contracts.accounting import InvoiceRecord
     from moorage.contracts.bank import BankConsent, MatchResult
+    from moorage.contracts.calendars import CalendarEvent
     from moorage.contracts.push import DeviceToken
     from moorage.contracts.shops import FulfilmentReceipt, ShopOrder
     from moorage.contracts.signatures import SignatureReceipt
 
 BRANCHES: Final = (None, "acme-nl")
 """The tenants of the business, each with a directory of its own; None is the head office."""
+
+VISIT_START: Final = datetime(2031, 4, 28, 9, tzinfo=ZoneInfo("Europe/Berlin"))
+VISIT_END: Final = VISIT_START + timedelta(hours=2)
 
 _NUMBER: Final = "INV-1042"
 _DAY: Final = date(2031, 4, 22)
@@ -197,3 +203,26 @@ class BackOffice:
                 continue
             del self.open_accounts[branch, name]
         return [ref.vendor for ref in self.open_accounts.values()]
+
+    def plan_visit(self) -> CalendarEvent:
+        """Write a visit to the customer into the calendar, once."""
+        calendars = self.hub.calendars()
+        calendar = next(item for item in calendars.calendars().items if item.primary)
+        visit = NewEvent(
+            title="Visit to Hopper BV",
+            start=VISIT_START,
+            end=VISIT_END,
+            attendees=[Attendee("grace@example.com", "Grace")],
+        )
+        return calendars.create(calendar.ref, visit, idempotency_key="V-7/event")
+
+    def is_free(self, email: str) -> bool:
+        """Return whether a person has nothing else to do at the time of the visit."""
+        (availability,) = self.hub.calendars().free_busy([email], start=VISIT_START, end=VISIT_END)
+        return availability.busy == ()
+
+    def postpone_visit(self, visit: CalendarEvent) -> CalendarEvent:
+        """Move the visit to the next day, unless somebody has changed it meanwhile."""
+        day = timedelta(days=1)
+        changes = EventChanges(start=VISIT_START + day, end=VISIT_END + day)
+        return self.hub.calendars().update(visit.ref, changes, version=visit.version)

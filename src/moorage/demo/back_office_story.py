@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage import ConsentRequired, Response, WebhookRejected
-from moorage.demo.back_office import BackOffice
+from moorage.demo.back_office import VISIT_END, VISIT_START, BackOffice
 from moorage.testing.sandboxes.base import Lost
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class BackOfficeStory:
         self.a_contract()
         self.a_removed_app()
         self.somebody_leaves()
+        self.a_visit()
 
     def an_order_of_the_shop(self) -> None:
         """Import an order once although several webhooks name it."""
@@ -136,6 +137,19 @@ class BackOfficeStory:
             for label in ("still open", "still open after the next run"):
                 vendors = self.office.close_accounts()
                 self.say(f"{label}: {', '.join(vendors) or 'nothing'}")
+
+    def a_visit(self) -> None:
+        """Write a visit into a calendar once although its answer is lost, and move it."""
+        summary = "A visit is planned, but the calendar's answer is lost. Grace is busy then."
+        with self.narrator.scene("A visit", summary):
+            calendar = self.vendors.calendar
+            calendar.fail(None, Lost())
+            visit = self.office.plan_visit()
+            self.say(f"planned for {visit.start}")
+            calendar.occupy("grace@example.com", VISIT_START, VISIT_END)
+            self.say(f"Grace is {'free' if self.office.is_free('grace@example.com') else 'busy'}")
+            self.say(f"moved to {self.office.postpone_visit(visit).start}")
+            self.say(f"visits in the calendar: {len(calendar.events())}")
 
     def _consent(self, key: str) -> Ref:
         consent = self.office.connect_bank(key).ref

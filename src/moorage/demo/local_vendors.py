@@ -13,6 +13,7 @@ from moorage.invoices import read_invoice
 from moorage.testing import VendorServer
 from moorage.testing.sandboxes.accounting.xero import TENANT, XeroSandbox
 from moorage.testing.sandboxes.bank.berlin_group import BASE, HOST, BerlinGroupSandbox
+from moorage.testing.sandboxes.calendars.google_calendar import GoogleCalendarSandbox
 from moorage.testing.sandboxes.chat.slack import SlackSandbox
 from moorage.testing.sandboxes.currencies.ecb import EcbSandbox
 from moorage.testing.sandboxes.einvoices.base import TOKEN
@@ -68,6 +69,7 @@ class Vendors:
         self.firebase = FirebaseSandbox()
         self.scim = ScimSandbox()
         self.entra = EntraSandbox()
+        self.calendar = GoogleCalendarSandbox()
 
     @property
     def all(self) -> tuple[Sandbox, ...]:
@@ -77,7 +79,7 @@ class Vendors:
             *(self.paypal, self.easypost, self.shippo),
             *(self.vies, self.ecb, self.slack),
             *(self.shop, self.storecove, self.xero, self.bank),
-            *(self.docusign, self.firebase, self.scim, self.entra),
+            *(self.docusign, self.firebase, self.scim, self.entra, self.calendar),
         )
 
     @property
@@ -113,6 +115,7 @@ class Vendors:
             *(f"push {item.title} to {item.to}" for item in self.firebase.delivered),
             *(f"SCIM account {item.user_name}" for item in self.scim.accounts()),
             *(f"Entra account {item.user_name}" for item in self.entra.accounts()),
+            *(f"event {item.title}" for item in self.calendar.events()),
         ]
 
 
@@ -199,6 +202,7 @@ def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
         "signatures": {"vendor": "docusign"},
         "push": {"vendor": "firebase"},
         "people": {"vendor": "scim"},
+        "calendars": {"vendor": "google_calendar"},
         "services": {
             "stock": {"retry": quick_retries},
             "events": {"retry": quick_retries, "honours_keys": True, "idempotency_memory": 120.0},
@@ -267,6 +271,10 @@ def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
                 "webhook_secrets": [vendors.docusign.connect_key],
             },
             "firebase": {"credentials": vendors.firebase.key_file()},
+            "google_calendar": {
+                "credentials": vendors.calendar.key_file(),
+                "user": "ada@example.com",
+            },
             "scim": {"base_url": vendors.scim.base_url, "credentials": vendors.scim.token},
         },
         "tenants": {
