@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage import (
+    ConfigurationError,
     ConnectionFailed,
     ConnectorManager,
     InvalidData,
@@ -30,7 +31,7 @@ from moorage import (
 )
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.adapters.steps._docker_wire import Engine
-from moorage.adapters.steps.docker import DockerPlatform
+from moorage.adapters.steps.docker import DOCKER, DockerPlatform, DockerSettings
 from moorage.domain.steps.runs import EndReason, RunSpec
 from moorage.domain.steps.shell_limits import LIMIT_CODE, limited_command
 from moorage.domain.steps.step import Resources, run_name
@@ -205,6 +206,35 @@ def test_followers_of_one_key_get_one_result(socket: str, tmp_path: Path) -> Non
         results = list(threads.map(follow, range(16)))
 
     assert [(4, results[0][1], ["rows"])] * 16 == results
+
+
+def test_volume_is_shared_by_steps(socket: str) -> None:
+    """A step finds in a volume what an earlier one has left there; a read-only one stays."""
+    settings = DockerSettings(socket=socket, volumes={"/data": "erp-data"})
+    manager = ConnectorManager([Service("steps")])
+    writer = StepConnector(DOCKER.build(settings), manager)
+    reader = StepConnector(DockerPlatform(socket, volumes={"/data:ro": "erp-data"}), manager)
+
+    writer.execute_step(Step("x", ["sh", "-c", "echo rows > /data/r"], image=IMAGE))
+    result = reader.execute_step(
+        Step("x", ["sh", "-c", "cat /data/r; echo more > /data/r || exit 6"], image=IMAGE)
+    )
+
+    assert (6, "rows\n") == (result.exit_code, result.stdout)
+    Engine(socket).ask("DELETE", "/volumes/erp-data", 30.0)
+
+
+@pytest.mark.parametrize(
+    "volumes",
+    [
+        *({"data": "a"}, {"/": "a"}, {"/workspace/x": "a"}, {"/run/secrets": "a"}),
+        *({"/a:rw": "a"}, {"/a": ""}, {"/a": "b:c"}),
+    ],
+)
+def test_wrong_volumes_are_named(volumes: dict[str, str]) -> None:
+    """A volume at a wrong path, or without a name, is refused when the platform is made."""
+    with pytest.raises(ConfigurationError, match="volume"):
+        DockerPlatform(volumes=volumes)
 
 
 def test_missing_python_is_named(socket: str) -> None:

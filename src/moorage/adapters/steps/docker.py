@@ -32,7 +32,7 @@ from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.steps.images import RegistryLogin
 from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase, RunStatus
 from moorage.domain.steps.step import ConnectorType
-from moorage.errors import ConnectionFailed, ConnectorError, InvalidData
+from moorage.errors import ConfigurationError, ConnectionFailed, ConnectorError, InvalidData
 from moorage.ports.platform import PlatformKind
 
 if TYPE_CHECKING:
@@ -80,6 +80,11 @@ class DockerPlatform:
         pull: whether an image that the Engine does not have is pulled. The time of a pull is part
             of that of the start.
         login: the login to the registry from which images are pulled.
+        volumes: what all containers have in common: for each path in the containers, the name of a
+            volume, or a path of the Engine's machine. A path that ends with ":ro" is read-only.
+
+    Raises:
+        ConfigurationError: a path of a volume is not absolute, or belongs to the step.
     """
 
     type = ConnectorType.DOCKER
@@ -94,8 +99,10 @@ class DockerPlatform:
         python: str | None = None,
         pull: bool = True,
         login: RegistryLogin | None = None,
+        volumes: Mapping[str, str] | None = None,
     ) -> None:
         self._engine = Engine(socket)
+        self._binds = [_bind(path, source) for path, source in (volumes or {}).items()]
         self._pulls = pull
         self._login = login
         self._scope = scope
@@ -298,6 +305,7 @@ class DockerPlatform:
             "Memory": resources.memory or 0,
             "MemorySwap": resources.memory or 0,
             "PidsLimit": resources.processes or 0,
+            "Binds": self._binds,
         }
         if self._network is not None:
             host["NetworkMode"] = self._network
@@ -373,6 +381,26 @@ class DockerPlatform:
                 if answer.status < _REFUSED:
                     return reason
         return EndReason.EXITED
+
+
+def _bind(path: str, source: str) -> str:
+    """Return a volume as the Engine takes it."""
+    place, _, mode = path.partition(":")
+    is_own = any(f"{place}/".startswith(f"/{folder}/") for folder in (_WORK, _SECRETS))
+    if not place.startswith("/") or place == "/" or is_own or mode not in {"", "ro"}:
+        raise ConfigurationError(
+            f"{path[:80]!r} is not a path for a volume.",
+            path="volumes",
+            remedy=f"Give an absolute path outside /{_WORK} and /{_SECRETS}, such as '/data' or"
+            " '/data:ro'.",
+        )
+    if not source or ":" in source:
+        raise ConfigurationError(
+            f"The volume of {path[:80]!r} has no valid name.",
+            path="volumes",
+            remedy="Give the name of a volume, or an absolute path of the Engine's machine.",
+        )
+    return f"{source}:{path}"
 
 
 def _phase(state: Mapping[str, Any]) -> RunPhase:
@@ -480,6 +508,8 @@ class DockerSettings:
         registry: the server of a private registry, such as "registry.example:5000".
         registry_user: the user of the registry.
         registry_password: the password of the registry.
+        volumes: for each path in the containers, the name of a volume, or a path of the Engine's
+            machine. A path that ends with ":ro" is read-only.
     """
 
     socket: str = SOCKET
@@ -490,6 +520,7 @@ class DockerSettings:
     registry: str | None = None
     registry_user: str | None = None
     registry_password: Secret | None = attrs.field(default=None, converter=maybe_secret, repr=False)
+    volumes: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
     def __attrs_post_init__(self) -> None:
         """Refuse a part of a login without its other parts."""
@@ -515,6 +546,7 @@ DOCKER: Final = PlatformKind(
         user=settings.user,
         pull=settings.pull,
         login=settings.login,
+        volumes=settings.volumes,
     ),
 )
 """The kind of platforms that run steps as containers of a Docker Engine."""
