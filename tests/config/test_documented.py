@@ -38,6 +38,13 @@ def _files_after_blocks(page: Path) -> list[tuple[str, str]]:
 BLOCKS = [shown_texts for page in PAGES for shown_texts in _files_after_blocks(page)]
 SHOWN = [(name, block) for name, block in BLOCKS if MARK.match(block)]
 SCHEMA = json_schema()
+SHOP = """
+type Order { id: ID! }
+type Orders { nodes: [Order] }
+type Query { orders(first: Int): Orders }
+type Mutation { add(id: ID!): Order }
+"""
+"""The GraphQL schema of the shop that the documentation configures."""
 
 
 @pytest.fixture(autouse=True)
@@ -55,13 +62,17 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name, block", SHOWN, ids=[name for name, _ in SHOWN])
-def test_documented_configurations_load(name: str, block: str, tmp_path: Path) -> None:
+def test_documented_configurations_load(
+    name: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each configuration shown in the documentation is valid, without a warning."""
     # Read these secrets from the environment instead of from a secret manager.
     text = re.sub(r"secret://(ours|cloud)/[^\"]+", "secret://env/STRIPE_KEY", block)
     text = re.sub(r"secret://file/[^\"]+\.p8", "secret://env/APPLE_KEY", text)
     path = tmp_path / f"{name}.toml"
     path.write_text(text)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop.graphql").write_text(SHOP)
 
     result = read_configuration(path)
 
