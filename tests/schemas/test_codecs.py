@@ -235,6 +235,16 @@ class TestJsonSchema:
         with pytest.raises(InvalidData):
             result.decode(b'["a"]')
 
+    @pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
+    def test_schema_with_countless_rules_is_refused(self, keyword: str) -> None:
+        """A schema whose parts double again and again is refused before any record is checked."""
+        parts: dict[str, Any] = {"0": {"type": "string"}}
+        for number in range(26):
+            part = {"$ref": f"#/$defs/{number}"}
+            parts[str(number + 1)] = {keyword: [part, part]}
+        with pytest.raises(InvalidData, match=r"more than 10,000 rules"):
+            codec({"$ref": "#/$defs/26", "$defs": parts}, "json")
+
     def test_pattern_takes_linear_time(self) -> None:
         """A pattern that makes other engines backtrack for ever is answered at once."""
         result = codec({"pattern": "^(a+)+$"}, "json")

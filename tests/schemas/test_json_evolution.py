@@ -236,6 +236,34 @@ def test_recursive_schema_is_compared_once() -> None:
     assert expected == problems(narrow, tree)
 
 
+def doubled(keyword: str, times: int, leaf: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema whose parts refer twice to the next ones, this many times."""
+    parts = {"0": leaf}
+    for number in range(times):
+        part = {"$ref": f"#/$defs/{number}"}
+        parts[str(number + 1)] = {keyword: [part, part]}
+    return {"allOf": [{"$ref": f"#/$defs/{times}"}], "$defs": parts}
+
+
+def test_nested_parts_are_compared_once() -> None:
+    """Parts that refer to each other many times are judged as if they did so once."""
+    reader = doubled("allOf", 8, {"type": "string"})
+    writer = doubled("allOf", 8, {"type": "integer"})
+    [problem] = problems(reader, writer)
+    assert "The writer may write values of the type" in problem
+    assert [] == problems(reader, {"type": "string"})
+
+
+@pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
+def test_countless_combinations_are_not_judged(keyword: str) -> None:
+    """Schemas with too many combinations of alternatives are reported, not compared for ever."""
+    reader = doubled(keyword, 30, {"type": "string"})
+    writer = doubled(keyword, 30, {"type": "integer"})
+    [problem] = read_incompatibilities(complete(reader), complete(writer))
+    assert "The check cannot judge so many combinations of alternatives." == str(problem)
+    assert not problem.is_certain
+
+
 @pytest.mark.parametrize(
     "schema",
     [

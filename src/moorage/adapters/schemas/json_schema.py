@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 from jsonschema_rs import RegexOptions, Registry, ValidationError, validator_for
 
 from moorage.domain.schemas.json_documents import json_schema
+from moorage.domain.schemas.json_rules_per_value import rules_per_value
 from moorage.domain.values.json_text import decode_json, encode_json
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from moorage.domain.schemas.schema import CompleteSchema
+
+_MOST_RULES: Final = 10_000
+"""The largest number of parts of a schema that may apply to one value."""
 
 
 class JsonSchemaCodec:
@@ -24,13 +28,19 @@ class JsonSchemaCodec:
         schema: the schema.
 
     Raises:
-        InvalidData: the schema is not a JSON Schema, or uses a part that cannot be found or
-            compiled.
+        InvalidData: the schema is not a JSON Schema, uses a part that cannot be found or compiled,
+            or checks one value with more than 10,000 rules.
     """
 
     def __init__(self, schema: CompleteSchema, *_: object) -> None:
         document = json_schema(schema.schema.text)
         others = [(name, json_schema(part.text)) for name, part in schema.parts]
+        if rules_per_value([("", document), *others]) > _MOST_RULES:
+            raise InvalidData(
+                f"The JSON Schema checks one value with more than {_MOST_RULES:,} rules.",
+                field="schema",
+                remedy="Let fewer parts that apply to the same value refer to each other.",
+            )
         try:
             self._validator = validator_for(
                 document,

@@ -22,8 +22,12 @@ from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TypeAlias
 
     from moorage.domain.schemas.schema import CompleteSchema
+
+    _Pairs: TypeAlias = dict[tuple[int, int], tuple[Any, Any]]
+    """Pairs of parts by their ids. The parts are kept, so that no other part gets the id."""
 
 _ALL_TYPES: Final = frozenset({
     "null", "boolean", "integer", "number", "string", "array", "object",
@@ -45,6 +49,10 @@ _UNJUDGED: Final = frozenset({
 _NARROWING_RULES: Final = _UNJUDGED | _EQUAL_RULES | {"allOf", "const", "enum"}
 """Rules that may keep a writer from writing what its other rules allow."""
 
+
+_MOST_COMPARISONS: Final = 20_000
+"""The number of pairs of parts that are compared at most. Parts that refer to each other through
+alternatives could make them countless."""
 
 _NAMES: Final[dict[type, str]] = {
     bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object",
@@ -77,8 +85,12 @@ def json_incompatibilities(
     """
     readers, writers = JsonDocuments.of(reader), JsonDocuments.of(writer)
     try:
-        problems = _Comparison(readers, writers, {}).compare(readers.root, writers.root, "")
+        problems = _Comparison(readers, writers, {}, _Effort()).compare(
+            readers.root, writers.root, ""
+        )
         return tuple(dict.fromkeys(problems))
+    except _TooManyComparisons:
+        return (_unjudged("", "so many combinations of alternatives"),)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         pass
     raise InvalidData(
@@ -88,28 +100,46 @@ def json_incompatibilities(
     )
 
 
+class _TooManyComparisons(Exception):
+    """Raised when two schemas have more pairs of parts than are compared."""
+
+
+class _Effort:
+    """The state that all comparisons of two schemas share.
+
+    Attributes:
+        unfit: the pairs of parts that do not fit. A pair that does not fit although other pairs are
+            assumed to fit never fits.
+        left: yields once for each comparison that may still be made.
+    """
+
+    def __init__(self) -> None:
+        self.unfit: _Pairs = {}
+        self.left = iter(range(_MOST_COMPARISONS))
+
+
 class _Comparison:
     """Compares the parts of two schemas, each pair once.
 
     Args:
         readers: the documents of the reader's schema.
         writers: the documents of the writer's schema.
-        compared: the pairs of parts that are compared already, or at this moment, by the ids of the
-            parts.
+        compared: the pairs of parts that are compared already, or at this moment.
+        effort: the state that the comparison shares with others.
     """
 
     def __init__(
-        self,
-        readers: JsonDocuments,
-        writers: JsonDocuments,
-        compared: dict[tuple[int, int], tuple[Any, Any]],
+        self, readers: JsonDocuments, writers: JsonDocuments, compared: _Pairs, effort: _Effort
     ) -> None:
         self._readers = readers
         self._writers = writers
         self._compared = compared
+        self._effort = effort
 
     def compare(self, reader: Any, writer: Any, path: str) -> list[Incompatibility]:
         """Return the reasons why a part of a reader's schema may refuse what a writer writes."""
+        if next(self._effort.left, None) is None:
+            raise _TooManyComparisons
         reader, unfollowed = self._readers.followed(reader)
         writer, unfollowed_writer = self._writers.followed(writer)
         for name in (unfollowed, unfollowed_writer):
@@ -125,8 +155,12 @@ class _Comparison:
 
     def fits(self, reader: Any, writer: Any, path: str) -> bool:
         """Return whether the reader certainly takes what the writer writes."""
-        trial = _Comparison(self._readers, self._writers, {**self._compared})
+        pair = id(reader), id(writer)
+        if pair in self._effort.unfit:
+            return False
+        trial = _Comparison(self._readers, self._writers, {**self._compared}, self._effort)
         if trial.compare(reader, writer, path):
+            self._effort.unfit[pair] = reader, writer
             return False
         self._compared = trial._compared
         return True

@@ -1,0 +1,144 @@
+"""The number of rules with which a JSON Schema checks one value.
+
+Parts of a schema that apply to the same value may refer to others twice, and these again. A schema
+of a few lines then checks a value with millions of rules, and a validator works for minutes.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from moorage.domain.values.json_text import is_list, is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import TypeAlias
+
+    _Part: TypeAlias = dict[str, Any]
+    _Applied: TypeAlias = Mapping[int, Sequence[Sequence[_Part]]]
+
+MOST: Final = 1_000_000
+"""The largest number that is counted."""
+
+_ALTERNATIVES: Final = ("allOf", "anyOf", "oneOf")
+_SINGLE_PARTS: Final = ("not", "if", "then", "else")
+_PARTS_BY_NAME: Final = ("dependentSchemas", "dependencies")
+_REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
+_IDS: Final = ("$id", "id")
+_ANCHORS: Final = ("$anchor", "$dynamicAnchor")
+
+
+def rules_per_value(documents: Sequence[tuple[str, Any]]) -> int:
+    """Return the largest number of schema parts that apply to one value, up to `MOST`.
+
+    A part that is reached in several ways counts each time. Where a reference may mean several
+    parts, the one with the most counts; where parts lead in a circle, each counts once. The result
+    is `MOST` too if there are too many references to tell.
+
+    Args:
+        documents: the schema and its references, each with its name.
+    """
+    parts = [part for _, document in documents for part in _objects(document)]
+    targets = _targets(documents, parts)
+    if targets is None:
+        return MOST
+    applied = {id(part): _applied(part, targets) for part in parts}
+    if sum(len(group) for groups in applied.values() for group in groups) > MOST:
+        return MOST
+    counts: dict[int, int] = {}
+    for part in parts:
+        _count(id(part), applied, counts)
+    return max(counts.values(), default=1)
+
+
+def _count(first: int, applied: _Applied, counts: dict[int, int]) -> None:
+    """Count the parts that apply together with a part, and with each that it leads to."""
+    if first in counts:
+        return
+    counts[first] = 0
+    stack = [(first, chain.from_iterable(applied[first]))]
+    while stack:
+        number, others = stack[-1]
+        other = next((id(other) for other in others if id(other) not in counts), None)
+        if other is not None:
+            counts[other] = 0
+            stack.append((other, chain.from_iterable(applied[other])))
+            continue
+        stack.pop()
+        most = (max((counts[id(part)] for part in group), default=0) for group in applied[number])
+        counts[number] = min(MOST, 1 + sum(most))
+
+
+def _objects(value: Any) -> Iterator[_Part]:
+    """Yield all objects in a JSON value, which are the parts of a schema and others."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if is_object(item):
+            yield item
+            stack += item.values()
+        elif is_list(item):
+            stack += item
+
+
+def _targets(
+    documents: Sequence[tuple[str, Any]], parts: Sequence[_Part]
+) -> dict[str, list[_Part]] | None:
+    """Return the parts that a reference may mean, by the reference or its last piece.
+
+    None stands for too many.
+    """
+    bases = [(name, document) for name, document in documents if is_object(document)]
+    bases += [(part[key], part) for part in parts for key in _IDS if isinstance(part.get(key), str)]
+    named = [(part[key], part) for part in parts for key in _ANCHORS if key in part]
+    targets: dict[str, list[_Part]] = {}
+    for name, part in [*bases, *named]:
+        targets.setdefault(_last_piece(str(name)), []).append(part)
+    references = {
+        part[key] for part in parts for key in _REFERENCES if isinstance(part.get(key), str)
+    }
+    if len(references) * len(bases) > MOST:
+        return None
+    for reference in references:
+        _, separator, pointer = reference.partition("#")
+        if separator and (not pointer or pointer.startswith("/")):
+            parts_there = [_at(base, unquote(pointer)) for _, base in bases]
+            targets[reference] = [part for part in parts_there if part is not None]
+    return targets
+
+
+def _last_piece(reference: str) -> str:
+    return reference.rstrip("#").replace("#", "/").rpartition("/")[2]
+
+
+def _at(base: Any, pointer: str) -> _Part | None:
+    """Return the object at a JSON pointer."""
+    part = base
+    for step in pointer.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if is_object(part):
+            part = part.get(name)
+        elif is_list(part) and name.isdecimal() and int(name) < len(part):
+            part = part[int(name)]
+        else:
+            return None
+    return part if is_object(part) else None
+
+
+def _applied(part: _Part, targets: Mapping[str, list[_Part]]) -> list[list[_Part]]:
+    """Return the parts that apply to the same value as a part; one of each list is meant."""
+    others: list[Any] = [part[keyword] for keyword in _SINGLE_PARTS if keyword in part]
+    for keyword in _ALTERNATIVES:
+        branches = part.get(keyword)
+        others += branches if is_list(branches) else ()
+    for keyword in _PARTS_BY_NAME:
+        named = part.get(keyword)
+        others += named.values() if is_object(named) else ()
+    groups = [[other] for other in others if is_object(other)]
+    for keyword in _REFERENCES:
+        reference = part.get(keyword)
+        if isinstance(reference, str):
+            groups.append(targets.get(reference) or targets.get(_last_piece(reference), []))
+    return groups
