@@ -290,6 +290,31 @@ async def test_pages_without_an_end_are_an_error() -> None:
         await polling.after(records[-1].offset)
 
 
+@pytest.mark.parametrize("tail", [0, 1, 5])
+@pytest.mark.parametrize("length", [2, 3, 7])
+async def test_pages_in_a_circle_are_an_error(tail: int, length: int) -> None:
+    """Cursors that lead back to an earlier page end the source, also across restarts."""
+
+    def answer(query: dict[str, str]) -> Any:
+        number = int(query.get("c", "page-0").removeprefix("page-"))
+        following = number + 1 if number + 1 < tail + length else tail
+        return {"orders": [{"id": number}], "next": f"page-{following}"}
+
+    shop = Shop(answer)
+    options = endpoint(items="orders", next_page="next", cursor="c")
+
+    async def poll() -> None:
+        offset: Offset | None = None
+        for _ in range(8 * (tail + length)):
+            records = await HttpPolling(shop, options).after(offset)
+            offset = records[-1].offset
+
+    with pytest.raises(ConfigurationError, match="lead in a circle") as excinfo:
+        await poll()
+    assert "next_page" == excinfo.value.path
+    assert len(shop.requests) <= 4 * (tail + length)
+
+
 async def test_wrong_order_of_times_is_an_error() -> None:
     """Records in another order than that of their times would be lost, so the source stops."""
     shop = Shop(answering([changed(1, 40), changed(2, 10)]))
@@ -481,16 +506,18 @@ def test_no_record_is_lost_or_repeated(
     st.lists(st.text(max_size=3), max_size=3),
     st.none() | st.integers(0),
     st.booleans(),
+    st.none() | st.text(max_size=3),
 )
 def test_positions_are_read_as_they_were_written(
-    count: int, digests: list[str], newest: int | None, by_time: bool
+    count: int, digests: list[str], newest: int | None, by_time: bool, mark: str | None
 ) -> None:
     """A position that was written is read again."""
     options = endpoint(**({"since": "a", "time": "b"} if by_time else {}))
     remembered = dict.fromkeys(digests, 0)
     page = None if by_time else "p"
     times = (newest, newest) if by_time else (None, None)
-    position = PolledPosition(count, page, *times, remembered)
+    pages = 0 if mark is None or by_time else count
+    position = PolledPosition(count, page, *times, remembered, pages, None if by_time else mark)
     assert position == read_position(options, position.text(options))
 
 

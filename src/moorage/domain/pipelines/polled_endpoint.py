@@ -194,7 +194,12 @@ class PolledItem(NamedTuple):
     @property
     def digest(self) -> str:
         """A short text by which the record is recognised."""
-        return sha256(self.id.encode()).hexdigest()[:16]
+        return text_digest(self.id)
+
+
+def text_digest(text: str) -> str:
+    """Return a short text by which an id or a page is recognised."""
+    return sha256(text.encode()).hexdigest()[:16]
 
 
 class PolledPage(NamedTuple):

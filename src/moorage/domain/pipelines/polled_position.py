@@ -6,6 +6,8 @@ Laws:
 2. A source that continues after the position of a record delivers every record that the endpoint
    lists then and that was not delivered before, as far as the endpoint's overlap reaches.
 3. It does not deliver a record again that the position remembers.
+4. Pages that lead in a circle end with an error. A position marks one page, which moves on when the
+   number of pages has doubled, so that each circle leads back to the marked page sooner or later.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moorage.domain.messages.message import JSON
-from moorage.domain.pipelines.polled_endpoint import record_payload, since_of
+from moorage.domain.pipelines.polled_endpoint import record_payload, since_of, text_digest
 from moorage.domain.pipelines.records import SourceRecord
 from moorage.domain.values.json_text import is_object
 from moorage.errors import ConfigurationError, InvalidData
@@ -37,6 +39,8 @@ class PolledPosition(NamedTuple):
         newest: the newest known time in microseconds since 1970; None without records or times.
         base: the newest known time when the first page was asked for.
         remembered: the times of records that are recognised, by their digests.
+        pages: the number of pages before this one.
+        mark: the digest of an earlier page, which must not come again; None at the beginning.
     """
 
     delivered: int = 0
@@ -44,11 +48,15 @@ class PolledPosition(NamedTuple):
     newest: int | None = None
     base: int | None = None
     remembered: Mapping[str, int] = _NOTHING
+    pages: int = 0
+    mark: str | None = None
 
     def text(self, endpoint: PolledEndpoint) -> str:
         """Return the position as a text; texts of later positions are greater."""
         if endpoint.since is None:
             fields: dict[str, Any] = {"page": self.page, "known": [*self.remembered]}
+            if self.mark is not None:
+                fields |= {"pages": self.pages, "mark": self.mark}
         else:
             # Records come in the order of their times, so the next worker begins with the newest.
             fields = {"newest": self.newest, "known": dict(self.remembered)}
@@ -69,7 +77,13 @@ def read_position(endpoint: PolledEndpoint, offset: Offset | None) -> PolledPosi
         if is_object(fields):
             if endpoint.since is None:
                 remembered = dict.fromkeys(fields["known"], 0)
-                return PolledPosition(int(count), fields["page"], remembered=remembered)
+                return PolledPosition(
+                    int(count),
+                    fields["page"],
+                    remembered=remembered,
+                    pages=int(fields.get("pages", 0)),
+                    mark=fields.get("mark"),
+                )
             newest = fields["newest"]
             return PolledPosition(int(count), None, newest, newest, dict(fields["known"]))
     except (ValueError, KeyError, TypeError):
@@ -89,7 +103,7 @@ def advance(
 
     Raises:
         ConfigurationError: the records are not in the order of their times, or too many to
-            remember.
+            remember, or the pages lead in a circle.
     """
     if endpoint.since is None:
         return _advance_by_pages(endpoint, position, page)
@@ -108,11 +122,27 @@ def _advance_by_pages(
         remembered = {**remembered, item.digest: 0}
         positions.append(position._replace(delivered=count, remembered=remembered))
     if page.next is not None and page.next != position.page:
-        positions[-1] = PolledPosition(positions[-1].delivered, page.next)
+        positions[-1] = _next_page(endpoint, positions[-1], page.next)
     records = [
         _record(endpoint, item, after) for item, after in zip(new, positions[1:], strict=True)
     ]
     return records, positions[-1]
+
+
+def _next_page(endpoint: PolledEndpoint, position: PolledPosition, page: str) -> PolledPosition:
+    """Return the position at the beginning of the next page."""
+    digest = text_digest(page)
+    if digest == position.mark:
+        raise ConfigurationError(
+            f"The pages of the endpoint {endpoint.path[:80]} of {endpoint.service} lead in a"
+            " circle, so its records would be delivered again and again.",
+            path="next_page",
+            remedy="Name the field that is empty on the last page, or leave next_page out.",
+        )
+    pages = position.pages + 1
+    is_power_of_two = pages & (pages - 1) == 0
+    mark = digest if is_power_of_two else position.mark
+    return PolledPosition(position.delivered, page, pages=pages, mark=mark)
 
 
 def _advance_by_time(
