@@ -82,7 +82,7 @@ def check_killed_workers(
     chance: random.Random | None = None,
     deaths: int = 3,
     repeats: int = 200,
-) -> None:
+) -> int:
     """Kill workers at random moments, and check that every record has its effect.
 
     Args:
@@ -93,6 +93,9 @@ def check_killed_workers(
         chance: draws the moments.
         deaths: the number of workers that are killed.
         repeats: how many records each death may repeat: those that are delivered ahead.
+
+    Returns:
+        The number of records that were repeated.
     """
     chance = chance or random.Random(20261125)
     with sqlite3.connect(file) as database:
@@ -119,8 +122,10 @@ def check_killed_workers(
     _, errors = worker.communicate(timeout=60)
     assert (0, b"") == (worker.returncode, errors)
     attempts = effects(file).values()
-    assert sum(attempts) - count <= deaths * repeats
+    repeated = sum(attempts) - count
+    assert repeated <= deaths * repeats
     assert max(attempts) <= deaths + 1
+    return repeated
 
 
 async def check_restarted_broker(

@@ -4,6 +4,7 @@
 
 Of each run it checks that every message has its effect, and that each death repeats no more
 messages than may be in flight. It ends with 1 if one run fails, after printing its seed.
+The last lines say for each broker how many runs there were, and how many messages they repeated.
 """
 
 from __future__ import annotations
@@ -139,38 +140,52 @@ BROKERS: Final = {
 }
 
 
-def run(broker: str, seed: int, servers: Servers) -> None:
-    """Kill workers of one broker at the moments that a seed says, and check their effects."""
+def run(broker: str, seed: int, servers: Servers) -> int:
+    """Kill workers of one broker at the moments that a seed says, and check their effects.
+
+    Returns:
+        The number of messages that were repeated.
+    """
     place = f"p{uuid4().hex[:12]}"
+    repeated = 0
     with TemporaryDirectory(prefix="moorage-kill-") as folder:
         file = Path(folder, "effects")
 
         def check(arguments: tuple[str, str, str], is_done: Callable[[], bool]) -> None:
+            nonlocal repeated
             chance = random.Random(seed)
             # Kafka's positions are committed by time, so that a death may repeat all of them.
             repeats = COUNT if broker == "kafka" else 200
-            check_killed_workers(
+            repeated = check_killed_workers(
                 arguments, file, COUNT, is_done, chance=chance, deaths=DEATHS, repeats=repeats
             )
 
         BROKERS[broker](servers, place, check)
+    return repeated
 
 
 def main(brokers: Sequence[str] = (), seeds: int = 10, first: int = 0) -> int:
     """Run all seeds for all brokers, and return the exit code."""
     failures = 0
+    repeats: dict[str, list[int]] = {broker: [] for broker in brokers or BROKERS}
     with closing(Servers()) as servers:
         for seed in range(first, first + seeds):
-            for broker in brokers or BROKERS:
+            for broker, counts in repeats.items():
                 begin = monotonic()
                 try:
-                    run(broker, seed, servers)
+                    counts.append(run(broker, seed, servers))
                 except AssertionError as error:
                     failures += 1
                     sys.stdout.write(f"{broker} {seed}: FAILED {error}\n")
                 else:
-                    sys.stdout.write(f"{broker} {seed}: {monotonic() - begin:.1f} s\n")
+                    took = monotonic() - begin
+                    sys.stdout.write(f"{broker} {seed}: {counts[-1]} repeated, {took:.1f} s\n")
                 sys.stdout.flush()
+    for broker, counts in repeats.items():
+        most = max(counts, default=0)
+        sys.stdout.write(
+            f"{broker}: {len(counts)} runs, {sum(counts)} repeated, {most} at most in one\n"
+        )
     sys.stdout.write(f"{failures} failures\n")
     return 1 if failures else 0
 
