@@ -151,7 +151,7 @@ class _ReadLog(MemoryIntegrationLogger):
     """A log that computes all fields of an entry when it is written."""
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Compute the fields, and keep the entry."""
+        """Compute the fields of the entry, and store it."""
         attrs.astuple(entry)
         super().write(entry)
 

@@ -174,7 +174,7 @@ def sent(body: bytes, kind: str) -> Exchange:
 
 
 def orders(schema: Any, kind: str) -> tuple[Description, Operation]:
-    """Return a description whose orders have this schema, and its operation."""
+    """Return a description of `POST /orders` with this schema for its body, and that operation."""
     parts = {"requestBody": {"content": {kind: {"schema": schema}}}, "responses": {}}
     description = Description({"paths": {"/orders": {"post": parts}}, "s": {"Card": CARD}})
     operation = description.operation("POST", "/orders")
@@ -221,8 +221,8 @@ def test_form_in_parts_is_checked() -> None:
 
 
 @pytest.mark.parametrize("text, problem", [("true", []), ("yes", ["body.test is no boolean."])])
-def test_truth_in_a_form_is_checked(text: str, problem: list[str]) -> None:
-    """A form's truth is one of the usual words."""
+def test_boolean_in_a_form_is_checked(text: str, problem: list[str]) -> None:
+    """A boolean in a form is one of the usual words."""
     kind = "application/x-www-form-urlencoded"
 
     assert problem == request_problems(*orders(FORM, kind), sent(f"test={text}".encode(), kind))

@@ -256,7 +256,7 @@ def _content(description: Description, part: Json, parameters: Json) -> Json:
 
 
 def _schema(content: Json, kind: str | None) -> Json:
-    """Return the schema of a media type; one JSON type stands for all."""
+    """Return the schema of a media type; all JSON types count as the same."""
     name = (kind or "").partition(";")[0]
     for described_type, part in content.items():
         media_type = described_type.partition(";")[0]

@@ -126,10 +126,10 @@ class _Hosts:
 def run(fleet: Fleet, costs: Costs, seed: int, *, kills: int = 0) -> Outcome:
     """Run the model once, and return the outcome; equal seeds have equal outcomes.
 
-    Its excess counts the tokens when brokers hand them out.
+    The outcome's excess counts a token when a broker hands it out.
 
     Args:
-        fleet: the fleet; its `parts` and `tries` do not count.
+        fleet: the fleet; its `parts` and `tries` are ignored.
         costs: what calls cost.
         seed: the seed of all random draws.
         kills: the number of brokers that are killed and replaced at random times.

@@ -48,7 +48,7 @@ def connection_cost(url: str, number: int) -> float:
 def broker_cost(url: str, number: int) -> float:
     """Return the seconds of processor time of a broker for a question.
 
-    The questions come one by one, so none of them shares a reading or a writing of the socket.
+    The questions come one at a time, so each needs a read and a write of the socket for itself.
     """
     limit = {"rate": 1_000_000, "burst": 1_000_000}
     with TemporaryDirectory(prefix="moor") as folder:

@@ -25,7 +25,7 @@ DEADLINE: Final = 1.0
 
 @attrs.frozen(kw_only=True)
 class Costs:
-    """The seconds of a core for one call of each kind, of Redis unless it is said.
+    """The processor seconds of one call of each kind, on the core of Redis unless stated.
 
     Attributes:
         granted: a call that is granted at once.
@@ -47,7 +47,7 @@ class Fleet:
     """A fleet and the limit that it asks.
 
     Attributes:
-        has_brokers: whether a broker on each host asks for its workers; parts do not count then.
+        has_brokers: whether a broker on each host asks for its workers; `parts` is ignored then.
         parts: the number of the limit's parts, each on a core of its own.
         tries: the number of parts that a call asks, if the earlier ones refused it.
         patience: the longest wait of a call for its grant, in seconds.

@@ -112,6 +112,6 @@ def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[int]) -> s
 
 
 def replaced(page: str, tables: str) -> str:
-    """Return the page with other tables between its two marks."""
+    """Return the page with these tables between its two marks."""
     before, _, rest = page.partition(BEGIN)
     return f"{before}{BEGIN}\n\n{tables}\n\n{END}{rest.partition(END)[2]}"

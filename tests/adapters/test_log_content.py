@@ -281,7 +281,7 @@ def test_a_streamed_body_is_described() -> None:
     assert request.endswith("\n\n<a body that is streamed>")
 
 
-def test_heads_are_cut() -> None:
+def test_long_headers_and_urls_are_cut() -> None:
     """Long headers and URLs are cut so that the text fits the database column."""
     headers = {f"x-{number}": "v" * 900 for number in range(500)}
     _, response = texts(
@@ -341,7 +341,7 @@ def test_originals_are_dropped() -> None:
 
 
 def credential_forms(secret: str) -> dict[str, Credentials]:
-    """Return credentials of each form with this secret."""
+    """Return a credential of each kind, all with this secret."""
     return {
         "bearer": Credentials.bearer(secret),
         "basic": Credentials.basic("user", secret),

@@ -115,7 +115,7 @@ class Erp:
         order_flow.hub.cache_clear()
         order_flow.ports.update(self._options)
 
-    def booked(self) -> list[tuple[str, str]]:
+    def book_rows(self) -> list[tuple[str, str]]:
         """Return the rows of the books."""
         with closing(sqlite3.connect(self._books)) as books:
             return books.execute("SELECT number, payment FROM books").fetchall()
@@ -164,7 +164,7 @@ def test_flow_has_each_effect_once(erp: Erp) -> None:
     """The flow may run again at any time; the payment and the booking exist once."""
     first, again = (close_order(Order(*ORDER), flow_key(ORDER[0])) for _ in range(2))
     assert first == again
-    assert [("INV-1", first)] == erp.booked()
+    assert [("INV-1", first)] == erp.book_rows()
     assert 1 == len(erp.stripe.charges)
     (sent,) = erp.http.sent
     assert ("POST", "/v1/payment_intents") == (sent.method, sent.path)
@@ -239,7 +239,7 @@ def test_celery_sends_what_the_bare_flow_sends(
     """A task and its repetition send the vendor the same requests and keys as the bare flow."""
     results = [celery_close.delay(*ORDER).get(timeout=60) for _ in range(2)]
     assert expected == erp.http.sent
-    assert [("INV-1", results[0])] == erp.booked()
+    assert [("INV-1", results[0])] == erp.book_rows()
     assert results[0] == results[1]
 
 
@@ -265,11 +265,11 @@ def test_celery_leaves_an_unknown_outcome_to_a_person(keyless: Erp, celery_close
         celery_close.delay(*ORDER).get(timeout=60)
     with pytest.raises(OutcomeUnknown):
         celery_close.delay(*ORDER).get(timeout=60)
-    assert [] == keyless.booked()
+    assert [] == keyless.book_rows()
 
     keyless.settle()
     celery_close.delay(*ORDER).get(timeout=60)
-    assert 1 == len(keyless.booked()) == len(keyless.stripe.charges)
+    assert 1 == len(keyless.book_rows()) == len(keyless.stripe.charges)
 
 
 def test_celery_does_not_retry_a_refusal(erp: Erp, celery_close: Any) -> None:
@@ -338,7 +338,7 @@ def test_procrastinate_sends_what_the_bare_flow_sends(
     """A job and its repetition send the vendor the same requests and keys as the bare flow."""
     assert ["succeeded", "succeeded"] == [jobs.run(*ORDER)[1] for _ in range(2)]
     assert expected == erp.http.sent
-    assert ["INV-1"] == [number for number, _ in erp.booked()]
+    assert ["INV-1"] == [number for number, _ in erp.book_rows()]
 
 
 def test_procrastinate_waits_as_long_as_the_vendor_says(
@@ -354,18 +354,18 @@ def test_procrastinate_leaves_an_unknown_outcome_to_a_person(keyless: Erp, jobs:
     """A job of unknown outcome fails without a retry; after the decision the same job goes on."""
     keyless.stripe.fail(Lost())
     id, state = jobs.run(*ORDER)
-    assert ("failed", [], 1) == (state, keyless.booked(), len(keyless.http.sent))
+    assert ("failed", [], 1) == (state, keyless.book_rows(), len(keyless.http.sent))
 
     keyless.settle()
     assert "succeeded" == jobs.run(again=id)[1]
-    assert 1 == len(keyless.booked()) == len(keyless.stripe.charges)
+    assert 1 == len(keyless.book_rows()) == len(keyless.stripe.charges)
 
 
 def test_procrastinate_job_is_the_key_of_a_nameless_order(erp: Erp, jobs: Jobs) -> None:
     """Without a number of the business, the id of the job stands for the order."""
     id, state = jobs.run(None, *ORDER[1:])
     assert "succeeded" == state
-    assert [str(id)] == [number for number, _ in erp.booked()]
+    assert [str(id)] == [number for number, _ in erp.book_rows()]
 
 
 # --- DBOS -------------------------------------------------------------------------------
@@ -395,7 +395,7 @@ def test_dbos_sends_what_the_bare_flow_sends(
     """A workflow and another one of the same order send the same as the bare flow."""
     results = [dbos_engine.close(*ORDER) for _ in range(2)]
     assert expected == erp.http.sent
-    assert [("INV-1", results[0])] == erp.booked()
+    assert [("INV-1", results[0])] == erp.book_rows()
 
 
 def test_dbos_waits_as_long_as_the_vendor_says(
@@ -414,12 +414,12 @@ def test_dbos_waits_for_a_person_after_an_unknown_outcome(keyless: Erp, dbos_eng
     handle = dbos.start_workflow(dbos_engine.close, *ORDER)
     reason = dbos.get_event(handle.workflow_id, dbos_engine.WAITING, timeout_seconds=60)
     assert "INV-1" in reason
-    assert ([], 1) == (keyless.booked(), len(keyless.http.sent))
+    assert ([], 1) == (keyless.book_rows(), len(keyless.http.sent))
 
     keyless.settle()
     dbos.send(handle.workflow_id, True, topic=dbos_engine.DECIDED)
     handle.get_result()
-    assert 1 == len(keyless.booked()) == len(keyless.stripe.charges)
+    assert 1 == len(keyless.book_rows()) == len(keyless.stripe.charges)
 
 
 def test_dbos_fails_a_refusal(erp: Erp, dbos_engine: Any) -> None:
@@ -461,7 +461,7 @@ def test_temporal_sends_what_the_bare_flow_sends(
     """Activities that run again send the vendor the same requests and keys as the bare flow."""
     results = [run_activities(temporal_engine, *ORDER) for _ in range(2)]
     assert expected == erp.http.sent
-    assert [("INV-1", results[0])] == erp.booked()
+    assert [("INV-1", results[0])] == erp.book_rows()
 
 
 def test_temporal_is_told_the_delay(erp: Erp, temporal_engine: Any) -> None:
@@ -494,7 +494,7 @@ def test_temporal_does_not_repeat_unknown_and_refused_parts(
 def test_temporal_workflow_waits_for_a_person(keyless: Erp, temporal_engine: Any) -> None:
     """The workflow says what it waits for, repeats nothing, and goes on with the signal."""
     asyncio.run(_workflow(keyless, temporal_engine))
-    assert 1 == len(keyless.booked()) == len(keyless.stripe.charges)
+    assert 1 == len(keyless.book_rows()) == len(keyless.stripe.charges)
 
 
 async def _workflow(keyless: Erp, engine: Any) -> None:
@@ -536,11 +536,11 @@ class Workflows:
 
     def ask(self, id: str, handler: str, body: Any = None) -> Any:
         """Call a handler of a workflow, and return its answer."""
-        return asked(f"{self._ingress}/CloseOrder/{id}/{handler}", body)
+        return exchange(f"{self._ingress}/CloseOrder/{id}/{handler}", body)
 
     def result(self, id: str) -> Any:
         """Wait for the end of a workflow, and return its result."""
-        return asked(f"{self._ingress}/restate/workflow/CloseOrder/{id}/attach", method="GET")
+        return exchange(f"{self._ingress}/restate/workflow/CloseOrder/{id}/attach", method="GET")
 
     def decision(self, id: str) -> tuple[str, str]:
         """Return the decision that a workflow waits for, and why, once it does."""
@@ -552,7 +552,7 @@ class Workflows:
         return decision, reason
 
 
-def asked(url: str, body: Any = None, method: str = "POST") -> Any:
+def exchange(url: str, body: Any = None, method: str = "POST") -> Any:
     """Send a document to a server on this machine, and return the document that it answers."""
     data = None if body is None else json.dumps(body).encode()
     headers = {} if data is None else {"Content-Type": "application/json"}
@@ -621,7 +621,7 @@ def until_answered(url: str, body: Any) -> None:
     end = time.monotonic() + 120
     while True:
         try:
-            asked(url, body)
+            exchange(url, body)
         except OSError:
             assert time.monotonic() < end, f"{url} does not answer."
             time.sleep(0.2)
@@ -635,7 +635,7 @@ def test_restate_sends_what_the_bare_flow_sends(
     """A workflow and another one of the same order send the same as the bare flow."""
     results = [workflows.ask(f"same-{number}", "run", ORDER) for number in range(2)]
     assert expected == erp.http.sent
-    assert [("INV-1", results[0])] == erp.booked()
+    assert [("INV-1", results[0])] == erp.book_rows()
 
 
 def test_restate_waits_as_long_as_the_vendor_says(
@@ -655,12 +655,12 @@ def test_restate_waits_for_a_person_after_an_unknown_outcome(
     workflows.ask("unknown", "run/send", ORDER)
     decision, reason = workflows.decision("unknown")
     assert "INV-1" in reason
-    assert ([], 1) == (keyless.booked(), len(keyless.http.sent))
+    assert ([], 1) == (keyless.book_rows(), len(keyless.http.sent))
 
     keyless.settle()
     workflows.ask("unknown", "decided", decision)
     workflows.result("unknown")
-    assert 1 == len(keyless.booked()) == len(keyless.stripe.charges)
+    assert 1 == len(keyless.book_rows()) == len(keyless.stripe.charges)
 
 
 def test_restate_fails_a_refusal(erp: Erp, workflows: Workflows) -> None:
@@ -673,4 +673,4 @@ def test_restate_fails_a_refusal(erp: Erp, workflows: Workflows) -> None:
 def test_restate_key_is_that_of_a_nameless_order(erp: Erp, workflows: Workflows) -> None:
     """Without a number of the business, the key of the workflow stands for the order."""
     workflows.ask("nameless-7", "run", (None, *ORDER[1:]))
-    assert ["nameless-7"] == [number for number, _ in erp.booked()]
+    assert ["nameless-7"] == [number for number, _ in erp.book_rows()]

@@ -350,7 +350,7 @@ class FragileOutbox(MemoryOutbox):
             raise StorageUnavailable("The worker died here.")
 
     def swap(self, entry: Any, fence: int, /) -> bool:
-        """Replace an entry, or die before or after it."""
+        """Replace an entry; the process may die before or after that."""
         self._fail()
         is_written = super().swap(entry, fence)
         self._fail()

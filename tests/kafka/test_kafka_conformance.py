@@ -1,8 +1,8 @@
 """The Kafka connector passes the connector conformance kit.
 
-The mock cluster tells its clients its own address, so that they pass by any proxy. It is itself the
-broken network: it delays its responses, or refuses connections. It cannot break a connection after
-a number of responses, nor answer some clients and others not, which two checks need.
+The mock cluster tells its clients its own address, so that they bypass any proxy. It imitates a
+broken network itself: it delays its responses, or refuses connections. It cannot break a connection
+after a number of responses, nor answer only some clients, which two checks need.
 """
 
 from __future__ import annotations

@@ -419,7 +419,7 @@ def test_chat() -> None:
     assert ["[warning] open: vat"] * 2 == texts
 
 
-def test_function_and_a_channel_that_is_gone(caplog: pytest.LogCaptureFixture) -> None:
+def test_function_as_a_channel_and_a_removed_channel(caplog: pytest.LogCaptureFixture) -> None:
     """A function can be a channel; alerts that wait for a removed channel are logged."""
     deliveries: list[AlertDelivery] = []
 

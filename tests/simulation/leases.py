@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LENGTH = SECOND
-_LONGEST_WAY = 3_000
+_LONGEST_TRAVEL = 3_000
 """The longest way in microseconds of a request, and of an answer."""
 
 
 @attrs.define
 class _Broker:
-    """The broker of a machine, of which a restart makes another life."""
+    """The broker of a machine; each restart begins another life."""
 
     lease: TokenLease = attrs.Factory(TokenLease)
     life: int = 0
@@ -115,9 +115,9 @@ class LeaseWorld:
         self._numbers += 1
         heappush(self._events, (time, self._numbers, event))
 
-    def _way(self) -> int:
-        """Draw the way of a message."""
-        return self.dice.randrange(1, _LONGEST_WAY + 1)
+    def _travel_time(self) -> int:
+        """Draw the travel time of a message."""
+        return self.dice.randrange(1, _LONGEST_TRAVEL + 1)
 
     def run(self) -> None:
         """Run until nothing is left to happen."""
@@ -169,7 +169,7 @@ class LeaseWorld:
             self._answer(host, call)
         if step.request:
             request = _Request(host, host.life, step.request, self.now)
-            self._at(self.now + self._way(), partial(self._request, request, step.within))
+            self._at(self.now + self._travel_time(), partial(self._request, request, step.within))
         elif step.wake is not None:
             self._at(step.wake, partial(self._wake, host, host.life))
 
@@ -196,7 +196,7 @@ class LeaseWorld:
             self.faults.add("lost")
             self._at(self.now + 50_000, partial(self._failed, request))
         else:
-            self._at(self.now + self._way(), act)
+            self._at(self.now + self._travel_time(), act)
 
     def _failed(self, request: _Request) -> None:
         """Asks the store for the processes of a broker whose request failed."""
@@ -228,7 +228,9 @@ class LeaseWorld:
         """Ask the store whether tokens that were waited for may be used."""
         if not request.is_lost():
             confirmation = attrs.evolve(request, sent=self.now)
-            self._at(self.now + self._way(), partial(self._confirmed, confirmation, tickets))
+            self._at(
+                self.now + self._travel_time(), partial(self._confirmed, confirmation, tickets)
+            )
 
     def _confirmed(self, request: _Request, tickets: Any) -> None:
         _, wait = self._command(Confirm(self._gates, tickets, None))
@@ -237,7 +239,7 @@ class LeaseWorld:
 
 def broken_law(world: LeaseWorld) -> str | None:
     """Return the law that a run has broken, as a sentence; None if it kept all."""
-    late = LEASE + _LONGEST_WAY
+    late = LEASE + _LONGEST_TRAVEL
     level = most = 0.0
     last = START
     for time in sorted(world.uses):

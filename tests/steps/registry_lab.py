@@ -43,13 +43,13 @@ class Registry:
 
     Attributes:
         faults: the answers to the next requests for a manifest.
-        asked: the number of requests for a manifest.
+        manifest_requests: the number of requests for a manifest.
         login: the user and the password that it wants, such as "erp:pass"; None for everybody.
     """
 
     def __init__(self, busybox: Path) -> None:
         self.faults: deque[Fault] = deque()
-        self.asked = 0
+        self.manifest_requests = 0
         self.login: str | None = None
         self.server = ""
         layer = _layer_of(busybox)
@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/v2/":
             self._answer("application/json", b"{}")
         elif "/manifests/" in path:
-            held.asked += 1
+            held.manifest_requests += 1
             digest = _digest(held.manifest)
             if held.faults:
                 self._refuse(held.faults.popleft())

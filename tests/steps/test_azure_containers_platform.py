@@ -64,7 +64,7 @@ def spec(name: str, step: Step = STEP) -> RunSpec:
 def test_conformance(
     check: platform_conformance.Check, cloud: AzureStandIn, *, shell_limit: bool
 ) -> None:
-    """The platform keeps the promises that Azure lets it keep, whoever keeps the time limit."""
+    """The platform passes the kit as far as Azure allows, whoever enforces the time limit."""
     check(
         platform_conformance.PlatformSubject(
             make=lambda: cloud.platform(shell_limit=shell_limit), image="erp:1", limits=LIMITS
@@ -148,7 +148,7 @@ def test_states_are_distinguished(described: dict[str, Any], expected: object) -
 
 
 def test_groups_of_others_are_no_runs() -> None:
-    """A group that somebody else has made is no run."""
+    """A group that moorage has not made is not taken for a run."""
     assert group_run(group("Running"), datetime(2030, 1, 1, tzinfo=UTC)) is None
 
 

@@ -76,7 +76,7 @@ def test_missing_image_is_pulled_once(socket: str, shop: Registry) -> None:
     results = [connector.execute_step(step(shop.image)) for _ in range(2)]
 
     assert ["rows\n", "rows\n"] == [result.stdout for result in results]
-    assert 0 < shop.asked <= 2
+    assert 0 < shop.manifest_requests <= 2
 
 
 def test_throttled_pull_is_repeated(socket: str, shop: Registry) -> None:
@@ -118,7 +118,7 @@ def test_unknown_image_is_refused(socket: str, shop: Registry, name: str) -> Non
     with pytest.raises(VendorRejected, match="cannot be pulled"):
         connector.execute_step(step(f"{shop.server}/{name}"))
 
-    assert shop.asked <= 2
+    assert shop.manifest_requests <= 2
 
 
 def test_nothing_is_pulled_without_permission(socket: str, shop: Registry) -> None:
@@ -128,7 +128,7 @@ def test_nothing_is_pulled_without_permission(socket: str, shop: Registry) -> No
     with pytest.raises(VendorRejected, match="No such image"):
         connector.execute_step(step(shop.image))
 
-    assert 0 == shop.asked
+    assert 0 == shop.manifest_requests
 
 
 def test_private_image_needs_its_login(socket: str, shop: Registry) -> None:

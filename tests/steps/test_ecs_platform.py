@@ -72,7 +72,7 @@ def spec(name: str, step: Step = STEP) -> RunSpec:
 def test_conformance(
     check: platform_conformance.Check, cloud: EcsStandIn, *, shell_limit: bool
 ) -> None:
-    """The platform keeps the promises that ECS lets it keep, whoever keeps the time limit."""
+    """The platform passes the kit as far as ECS allows, whoever enforces the time limit."""
     check(
         platform_conformance.PlatformSubject(
             make=lambda: cloud.platform(AheadClock(), shell_limit=shell_limit), limits=LIMITS

@@ -28,7 +28,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 def process(
     shell: list[str], script: str, timeout: float = 3000.0, grace: float = 1.0
 ) -> subprocess.Popen[str]:
-    """Start a script in a shell that keeps its limit; its programs are a group of their own."""
+    """Start a script in a shell that keeps its limit, in a process group of its own."""
     if shutil.which(shell[0]) is None:
         pytest.skip(f"{shell[0]} is not installed")
     command = limited_command(Step("x", ["sh", "-c", script], timeout=timeout, grace=grace))
@@ -38,7 +38,7 @@ def process(
 
 
 def ended(running: subprocess.Popen[str]) -> tuple[int, str]:
-    """Return the exit code and the rest of the output, after what is left was killed.
+    """Kill the processes that are left; return the exit code and the rest of the output.
 
     A container kills what its first process leaves.
     """

@@ -105,7 +105,7 @@ class SharedModules:
         raise AssertionError(f"{item} cannot be repeated")
 
     def remove_pending_tests_from_node(self, node: Any, indices: Sequence[int]) -> None:
-        """Note the tests that a worker gave back, which none is asked for."""
+        """Note the tests that a worker gave back, although no worker is asked to."""
         raise AssertionError(f"{node} gave back {len(indices)} tests")
 
     def remove_node(self, node: Any) -> str | None:
@@ -156,6 +156,6 @@ class SharedModules:
         return tests.popleft() if tests else None
 
     def _half(self) -> deque[str]:
-        """Take half of the tests of the worker that has the most of a module left."""
+        """Take half of the tests that are left of a module, from the worker that has the most."""
         longest = max(self._current.values(), key=len, default=deque[str]())
         return deque(reversed([longest.pop() for _ in range(len(longest) // 2)]))

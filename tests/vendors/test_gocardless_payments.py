@@ -363,7 +363,7 @@ def test_abandoned_page_is_a_decline(shop: Shop) -> None:
 
 
 def test_mandates_of_a_customer(shop: Shop) -> None:
-    """The mandates that can be charged are listed; a cancelled one is gone, also after a repeat."""
+    """Mandates that can be charged are listed; one may be cancelled twice, and is then missing."""
     (mandate,) = shop.payments.stored_means("CU_ADA").items
     pending = shop.pay().ref
     removed = shop.payments.remove_means(mandate.ref, idempotency_key="m-1")

@@ -370,12 +370,12 @@ def test_wrong_tax_numbers_are_refused(nip: str) -> None:
     assert "nip" in str(excinfo.value.path)
 
 
-def asked(sandbox: KsefSandbox, path: str, body: Any) -> tuple[int, str]:
+def outcome_of(sandbox: KsefSandbox, path: str, body: Any) -> tuple[int, str]:
     """Return the status, and the code of a refusal, of a request with the access token."""
-    return asked_with(sandbox, sandbox.access_token, path, body)
+    return outcome_with_token(sandbox, sandbox.access_token, path, body)
 
 
-def asked_with(sandbox: KsefSandbox, token: str, path: str, body: Any) -> tuple[int, str]:
+def outcome_with_token(sandbox: KsefSandbox, token: str, path: str, body: Any) -> tuple[int, str]:
     """Return the status, and the code of a refusal, of a request with a token."""
     headers = {
         "Authorization": f"Bearer {token}",
@@ -432,7 +432,7 @@ def test_sandbox_refuses_as_ksef_does(number: int, changes: dict[str, Any], code
     sandbox, bodies = opened()
     path, body = bodies[number]
 
-    assert (400, code) == asked(sandbox, path, body | changes)
+    assert (400, code) == outcome_of(sandbox, path, body | changes)
     assert 1 == len(sandbox.deliveries())
 
 
@@ -441,7 +441,7 @@ def test_sandbox_refuses_unknown_sessions_and_logins() -> None:
     sandbox, bodies = opened()
     login = {"Authorization": f"Bearer {sandbox.login_token}"}
     sandbox.access_token, known_token = "another", sandbox.access_token
-    assert (401, "") == asked_with(sandbox, known_token, bodies[1][0], bodies[1][1])
+    assert (401, "") == outcome_with_token(sandbox, known_token, bodies[1][0], bodies[1][1])
     sandbox.access_token = known_token
 
     def login_request(method: str, path: str) -> Any:
@@ -449,7 +449,7 @@ def test_sandbox_refuses_unknown_sessions_and_logins() -> None:
         request = SandboxRequest(method, "api.ksef.mf.gov.pl", path, (), headers, b"")
         return sandbox.answer(request).json()["errors"][0]["code"]
 
-    assert (400, "21173") == asked(sandbox, "/v2/sessions/online/SO-1/invoices", bodies[2][1])
+    assert (400, "21173") == outcome_of(sandbox, "/v2/sessions/online/SO-1/invoices", bodies[2][1])
     assert 21304 == login_request("GET", "/v2/auth/AU-1")
     assert 21301 == login_request("POST", "/v2/auth/token/redeem")
     with pytest.raises(InvalidData, match="sends no webhook"):

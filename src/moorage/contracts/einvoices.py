@@ -209,8 +209,8 @@ def _as_address(value: Any) -> Any:
 class OutgoingInvoice:
     """An invoice or a credit note to send, as a document in XML.
 
-    Make it by `moorage.invoices.outgoing_invoice`, which checks the business rules, or of the file
-    that `write_fa3` writes. By itself this value only recognises the document.
+    Make it with `moorage.invoices.outgoing_invoice`, which checks the business rules, or from the
+    file that `write_fa3` writes. By itself this value only recognises the document.
 
     Attributes:
         document: XML document, in UBL, CII or FA(3).

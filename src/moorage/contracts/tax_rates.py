@@ -69,7 +69,7 @@ STANDARD_RATES: Final[Mapping[str, tuple[tuple[date, Decimal], ...]]] = {
 
 
 def member_state(country: str, field: str = "country") -> str:
-    """The ISO 3166 code of a member state, given it or the prefix EL of Greek VAT numbers.
+    """The ISO 3166 code of a member state; EL, the prefix of Greek VAT numbers, is read as GR.
 
     Args:
         country: the two letters.

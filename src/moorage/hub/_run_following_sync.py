@@ -41,7 +41,7 @@ _FOLLOWER_TTL: Final = 60_000_000
 
 
 class RunReader:
-    """Reads the output of runs, and repeats requests that fail for a while.
+    """Reads the output of runs, and repeats requests that fail temporarily.
 
     Args:
         platform: the platform of the runs.

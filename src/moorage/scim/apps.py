@@ -102,7 +102,7 @@ class AsyncScimApp:
 
 
 def _path_of(decoded: bytes) -> str:
-    """The path of a request, whose web server decoded it: all after the collection is one id."""
+    """The path of a request, decoded by the web server: all after the collection is one id."""
     collection, _, id_ = decoded.strip(b"/").partition(b"/")
     return f"{quote(collection)}/{quote(id_, safe='')}" if id_ else quote(collection)
 

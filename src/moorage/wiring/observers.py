@@ -330,7 +330,7 @@ def _is_no_failure(event: Event) -> bool:
 
 
 def _wishes(observer: Observer) -> tuple[tuple[type[Event], ...], bool]:
-    """Return the classes of events that an observer takes, and whether only failures."""
+    """Return the classes of events that an observer takes, and whether it takes failures only."""
     # Read statically first, because a stand-in may have every attribute that it is asked for.
     plain_observer = getattr(observer, "__func__", observer)
     kinds: Any = (Event,)

@@ -53,7 +53,7 @@ class Heartbeat:
 
     def _start_afresh(self) -> None:
         self._lock = Lock()
-        # Held while the interval goes on: to release a lock is safe in a signal handler too.
+        # Held during the interval. Releasing it ends the interval, also from a signal handler.
         self._interval = Lock()
         self._interval.acquire()
         self._stopped = False

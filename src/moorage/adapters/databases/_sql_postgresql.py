@@ -482,7 +482,7 @@ class _Reply:
 
 
 def _milliseconds(timeout: float, least: float) -> int:
-    """Return a timeout in milliseconds, at least `least` seconds."""
+    """Return a timeout in milliseconds, which is never shorter than `least` seconds."""
     return min(ceil(max(timeout, least) * 1000), _MAX_MILLISECONDS)
 
 

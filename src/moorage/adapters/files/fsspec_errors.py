@@ -48,7 +48,7 @@ _FTP_FULL: Final = frozenset({452, 552})
 
 
 def usual_error(error: OSError) -> OSError:
-    """Return an error of the operating system in the class that Python has for its number.
+    """Return an OSError as an instance of the class that Python has for its number.
 
     smbprotocol 1.17 raises one class of its own for every number.
     """
@@ -61,7 +61,7 @@ def usual_error(error: OSError) -> OSError:
 
 @contextmanager
 def passing_over(*kinds: type[OSError]) -> Generator[None]:
-    """End the block at an error of these classes of Python; raise any other."""
+    """Suppress an error of these built-in classes, which ends the block; raise any other."""
     try:
         yield
     except OSError as error:

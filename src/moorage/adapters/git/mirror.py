@@ -216,7 +216,7 @@ class GitMirror:
             self._lock.release()
 
     def operation(self) -> MirrorOperation:
-        """Return the mirror as an operation, which a manager protects."""
+        """Return the operation that updates the mirror, for `ConnectorManager.perform`."""
         return MirrorOperation(self)
 
     def _prepare(self, timeout: float) -> None:

@@ -100,7 +100,7 @@ class GraphQLSettings:
 def _operation(
     client: GraphQL, text: str, variables: Mapping[str, Any]
 ) -> HttpOperation[GraphQLAnswer]:
-    """Return the operation of a document from the configuration, which nobody else writes."""
+    """Return the operation of a document, which only the configuration can supply."""
     from moorage.domain.graphql.documents import read_document  # noqa: PLC0415 - as above
 
     make: Any = client.mutation if read_document(text).kind == "mutation" else client.query

@@ -133,7 +133,7 @@ class LogQueue:
                 self._hurry()
 
     def _hurry(self) -> None:
-        """Have the queue stored now, but once only until that succeeds: it may be impossible."""
+        """Have the queue stored now; if that fails, do not repeat this with each entry."""
         if not self._hurries:
             self._hurries = True
             self._timer.hurry()

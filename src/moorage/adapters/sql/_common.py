@@ -267,12 +267,12 @@ def ping(session: Session) -> None:
 
 
 def health_of(name: str, begun: float, error: Exception | None) -> ConnectorHealth:
-    """Return the health of a database that was asked, as a value.
+    """Return the health of a database by the outcome of a ping.
 
     Args:
         name: the name of the connector.
-        begun: when it was asked, in seconds of the monotonic clock.
-        error: what the question led to; None for an answer.
+        begun: the start of the ping, in seconds of the monotonic clock.
+        error: the error of the ping; None if the database answered.
     """
     seconds = monotonic() - begun
     moment = datetime.now(UTC)

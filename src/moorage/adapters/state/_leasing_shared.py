@@ -5,7 +5,7 @@ Laws:
 1. Only admissions by limits of the named services are asked at the broker. Everything else, and
    everything while the broker is away, is asked at the store, unless that is refused.
 2. The broker and the store decide about the same buckets. So it does not matter who is asked.
-3. A question whose reply is lost takes one token too many, and none too few.
+3. If the reply to a question is lost, one token too many was taken, and never one too few.
 """
 
 from __future__ import annotations

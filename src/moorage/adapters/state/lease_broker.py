@@ -145,7 +145,7 @@ def open_files() -> int | None:
 
 
 def most_connections(files: int | None) -> int:
-    """Return the number of connections that a broker accepts, by the files that it may open.
+    """Return the number of connections that a broker accepts if it may open so many files.
 
     Without a free file it could not even refuse a connection.
     """
@@ -348,7 +348,7 @@ class _Connection(asyncio.Protocol):
         self.close()
 
     def close(self) -> None:
-        """Disconnect; replies that a process does not read are dropped."""
+        """Close the connection; replies that the process has not read are dropped."""
         if self._transport.get_write_buffer_size():
             self._transport.abort()
         else:

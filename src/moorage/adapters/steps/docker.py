@@ -252,7 +252,7 @@ class DockerPlatform:
         """Do nothing, because no connection stays open; runs go on."""
 
     def _facts(self, name: str, timeout: float) -> dict[str, Any] | None:
-        """Return the description of a container; None if there is none, or none much longer."""
+        """Return the description of a container; None if there is none or it is being removed."""
         code, content = self._engine.ask("GET", _container(name, "json"), timeout, allowed=_MISSING)
         if code in _MISSING:
             return None
@@ -415,7 +415,7 @@ def _phase(state: Mapping[str, Any]) -> RunPhase:
 class _Watchdog:
     """The program that stops a container after some seconds, whatever becomes of this process.
 
-    It begins at once, and ends with the block unless it gets a task in it.
+    It starts at once, and ends with the `with` block unless the block gives it a task.
     """
 
     def __init__(self, python: str) -> None:
@@ -444,7 +444,7 @@ class _Watchdog:
         self._process.communicate()
 
     def watch(self, task: Mapping[str, Any]) -> None:
-        """Give it its task, and return when it lives on without this process."""
+        """Give it its task, and return once the end of this process cannot stop it."""
         self._process.communicate(json.dumps(task).encode())
 
 

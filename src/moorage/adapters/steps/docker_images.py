@@ -122,7 +122,7 @@ class DockerImages:
             arguments: the values of build arguments. The history of the image shows them, so none
                 may be secret.
             target: the stage of the Dockerfile at which the build ends; by default the last.
-            pull: whether images that it begins with are pulled although the Engine has them.
+            pull: whether base images are pulled even if the Engine has them.
             log: called with each line of the build's output.
 
         Raises:
@@ -174,7 +174,7 @@ def pull_image(
     Raises:
         RateLimitExceeded: the registry takes no further pulls for now.
         AuthenticationFailed: the registry wants another login.
-        VendorRejected: there is no such image, or its name is none.
+        VendorRejected: there is no such image, or its name is not valid.
         VendorFailed: the registry cannot be reached, or has failed.
         ConnectionFailed: the Engine cannot be reached.
     """

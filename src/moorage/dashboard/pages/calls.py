@@ -100,7 +100,7 @@ def calls_page(view: View) -> Page:
 
 
 def _scan_note(view: View, page: LogPage) -> Node:
-    """The time to which a page looked that ended at the limit of its query; None for any other."""
+    """The time back to which a page looked if its query ended at the limit; otherwise None."""
     if page.scanned_to is None:
         return None
     return tag(

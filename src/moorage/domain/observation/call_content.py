@@ -129,7 +129,7 @@ class CallContent:
             if lower_name in _SHOWN_HEADERS and value != MASK:
                 unsent_value = sent.text(value)
                 is_id = lower_name in _ID_HEADERS and _ID.fullmatch(unsent_value) is not None
-                # The rules for words would take a long id for a token.
+                # The rules for free text would mistake a long id for a token.
                 masked_value = (
                     mask_keys(unsent_value)
                     if is_id

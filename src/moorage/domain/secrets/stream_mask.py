@@ -156,7 +156,7 @@ class StreamMask:
 
 
 def _known(words: Mapping[int, object], compared_words: memoryview[int]) -> Iterator[int]:
-    """Yield the numbers of those words that are known, in order."""
+    """Yield the positions of the compared words that occur in a secret, in order."""
     if words.keys().isdisjoint(compared_words):
         return
     for start in range(0, len(compared_words), _GROUP):

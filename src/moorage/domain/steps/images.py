@@ -81,7 +81,7 @@ class PullFailure(NamedTuple):
     Attributes:
         is_throttled: the registry refuses further pulls for now.
         needs_login: the registry wants another login.
-        is_absent: there is no such image, or nobody may know of it.
+        is_absent: there is no such image, or the registry does not admit that there is.
     """
 
     is_throttled: bool
@@ -99,7 +99,7 @@ _MEANINGS: Final = (_THROTTLED, _LOGIN, _ABSENT)
 
 
 class _Rule(NamedTuple):
-    """A pattern of a `.dockerignore`, and whether it takes paths in again."""
+    """A pattern of a `.dockerignore`, and whether it includes paths again."""
 
     is_exception: bool
     pattern: re.Pattern[str]

@@ -84,7 +84,7 @@ class Lab(RecordedLab[EinvoicesSubject]):
         return OutgoingInvoice(document=usual_document, recipient=sandbox.recipient, **fields)
 
     def fail(self, answer: Response | Lost | Altered | None, *, operation: str = "send") -> None:
-        """Answer with this the request for which an operation is there, after those before it."""
+        """Give this answer to the main request of an operation, after the requests before it."""
         subject = self.subject
         count = subject.login_count + (subject.send_count if operation == "send" else 0)
         self.sandbox.fail(*[None] * count, answer)

@@ -282,7 +282,7 @@ def _ended_at_limit(
 
 
 def a_limit_ends_a_run(subject: PlatformSubject) -> None:
-    """A run that takes too long is asked to end, may clean up, and is ended as by its limit."""
+    """A run that exceeds its limit is asked to end, may clean up, and has a reason that says so."""
     script = "trap 'echo cleaned; exit 5' TERM; echo begun; sleep 600 & wait"
     _, status = _ended_at_limit(subject, script, 20.0)
     code = 137 if subject.has(PlatformLimit.NO_CODE_AFTER_STOP) else 5

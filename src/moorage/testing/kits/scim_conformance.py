@@ -189,7 +189,7 @@ async def passed_content_stays_the_callers(factory: AsyncFactory) -> None:
 
 
 async def a_deleted_person_is_gone(factory: AsyncFactory) -> None:
-    """A person is deleted in the stated version only, and then found by nothing."""
+    """A person is deleted in the stated version only, and is not found afterwards."""
     store = factory()
     person = await _create(store, _person())
     other = await _create(store, _person("grace@example.com"))
@@ -215,7 +215,7 @@ async def a_deleted_person_is_gone(factory: AsyncFactory) -> None:
 
 
 async def pages_have_everybody_once(factory: AsyncFactory) -> None:
-    """Pages of any length have everybody once, in an order that stays, with the number of all."""
+    """Pages of any length list everybody once, in a stable order, and state the total."""
     store = factory()
     ids = {(await _create(store, _person(f"p{number}@example.com"))).id for number in range(5)}
     await _create(store, {"displayName": "Crew"}, ScimKind.GROUP)
@@ -267,7 +267,7 @@ async def filters_find_whom_they_name(factory: AsyncFactory) -> None:
 
 
 async def changes_at_once_are_one(factory: AsyncFactory) -> None:
-    """Of several changes of one version at the same time one is applied, and of names one taken."""
+    """Of several simultaneous changes to one version, or claims to one name, only one succeeds."""
     store = factory()
     person = await _create(store, _person())
     names = [f"p{number}@example.com" for number in range(_AT_ONCE)]
@@ -285,7 +285,7 @@ async def changes_at_once_are_one(factory: AsyncFactory) -> None:
 
 
 def _is_outage(result: object) -> bool:
-    """Return whether a call failed since the store was busy; any other error is raised."""
+    """Return whether a call failed because the store was busy; any other error is raised."""
     if isinstance(result, BaseException) and not isinstance(result, StorageUnavailable):
         raise result
     return isinstance(result, StorageUnavailable)

@@ -56,7 +56,7 @@ async def looked_up(vendor: ScenarioVendor) -> Any:
     return (await vendor("check_recipient", RECIPIENT)).can_receive
 
 
-async def asked(vendor: ScenarioVendor) -> Any:
+async def state_read(vendor: ScenarioVendor) -> Any:
     """Get the state of a sent invoice."""
     ref = await vendor.ref("send", _invoice(vendor))
     return (await vendor("get", ref)).ref == ref
@@ -89,6 +89,6 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     EinvoiceCapability.CII: sent_cii,
     EinvoiceCapability.FA3: sent_fa3,
     EinvoiceCapability.LOOK_UP: looked_up,
-    EinvoiceCapability.STATUS: asked,
+    EinvoiceCapability.STATUS: state_read,
     EinvoiceCapability.INBOX: fetched,
 }

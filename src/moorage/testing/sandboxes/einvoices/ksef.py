@@ -70,14 +70,14 @@ _FA3: Final = {"systemCode": "FA (3)", "schemaVersion": "1-0E", "value": "FA"}
 
 @cache
 def _key(use: str) -> rsa.RSAPrivateKey:
-    """Return the key of a use, which all sandboxes share."""
+    """Return the RSA key for a use; all sandboxes share it."""
     del use
     return rsa.generate_private_key(65_537, 2_048)
 
 
 @cache
 def _certificate(use: str) -> dict[str, Any]:
-    """Return KSeF's certificate of a use."""
+    """Return KSeF's certificate for a use."""
     key, now = _key(use), datetime.now(UTC)
     name = Name([NameAttribute(NameOID.COMMON_NAME, "Ministerstwo Finansów")])
     builder = CertificateBuilder(name, name, key.public_key(), random_serial_number())
@@ -122,8 +122,8 @@ class KsefSandbox(EinvoicesSandbox):
 
     Attributes:
         access_token: access token that the sandbox gives.
-        login_token: token by which a login is followed.
-        waits: number of times that a login is not checked yet.
+        login_token: token that asks for the state of a login.
+        waits: number of times that the sandbox calls a login not checked yet.
     """
 
     hosts = ("api.ksef.mf.gov.pl",)
@@ -342,7 +342,7 @@ def _checked(fields: dict[str, Any], request: base.SandboxRequest) -> dict[str, 
 
 
 def _decrypted(use: str, text: str, key_id: str | None) -> bytes:
-    """Decrypt what was encrypted for a use.
+    """Decrypt content that was encrypted for a use.
 
     Raises:
         Refusal: it was encrypted with another key.
