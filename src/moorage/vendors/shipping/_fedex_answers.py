@@ -1,4 +1,4 @@
-"""Parsing of FedEx's answers, without I/O."""
+"""Parsing of FedEx's rates, shipments, address checks, cancellations and refusals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from moorage.contracts.shipping.shipments import (
     Shipment,
     ShipmentState,
 )
-from moorage.contracts.shipping.tracking import Tracking, TrackingEvent, TrackingStatus
 from moorage.vendor_sdk import (
     Answer,
     AuthenticationFailed,
@@ -29,13 +28,10 @@ from moorage.vendor_sdk import (
     required,
 )
 from moorage.vendors.shipping._common import (
-    arrival,
     changed,
     country_of,
     decoded,
-    in_order,
     kind_of,
-    place_at,
     refusal,
     service_word,
 )
@@ -45,27 +41,9 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import ConnectorError, Money, Ref, Request, Response, Wire
     from moorage.vendors.shipping._common import Kind
 
-NOT_FOUND: Final = "NOTFOUND"
-"""Suffix of the codes by which FedEx reports that it does not know a number."""
-_VENDOR: Final = "FedEx"
+VENDOR: Final = "FedEx"
 _IDENTITY: Final = re.compile(r"NOT\.AUTHORIZED|FORBIDDEN|LOGIN\.REAUTHENTICATE")
 _FAILED: Final = re.compile(r"INTERNAL\.SERVER|SERVICE\.UNAVAILABLE\.ERROR|SYSTEM\.(UN|TEMP)")
-_STATUSES: Final = {
-    code: status
-    for status, codes in {
-        TrackingStatus.PRE_TRANSIT: "OC OX EP AP DR DS MD",
-        TrackingStatus.IN_TRANSIT: "PU PX OF IT IX AA AC AF AO AR AX CC CP DP EA EO FD LO OW PF PL"
-        " PM SF SP TR",
-        TrackingStatus.OUT_FOR_DELIVERY: "OD ED AD",
-        TrackingStatus.AVAILABLE_FOR_PICKUP: "HL HP",
-        TrackingStatus.DELIVERY_ATTEMPTED: "DE",
-        TrackingStatus.ON_HOLD: "SE CD DD DY PD",
-        TrackingStatus.DELIVERED: "DL",
-        TrackingStatus.RETURNED: "RS",
-        TrackingStatus.CANCELED: "CA",
-    }.items()
-    for code in codes.split()
-}
 _FORMATS: Final = {
     "PDF": LabelFormat.PDF,
     "PNG": LabelFormat.PNG,
@@ -211,102 +189,6 @@ def _labels(piece: Answer) -> list[Label]:
     ]
 
 
-def recovered_shipment(wire: Wire, tracks: list[Answer], service: str) -> Shipment:
-    """A bought shipment whose answer was lost: its numbers, without labels."""
-    numbers = [number for item in tracks if (number := _tracking_number(item))]
-    warning = CarrierMessage(
-        carrier=CARRIER, text="The label was lost with its answer: cancel this, and buy another."
-    )
-    return Shipment(
-        ref=bought_ref(wire, numbers[0], numbers),
-        state=ShipmentState.BOUGHT,
-        tracking_numbers=tuple(numbers),
-        carrier=CARRIER,
-        service=service_word(CARRIER, service),
-        warnings=(warning,),
-        raw=[item.raw for item in tracks],
-    )
-
-
-def tracked_shipment(ref: Ref, tracking: Tracking) -> Shipment:
-    """A shipment from its tracking; its labels are not returned again."""
-    states = {TrackingStatus.CANCELED: ShipmentState.CANCELED}
-    default_state = ShipmentState.UNKNOWN if is_unheard_of(tracking) else ShipmentState.BOUGHT
-    return Shipment(
-        ref=ref,
-        state=states.get(tracking.status, default_state),
-        vendor_status=tracking.vendor_status,
-        tracking_numbers=tuple((ref.other("parcels") or ref.id).split(",")),
-        carrier=CARRIER,
-        raw=tracking.raw,
-    )
-
-
-def read_tracks(response: Response) -> list[Answer]:
-    """Parse the tracking of numbers, including numbers that are not found."""
-    body = read_answer(response)
-    if not body.object("output"):
-        raise malformed(response, "output")
-    return [
-        track
-        for complete_track_result in body.objects("output.completeTrackResults")
-        for track in complete_track_result.objects("trackResults")
-    ]
-
-
-def _tracking_number(track: Answer) -> str | None:
-    return track.text("trackingNumberInfo.trackingNumber")
-
-
-def is_unheard_of(tracking: Tracking) -> bool:
-    """True if FedEx does not know the number yet, for example of a label just bought."""
-    return (tracking.vendor_status or "").endswith(NOT_FOUND)
-
-
-def read_tracking(track: Answer, number: str) -> Tracking:
-    """Parse the progress of a parcel."""
-    latest_answer = track.object("latestStatusDetail")
-    word = latest_answer.text("code") or track.text("error.code")
-    times = {
-        dated_event.text("type"): dated_event.time("dateTime")
-        for dated_event in track.objects("dateAndTimes")
-    }
-    delivery_details = track.object("deliveryDetails")
-    events = in_order(_event(scan_event) for scan_event in track.objects("scanEvents"))
-    return Tracking(
-        number=_tracking_number(track) or number,
-        carrier=CARRIER,
-        status=_status(word),
-        vendor_status=word,
-        code=latest_answer.text("ancillaryDetails.0.reason"),
-        events=events,
-        estimated_delivery=track.time("estimatedDeliveryTimeWindow.window.ends")
-        or times.get("ESTIMATED_DELIVERY"),
-        delivered_at=times.get("ACTUAL_DELIVERY") or arrival(events),
-        signed_by=delivery_details.text("signedByName") or delivery_details.text("receivedByName"),
-        raw=track.raw,
-    )
-
-
-def _status(word: str | None) -> TrackingStatus:
-    return _STATUSES.get((word or "").upper(), TrackingStatus.UNKNOWN)
-
-
-def _event(body: Answer) -> TrackingEvent:
-    word = body.text("derivedStatusCode") or body.text("eventType")
-    descriptions = [body.text("eventDescription"), body.text("exceptionDescription")]
-    return TrackingEvent(
-        status=_status(word),
-        vendor_status=word,
-        code=body.text("exceptionCode") or body.text("eventType"),
-        at=body.time("date"),
-        text=": ".join(text for text in descriptions if text) or None,
-        location=place_at(
-            body.object("scanLocation"), "city", "stateOrProvinceCode", "postalCode", "countryCode"
-        ),
-    )
-
-
 def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the check of an address."""
     body = read_answer(response)
@@ -387,7 +269,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         return None
     code = error.text("code")
     return refusal(
-        _error_kind(code or "", response.status), _VENDOR, response, code, error.text("message")
+        _error_kind(code or "", response.status), VENDOR, response, code, error.text("message")
     )
 
 
@@ -397,11 +279,3 @@ def _error_kind(code: str, status: int) -> Kind:
     if _FAILED.match(code):
         return VendorFailed
     return kind_of(status)
-
-
-def unheard_of(track: Answer, response: Response) -> ConnectorError | None:
-    """The error for an unknown tracking number, which FedEx reports within a successful answer."""
-    error = track.object("error")
-    if not error:
-        return None
-    return refusal(VendorRejected, _VENDOR, response, error.text("code"), error.text("message"))

@@ -37,17 +37,11 @@ from moorage.vendor_sdk import (
 from moorage.vendors.shipping._common import check_carrier, mark, out_of_place, required_request
 from moorage.vendors.shipping._fedex_answers import (
     classify,
-    is_unheard_of,
     no_rates,
     read_address,
     read_cancel,
     read_rates,
     read_shipment,
-    read_tracking,
-    read_tracks,
-    recovered_shipment,
-    tracked_shipment,
-    unheard_of,
 )
 from moorage.vendors.shipping._fedex_requests import (
     CARRIER,
@@ -56,6 +50,15 @@ from moorage.vendors.shipping._fedex_requests import (
     address_body,
     rates_body,
     shipment_body,
+)
+from moorage.vendors.shipping._fedex_tracking import (
+    is_unheard_of,
+    read_tracking,
+    read_tracks,
+    recovered_shipment,
+    tracked_shipment,
+    tracking_number,
+    unheard_of,
 )
 
 if TYPE_CHECKING:
@@ -323,4 +326,4 @@ class FedEx(Vendor):
             tracks = read_tracks(await wire.send(request, to=self._tracker))
         except ConnectorError:
             return []
-        return [track for track in tracks if track.text("trackingNumberInfo.trackingNumber")]
+        return [track for track in tracks if tracking_number(track)]
