@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import quote
 
 import attrs
 
@@ -53,19 +54,28 @@ _USUAL: Final = Redaction()
 _LONGEST: Final = 300
 
 
-async def named(wire: Wire, requested: Money | None, sending: Awaitable[A]) -> A:
+def url_of(*parts: str) -> str:
+    """A path and the steps below it, percent-encoded."""
+    return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
+
+
+async def named(
+    wire: Wire, requested: Money | None, sending: Awaitable[A], *, payment_id: str | None = None
+) -> A:
     """Send a request; add the reference of the payment to a decline.
 
     Args:
         wire: makes the reference.
         requested: requested amount, if known.
         sending: sends the request.
+        payment_id: id of the payment, if it is known before the answer.
     """
     try:
         return await sending
     except PaymentDeclined as error:
-        if error.payment is not None:
-            error.payment = str(payment_ref(wire.ref, error.payment, requested))
+        declined_id = error.payment or payment_id
+        if declined_id is not None:
+            error.payment = str(payment_ref(wire.ref, declined_id, requested))
         raise
 
 

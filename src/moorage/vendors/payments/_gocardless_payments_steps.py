@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import quote
 
 from moorage.contracts.payments import Page
 from moorage.vendor_sdk import (
@@ -16,6 +15,7 @@ from moorage.vendor_sdk import (
     malformed,
     read_answer,
 )
+from moorage.vendors.payments._common import url_of
 from moorage.vendors.payments._gocardless_payments_answers import CANCELLED, conflicting_id
 
 if TYPE_CHECKING:
@@ -108,8 +108,3 @@ async def listed(
         tuple(item for item in results if item is not None),
         None if cursor is None else wire.ref(cursor),
     )
-
-
-def url_of(*parts: str) -> str:
-    """A path and the steps below it, percent-encoded."""
-    return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])

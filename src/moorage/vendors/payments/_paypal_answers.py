@@ -1,4 +1,4 @@
-"""Parsing of PayPal's answers: orders, authorisations, captures, refunds and disputes."""
+"""Parsing of PayPal's answers: orders, authorisations, captures and refunds."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from moorage.contracts.payments import (
     Capture,
     Decline,
     DeclineReason,
-    Dispute,
-    DisputeState,
     MeansOfPayment,
     MinorUnits,
     MoveState,
@@ -72,17 +70,6 @@ _REFUNDS: Final = {
     "PENDING": MoveState.PENDING,
     "FAILED": MoveState.FAILED,
     "CANCELLED": MoveState.CANCELED,
-}
-_DISPUTES: Final = {
-    "WAITING_FOR_SELLER_RESPONSE": DisputeState.NEEDS_RESPONSE,
-    "WAITING_FOR_BUYER_RESPONSE": DisputeState.UNDER_REVIEW,
-    "UNDER_REVIEW": DisputeState.UNDER_REVIEW,
-    "RESOLVED": DisputeState.CLOSED,
-}
-_OUTCOMES: Final = {
-    "RESOLVED_BUYER_FAVOUR": DisputeState.LOST,
-    "RESOLVED_SELLER_FAVOUR": DisputeState.WON,
-    "ACCEPTED": DisputeState.ACCEPTED,
 }
 _REASONS: Final = reason_by_code(
     {
@@ -379,30 +366,3 @@ def _move_fields(body: Answer, states: dict[str, MoveState]) -> dict[str, Any] |
         "at": body.time("update_time") or body.time("create_time"),
         "raw": body.raw,
     }
-
-
-def dispute_of(make: MakeRef, body: Answer) -> Dispute | None:
-    """Parse a dispute; None if it is malformed."""
-    key, status = body.text("dispute_id"), body.text("status")
-    if key is None or status is None:
-        return None
-    capture = body.text("disputed_transactions.0.seller_transaction_id")
-    return Dispute(
-        ref=make(key),
-        payment=None if capture is None else make(capture, capture=capture),
-        state=_dispute_state(body, status),
-        vendor_state=status,
-        amount=money(body, "dispute_amount"),
-        reason=body.text("reason"),
-        respond_by=body.time("seller_response_due_date"),
-        created_at=body.time("create_time"),
-        raw=body.raw,
-    )
-
-
-def _dispute_state(body: Answer, status: str) -> DisputeState:
-    inquiry = body.text("dispute_life_cycle_stage") == "INQUIRY"
-    if status == "OPEN":
-        return DisputeState.INQUIRY if inquiry else DisputeState.UNDER_REVIEW
-    outcome = _OUTCOMES.get(body.text("dispute_outcome.outcome_code") or "")
-    return outcome or _DISPUTES.get(status, DisputeState.UNKNOWN)

@@ -1,4 +1,4 @@
-"""Answers to disputes at PayPal.
+"""Disputes at PayPal, and the answers to them.
 
 The paths, the evidence and the answers are those of customer_disputes_v1.json in
 github.com/paypal/paypal-rest-api-specifications at ec4d8f3 (3 February 2024). The description has
@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import attrs
 
-from moorage.contracts.payments import DisputeState
+from moorage.contracts.payments import Dispute, DisputeState, Page
 from moorage.vendor_sdk import (
     Request,
     VendorRejected,
@@ -26,17 +26,31 @@ from moorage.vendor_sdk import (
     required,
 )
 from moorage.vendors.payments._common import short_text
-from moorage.vendors.payments._paypal_answers import dispute_of
+from moorage.vendors.payments._order_details import stated
+from moorage.vendors.payments._paypal_answers import money
+from moorage.vendors.payments._paypal_requests import KEY
 
 if TYPE_CHECKING:
-    from moorage.contracts.payments import Dispute, DisputeEvidence
-    from moorage.vendor_sdk import Ref, Response, Wire
+    from moorage.contracts.payments import DisputeEvidence, PaymentQuery
+    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
 
-DISPUTES: Final = "/v1/customer/disputes"
-_KEY: Final = 108
+_PATH: Final = "/v1/customer/disputes"
+PAGE: Final = 50
+"""The most disputes of a page."""
 _LONGEST: Final = 2_000
 _LONGEST_NUMBER: Final = 255
 _CARRIERS: Final = frozenset({"DHL", "FEDEX", "PARCELFORCE", "ROYAL_MAIL", "TNT", "UPS", "USPS"})
+_STATES: Final = {
+    "WAITING_FOR_SELLER_RESPONSE": DisputeState.NEEDS_RESPONSE,
+    "WAITING_FOR_BUYER_RESPONSE": DisputeState.UNDER_REVIEW,
+    "UNDER_REVIEW": DisputeState.UNDER_REVIEW,
+    "RESOLVED": DisputeState.CLOSED,
+}
+_OUTCOMES: Final = {
+    "RESOLVED_BUYER_FAVOUR": DisputeState.LOST,
+    "RESOLVED_SELLER_FAVOUR": DisputeState.WON,
+    "ACCEPTED": DisputeState.ACCEPTED,
+}
 _LOST: Final = frozenset({DisputeState.ACCEPTED, DisputeState.LOST})
 
 
@@ -44,6 +58,23 @@ async def get_dispute(wire: Wire, ref: Ref) -> Dispute:
     """Get a dispute."""
     response = await wire.send(Request.get(_path(ref)))
     return required(dispute_of(wire.ref, read_answer(response)), response, "dispute_id or status")
+
+
+async def list_disputes(wire: Wire, query: PaymentQuery, after: Ref | None) -> Page[Dispute]:
+    """List disputes."""
+    filters = {
+        "page_size": min(query.limit, PAGE),
+        "start_time": None if query.since is None else query.since.isoformat(),
+        "next_page_token": None if after is None else after.id,
+    }
+    response = await wire.send(Request.get(_PATH, query=stated(filters)))
+    body = read_answer(response)
+    if not is_list(body.raw.get("items", [])):
+        raise malformed(response, "items")
+    results = (dispute_of(wire.ref, item) for item in body.objects("items"))
+    items = tuple(item for item in results if item is not None and _is_before(item, query))
+    token = _next_page(body)
+    return Page(items, None if token is None else wire.ref(token))
 
 
 async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
@@ -118,7 +149,7 @@ def _has(dispute: Dispute, notes: str) -> bool:
 async def _step(wire: Wire, ref: Ref, request: Request, key: str) -> Dispute:
     """Execute a step, whose answer has a link only, and get the dispute as it is then."""
     repeatable = attrs.evolve(request, idempotent=True)
-    await wire.send(repeatable, key=key_at(wire, key, _KEY), parse=_check_links)
+    await wire.send(repeatable, key=key_at(wire, key, KEY), parse=_check_links)
     return await get_dispute(wire, ref)
 
 
@@ -129,4 +160,43 @@ def _check_links(response: Response) -> None:
 
 
 def _path(ref: Ref) -> str:
-    return f"{DISPUTES}/{quote(ref.id, safe='')}"
+    return f"{_PATH}/{quote(ref.id, safe='')}"
+
+
+def _is_before(dispute: Dispute, query: PaymentQuery) -> bool:
+    """True if a dispute began before the end of the query, by which PayPal cannot filter."""
+    start_time = dispute.created_at
+    return query.until is None or start_time is None or start_time < query.until
+
+
+def _next_page(body: Answer) -> str | None:
+    links = {link.text("rel"): link.text("href") or "" for link in body.objects("links")}
+    parameters = parse_qs(urlsplit(links.get("next", "")).query)
+    return next(iter(parameters.get("next_page_token", ())), None)
+
+
+def dispute_of(make: MakeRef, body: Answer) -> Dispute | None:
+    """Parse a dispute; None if it is malformed."""
+    key, status = body.text("dispute_id"), body.text("status")
+    if key is None or status is None:
+        return None
+    capture = body.text("disputed_transactions.0.seller_transaction_id")
+    return Dispute(
+        ref=make(key),
+        payment=None if capture is None else make(capture, capture=capture),
+        state=_dispute_state(body, status),
+        vendor_state=status,
+        amount=money(body, "dispute_amount"),
+        reason=body.text("reason"),
+        respond_by=body.time("seller_response_due_date"),
+        created_at=body.time("create_time"),
+        raw=body.raw,
+    )
+
+
+def _dispute_state(body: Answer, status: str) -> DisputeState:
+    inquiry = body.text("dispute_life_cycle_stage") == "INQUIRY"
+    if status == "OPEN":
+        return DisputeState.INQUIRY if inquiry else DisputeState.UNDER_REVIEW
+    outcome = _OUTCOMES.get(body.text("dispute_outcome.outcome_code") or "")
+    return outcome or _STATES.get(status, DisputeState.UNKNOWN)

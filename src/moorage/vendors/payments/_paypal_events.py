@@ -25,13 +25,13 @@ from moorage.vendors.payments._paypal_answers import (
     capture_of,
     decline_of,
     decline_reason,
-    dispute_of,
     money,
     order_id,
     payment_of,
     refund_of,
     refunded_order,
 )
+from moorage.vendors.payments._paypal_disputes import dispute_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

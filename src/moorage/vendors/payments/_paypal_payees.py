@@ -16,13 +16,13 @@ from moorage.vendor_sdk import Request, as_money, extra_for, key_at, merged, rea
 from moorage.vendors.payments._common import safe_text, short_text
 from moorage.vendors.payments._order_details import stated
 from moorage.vendors.payments._paypal_answers import amount_body
+from moorage.vendors.payments._paypal_requests import KEY
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Money, PayeeTransfer
     from moorage.vendor_sdk import Answer, Ref, Response, Wire
 
 _PATH: Final = "/v1/payments/payouts"
-_KEY: Final = 108
 _LONGEST_PAYEE: Final = 127
 _LONGEST_REFERENCE: Final = 63
 _ITEMS: Final = {
@@ -46,7 +46,7 @@ _BATCHES: Final = {
 
 async def pay_payee(wire: Wire, transfer: PayeeTransfer, key: str) -> PayeePayout:
     """Create a batch with one item."""
-    vendor_key = key_at(wire, key, _KEY)
+    vendor_key = key_at(wire, key, KEY)
     request = Request.post(_PATH, json=_batch_body(transfer, vendor_key))
     payout: PayeePayout = await wire.send(request, key=vendor_key, parse=partial(_read_batch, wire))
     return payout

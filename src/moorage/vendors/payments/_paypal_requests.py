@@ -1,4 +1,4 @@
-"""Requests to PayPal: the bodies of orders, and queries for disputes."""
+"""Requests to PayPal: paths, and the bodies of orders."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from moorage.vendors.payments._paypal_order import billing_fields, unit_fields
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.payments import Charge, PaymentQuery
-    from moorage.vendor_sdk import Ref
+    from moorage.contracts.payments import Charge
 
+ORDERS: Final = "/v2/checkout/orders"
+PAYMENTS: Final = "/v2/payments"
+KEY: Final = 108
+"""The number of characters of a key."""
 CAPTURE: Final = "CAPTURE"
 AUTHORIZE: Final = "AUTHORIZE"
 LONGEST: Final = {"reference": 127, "statement_descriptor": 22}
@@ -141,13 +144,3 @@ def _shortened_text(text: str | None, field: str) -> str | None:
         field=field,
         remedy="Give a shorter text.",
     )
-
-
-def dispute_query(query: PaymentQuery, after: Ref | None, *, most: int) -> dict[str, Any]:
-    """The query for disputes."""
-    filters = {
-        "page_size": min(query.limit, most),
-        "start_time": None if query.since is None else query.since.isoformat(),
-        "next_page_token": None if after is None else after.id,
-    }
-    return {name: value for name, value in filters.items() if value is not None}

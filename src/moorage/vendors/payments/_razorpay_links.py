@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.vendor_sdk import InvalidRequest, Request, extra_for, merged, read_answer
+from moorage.vendors.payments._common import url_of
 from moorage.vendors.payments._razorpay_answers import link_of, read_link
 from moorage.vendors.payments._razorpay_requests import (
     NAME,
     amount_fields,
     key_name,
     notes_of,
-    url_of,
 )
 
 if TYPE_CHECKING:

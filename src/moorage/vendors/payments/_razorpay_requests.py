@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from moorage.vendor_sdk import InvalidData, extra_for, merged
 from moorage.vendors.payments._razorpay_answers import UNITS
@@ -95,11 +94,6 @@ def recurring_fields(charge: Charge, order: str) -> dict[str, Any]:
         "notes": notes_of(charge.reference, charge.metadata),
     }
     return merged(fields, extra_for(NAME, charge.extra))
-
-
-def url_of(*parts: str) -> str:
-    """A path and the steps below it, percent-encoded."""
-    return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
 
 
 def notes_of(reference: str, metadata: Mapping[str, str]) -> dict[str, str]:

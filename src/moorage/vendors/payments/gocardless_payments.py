@@ -29,7 +29,7 @@ from moorage.vendor_sdk import (
     mode_at,
     part_key,
 )
-from moorage.vendors.payments._common import events_of, is_return_url, left_of, void_of
+from moorage.vendors.payments._common import events_of, is_return_url, left_of, url_of, void_of
 from moorage.vendors.payments._gocardless_payments_answers import (
     CANCELLED,
     FULFILLED,
@@ -59,7 +59,6 @@ from moorage.vendors.payments._gocardless_payments_steps import (
     found,
     listed,
     send_once,
-    url_of,
 )
 from moorage.vendors.payments._gocardless_payments_subscriptions import (
     SUBSCRIPTIONS,

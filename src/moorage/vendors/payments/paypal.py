@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-from urllib.parse import parse_qs, quote, urlsplit
 
 import attrs
 
@@ -20,14 +19,11 @@ from moorage.contracts.payments import (
     Page,
     PaymentsCapability,
     Void,
-    check_currency,
-    payment_ref,
 )
 from moorage.vendor_sdk import (
     ConfigurationError,
     InvalidData,
     OAuthClient,
-    PaymentDeclined,
     RepeatedKey,
     Request,
     Secret,
@@ -37,40 +33,44 @@ from moorage.vendor_sdk import (
     VendorKeys,
     VendorRejected,
     as_secret,
-    is_list,
     key_at,
-    malformed,
     mode_at,
     read_answer,
     required,
 )
-from moorage.vendors.payments._common import is_return_url
+from moorage.vendors.payments._common import is_return_url, named, url_of
 from moorage.vendors.payments._paypal_answers import (
     OURS,
     amount_body,
     capture_of,
-    dispute_of,
     is_ready,
-    order_id,
     read_payment,
     refund_of,
     refunded_order,
     unconfirmed,
 )
 from moorage.vendors.payments._paypal_disputes import (
-    DISPUTES,
+    PAGE,
     accept_dispute,
     get_dispute,
+    list_disputes,
     submit_evidence,
 )
 from moorage.vendors.payments._paypal_events import classify, declined, read_events
 from moorage.vendors.payments._paypal_payees import get_payee_payout, pay_payee
+from moorage.vendors.payments._paypal_references import (
+    authorization_id,
+    get_payment,
+    refundable_capture,
+)
 from moorage.vendors.payments._paypal_reports import payment_in, payout_in, reported
 from moorage.vendors.payments._paypal_requests import (
     AUTHORIZE,
     CAPTURE,
+    KEY,
     LONGEST,
-    dispute_query,
+    ORDERS,
+    PAYMENTS,
     order_body,
     posted,
 )
@@ -92,12 +92,8 @@ if TYPE_CHECKING:
         Refund,
         RefundReason,
     )
-    from moorage.vendor_sdk import Answer, MakeRef, Mode, Ref, Response, WebhookEvent, Wire
+    from moorage.vendor_sdk import MakeRef, Mode, Ref, Response, WebhookEvent, Wire
 
-_ORDERS: Final = "/v2/checkout/orders"
-_PAYMENTS: Final = "/v2/payments"
-_KEY: Final = 108
-_PAGE: Final = 50
 _LIVE: Final = "https://api-m.paypal.com"
 _KEYS: Final = VendorKeys(
     # Orders are remembered for six hours, and payments for 45 days: the smaller number counts.
@@ -154,7 +150,7 @@ class PayPal(Vendor):
             PaymentsCapability.PAYEES,
         }
     )
-    limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "page": _PAGE, **LONGEST}
+    limits: ClassVar[Mapping[str, int]] = {"idempotency_key": KEY, "page": PAGE, **LONGEST}
     webhook: ClassVar[str | None] = "paypal"
     idempotency: ClassVar[VendorKeys | None] = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
@@ -251,7 +247,7 @@ class PayPal(Vendor):
                 field="returned",
                 remedy="Complete the payment that the parameter token names.",
             )
-        payment = await self.get(wire, ref)
+        payment = await get_payment(wire, ref)
         ready = is_ready(payment)
         decline = unconfirmed(payment) if ready else payment.decline
         if decline is not None:
@@ -259,15 +255,14 @@ class PayPal(Vendor):
         if not ready:
             return payment
         verb = "authorize" if payment.raw.get("intent") == AUTHORIZE else "capture"
-        request = posted(_path(_ORDERS, payment.ref.id, verb))
+        request = posted(url_of(ORDERS, payment.ref.id, verb))
         return await _try_payment(wire, request, payment.amount, key, known_order=payment.ref.id)
 
     async def capture(
         self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
     ) -> Capture:
         """Capture an authorised amount."""
-        authorization = await self._authorization(wire, ref)
-        path = _path(_PAYMENTS, "authorizations", authorization)
+        path = url_of(PAYMENTS, "authorizations", await authorization_id(wire, ref))
         body: dict[str, Any] = {"final_capture": final}
         if amount is not None:
             body["amount"] = amount_body(amount)
@@ -275,11 +270,11 @@ class PayPal(Vendor):
             await _check_untouched(wire, path)
         request = posted(f"{path}/capture", body)
         parse = partial(_capture, wire, ref)
-        return await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        return await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:  # noqa: ARG002 - PayPal takes none
         """Void an authorised amount; a repeat has no further effect."""
-        path = _path(_PAYMENTS, "authorizations", await self._authorization(wire, ref))
+        path = url_of(PAYMENTS, "authorizations", await authorization_id(wire, ref))
         # It may be sent again, although PayPal takes no key for it.
         request = posted(f"{path}/void").evolve(idempotent=True)
         try:
@@ -304,24 +299,23 @@ class PayPal(Vendor):
         key: str,
     ) -> Refund:
         """Refund a capture; the refund records the order's id, which webhooks report."""
-        order, capture = await self._captured(wire, ref, amount)
+        order, capture = await refundable_capture(wire, ref, amount)
         body: dict[str, Any] = {"custom_id": f"{OURS}{order}"}
         if amount is not None:
             body["amount"] = amount_body(amount)
-        request = posted(_path(_PAYMENTS, "captures", capture, "refund"), body)
+        request = posted(url_of(PAYMENTS, "captures", capture, "refund"), body)
         parse = partial(_refund, wire, ref if ref.id == order else wire.ref(order))
-        return await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        return await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
 
     # --- looking up ----------------------------------------------------------
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
         """Get an order; for a capture, the order that it belongs to."""
-        order = await _order_of(wire, ref)
-        return read_payment(wire, await wire.send(Request.get(_path(_ORDERS, order))))
+        return await get_payment(wire, ref)
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
         """Get a refund."""
-        response = await wire.send(Request.get(_path(_PAYMENTS, "refunds", ref.id)))
+        response = await wire.send(Request.get(url_of(PAYMENTS, "refunds", ref.id)))
         order = ref.other("order") or refunded_order(read_answer(response))
         return _refund(wire, None if order is None else wire.ref(order), response)
 
@@ -339,15 +333,7 @@ class PayPal(Vendor):
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Dispute]:
         """List disputes."""
-        filters = dispute_query(query, after, most=_PAGE)
-        response = await wire.send(Request.get(DISPUTES, query=filters))
-        body = read_answer(response)
-        if not is_list(body.raw.get("items", [])):
-            raise malformed(response, "items")
-        results = (dispute_of(wire.ref, item) for item in body.objects("items"))
-        items = tuple(item for item in results if item is not None and _is_before(item, query))
-        token = _next_page(body)
-        return Page(items, None if token is None else wire.ref(token))
+        return await list_disputes(wire, query, after)
 
     async def get_dispute(self, wire: Wire, ref: Ref, /) -> Dispute:
         """Get a dispute."""
@@ -378,74 +364,6 @@ class PayPal(Vendor):
     def _order(self, charge: Charge, intent: str) -> dict[str, Any]:
         return order_body(charge, intent, charge.return_url or self.return_url)
 
-    # --- objects of an order ---------------------------------------------------
-
-    async def _authorization(self, wire: Wire, ref: Ref) -> str:
-        authorization = ref.other("authorization") or (await self.get(wire, ref)).ref.other(
-            "authorization"
-        )
-        if authorization is None:
-            raise VendorRejected(
-                "The order has no authorisation.",
-                remedy="Complete the payment when the buyer has approved it; an order without"
-                " approval expires by itself.",
-            )
-        return authorization
-
-    async def _captured(self, wire: Wire, ref: Ref, amount: Money | None) -> tuple[str, str]:
-        """The order, and the capture to refund this amount from."""
-        order, capture = ref.other("order"), ref.other("capture")
-        if order is not None:
-            return order, ref.id
-        if capture is not None and capture != ref.id:
-            return ref.id, capture
-        payment = await self.get(wire, ref)
-        if capture is not None:
-            return payment.ref.id, capture
-        succeeded_captures = [
-            item for item in payment.captures if item.state is MoveState.SUCCEEDED
-        ]
-        if amount is None and len(succeeded_captures) > 1:
-            raise InvalidData(
-                "This payment has several captures, and PayPal refunds one at a time.",
-                field="ref",
-                remedy="Give the ref of a single capture from Payment.captures.",
-            )
-        # Earlier refunds are ignored: a repeat must choose the same capture.
-        large_captures = (
-            item for item in succeeded_captures if amount is None or _reaches(item.amount, amount)
-        )
-        chosen_capture = next(large_captures, None)
-        if chosen_capture is None:
-            raise VendorRejected(
-                "No single capture of this payment is as large as the refund.",
-                remedy="Refund parts of single captures, by the refs in Payment.captures.",
-            )
-        return payment.ref.id, chosen_capture.ref.id
-
-
-def _is_before(dispute: Dispute, query: PaymentQuery) -> bool:
-    """True if a dispute began before the end of the query, by which PayPal cannot filter."""
-    start_time = dispute.created_at
-    return query.until is None or start_time is None or start_time < query.until
-
-
-def _next_page(body: Answer) -> str | None:
-    links = {link.text("rel"): link.text("href") or "" for link in body.objects("links")}
-    parameters = parse_qs(urlsplit(links.get("next", "")).query)
-    return next(iter(parameters.get("next_page_token", ())), None)
-
-
-def _path(*parts: str) -> str:
-    return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
-
-
-def _reaches(taken: Money | None, amount: Money) -> bool:
-    if taken is None:
-        return False
-    check_currency(amount, taken.currency)
-    return taken >= amount
-
 
 def _capture(wire: Wire, payment: Ref, response: Response) -> Capture:
     return required(capture_of(wire.ref, payment, read_answer(response)), response, "id or status")
@@ -456,30 +374,16 @@ def _refund(wire: Wire, payment: Ref | None, response: Response) -> Refund:
 
 
 async def _order_payment(wire: Wire, body: Mapping[str, Any], amount: Money, key: str) -> Payment:
-    return await _try_payment(wire, posted(_ORDERS, body), amount, key)
+    return await _try_payment(wire, posted(ORDERS, body), amount, key)
 
 
 async def _try_payment(
     wire: Wire, request: Request, amount: Money | None, key: str, *, known_order: str | None = None
 ) -> Payment:
     """Send a request that makes a payment; add the payment's reference to a decline."""
-    try:
-        parse = partial(read_payment, wire)
-        return await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
-    except PaymentDeclined as error:
-        order = error.payment or known_order
-        if order is not None:
-            error.payment = str(payment_ref(wire.ref, order, amount))
-        raise
-
-
-async def _order_of(wire: Wire, ref: Ref) -> str:
-    """The order of a reference, which may name a capture of it."""
-    order = ref.other("order")
-    if order is not None or ref.other("capture") != ref.id:
-        return order or ref.id
-    response = await wire.send(Request.get(_path(_PAYMENTS, "captures", ref.id)))
-    return required(order_id(read_answer(response)), response, "order")
+    parse = partial(read_payment, wire)
+    sending = wire.send(request, key=key_at(wire, key, KEY), parse=parse)
+    return await named(wire, amount, sending, payment_id=known_order)
 
 
 async def _check_untouched(wire: Wire, path: str) -> None:

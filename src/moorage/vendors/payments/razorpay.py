@@ -35,7 +35,7 @@ from moorage.vendor_sdk import (
     part_key,
 )
 from moorage.vendor_sdk import Mode as AccountMode
-from moorage.vendors.payments._common import is_return_url, is_within, left_of, named
+from moorage.vendors.payments._common import is_return_url, is_within, left_of, named, url_of
 from moorage.vendors.payments._razorpay_answers import (
     AUTHORIZED,
     CAPTURED,
@@ -66,7 +66,6 @@ from moorage.vendors.payments._razorpay_requests import (
     key_name,
     order_fields,
     recurring_fields,
-    url_of,
 )
 
 if TYPE_CHECKING:

@@ -1,0 +1,92 @@
+"""The order, the authorisation and the capture that a payment's reference leads to.
+
+A reference names an order, or one capture of it; what it does not state, PayPal is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.contracts.payments import MoveState, check_currency
+from moorage.vendor_sdk import InvalidData, Request, VendorRejected, read_answer, required
+from moorage.vendors.payments._common import url_of
+from moorage.vendors.payments._paypal_answers import order_id, read_payment
+from moorage.vendors.payments._paypal_requests import ORDERS, PAYMENTS
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import Money, Payment
+    from moorage.vendor_sdk import Ref, Wire
+
+
+async def get_payment(wire: Wire, ref: Ref) -> Payment:
+    """Get an order; for a capture, the order that it belongs to."""
+    order = await _order_id(wire, ref)
+    return read_payment(wire, await wire.send(Request.get(url_of(ORDERS, order))))
+
+
+async def authorization_id(wire: Wire, ref: Ref) -> str:
+    """The id of an order's authorisation.
+
+    Raises:
+        VendorRejected: the order has none.
+    """
+    stated_id = ref.other("authorization")
+    authorization = stated_id or (await get_payment(wire, ref)).ref.other("authorization")
+    if authorization is None:
+        raise VendorRejected(
+            "The order has no authorisation.",
+            remedy="Complete the payment when the buyer has approved it; an order without"
+            " approval expires by itself.",
+        )
+    return authorization
+
+
+async def refundable_capture(wire: Wire, ref: Ref, amount: Money | None) -> tuple[str, str]:
+    """The ids of the order, and of its capture to refund this amount from.
+
+    Raises:
+        InvalidData: without an amount, one of several captures could be meant.
+        VendorRejected: no capture is as large as the amount.
+    """
+    order, capture = ref.other("order"), ref.other("capture")
+    if order is not None:
+        return order, ref.id
+    if capture is not None and capture != ref.id:
+        return ref.id, capture
+    payment = await get_payment(wire, ref)
+    if capture is not None:
+        return payment.ref.id, capture
+    succeeded_captures = [item for item in payment.captures if item.state is MoveState.SUCCEEDED]
+    if amount is None and len(succeeded_captures) > 1:
+        raise InvalidData(
+            "This payment has several captures, and PayPal refunds one at a time.",
+            field="ref",
+            remedy="Give the ref of a single capture from Payment.captures.",
+        )
+    # Earlier refunds are ignored: a repeat must choose the same capture.
+    large_captures = (
+        item for item in succeeded_captures if amount is None or _reaches(item.amount, amount)
+    )
+    chosen_capture = next(large_captures, None)
+    if chosen_capture is None:
+        raise VendorRejected(
+            "No single capture of this payment is as large as the refund.",
+            remedy="Refund parts of single captures, by the refs in Payment.captures.",
+        )
+    return payment.ref.id, chosen_capture.ref.id
+
+
+def _reaches(taken: Money | None, amount: Money) -> bool:
+    if taken is None:
+        return False
+    check_currency(amount, taken.currency)
+    return taken >= amount
+
+
+async def _order_id(wire: Wire, ref: Ref) -> str:
+    """The id of the order of a reference, which may name a capture of it."""
+    order = ref.other("order")
+    if order is not None or ref.other("capture") != ref.id:
+        return order or ref.id
+    response = await wire.send(Request.get(url_of(PAYMENTS, "captures", ref.id)))
+    return required(order_id(read_answer(response)), response, "order")
