@@ -20,8 +20,9 @@ from moorage.domain.http.requests import Request
 from moorage.errors import InvalidData, VendorFailed
 from moorage.testing import payments_conformance as kit
 from moorage.vendors.payments._stripe_answers import read_payment
+from moorage.vendors.payments._stripe_intents import confirmed_body
 from moorage.vendors.payments._stripe_requests import form_pairs
-from moorage.vendors.payments.stripe import Stripe, confirmed_body
+from moorage.vendors.payments.stripe import Stripe
 from tests.vendors.payments_subjects import stripe
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from moorage.vendors.payments._mollie_stored import link_body as mollie_link_bod
 from moorage.vendors.payments._mollie_stored import was_revoked as mollie_was_revoked
 from moorage.vendors.payments._square_answers import payout_item_of as square_item_of
 from moorage.vendors.payments._stripe_answers import payout_item_of
-from moorage.vendors.payments._stripe_stored import link_body
+from moorage.vendors.payments._stripe_links import link_body
 from tests.vendors import adyen_account, mollie_account, stripe_account
 
 EUROS = Money("149.90", "EUR")

@@ -17,8 +17,8 @@ from moorage.vendors.payments._adyen_order import order_fields as adyen_fields
 from moorage.vendors.payments._mollie_order import order_fields as mollie_fields
 from moorage.vendors.payments._paypal_requests import order_body
 from moorage.vendors.payments._square_order import order_fields as square_fields
-from moorage.vendors.payments._stripe_stored import sum_of_lines
-from moorage.vendors.payments.stripe import confirmed_body, intent_body
+from moorage.vendors.payments._stripe_intents import confirmed_body, intent_body
+from moorage.vendors.payments._stripe_links import sum_of_lines
 from tests.vendors.payments_subjects import adyen, stripe
 from tests.vendors.subjects.checkout_com import checkout_com
 from tests.vendors.subjects.mollie import mollie

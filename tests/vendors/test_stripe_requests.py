@@ -9,12 +9,11 @@ import pytest
 from moorage.contracts.payments import Customer, Money, ThreeDs
 from moorage.domain.auth.methods import Credentials
 from moorage.vendors.payments._stripe_answers import MINOR
+from moorage.vendors.payments._stripe_intents import confirmed_body, intent_body
 from moorage.vendors.payments._stripe_requests import form_pairs
 from moorage.vendors.payments.stripe import (
     API_VERSION,
     Stripe,
-    confirmed_body,
-    intent_body,
 )
 from tests.vendors.stripe_account import Shop, order
 

@@ -1,21 +1,18 @@
-"""Stripe's stored means of payment and payment links: bodies of requests, and answers."""
+"""Stripe's stored means of payment: bodies of requests, and answers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.payments import (
-    LinkState,
-    PaymentLink,
     StoredMeans,
     StoredState,
 )
 from moorage.vendor_sdk import InvalidData, extra_for, merged, read_answer, required
-from moorage.vendors.payments._stripe_answers import means_of, money, next_action_of
-from moorage.vendors.payments._stripe_order import link_lines
+from moorage.vendors.payments._stripe_answers import means_of, next_action_of
 
 if TYPE_CHECKING:
-    from moorage.contracts.payments import LinkRequest, Money, StoreRequest
+    from moorage.contracts.payments import StoreRequest
     from moorage.vendor_sdk import Answer, MakeRef, Response, Wire
 
 _STATES: Final = {
@@ -94,47 +91,3 @@ def stored_of(ref: MakeRef, body: Answer) -> StoredMeans | None:
 def read_stored(wire: Wire, response: Response) -> StoredMeans:
     """Parse the payment method in an answer."""
     return required(stored_of(wire.ref, read_answer(response)), response, "id or type")
-
-
-# --- links -------------------------------------------------------------------
-
-
-def link_body(link: LinkRequest) -> dict[str, Any]:
-    """The body that creates a link for one payment; the vendor's own options come last."""
-    reference = {"reference": link.reference}
-    body: dict[str, Any] = {
-        "line_items": link_lines(link),
-        "restrictions": {"completed_sessions": {"limit": 1}},
-        "metadata": reference,
-        "payment_intent_data": {"metadata": reference},
-        "expand": ["line_items"],
-    }
-    if link.return_url is not None:
-        body["after_completion"] = {"type": "redirect", "redirect": {"url": link.return_url}}
-    return merged(body, extra_for("stripe", link.extra))
-
-
-def read_link(wire: Wire, response: Response) -> PaymentLink:
-    """Parse the payment link in an answer."""
-    body = read_answer(response)
-    is_active = required(body.flag("active"), response, "active")
-    is_paid = (body.integer("restrictions.completed_sessions.count") or 0) > 0
-    state = LinkState.OPEN if is_active else LinkState.CLOSED
-    return PaymentLink(
-        ref=wire.ref(required(body.text("id"), response, "id")),
-        state=LinkState.PAID if is_paid else state,
-        vendor_state="active" if is_active else "inactive",
-        url=body.text("url"),
-        amount=sum_of_lines(body),
-        reference=body.text("metadata.reference"),
-        raw=body.raw,
-    )
-
-
-def sum_of_lines(body: Answer) -> Money | None:
-    """The sum of a link's lines; None if a line has no amount, or not all lines are listed."""
-    amounts = [money(item, "amount_total") for item in body.objects("line_items.data")]
-    stated_amounts = [amount for amount in amounts if amount is not None]
-    if not stated_amounts or len(stated_amounts) < len(amounts) or body.flag("line_items.has_more"):
-        return None
-    return sum(stated_amounts[1:], stated_amounts[0])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from moorage.contracts.payments import (
     BillingInterval,
@@ -29,9 +28,9 @@ from moorage.vendor_sdk import (
     read_answer,
     required,
 )
-from moorage.vendors.payments._common import named, unless_done
+from moorage.vendors.payments._common import named, unless_done, url_of
 from moorage.vendors.payments._stripe_answers import MINOR, money
-from moorage.vendors.payments._stripe_requests import KEY, post
+from moorage.vendors.payments._stripe_requests import KEY, done, post
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Money, SubscriptionRequest
@@ -59,25 +58,25 @@ _CHARGES: Final = {
 
 async def create_subscription(wire: Wire, request: SubscriptionRequest, key: str) -> Subscription:
     """Create a product and a subscription to it, unless its first charge is declined."""
-    body = {"name": request.description or request.reference}
+    product_body = {"name": request.description or request.reference}
     product_key = key_at(wire, part_key(key, "product"), KEY)
-    product = await wire.send(post("/v1/products", body), key=product_key, parse=_read_product)
-    sent = post(SUBSCRIPTIONS, _subscription_body(request, product))
-    parse = partial(_read_subscription, wire)
-    sending = wire.send(sent, key=key_at(wire, key, KEY), parse=parse)
+    product_request = post("/v1/products", product_body)
+    product = await wire.send(product_request, key=product_key, parse=_read_product)
+    body = _subscription_body(request, product)
+    sending = done(wire, SUBSCRIPTIONS, body, key, _read_subscription)
     return await named(wire, request.amount, sending)
 
 
 async def get_subscription(wire: Wire, ref: Ref) -> Subscription:
     """Get a subscription."""
-    return _read_subscription(wire, await wire.send(Request.get(_path(ref))))
+    return _read_subscription(wire, await wire.send(Request.get(url_of(SUBSCRIPTIONS, ref.id))))
 
 
 async def change_subscription(
     wire: Wire, ref: Ref, amount: Money | None, quantity: int | None, key: str
 ) -> Subscription:
     """Change the only item of a subscription, from the next charge on."""
-    response = await wire.send(Request.get(_path(ref)))
+    response = await wire.send(Request.get(url_of(SUBSCRIPTIONS, ref.id)))
     item = _only_item(read_answer(response))
     if not item:
         raise InvalidData(
@@ -93,11 +92,7 @@ async def change_subscription(
     if amount is not None:
         fields["price_data"] = _price(amount, item, response)
     body = {"items": [fields], "proration_behavior": "none"}
-    parse = partial(_read_subscription, wire)
-    changed: Subscription = await wire.send(
-        post(_path(ref), body), key=key_at(wire, key, KEY), parse=parse
-    )
-    return changed
+    return await done(wire, url_of(SUBSCRIPTIONS, ref.id), body, key, _read_subscription)
 
 
 async def cancel_subscription(
@@ -105,10 +100,10 @@ async def cancel_subscription(
 ) -> Subscription:
     """Cancel a subscription; Stripe knows no keys for a deletion, and refuses a second one."""
     vendor_key = None
-    request = Request.delete(_path(ref))
+    request = Request.delete(url_of(SUBSCRIPTIONS, ref.id))
     if at_period_end:
         vendor_key = key_at(wire, key, KEY)
-        request = post(_path(ref), {"cancel_at_period_end": True})
+        request = post(url_of(SUBSCRIPTIONS, ref.id), {"cancel_at_period_end": True})
     return await unless_done(
         wire.send(request, key=vendor_key, parse=partial(_read_subscription, wire)),
         partial(get_subscription, wire, ref),
@@ -117,10 +112,6 @@ async def cancel_subscription(
 
 
 # --- requests --------------------------------------------------------------
-
-
-def _path(ref: Ref) -> str:
-    return f"{SUBSCRIPTIONS}/{quote(ref.id, safe='')}"
 
 
 def _subscription_body(request: SubscriptionRequest, product: str) -> dict[str, Any]:

@@ -7,9 +7,7 @@ intent's latest charge, which every answer is requested to include.
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
@@ -30,7 +28,6 @@ from moorage.contracts.payments import (
     RefundReason,
     StoredMeans,
     Subscription,
-    ThreeDs,
     Void,
 )
 from moorage.vendor_sdk import (
@@ -42,30 +39,31 @@ from moorage.vendor_sdk import (
     UnknownOutcome,
     VendorKeys,
     VendorRejected,
-    extra_for,
-    key_at,
     matches,
-    merged,
     mode_of_key,
 )
-from moorage.vendors.payments._common import named, void_of
+from moorage.vendors.payments._common import url_of, void_of
 from moorage.vendors.payments._stripe_answers import (
     MINOR,
     dispute_of,
     payment_of,
     payout_item_of,
     payout_of,
-    read_dispute,
     read_payment,
     read_refund,
 )
+from moorage.vendors.payments._stripe_disputes import (
+    DISPUTES,
+    accept_dispute,
+    get_dispute,
+    submit_evidence,
+)
 from moorage.vendors.payments._stripe_events import classify, read_events
-from moorage.vendors.payments._stripe_order import billing_fields, check_billing, order_fields
+from moorage.vendors.payments._stripe_intents import INTENTS, confirmed_body, intent_body, pay
+from moorage.vendors.payments._stripe_links import close_link, create_link, get_link
 from moorage.vendors.payments._stripe_payees import read_transfer, transfer_body
-from moorage.vendors.payments._stripe_requests import KEY, PAGE, done, page, page_query, post
+from moorage.vendors.payments._stripe_requests import KEY, PAGE, done, page, page_query
 from moorage.vendors.payments._stripe_stored import (
-    link_body,
-    read_link,
     read_setup,
     read_stored,
     setup_body,
@@ -95,11 +93,9 @@ if TYPE_CHECKING:
     )
     from moorage.vendor_sdk import MakeRef, Mode, Ref, WebhookEvent, Wire
 
-R = TypeVar("R")
-
 _ANOTHER_STATE: Final = "payment_intent_unexpected_state"
 _CANCELED: Final = "canceled"
-_LINKS: Final = "/v1/payment_links"
+_REFUNDS: Final = "/v1/refunds"
 _TRANSFERS: Final = "/v1/transfers"
 API_VERSION: Final = "2025-09-30.clover"
 _CAPTURES: Final = {
@@ -182,17 +178,17 @@ class Stripe(ApiVendor):
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create an intent that the browser confirms."""
-        return await _pay(wire, _intents(), intent_body(charge), charge.amount, key)
+        return await pay(wire, INTENTS, intent_body(charge), charge.amount, key)
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create and confirm an intent that is captured later."""
         body = confirmed_body(charge, capture_method="manual")
-        return await _pay(wire, _intents(), body, charge.amount, key)
+        return await pay(wire, INTENTS, body, charge.amount, key)
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create and confirm an intent that is captured at once."""
         body = confirmed_body(charge, capture_method="automatic")
-        return await _pay(wire, _intents(), body, charge.amount, key)
+        return await pay(wire, INTENTS, body, charge.amount, key)
 
     async def complete(
         self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
@@ -207,7 +203,7 @@ class Stripe(ApiVendor):
         payment = await self.get(wire, ref)
         if payment.vendor_state == "requires_confirmation":
             body: dict[str, Any] = {"expand": ["latest_charge"]}
-            return await _pay(wire, _intents(ref.id, "confirm"), body, payment.amount, key)
+            return await pay(wire, url_of(INTENTS, ref.id, "confirm"), body, payment.amount, key)
         if payment.decline is not None and payment.state is PaymentState.FAILED:
             raise PaymentDeclined(
                 "Stripe reports that the payment was declined"
@@ -228,11 +224,7 @@ class Stripe(ApiVendor):
             "final_capture": None if final else False,
             "expand": ["latest_charge"],
         }
-        payment = await wire.send(
-            post(_intents(ref.id, "capture"), body),
-            key=key_at(wire, key, KEY),
-            parse=partial(read_payment, wire),
-        )
+        payment = await done(wire, url_of(INTENTS, ref.id, "capture"), body, key, read_payment)
         return Capture(
             ref=payment.ref,
             payment=payment.ref,
@@ -245,11 +237,9 @@ class Stripe(ApiVendor):
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
         """Cancel an intent; a repeat has no further effect."""
-        request = post(_intents(ref.id, "cancel"), {"expand": ["latest_charge"]})
+        body = {"expand": ["latest_charge"]}
         try:
-            payment = await wire.send(
-                request, key=key_at(wire, key, KEY), parse=partial(read_payment, wire)
-            )
+            payment = await done(wire, url_of(INTENTS, ref.id, "cancel"), body, key, read_payment)
         except VendorRejected as error:
             if error.vendor_code != _ANOTHER_STATE:
                 raise
@@ -274,49 +264,46 @@ class Stripe(ApiVendor):
             "amount": None if amount is None else MINOR.to_minor(amount),
             "reason": None if reason is None else _REFUND_REASONS.get(reason),
         }
-        refund = await wire.send(
-            post("/v1/refunds", body),
-            key=key_at(wire, key, KEY),
-            parse=partial(read_refund, wire),
-        )
+        refund = await done(wire, _REFUNDS, body, key, read_refund)
         return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
         """Get an intent."""
         query = {"expand[]": "latest_charge"}
-        return read_payment(wire, await wire.send(Request.get(_intents(ref.id), query=query)))
+        return read_payment(
+            wire, await wire.send(Request.get(url_of(INTENTS, ref.id), query=query))
+        )
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
         """Get a refund."""
-        path = f"/v1/refunds/{quote(ref.id, safe='')}"
-        return read_refund(wire, await wire.send(Request.get(path)))
+        return read_refund(wire, await wire.send(Request.get(url_of(_REFUNDS, ref.id))))
 
     async def payments(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Payment]:
         """List intents."""
         filters = {**page_query(query, after), "expand[]": "data.latest_charge"}
-        return await page(wire, _intents(), filters, payment_of)
+        return await page(wire, INTENTS, filters, payment_of)
 
     async def disputes(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Dispute]:
         """List disputes."""
-        return await page(wire, "/v1/disputes", page_query(query, after), dispute_of)
+        return await page(wire, DISPUTES, page_query(query, after), dispute_of)
 
     async def get_dispute(self, wire: Wire, ref: Ref, /) -> Dispute:
         """Get a dispute."""
-        return read_dispute(wire, await wire.send(Request.get(_dispute_path(ref))))
+        return await get_dispute(wire, ref)
 
     async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
         """Close a dispute, which loses it."""
-        return await done(wire, f"{_dispute_path(ref)}/close", {}, key, read_dispute)
+        return await accept_dispute(wire, ref, key)
 
     async def submit_evidence(
         self, wire: Wire, ref: Ref, evidence: DisputeEvidence, /, *, key: str
     ) -> Dispute:
         """Submit evidence to the bank."""
-        return await done(wire, _dispute_path(ref), evidence_body(evidence), key, read_dispute)
+        return await submit_evidence(wire, ref, evidence, key)
 
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
         """List payouts."""
@@ -338,8 +325,7 @@ class Stripe(ApiVendor):
 
     async def get_payee_payout(self, wire: Wire, ref: Ref, /) -> PayeePayout:
         """Get a transfer."""
-        path = f"{_TRANSFERS}/{quote(ref.id, safe='')}"
-        return read_transfer(wire, await wire.send(Request.get(path)))
+        return read_transfer(wire, await wire.send(Request.get(url_of(_TRANSFERS, ref.id))))
 
     async def create_subscription(
         self, wire: Wire, request: SubscriptionRequest, /, *, key: str
@@ -382,111 +368,26 @@ class Stripe(ApiVendor):
             "limit": PAGE,
             "starting_after": None if after is None else after.id,
         }
-        path = f"/v1/customers/{quote(customer, safe='')}/payment_methods"
+        path = url_of("/v1/customers", customer, "payment_methods")
         return await page(wire, path, filters, stored_of)
 
     async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
         """Detach a payment method from its customer."""
-        path = f"/v1/payment_methods/{quote(ref.id, safe='')}/detach"
+        path = url_of("/v1/payment_methods", ref.id, "detach")
         return await done(wire, path, {}, key, read_stored)
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
         """Create a payment link that takes one payment."""
-        return await done(wire, _LINKS, link_body(link), key, read_link)
+        return await create_link(wire, link, key)
 
     async def get_link(self, wire: Wire, ref: Ref, /) -> PaymentLink:
         """Get a payment link."""
-        request = Request.get(_link_path(ref), query={"expand[]": "line_items"})
-        return read_link(wire, await wire.send(request))
+        return await get_link(wire, ref)
 
     async def close_link(self, wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink:
         """Deactivate a payment link."""
-        body = {"active": False, "expand": ["line_items"]}
-        return await done(wire, _link_path(ref), body, key, read_link)
+        return await close_link(wire, ref, key)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Convert a webhook to events of payments, disputes, payouts and subscriptions."""
         return read_events(event, ref)
-
-
-# --- requests --------------------------------------------------------------
-
-
-def intent_body(charge: Charge, **fields: Any) -> dict[str, Any]:
-    """The body that creates an intent; the vendor's own options come last."""
-    check_billing(charge)
-    customer = charge.customer
-    body: dict[str, Any] = {
-        "amount": MINOR.to_minor(charge.amount),
-        "currency": charge.amount.currency.lower(),
-        "automatic_payment_methods": {"enabled": True},
-        "customer": None if customer is None else customer.id,
-        "description": charge.description,
-        "statement_descriptor_suffix": charge.statement_descriptor,
-        # The reference by which the payment and its events are found.
-        "metadata": {**charge.metadata, "reference": charge.reference},
-        "setup_future_usage": "off_session" if charge.store_method else None,
-        "expand": ["latest_charge"],
-        **order_fields(charge),
-        **_source(charge),
-    }
-    if charge.three_ds is ThreeDs.ALWAYS:
-        body["payment_method_options"] = {"card": {"request_three_d_secure": "any"}}
-    return merged(merged(body, fields), extra_for("stripe", charge.extra))
-
-
-def confirmed_body(charge: Charge, *, capture_method: str) -> dict[str, Any]:
-    """The body that creates and confirms an intent."""
-    fields: dict[str, Any] = {"confirm": True, "capture_method": capture_method}
-    if charge.return_url is None:
-        # Otherwise Stripe requires a URL that the buyer returns to.
-        fields["automatic_payment_methods"] = {"allow_redirects": "never"}
-    else:
-        fields["return_url"] = charge.return_url
-    if charge.off_session:
-        fields["off_session"] = True
-    return intent_body(charge, **fields)
-
-
-def _source(charge: Charge) -> dict[str, Any]:
-    source = charge.source
-    if source is None:
-        return {}
-    if source.startswith("ctoken_"):
-        return {"confirmation_token": source}
-    if not source.startswith("tok_"):
-        return {"payment_method": source}
-    data: dict[str, Any] = {"type": "card", "card": {"token": source}}
-    data |= billing_fields(charge)
-    return {"payment_method_data": data}
-
-
-def _intents(*parts: str) -> str:
-    return "/".join(["/v1/payment_intents", *(quote(part, safe="") for part in parts)])
-
-
-def evidence_body(evidence: DisputeEvidence) -> dict[str, Any]:
-    """The body that submits evidence."""
-    fields = {
-        "uncategorized_text": evidence.explanation,
-        "product_description": evidence.product,
-        "shipping_carrier": evidence.carrier,
-        "shipping_tracking_number": evidence.tracking_number,
-    }
-    return {"evidence": fields, "submit": True}
-
-
-def _dispute_path(ref: Ref) -> str:
-    return f"/v1/disputes/{quote(ref.id, safe='')}"
-
-
-def _link_path(ref: Ref) -> str:
-    return f"{_LINKS}/{quote(ref.id, safe='')}"
-
-
-async def _pay(
-    wire: Wire, path: str, body: Mapping[str, Any], amount: Money | None, key: str
-) -> Payment:
-    parse = partial(read_payment, wire)
-    sending_coroutine = wire.send(post(path, body), key=key_at(wire, key, KEY), parse=parse)
-    return await named(wire, amount, sending_coroutine)

@@ -1,0 +1,76 @@
+"""Stripe's payment intents: the requests that create and confirm them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.payments import ThreeDs
+from moorage.vendor_sdk import extra_for, merged
+from moorage.vendors.payments._common import named
+from moorage.vendors.payments._stripe_answers import MINOR, read_payment
+from moorage.vendors.payments._stripe_order import billing_fields, check_billing, order_fields
+from moorage.vendors.payments._stripe_requests import done
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.payments import Charge, Money, Payment
+    from moorage.vendor_sdk import Wire
+
+INTENTS: Final = "/v1/payment_intents"
+
+
+async def pay(
+    wire: Wire, path: str, body: Mapping[str, Any], amount: Money | None, key: str
+) -> Payment:
+    """Send a request that makes a payment; add the payment's reference to a decline."""
+    return await named(wire, amount, done(wire, path, body, key, read_payment))
+
+
+def intent_body(charge: Charge, **fields: Any) -> dict[str, Any]:
+    """The body that creates an intent; the vendor's own options come last."""
+    check_billing(charge)
+    customer = charge.customer
+    body: dict[str, Any] = {
+        "amount": MINOR.to_minor(charge.amount),
+        "currency": charge.amount.currency.lower(),
+        "automatic_payment_methods": {"enabled": True},
+        "customer": None if customer is None else customer.id,
+        "description": charge.description,
+        "statement_descriptor_suffix": charge.statement_descriptor,
+        # The reference by which the payment and its events are found.
+        "metadata": {**charge.metadata, "reference": charge.reference},
+        "setup_future_usage": "off_session" if charge.store_method else None,
+        "expand": ["latest_charge"],
+        **order_fields(charge),
+        **_source(charge),
+    }
+    if charge.three_ds is ThreeDs.ALWAYS:
+        body["payment_method_options"] = {"card": {"request_three_d_secure": "any"}}
+    return merged(merged(body, fields), extra_for("stripe", charge.extra))
+
+
+def confirmed_body(charge: Charge, *, capture_method: str) -> dict[str, Any]:
+    """The body that creates and confirms an intent."""
+    fields: dict[str, Any] = {"confirm": True, "capture_method": capture_method}
+    if charge.return_url is None:
+        # Otherwise Stripe requires a URL that the buyer returns to.
+        fields["automatic_payment_methods"] = {"allow_redirects": "never"}
+    else:
+        fields["return_url"] = charge.return_url
+    if charge.off_session:
+        fields["off_session"] = True
+    return intent_body(charge, **fields)
+
+
+def _source(charge: Charge) -> dict[str, Any]:
+    source = charge.source
+    if source is None:
+        return {}
+    if source.startswith("ctoken_"):
+        return {"confirmation_token": source}
+    if not source.startswith("tok_"):
+        return {"payment_method": source}
+    data: dict[str, Any] = {"type": "card", "card": {"token": source}}
+    data |= billing_fields(charge)
+    return {"payment_method_data": data}
