@@ -13,7 +13,7 @@ from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import StatisticsQuery
 from moorage.testing.sandboxes.base import SandboxHttpClient, SandboxRequest
 from moorage.testing.sandboxes.email.mailgun import MailgunSandbox, read_form
-from moorage.vendors.email.mailgun import metrics_body
+from moorage.vendors.email._mailgun_statistics import metrics_body
 from tests.support.openapi import Json, problems
 from tests.vendors.email_hubs import mail
 from tests.vendors.subjects.mailgun import mailgun_vendor
