@@ -163,9 +163,9 @@ def test_store_asks_whether_the_server_is_crowded(lab: Lab) -> None:
 
 
 def test_count_of_connections_is_read() -> None:
-    """The server answers whether it is crowded."""
+    """The link reads from the server's answer whether it is crowded."""
 
-    class Answered(PostgresLink):
+    class PreparedLink(PostgresLink):
         """A connection with prepared answers."""
 
         def __init__(self) -> None:
@@ -175,7 +175,7 @@ def test_count_of_connections_is_read() -> None:
             answer = self.answers.popleft()
             return [type("Result", (), {"get_value": lambda *_: answer})()]
 
-    link = Answered()
+    link = PreparedLink()
     assert run_now(link.is_crowded(0.0))
     assert not run_now(link.is_crowded(0.0))
 

@@ -102,7 +102,7 @@ def fields_of(kind: type[Any]) -> dict[str, attrs.Attribute[Any]]:
 def wrong_errors(
     kind: type[Any], options: Mapping[str, Any], use: Callable[[Any], object]
 ) -> Iterator[str]:
-    """Yield each option and value whose error is not one of moorage that names the option.
+    """Yield each option and value whose error is not moorage's, or does not name the option.
 
     An error about options that belong together may name another option, unless the type is wrong.
     """

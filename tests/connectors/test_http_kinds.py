@@ -143,7 +143,7 @@ def test_document_that_does_not_fit_the_schema(tmp_path: Path) -> None:
 
 
 def test_json_rpc_methods(ledger: JsonRpcServer) -> None:
-    """A method runs with its parameters in order or by name; only those declared safe are safe."""
+    """A method runs with its parameters in order or by name; only methods declared as safe are."""
     settings = {"safe_methods": ["echo"]}
     with moorage.open(configuration("json-rpc", ledger.server.url, **settings)) as hub:
 

@@ -53,7 +53,7 @@ def order(hub: Hub, operation: str, **changes: Any) -> Any:
     return getattr(hub.payments(), operation)(request, idempotency_key=KEY)
 
 
-def lose(world: PaymentsWorld, hub: Hub, operation: str) -> None:
+def execute_with_lost_answer(world: PaymentsWorld, hub: Hub, operation: str) -> None:
     """Execute an operation, and lose the last answer to it."""
     if operation == "create_subscription":
         world.stripe.fail(None)  # the product
@@ -77,7 +77,7 @@ def test_lost_order_is_listed(operation: str) -> None:
     """A lost transfer and a lost subscription are listed with their reference and amount."""
     world = PaymentsWorld()
     with world.hub() as hub:
-        lose(world, hub, operation)
+        execute_with_lost_answer(world, hub, operation)
         (unknown,) = hub.unsettled_payments()
         world.clock.advance(WAIT)
         (later,) = hub.unsettled_payments()
@@ -97,7 +97,7 @@ def test_job_settles_a_lost_order(operation: str) -> None:
     """Another process settles a lost order under its key, and nothing is done twice."""
     world = PaymentsWorld()
     with world.hub() as hub:
-        lose(world, hub, operation)
+        execute_with_lost_answer(world, hub, operation)
     world.clock.advance(WAIT)
     with world.hub() as other_hub:
         (settled,) = other_hub.settle_payments()
@@ -133,7 +133,7 @@ def test_person_closes_an_order_as_done(operation: str, form: str) -> None:
     """After an order was closed with its id, a repeat gets the receipt and sends nothing."""
     world = PaymentsWorld(Cautious)
     with world.hub() as hub:
-        lose(world, hub, operation)
+        execute_with_lost_answer(world, hub, operation)
         world.clock.advance(WAIT)
         (unknown,) = hub.unsettled_payments()
         assert NextStep.PERSON is unknown.next
@@ -186,7 +186,7 @@ def test_person_closes_an_order_as_not_done(operation: str) -> None:
     """After an order was closed as not done, its key may be used again."""
     world = PaymentsWorld(Cautious)
     with world.hub() as hub:
-        lose(world, hub, operation)
+        execute_with_lost_answer(world, hub, operation)
         world.clock.advance(WAIT)
         hub.close_payment(KEY, done=False)
         assert id_of(world, operation) == order(hub, operation).ref.id
@@ -200,7 +200,7 @@ def test_order_needs_a_receipt(operation: str) -> None:
     with world.hub() as hub:
         request = attrs.evolve(ORDERS[operation], amount=Money("5.00", "EUR"), reference="other")
         other = getattr(hub.payments(), operation)(request, idempotency_key="other")
-        lose(world, hub, operation)
+        execute_with_lost_answer(world, hub, operation)
         world.clock.advance(WAIT)
         for receipt, problem in ((None, "reference of its own"), (other.ref, "amount")):
             with pytest.raises(InvalidData, match=problem):
@@ -225,7 +225,7 @@ def test_closed_order_is_replayed_to_its_own_request_only(
     """The receipt of an order is not returned for another payee, amount, interval or quantity."""
     world = PaymentsWorld(Cautious)
     with world.hub() as hub:
-        lose(world, hub, operation)
+        execute_with_lost_answer(world, hub, operation)
         world.clock.advance(WAIT)
         hub.close_payment(KEY, done=True, receipt=id_of(world, operation))
         with pytest.raises(IdempotencyConflict):
@@ -237,7 +237,7 @@ def test_sealed_order_can_be_closed(operation: str) -> None:
     """A process without the keys lists a sealed order without its amount and reference."""
     world = PaymentsWorld()
     with world.hub(cipher=AesGcmCipher(generate_keys())) as hub:
-        lose(world, hub, operation)
+        execute_with_lost_answer(world, hub, operation)
     with world.hub() as other_hub:
         world.clock.advance(WAIT)
         (unknown,) = other_hub.unsettled_payments()

@@ -361,7 +361,7 @@ def test_procrastinate_leaves_an_unknown_outcome_to_a_person(keyless: Erp, jobs:
     assert 1 == len(keyless.book_rows()) == len(keyless.stripe.charges)
 
 
-def test_procrastinate_job_is_the_key_of_a_nameless_order(erp: Erp, jobs: Jobs) -> None:
+def test_procrastinate_job_id_replaces_a_missing_order_number(erp: Erp, jobs: Jobs) -> None:
     """Without a number of the business, the id of the job stands for the order."""
     id, state = jobs.run(None, *ORDER[1:])
     assert "succeeded" == state
@@ -670,7 +670,9 @@ def test_restate_fails_a_refusal(erp: Erp, workflows: Workflows) -> None:
     assert 1 == len(erp.http.sent)
 
 
-def test_restate_key_is_that_of_a_nameless_order(erp: Erp, workflows: Workflows) -> None:
+def test_restate_workflow_key_replaces_a_missing_order_number(
+    erp: Erp, workflows: Workflows
+) -> None:
     """Without a number of the business, the key of the workflow stands for the order."""
     workflows.ask("nameless-7", "run", (None, *ORDER[1:]))
     assert ["nameless-7"] == [number for number, _ in erp.book_rows()]

@@ -175,7 +175,7 @@ def test_token_is_nowhere_to_be_seen(
 
 
 def test_fetch_from_https(tmp_path: Path, server: GitOverHttps) -> None:
-    """A source over HTTPS is fetched, in one go with a target on another server."""
+    """A source over HTTPS is mirrored to a target on another server in one operation."""
     origin = bare(server.root / f"{tmp_path.name}-source.git")
     commit = origin.commit("here")
     with daemon(tmp_path / "daemon") as url:

@@ -573,7 +573,7 @@ def test_notice_tells_the_state(body: bytes, kind: SdiNoticeKind, status: Einvoi
 
 
 def test_rejection_names_its_reasons() -> None:
-    """A rejection has the SdI's codes, and times with a zone only."""
+    """A rejection has the SdI's codes; a time without a zone is left out."""
     notice = read_sdi_notice(
         _notice(
             "NotificaScarto",

@@ -92,7 +92,7 @@ def check_killed_workers(
         is_done: whether the broker has nothing left to deliver.
         chance: draws the moments.
         deaths: the number of workers that are killed.
-        repeats: how many records each death may repeat: those that are delivered ahead.
+        repeats: the number of records that each death may repeat, which are those delivered ahead.
 
     Returns:
         The number of records that were repeated.

@@ -2,7 +2,7 @@
 
     python -m tests.pipelines.kill_broker_workers [SEEDS] [FIRST] [BROKER ...]
 
-Of each run it checks that every message has its effect, and that each death repeats no more
+It checks for each run that every message has its effect, and that each death repeats no more
 messages than may be in flight. It ends with 1 if one run fails, after printing its seed.
 The last lines say for each broker how many runs there were, and how many messages they repeated.
 """

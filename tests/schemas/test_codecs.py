@@ -237,7 +237,7 @@ class TestJsonSchema:
 
     @pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
     def test_schema_with_countless_rules_is_refused(self, keyword: str) -> None:
-        """A schema whose parts double again and again is refused before any record is checked."""
+        """A schema whose rules double with each part is refused before any record is checked."""
         parts: dict[str, Any] = {"0": {"type": "string"}}
         for number in range(26):
             part = {"$ref": f"#/$defs/{number}"}

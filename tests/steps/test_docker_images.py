@@ -90,7 +90,7 @@ def test_throttled_pull_is_repeated(socket: str, shop: Registry) -> None:
     assert not shop.faults
 
 
-def test_throttled_pull_is_typed(socket: str, shop: Registry) -> None:
+def test_throttled_pull_raises_rate_limit_exceeded(socket: str, shop: Registry) -> None:
     """A pull that the registry still refuses says so, and nothing has happened."""
     shop.faults.extend([THROTTLED] * 9)
     platform = DockerPlatform(socket, scope="throttled")

@@ -41,7 +41,7 @@ FTP_REFUSAL, FTP_FAILURE, FTP_NONSENSE = (
 )
 
 
-class Answered(Exception):
+class HttpRefusal(Exception):
     """An HTTP error as aiohttp raises it."""
 
     status = 429
@@ -110,7 +110,7 @@ def _http_error(status: int) -> HTTPError:
         (InsufficientStorage("canary"), VendorFailed),
         (_http_error(401), AuthenticationFailed),
         (_http_error(503), VendorFailed),
-        (Answered("canary"), VendorRejected),
+        (HttpRefusal("canary"), VendorRejected),
     ],
     ids=repr,
 )

@@ -297,7 +297,7 @@ class _OwnSessions(Ksef):
         return await super().send(wire, invoice, key=other_key)
 
 
-class _Searching(Ksef):
+class _ExtraLogin(Ksef):
     """A faulty vendor that begins a login too many before it sends."""
 
     async def send(
@@ -307,8 +307,8 @@ class _Searching(Ksef):
         return await super().send(wire, invoice, key=key)
 
 
-class _Finished(Ksef):
-    """A faulty vendor that tells an invoice without a number as delivered."""
+class _TooEarlyDelivered(Ksef):
+    """A faulty vendor that reports an invoice without a number as delivered."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice:
         return attrs.evolve(await super().get(wire, ref), status=EinvoiceStatus.DELIVERED)
@@ -321,7 +321,7 @@ class _Unnumbered(Ksef):
         return attrs.evolve(await super().get(wire, ref), official_number=None)
 
 
-class _Open(Ksef):
+class _ShowsToken(Ksef):
     """A faulty vendor that shows its token."""
 
     def __repr__(self) -> str:
@@ -330,10 +330,14 @@ class _Open(Ksef):
 
 WRONG = [
     ("a_key_sends_once", as_ksef(_OwnSessions), "more than once"),
-    ("each_request_is_sent_once", as_ksef(_Searching), "another number of requests"),
-    ("pending_is_not_delivered", as_ksef(_Finished), "pending invoice is reported as delivered"),
+    ("each_request_is_sent_once", as_ksef(_ExtraLogin), "another number of requests"),
+    (
+        "pending_is_not_delivered",
+        as_ksef(_TooEarlyDelivered),
+        "pending invoice is reported as delivered",
+    ),
     ("an_answer_is_read_in_full", as_ksef(_Unnumbered), "as official_number"),
-    ("secrets_are_shown_nowhere", as_ksef(_Open), "secret is shown"),
+    ("secrets_are_shown_nowhere", as_ksef(_ShowsToken), "secret is shown"),
     ("an_invoice_is_sent", as_storecove(_SendingTwice), "twice"),
     ("an_invoice_is_sent", as_storecove(_Early), "is delivered"),
     ("an_invoice_is_sent", as_storecove(_Rewriting), "Another document"),
@@ -389,7 +393,7 @@ def test_notices_a_request_though_nobody_can_do_it() -> None:
 
 
 def test_notices_a_delivery_without_a_webhook() -> None:
-    """A vendor whose states are reported must report a delivery, too."""
+    """A vendor with webhooks must report a delivery by one, too."""
 
     def new_subject() -> kit.EinvoicesSubject:
         return attrs.evolve(einvoices_subjects.storecove(), deliver=lambda _: None)

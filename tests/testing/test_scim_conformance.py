@@ -68,7 +68,7 @@ def test_asynchronous_store_conforms(check: kit.AsyncCheck) -> None:
     asyncio.run(check(AsyncMemoryScimStore))
 
 
-class _Kindless(MemoryScimStore):
+class _KindBlind(MemoryScimStore):
     """A faulty store that does not tell people from groups."""
 
     def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
@@ -184,7 +184,7 @@ class _PageTotals(MemoryScimStore):
         return attrs.evolve(page, total=len(page.items))
 
 
-class _FirstOnly(MemoryScimStore):
+class _FirstCondition(MemoryScimStore):
     """A faulty store that reads only the first condition of a filter."""
 
     def find(self, kind: ScimKind, conditions: Any, start: int, count: int, /) -> ScimMatches:
@@ -199,7 +199,7 @@ class _Unfiltered(MemoryScimStore):
 
 
 WRONG: list[tuple[str, Callable[[], Any], str]] = [
-    ("a_person_is_kept", _Kindless, "among the groups"),
+    ("a_person_is_kept", _KindBlind, "among the groups"),
     ("a_person_is_kept", _Forgetful, "with another content"),
     ("a_group_has_its_members", _GroupsLost, "A group is lost"),
     ("a_group_has_its_members", _Refusing, "other members"),
@@ -216,7 +216,7 @@ WRONG: list[tuple[str, Callable[[], Any], str]] = [
     ("a_deleted_person_is_gone", _Refusing, "current version is refused"),
     ("pages_have_everybody_once", _OffByOne, "repeat or lack"),
     ("pages_have_everybody_once", _PageTotals, "another number of all"),
-    ("filters_find_whom_they_name", _FirstOnly, "The filter .* and .* is wrong"),
+    ("filters_find_whom_they_name", _FirstCondition, "The filter .* and .* is wrong"),
     ("filters_find_whom_they_name", _Unfiltered, "is wrong"),
     ("changes_at_once_are_one", _Careless, "are applied"),
     ("changes_at_once_are_one", _Twins, "is taken 8 times"),

@@ -67,15 +67,15 @@ def shop() -> Shop:
 
 def test_request() -> None:
     """GoCardless receives the unit, the mandate, the day of the start and the reference."""
-    at_gocardless = shop()
+    account = shop()
     start = datetime(2100, 1, 1, 23, 30, tzinfo=UTC).astimezone()
-    created = at_gocardless.subscribe(
+    created = account.subscribe(
         interval=BillingInterval("week", 2),
         description="Tea",
         starts_at=start,
         extra={"gocardless_payments": {"count": 4}},
     )
-    (request,) = at_gocardless.sandbox.requests
+    (request,) = account.sandbox.requests
 
     assert ("POST", "/subscriptions", "1") == (
         request.method,
@@ -133,8 +133,8 @@ def test_fields_that_gocardless_returns() -> None:
 
 def test_sandbox_returns_the_documented_fields() -> None:
     """The sandbox returns the fields of GoCardless' own fixture, and no others."""
-    at_gocardless = shop()
-    created = at_gocardless.subscribe()
+    account = shop()
+    created = account.subscribe()
 
     assert set(DOCUMENTED) == set(created.raw)
 
@@ -182,13 +182,13 @@ def test_interval(changes: dict[str, Any], interval: BillingInterval | None) -> 
 @pytest.mark.parametrize("name", ["id", "status"])
 def test_malformed_subscription(name: str) -> None:
     """A subscription without an id or a status is an error, and is left out of a list."""
-    at_gocardless = shop()
-    created = at_gocardless.subscribe()
-    at_gocardless.sandbox.subscriptions[created.ref.id][name] = None
+    account = shop()
+    created = account.subscribe()
+    account.sandbox.subscriptions[created.ref.id][name] = None
 
-    assert () == at_gocardless.payments.list_subscriptions().items
+    assert () == account.payments.list_subscriptions().items
     with pytest.raises(VendorFailed):
-        at_gocardless.payments.get_subscription(created.ref)
+        account.payments.get_subscription(created.ref)
 
 
 def test_no_upcoming_payment() -> None:
@@ -211,11 +211,11 @@ def test_no_upcoming_payment() -> None:
 )
 def test_refused_before_sending(fields: dict[str, Any], field: str) -> None:
     """An interval of days or of more than a year, and another currency, are refused."""
-    at_gocardless = shop()
+    account = shop()
     with pytest.raises(InvalidData) as excinfo:
-        at_gocardless.subscribe(**fields)
+        account.subscribe(**fields)
     assert field == excinfo.value.field
-    assert [] == at_gocardless.sandbox.requests
+    assert [] == account.sandbox.requests
 
 
 def test_mandate_that_cannot_be_charged() -> None:
@@ -226,20 +226,20 @@ def test_mandate_that_cannot_be_charged() -> None:
 
 def test_change_and_cancellation() -> None:
     """GoCardless receives the new amount, and then the cancellation."""
-    at_gocardless = shop()
-    created = at_gocardless.subscribe()
-    at_gocardless.payments.change_subscription(
+    account = shop()
+    created = account.subscribe()
+    account.payments.change_subscription(
         created.ref, amount=Money("30", "EUR"), idempotency_key="2"
     )
-    request = at_gocardless.sandbox.requests[-1]
+    request = account.sandbox.requests[-1]
     assert ("PUT", f"/subscriptions/{created.ref.id}", {"subscriptions": {"amount": 3000}}) == (
         request.method,
         request.path,
         request.json(),
     )
 
-    ended = at_gocardless.payments.cancel_subscription(created.ref, idempotency_key="3")
-    request = at_gocardless.sandbox.requests[-1]
+    ended = account.payments.cancel_subscription(created.ref, idempotency_key="3")
+    request = account.sandbox.requests[-1]
     path = f"/subscriptions/{created.ref.id}/actions/cancel"
     assert ("POST", path) == (request.method, request.path)
     assert SubscriptionState.CANCELED is ended.state
@@ -247,11 +247,11 @@ def test_change_and_cancellation() -> None:
 
 def test_eleventh_change_is_refused() -> None:
     """GoCardless refuses to change the amount of a subscription an eleventh time."""
-    at_gocardless = shop()
-    created = at_gocardless.subscribe()
+    account = shop()
+    created = account.subscribe()
 
     def change(number: int) -> None:
-        at_gocardless.payments.change_subscription(
+        account.payments.change_subscription(
             created.ref, amount=Money(number, "EUR"), idempotency_key=f"c-{number}"
         )
 
@@ -264,29 +264,29 @@ def test_eleventh_change_is_refused() -> None:
 
 def test_refused_cancellation() -> None:
     """A refusal to cancel an active subscription is raised."""
-    at_gocardless = shop()
-    created = at_gocardless.subscribe()
-    at_gocardless.sandbox.fail(error(422, "invalid_state", "cancellation_failed"))
+    account = shop()
+    created = account.subscribe()
+    account.sandbox.fail(error(422, "invalid_state", "cancellation_failed"))
     with pytest.raises(VendorRejected) as excinfo:
-        at_gocardless.payments.cancel_subscription(created.ref, idempotency_key="2")
+        account.payments.cancel_subscription(created.ref, idempotency_key="2")
     assert "cancellation_failed" == excinfo.value.vendor_code
 
 
 def test_finished_subscription_is_not_cancelled() -> None:
     """A subscription that has ended by itself cannot be cancelled."""
-    at_gocardless = shop()
-    created = at_gocardless.subscribe()
-    at_gocardless.sandbox.billing.end(created.ref.id, "finished")
+    account = shop()
+    created = account.subscribe()
+    account.sandbox.billing.end(created.ref.id, "finished")
     with pytest.raises(VendorRejected):
-        at_gocardless.payments.cancel_subscription(created.ref, idempotency_key="2")
+        account.payments.cancel_subscription(created.ref, idempotency_key="2")
 
 
 def test_charge_that_failed() -> None:
     """A failed charge has its payment, its reason, and its subscription."""
-    at_gocardless = shop()
-    created = at_gocardless.subscribe()
-    at_gocardless.sandbox.renew(created.ref.id, success=False)
-    event = at_gocardless.events()[-1]
+    account = shop()
+    created = account.subscribe()
+    account.sandbox.renew(created.ref.id, success=False)
+    event = account.events()[-1]
     charge = event.subscription_charge
 
     assert charge is not None
@@ -299,10 +299,10 @@ def test_charge_that_failed() -> None:
 
 def test_end_is_reported() -> None:
     """Webhooks report the end of a subscription, and its own reference."""
-    at_gocardless = shop()
-    created = at_gocardless.subscribe()
-    at_gocardless.payments.cancel_subscription(created.ref, idempotency_key="2")
-    (event,) = at_gocardless.events()
+    account = shop()
+    created = account.subscribe()
+    account.payments.cancel_subscription(created.ref, idempotency_key="2")
+    (event,) = account.events()
 
     assert event.subscription is not None
     assert (created.ref.id, "SUB-7", SubscriptionState.CANCELED) == (
@@ -356,22 +356,22 @@ def test_sandbox_refuses(options: dict[str, Any], code: str) -> None:
 
 def test_sandbox_changes_a_name() -> None:
     """A change of the name alone is no change of the amount."""
-    at_gocardless = shop()
-    created = at_gocardless.subscribe()
-    request = at_gocardless.sandbox.requests[-1]
+    account = shop()
+    created = account.subscribe()
+    request = account.sandbox.requests[-1]
     body = b'{"subscriptions":{"name":"Coffee"}}'
-    answer = at_gocardless.sandbox.billing.change(attrs.evolve(request, body=body), created.ref.id)
+    answer = account.sandbox.billing.change(attrs.evolve(request, body=body), created.ref.id)
 
     assert "Coffee" == Answer(answer.json()).text("subscriptions.name")
-    assert created.amount == at_gocardless.payments.get_subscription(created.ref).amount
+    assert created.amount == account.payments.get_subscription(created.ref).amount
 
 
 def test_sandbox_renews() -> None:
     """A renewal moves the day of the next charge by the interval."""
-    at_gocardless = shop()
-    created = at_gocardless.subscribe(interval=BillingInterval("week", 2))
-    at_gocardless.sandbox.renew(created.ref.id)
-    renewed = at_gocardless.payments.get_subscription(created.ref)
+    account = shop()
+    created = account.subscribe(interval=BillingInterval("week", 2))
+    account.sandbox.renew(created.ref.id)
+    renewed = account.payments.get_subscription(created.ref)
 
     assert created.next_charge_at is not None
     assert renewed.next_charge_at is not None
@@ -380,16 +380,16 @@ def test_sandbox_renews() -> None:
 
 def test_garbage() -> None:
     """An answer that is no subscription is an error of the vendor."""
-    at_gocardless = shop()
-    created = at_gocardless.subscribe()
-    at_gocardless.sandbox.fail(reply({"subscriptions": []}))
+    account = shop()
+    created = account.subscribe()
+    account.sandbox.fail(reply({"subscriptions": []}))
     with pytest.raises(VendorFailed):
-        at_gocardless.payments.get_subscription(created.ref)
+        account.payments.get_subscription(created.ref)
 
 
 def test_sandbox_knows_its_own_subscriptions_only() -> None:
     """The sandbox changes and cancels no subscription that it does not know."""
-    at_gocardless = shop()
-    unknown = attrs.evolve(at_gocardless.subscribe().ref, id="SB0")
+    account = shop()
+    unknown = attrs.evolve(account.subscribe().ref, id="SB0")
     with pytest.raises(VendorRejected):
-        at_gocardless.payments.cancel_subscription(unknown, idempotency_key="2")
+        account.payments.cancel_subscription(unknown, idempotency_key="2")

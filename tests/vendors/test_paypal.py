@@ -23,7 +23,7 @@ from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.vendors.payments._paypal_answers import amount_body
 from moorage.vendors.payments.paypal import PayPal
 from tests.vendors.paypal_account import BACK, SETTINGS, Shop, order
-from tests.vendors.subjects.paypal import paypal_says
+from tests.vendors.subjects.paypal import paypal_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +113,7 @@ def test_wrong_app_secret(shop: Shop) -> None:
 
 def test_second_401_is_final(shop: Shop) -> None:
     """If PayPal refuses a new token, AuthenticationFailed is raised."""
-    shop.sandbox.fail(*[paypal_says(401, "AUTHENTICATION_FAILURE")] * 2)
+    shop.sandbox.fail(*[paypal_refusal(401, "AUTHENTICATION_FAILURE")] * 2)
     with pytest.raises(AuthenticationFailed) as excinfo:
         shop.charged()
 

@@ -36,7 +36,7 @@ from moorage.testing.sandboxes.base import reply
 from moorage.vendors.payments._paypal_events import classify, read_events
 from moorage.vendors.payments.paypal import PayPal
 from tests.vendors.paypal_account import EUROS, Shop
-from tests.vendors.subjects.paypal import paypal_says
+from tests.vendors.subjects.paypal import paypal_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -281,14 +281,19 @@ WRONG = "UNPROCESSABLE_ENTITY"
 @pytest.mark.parametrize(
     "response, kind, code, outcome",
     [
-        (paypal_says(400, "INVALID_REQUEST"), InvalidRequest, "INVALID_REQUEST", "not_attempted"),
-        (paypal_says(422, WRONG, "X", "/y"), InvalidRequest, "X", "not_attempted"),
-        (paypal_says(422, WRONG, "X"), VendorRejected, "X", "not_attempted"),
-        (paypal_says(409, WRONG, "X"), VendorRejected, "X", "not_attempted"),
-        (paypal_says(404, "RESOURCE_NOT_FOUND", "Y"), VendorRejected, "Y", "not_attempted"),
-        (paypal_says(401, "A"), AuthenticationFailed, "A", "not_attempted"),
-        (paypal_says(403, "NOT_AUTHORIZED", "P"), AuthenticationFailed, "P", "not_attempted"),
-        (paypal_says(429, "RATE_LIMIT_REACHED"), RateLimitExceeded, "RATE_LIMIT_REACHED", None),
+        (
+            paypal_refusal(400, "INVALID_REQUEST"),
+            InvalidRequest,
+            "INVALID_REQUEST",
+            "not_attempted",
+        ),
+        (paypal_refusal(422, WRONG, "X", "/y"), InvalidRequest, "X", "not_attempted"),
+        (paypal_refusal(422, WRONG, "X"), VendorRejected, "X", "not_attempted"),
+        (paypal_refusal(409, WRONG, "X"), VendorRejected, "X", "not_attempted"),
+        (paypal_refusal(404, "RESOURCE_NOT_FOUND", "Y"), VendorRejected, "Y", "not_attempted"),
+        (paypal_refusal(401, "A"), AuthenticationFailed, "A", "not_attempted"),
+        (paypal_refusal(403, "NOT_AUTHORIZED", "P"), AuthenticationFailed, "P", "not_attempted"),
+        (paypal_refusal(429, "RATE_LIMIT_REACHED"), RateLimitExceeded, "RATE_LIMIT_REACHED", None),
     ],
 )
 def test_error_issues_come_first(
@@ -317,7 +322,7 @@ def test_error_issues_come_first(
 )
 def test_decline_issues(issue: str, reason: DeclineReason) -> None:
     """PayPal issues about the buyer's payment method are declines."""
-    error = classify(Request.post("/"), paypal_says(422, WRONG, issue))
+    error = classify(Request.post("/"), paypal_refusal(422, WRONG, issue))
 
     assert isinstance(error, PaymentDeclined)
     assert (reason, issue) == (error.reason, error.vendor_code)
@@ -327,12 +332,12 @@ def test_decline_issues(issue: str, reason: DeclineReason) -> None:
 def test_request_in_progress(status: int) -> None:
     """A repeat while PayPal still handles the first request counts as in progress."""
     for issue in ("PREVIOUS_REQUEST_IN_PROGRESS", "ORDER_COMPLETION_IN_PROGRESS"):
-        error = classify(Request.post("/"), paypal_says(status, "X", issue))
+        error = classify(Request.post("/"), paypal_refusal(status, "X", issue))
         assert isinstance(error, IdempotencyInProgress)
 
 
 @pytest.mark.parametrize(
-    "response", [Response(409), Response(409, body=b"[]"), paypal_says(409, "RESOURCE_CONFLICT")]
+    "response", [Response(409), Response(409, body=b"[]"), paypal_refusal(409, "RESOURCE_CONFLICT")]
 )
 def test_conflict_that_names_no_issue_is_a_request_under_way(response: Response) -> None:
     """A PayPal conflict without an issue means that the same request id is in progress."""
@@ -345,8 +350,8 @@ def test_conflict_that_names_no_issue_is_a_request_under_way(response: Response)
     "response",
     [
         Response(500, body=b"<html></html>"),
-        paypal_says(500, "INTERNAL_SERVER_ERROR"),
-        paypal_says(503, WRONG, "INSTRUMENT_DECLINED"),
+        paypal_refusal(500, "INTERNAL_SERVER_ERROR"),
+        paypal_refusal(503, WRONG, "INSTRUMENT_DECLINED"),
         reply({"error": "invalid_token"}, 401),
         reply([], 400),
         reply({"details": "x"}, 400),
@@ -373,11 +378,11 @@ def test_looking_up_a_declined_order_is_no_decline() -> None:
 
 def test_outage_and_a_throttle(shop: Shop) -> None:
     """PayPal outages and rate limits have their own errors; a rate limit charged nobody."""
-    shop.sandbox.fail(paypal_says(503, "SERVICE_UNAVAILABLE"))
+    shop.sandbox.fail(paypal_refusal(503, "SERVICE_UNAVAILABLE"))
     with pytest.raises(VendorFailed) as excinfo:
         shop.charged()
     assert BuyerOutcome.UNKNOWN is told_buyer(excinfo.value).outcome
-    shop.sandbox.fail(paypal_says(429, "RATE_LIMIT_REACHED"))
+    shop.sandbox.fail(paypal_refusal(429, "RATE_LIMIT_REACHED"))
     with pytest.raises(RateLimitExceeded) as throttled:
         shop.charged()
     assert throttled.value.by_vendor

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import SandboxRequest
 
 
-def paypal_says(status: int, name: str, issue: str | None = None, field: str = "") -> Response:
+def paypal_refusal(status: int, name: str, issue: str | None = None, field: str = "") -> Response:
     """Return an error response of PayPal."""
     details = [] if issue is None else [{"issue": issue, "description": "No.", "field": field}]
     fields = {"name": name, "message": "No.", "debug_id": "b1d1f06c7246c", "details": details}
@@ -33,12 +33,12 @@ def paypal() -> PaymentsSubject:
     """Return a PayPal test subject with a new sandbox."""
     sandbox = PayPalSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
-        (paypal_says(429, "RATE_LIMIT_REACHED"), RateLimitExceeded),
+        (paypal_refusal(429, "RATE_LIMIT_REACHED"), RateLimitExceeded),
         # After a 401 it is asked for another token, and goes on.
-        (paypal_says(403, "NOT_AUTHORIZED", "PERMISSION_DENIED"), AuthenticationFailed),
-        (paypal_says(400, "INVALID_REQUEST", "INVALID_STRING_LENGTH", "/x"), InvalidRequest),
-        (paypal_says(422, "UNPROCESSABLE_ENTITY", "DUPLICATE_INVOICE_ID"), VendorRejected),
-        (paypal_says(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID"), VendorRejected),
+        (paypal_refusal(403, "NOT_AUTHORIZED", "PERMISSION_DENIED"), AuthenticationFailed),
+        (paypal_refusal(400, "INVALID_REQUEST", "INVALID_STRING_LENGTH", "/x"), InvalidRequest),
+        (paypal_refusal(422, "UNPROCESSABLE_ENTITY", "DUPLICATE_INVOICE_ID"), VendorRejected),
+        (paypal_refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID"), VendorRejected),
     )
 
     def disputed(payment: str) -> str:

@@ -254,7 +254,7 @@ class Razorpay(ApiVendor):
         key: str,
     ) -> Capture:
         """Capture an authorised payment, always all of it."""
-        earlier_payment = await self._seen_first(wire, ref, key)
+        earlier_payment = await self._payment_before(wire, ref, key)
         whole = amount or stated_amount(ref) or earlier_payment.amount
         fields = {} if whole is None else amount_fields(whole)
         request = Request.post(url_of(_PAYMENTS, ref.id, "capture"), json=fields)
@@ -278,7 +278,7 @@ class Razorpay(ApiVendor):
         key: str,
     ) -> Refund:
         """Refund a payment, or the remaining amount of it."""
-        refunded_amount = amount or left_of(await self._seen_first(wire, ref, key))
+        refunded_amount = amount or left_of(await self._payment_before(wire, ref, key))
         fields: dict[str, Any] = {"amount": UNITS.to_minor(refunded_amount)}
         if reason is not None:
             fields["notes"] = {"reason": reason.value}
@@ -291,7 +291,7 @@ class Razorpay(ApiVendor):
         refund: Refund = await wire.send(keyed, key=key, parse=partial(read_refund, wire))
         return attrs.evolve(refund, payment=ref)
 
-    async def _seen_first(self, wire: Wire, ref: Ref, key: str) -> Payment:
+    async def _payment_before(self, wire: Wire, ref: Ref, key: str) -> Payment:
         """The payment as it was when this key was first used."""
         request = Request.get(url_of(_PAYMENTS, ref.id))
         parse = partial(read_payment, wire)

@@ -188,7 +188,7 @@ class Square(ApiVendor):
         key: str,
     ) -> Capture:
         """Complete a payment, or a part of it."""
-        previous_payment = await _seen_first(wire, ref, key)
+        previous_payment = await _payment_before(wire, ref, key)
         requested_amount = amount or previous_payment.authorized
         if amount is not None and amount != previous_payment.authorized:
             part = {"payment": {"amount_money": amount_body(amount)}}
@@ -242,7 +242,7 @@ class Square(ApiVendor):
         """Refund a payment, or the remaining amount of it."""
         body = {
             "payment_id": ref.id,
-            "amount_money": amount_body(amount or left_of(await _seen_first(wire, ref, key))),
+            "amount_money": amount_body(amount or left_of(await _payment_before(wire, ref, key))),
         }
         if reason is not None:
             body["reason"] = reason.value.replace("_", " ")
@@ -449,7 +449,7 @@ async def _payment_after_move(wire: Wire, request: Request, key: str) -> Payment
     return await wire.send(repeatable, key=key, parse=partial(read_payment, wire))
 
 
-async def _seen_first(wire: Wire, ref: Ref, key: str) -> Payment:
+async def _payment_before(wire: Wire, ref: Ref, key: str) -> Payment:
     """The payment as it was when this key was first used."""
     request = Request.get(_url_of(PAYMENTS, ref.id))
     return await wire.send(request, key=part_key(key, "before"), parse=partial(read_payment, wire))

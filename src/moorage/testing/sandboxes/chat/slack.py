@@ -99,7 +99,7 @@ class SlackSandbox(ChatSandbox):
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
-            "GET /api/auth.test": self._test,
+            "GET /api/auth.test": self._auth_test,
             "POST /api/chat.postMessage": self._post,
             "POST /api/chat.scheduleMessage": self._schedule,
             "POST /api/chat.update": self._update,
@@ -177,7 +177,7 @@ class SlackSandbox(ChatSandbox):
         number = self.number()
         return f"{_FIRST + number}.{number:06d}"
 
-    def _test(self, _: base.SandboxRequest) -> Response:
+    def _auth_test(self, _: base.SandboxRequest) -> Response:
         return base.reply({"ok": True, "team_id": "T0000000001", "bot_id": "B0000000001"})
 
     def _post(self, request: base.SandboxRequest) -> Response:
