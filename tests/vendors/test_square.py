@@ -18,7 +18,8 @@ from moorage.contracts.payments import (
 )
 from moorage.errors import ConnectionFailed, InvalidData, PaymentDeclined, RateLimitExceeded
 from moorage.testing.sandboxes.base import Lost
-from moorage.vendors.payments.square import API_VERSION, Square, amount_body, payment_body
+from moorage.vendors.payments._square_requests import amount_body, payment_body
+from moorage.vendors.payments.square import API_VERSION, Square
 from tests.vendors.square_account import CUSTOMER, Shop, order
 from tests.vendors.subjects.square import refusal
 

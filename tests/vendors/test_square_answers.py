@@ -31,13 +31,13 @@ from moorage.errors import (
 from moorage.testing.sandboxes.base import reply
 from moorage.vendor_sdk import as_answer
 from moorage.vendors.payments._square_answers import (
-    classify,
     decline_of,
     dispute_of,
     payment_of,
     payout_of,
     refund_of,
 )
+from moorage.vendors.payments._square_errors import classify
 from moorage.vendors.payments.square import Square
 from tests.vendors.square_account import EUROS, PART, Shop, ref
 from tests.vendors.subjects.square import refusal

@@ -1,8 +1,8 @@
-"""Parsing of Square's answers and events: payments, refunds, disputes, payouts and refusals."""
+"""Parsing of Square's answers: payments, refunds, disputes, payouts and cards on file."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.payments import (
     Decline,
@@ -13,7 +13,6 @@ from moorage.contracts.payments import (
     MinorUnits,
     MoveState,
     Payment,
-    PaymentEvent,
     PaymentState,
     Payout,
     PayoutItem,
@@ -27,44 +26,22 @@ from moorage.contracts.payments import (
 )
 from moorage.vendor_sdk import (
     Answer,
-    AuthenticationFailed,
-    HttpMethod,
-    IdempotencyConflict,
-    InvalidRequest,
-    PaymentDeclined,
-    RateLimitExceeded,
-    VendorFailed,
-    VendorRejected,
-    as_answer,
-    error_answer,
-    is_success,
     read_answer,
     required,
 )
 from moorage.vendors.payments._common import (
-    dispute_event,
-    events_of,
-    payment_event,
-    payout_event,
     reason_by_code,
-    refund_event,
     safe_text,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from moorage.vendor_sdk import (
-        ConnectorError,
         MakeRef,
         Money,
-        Request,
         Response,
-        WebhookEvent,
         Wire,
     )
 
-PAYMENTS: Final = "/v2/payments"
 UNITS: Final = MinorUnits(vendor="square")
 _STATES: Final = {
     "APPROVED": PaymentState.AUTHORIZED,
@@ -89,7 +66,6 @@ _DISPUTES: Final = {
     "LOST": DisputeState.LOST,
     "ACCEPTED": DisputeState.ACCEPTED,
 }
-_TAKEN_BACK: Final = frozenset({"EVIDENCE_REQUIRED", "PROCESSING", "LOST", "ACCEPTED"})
 _PAYOUTS: Final = {
     "SENT": PayoutState.IN_TRANSIT,
     "PAID": PayoutState.PAID,
@@ -192,7 +168,7 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
         authorized=total if status == "APPROVED" else captured if is_known else None,
         captured=captured if is_known else None,
         refunded=refunded_amount,
-        decline=_failure(body) if state is PaymentState.FAILED else None,
+        decline=failure_of(body) if state is PaymentState.FAILED else None,
         means=_payment_means(body),
         reference=body.text("reference_id"),
         created_at=body.time("created_at"),
@@ -207,7 +183,8 @@ def money(body: Answer, name: str) -> Money | None:
     return UNITS.read(body.value(f"{name}.amount"), body.value(f"{name}.currency"))
 
 
-def _failure(body: Answer) -> Decline:
+def failure_of(body: Answer) -> Decline:
+    """The reason why a payment failed."""
     errors = [*body.objects("card_details.errors"), *body.objects("bank_account_details.errors")]
     return decline_of(errors[0] if errors else Answer({}))
 
@@ -343,101 +320,4 @@ def payout_of(ref: MakeRef, body: Answer) -> Payout | None:
         arrives=body.time("arrival_date"),
         created_at=body.time("created_at"),
         raw=body.raw,
-    )
-
-
-# --- events ----------------------------------------------------------------
-
-
-def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-    """Convert a webhook to events of payments, refunds, disputes and payouts; none for others."""
-    fields = as_answer(event.data)
-    for name, reader in _READERS.items():
-        read_event = reader(ref, fields.object(name))
-        if read_event is not None:
-            return events_of(event, read_event)
-    return ()
-
-
-def _payment_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
-    return payment_event(payment_of(ref, body))
-
-
-def _refund_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
-    return refund_event(refund_of(ref, body))
-
-
-def _dispute_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
-    dispute = dispute_of(ref, body)
-    is_taken = dispute is not None and dispute.vendor_state in _TAKEN_BACK
-    return dispute_event(dispute, taken=is_taken)
-
-
-def _payout_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
-    return payout_event(payout_of(ref, body))
-
-
-_READERS: Final[Mapping[str, Callable[[MakeRef, Answer], PaymentEvent | None]]] = {
-    "payment": _payment_event,
-    "refund": _refund_event,
-    "dispute": _dispute_event,
-    "payout": _payout_event,
-}
-
-
-# --- refusals --------------------------------------------------------------
-
-
-def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error for an answer's category and code, which are more specific than its status."""
-    body = error_answer(response)
-    if is_success(response.status):
-        return _failed_at_once(request, response, body)
-    error = next(body.objects("errors"), Answer({}))
-    category, code = error.text("category"), error.text("code")
-    words = safe_text(error.text("detail"))
-    details: dict[str, Any] = {"status": response.status, "response": response}
-    details |= {"vendor_code": code, "vendor_message": words}
-    if code == "IDEMPOTENCY_KEY_REUSED":
-        return IdempotencyConflict(f"Square knows this key from another request: {words}")
-    if category == "PAYMENT_METHOD_ERROR":
-        return PaymentDeclined(
-            f"The payment was declined: {words or code}",
-            reason=decline_of(error).reason,
-            payment=body.text("payment.id"),
-            **details,
-        )
-    if category == "RATE_LIMIT_ERROR":
-        return RateLimitExceeded(
-            f"Square's rate limit is reached: {words}", by_vendor=True, **details
-        )
-    kind = VendorRejected if code in _NOT_WRONG else _KINDS.get(category or "")
-    return None if kind is None else kind(f"Square refused: {words or code}", **details)
-
-
-_NOT_WRONG: Final = frozenset({"CONFLICT", "GONE", "NOT_FOUND"})
-_KINDS: Final[Mapping[str, Callable[..., ConnectorError]]] = {
-    "API_ERROR": VendorFailed,
-    "AUTHENTICATION_ERROR": AuthenticationFailed,
-    "EXTERNAL_VENDOR_ERROR": VendorFailed,
-    "INVALID_REQUEST_ERROR": InvalidRequest,
-    "MERCHANT_SUBSCRIPTION_ERROR": VendorRejected,
-    "REFUND_ERROR": VendorRejected,
-}
-
-
-def _failed_at_once(request: Request, response: Response, body: Answer) -> PaymentDeclined | None:
-    payment = body.object("payment")
-    is_charge = request.method is HttpMethod.POST and request.path == PAYMENTS
-    if not is_charge or payment.text("status") != "FAILED":
-        return None
-    decline = _failure(payment)
-    return PaymentDeclined(
-        f"The payment failed: {decline.vendor_message or decline.vendor_code}",
-        reason=decline.reason,
-        payment=payment.text("id"),
-        status=response.status,
-        vendor_code=decline.vendor_code,
-        vendor_message=decline.vendor_message,
-        response=response,
     )

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 import attrs
 
 from moorage.contracts.payments import DisputeState
-from moorage.vendor_sdk import Request, key_at, part_key, read_answer, required
-from moorage.vendors.payments._common import short_text, unless_done
+from moorage.vendor_sdk import Request, part_key, read_answer, required
+from moorage.vendors.payments._common import short_text, unless_done, url_of
 from moorage.vendors.payments._square_answers import dispute_of
+from moorage.vendors.payments._square_requests import keyed_request
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Dispute, DisputeEvidence
     from moorage.vendor_sdk import Ref, Response, Wire
 
-_KEY: Final = 45
+DISPUTES: Final = "/v2/disputes"
 _LONGEST: Final = 500
 
 
@@ -46,13 +46,9 @@ async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: 
 
 async def _store(wire: Wire, ref: Ref, kind: str, text: str, key: str) -> None:
     """Store a text of the evidence, once for its key."""
-    body = {
-        "idempotency_key": key_at(wire, key, _KEY)[:_KEY],
-        "evidence_type": kind,
-        "evidence_text": text,
-    }
-    request = Request.post(f"{_path(ref)}/evidence-text", json=body)
-    await wire.send(attrs.evolve(request, idempotent=True), key=key, parse=_check_evidence)
+    body = {"evidence_type": kind, "evidence_text": text}
+    request = keyed_request(wire, f"{_path(ref)}/evidence-text", body, key)
+    await wire.send(request, key=key, parse=_check_evidence)
 
 
 def _texts_of(evidence: DisputeEvidence) -> dict[str, str]:
@@ -87,4 +83,4 @@ def _read_dispute(wire: Wire, response: Response) -> Dispute:
 
 
 def _path(ref: Ref) -> str:
-    return f"/v2/disputes/{quote(ref.id, safe='')}"
+    return url_of(DISPUTES, ref.id)

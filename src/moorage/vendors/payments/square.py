@@ -7,10 +7,8 @@ first reduces the payment to that part, which releases the rest.
 
 from __future__ import annotations
 
-from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-from urllib.parse import quote
 
 import attrs
 
@@ -25,46 +23,50 @@ from moorage.contracts.payments import (
 from moorage.vendor_sdk import (
     Answer,
     ApiVendor,
-    InvalidData,
     RepeatedKey,
     Request,
     UnknownOutcome,
     VendorKeys,
     VendorRejected,
-    extra_for,
     is_list,
-    key_at,
     malformed,
-    merged,
     mode_at,
     part_key,
     read_answer,
 )
-from moorage.vendors.payments._common import is_within, left_of, named, void_of
+from moorage.vendors.payments._common import is_within, left_of, named, url_of, void_of
 from moorage.vendors.payments._square_answers import (
-    PAYMENTS,
-    UNITS,
-    classify,
     dispute_of,
     payment_of,
     payout_item_of,
     payout_of,
-    read_events,
     read_payment,
     read_refund,
     read_stored,
     stored_of,
 )
 from moorage.vendors.payments._square_disputes import (
+    DISPUTES,
     accept_dispute,
     get_dispute,
     submit_evidence,
 )
-from moorage.vendors.payments._square_order import order_fields
+from moorage.vendors.payments._square_errors import classify
+from moorage.vendors.payments._square_events import read_events
+from moorage.vendors.payments._square_requests import (
+    KEY,
+    LONGEST,
+    PAGE,
+    PAYMENTS,
+    amount_body,
+    card_body,
+    keyed_request,
+    payment_body,
+    period_fields,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
     from moorage.contracts.payments import (
         Dispute,
@@ -82,7 +84,6 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import MakeRef, Mode, Money, Ref, WebhookEvent, Wire
 
 API_VERSION: Final = "2025-08-20"
-_KEY: Final = 45
 _REFUNDS: Final = "/v2/refunds"
 _CARDS: Final = "/v2/cards"
 _KEYS: Final = VendorKeys(
@@ -131,13 +132,7 @@ class Square(ApiVendor):
             PaymentsCapability.PAYOUT_ITEMS,
         }
     )
-    limits: ClassVar[Mapping[str, int]] = {
-        "idempotency_key": _KEY,
-        "note": 500,
-        "page": 100,
-        "reference": 40,
-        "statement_descriptor": 20,
-    }
+    limits: ClassVar[Mapping[str, int]] = {"idempotency_key": KEY, "page": PAGE, **LONGEST}
     webhook = "square"
     idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
@@ -174,7 +169,7 @@ class Square(ApiVendor):
 
     async def _pay(self, wire: Wire, charge: Charge, key: str, *, autocomplete: bool) -> Payment:
         body = payment_body(self, charge, autocomplete=autocomplete)
-        request, parse = _keyed_request(wire, PAYMENTS, body, key), partial(read_payment, wire)
+        request, parse = keyed_request(wire, PAYMENTS, body, key), partial(read_payment, wire)
         return await named(wire, charge.amount, wire.send(request, key=key, parse=parse))
 
     async def capture(
@@ -192,13 +187,13 @@ class Square(ApiVendor):
         requested_amount = amount or previous_payment.authorized
         if amount is not None and amount != previous_payment.authorized:
             part = {"payment": {"amount_money": amount_body(amount)}}
-            request = _keyed_request(
-                wire, _url_of(PAYMENTS, ref.id), part, part_key(key, "part"), method="PUT"
+            request = keyed_request(
+                wire, url_of(PAYMENTS, ref.id), part, part_key(key, "part"), method="PUT"
             )
             await wire.send(request, key=part_key(key, "part"), parse=partial(read_payment, wire))
         try:
             payment = await _payment_after_move(
-                wire, Request.post(_url_of(PAYMENTS, ref.id, "complete"), json={}), key
+                wire, Request.post(url_of(PAYMENTS, ref.id, "complete"), json={}), key
             )
         except VendorRejected:
             # The answer to an earlier, successful attempt may have been lost.
@@ -220,7 +215,7 @@ class Square(ApiVendor):
         """Cancel a payment that was not completed."""
         try:
             payment = await _payment_after_move(
-                wire, Request.post(_url_of(PAYMENTS, ref.id, "cancel")), key
+                wire, Request.post(url_of(PAYMENTS, ref.id, "cancel")), key
             )
         except VendorRejected:
             # The answer to an earlier, successful attempt may have been lost.
@@ -246,29 +241,29 @@ class Square(ApiVendor):
         }
         if reason is not None:
             body["reason"] = reason.value.replace("_", " ")
-        request = _keyed_request(wire, _REFUNDS, body, key)
+        request = keyed_request(wire, _REFUNDS, body, key)
         refund = await wire.send(request, key=key, parse=partial(read_refund, wire))
         return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
         """Get a payment."""
-        return read_payment(wire, await wire.send(Request.get(_url_of(PAYMENTS, ref.id))))
+        return read_payment(wire, await wire.send(Request.get(url_of(PAYMENTS, ref.id))))
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
         """Get a refund."""
-        return read_refund(wire, await wire.send(Request.get(_url_of(_REFUNDS, ref.id))))
+        return read_refund(wire, await wire.send(Request.get(url_of(_REFUNDS, ref.id))))
 
     async def payments(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Payment]:
         """List payments."""
-        return await self._page(wire, PAYMENTS, query, after, payment_of, **_period_fields(query))
+        return await self._page(wire, PAYMENTS, query, after, payment_of, **period_fields(query))
 
     async def disputes(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Dispute]:
         """List disputes, in pages of a size that Square chooses."""
-        return await self._page(wire, "/v2/disputes", query, after, dispute_of)
+        return await self._page(wire, DISPUTES, query, after, dispute_of)
 
     async def get_dispute(self, wire: Wire, ref: Ref, /) -> Dispute:
         """Get a dispute."""
@@ -287,19 +282,19 @@ class Square(ApiVendor):
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
         """List payouts."""
         return await self._page(
-            wire, "/v2/payouts", query, after, payout_of, **_period_fields(query)
+            wire, "/v2/payouts", query, after, payout_of, **period_fields(query)
         )
 
     async def payout_items(self, wire: Wire, ref: Ref, /, *, after: Ref | None) -> Page[PayoutItem]:
         """List the entries of a payout."""
-        filters = {"cursor": _cursor(after), "limit": self.limits["page"]}
-        path = _url_of("/v2/payouts", ref.id, "payout-entries")
+        filters = {"cursor": _cursor(after), "limit": PAGE}
+        path = url_of("/v2/payouts", ref.id, "payout-entries")
         items, following = await _listed(wire, path, "payout_entries", filters, payout_item_of)
         return Page(tuple(items), following)
 
     async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
         """Verify a card with its bank, and store it for a customer."""
-        sent = _keyed_request(wire, _CARDS, card_body(request), key)
+        sent = keyed_request(wire, _CARDS, card_body(request), key)
         stored: StoredMeans = await wire.send(sent, key=key, parse=partial(read_stored, wire))
         return stored
 
@@ -313,7 +308,7 @@ class Square(ApiVendor):
 
     async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
         """Disable a card; a repeat has no further effect."""
-        request = Request.post(_url_of(_CARDS, ref.id, "disable"))
+        request = Request.post(url_of(_CARDS, ref.id, "disable"))
         repeatable = attrs.evolve(request, idempotent=True)
         stored: StoredMeans = await wire.send(repeatable, key=key, parse=partial(read_stored, wire))
         return stored
@@ -359,90 +354,6 @@ def _cursor(after: Ref | None) -> str | None:
     return None if after is None else after.id
 
 
-# --- requests --------------------------------------------------------------
-
-
-def amount_body(amount: Money) -> dict[str, Any]:
-    """An amount in Square's format."""
-    return {"amount": UNITS.to_minor(amount), "currency": amount.currency}
-
-
-def payment_body(vendor: Square, charge: Charge, *, autocomplete: bool) -> dict[str, Any]:
-    """The body that creates a payment, without its key; the vendor's own options come last."""
-    customer, source = charge.customer, charge.source
-    is_stored_card = source is not None and source.startswith("ccof:")
-    if is_stored_card and (customer is None or customer.id is None):
-        raise InvalidData(
-            "A stored card at Square belongs to a customer, and the charge has none.",
-            field="customer.id",
-            remedy="Give the customer with Square's id.",
-        )
-    note = [f"{name}: {text}" for name, text in charge.metadata.items()]
-    body: dict[str, Any] = {
-        "source_id": source,
-        "amount_money": amount_body(charge.amount),
-        "autocomplete": autocomplete,
-        "reference_id": _fitting(charge.reference, "reference"),
-        "location_id": vendor.location_id,
-        # Square stores nothing else with a payment.
-        "note": _fitting("\n".join(filter(None, [charge.description, *note])), "note") or None,
-        "statement_description_identifier": _fitting(
-            charge.statement_descriptor, "statement_descriptor"
-        ),
-        **order_fields(charge),
-    }
-    if customer is not None:
-        body |= {
-            "customer_id": customer.id,
-            "buyer_email_address": customer.email,
-            "buyer_phone_number": customer.phone,
-        }
-    if charge.off_session:
-        body["customer_details"] = {"customer_initiated": False}
-    body = {name: value for name, value in body.items() if value is not None}
-    return merged(body, extra_for("square", charge.extra))
-
-
-def card_body(request: StoreRequest) -> dict[str, Any]:
-    """The body that stores a card, without its key; the vendor's own options come last."""
-    customer = request.customer
-    card = {"customer_id": customer.id, "cardholder_name": customer.name}
-    body: dict[str, Any] = {
-        "source_id": request.source,
-        "card": {name: value for name, value in card.items() if value is not None},
-    }
-    return merged(body, extra_for("square", request.extra))
-
-
-def _fitting(text: str | None, limit: str) -> str | None:
-    longest_text = Square.limits[limit]
-    if text is None or len(text) <= longest_text:
-        return text
-    raise InvalidData(
-        f"Square accepts at most {longest_text} characters for this field.",
-        field="description" if limit == "note" else limit,
-        remedy="Give a shorter one"
-        + (", or less metadata: it is stored in the note." if limit == "note" else "."),
-    )
-
-
-def _url_of(*parts: str) -> str:
-    return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
-
-
-def _keyed_request(
-    wire: Wire, path: str, body: Mapping[str, Any], key: str, *, method: str = "POST"
-) -> Request:
-    """A request that Square executes once for the key in its body."""
-    keyed_body = {**body, "idempotency_key": key_at(wire, key, _KEY)[:_KEY]}
-    request = (
-        Request.put(path, json=keyed_body)
-        if method == "PUT"
-        else Request.post(path, json=keyed_body)
-    )
-    return attrs.evolve(request, idempotent=True)
-
-
 async def _payment_after_move(wire: Wire, request: Request, key: str) -> Payment:
     """The payment after a step that is executed once for the key."""
     repeatable = attrs.evolve(request, idempotent=True)
@@ -451,18 +362,5 @@ async def _payment_after_move(wire: Wire, request: Request, key: str) -> Payment
 
 async def _payment_before(wire: Wire, ref: Ref, key: str) -> Payment:
     """The payment as it was when this key was first used."""
-    request = Request.get(_url_of(PAYMENTS, ref.id))
+    request = Request.get(url_of(PAYMENTS, ref.id))
     return await wire.send(request, key=part_key(key, "before"), parse=partial(read_payment, wire))
-
-
-def _period_fields(query: PaymentQuery) -> dict[str, Any]:
-    return {
-        "begin_time": _time_text(query.since),
-        "end_time": _time_text(query.until),
-        "sort_order": "DESC",
-        "limit": min(query.limit, Square.limits["page"]),
-    }
-
-
-def _time_text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

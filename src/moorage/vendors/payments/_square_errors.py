@@ -1,0 +1,81 @@
+"""Square's errors, and payments that failed at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.vendor_sdk import (
+    Answer,
+    AuthenticationFailed,
+    HttpMethod,
+    IdempotencyConflict,
+    InvalidRequest,
+    PaymentDeclined,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+    error_answer,
+    is_success,
+)
+from moorage.vendors.payments._common import safe_text
+from moorage.vendors.payments._square_answers import decline_of, failure_of
+from moorage.vendors.payments._square_requests import PAYMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.vendor_sdk import ConnectorError, Request, Response
+
+_NOT_WRONG: Final = frozenset({"CONFLICT", "GONE", "NOT_FOUND"})
+_KINDS: Final[Mapping[str, Callable[..., ConnectorError]]] = {
+    "API_ERROR": VendorFailed,
+    "AUTHENTICATION_ERROR": AuthenticationFailed,
+    "EXTERNAL_VENDOR_ERROR": VendorFailed,
+    "INVALID_REQUEST_ERROR": InvalidRequest,
+    "MERCHANT_SUBSCRIPTION_ERROR": VendorRejected,
+    "REFUND_ERROR": VendorRejected,
+}
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error for an answer's category and code, which are more specific than its status."""
+    body = error_answer(response)
+    if is_success(response.status):
+        return _failed_at_once(request, response, body)
+    error = next(body.objects("errors"), Answer({}))
+    category, code = error.text("category"), error.text("code")
+    words = safe_text(error.text("detail"))
+    details: dict[str, Any] = {"status": response.status, "response": response}
+    details |= {"vendor_code": code, "vendor_message": words}
+    if code == "IDEMPOTENCY_KEY_REUSED":
+        return IdempotencyConflict(f"Square knows this key from another request: {words}")
+    if category == "PAYMENT_METHOD_ERROR":
+        return PaymentDeclined(
+            f"The payment was declined: {words or code}",
+            reason=decline_of(error).reason,
+            payment=body.text("payment.id"),
+            **details,
+        )
+    if category == "RATE_LIMIT_ERROR":
+        return RateLimitExceeded(
+            f"Square's rate limit is reached: {words}", by_vendor=True, **details
+        )
+    kind = VendorRejected if code in _NOT_WRONG else _KINDS.get(category or "")
+    return None if kind is None else kind(f"Square refused: {words or code}", **details)
+
+
+def _failed_at_once(request: Request, response: Response, body: Answer) -> PaymentDeclined | None:
+    payment = body.object("payment")
+    is_charge = request.method is HttpMethod.POST and request.path == PAYMENTS
+    if not is_charge or payment.text("status") != "FAILED":
+        return None
+    decline = failure_of(payment)
+    return PaymentDeclined(
+        f"The payment failed: {decline.vendor_message or decline.vendor_code}",
+        reason=decline.reason,
+        payment=payment.text("id"),
+        status=response.status,
+        vendor_code=decline.vendor_code,
+        vendor_message=decline.vendor_message,
+        response=response,
+    )
