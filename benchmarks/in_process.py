@@ -218,7 +218,7 @@ def breaker_alone(rounds: int) -> Comparison:
 
 
 def limiter_alone(rounds: int) -> Comparison:
-    """A token that is there."""
+    """A rate limiter with a free token."""
     gcra = throttled.Throttled(
         key="key",
         using=throttled.RateLimiterType.GCRA.value,

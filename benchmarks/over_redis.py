@@ -110,7 +110,7 @@ def redis_full_stack(rounds: int) -> Comparison:
 
 
 def redis_limiter(rounds: int) -> Comparison:
-    """A token that is there."""
+    """A rate limiter with a free token."""
     client = redis.Redis.from_url(URL)
     gcra = throttled.Throttled(
         key="moorage-bench",

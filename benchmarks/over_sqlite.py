@@ -55,7 +55,7 @@ def _transaction(path: Path) -> Callable[[], object]:
 
 
 def limiter_in_a_file(rounds: int) -> Comparison:
-    """A token that is there, in a file."""
+    """A rate limiter with a free token, in a file."""
     from pyrate_limiter import (  # noqa: PLC0415 - worker processes do not need this library
         Duration,
         Limiter,

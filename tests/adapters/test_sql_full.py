@@ -152,7 +152,7 @@ def test_crowded_server_gets_connections_back() -> None:
 
 
 def test_store_asks_whether_the_server_is_crowded(lab: Lab) -> None:
-    """From time to time a command first asks the server for the number of its connections."""
+    """Some commands first ask the server for the number of its connections."""
     with lab.plain() as store:
         store.execute(Append(1, a_key()))
         pool = engine_of(store).pool()

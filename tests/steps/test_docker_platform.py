@@ -304,9 +304,9 @@ class CuttingProxy:
     def _serve(self) -> None:
         while True:
             client, _ = self._server.accept()
-            Thread(target=self._carry, args=(client,), daemon=True).start()
+            Thread(target=self._relay, args=(client,), daemon=True).start()
 
-    def _carry(self, client: Socket) -> None:
+    def _relay(self, client: Socket) -> None:
         with client, Socket(AF_UNIX) as engine:
             engine.connect(self._target)
             request = client.recv(65536)

@@ -151,7 +151,7 @@ def _body_of(response: Response) -> Mapping[str, Any]:
 
 
 def _read_any(response: Response) -> None:
-    """Read an answer, which may be an error; whatever is no JSON-RPC raises an error."""
+    """Read an answer, which may be an error; raise if it is not JSON-RPC."""
     body = _body_of(response)
     if "result" not in body and not is_object(body.get("error")):
         raise unreadable(response, "result")

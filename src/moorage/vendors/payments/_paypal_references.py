@@ -1,6 +1,7 @@
 """The order, the authorisation and the capture that a payment's reference leads to.
 
-A reference names an order, or one capture of it; what it does not state, PayPal is asked for.
+A reference names an order, or one capture of it. PayPal is asked for whatever the reference does
+not state.
 """
 
 from __future__ import annotations
