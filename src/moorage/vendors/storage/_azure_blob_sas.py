@@ -36,6 +36,16 @@ class Grant:
     options: UrlOptions
     until: datetime
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that a request to the URL needs."""
+        if self.options.method != "PUT":
+            return {}
+        headers = {"x-ms-blob-type": "BlockBlob"}
+        if self.options.content_type is not None:
+            headers["Content-Type"] = self.options.content_type
+        return headers
+
     def signed(self, leading: tuple[str, ...], sign: Callable[[str], str], **more: str) -> str:
         """The URL with its signature.
 

@@ -7,10 +7,9 @@ contains the blob's options, and an unfinished upload expires after a week.
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import attrs
 
@@ -24,7 +23,6 @@ from moorage.vendor_sdk import (
     FileNotFound,
     Headers,
     OAuthClient,
-    OAuthCredentials,
     Request,
     Secret,
     Service,
@@ -33,11 +31,13 @@ from moorage.vendor_sdk import (
     VendorRejected,
     as_secret,
     malformed,
+    matches,
 )
 from moorage.vendors.storage import _azure_blob_answers as answers
 from moorage.vendors.storage import _azure_blob_requests as requests
 from moorage.vendors.storage._azure_blob_requests import Place
 from moorage.vendors.storage._azure_blob_sas import Grant
+from moorage.vendors.storage._azure_blob_signing import signed
 from moorage.vendors.storage._azure_blob_uploads import BlockUpload, part
 from moorage.vendors.storage._common import identified, opened, without_content
 
@@ -56,42 +56,15 @@ if TYPE_CHECKING:
     )
     from moorage.vendor_sdk import Result, Wire
 
-_ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}(?:-secondary)?")
-_CONTAINER: Final = re.compile(r"\$root|(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-_DIRECTORY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+_ACCOUNT: Final = r"[a-z0-9]{3,24}(?:-secondary)?"
+_CONTAINER: Final = r"\$root|(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
+_DIRECTORY: Final = r"[A-Za-z0-9][A-Za-z0-9.-]*"
 _AUTHORITY: Final = "https://login.microsoftonline.com"
 _SCOPE: Final = "https://storage.azure.com/.default"
 _LONGEST_PAGE: Final = 5_000
 _PAUSE: Final = 1.0
 _LOOKS: Final = 300
 """Number of polls of a copy that Azure makes asynchronously."""
-
-
-def _is_account(_: object, __: object, value: Any) -> None:
-    if not isinstance(value, str) or _ACCOUNT.fullmatch(value) is None:
-        raise ConfigurationError(
-            "This is not the name of a storage account.",
-            path="account",
-            remedy="Give 3 to 24 small letters and digits; give its URL as endpoint.",
-        )
-
-
-def _is_container(_: object, __: object, value: Any) -> None:
-    if not isinstance(value, str) or _CONTAINER.fullmatch(value) is None:
-        raise ConfigurationError(
-            "This is not the name of a container.",
-            path="container",
-            remedy="Give 3 to 63 small letters, digits and single dashes.",
-        )
-
-
-def _is_directory(_: object, __: object, value: Any) -> None:
-    if not isinstance(value, str) or _DIRECTORY.fullmatch(value) is None:
-        raise ConfigurationError(
-            "This is not the name of a directory.",
-            path="directory",
-            remedy="Give the Entra tenant's id, or one of its domains.",
-        )
 
 
 def _usual_endpoint(vendor: AzureBlob) -> str:
@@ -127,13 +100,32 @@ class AzureBlob(Vendor):
     }
     limits: ClassVar[Mapping[str, int]] = {"delete": 100, "parts": 50_000, "tags": 10}
 
-    account: str = attrs.field(validator=_is_account)
-    container: str = attrs.field(validator=_is_container)
+    account: str = attrs.field(
+        validator=matches(
+            _ACCOUNT,
+            problem="This is not the name of a storage account.",
+            remedy="Give 3 to 24 small letters and digits; give its URL as endpoint.",
+        )
+    )
+    container: str = attrs.field(
+        validator=matches(
+            _CONTAINER,
+            problem="This is not the name of a container.",
+            remedy="Give 3 to 63 small letters, digits and single dashes.",
+        )
+    )
     credentials: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
     )
     directory: str | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_is_directory)
+        default=None,
+        validator=attrs.validators.optional(
+            matches(
+                _DIRECTORY,
+                problem="This is not the name of a directory.",
+                remedy="Give the Entra tenant's id, or one of its domains.",
+            )
+        ),
     )
     client_id: str | None = attrs.field(default=None, repr=False)
     client_secret: Secret | None = attrs.field(
@@ -315,54 +307,23 @@ class AzureBlob(Vendor):
 
     async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
         """Sign a URL."""
-        expires_at = wire.now() + timedelta(seconds=options.expires)
         grant = Grant(
             url=self._place.url(key),
             resource=f"/blob/{self.account}/{self.container}/{key}",
             version=self.api_version or "",
             options=options,
-            until=expires_at,
+            until=wire.now() + timedelta(seconds=options.expires),
         )
-        headers: dict[str, str] = {}
-        if options.method == "PUT":
-            headers["x-ms-blob-type"] = "BlockBlob"
-            if options.content_type is not None:
-                headers["Content-Type"] = options.content_type
         return SignedUrl(
-            url=await self._signed_url(wire, grant),
+            url=await signed(wire, self.account, grant),
             method=options.method,
-            headers=headers,
-            expires_at=expires_at,
+            headers=grant.headers,
+            expires_at=grant.until,
         )
 
     async def public_url(self, _: Wire, key: str, /) -> str:
         """The URL of a blob for everybody."""
         return self._place.url(key)
-
-    async def _signed_url(self, wire: Wire, grant: Grant) -> str:
-        match await wire.credentials():
-            case Credentials(signing=AzureSharedKey() as signing, secret=Secret() as secret):
-                return grant.signed(("",), partial(signing.signature, secret))
-            case OAuthCredentials():
-                return await self._delegated(wire, grant)
-            case _:
-                pass
-        raise ConfigurationError(
-            "The credentials cannot sign for Azure Storage.",
-            path=f"vendors.{wire.account}.credentials",
-            remedy="Provide Credentials.signed(AzureSharedKey(account=...), key), or a token.",
-        )
-
-    async def _delegated(self, wire: Wire, grant: Grant) -> str:
-        """The URL signed with a delegation key that Azure issues."""
-        response = await wire.send(requests.delegation(wire.now(), grant.until))
-        delegation = answers.delegation_key(response)
-        signing = AzureSharedKey(account=self.account)
-        return grant.signed(
-            (*delegation.named.values(), "", "", ""),
-            partial(signing.signature, delegation.key),
-            **delegation.named,
-        )
 
     # --- blocks ------------------------------------------------------------
 
