@@ -192,24 +192,24 @@ COMMANDS: Final = {
         "moorage.cli.commands.sla:sla",
         "Show month by month how calls complied with the objectives, and the error budget left.",
     ),
-    "log list": (
-        "moorage.cli.commands.log:list_calls",
+    "logs list": (
+        "moorage.cli.commands.logs:list_calls",
         "List calls of the integration log, newest first.",
     ),
-    "log show": (
-        "moorage.cli.commands.log:show_call",
+    "logs show": (
+        "moorage.cli.commands.logs:show_call",
         "Show all that the integration log has of one call, with its request and response.",
     ),
-    "log export": (
-        "moorage.cli.commands.log:export_calls",
+    "logs export": (
+        "moorage.cli.commands.logs:export_calls",
         "Write calls of the integration log to a file, newest first.",
     ),
-    "log follow": (
-        "moorage.cli.commands.log:follow_calls",
+    "logs follow": (
+        "moorage.cli.commands.logs:follow_calls",
         "Show new calls of the integration log until Ctrl-C, the oldest first.",
     ),
-    "log remove": (
-        "moorage.cli.commands.log:remove_calls",
+    "logs remove": (
+        "moorage.cli.commands.logs:remove_calls",
         "Remove old calls from the integration log, such as once a day.",
     ),
     "audit list": (
@@ -364,7 +364,7 @@ GROUPS: Final = {
     "stream dlq": "List, show, replay and drop dead letters in files.",
     "step": "Run, follow, stop and list the steps of the configuration.",
     "credentials": "Keep secrets in a store, encrypted with MOORAGE_KEYS.",
-    "log": "List, show, follow and export the logged calls, and remove old ones.",
+    "logs": "List, show, follow and export the logged calls, and remove old ones.",
     "audit": "List, verify and seal the audit trail of acts by hand.",
     "vendors": "List the installed vendors, and compare their API descriptions.",
     "webhook": "Sign, verify and receive webhooks on this machine.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from moorage.cli.answer import CommandResult
-from moorage.cli.commands.log import ago, opened_log
+from moorage.cli.commands.logs import ago, opened_log
 from moorage.cli.context import Context
 from moorage.cli.places import opened_store
 from moorage.domain.observation.integration_log import LogQuery

@@ -142,7 +142,7 @@ def _circuit_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
             _UNAVAILABLE,
             f"The circuit is open{cause}, so calls are refused. The next try follows in"
             f" {retry_delay:.0f} s.",
-            "Look for the vendor's incident, and for the errors with `moorage log list`. The"
+            "Look for the vendor's incident, and for the errors with `moorage logs list`. The"
             " circuit closes by itself when calls succeed again.",
             retry_delay,
         )

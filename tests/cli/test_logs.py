@@ -1,4 +1,4 @@
-"""`moorage log`, run as an operator runs it."""
+"""`moorage logs`, run as an operator runs it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pyarrow import parquet
 from moorage import IntegrationLog, IntegrationStatus, LogPage
 from moorage.adapters.logs.export import write_parquet
 from moorage.cli import main
-from moorage.cli.commands.log import follow_calls, list_of
+from moorage.cli.commands.logs import follow_calls, list_of
 from moorage.cli.context import Context
 from moorage.testing.kits.integration_log_conformance import entry
 from moorage.wiring.store_urls import open_log
@@ -45,7 +45,7 @@ def log() -> Iterator[Any]:
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
     """Run a command, and return its JSON result."""
-    assert main(["log", *words, "--json"]) == code
+    assert main(["logs", *words, "--json"]) == code
     document = json.loads(capsys.readouterr().out)
     return document["result"] if document["ok"] else document["error"]
 
@@ -71,7 +71,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
 def test_calls_are_listed(
     words: tuple[str, ...], expected: tuple[int, ...], log: Any, capsys: Any
 ) -> None:
-    """`moorage log list` shows the newest call first, and its options filter the calls."""
+    """`moorage logs list` shows the newest call first, and its options filter the calls."""
     listed_calls = run(capsys, "list", *words)
 
     assert [entry(number).id for number in expected] == [
@@ -80,15 +80,15 @@ def test_calls_are_listed(
 
 
 def test_pages_lead_to_each_other(log: Any, capsys: Any) -> None:
-    """A page of `moorage log list` says how to get the next one, as text and as JSON."""
+    """A page of `moorage logs list` says how to get the next one, as text and as JSON."""
     first_page = run(capsys, "list", "--limit", "1")
     second_page = run(capsys, "list", "--after", first_page["next"])
     assert [entry(0).id] == [call["id"] for call in second_page["calls"]]
     assert entry(1).status is IntegrationStatus(first_page["calls"][0]["status"])
 
-    assert 0 == main(["log", "list", "--limit", "1"])
+    assert 0 == main(["logs", "list", "--limit", "1"])
     assert f"More with --after {first_page['next']}." in capsys.readouterr().out
-    assert 0 == main(["log", "list", "--tenant", "nobody"])
+    assert 0 == main(["logs", "list", "--tenant", "nobody"])
     assert "nothing" in capsys.readouterr().out
 
 
@@ -108,7 +108,7 @@ def test_list_shows_how_far_back_it_read() -> None:
 
 
 def test_old_calls_are_removed(log: Any, capsys: Any) -> None:
-    """`moorage log` removes calls older than the given days, and keeps the others."""
+    """`moorage logs` removes calls older than the given days, and keeps the others."""
     assert {"removed": 1} == run(capsys, "remove", "--older-than", "30")
     assert [entry(1).id] == [call["id"] for call in run(capsys, "list")["calls"]]
 
@@ -120,7 +120,7 @@ def test_days_that_lead_to_no_date_are_refused(log: Any, capsys: Any) -> None:
 
 
 def test_json_list_has_every_field(log: Any, capsys: Any) -> None:
-    """With --json, `moorage log list` has all fields of an entry, with exact time and duration."""
+    """With --json, `moorage logs list` has all fields of an entry, with exact time and duration."""
     (call,) = run(capsys, "list", "--id", entry(0).id)["calls"]
 
     assert {field.name for field in attrs.fields(IntegrationLog)} == call.keys()
@@ -129,11 +129,11 @@ def test_json_list_has_every_field(log: Any, capsys: Any) -> None:
 
 
 def test_call_is_shown(log: Any, capsys: Any) -> None:
-    """`moorage log show` prints all fields of a call, with request and response of each attempt."""
+    """`moorage logs show` prints all fields of a call, with the contents of each attempt."""
     again = attrs.evolve(entry(0), started_at=datetime.now(UTC), response=None)
     log.write(again)
     log.flush()
-    assert 0 == main(["log", "show", entry(0).id])
+    assert 0 == main(["logs", "show", entry(0).id])
     first, second = capsys.readouterr().out.split(f"id: {entry(0).id}")[1:]
     assert "\nhttp_status: 402\n" in first
     assert "\n\nrequest:\n  POST https://adyen.example/charges\n" in first
@@ -148,8 +148,8 @@ def test_call_is_shown(log: Any, capsys: Any) -> None:
 
 
 def test_unknown_call_is_not_shown(log: Any, capsys: Any) -> None:
-    """`moorage log show` with an unknown call id is an error with a remedy."""
-    assert "moorage log list" in json.dumps(run(capsys, "show", "nobody", code=2))
+    """`moorage logs show` with an unknown call id is an error with a remedy."""
+    assert "moorage logs list" in json.dumps(run(capsys, "show", "nobody", code=2))
 
 
 def test_export_as_csv(log: Any, capsys: Any) -> None:
@@ -240,8 +240,8 @@ def test_export_to_an_impossible_place(log: Any, capsys: Any) -> None:
 
 
 def follow(*words: str) -> subprocess.Popen[str]:
-    """Start `moorage log --follow`; return once it reads the log."""
-    command = [sys.executable, "-u", "-m", "moorage", "log", "follow", *words]
+    """Start `moorage logs --follow`; return once it reads the log."""
+    command = [sys.executable, "-u", "-m", "moorage", "logs", "follow", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     if "--json" not in words:
@@ -272,7 +272,7 @@ def test_follow_ends_with_a_signal(number: signal.Signals, log: Any) -> None:
 
 
 def test_follow_ends_with_its_reader(log: Any) -> None:
-    """`moorage log --follow` ends by itself when nobody reads its output any more."""
+    """`moorage logs --follow` ends by itself when nobody reads its output any more."""
     with follow() as process:
         assert process.stdout is not None
         process.stdout.close()
@@ -295,7 +295,7 @@ def test_follow_counts(log: Any, capsys: Any) -> None:
     writer = Thread(target=write)
     writer.start()
     try:
-        assert 0 == main(["log", "follow", "--count", "2", "--json"])
+        assert 0 == main(["logs", "follow", "--count", "2", "--json"])
     finally:
         ended_event.set()
         writer.join()
@@ -321,7 +321,7 @@ def test_follow_shows_lines(log: Any, capsys: Any) -> None:
     writer = Thread(target=write)
     writer.start()
     try:
-        assert 0 == main(["log", "follow", "--count", "1"])
+        assert 0 == main(["logs", "follow", "--count", "1"])
     finally:
         follow_ended.set()
         writer.join()
@@ -346,7 +346,7 @@ def test_signal_ends_follow_with_success(log: Any) -> None:
 
 
 def test_follow_without_reader_ends(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the other end of the pipe is closed, `moorage log --follow` stops reading the log."""
+    """If the other end of the pipe is closed, `moorage logs --follow` stops reading the log."""
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as pipe:

@@ -1,4 +1,4 @@
-"""`moorage log`: list, show, follow, export and remove the calls of an integration log."""
+"""`moorage logs`: list, show, follow, export and remove the calls of an integration log."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def show_call(id: str, *, store: LogUrl = None, context: Context) -> CommandResu
         raise ConfigurationError(
             f"The integration log has no call {id!r}.",
             path="id",
-            remedy="Copy the id from `moorage log list`, or ask another log with --store.",
+            remedy="Copy the id from `moorage logs list`, or ask another log with --store.",
         )
     lines: list[str] = []
     calls = [plain_fields(entry) for entry in entries]
