@@ -37,7 +37,10 @@ from moorage.domain.http.requests import Request, Response
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
-from moorage.vendors.email.sendgrid import SendGrid, bulk_body, classify, mail_body, message_id
+from moorage.vendors.email._sendgrid_answers import classify
+from moorage.vendors.email._sendgrid_events import message_id
+from moorage.vendors.email._sendgrid_messages import bulk_body, mail_body
+from moorage.vendors.email.sendgrid import SendGrid
 from tests.vendors.email_hubs import hub, mail
 from tests.vendors.email_sandboxes import sendgrid_vendor
 

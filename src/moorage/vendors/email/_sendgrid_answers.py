@@ -1,0 +1,170 @@
+"""Parsing of SendGrid's answers: accepted messages, address checks, statistics and errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.email_outcomes import (
+    AddressCheck,
+    EmailCounts,
+    EmailReceipt,
+    EmailStatistics,
+    Verdict,
+)
+from moorage.vendor_sdk import (
+    AuthenticationFailed,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorRejected,
+    as_answer,
+    error_answer,
+    is_success,
+    malformed,
+    masked_words,
+    read_answer,
+    refusal,
+    required,
+)
+from moorage.vendors.email._common import id_of_ours, outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.email_address import EmailAddress
+    from moorage.contracts.email_bulk import BulkRecipient
+    from moorage.contracts.email_outcomes import EmailStatus, StatisticsQuery
+    from moorage.vendor_sdk import Answer, ConnectorError, Ref, Request, Response, Wire
+
+_VERDICTS: Final = {
+    "Valid": Verdict.DELIVERABLE,
+    "Risky": Verdict.RISKY,
+    "Invalid": Verdict.UNDELIVERABLE,
+}
+_COUNTS: Final = {
+    "requested": "requests",
+    "processed": "processed",
+    "delivered": "delivered",
+    "deferred": "deferred",
+    "bounced": "bounces",
+    "blocked": "blocks",
+    "dropped": "bounce_drops",
+    "opened": "opens",
+    "unique_opened": "unique_opens",
+    "clicked": "clicks",
+    "unique_clicked": "unique_clicks",
+    "complained": "spam_reports",
+    "unsubscribed": "unsubscribes",
+}
+_DRY: Final = "sandbox"
+_ACCEPTED: Final = 202
+_CHECKED: Final = 200
+_UNNAMED: Final = (
+    "SendGrid accepted the message without an id: its events cannot be matched to this reference."
+)
+_CODES: Final = {401: AuthenticationFailed, 403: AuthenticationFailed, 429: RateLimitExceeded}
+
+
+@attrs.frozen
+class Taken:
+    """The result of one request that was accepted.
+
+    Attributes:
+        ref: reference of the messages.
+        dry: True if they were checked and not sent.
+        warnings: warnings about the request.
+        raw: the vendor's complete answer.
+    """
+
+    ref: Ref
+    dry: bool
+    warnings: tuple[str, ...]
+    raw: Any
+
+    def receipt(self, recipient: BulkRecipient, status: EmailStatus) -> EmailReceipt:
+        """The receipt of one recipient's message."""
+        return EmailReceipt(
+            ref=self.ref,
+            status=status,
+            vendor_status="checked" if self.dry else "accepted",
+            recipients=outcomes(recipient.everybody, status),
+            warnings=self.warnings,
+            raw=self.raw,
+        )
+
+
+def read_taken(wire: Wire, body: Mapping[str, Any], response: Response, key: str | None) -> Taken:
+    """Parse the result of an accepted request; status 200 is one only in the sandbox mode."""
+    id_ = response.headers.get("x-message-id")
+    raw_answer = {"status": response.status, "headers": dict(response.headers.pairs)}
+    is_dry = as_answer(body).value("mail_settings.sandbox_mode.enable") is True
+    if is_dry and response.status == _CHECKED:
+        warning = "SendGrid's sandbox mode is on: nothing is sent."
+        return Taken(wire.ref(id_ or _DRY), dry=True, warnings=(warning,), raw=raw_answer)
+    if response.status != _ACCEPTED:
+        raise malformed(response)
+    if id_:
+        return Taken(wire.ref(id_), dry=False, warnings=(), raw=raw_answer)
+    own_reference = wire.ref(id_of_ours(wire, key), unnamed="1")
+    return Taken(own_reference, dry=False, warnings=(_UNNAMED,), raw=raw_answer)
+
+
+def read_check(address: EmailAddress, response: Response) -> AddressCheck:
+    """Parse the check of an address."""
+    body = read_answer(response)
+    result = body.object("result")
+    verdict = required(result.text("verdict"), response, "result.verdict")
+    domain, additional = result.object("checks.domain"), result.object("checks.additional")
+    suggested_domain = result.text("suggestion")
+    local = address.email.rpartition("@")[0]
+    reasons = [name for name, value in additional.raw.items() if value is True]
+    reasons += [
+        name
+        for name in ("has_valid_address_syntax", "has_mx_or_a_record")
+        if domain.flag(name) is False
+    ]
+    return AddressCheck(
+        email=address.email,
+        verdict=_VERDICTS.get(verdict, Verdict.UNKNOWN),
+        vendor_verdict=verdict,
+        score=result.decimal("score"),
+        reasons=tuple(reasons),
+        did_you_mean=None if suggested_domain is None else f"{local}@{suggested_domain}",
+        disposable=domain.flag("is_suspected_disposable_address"),
+        role=result.flag("checks.local_part.is_suspected_role_address"),
+        mx=domain.flag("has_mx_or_a_record"),
+        raw=body.raw,
+    )
+
+
+def read_statistics(
+    query: StatisticsQuery, rows: list[Answer], response: Response
+) -> EmailStatistics:
+    """Parse statistics."""
+    counted_pairs: list[tuple[Any, EmailCounts]] = []
+    for row in rows:
+        day = required(row.time("date"), response, "date")
+        for stats in row.objects("stats"):
+            numbers = stats.object("metrics")
+            counts = {
+                field_name: numbers.integer(metric_name)
+                for field_name, metric_name in _COUNTS.items()
+            }
+            counted_pairs.append((day.date(), EmailCounts(**counts)))
+    return EmailStatistics.of(query, counted_pairs, [row.raw for row in rows])
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error for the errors in an answer, which are more specific than its status."""
+    status = response.status
+    if is_success(status) or status >= 500:
+        return None
+    body = error_answer(response)
+    first_error = next(body.objects("errors"), None)
+    if first_error is None:
+        return None
+    words = masked_words(first_error.text("message"))
+    code = first_error.text("error_id") or first_error.text("field") or body.text("id")
+    kind = _CODES.get(status, InvalidRequest if status in {400, 413} else VendorRejected)
+    return refusal(kind, "SendGrid", response, code, words, otherwise=status)

@@ -1,0 +1,138 @@
+"""Conversion of SendGrid's webhooks to events of messages."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.email_outcomes import EmailEvent, EmailStatus, RejectReason
+from moorage.vendor_sdk import as_answer
+from moorage.vendors.email._common import bare, name_here
+
+if TYPE_CHECKING:
+    from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent
+
+_EVENTS: Final = {
+    "processed": EmailStatus.QUEUED,
+    "delivered": EmailStatus.DELIVERED,
+    "deferred": EmailStatus.DEFERRED,
+    "bounce": EmailStatus.BOUNCED,
+    "dropped": EmailStatus.REJECTED,
+    "open": EmailStatus.OPENED,
+    "click": EmailStatus.CLICKED,
+    "spamreport": EmailStatus.COMPLAINED,
+    "unsubscribe": EmailStatus.UNSUBSCRIBED,
+    "group_unsubscribe": EmailStatus.UNSUBSCRIBED,
+    "group_resubscribe": EmailStatus.SUBSCRIBED,
+}
+_CAUSES: Final = {
+    "invalid": RejectReason.INVALID,
+    "bounced address": RejectReason.BOUNCED,
+    "spam reporting address": RejectReason.SPAM,
+    "spam content": RejectReason.SPAM,
+    "unsubscribed address": RejectReason.UNSUBSCRIBED,
+    "recipient list over package quota": RejectReason.BLOCKED,
+}
+"""Causes of dropped messages, by SendGrid's reasons."""
+_REACTIONS: Final = {
+    "spamreport": RejectReason.SPAM,
+    "unsubscribe": RejectReason.UNSUBSCRIBED,
+    "group_unsubscribe": RejectReason.UNSUBSCRIBED,
+}
+_OWN_FIELDS: Final = frozenset(
+    {
+        "asm_group_id",
+        "attempt",
+        "bounce_classification",
+        "category",
+        "email",
+        "event",
+        "ip",
+        "marketing_campaign_id",
+        "marketing_campaign_name",
+        "pool",
+        "reason",
+        "response",
+        "send_at",
+        "sg_content_type",
+        "sg_event_id",
+        "sg_machine_open",
+        "sg_message_id",
+        "sg_template_id",
+        "sg_template_name",
+        "smtp-id",
+        "status",
+        "timestamp",
+        "tls",
+        "type",
+        "url",
+        "url_offset",
+        "useragent",
+    }
+)
+_STATION: Final = re.compile(r"(?:^|\.)(?:filter|recvd)")
+_SMTP_ID: Final = re.compile(r"<([^<>@]+)@[^<>@]*ismtpd[^<>@]*>")
+
+
+def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+    """Convert a webhook to the event in it; none without the id of a message."""
+    fields = as_answer(event.payload)
+    full_id, kind = fields.text("sg_message_id"), fields.text("event")
+    id_ = message_id(full_id or "", fields.text("smtp-id") or "")
+    if not id_:
+        return ()
+    category = fields.value("category")
+    is_blocked = kind == "bounce" and fields.text("type") == "blocked"
+    return (
+        EmailEvent(
+            id=event.id,
+            ref=ref(id_, message=full_id),
+            status=_EVENTS.get(kind or "", EmailStatus.UNKNOWN),
+            vendor_status=kind,
+            at=fields.time("timestamp"),
+            email=bare(fields.text("email")),
+            code=fields.text("status"),
+            reason=fields.text("reason") or fields.text("response"),
+            cause=_cause(fields),
+            permanent={"bounce": not is_blocked, "deferred": False}.get(kind or ""),
+            url=fields.text("url"),
+            user_agent=fields.text("useragent"),
+            tags=(category,) if isinstance(category, str) else fields.texts("category"),
+            metadata={
+                name_here(name, is_vendor_field): value
+                for name, value in fields.raw.items()
+                if name not in _OWN_FIELDS and isinstance(value, str)
+            },
+            raw=fields.raw,
+        ),
+    )
+
+
+def _cause(fields: Answer) -> RejectReason | None:
+    kind = fields.text("event")
+    if kind == "bounce":
+        is_blocked = fields.text("type") == "blocked"
+        return RejectReason.BLOCKED if is_blocked else RejectReason.BOUNCED
+    if kind == "dropped":
+        return _CAUSES.get((fields.text("reason") or "").lower(), RejectReason.OTHER)
+    return _REACTIONS.get(kind or "")
+
+
+def message_id(id_: str, smtp_id: str = "") -> str:
+    """The id of a message, extracted from the ids in an event.
+
+    Args:
+        id_: id in the event, followed by names of servers. A message that was dropped early has
+            only server names, which many messages share.
+        smtp_id: id that SendGrid's receiving server gave the message, which begins with its id.
+    """
+    station = _STATION.search(id_)
+    if station is None:
+        return id_.partition(".")[0]
+    named_match = _SMTP_ID.fullmatch(smtp_id)
+    return id_[: station.start()] or (id_ if named_match is None else named_match[1])
+
+
+def is_vendor_field(name: str) -> bool:
+    """True if events have a field of SendGrid's own by this name."""
+    return name in _OWN_FIELDS
