@@ -7,14 +7,12 @@ is sent along, part by part. An answer of status 200 that contains an error is t
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import attrs
 
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
-from moorage.contracts.signed import SignedPost, SignedUrl
 from moorage.contracts.storage import Part, StorageCapability, Upload
 from moorage.vendor_sdk import (
     AwsSigV4,
@@ -27,7 +25,6 @@ from moorage.vendor_sdk import (
     VendorRejected,
     as_secret,
     choices,
-    join_url,
     malformed,
     required,
 )
@@ -42,11 +39,12 @@ from moorage.vendors.storage._common import (
     root,
     without_content,
 )
+from moorage.vendors.storage._s3_signing import sign_post, sign_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from moorage.contracts.signed import PostOptions, UrlOptions
+    from moorage.contracts.signed import PostOptions, SignedPost, SignedUrl, UrlOptions
     from moorage.contracts.storage import GetOptions, ListPage, ObjectInfo, Opened, PutOptions
     from moorage.vendor_sdk import Response, Result, Wire
 
@@ -242,50 +240,15 @@ class S3(Vendor):
 
     async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
         """Sign a URL; nothing is sent."""
-        signing, secret = await self._key(wire)
-        request, now = requests.shared(key, options), wire.now()
-        url = join_url(self.base_url, request)
-        return SignedUrl(
-            url=signing.presign(request, url, secret, now, expires=options.expires),
-            method=options.method,
-            headers=dict(request.headers),
-            expires_at=now + timedelta(seconds=options.expires),
-        )
+        return await sign_url(self, wire, key, options)
 
     async def signed_post(self, wire: Wire, key: str, options: PostOptions, /) -> SignedPost:
         """Sign a form; nothing is sent."""
-        signing, secret = await self._key(wire)
-        now = wire.now()
-        fields = {"key": key}
-        if options.content_type is not None:
-            fields["Content-Type"] = options.content_type
-        conditions: list[object] = [
-            {"bucket": self.bucket},
-            ["content-length-range", options.smallest, options.largest],
-            *({name: value} for name, value in fields.items()),
-        ]
-        signed_fields = signing.sign_form(conditions, secret, now, expires=options.expires)
-        return SignedPost(
-            url=f"{self.base_url}/",
-            fields={**fields, **dict(signed_fields)},
-            expires_at=now + timedelta(seconds=options.expires),
-        )
+        return await sign_post(self, wire, key, options)
 
     async def public_url(self, _: Wire, key: str, /) -> str:
         """The URL of an object for everybody."""
         return f"{self.base_url}{requests.path(key)}"
-
-    async def _key(self, wire: Wire) -> tuple[AwsSigV4, Secret]:
-        match await wire.credentials():
-            case Credentials(signing=AwsSigV4() as signing, secret=Secret() as secret):
-                return signing, secret
-            case _:
-                pass
-        raise ConfigurationError(
-            "The credentials cannot sign for S3.",
-            path=f"vendors.{wire.account}.credentials",
-            remedy="Provide Credentials.signed(AwsSigV4(..., service='s3'), secret).",
-        )
 
     # --- uploads in parts --------------------------------------------------
 

@@ -1,0 +1,66 @@
+"""The signatures by which others get, store or upload an object of a bucket."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from moorage.contracts.signed import SignedPost, SignedUrl
+from moorage.vendor_sdk import AwsSigV4, ConfigurationError, Credentials, Secret, join_url
+from moorage.vendors.storage import _s3_requests as requests
+
+if TYPE_CHECKING:
+    from moorage.contracts.signed import PostOptions, UrlOptions
+    from moorage.vendor_sdk import Wire
+    from moorage.vendors.storage.s3 import S3
+
+
+async def sign_url(vendor: S3, wire: Wire, key: str, options: UrlOptions) -> SignedUrl:
+    """Sign a URL of an object."""
+    signing, secret = await _signing_key(wire)
+    request, now = requests.shared(key, options), wire.now()
+    url = join_url(vendor.base_url, request)
+    return SignedUrl(
+        url=signing.presign(request, url, secret, now, expires=options.expires),
+        method=options.method,
+        headers=dict(request.headers),
+        expires_at=now + timedelta(seconds=options.expires),
+    )
+
+
+async def sign_post(vendor: S3, wire: Wire, key: str, options: PostOptions) -> SignedPost:
+    """Sign a form by which a browser uploads an object."""
+    signing, secret = await _signing_key(wire)
+    now = wire.now()
+    fields = {"key": key}
+    if options.content_type is not None:
+        fields["Content-Type"] = options.content_type
+    conditions: list[object] = [
+        {"bucket": vendor.bucket},
+        ["content-length-range", options.smallest, options.largest],
+        *({name: value} for name, value in fields.items()),
+    ]
+    signed_fields = signing.sign_form(conditions, secret, now, expires=options.expires)
+    return SignedPost(
+        url=f"{vendor.base_url}/",
+        fields={**fields, **dict(signed_fields)},
+        expires_at=now + timedelta(seconds=options.expires),
+    )
+
+
+async def _signing_key(wire: Wire) -> tuple[AwsSigV4, Secret]:
+    """The signature scheme of the account, and its secret access key.
+
+    Raises:
+        ConfigurationError: the credential provider supplies credentials of another kind.
+    """
+    match await wire.credentials():
+        case Credentials(signing=AwsSigV4() as signing, secret=Secret() as secret):
+            return signing, secret
+        case _:
+            pass
+    raise ConfigurationError(
+        "The credentials cannot sign for S3.",
+        path=f"vendors.{wire.account}.credentials",
+        remedy="Provide Credentials.signed(AwsSigV4(..., service='s3'), secret).",
+    )
