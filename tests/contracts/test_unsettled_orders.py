@@ -92,6 +92,24 @@ def test_lost_order_is_listed(operation: str) -> None:
     assert (NextStep.WAIT, NextStep.ASK_AGAIN) == (unknown.next, later.next)
 
 
+def test_other_payload_is_refused_while_a_first_part_is_unknown() -> None:
+    """A key that lost its first part takes no other payload, and its own is settled."""
+    world = PaymentsWorld()
+    world.stripe.fail(Lost())  # the product
+    with world.hub() as hub:
+        with pytest.raises(ConnectionFailed):
+            order(hub, "create_subscription")
+        with pytest.raises(IdempotencyConflict, match="another payment"):
+            order(hub, "create_subscription", amount=Money("90.00", "EUR"))
+        with pytest.raises(IdempotencyConflict, match="another payment"):
+            order(hub, "pay_payee")
+        world.clock.advance(WAIT)
+        (settled,) = hub.settle_payments()
+
+    assert SettledAs.DONE is settled.outcome
+    assert (1, {}) == (len(world.stripe.billing.subscriptions), dict(world.stripe.transfers))
+
+
 @orders
 def test_job_settles_a_lost_order(operation: str) -> None:
     """Another process settles a lost order under its key, and nothing is done twice."""

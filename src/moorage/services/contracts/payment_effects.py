@@ -117,6 +117,8 @@ class PaymentEffects:
             timeout: seconds for the whole operation; None for the services' own limits.
 
         Raises:
+            IdempotencyConflict: the key belongs to another payload, whose outcome is unknown or was
+                settled by a person.
             OutcomeUnknown: the first request was so long ago that its key is forgotten, and nobody
                 has settled its outcome.
         """
@@ -128,6 +130,9 @@ class PaymentEffects:
         span = sum(timeout or service.timeout for service in services) + MARGIN
         memory = min(service.idempotency_ttl for service in services)
         registration = await self._registered(request, accounts, key, (span, memory))
+        if not registration.same:
+            # Another payload under an open key would be sent without a record of its own.
+            raise IdempotencyConflict("This idempotency key was used for another payment.")
         if registration.settled:
             return self._replayed_receipt(registration, key)  # type: ignore[no-any-return]  # a receipt of the verb
         if registration.forgotten:
@@ -212,8 +217,6 @@ class PaymentEffects:
 
     def _replayed_receipt(self, registered: Registered, key: str) -> Any:
         """Return the receipt that a person entered when settling the payment."""
-        if not registered.same:
-            raise IdempotencyConflict("This idempotency key was used for another payment.")
         return as_replay(
             unpack(_unsealed_payload(self._core, self._tenant, key, registered.answer))
         )
