@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64decode, b64encode
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from subprocess import run
 from typing import Any
 
 import attrs
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import CertificateBuilder, Name, random_serial_number
 
 from moorage import (
     AuthenticationFailed,
@@ -43,6 +49,8 @@ from tests.support.openapi import Json, problems
 from tests.vendors.einvoices_subjects import ksef_error
 
 INVOICE = OutgoingInvoice(document=FA3)
+RSA_ALGORITHM = bytes.fromhex("06092a864886f70d010101")
+"""The name of the algorithm of an RSA key in DER."""
 DESCRIPTION: Json = json.loads(
     (Path(__file__).parent / "descriptions" / "ksef" / "open-api.json").read_text("utf-8")
 )
@@ -215,6 +223,36 @@ def test_keys_are_chosen() -> None:
             hub.einvoices().send(INVOICE)
 
     assert 1 == len(sandbox.deliveries())
+
+
+def other_certificate(key: RSAPrivateKey, algorithm: bytes = b"") -> str:
+    """Return a certificate of a key, with these last bytes in the name of its algorithm."""
+    name, now = Name([]), datetime.now(UTC)
+    builder = CertificateBuilder(name, name, key.public_key(), random_serial_number(), now, now)
+    content = builder.sign(key, SHA256()).public_bytes(Encoding.DER)
+    start, found, end = content.rpartition(RSA_ALGORITHM)
+    assert found
+    return b64encode(start + found[: len(found) - len(algorithm)] + algorithm + end).decode()
+
+
+@pytest.mark.parametrize("bits, algorithm", [(1024, b""), (2048, b"\x63")])
+def test_keys_that_cannot_take_a_token_are_not_used(bits: int, algorithm: bytes) -> None:
+    """A key that is too short for a token, or of an unknown algorithm, is not usable."""
+    certificate = other_certificate(generate_private_key(65_537, bits), algorithm)
+
+    assert not is_usable(certificate)
+    assert is_usable(other_certificate(generate_private_key(65_537, 2048)))
+
+
+@pytest.mark.parametrize("name", ["document", "seed"])
+def test_extra_options_do_not_replace_the_invoice(name: str) -> None:
+    """Options of the vendor change neither what is encrypted nor its key."""
+    sandbox = KsefSandbox()
+    invoice = OutgoingInvoice(document=FA3, extra={"ksef": {name: "eA=="}})
+    with hub_at(sandbox) as hub:
+        hub.einvoices().send(invoice)
+
+    assert sha256(FA3).digest() == b64decode(sent_bodies(sandbox)[-1][1]["invoiceHash"])
 
 
 @pytest.mark.parametrize("certificate", ["", "ä", "AAAA"])

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 LOGIN_PATH: Final = "/auth/ksef-token"
 _PADDING: Final = OAEP(mgf=MGF1(SHA256()), algorithm=SHA256(), label=None)
+_KEY_BITS: Final = 2048
 _KEY_BYTES: Final = 32
 _VECTOR_BYTES: Final = 16
 _BLOCK_BITS: Final = 128
@@ -54,12 +56,12 @@ class PublicKey(NamedTuple):
 
 
 def is_usable(certificate: str) -> bool:
-    """True if a text is the certificate of an RSA key."""
+    """True if a text is the certificate of an RSA key that is long enough for a token."""
     try:
         key = load_der_x509_certificate(b64decode(certificate)).public_key()
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         return False
-    return isinstance(key, RSAPublicKey)
+    return isinstance(key, RSAPublicKey) and key.key_size >= _KEY_BITS
 
 
 @attrs.frozen
@@ -79,11 +81,11 @@ class Sealing:
         """The request with its parts encrypted."""
         content: Any = request.body
         body: dict[str, Any] = json.loads(content) if content else {}
-        if "publicKey" in body:
+        if "document" in body:
+            sealed = self._invoice(body)
+        elif "publicKey" in body:
             key = PublicKey(*body.pop("publicKey"))
             sealed = self._login(body, key) if "challenge" in body else self._opening(body, key)
-        elif "document" in body:
-            sealed = self._invoice(body)
         else:
             return request
         return request.evolve(body=sdk.encode_json(body | sealed))

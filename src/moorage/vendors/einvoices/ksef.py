@@ -138,7 +138,7 @@ class Ksef(sdk.Vendor):
         body = {"document": b64encode(invoice.document).decode(), "seed": seed}
         request = sdk.Request.post(
             f"/sessions/online/{quote(session, safe='')}/invoices",
-            json=sdk.merged(body, sdk.extra_for(self.name, invoice.extra)),
+            json={**sdk.extra_for(self.name, invoice.extra), **body},
             headers=access,
         )
         return await wire.send(request, key=key, parse=partial(_read_sent, wire, session))
