@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -109,6 +109,14 @@ def test_quarter(text: str, first: date, last: date) -> None:
 
     assert (first, last, text) == (quarter.first, quarter.last, str(quarter))
     assert quarter == Quarter.of(first) == Quarter.of(last)
+
+
+@pytest.mark.parametrize("day", ["2026-01-01", None, datetime(2026, 1, 1, tzinfo=UTC)])
+def test_quarter_of_another_value_is_refused(day: Any) -> None:
+    """Only a date has a quarter; the day of a time depends on its zone."""
+    with pytest.raises(InvalidData) as excinfo:
+        Quarter.of(day)
+    assert "day" == excinfo.value.field
 
 
 @pytest.mark.parametrize(

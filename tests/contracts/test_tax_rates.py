@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -86,6 +86,7 @@ def test_each_member_state_has_a_form_of_vat_numbers() -> None:
         (7, date(2026, 1, 1), "country"),
         ("FR", date(2015, 12, 31), "day"),
         ("FR", "2026-01-01", "day"),
+        ("FR", datetime(2026, 1, 1, tzinfo=UTC), "day"),
     ],
 )
 def test_unknown_rate_is_refused(country: Any, day: Any, field: str) -> None:

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.contracts.tax_rates import member_state
-from moorage.contracts.validators import OneOf, check_kind, is_a, is_day, is_filled, several
+from moorage.contracts.validators import (
+    OneOf,
+    check_day,
+    check_kind,
+    is_a,
+    is_day,
+    is_filled,
+    several,
+)
 from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
@@ -62,6 +70,7 @@ class Quarter:
     @classmethod
     def of(cls, day: date) -> Quarter:
         """The quarter that a day is in."""
+        check_day(day, "day")
         return cls(f"{day.year}-Q{(day.month + 2) // 3}")
 
     @property

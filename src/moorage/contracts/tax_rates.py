@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from moorage.contracts.validators import check_kind, check_text
+from moorage.contracts.validators import check_day, check_text
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -100,10 +100,10 @@ def standard_rate(country: str, day: date) -> Decimal:
         day: day of the tax point, from 2016 on.
 
     Raises:
-        InvalidData: it is no member state, or the day is before 2016.
+        InvalidData: it is no member state, or the day is no date, or before 2016.
     """
     rates = STANDARD_RATES[member_state(country)]
-    check_kind(day, date, "day")
+    check_day(day, "day")
     for start, rate in rates:
         if day >= start:
             return rate

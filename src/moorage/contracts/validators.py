@@ -229,14 +229,19 @@ def is_moment(_: object, attribute: attrs.Attribute[Any], value: object) -> None
         )
 
 
-def is_day(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def check_day(value: object, field: str) -> None:
     """Refuse anything but a date without a time."""
     if not isinstance(value, date) or isinstance(value, datetime):
         raise InvalidData(
-            f"The {attribute.name} is not a date.",
-            field=attribute.name,
+            f"The {field} is not a date.",
+            field=field,
             remedy="Give a date, such as date(2026, 3, 1), or the date() of a datetime.",
         )
+
+
+def is_day(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Refuse anything but a date without a time."""
+    check_day(value, attribute.name)
 
 
 def is_maybe_day(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
