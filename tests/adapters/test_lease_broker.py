@@ -653,7 +653,7 @@ def test_mode_is_checked(mode: Any, folder: Path) -> None:
         BrokerSocket(folder / "b.sock", mode)
 
 
-@pytest.mark.parametrize("path", ["", 7, None, "x" * 101, "a\nb", "a\0b"])
+@pytest.mark.parametrize("path", ["", 7, None, "x" * 101, "a\nb", "a\0b", ".", "/", "run/.."])
 def test_path_is_checked(path: Any, folder: Path) -> None:
     """A path that no socket can have is refused."""
     with pytest.raises(ConfigurationError) as caught:

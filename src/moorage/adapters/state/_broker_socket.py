@@ -37,6 +37,12 @@ def socket_path(path: object) -> Path:
             path="socket",
             remedy="Give a path such as /run/moorage/broker.sock.",
         )
+    if not Path(path).name or Path(path).name == "..":
+        raise ConfigurationError(
+            "The path of the broker's socket is that of a folder.",
+            path="socket",
+            remedy="Add the name of the socket, such as /run/moorage/broker.sock.",
+        )
     if len(os.fsencode(path)) > _LONGEST_PATH:
         raise ConfigurationError(
             f"The path of the broker's socket is longer than {_LONGEST_PATH} bytes.",
