@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from base64 import b64encode
+from collections import Counter
 from contextlib import contextmanager
+from functools import partial
 from http.client import parse_headers
 from pathlib import Path
+from random import Random
 from socket import AF_UNIX
 from socket import socket as Socket  # noqa: N812 - a fixture has its name
 from threading import Thread
@@ -17,6 +22,7 @@ from moorage import (
     AttemptTimeout,
     AuthenticationFailed,
     ConfigurationError,
+    ConnectorError,
     ConnectorManager,
     DockerImages,
     DockerPlatform,
@@ -32,14 +38,15 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.adapters.steps._docker_wire import Engine
+from moorage.adapters.steps._docker_wire import Engine, message_of
 from moorage.adapters.steps.docker import DOCKER, DockerSettings
 from moorage.domain.steps.images import IgnoredFiles
+from moorage.domain.steps.path_patterns import PathPattern
 from tests.steps.docker_lab import IMAGE, engine
 from tests.steps.registry_lab import BROKEN, THROTTLED, Registry, registry
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
 
 @pytest.fixture(scope="module")
@@ -299,6 +306,9 @@ def test_wrong_builds_are_refused_before_they_begin(tmp_path: Path) -> None:
         ("!a\na", ["a"], ["b"]),
         ("t?p", ["tmp", "tap/x"], ["top1", "tp", "t/p"]),
         ("[ab]1\n[^x-z]2", ["a1", "b1", "a2"], ["c1", "x2"]),
+        ("[\\]a-c]1", ["]1", "a1", "b1"], ["[1", "d1", "-1"]),
+        ("a**/b*c", ["ax/y/bcc", "a/bc", "abc/x"], ["bc", "a/bx", "a/b/c"]),
+        ("**/**/x\n***y", ["x", "a/x", "a/b/x/z", "y", "a/by"], ["ax", "a/xx", "yx"]),
         ("\\*.txt", ["*.txt"], ["a.txt"]),
         ("\ufeffa.b", ["a.b"], ["axb"]),
         ("*", ["a", ".env"], ["Dockerfile", ".dockerignore"]),
@@ -312,40 +322,146 @@ def test_ignored_files(lines: str, ignored: list[str], others: list[str]) -> Non
 
 
 def test_wrong_pattern_is_named() -> None:
-    """A pattern that cannot be read is named."""
+    """A pattern that cannot be read is named, and one that is longer than any path is refused."""
     with pytest.raises(InvalidData, match=r"\[z-a\]"):
         IgnoredFiles.of("a\n[z-a]\n", ())
+    with pytest.raises(InvalidData, match="4,096 characters"):
+        IgnoredFiles.of("a" * 4_097, ())
 
 
-def test_interrupted_progress_is_a_failure(tmp_path: Path) -> None:
-    """An Engine that breaks off, or ends a build without an image, has failed."""
+@pytest.mark.parametrize(
+    "pattern, path",
+    [
+        ("**/" * 40 + "x", "a/" * 60 + "b"),
+        ("a*" * 60 + "b", "a" * 250),
+        ("*" * 200 + "b", "a" * 250),
+        ("**a" * 60 + "b", "a" * 250),
+        ("[a-z]*" * 60 + "1", "a" * 250),
+    ],
+)
+def test_wildcards_cost_no_more_than_their_number(pattern: str, path: str) -> None:
+    """The work grows with the lengths of path and pattern, not with the ways to divide the path."""
+    tests = Counter[str]()
+    compiled = PathPattern(pattern)
+    compiled._places = [  # noqa: SLF001 - counts each comparison
+        place._replace(
+            goes=partial(counted, tests, place.goes), stays=partial(counted, tests, place.stays)
+        )
+        for place in compiled._places  # noqa: SLF001 - as above
+    ]
+
+    assert not compiled.matches(path)
+    assert tests.total() <= 4 * len(path) * len(pattern)
+
+
+def counted(tests: Counter[str], test: Callable[[str], bool], char: str) -> bool:
+    """Return what a test says, and count it."""
+    tests[char] += 1
+    return test(char)
+
+
+def test_patterns_forget_rare_steps() -> None:
+    """A pattern remembers a limited number of steps, and matches as before beyond it."""
+    pattern = PathPattern("*" + "?" * 12 + "b")
+    rng = Random(7)
+    paths = ["".join(rng.choices("abcdef", k=60)) for _ in range(400)]
+
+    assert [path[-1] == "b" for path in paths] == [pattern.matches(path) for path in paths]
+
+
+def test_packing_ends_in_time(tmp_path: Path) -> None:
+    """A context that cannot be packed within the time limit is not sent."""
+    build = DockerImages("/nowhere").build(context(tmp_path, "FROM x\n"), "x")
+
+    with pytest.raises(AttemptTimeout, match="packed in time"):
+        build.act(0.0)
+
+
+def test_arguments_of_wrong_types_are_refused(tmp_path: Path) -> None:
+    """A folder, a stage, arguments, a socket or a login of a wrong type is refused at once."""
+    images: Any = DockerImages("/nowhere")
+    kind: Any = DockerImages
+    cases: list[tuple[str, Callable[[], object]]] = [
+        ("folder", lambda: images.build(None, "x")),
+        ("folder", lambda: images.build("a\0b", "x").act(1.0)),
+        ("target", lambda: images.build(tmp_path, "x", target=3)),
+        ("target", lambda: images.build(tmp_path, "x", target="\ud800")),
+        ("arguments", lambda: images.build(tmp_path, "x", arguments=["A"])),
+        ("arguments", lambda: images.build(tmp_path, "x", arguments={1: "a"})),
+        ("arguments", lambda: images.build(tmp_path, "x", arguments={"A": "\ud800"})),
+        ("socket", lambda: kind(3)),
+        ("login", lambda: kind(login="erp:p")),
+    ]
+    for field, refused in cases:
+        with pytest.raises(InvalidData) as excinfo:
+            refused()
+        assert field == excinfo.value.field
+
+
+@pytest.mark.parametrize("server", ["https://erp.example", "erp.example/", "a b", ""])
+def test_server_of_a_login_is_no_url(server: str) -> None:
+    """A server that no image can begin with is refused, because its login would not be used."""
+    with pytest.raises(ConfigurationError, match="server of a registry"):
+        RegistryLogin(server=server, user="erp", password="p")
+
+
+@pytest.mark.parametrize("server", ["docker.io", "localhost:5000", "[::1]:5000", "a-b.example"])
+def test_server_of_a_login(server: str) -> None:
+    """A name or an address is a server, with or without a port."""
+    login = RegistryLogin(server=server, user="erp", password=Secret("s3cr3t-of-erp"))
+
+    assert {"X-Registry-Auth"} == set(login.pull_header(f"{server}/erp"))
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"7", b"[]", b"{}", b'{"Id":7}', b"[" * 100_000, b"\xff", b'{"Id":']
+)
+def test_strange_description_of_an_image_is_a_failure(tmp_path: Path, body: bytes) -> None:
+    """An Engine that describes a pulled image in another way has failed."""
+    with answering(f"{tmp_path}/s", b"", body), pytest.raises(VendorFailed, match="id of x:latest"):
+        DockerImages(f"{tmp_path}/s").pull("x").act(9.0)
+
+
+def test_deeply_nested_progress_is_a_failure(tmp_path: Path) -> None:
+    """Progress that is nested too deeply is a failure, and so is such a refusal."""
+    pull = DockerImages(f"{tmp_path}/s").pull("x")
+    with answering(f"{tmp_path}/s", b"[" * 100_000), pytest.raises(VendorFailed, match="broke off"):
+        pull.act(9.0)
+    assert "[" * 200 == message_of(b"[" * 100_000)
+
+
+@pytest.mark.parametrize("operation", ["pull", "build"])
+def test_login_in_a_message_is_masked(tmp_path: Path, operation: str) -> None:
+    """A message of the Engine that repeats the login shows neither the password nor its header."""
+    login = RegistryLogin(server="erp.example", user="erp", password=Secret("s3cr3t-of-erp"))
+    headers = {**login.pull_header("erp.example/x"), **login.build_header()}
+    line = json.dumps({"error": f"s3cr3t-of-erp {' '.join(headers.values())} refused"})
+    images = DockerImages(f"{tmp_path}/s", login=login)
     folder = context(tmp_path, "FROM x\n")
-    answers = {b'{"stream":"Step 1"}\n7\n{"str': "broke off", b'{"stream":"ok"}\n': "without an"}
-    for body, words in answers.items():
-        build = DockerImages(f"{tmp_path}/{words}").build(folder, "x")
-        with answering(f"{tmp_path}/{words}", body), pytest.raises(VendorFailed, match=words):
-            build.act(9.0)
+    act = images.pull("erp.example/x") if operation == "pull" else images.build(folder, "x")
 
+    with answering(f"{tmp_path}/s", line.encode()), pytest.raises(ConnectorError) as excinfo:
+        act.act(9.0)
 
-def test_log_is_optional(socket: str, tmp_path: Path) -> None:
-    """A build without a log has the same result; an operation refuses nothing of its own."""
-    build = DockerImages(socket).build(context(tmp_path, f"FROM {IMAGE}\n"), "localhost/quiet:1")
-
-    assert build.act(60.0)["id"].startswith("sha256:")
-    assert build.judge(ValueError()) is None
+    message = str(excinfo.value)
+    assert "refused" in message
+    assert "s3cr3t" not in message
+    assert b64encode(b"s3cr3t-of-erp").decode()[4:-4] not in message
+    assert not [header for header in headers.values() if header[20:50] in message]
 
 
 @contextmanager
-def answering(path: str, body: bytes) -> Generator[None]:
-    """Answer one request at a Unix socket."""
+def answering(path: str, *bodies: bytes) -> Generator[None]:
+    """Answer requests at a Unix socket, each with the next body."""
 
     def answer() -> None:
-        client, _ = server.accept()
-        with client, client.makefile("rb") as request:
-            request.readline()
-            headers = parse_headers(request)
-            request.read(int(headers["Content-Length"]))
-            client.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + body)
+        for body in bodies:
+            client, _ = server.accept()
+            with client, client.makefile("rb") as request:
+                request.readline()
+                headers = parse_headers(request)
+                request.read(int(headers.get("Content-Length", "0")))
+                client.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + body)
 
     with Socket(AF_UNIX) as server:
         server.bind(path)

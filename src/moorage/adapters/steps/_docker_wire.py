@@ -121,7 +121,8 @@ class Engine:
             is_connected = True
             target = f"{path}?{urlencode(query)}" if query else path
             connection.request(method, target, content, {"Content-Type": kind, **(headers or {})})
-            yield connection.getresponse()
+            with connection.getresponse() as answer:
+                yield answer
         except TimeoutError:
             raise AttemptTimeout("The Docker Engine did not answer in time.") from None
         except (OSError, http.client.HTTPException) as error:
@@ -139,7 +140,7 @@ def progress(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
     while line := answer.readline(_LARGEST_ANSWER):
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise VendorFailed("The Docker Engine broke off a line of its progress.") from None
         if isinstance(value, dict):
             yield value
@@ -149,7 +150,7 @@ def message_of(content: bytes) -> str:
     """Return the message in the body of a refusal."""
     try:
         return str(json.loads(content)["message"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return content[:200].decode("utf-8", "replace")
 
 

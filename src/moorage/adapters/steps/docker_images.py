@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tarfile
+from collections.abc import Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -16,8 +17,9 @@ import attrs
 
 from moorage.adapters.steps._docker_wire import Engine, message_of, progress
 from moorage.domain.secrets.frames import careful
-from moorage.domain.steps.images import IgnoredFiles, PullFailure, with_tag
+from moorage.domain.steps.images import IgnoredFiles, PullFailure, RegistryLogin, with_tag
 from moorage.domain.steps.step import checked_image, checked_path
+from moorage.domain.values.text import is_encodable
 from moorage.errors import (
     AttemptTimeout,
     AuthenticationFailed,
@@ -29,11 +31,10 @@ from moorage.errors import (
 
 if TYPE_CHECKING:
     import http.client
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from typing import IO, NoReturn
 
     from moorage.domain.service.operation import OperationAttempt
-    from moorage.domain.steps.images import RegistryLogin
     from moorage.errors import ConnectorError
 
 SOCKET: Final = "/var/run/docker.sock"
@@ -82,9 +83,14 @@ class DockerImages:
     Args:
         socket: the Engine's Unix socket.
         login: the login to the registry from which images are pulled.
+
+    Raises:
+        InvalidData: the socket is no text, or the login no `RegistryLogin`.
     """
 
     def __init__(self, socket: str = SOCKET, *, login: RegistryLogin | None = None) -> None:
+        _check(isinstance(socket, str), "socket", "Give the path of the Engine's socket.")
+        _check(isinstance(login, RegistryLogin | None), "login", "Give a RegistryLogin.")
         self._engine = Engine(socket)
         self._login = login
 
@@ -126,10 +132,14 @@ class DockerImages:
             log: called with each line of the build's output.
 
         Raises:
-            InvalidData: an argument is no text, or the Dockerfile is outside the folder.
+            InvalidData: an argument is of a wrong type, or the Dockerfile is outside the folder.
         """
+        _check(isinstance(folder, (str, os.PathLike)), "folder", "Give the path of a folder.")
+        _check(target is None or _is_text(target), "target", "Give the name of a stage.")
+        is_table = isinstance(arguments, Mapping | None)
+        _check(is_table, "arguments", "Give a dictionary of texts.")
         values = dict(arguments or {})
-        if not all(isinstance(value, str) for value in values.values()):
+        if not all(map(_is_text, chain(values, values.values()))):
             raise InvalidData(
                 "A build argument is not a text.",
                 field="arguments",
@@ -156,14 +166,25 @@ class DockerImages:
         until = monotonic() + timeout
         headers = dict[str, str]() if self._login is None else self._login.build_header()
         with TemporaryFile() as archive:
-            _pack(folder, query["dockerfile"], archive)
+            _pack(folder, query["dockerfile"], archive, until)
             headers = {**headers, "Content-Length": str(archive.tell())}
             archive.seek(0)
             with self._engine.answer(
                 "POST", "/build", timeout, query=query, body=archive, headers=headers
             ) as answer:
-                id = _built(answer, until, query["t"], log)
+                id = _built(answer, until, query["t"], self._login, log)
         return {"image": query["t"], "id": id}
+
+
+def _check(is_right: bool, field: str, remedy: str) -> None:  # noqa: FBT001 - a condition
+    if not is_right:
+        raise InvalidData(
+            f"The {field} of an image is of a wrong type.", field=field, remedy=remedy
+        )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and is_encodable(value)
 
 
 def pull_image(
@@ -185,9 +206,23 @@ def pull_image(
     ) as answer:
         for line in _lines(answer, until):
             if "error" in line:
-                raise _failed_pull(name, answer.status, str(line["error"]))
+                raise _failed_pull(name, answer.status, _masked(str(line["error"]), login))
     _, content = engine.ask("GET", f"/images/{name}/json", timeout)
-    return {"image": name, "id": str(json.loads(content)["Id"])}
+    return {"image": name, "id": _id_of(content, name)}
+
+
+def _id_of(content: bytes, image: str) -> str:
+    """Return the id in the description of an image."""
+    try:
+        id = json.loads(content)["Id"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        id = None
+    if not isinstance(id, str):
+        raise VendorFailed(
+            f"The Docker Engine does not tell the id of {image}.",
+            remedy="Check that the socket is that of a Docker Engine.",
+        )
+    return id
 
 
 def _lines(answer: http.client.HTTPResponse, until: float) -> Iterator[dict[str, Any]]:
@@ -201,6 +236,10 @@ def _lines(answer: http.client.HTTPResponse, until: float) -> Iterator[dict[str,
                 "The Docker Engine did not end the work on an image in time.",
                 remedy="Give the service a longer timeout, or pull the image beforehand.",
             )
+
+
+def _masked(message: str, login: RegistryLogin | None) -> str:
+    return message if login is None else login.masked(message)
 
 
 def _failed_pull(image: str, status: int, message: str) -> ConnectorError:
@@ -237,13 +276,14 @@ def _built(
     answer: http.client.HTTPResponse,
     until: float,
     image: str,
+    login: RegistryLogin | None,
     log: Callable[[str], object] | None,
 ) -> str:
     """Read the progress of a build, and return the id of the image."""
     id = ""
     for line in _lines(answer, until):
         if "error" in line:
-            raise _failed_build(image, str(line["error"])[:_SHOWN])
+            raise _failed_build(image, _masked(str(line["error"]), login)[:_SHOWN])
         if log is not None and line.get("stream"):
             for text in str(line["stream"]).splitlines():
                 log(text)
@@ -268,7 +308,7 @@ def _failed_build(image: str, message: str) -> ConnectorError:
     )
 
 
-def _pack(folder: Path, dockerfile: str, file: IO[bytes]) -> None:
+def _pack(folder: Path, dockerfile: str, file: IO[bytes], until: float) -> None:
     """Write the archive of a context to a file."""
     try:
         ignore = folder / _IGNORE
@@ -276,9 +316,14 @@ def _pack(folder: Path, dockerfile: str, file: IO[bytes]) -> None:
         rules = IgnoredFiles.of(text, {dockerfile, _IGNORE})
         with tarfile.open(fileobj=file, mode="w") as archive:
             for path, name in _context(folder):
+                if monotonic() >= until:
+                    raise AttemptTimeout(
+                        "The context of the image could not be packed in time.",
+                        remedy="Leave files out by a .dockerignore, or give a longer timeout.",
+                    )
                 if not rules.ignores(name):
                     archive.add(path, name, recursive=False, filter=_owned_by_root)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise InvalidData(
             f"The context of the image cannot be read ({type(error).__name__}).",
             field="folder",

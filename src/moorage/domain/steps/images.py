@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -11,7 +10,10 @@ import attrs
 
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.options import checked_options, maybe_secret
-from moorage.errors import InvalidData
+from moorage.domain.secrets.value_mask import masked_text, value_mask
+from moorage.domain.steps.path_patterns import PathPattern
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,9 +24,22 @@ _HUB: Final = "docker.io"
 _HUB_KEY: Final = "https://index.docker.io/v1/"
 """The name under which a Docker Engine looks for the login of Docker Hub."""
 
+_LONGEST_PATTERN: Final = 4_096
+_SERVER: Final = late_pattern(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
+
 _THROTTLED: Final = ("toomanyrequests", "too many requests")
 _LOGIN: Final = ("unauthorized", "authentication required", "no basic auth credentials")
 _ABSENT: Final = ("not found", "manifest unknown", "access denied", "does not exist")
+
+
+def _is_server(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Refuse a text that no image can begin with, since the login would never be used."""
+    if isinstance(value, str) and not _SERVER.fullmatch(value):
+        raise ConfigurationError(
+            "This is not the server of a registry.",
+            path=attribute.name,
+            remedy="Give it as images name it, such as registry.example:5000, without https://.",
+        )
 
 
 @careful
@@ -39,7 +54,7 @@ class RegistryLogin:
         password: the password, or an access token.
     """
 
-    server: str = attrs.field(validator=attrs.validators.min_len(1))
+    server: str = attrs.field(validator=_is_server)
     user: str = attrs.field(validator=attrs.validators.min_len(1))
     password: Secret = attrs.field(converter=maybe_secret, repr=False)
 
@@ -53,6 +68,11 @@ class RegistryLogin:
         """Return the header with the login for a build, which pulls the images it begins with."""
         key = _HUB_KEY if self.server == _HUB else self.server
         return {"X-Registry-Config": _packed({key: self._fields()})}
+
+    def masked(self, text: str) -> str:
+        """Return a text of the Engine without the password, and without its header."""
+        secrets = (self.password.reveal_bytes(), _packed(self._fields()).encode())
+        return masked_text(text, value_mask(secrets))
 
     def _fields(self) -> dict[str, str]:
         return {"username": self.user, "password": self.password.reveal()}
@@ -102,7 +122,7 @@ class _Rule(NamedTuple):
     """A pattern of a `.dockerignore`, and whether it includes paths again."""
 
     is_exception: bool
-    pattern: re.Pattern[str]
+    pattern: PathPattern
 
 
 @attrs.frozen
@@ -136,11 +156,9 @@ class IgnoredFiles:
         """Return whether a path, which is relative to the context, is left out."""
         if path in self.exempt:
             return False
-        parts = path.split("/")
-        paths = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
         is_ignored = False
         for rule in self.rules:
-            if is_ignored is rule.is_exception and any(map(rule.pattern.fullmatch, paths)):
+            if is_ignored is rule.is_exception and rule.pattern.matches(path):
                 is_ignored = not rule.is_exception
         return is_ignored
 
@@ -151,31 +169,17 @@ def _rule(line: str) -> _Rule | None:
     pattern = "/".join(part for part in parts if part not in {"", "."})
     if not pattern:
         return None
+    if len(pattern) > _LONGEST_PATTERN:
+        raise InvalidData(
+            f"A pattern of the .dockerignore is longer than {_LONGEST_PATTERN:,} characters.",
+            field=".dockerignore",
+            remedy="Write several patterns, each on a line of its own.",
+        )
     try:
-        expression = re.compile("".join(map(_piece, _PIECES.finditer(pattern))), re.DOTALL)
-    except re.error:
+        return _Rule(line.startswith("!"), PathPattern(pattern))
+    except ValueError:
         raise InvalidData(
             f"The pattern {line[:80]!r} of the .dockerignore cannot be read.",
             field=".dockerignore",
             remedy="Correct the characters between its brackets.",
         ) from None
-    return _Rule(line.startswith("!"), expression)
-
-
-_PIECES: Final = re.compile(r"(\*\*/)|(\*\*)|(\*)|(\?)|\[(\^?)([^\]]+)\]|\\(.)|(.)", re.DOTALL)
-
-
-def _piece(match: re.Match[str]) -> str:
-    folders, deep, star, one, negated, members, escaped, plain = match.groups()
-    if folders:
-        return "(?:.*/)?"
-    if deep:
-        return ".*"
-    if star:
-        return "[^/]*"
-    if one:
-        return "[^/]"
-    if members:
-        inner = re.sub(r"([\[\]&~|^])", r"\\\1", members)
-        return f"[{negated}{inner}]"
-    return re.escape(escaped or plain)

@@ -1,0 +1,134 @@
+"""Patterns of paths, as a `.dockerignore` has them.
+
+A pattern is compared with a path one character at a time, and all its places that the characters so
+far may lead to are known. So the time grows with the lengths of both, whatever wildcards there are.
+A regular expression would try all ways of dividing a path among the wildcards.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    Test: TypeAlias = Callable[[str], bool]
+
+_MOST_REMEMBERED: Final = 4_096
+_PIECES: Final = re.compile(
+    r"(\*\*/)|(\*\*)|(\*)|(\?)|\[(\^?)((?:\\.|[^\\\]])+)\]|\\(.)|(.)", re.DOTALL
+)
+_MEMBERS: Final = re.compile(r"(\\.|.)(?:-(\\.|.))?", re.DOTALL)
+
+
+def _never(_: str) -> bool:
+    return False
+
+
+def _always(_: str) -> bool:
+    return True
+
+
+def _inside(char: str) -> bool:
+    return char != "/"
+
+
+class _Place(NamedTuple):
+    """A place in a pattern.
+
+    Attributes:
+        goes: whether a character leads to the following place.
+        stays: whether a character leads to this place again.
+        skips: the distances of the places that are reached without a character.
+    """
+
+    goes: Test = _never
+    stays: Test = _never
+    skips: tuple[int, ...] = ()
+
+
+class PathPattern:
+    """A pattern of paths with `*`, `**`, `?`, and characters in brackets.
+
+    Args:
+        text: the pattern.
+
+    Raises:
+        ValueError: a range between brackets ends before it begins.
+    """
+
+    __slots__ = ("_end", "_places", "_remembered", "_start")
+
+    def __init__(self, text: str) -> None:
+        self._places = [place for match in _PIECES.finditer(text) for place in _places_of(match)]
+        self._end = len(self._places)
+        self._places.append(_Place())
+        self._start = self._with_skips({0})
+        self._remembered: dict[tuple[frozenset[int], str], frozenset[int]] = {}
+
+    def matches(self, path: str) -> bool:
+        """Return whether a path, or one of the folders that it is in, matches."""
+        reached = self._start
+        for char in path:
+            if char == "/" and self._end in reached:
+                return True
+            reached = self._after(reached, char)
+            if not reached:
+                return False
+        return self._end in reached
+
+    def _after(self, reached: frozenset[int], char: str) -> frozenset[int]:
+        """Return the places that a character leads to."""
+        step = reached, char
+        following = self._remembered.get(step)
+        if following is None:
+            places = [(number, self._places[number]) for number in reached]
+            numbers = {number for number, place in places if place.stays(char)}
+            numbers.update(number + 1 for number, place in places if place.goes(char))
+            following = self._with_skips(numbers)
+            if len(self._remembered) < _MOST_REMEMBERED:
+                self._remembered[step] = following
+        return following
+
+    def _with_skips(self, numbers: Iterable[int]) -> frozenset[int]:
+        """Return places and those that are reached from them without a character."""
+        reached = set[int]()
+        waiting = [*numbers]
+        while waiting:
+            number = waiting.pop()
+            if number not in reached:
+                reached.add(number)
+                waiting.extend(number + skip for skip in self._places[number].skips)
+        return frozenset(reached)
+
+
+def _places_of(match: re.Match[str]) -> Iterator[_Place]:
+    """Yield the places of a piece of a pattern."""
+    folders, deep, star, one, negated, members, escaped, plain = match.groups()
+    if folders:
+        yield _Place(skips=(1, 2))
+        yield _Place(goes="/".__eq__, stays=_always)
+    elif deep:
+        yield _Place(stays=_always, skips=(1,))
+    elif star:
+        yield _Place(stays=_inside, skips=(1,))
+    elif one:
+        yield _Place(goes=_inside)
+    elif members:
+        yield _Place(goes=partial(_is_member, _ranges(members), bool(negated)))
+    else:
+        yield _Place(goes=(escaped or plain).__eq__)
+
+
+def _ranges(members: str) -> tuple[tuple[str, str], ...]:
+    """Return the first and the last character of each range between brackets."""
+    ranges = [(match[1][-1], (match[2] or match[1])[-1]) for match in _MEMBERS.finditer(members)]
+    if any(last < first for first, last in ranges):
+        raise ValueError(members)
+    return tuple(ranges)
+
+
+def _is_member(ranges: tuple[tuple[str, str], ...], negated: bool, char: str) -> bool:  # noqa: FBT001 - for partial
+    return negated is not any(first <= char <= last for first, last in ranges)
