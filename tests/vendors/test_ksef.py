@@ -230,9 +230,10 @@ def other_certificate(key: RSAPrivateKey, algorithm: bytes = b"") -> str:
     name, now = Name([]), datetime.now(UTC)
     builder = CertificateBuilder(name, name, key.public_key(), random_serial_number(), now, now)
     content = builder.sign(key, SHA256()).public_bytes(Encoding.DER)
-    start, found, end = content.rpartition(RSA_ALGORITHM)
-    assert found
-    return b64encode(start + found[: len(found) - len(algorithm)] + algorithm + end).decode()
+    start, _, end = content.rpartition(RSA_ALGORITHM)
+    prefix = RSA_ALGORITHM[: len(RSA_ALGORITHM) - len(algorithm)]
+    assert start
+    return b64encode(start + prefix + algorithm + end).decode()
 
 
 @pytest.mark.parametrize("bits, algorithm", [(1024, b""), (2048, b"\x63")])
