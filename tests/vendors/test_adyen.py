@@ -26,7 +26,7 @@ from moorage.testing.sandboxes.base import (
     reply,
 )
 from moorage.vendors.payments._adyen_answers import classify, decline_of
-from moorage.vendors.payments.adyen import details_body
+from moorage.vendors.payments._adyen_requests import details_body
 from tests.vendors.adyen_account import EUR_149, IDEAL, Json, Shop, charge
 
 

@@ -24,7 +24,8 @@ from moorage.testing.sandboxes.base import (
 )
 from moorage.testing.sandboxes.payments.adyen import AdyenSandbox
 from moorage.vendors.payments._adyen_answers import UNITS
-from moorage.vendors.payments.adyen import Adyen, payment_body
+from moorage.vendors.payments._adyen_requests import payment_body
+from moorage.vendors.payments.adyen import Adyen
 from tests.vendors.adyen_account import EUR_149, IDEAL, Json, Shop, charge, vendor
 
 

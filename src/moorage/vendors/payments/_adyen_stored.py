@@ -15,6 +15,7 @@ from moorage.contracts.payments import (
 from moorage.vendor_sdk import extra_for, malformed, merged, read_answer, required
 from moorage.vendors.payments._adyen_answers import UNITS
 from moorage.vendors.payments._adyen_order import order_fields
+from moorage.vendors.payments._adyen_requests import amount_body
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import LinkRequest, StoreRequest
@@ -96,10 +97,9 @@ def was_removed(error: VendorRejected) -> bool:
 def link_body(merchant_account: str, link: LinkRequest) -> dict[str, Any]:
     """The body that creates a link for one payment; the vendor's own options come last."""
     expires_at = link.expires_at
-    amount = {"currency": link.amount.currency, "value": UNITS.to_minor(link.amount)}
     body: dict[str, Any] = {
         "merchantAccount": merchant_account,
-        "amount": amount,
+        "amount": amount_body(link.amount),
         "reference": link.reference,
         "description": link.description,
         "returnUrl": link.return_url,

@@ -7,10 +7,9 @@ authorised; no webhook reports that, so it counts as captured when it is authori
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import quote
 
 import attrs
@@ -21,13 +20,10 @@ from moorage.contracts.payments import (
     Page,
     PaymentsCapability,
     Refund,
-    RefundReason,
-    ThreeDs,
     Void,
     payment_ref,
     stated_amount,
 )
-from moorage.contracts.payments.requests import looks_like_a_card
 from moorage.vendor_sdk import (
     ConfigurationError,
     Credentials,
@@ -44,17 +40,21 @@ from moorage.vendor_sdk import (
     VendorKeys,
     VendorRejected,
     as_secret,
-    extra_for,
     is_list,
-    is_object,
     key_at,
     malformed,
-    merged,
     read_answer,
 )
-from moorage.vendors.payments._adyen_answers import UNITS, classify, read_move, read_payment
+from moorage.vendors.payments._adyen_answers import classify, read_move, read_payment
 from moorage.vendors.payments._adyen_events import read_events
-from moorage.vendors.payments._adyen_order import order_fields
+from moorage.vendors.payments._adyen_requests import (
+    amount_of,
+    check_reference,
+    details_body,
+    method_of,
+    move_body,
+    payment_body,
+)
 from moorage.vendors.payments._adyen_stored import (
     link_body,
     read_link,
@@ -64,21 +64,18 @@ from moorage.vendors.payments._adyen_stored import (
     stored_of,
     was_removed,
 )
-from moorage.vendors.payments._common import (
-    is_return_url,
-    named,
-)
+from moorage.vendors.payments._common import is_return_url, named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.payments import (
         Charge,
-        Customer,
         LinkRequest,
         Payment,
         PaymentEvent,
         PaymentLink,
+        RefundReason,
         StoredMeans,
         StoreRequest,
     )
@@ -88,37 +85,6 @@ _VERSION: Final = "v72"
 _STORED: Final = f"/{_VERSION}/storedPaymentMethods"
 _LINKS: Final = f"/{_VERSION}/paymentLinks"
 _KEY: Final = 64
-_LONGEST: Final = 80
-_REASONS: Final = {
-    RefundReason.REQUESTED_BY_CUSTOMER: "CUSTOMER REQUEST",
-    RefundReason.DUPLICATE: "DUPLICATE",
-    RefundReason.FRAUD: "FRAUD",
-    RefundReason.OTHER: "OTHER",
-}
-_DETAILS: Final = frozenset(
-    {
-        "MD",
-        "PaReq",
-        "PaRes",
-        "authorization_token",
-        "billingToken",
-        "cupsecureplus.smscode",
-        "facilitatorAccessToken",
-        "oneTimePasscode",
-        "orderID",
-        "payerID",
-        "payload",
-        "paymentID",
-        "paymentStatus",
-        "redirectResult",
-        "resultCode",
-        "returnUrlQueryString",
-        "threeDSResult",
-        "threeds2.challengeResult",
-        "threeds2.fingerprint",
-        "vaultToken",
-    }
-)
 
 
 def _prefix(value: str | None) -> str | None:
@@ -271,7 +237,7 @@ class Adyen(Vendor):
                 capabilities=(PaymentsCapability.MULTIPLE_CAPTURES.value,),
                 remedy="Have Adyen's support allow multiple captures, then set multiple_captures.",
             )
-        requested = _amount_of(ref, amount)
+        requested = amount_of(ref, amount)
         request = self._move(ref, "captures", requested)
         body, psp, state = await wire.send(request, key=key_at(wire, key, _KEY), parse=read_move)
         return Capture(
@@ -310,7 +276,7 @@ class Adyen(Vendor):
         key: str,
     ) -> Refund:
         """Request a refund."""
-        requested = _amount_of(ref, amount)
+        requested = amount_of(ref, amount)
         request = self._move(ref, "refunds", requested, reason)
         body, psp, state = await wire.send(request, key=key_at(wire, key, _KEY), parse=read_move)
         return Refund(
@@ -324,7 +290,7 @@ class Adyen(Vendor):
 
     async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
         """Store a means of payment; Adyen does not ask its bank."""
-        method = _method_of(request.source)
+        method = method_of(request.source)
         body = stored_body(self.merchant_account, request, method)
         parse = partial(read_stored, wire, request.customer_id)
         sent = Request.post(_STORED, json=body)
@@ -374,7 +340,7 @@ class Adyen(Vendor):
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
         """Create a payment link that takes one payment."""
-        _check_reference(self, link.reference)
+        check_reference(self, link.reference)
         request = Request.post(_LINKS, json=link_body(self.merchant_account, link))
         return await _link_after(wire, request, key)
 
@@ -402,37 +368,8 @@ class Adyen(Vendor):
     def _move(
         self, ref: Ref, verb: str, amount: Money | None, reason: RefundReason | None = None
     ) -> Request:
-        body: dict[str, Any] = {"merchantAccount": self.merchant_account}
-        if amount is not None:
-            body["amount"] = amount_body(amount)
-        if reason is not None:
-            body["merchantRefundReason"] = _REASONS[reason]
-        return Request.post(f"/{_VERSION}/payments/{quote(ref.id, safe='')}/{verb}", json=body)
-
-
-def amount_body(amount: Money) -> dict[str, Any]:
-    """An amount in Adyen's format."""
-    return {"currency": amount.currency, "value": UNITS.to_minor(amount)}
-
-
-def _amount_of(ref: Ref, amount: Money | None) -> Money:
-    requested_amount = amount or stated_amount(ref)
-    if requested_amount is None:
-        raise InvalidData(
-            "Adyen requires an amount, and this reference does not contain one.",
-            field="amount",
-            remedy="Give the amount.",
-        )
-    return requested_amount
-
-
-def _check_reference(vendor: Adyen, reference: str) -> None:
-    if len(reference) > vendor.limits["reference"]:
-        raise InvalidData(
-            "Adyen takes references of at most 80 characters.",
-            field="reference",
-            remedy="Give a shorter one.",
-        )
+        path = f"/{_VERSION}/payments/{quote(ref.id, safe='')}/{verb}"
+        return Request.post(path, json=move_body(self, amount, reason))
 
 
 def _link_path(ref: Ref) -> str:
@@ -444,111 +381,3 @@ async def _link_after(wire: Wire, request: Request, key: str) -> PaymentLink:
     parse = partial(read_link, wire)
     link: PaymentLink = await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
     return link
-
-
-def payment_body(vendor: Adyen, charge: Charge, *, taken: bool) -> dict[str, Any]:
-    """The body that requests a payment."""
-    _check_reference(vendor, charge.reference)
-    body: dict[str, Any] = {
-        "merchantAccount": vendor.merchant_account,
-        "amount": amount_body(charge.amount),
-        "reference": charge.reference,
-        "returnUrl": charge.return_url or vendor.return_url,
-        "shopperStatement": charge.statement_descriptor,
-    }
-    body |= {"captureDelayHours": 0} if taken else {"additionalData": {"manualCapture": "true"}}
-    if charge.customer is not None:
-        body |= _buyer(charge.customer)
-    body |= order_fields(charge)
-    metadata = dict(charge.metadata)
-    if charge.description:
-        metadata.setdefault("description", charge.description[:_LONGEST])
-    if metadata:
-        body["metadata"] = metadata
-    if charge.source is not None:
-        body |= _source(charge.source)
-    if charge.off_session:
-        body |= {"shopperInteraction": "ContAuth"}
-        body |= {"recurringProcessingModel": "UnscheduledCardOnFile"}
-    elif charge.store_method:
-        body |= {"storePaymentMethod": True, "recurringProcessingModel": "CardOnFile"}
-    if charge.three_ds is ThreeDs.ALWAYS:
-        body["authenticationData"] = {"attemptAuthentication": "always"}
-    body = {name: value for name, value in body.items() if value is not None}
-    return _completed_body(merged(body, extra_for("adyen", charge.extra)))
-
-
-def _buyer(customer: Customer) -> dict[str, Any]:
-    name = None
-    if customer.name:
-        first_names, _, last_name = customer.name.rpartition(" ")
-        name = {"firstName": first_names or last_name, "lastName": last_name}
-    return {
-        "shopperReference": customer.id,
-        "shopperName": name,
-        "shopperEmail": customer.email,
-        "shopperIP": customer.ip,
-        "telephoneNumber": customer.phone,
-        "countryCode": None if customer.country is None else customer.country.upper(),
-    }
-
-
-def _source(source: str) -> dict[str, Any]:
-    """A stored method's id, or the JSON that Adyen's form in the browser made."""
-    if not source.lstrip().startswith("{"):
-        return {
-            "paymentMethod": {"type": "scheme", "storedPaymentMethodId": source},
-            "shopperInteraction": "ContAuth",
-            "recurringProcessingModel": "CardOnFile",
-        }
-    return {"paymentMethod": _method_of(source)}
-
-
-def _method_of(source: str) -> dict[str, Any]:
-    """The paymentMethod that Adyen's form in the browser made."""
-    try:
-        method: Any = json.loads(source)
-    except ValueError:
-        method = None
-    if not is_object(method) or looks_like_a_card(str(method.get("number", ""))):
-        raise InvalidData(
-            "The source is not a paymentMethod from Adyen's form in the browser.",
-            field="source",
-            remedy="Give its state.data.paymentMethod as JSON, or the id of a stored method.",
-        )
-    return method
-
-
-_REQUIRED: Final = {
-    "returnUrl": ("return_url", "Give the charge a return_url, or the account one."),
-    "paymentMethod": ("source", "Give the id of a stored method, or the paymentMethod as JSON."),
-}
-
-
-def _completed_body(body: dict[str, Any]) -> dict[str, Any]:
-    for name, (field, remedy) in _REQUIRED.items():
-        if name not in body:
-            raise InvalidData(f"Adyen requires {name}.", field=field, remedy=remedy)
-    is_stored_method = (
-        is_object(body["paymentMethod"]) and "storedPaymentMethodId" in body["paymentMethod"]
-    )
-    if (is_stored_method or body.get("storePaymentMethod")) and "shopperReference" not in body:
-        raise InvalidData(
-            "A stored method at Adyen belongs to a buyer, and the charge has none.",
-            field="customer.id",
-            remedy="Give the customer, with the id that Adyen knows as shopperReference.",
-        )
-    return body
-
-
-def details_body(returned: Mapping[str, str]) -> dict[str, Any]:
-    """The body that continues a payment, without other parameters of the URL."""
-    details = {name: value for name, value in returned.items() if name in _DETAILS}
-    if not details:
-        raise InvalidData(
-            "The buyer brought back no parameter that Adyen knows.",
-            field="returned",
-            remedy="Give the parameters of the URL they came back to, such as redirectResult.",
-        )
-    data = returned.get("paymentData")
-    return {"details": details} if data is None else {"details": details, "paymentData": data}
