@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -15,7 +17,10 @@ from moorage.contracts.sms import SmsCapability
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandbox_scenarios import BY_CAPABILITY
 from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
+from moorage.testing.sandbox_scenarios.storage import KEY, list_stale_uploads
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.testing.sandboxes.storage.s3 import S3Sandbox
 from moorage.wiring.installed_vendors import vendor_class, vendor_names
 
 if TYPE_CHECKING:
@@ -70,6 +75,27 @@ def test_capability_flags_are_true(kind: str, vendor: str, capability: str, tmp_
             assert [] == [request for sandbox in sandboxes for request in sandbox.requests]
     finally:
         fixture.close()
+
+
+def test_uploads_are_listed_at_a_vendor_whose_clock_is_ahead() -> None:
+    """Unfinished uploads are listed whatever the vendor's clock says."""
+    ahead = datetime.now(UTC) + timedelta(minutes=1)
+    with closing(S3Sandbox(now=lambda: ahead)) as sandbox:
+        options = {
+            "bucket": sandbox.bucket,
+            "access_key_id": sandbox.key.id,
+            "credentials": sandbox.key.secret,
+        }
+        fixture = SandboxFixture(options=options, sandbox=sandbox)
+
+        async def use() -> Any:
+            client = AsyncSandboxHttpClient(sandbox)
+            async with moorage.aopen({"vendors": {"s3": options}}, http=client) as hub:
+                return await list_stale_uploads(
+                    ScenarioVendor(operations=hub.storage(), fixture=fixture, name="s3", able=True)
+                )
+
+        assert [KEY] == [upload.key for upload in asyncio.run(use())]
 
 
 def vendors_of(kind: str) -> list[str]:

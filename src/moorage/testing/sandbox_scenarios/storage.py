@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,7 +52,7 @@ async def list_stale_uploads(vendor: ScenarioVendor) -> Any:
     """List unfinished uploads."""
     if vendor.able:
         await vendor("start_upload", KEY)
-    return await vendor("list_stale_uploads", older_than=timedelta(0))
+    return await vendor("list_stale_uploads")
 
 
 async def copy(vendor: ScenarioVendor) -> Any:
