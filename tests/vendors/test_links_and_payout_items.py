@@ -20,8 +20,8 @@ from moorage.contracts.ref import Ref
 from moorage.errors import InvalidData, VendorRejected
 from moorage.testing.sandboxes.base import Lost
 from moorage.vendor_sdk import Answer
-from moorage.vendors.payments._mollie_stored import link_body as mollie_link_body
-from moorage.vendors.payments._mollie_stored import was_revoked as mollie_was_revoked
+from moorage.vendors.payments._mollie_links import link_body as mollie_link_body
+from moorage.vendors.payments._mollie_mandates import was_revoked as mollie_was_revoked
 from moorage.vendors.payments._square_answers import payout_item_of as square_item_of
 from moorage.vendors.payments._stripe_answers import payout_item_of
 from moorage.vendors.payments._stripe_links import link_body

@@ -17,7 +17,8 @@ from moorage.contracts.payments import (
 )
 from moorage.errors import InvalidData, PaymentDeclined
 from moorage.vendors.payments._mollie_answers import amount_body
-from moorage.vendors.payments.mollie import Mollie, payment_body
+from moorage.vendors.payments._mollie_requests import payment_body
+from moorage.vendors.payments.mollie import Mollie
 from tests.vendors.mollie_account import BACK, CUSTOMER, EUROS, Shop, order
 
 if TYPE_CHECKING:

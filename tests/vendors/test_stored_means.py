@@ -14,7 +14,7 @@ from moorage.testing.sandboxes.base import reply
 from moorage.vendor_sdk import Answer
 from moorage.vendors.payments._adyen_stored import removed
 from moorage.vendors.payments._adyen_stored import stored_of as adyen_stored_of
-from moorage.vendors.payments._mollie_stored import mandate_body, mandate_of, revoked
+from moorage.vendors.payments._mollie_mandates import mandate_body, mandate_of, revoked
 from moorage.vendors.payments._square_answers import stored_of as square_stored_of
 from moorage.vendors.payments._stripe_stored import setup_body, stored_of
 from tests.vendors import adyen_account, mollie_account, stripe_account

@@ -1,29 +1,31 @@
-"""Mollie's mandates and payment links: bodies of requests, and answers."""
+"""Mollie's mandates: requests and answers."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
-from moorage.contracts.payments import (
-    LinkState,
-    MeansOfPayment,
-    PaymentLink,
-    StoredMeans,
-    StoredState,
+from moorage.contracts.payments import MeansOfPayment, PaymentQuery, StoredMeans, StoredState
+from moorage.vendor_sdk import (
+    InvalidData,
+    Request,
+    VendorRejected,
+    extra_for,
+    key_at,
+    malformed,
+    merged,
+    read_answer,
+    required,
 )
-from moorage.vendor_sdk import InvalidData, extra_for, malformed, merged, read_answer, required
-from moorage.vendors.payments._mollie_answers import means_of, money
-from moorage.vendors.payments._mollie_order import order_fields
+from moorage.vendors.payments._mollie_answers import KEY, means_of
+from moorage.vendors.payments._mollie_lists import LONGEST_PAGE, listed
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from moorage.contracts.payments import Page, StoreRequest
+    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
 
-    from moorage.contracts.payments import LinkRequest, StoreRequest
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, VendorRejected, Wire
-
-_LONGEST: Final = 255
 _MISSING: Final = 404
 _GONE: Final = 410
 _IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
@@ -32,6 +34,46 @@ _STATES: Final = {
     "pending": StoredState.PENDING,
     "invalid": StoredState.FAILED,
 }
+
+
+async def store_mandate(wire: Wire, request: StoreRequest, key: str) -> StoredMeans:
+    """Store a mandate for direct debits, which the buyer has signed."""
+    customer = request.customer_id
+    sent = Request.post(_path(customer), json=mandate_body(request))
+    parse = partial(read_mandate, wire, customer)
+    mandate: StoredMeans = await wire.send(sent, key=key_at(wire, key, KEY), parse=parse)
+    return mandate
+
+
+async def list_mandates(wire: Wire, customer: str, after: Ref | None) -> Page[StoredMeans]:
+    """List the mandates of a customer."""
+    query = PaymentQuery(limit=LONGEST_PAGE)
+    read_one = partial(mandate_of, customer=customer)
+    return await listed(wire, _path(customer), query, after, read_one)
+
+
+async def revoke_mandate(wire: Wire, ref: Ref, key: str) -> StoredMeans:
+    """Revoke a mandate, which Mollie refuses a second time."""
+    customer = ref.other("customer")
+    if customer is None:
+        raise InvalidData(
+            "Mollie finds a mandate by its customer, but this reference names no customer.",
+            field="ref",
+            remedy="Give the complete `ref` of the stored means.",
+        )
+    request = Request.delete(f"{_path(customer)}/{quote(ref.id, safe='')}")
+    parse = partial(revoked, ref, customer)
+    try:
+        mandate: StoredMeans = await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
+    except VendorRejected as error:
+        if not was_revoked(error):
+            raise
+        return revoked(ref, customer)
+    return mandate
+
+
+def _path(customer: str) -> str:
+    return f"/v2/customers/{quote(customer, safe='')}/mandates"
 
 
 def mandate_body(request: StoreRequest) -> dict[str, Any]:
@@ -94,53 +136,3 @@ def revoked(ref: Ref, customer: str, response: Response | None = None) -> Stored
 def was_revoked(error: VendorRejected) -> bool:
     """True if the mandate is gone, or an earlier attempt whose answer was lost has revoked it."""
     return error.status == _GONE or (error.status == _MISSING and error.attempts > 1)
-
-
-# --- links -------------------------------------------------------------------
-
-
-def link_body(link: LinkRequest, **fields: str | None) -> dict[str, Any]:
-    """The body that creates a link for one payment; the vendor's own options come last."""
-    expires_at = link.expires_at
-    # Mollie stores no reference with a link, so the description begins with it.
-    texts = [link.reference, link.description]
-    body: dict[str, Any] = {
-        "amount": {"currency": link.amount.currency, "value": str(link.amount.amount)},
-        "description": ": ".join(filter(None, texts))[:_LONGEST],
-        "expiresAt": None
-        if expires_at is None
-        else expires_at.astimezone(UTC).isoformat(timespec="seconds"),
-        "reusable": False,
-        **order_fields(link),
-        **fields,
-    }
-    body = {name: value for name, value in body.items() if value is not None}
-    return merged(body, extra_for("mollie", link.extra))
-
-
-def read_link(wire: Wire, reference: str | None, response: Response) -> PaymentLink:
-    """Parse the payment link in an answer."""
-    body = read_answer(response)
-    expires_at = body.time("expiresAt")
-    is_archived = required(body.flag("archived"), response, "archived")
-    return PaymentLink(
-        ref=wire.ref(required(body.text("id"), response, "id")),
-        state=_link_state(body, wire.now(), expires_at, is_archived=is_archived),
-        url=body.text("_links.paymentLink.href"),
-        amount=money(body, "amount"),
-        reference=reference,
-        expires_at=expires_at,
-        created_at=body.time("createdAt"),
-        raw=body.raw,
-    )
-
-
-def _link_state(
-    body: Answer, now: datetime, expires_at: datetime | None, *, is_archived: bool
-) -> LinkState:
-    if body.time("paidAt") is not None:
-        return LinkState.PAID
-    if is_archived:
-        return LinkState.CLOSED
-    is_expired = expires_at is not None and expires_at <= now
-    return LinkState.EXPIRED if is_expired else LinkState.OPEN

@@ -1,0 +1,33 @@
+"""Conversion of Mollie's webhooks to events."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.payments import PaymentEvent
+from moorage.vendor_sdk import as_answer
+
+if TYPE_CHECKING:
+    from moorage.vendor_sdk import MakeRef, WebhookEvent
+
+_PAYMENT: Final = re.compile(r"tr_[A-Za-z0-9]{1,64}")
+
+
+def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+    """Convert a webhook to an event that asks for the payment; none if it names no payment."""
+    data, fields = as_answer(event.data), as_answer(event.payload)
+    for key in (fields.text("entityId"), data.text("paymentId"), data.text("id")):
+        if key is not None and _PAYMENT.fullmatch(key) is not None:
+            return (
+                PaymentEvent(
+                    # The payment's id does not tell two events apart.
+                    id=None if event.id == key else event.id,
+                    ref=ref(key),
+                    vendor_type=event.vendor_type,
+                    at=event.time,
+                    ask=True,
+                    raw=event.payload,
+                ),
+            )
+    return ()
