@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 
 from moorage import ConnectionFailed, Hub, Service
 from moorage.adapters.metrics.memory import MemoryMetrics
 from moorage.dashboard import Dashboard, DashboardApp
-from moorage.dashboard.charts import calls_chart
+from moorage.dashboard.charts import calls_chart, durations_chart
+from moorage.domain.observation.sketch import Sketch, SketchRecorder
 from moorage.testing import VirtualClock
 from tests.dashboard.world import ANN, SECRET, Visitor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_chart_has_a_bar_for_each_window_with_calls() -> None:
@@ -56,5 +61,95 @@ def test_page_charts_the_calls_of_the_last_hours() -> None:
                 .get("/")
                 .text
             )
+    finally:
+        metrics.close()
+
+
+def sketch_of(*durations: float) -> Sketch:
+    """Return the distribution of durations in seconds."""
+    recorder = SketchRecorder()
+    for duration in durations:
+        recorder.add(duration)
+    return recorder.freeze()
+
+
+def test_durations_chart_has_a_line_for_each_percentile() -> None:
+    """A line is as high as its duration on the scale, and interrupted by windows without calls."""
+    windows = [sketch_of(1.0), sketch_of(2.0), Sketch(), sketch_of(0.0)]
+    svg = durations_chart("words", windows, ("18:00", "18:15")).text
+    lines = dict(re.findall(r'd="([^"]*)" class="(p\d+)"', svg))
+    assert {"M0.0,50.0 180.0,0.0h180.0M540.0,100.0h180.0"} == set(lines)
+    assert 3 == svg.count("<path")
+    assert ["2 s", "1 s", "0", "18:00", "18:15"] == re.findall("<span>([^<]*)</span>", svg)
+    assert 'role="img" aria-label="words"' in svg
+    assert "style" not in svg
+
+
+def test_percentiles_are_separate_lines() -> None:
+    """The lines of the percentiles of one window are at different heights."""
+    durations = [0.1] * 60 + [0.4] * 38 + [0.8] * 2
+    svg = durations_chart("words", [sketch_of(*durations)], ("18:00", "18:00")).text
+    heights = {
+        name: 1 - float(height) / 100
+        for height, name in re.findall(r'd="M0\.0,([0-9.]+)h720\.0" class="(p\d+)"', svg)
+    }
+    assert heights == pytest.approx({"p50": 0.1, "p95": 0.4, "p99": 0.8}, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "longest, labels",
+    [
+        (0.0001, ["2 ms", "1 ms", "0"]),
+        (0.7, ["1 s", "500 ms", "0"]),
+        (40.0, ["1 min", "30 s", "0"]),
+        (36_000.0, ["10 h", "5 h", "0"]),
+    ],
+)
+def test_scale_of_durations_ends_above_the_longest(longest: float, labels: list[str]) -> None:
+    """The scale ends at a round duration, and beyond an hour at the longest one."""
+    html = durations_chart("words", [sketch_of(longest)], ("a", "b")).text
+    assert [*labels, "a", "b"] == re.findall("<span>([^<]*)</span>", html)
+
+
+def test_durations_chart_without_windows_has_no_points() -> None:
+    """A chart of no windows is empty, and no error."""
+    assert 3 == durations_chart("words", [], ("a", "b")).text.count('d=""')
+
+
+def test_page_of_a_service_charts_its_durations() -> None:
+    """The words name the percentiles and the slowest window; a table has them by hour."""
+    clock = VirtualClock()
+
+    def answer_after(seconds: float) -> Callable[[], None]:
+        return lambda: clock.advance(seconds)
+
+    services = [
+        Service(name, "http://127.0.0.1:9", circuit=None, retry=None) for name in ("vat", "other")
+    ]
+    metrics = MemoryMetrics()
+    try:
+        with Hub([], services=services, clock=clock, observers=[metrics]) as hub:
+            app = DashboardApp(Dashboard(hub, secret=SECRET, metrics=metrics), lambda _: ANN)
+            visitor = Visitor(app)
+            clock.advance(3_600 - clock.utc().timestamp() % 3_600)
+            start = clock.utc()
+            for _ in range(19):
+                hub.manager.run("vat", answer_after(0.25))
+            clock.advance(3_600)
+            slow_start = clock.utc()
+            hub.manager.run("vat", answer_after(3.0))
+            text = visitor.get("/service?service=vat").text
+            assert "p50 250 ms, p95 250 ms, p99 3 s of 20 calls with an attempt" in text
+            slow_window = slow_start.replace(minute=slow_start.minute // 5 * 5)
+            assert f"the highest p99 was 3 s, at {slow_window:%H:%M}." in text
+            assert 2 == text.count("the highest p99"), "the label of the chart has the words too"
+            rows = re.findall(r'<tr><th scope="row">(\d\d:\d\d)</th>(.*?)</tr>', text)
+            cells = {hour: re.findall(r">([^<]+)</td>", row) for hour, row in rows}
+            assert ["19", "250 ms", "250 ms", "250 ms"] == cells[f"{start:%H:00}"]
+            assert ["1", "3 s", "3 s", "3 s"] == cells[f"{slow_start:%H:00}"]
+            assert 7 >= len(cells)
+            assert ["0", "none", "none", "none"] in cells.values()
+            assert "no durations" in visitor.get("/service?service=other").text
+            assert "<h3>Durations" not in visitor.get("/").text, "those of all services say little"
     finally:
         metrics.close()

@@ -1,19 +1,30 @@
-"""Charts of calls over time, as inline SVG without scripts or styles of their own."""
+"""Charts of calls and durations, as inline SVG without scripts or styles of their own."""
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
+from moorage.dashboard.layout import span
 from moorage.dashboard.markup import tag
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from moorage.dashboard.markup import Html
+    from moorage.domain.observation.sketch import Sketch
+
+PERCENTILES: Final = (50, 95, 99)
+"""The percentiles of a chart of durations."""
 
 _WIDTH: Final = 720
 _HEIGHT: Final = 101
 _BASE: Final = 100
+_TOPS: Final = (
+    *(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+    *(1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0),
+)
+"""The durations in seconds at which the scale of a chart may end."""
 
 
 def calls_chart(label: str, counts: Sequence[tuple[int, int]]) -> Html:
@@ -56,3 +67,65 @@ def _bar(left: float, step: float, share: float, kind: str) -> Html | None:
         height=f"{height:.1f}",
         class_=kind,
     )
+
+
+def durations_chart(label: str, windows: Sequence[Sketch], times: tuple[str, str]) -> Html:
+    """Return a line for each of the `PERCENTILES`, with a scale; windows without calls are gaps.
+
+    Args:
+        label: the words for those who do not see the chart.
+        windows: the durations of each window, oldest first.
+        times: the first and the last time, as the labels of the horizontal axis.
+    """
+    top = _top_of(window.percentile(max(PERCENTILES)) or 0.0 for window in windows)
+    step = _WIDTH / max(1, len(windows))
+    middle = _BASE // 2
+    return tag(
+        "div",
+        tag(
+            "div",
+            [tag("span", words) for words in (span(top), span(top / 2), "0")],
+            class_="scale",
+            aria_hidden="true",
+        ),
+        tag(
+            "svg",
+            [
+                tag("line", x1=0, y1=height, x2=_WIDTH, y2=height, class_="grid")
+                for height in (1, middle, _BASE)
+            ],
+            [
+                _line([window.percentile(percent) for window in windows], step, top, percent)
+                for percent in PERCENTILES
+            ],
+            viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+            preserveAspectRatio="none",
+            role="img",
+            aria_label=label,
+        ),
+        tag("div", [tag("span", words) for words in times], class_="times", aria_hidden="true"),
+        class_="plot",
+    )
+
+
+def _top_of(durations: Iterable[float]) -> float:
+    """Return the end of a scale in seconds, so that all durations are below it."""
+    longest = max(durations, default=0.0)
+    return next((top for top in _TOPS if longest <= top), longest)
+
+
+def _line(durations: Sequence[float | None], step: float, top: float, percent: int) -> Html:
+    """Return the line of a percentile, interrupted where there is no duration.
+
+    The line is as long as its windows are, so that a single window is visible.
+    """
+    points = [
+        None if duration is None else (place * step, _BASE * (1 - duration / top))
+        for place, duration in enumerate(durations)
+    ]
+    parts: list[str] = []
+    for is_gap, group in groupby(points, key=lambda point: point is None):
+        if not is_gap:
+            stretch = " ".join(f"{x:.1f},{y:.1f}" for x, y in filter(None, group))
+            parts.append(f"M{stretch}h{step:.1f}")
+    return tag("path", d="".join(parts), class_=f"p{percent}")

@@ -11,7 +11,7 @@ from moorage.contracts.payments import KIND, Inconclusive, NextStep
 from moorage.domain.entries.queue import EntryQuery, EntryState
 from moorage.domain.idempotency.approval import ReadProposal
 from moorage.domain.monitoring.objectives import compliance, first_month
-from moorage.domain.observation.figures import DAY, FiguresQuery
+from moorage.domain.observation.figures import DAY, Figures, FiguresQuery, WindowFigures
 from moorage.domain.observation.integration_log import IntegrationStatus, LogPage, LogQuery
 from moorage.domain.resilience.circuit import CircuitState
 from moorage.errors import InvalidData
@@ -249,8 +249,8 @@ class Reader:
             if entry.error == "CircuitBreakerOpen"
         )
 
-    def windows(self, service: str | None, tenant: str | None) -> list[tuple[int, int]]:
-        """The calls and the failed calls of each window of the last hours, oldest first."""
+    def windows(self, service: str | None, tenant: str | None) -> list[WindowFigures]:
+        """The figures of each window of the last hours, oldest first."""
         if self.metrics is None:
             return []
         end = self.now()
@@ -259,9 +259,18 @@ class Reader:
             service=service, tenant=tenant, since=begin, window=CHART_WINDOW, by=()
         )
         figures = {row.start: row.figures for row in self.metrics.figures(query)}
-        number = int(CHARTED / CHART_WINDOW) + 1
-        rows = [figures.get(begin + place * CHART_WINDOW) for place in range(number)]
-        return [(0, 0) if row is None else (row.calls, row.bad) for row in rows]
+        starts = (begin + place * CHART_WINDOW for place in range(CHARTED // CHART_WINDOW + 1))
+        return [
+            WindowFigures(
+                start=start,
+                seconds=int(CHART_WINDOW.total_seconds()),
+                service=None,
+                operation=None,
+                tenant=None,
+                figures=figures.get(start) or Figures(),
+            )
+            for start in starts
+        ]
 
     def payments(self) -> list[UnsettledPayment]:
         """The payments with an unknown outcome, oldest first."""

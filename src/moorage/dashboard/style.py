@@ -28,6 +28,7 @@ nav a { display: inline-block; padding: .35rem 0; text-decoration: none; }
 nav a[aria-current] { color: var(--text); font-weight: 600; box-shadow: 0 2px 0 var(--link); }
 h1 { font-size: 1.5rem; margin: .75rem 0; line-height: 1.25; }
 h2 { font-size: 1.15rem; margin: 0 0 .5rem; }
+h3 { font-size: 1rem; margin: 1rem 0 .3rem; }
 section { background: var(--paper); border: 1px solid var(--line); border-radius: .5rem;
   padding: 1rem; margin: 0 0 1rem; }
 p { margin: .4rem 0; max-width: 46rem; }
@@ -75,6 +76,22 @@ svg { width: 100%; height: auto; }
 svg .calls { fill: var(--good); }
 svg .failed { fill: var(--bad); }
 svg .grid { stroke: var(--line); }
+svg path { fill: none; stroke-width: 2; stroke-linejoin: round; vector-effect: non-scaling-stroke; }
+svg .p50 { stroke: var(--good); }
+svg .p95 { stroke: var(--warn); stroke-dasharray: 7 3; }
+svg .p99 { stroke: var(--bad); stroke-dasharray: 2 3; }
+.legend { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; }
+.legend b { border-bottom: 3px solid; }
+.legend .p50 { border-color: var(--good); }
+.legend .p95 { border-color: var(--warn); border-bottom-style: dashed; }
+.legend .p99 { border-color: var(--bad); border-bottom-style: dotted; }
+.plot { display: grid; grid-template-columns: max-content 1fr; gap: .2rem .5rem; max-width: 100%; }
+.plot svg { height: 10rem; }
+.scale, .times { display: flex; justify-content: space-between; color: var(--soft);
+  font-size: .9rem; }
+.scale { flex-direction: column; text-align: right; line-height: 1; }
+.times { grid-column: 2; }
+summary { cursor: pointer; padding: .4rem 0; color: var(--link); }
 footer { color: var(--soft); font-size: .9rem; }
 @media (max-width: 46rem) {
   .bar .who { margin-left: 0; }

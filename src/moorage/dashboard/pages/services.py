@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from moorage.dashboard.charts import calls_chart
+from moorage.dashboard.charts import PERCENTILES, calls_chart, durations_chart
 from moorage.dashboard.layout import (
     facts,
     link,
@@ -22,12 +23,15 @@ from moorage.dashboard.reading import (
     circuit_words,
 )
 from moorage.domain.entries.queue import EntryQuery, EntryState
+from moorage.domain.observation.sketch import merged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from moorage.dashboard.markup import Html, Node
     from moorage.dashboard.pages.view import View
+    from moorage.domain.observation.figures import WindowFigures
+    from moorage.domain.observation.sketch import Sketch
     from moorage.hub.service_status import LimitStatus, ServiceStatus
 
 
@@ -61,16 +65,69 @@ def _chart(view: View, service: str | None) -> Node:
         return None
 
     def build() -> Node:
-        counts = view.reader.windows(service, view.get("tenant"))
+        windows = view.reader.windows(service, view.get("tenant"))
+        counts = [(window.figures.calls, window.figures.bad) for window in windows]
         calls, failed_calls = (sum(column) for column in zip(*counts, strict=True))
         most_calls = max(number for number, _ in counts)
         words = (
             f"{calls} calls, {failed_calls} failed. Each bar is 5 minutes, the highest {most_calls}"
             " calls; the failed part is red."
         )
-        return joined(tag("p", words), calls_chart(words, counts))
+        durations = None if service is None else _durations(windows)
+        return joined(tag("p", words), calls_chart(words, counts), durations)
 
     return readable_section("The last 6 hours", build)
+
+
+def _durations(windows: Sequence[WindowFigures]) -> Node:
+    """The percentiles of the durations of calls: as words, as a chart, and as a table by hour."""
+    heading = tag("h3", "Durations")
+    timed_windows = [window for window in windows if window.figures.durations.count]
+    if not timed_windows:
+        words = "No call had an attempt, so there are no durations."
+        return joined(heading, tag("p", words, class_="soft"))
+    whole = merged(window.figures.durations for window in timed_windows)
+    percentiles = ", ".join(f"{name} {words}" for name, words in _percentile_words(whole))
+    slowest = max(timed_windows, key=_slowness)
+    words = (
+        f"{percentiles} of {counted(whole.count, 'call')} with an attempt, retries and waits"
+        f" included. Each point is 5 minutes; the highest p{max(PERCENTILES)} was"
+        f" {span(_slowness(slowest))}, at {slowest.start:%H:%M}."
+    )
+    legend = [
+        tag("span", tag("b", f"p{percent}", class_=f"p{percent}"), f" {percent} % took no longer")
+        for percent in PERCENTILES
+    ]
+    times = f"{windows[0].start:%H:%M}", f"{windows[-1].start:%H:%M}"
+    return joined(
+        heading,
+        tag("p", words),
+        tag("p", legend, class_="legend"),
+        durations_chart(words, [window.figures.durations for window in windows], times),
+        tag("details", tag("summary", "The durations by hour"), _durations_table(windows)),
+    )
+
+
+def _durations_table(windows: Sequence[WindowFigures]) -> Html:
+    rows: list[list[Node]] = []
+    for _, group in groupby(windows, key=lambda window: window.start.hour):
+        hour_windows = list(group)
+        durations = merged(window.figures.durations for window in hour_windows)
+        percentiles = [words for _, words in _percentile_words(durations)]
+        rows.append([f"{hour_windows[0].start:%H:%M}", durations.count, *percentiles])
+    return table(("From", "Calls", *(f"p{percent}" for percent in PERCENTILES)), rows)
+
+
+def _percentile_words(durations: Sketch) -> Iterator[tuple[str, str]]:
+    """Yield the name of each percentile, and its duration as words."""
+    for percent in PERCENTILES:
+        duration = durations.percentile(percent)
+        yield f"p{percent}", "none" if duration is None else span(duration)
+
+
+def _slowness(window: WindowFigures) -> float:
+    """Return the highest percentile of a window in seconds."""
+    return window.figures.durations.percentile(max(PERCENTILES)) or 0.0
 
 
 def _todo(view: View, statuses: Iterable[ServiceStatus], tenant: str | None) -> Node:
