@@ -59,13 +59,17 @@ def conditions_of(kind: ScimKind, text: str) -> tuple[ScimCondition, ...]:
     """The conditions of a filter, all of which must hold.
 
     Raises:
-        ScimRefusal: the filter has another form than conditions with `eq`, joined by `and`.
+        ScimRefusal: the filter has another form than conditions with `eq`, joined by `and`, or it
+            would tell whether a person has a password.
     """
-    return tuple(
+    conditions = tuple(
         condition
         for path, value in _pairs(text)
         for condition in _conditions_at(path_of(kind, path), value)
     )
+    if any(condition.path == ("password",) for condition in conditions):
+        raise ScimRefusal(400, "Nobody can be found by a password.", "invalidFilter")
+    return conditions
 
 
 def _conditions_at(
