@@ -239,6 +239,21 @@ def test_mailgun_hides_the_address_in_a_cursor(tmp_path: Path) -> None:
     assert "ada" not in str(hub.email().suppressions().next)
 
 
+@pytest.mark.parametrize(
+    "vendor, answer",
+    [
+        ("mailgun", {"items": [], "paging": {"next": "http://[x"}}),
+        ("sparkpost", {"results": [], "links": [{"rel": "next", "href": "http://[x"}]}),
+    ],
+)
+def test_strange_link_to_the_next_page(vendor: str, answer: Any, tmp_path: Path) -> None:
+    """A link to the next page that is no URL has no cursor, and raises no error of Python."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    sandbox.fail(reply(answer))
+
+    assert () == hub.email().suppressions().items
+
+
 def test_account_is_named(tmp_path: Path) -> None:
     """Each operation goes to the account that it names, and refuses an unknown one."""
     resend, sendgrid = fixture_of("resend", tmp_path), fixture_of("sendgrid", tmp_path)

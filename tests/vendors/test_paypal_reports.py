@@ -76,6 +76,14 @@ def test_dispute_states(fields: dict[str, str], state: DisputeState, shop: Shop)
     assert (state, fields["status"]) == (dispute.state, dispute.vendor_state)
 
 
+def test_strange_link_to_the_next_page_ends_the_list(shop: Shop) -> None:
+    """A link to the next page without its parameter, even if it is no URL, is no next page."""
+    links = [{"rel": "next", "href": "http://[?page=2"}]
+    shop.sandbox.fail(reply({"items": [], "links": links}))
+
+    assert shop.payments.disputes().next is None
+
+
 # --- reports ---------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from moorage.contracts.email_outcomes import RejectReason
 from moorage.contracts.email_suppressions import Suppression
@@ -34,7 +34,7 @@ _ENTRY: Final = Reading(
 
 def _next_query(fields: Answer) -> str | None:
     """The query of the next page, hidden because it has an address."""
-    query = dict(parse_qsl(urlsplit(fields.text("paging.next") or "").query))
+    query = dict(parse_qsl((fields.text("paging.next") or "").partition("?")[2]))
     if not query:
         return None
     return urlsafe_b64encode(urlencode(query).encode()).decode()

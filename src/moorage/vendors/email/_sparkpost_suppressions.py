@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from moorage.contracts.email_outcomes import RejectReason
 from moorage.contracts.email_suppressions import Suppression
@@ -37,7 +37,7 @@ _ENTRY: Final = Reading(
 
 def _cursor(fields: Answer) -> str | None:
     links = [link.text("href") for link in fields.objects("links") if link.text("rel") == "next"]
-    query = parse_qs(urlsplit(links[0]).query) if links and links[0] else {}
+    query = parse_qs(links[0].partition("?")[2]) if links and links[0] else {}
     return next(iter(query.get("cursor", [])), None)
 
 

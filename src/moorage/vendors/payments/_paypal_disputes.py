@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 import attrs
 
@@ -171,7 +171,7 @@ def _is_before(dispute: Dispute, query: PaymentQuery) -> bool:
 
 def _next_page(body: Answer) -> str | None:
     links = {link.text("rel"): link.text("href") or "" for link in body.objects("links")}
-    parameters = parse_qs(urlsplit(links.get("next", "")).query)
+    parameters = parse_qs(links.get("next", "").partition("?")[2])
     return next(iter(parameters.get("next_page_token", ())), None)
 
 
