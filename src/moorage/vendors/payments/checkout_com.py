@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-from urllib.parse import quote
 
 import attrs
 
@@ -71,6 +70,7 @@ from moorage.vendors.payments._common import (
     is_within,
     left_of,
     named,
+    url_of,
     void_of,
 )
 
@@ -213,7 +213,7 @@ class CheckoutCom(ApiVendor):
         payment = await self.get(wire, ref)
         if not is_ended(payment):
             return payment
-        response = await wire.send(Request.get(_url_of(PAYMENTS, ref.id, "actions")))
+        response = await wire.send(Request.get(url_of(PAYMENTS, ref.id, "actions")))
         authorizations = [
             action for action in read_answers(response) if action.text("type") == "Authorization"
         ]
@@ -271,7 +271,7 @@ class CheckoutCom(ApiVendor):
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
         """Get a payment."""
-        response = await wire.send(Request.get(_url_of(PAYMENTS, ref.id)))
+        response = await wire.send(Request.get(url_of(PAYMENTS, ref.id)))
         return read_payment(wire, stated_amount(ref), response)
 
     async def disputes(
@@ -318,7 +318,7 @@ class CheckoutCom(ApiVendor):
         /,
     ) -> Page[StoredMeans]:
         """List the stored cards of a customer."""
-        response = await wire.send(Request.get(_url_of("/customers", customer)))
+        response = await wire.send(Request.get(url_of("/customers", customer)))
         body = read_answer(response)
         if not is_list(body.raw.get("instruments", [])):
             raise malformed(response, "instruments")
@@ -327,7 +327,7 @@ class CheckoutCom(ApiVendor):
 
     async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
         """Delete a stored card; a repeat has no further effect."""
-        request = Request.delete(_url_of("/instruments", ref.id))
+        request = Request.delete(url_of("/instruments", ref.id))
         try:
             stored: StoredMeans = await wire.send(
                 request, key=key_at(wire, key, _KEY), parse=partial(removed, ref)
@@ -350,10 +350,6 @@ def _amount_fields(amount: Money | None) -> dict[str, Any]:
     return {} if amount is None else {"amount": minor_of(amount)}
 
 
-def _url_of(*parts: str) -> str:
-    return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
-
-
 def _number_of(after: Ref) -> int:
     """The number of disputes on the pages before."""
     if not after.id.isdecimal():
@@ -369,7 +365,7 @@ async def _step(
     wire: Wire, ref: Ref, name: str, fields: Mapping[str, Any], key: str
 ) -> tuple[Any, Ref]:
     """Request a capture, void or refund; return the answer and the reference of the action."""
-    request = Request.post(_url_of(PAYMENTS, ref.id, name), json=fields)
+    request = Request.post(url_of(PAYMENTS, ref.id, name), json=fields)
 
     def parse(response: Response) -> tuple[Any, Ref]:
         body, action = read_action_id(response)
@@ -381,7 +377,7 @@ async def _step(
 
 async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
     """The refundable amount, looked up once for a key, so that a repeat uses the same."""
-    request = Request.get(_url_of(PAYMENTS, ref.id))
+    request = Request.get(url_of(PAYMENTS, ref.id))
     parse = partial(read_payment, wire, stated_amount(ref))
     vendor_key = key_at(wire, part_key(key, "left"), _KEY)
     return left_of(await wire.send(request, key=vendor_key, parse=parse))
