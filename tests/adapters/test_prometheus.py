@@ -140,6 +140,24 @@ def test_lost_entries_are_counted() -> None:
     assert 2 == registry.get_sample_value("moorage_log_entries_lost_total")
 
 
+def test_tenants_near_their_bound_of_records_are_counted() -> None:
+    """Each tenant that comes to use 80 % of its records counts once, and is not a label."""
+    registry = CollectorRegistry()
+    manager = ConnectorManager(
+        [Service("tax")], observers=[PrometheusObserver(registry)], records_per_tenant=10
+    )
+
+    def number_after_calls(tenant: str, *keys: int) -> float | None:
+        for key in keys:
+            manager.run("tax", lambda: None, tenant=tenant, idempotency_key=f"key-{key}")
+        return registry.get_sample_value("moorage_tenant_records_near_bound_total")
+
+    assert 0 == number_after_calls("acme", *range(7))
+    assert 1 == number_after_calls("acme", 7, 8, 9)
+    assert 2 == number_after_calls("globex", *range(8))
+    assert b"globex" not in generate_latest(registry)
+
+
 @pytest.mark.untraced
 def test_urls_keys_and_tenants_add_no_series() -> None:
     """Different paths, keys, ids and tenants create no extra series of metrics."""

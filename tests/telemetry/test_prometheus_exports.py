@@ -16,6 +16,7 @@ from moorage import (
     PipelineState,
     PipelineStatistics,
     Service,
+    TenantRecordsNearBound,
 )
 from moorage.adapters.observers.prometheus import PrometheusObserver
 from moorage.domain.connectors.pool_statistics import ConnectorPool, PoolStatistics
@@ -53,6 +54,11 @@ class Sampler:
         while event.at >= self._next:
             if self._next == START + 4 * STEP:
                 self.observer(LogEntriesLost(at=self._next, service="log", entries=3, total=3))
+                self.observer(
+                    TenantRecordsNearBound(
+                        at=self._next, service="pay", tenant="acme", used=80, bound=100
+                    )
+                )
                 self._pools.waiting = 2
             if self._next in {START + 2 * STEP, START + 5 * STEP, START + 8 * STEP}:
                 state = "unavailable" if self._next == START + 5 * STEP else "healthy"

@@ -39,6 +39,7 @@ from moorage.domain.observation.events import (
     LogEntriesLost,
     RateLimitWaited,
     RetryScheduled,
+    TenantRecordsNearBound,
     VendorPaused,
 )
 from moorage.domain.observation.late_fields import facts_of, late
@@ -354,6 +355,7 @@ class PrometheusObserver:
     hears = (
         *(AttemptFinished, CallFinished, CallRefused, CircuitChanged, ConnectorChecked),
         *(LogEntriesLost, RetryScheduled, RateLimitWaited, BulkheadWaited, VendorPaused),
+        TenantRecordsNearBound,
     )
 
     def __init__(
@@ -491,6 +493,10 @@ class PrometheusObserver:
         metrics = self._metrics
         if isinstance(event, LogEntriesLost):
             metrics["log_entries_lost_total"].inc(event.entries)
+            return
+        if isinstance(event, TenantRecordsNearBound):
+            # A tenant's name would add a series, and no event says when it is no longer near.
+            metrics["tenant_records_near_bound_total"].inc()
             return
         if isinstance(event, CircuitChanged):
             circuit = self._labels(event.service, event.circuit)
