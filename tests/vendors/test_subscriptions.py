@@ -247,6 +247,19 @@ def test_stripe_interval_may_be_unknown(recurring: dict[str, Any]) -> None:
     assert subscription.interval is None
 
 
+def test_late_stripe_event_has_the_state_of_its_time() -> None:
+    """A change that arrives after the cancellation is active; the look-up tells the truth."""
+    shop = Shop(stripe)
+    ref_of_tea = shop.subscribe().ref
+    shop.payments.change_subscription(ref_of_tea, quantity=2, idempotency_key="2")
+    shop.payments.cancel_subscription(ref_of_tea, idempotency_key="3")
+    shop.sandbox.sent.reverse()
+    states = [event.subscription.state for event in shop.events() if event.subscription]
+
+    assert [SubscriptionState.CANCELED, SubscriptionState.ACTIVE] == states[:2]
+    assert SubscriptionState.CANCELED is shop.payments.get_subscription(ref_of_tea).state
+
+
 def test_malformed_stripe_events_are_none() -> None:
     """A subscription without a status, and an invoice of nothing, are no events."""
     invoice = {
