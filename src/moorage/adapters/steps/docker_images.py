@@ -17,7 +17,13 @@ import attrs
 
 from moorage.adapters.steps._docker_wire import Engine, message_of, progress
 from moorage.domain.secrets.frames import careful
-from moorage.domain.steps.images import IgnoredFiles, PullFailure, RegistryLogin, with_tag
+from moorage.domain.steps.images import (
+    IgnoredFiles,
+    PullFailure,
+    RegistryLogin,
+    with_tag,
+    without_login,
+)
 from moorage.domain.steps.step import checked_image, checked_path
 from moorage.domain.values.text import is_encodable
 from moorage.errors import (
@@ -206,7 +212,7 @@ def pull_image(
     ) as answer:
         for line in _lines(answer, until):
             if "error" in line:
-                raise _failed_pull(name, answer.status, _masked(str(line["error"]), login))
+                raise _failed_pull(name, answer.status, without_login(str(line["error"]), login))
     _, content = engine.ask("GET", f"/images/{name}/json", timeout)
     return {"image": name, "id": _id_of(content, name)}
 
@@ -236,10 +242,6 @@ def _lines(answer: http.client.HTTPResponse, until: float) -> Iterator[dict[str,
                 "The Docker Engine did not end the work on an image in time.",
                 remedy="Give the service a longer timeout, or pull the image beforehand.",
             )
-
-
-def _masked(message: str, login: RegistryLogin | None) -> str:
-    return message if login is None else login.masked(message)
 
 
 def _failed_pull(image: str, status: int, message: str) -> ConnectorError:
@@ -283,7 +285,7 @@ def _built(
     id = ""
     for line in _lines(answer, until):
         if "error" in line:
-            raise _failed_build(image, _masked(str(line["error"]), login)[:_SHOWN])
+            raise _failed_build(image, without_login(str(line["error"]), login)[:_SHOWN])
         if log is not None and line.get("stream"):
             for text in str(line["stream"]).splitlines():
                 log(text)

@@ -62,20 +62,24 @@ class RegistryLogin:
         """Return the header with the login for a pull; none if the image is of another registry."""
         if registry_of(image) != self.server:
             return {}
-        return {"X-Registry-Auth": _packed({**self._fields(), "serveraddress": self.server})}
+        return {"X-Registry-Auth": _packed({**_fields(self), "serveraddress": self.server})}
 
     def build_header(self) -> Mapping[str, str]:
         """Return the header with the login for a build, which pulls the images it begins with."""
         key = _HUB_KEY if self.server == _HUB else self.server
-        return {"X-Registry-Config": _packed({key: self._fields()})}
+        return {"X-Registry-Config": _packed({key: _fields(self)})}
 
-    def masked(self, text: str) -> str:
-        """Return a text of the Engine without the password, and without its header."""
-        secrets = (self.password.reveal_bytes(), _packed(self._fields()).encode())
-        return masked_text(text, value_mask(secrets))
 
-    def _fields(self) -> dict[str, str]:
-        return {"username": self.user, "password": self.password.reveal()}
+def without_login(text: str, login: RegistryLogin | None) -> str:
+    """Return a text of the Engine in which the password and the header of a login are masked."""
+    if login is None:
+        return text
+    secrets = (login.password.reveal_bytes(), _packed(_fields(login)).encode())
+    return masked_text(text, value_mask(secrets))
+
+
+def _fields(login: RegistryLogin) -> dict[str, str]:
+    return {"username": login.user, "password": login.password.reveal()}
 
 
 def _packed(value: Mapping[str, Any]) -> str:
