@@ -81,7 +81,7 @@ def check_killed_workers(
     *,
     chance: random.Random | None = None,
     deaths: int = 3,
-    repeats: int = 200,
+    repeats: int = 60,
 ) -> int:
     """Kill workers at random moments, and check that every record has its effect.
 

@@ -55,7 +55,7 @@ def source() -> Any:
     url = Secret(ADDRESS)
     match KIND:
         case "rabbitmq":
-            return RabbitMqSource(RabbitMq(url=url), [PLACE], prefetch=200)
+            return RabbitMqSource(RabbitMq(url=url), [PLACE], prefetch=60)
         case "nats":
             return NatsSource(Nats(url=url), [PLACE], group="workers", ack_wait=2.0)
         case "mqtt":
@@ -72,9 +72,7 @@ def source() -> Any:
 
 def pipelines() -> list[Pipeline]:
     """Return the pipeline of this worker process."""
-    config = PipelineConfig(
-        lanes=3, batch=BatchLimits(records=20), records_in_flight=200, drain=5.0
-    )
+    config = PipelineConfig(lanes=3, batch=BatchLimits(records=20), records_in_flight=60, drain=5.0)
     return [Pipeline("orders", source(), ToldSink(store), config=config)]
 
 

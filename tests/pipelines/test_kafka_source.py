@@ -358,6 +358,44 @@ async def test_commit_that_is_refused_for_a_time(cluster: KafkaCluster) -> None:
     await second.close()
 
 
+async def test_many_done_records_are_committed_at_once(cluster: KafkaCluster) -> None:
+    """As soon as a quarter of the limit waits, positions are committed, whatever the interval."""
+    await publish(cluster, *(Message(str(number), key="one") for number in range(20)))
+    reader = source(cluster, options={"auto.commit.interval.ms": 86_400_000})
+    await reader.open(Revocations())
+    records = await read(reader, 20)
+    short, tall = PollLimits(40, 1_000_000, 0.05), PollLimits(80, 1_000_000, 0.05)
+    await reader.commit(records[:15])
+    assert [] == await reader.poll(tall)
+    assert [] == cluster.committed("workers", "orders")
+    async with asyncio.timeout(60):
+        while cluster.committed("workers", "orders") != [15]:
+            assert [] == await reader.poll(short)
+    await reader.close()
+
+
+async def test_reads_wait_for_commits(cluster: KafkaCluster) -> None:
+    """A record that waits for a commit takes the room of another, also while commits fail."""
+    await publish(cluster, *(Message(str(number), key="one") for number in range(20)))
+    reader = source(cluster, options={"auto.commit.interval.ms": 86_400_000})
+    await reader.open(Revocations())
+    records: list[SinkRecord] = []
+    while len(records) < 8:
+        records += await reader.poll(PollLimits(8 - len(records), 1_000_000, 0.05))
+    cluster.fail_next(*[15] * 200, request=COMMIT)
+    await reader.commit(records[:8])
+    eight = PollLimits(8, 1_000_000, 0.3)
+    assert [] == await reader.poll(eight)
+    assert [] == cluster.committed("workers", "orders")
+    cluster.end_failures(COMMIT)
+    async with asyncio.timeout(60):
+        while len(records) < 20:
+            records += await reader.poll(eight)
+    assert [str(number) for number in range(20)] == [record.text for record in records]
+    assert [8] == cluster.committed("workers", "orders")
+    await reader.close()
+
+
 async def test_member_that_may_not_commit(cluster: KafkaCluster) -> None:
     """A commit that the cluster refuses for good stops the source."""
     await publish(cluster, *numbered(3))

@@ -89,6 +89,10 @@ class KafkaCluster:
             self._cluster, request, ctypes.c_size_t(len(codes)), array
         )
 
+    def end_failures(self, request: int) -> None:
+        """Answer all further requests of a kind without an error."""
+        self._library.rd_kafka_mock_clear_request_errors(self._cluster, request)
+
     def messages(self, topic: str, count: int) -> list[Any]:
         """Return messages of a topic as soon as there are this many."""
         from confluent_kafka import Consumer  # noqa: PLC0415 - only where it is installed
@@ -132,6 +136,19 @@ class KafkaCluster:
         finally:
             consumer.close()
         return sum(end[1] for end in ends if end is not None)
+
+    def committed(self, group: str, topic: str) -> list[int]:
+        """Return the positions that a group has committed in a topic, each of its partitions."""
+        from confluent_kafka import Consumer, TopicPartition  # noqa: PLC0415 - as above
+
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group, "log_level": 0})
+        try:
+            partitions = consumer.list_topics(topic, timeout=30.0).topics[topic].partitions
+            places = [TopicPartition(topic, number) for number in partitions]
+            positions = consumer.committed(places, timeout=30.0)
+        finally:
+            consumer.close()
+        return [position.offset for position in positions if position.offset >= 0]
 
     def close(self) -> None:
         """Stop the cluster."""

@@ -9,7 +9,9 @@ Laws:
 2. A partition is given back only after `revoked` returned, and its position may be stored until
    then. Of a partition that was lost nothing is committed.
 3. Nothing is committed but what `store` is given. librdkafka commits it at once when a partition is
-   given back, and several times a second otherwise.
+   given back, and several times a second otherwise. The reader commits it earlier if many records
+   wait for it.
+4. A read returns no more records than its limit leaves beside those that wait for a commit.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from moorage.adapters.messages._kafka_cluster import (
     options_error,
 )
 from moorage.domain.messages.kafka import is_final, partition_lag, reading_error, record_columns
+from moorage.domain.messages.kafka_commits import UncommittedPositions
 from moorage.domain.pipelines.records import checked_records
 
 if TYPE_CHECKING:
@@ -42,6 +45,12 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
 
 COOPERATIVE: Final = "cooperative-sticky"
+
+_COMMIT_STEP: Final = 0.005
+"""Seconds of one wait for the acknowledgement of a commit; its arrival does not end the wait."""
+
+_PARTS: Final = 4
+"""A commit is due when the records that wait for it are this part of a read's limit."""
 
 _HARMLESS: Final = frozenset({"_MAX_POLL_EXCEEDED", "_PARTITION_EOF"})
 """Reports of a consumer that goes on by itself, at most after it has joined the group again."""
@@ -82,7 +91,9 @@ class KafkaReader:
         self._positions: dict[Partition, int] = {}
         self._done: SimpleQueue[tuple[Partition, int]] = SimpleQueue()
         self._failure: ConnectorError | None = None
-        self._is_down = self._is_paused = False
+        self._uncommitted: UncommittedPositions[Partition] = UncommittedPositions()
+        self._limit = 1
+        self._is_down = self._is_paused = self._is_committing = False
         self._cluster = ClusterWatch(lambda: self._poll(0.0), lambda: not self.is_stopped)
         try:
             self._consumer: Any = Consumer(
@@ -119,17 +130,28 @@ class KafkaReader:
             )
         )
 
-    def read(self, count: int, wait: float) -> list[SinkRecord]:
-        """Return records as soon as there are any; an empty list after `wait` seconds."""
-        if self._is_paused:
-            self._consumer.resume(self._consumer.assignment())
-            self._is_paused = False
+    def read(self, count: int, limit: int, wait: float) -> list[SinkRecord]:
+        """Return records as soon as there are any; an empty list after `wait` seconds.
+
+        Args:
+            count: the largest number of records to return.
+            limit: the largest number of them and of the records that wait for a commit together.
+            wait: the seconds.
+        """
+        self._limit = limit
         until = monotonic() + wait
         while not self._buffer and not self.is_stopped:
             left = max(0.0, until - monotonic())
-            if self._poll(min(left, STEP)) and count > 1:
-                # What waits in memory; a rebalance in between removes what it makes void.
-                self._add(self._consumer.consume(count - 1, timeout=0))
+            self._store_done()
+            room = min(count, limit - self._uncommitted.records)
+            if room < 1:
+                self._pause()
+                self._poll(min(left, _COMMIT_STEP))
+            else:
+                self._resume()
+                if self._poll(min(left, STEP)) and room > 1:
+                    # What waits in memory; a rebalance in between removes what it makes void.
+                    self._add(self._consumer.consume(room - 1, timeout=0))
             self._check()
             if not left:
                 break
@@ -142,9 +164,17 @@ class KafkaReader:
 
     def serve(self) -> None:
         """Stay in the consumer group without reading, while there is no room for records."""
+        self._pause()
+        self._poll(0.0)
+
+    def _pause(self) -> None:
         self._consumer.pause(self._consumer.assignment())
         self._is_paused = True
-        self._poll(0.0)
+
+    def _resume(self) -> None:
+        if self._is_paused:
+            self._consumer.resume(self._consumer.assignment())
+            self._is_paused = False
 
     def _poll(self, seconds: float) -> bool:
         """Wait for one message, and return whether there was one."""
@@ -201,10 +231,12 @@ class KafkaReader:
             with suppress(KafkaException):
                 self._consumer.commit(asynchronous=False)
         self._held.difference_update(places)
+        self._uncommitted.forget(places)
 
     def _lose(self, _: Any, partitions: Sequence[Any]) -> None:
         places = [_place(item) for item in partitions]
         self._held.difference_update(places)
+        self._uncommitted.forget(places)
         self._forget(places)
         self._tell(places)
 
@@ -226,17 +258,29 @@ class KafkaReader:
         done: dict[Partition, int] = {}
         while not self._done.empty():
             place, position = self._done.get()
-            done[place] = position
-        offsets = [
-            _position(place, position) for place, position in done.items() if place in self._held
-        ]
-        # A partition that is lost in this moment has no place for a position any more.
-        with suppress(KafkaException):
-            self._consumer.store_offsets(offsets=offsets)
+            if place in self._held:
+                done[place] = position
+        if done:
+            self._uncommitted.add(done)
+            # A partition that is lost in this moment has no place for a position any more.
+            with suppress(KafkaException):
+                self._consumer.store_offsets(offsets=_positions(done))
+        self._commit_due()
 
-    def _note_commit(self, error: Any, _: Any) -> None:
-        """Remember the final failure of a commit; a temporary failure is retried."""
-        if error is not None and is_final(error.name()):
+    def _commit_due(self) -> None:
+        """Commit the positions now if many records wait for it, without waiting for the answer."""
+        due = {} if self._is_committing else self._uncommitted.due(self._limit // _PARTS)
+        if due:
+            self._is_committing = True
+            self._consumer.commit(offsets=_positions(due), asynchronous=True)
+
+    def _note_commit(self, error: Any, partitions: Sequence[Any]) -> None:
+        """Record what the cluster committed, or a final failure; a temporary failure is retried."""
+        self._is_committing = False
+        if error is None:
+            committed = [item for item in partitions if item.error is None and item.offset >= 0]
+            self._uncommitted.acknowledge({_place(item): item.offset for item in committed})
+        elif is_final(error.name()):
             self._failure = reading_error(error.name())
 
     def _measure(self, statistics: str) -> None:
@@ -255,6 +299,7 @@ class KafkaReader:
     def seek(self, place: Partition, position: int) -> None:
         """Continue reading a partition at a position, now or as soon as it is assigned."""
         self._forget([place])
+        self._uncommitted.forget([place])
         if place not in self._held:
             self._positions[place] = position
             return
@@ -289,6 +334,10 @@ def _place(item: Any) -> Partition:
 def _position(place: Partition, position: int) -> Any:
     topic, number = place
     return TopicPartition(topic, int(number or 0), position)
+
+
+def _positions(positions: Mapping[Partition, int]) -> list[Any]:
+    return [_position(place, position) for place, position in positions.items()]
 
 
 def records_of(messages: Sequence[Any]) -> list[SinkRecord]:

@@ -2,9 +2,9 @@
 
 Laws:
 
-1. Only positions that `commit` was given are committed: several times a second, before a partition
-   moves, and at the end. What is not committed is delivered again, to the member that has the
-   partition then.
+1. Only positions that `commit` was given are committed: several times a second, earlier if many
+   records wait for it, before a partition moves, and at the end. What is not committed is delivered
+   again, to the member that has the partition then.
 2. `revoked` has returned before a partition goes to another member, unless it was lost already.
 3. While nobody polls, the member stays in its group, and reads nothing.
 """
@@ -145,7 +145,9 @@ class KafkaSource:
         link = self._opened()
         if self._reading is None:
             count = max(1, min(limits.records, limits.size // self._size))
-            self._reading = link.reading.run(partial(link.reader.read, count, limits.wait))
+            self._reading = link.reading.run(
+                partial(link.reader.read, count, limits.records, limits.wait)
+            )
         reading = self._reading
         try:
             await asyncio.shield(reading)

@@ -1,0 +1,53 @@
+"""The decision when positions of Kafka are committed."""
+
+from __future__ import annotations
+
+from moorage.domain.messages.kafka_commits import UncommittedPositions
+
+A, B = ("orders", 0), ("orders", 1)
+
+
+def test_nothing_is_due_at_first() -> None:
+    """Without done records nothing is committed, even with the smallest number."""
+    positions: UncommittedPositions[object] = UncommittedPositions()
+    assert {} == positions.due(0)
+
+
+def test_due_positions_are_those_that_moved() -> None:
+    """A commit is due from the given number of records, and has no acknowledged positions."""
+    positions: UncommittedPositions[object] = UncommittedPositions()
+    positions.add({A: 4, B: 3})
+    assert ({}, {A: 4, B: 3}) == (positions.due(8), positions.due(7))
+    positions.acknowledge({A: 4})
+    positions.add({B: 5})
+    assert (5, {B: 5}) == (positions.records, positions.due(5))
+    positions.acknowledge({B: 5})
+    assert (0, {}) == (positions.records, positions.due(0))
+
+
+def test_acknowledgement_of_an_older_position_leaves_the_rest() -> None:
+    """Records that became done while a commit was under way wait for the next one."""
+    positions: UncommittedPositions[object] = UncommittedPositions()
+    positions.add({A: 4})
+    positions.add({A: 9})
+    positions.acknowledge({A: 4})
+    assert (5, {A: 9}) == (positions.records, positions.due(5))
+
+
+def test_position_behind_the_committed_one_does_not_reduce_the_others() -> None:
+    """A partition whose position lies behind its committed one has no records to commit."""
+    positions: UncommittedPositions[object] = UncommittedPositions()
+    positions.acknowledge({A: 9})
+    positions.add({A: 2, B: 3})
+    assert (3, {B: 3}) == (positions.records, positions.due(3))
+
+
+def test_forgotten_partitions_begin_anew() -> None:
+    """A partition that was given back has nothing to commit, and counts from 0 when it returns."""
+    positions: UncommittedPositions[object] = UncommittedPositions()
+    positions.add({A: 4, B: 3})
+    positions.acknowledge({A: 2})
+    positions.forget([A, ("others", 7)])
+    assert (3, {B: 3}) == (positions.records, positions.due(1))
+    positions.add({A: 4})
+    assert (7, {A: 4, B: 3}) == (positions.records, positions.due(1))
