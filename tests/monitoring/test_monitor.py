@@ -384,6 +384,26 @@ def test_tenant_near_its_bound_is_reported() -> None:
         assert Concern.TENANT_RECORDS not in concerns(monitor)
 
 
+@pytest.mark.parametrize(
+    "tenant, bound, amount", [("acme", 10, 90.0), ("globex", 10, None), ("acme", None, None)]
+)
+def test_monitor_of_a_tenant_counts_the_records_of_other_processes(
+    tenant: str, bound: int | None, amount: float | None
+) -> None:
+    """A monitor for a tenant reports its records though another process met the bound."""
+    state = MemoryStorage()
+    with ConnectorManager([Service("vat")], records_per_tenant=10, state=state) as manager:
+        for number in range(9):
+            manager.run("vat", lambda: "done", tenant="acme", idempotency_key=f"{number}")
+    with ConnectorManager([Service("vat")], records_per_tenant=bound, state=state) as manager:
+        assert Concern.TENANT_RECORDS not in concerns(HealthMonitor(manager))
+        amounts = {
+            reason.concern: reason.amount
+            for reason in HealthMonitor(manager, tenant=tenant).check().reasons
+        }
+    assert amount == amounts.get(Concern.TENANT_RECORDS)
+
+
 def test_last_count_of_records_stands_while_the_store_is_away() -> None:
     """A tenant near its bound is reported with its last known count during an outage."""
 

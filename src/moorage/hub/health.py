@@ -108,6 +108,7 @@ class _Monitor:
                 probes=settings.probes,
                 expiries=settings.expiries,
                 tenant=tenant,
+                records_per_tenant=ports_of(manager).records_per_tenant,
             )
         )
 
@@ -153,7 +154,7 @@ class HealthMonitor(_Monitor):
         outbox, inbox: the queues to watch, if the program has any.
         settings: the rules, probes and expiries; by default those of the hub's configuration.
         every: seconds between two checks while it is entered.
-        tenant: the tenant whose circuits and limits are read.
+        tenant: the tenant whose circuits, limits and number of records are read.
     """
 
     def __init__(

@@ -49,7 +49,7 @@ def health(
         probe: make the configured probes first.
         outbox: the URL of the outbox, if it is to be watched.
         inbox: the URL of the inbox, if it is to be watched.
-        tenant: the tenant of the circuits and limits.
+        tenant: the tenant of the circuits, limits and idempotency records.
         context: the options that all commands share.
     """
     with ExitStack() as cleanup:

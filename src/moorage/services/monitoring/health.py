@@ -14,7 +14,7 @@ from moorage.domain.idempotency.tenant_records import CountRecords
 from moorage.domain.monitoring.assessment import as_of, assess, unreadable
 from moorage.domain.monitoring.health import Backlog, Health, HealthState
 from moorage.domain.monitoring.probes import after, due, first, probe_problem, reading_of
-from moorage.domain.monitoring.readings import Readings, ServiceReading
+from moorage.domain.monitoring.readings import Readings, ServiceReading, TenantRecordsReading
 from moorage.domain.state.keys import state_key
 from moorage.errors import ConfigurationError, StorageUnavailable
 from moorage.services.monitoring.probing import make_probe
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Request
     from moorage.domain.monitoring.health import Expiry, HealthPolicy
     from moorage.domain.monitoring.probes import Probe, ProbeState
-    from moorage.domain.monitoring.readings import Signals, TenantRecordsReading
+    from moorage.domain.monitoring.readings import Signals
     from moorage.services.calling.attempts import AttemptStep
     from moorage.services.calling.steps import Calling
     from moorage.services.contracts.unsettled_payments import UnsettledFlows
@@ -55,7 +55,8 @@ class HealthSources:
         policy: the rules of the assessment.
         probes: the probes.
         expiries: certificates and secrets whose end is known.
-        tenant: the tenant whose circuits and limits are read.
+        tenant: the tenant whose circuits, limits and number of records are read.
+        records_per_tenant: the bound of a tenant's idempotency records; None without one.
     """
 
     calling: Callable[[], Calling]
@@ -68,6 +69,7 @@ class HealthSources:
     probes: tuple[Probe, ...]
     expiries: tuple[Expiry, ...]
     tenant: str | None
+    records_per_tenant: int | None
 
 
 class HealthFlows:
@@ -224,9 +226,17 @@ class HealthFlows:
     async def _count_records(
         self, near_bound: Mapping[str, TenantRecordsReading]
     ) -> dict[str, TenantRecordsReading]:
-        """Return the records that tenants have now; the last known number if it cannot be read."""
+        """Return the records that tenants have now; the last known number if it cannot be read.
+
+        The tenant of this check is counted in any case: another process may have met its bound.
+        """
+        sources = self._sources
         records: dict[str, TenantRecordsReading] = {}
-        for tenant, reading in near_bound.items():
+        readings = dict(near_bound)
+        if sources.tenant is not None and sources.records_per_tenant is not None:
+            unknown = TenantRecordsReading(used=0, bound=sources.records_per_tenant)
+            readings.setdefault(sources.tenant, unknown)
+        for tenant, reading in readings.items():
             records[tenant] = reading
             with suppress(StorageUnavailable):
                 used = await self.core.execute(CountRecords(tenant), _PATIENCE)
