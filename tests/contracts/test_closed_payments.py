@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from moorage import Ref
+from moorage.adapters.logs.memory import MemoryIntegrationLogger
 from moorage.contracts.payments import (
     Money,
     MoveState,
@@ -18,6 +19,7 @@ from moorage.contracts.payments import (
     Unsettled,
 )
 from moorage.domain.idempotency.claims import Claim
+from moorage.domain.observation.integration_log import LogQuery
 from moorage.errors import (
     ConnectionFailed,
     IdempotencyConflict,
@@ -320,3 +322,17 @@ def test_payment_that_was_never_sent_may_be_closed_as_not_done() -> None:
         assert [] == world.stripe.requests
         assert [] == hub.unsettled_payments()
         assert not hub.payments().charge(ORDER, idempotency_key=KEY).replayed
+
+
+def test_closing_as_not_done_is_not_recorded_as_a_call() -> None:
+    """Closing a payment as not done reads its stored answer, which the log omits."""
+    world, log = PaymentsWorld(Keyless), MemoryIntegrationLogger()
+    with world.hub(log=log) as hub:
+        world.lose(hub)
+        world.clock.advance(WAIT)
+        calls = log.find(LogQuery()).items
+        hub.close_payment(KEY, done=False)
+        assert calls == log.find(LogQuery()).items
+        assert 1 == len(calls)
+        hub.payments().charge(ORDER, idempotency_key=KEY)
+        assert 2 == len(log.find(LogQuery()).items)

@@ -329,6 +329,13 @@ class Calling(FastPathSteps):
         flows._rehearses = True  # noqa: SLF001 - of our own kind
         return flows
 
+    def unobserved(self) -> Calling:
+        """Return a copy of these calls of which observers and the integration log hear nothing."""
+        flows = copy(self)
+        flows.single = None
+        flows.core = self.core.unobserved()
+        return flows
+
     def reading(
         self,
         parse: Parse | None,

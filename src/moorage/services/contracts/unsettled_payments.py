@@ -6,6 +6,8 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import attrs
+
 from moorage.contracts.payments import (
     KIND,
     Charge,
@@ -457,5 +459,8 @@ async def _repeat(effect: OpenEffect, dispatcher: Dispatcher, reach: Reach) -> A
 async def _call_again(
     dispatcher: Dispatcher, tenant: str | None, key: str, request: Request, reach: Reach
 ) -> Any:
+    if reach is Reach.STORED:
+        # Nothing is sent, so that the log and the metrics must not show a call.
+        dispatcher = attrs.evolve(dispatcher, calling=dispatcher.calling.unobserved())
     verb = getattr(PaymentsFlows(dispatcher, tenant, reach), request.operation)
     return await verb(*request.values, **request.options, idempotency_key=key)

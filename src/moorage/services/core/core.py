@@ -167,6 +167,21 @@ class Core:
         hears_success = hears_success or self.hears_attempt_starts
         return bool(self.observers) and (self.waits or hears_success)
 
+    def unobserved(self) -> Core:
+        """Return a copy whose observers hear nothing, for calls that send nothing."""
+        return attrs.evolve(
+            self,
+            observers=None,
+            tell=_tell_nobody,
+            tell_these=_tell_nobody,
+            tell_success=_tell_nobody,
+            listeners=_no_listeners,
+            hears_attempt_starts=False,
+            hears_starts=False,
+            hears_attempts=False,
+            hears_ends=False,
+        )
+
     @property
     def claims_at_once(self) -> bool:
         """True if the store can claim a key and admit an attempt in one command without waiting.
