@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 
 from moorage import Response
-from moorage.contracts.payments import Inconclusive, VendorQuestion
+from moorage.contracts.payments import Inconclusive, NextStep, VendorQuestion
 from moorage.errors import ConnectionFailed
 from moorage.testing.sandboxes.base import Lost
 from moorage.vendors.payments.stripe import Stripe
@@ -20,6 +20,7 @@ class _Unlisted(Stripe):
     capabilities: ClassVar[frozenset[str]] = Silent.capabilities
 
 
+_LISTED = Stripe.listed_within
 _UNREACHABLE = ConnectionFailed("no route", may_have_been_processed=False)
 
 
@@ -81,6 +82,53 @@ def test_payment_that_is_not_listed_is_recorded_as_such() -> None:
             question.result,
             question.error,
         )
+
+
+def test_several_listed_payments_are_recorded_as_such() -> None:
+    """If the vendor lists several such payments, none is chosen, and that is recorded."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        hub.payments().charge(ORDER, idempotency_key="another attempt")
+        world.lose(hub)
+        world.clock.advance(WAIT)
+        assert hub.settle_payment(KEY) is None
+        question = _question(world)
+        assert question is not None
+        assert (Inconclusive.SEVERAL_LISTED, None) == (question.result, question.error)
+        world.clock.advance(_LISTED)
+        assert [] == hub.settle_payments()
+        (payment,) = hub.unsettled_payments()
+        assert (NextStep.PERSON, False) == (payment.next, payment.is_proven_absent)
+
+
+def test_payment_that_is_not_listed_in_time_is_proven_absent() -> None:
+    """A look-up proves a payment's absence only from the time when the vendor must list it."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        world.lose(hub)
+        world.stripe.intents.clear()
+        world.stripe.charges.clear()
+        (payment,) = hub.unsettled_payments()
+        listed_by = payment.listed_by
+        assert listed_by is not None
+        waiting_seconds = (listed_by - world.clock.utc()).total_seconds()
+        assert (_LISTED, ("stripe",)) == (payment.listed_within, payment.vendors)
+        assert pytest.approx(payment.wait + _LISTED) == waiting_seconds
+        for seconds, is_proven in ((waiting_seconds - 1, False), (2, True)):
+            world.clock.advance(seconds)
+            assert hub.settle_payment(KEY) is None
+            (payment,) = hub.unsettled_payments()
+            assert (listed_by, is_proven) == (payment.listed_by, payment.is_proven_absent)
+
+
+def test_vendor_without_a_list_has_no_time_to_list_a_payment() -> None:
+    """If no list can tell, such as for a refund, no absence is ever proven."""
+    world = PaymentsWorld(Silent)
+    with world.hub() as hub:
+        world.lose(hub)
+        (payment,) = hub.unsettled_payments()
+        assert (None, None) == (payment.listed_by, payment.listed_within)
+        assert not payment.is_proven_absent
 
 
 def test_refused_question_is_recorded_as_refused() -> None:

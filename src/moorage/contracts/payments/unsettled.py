@@ -59,7 +59,9 @@ class Inconclusive(StrEnum):
     NO_ANSWER = "no_answer"
     """The vendor could not be asked, or did not answer."""
     NOT_LISTED = "not_listed"
-    """The vendor does not list exactly one payment with our reference and amount."""
+    """The vendor lists no payment with our reference and amount."""
+    SEVERAL_LISTED = "several_listed"
+    """The vendor lists several payments with our reference and amount, so a person must choose."""
     REFUSED = "refused"
     """The vendor refused the question, for example because the account may not list payments."""
 
@@ -102,6 +104,10 @@ class UnsettledPayment:
             have; then reference, amount and payment are None.
         last_question: the latest question to the vendor that did not settle it; None if there was
             none.
+        vendors: vendors of these accounts, as far as the accounts are configured.
+        listed_by: time from which the vendor's list shows the payment if it was made; None if the
+            vendor's list cannot tell.
+        listed_within: seconds in which the vendor lists a payment; None if its list cannot tell.
     """
 
     idempotency_key: str
@@ -116,6 +122,20 @@ class UnsettledPayment:
     next: NextStep
     is_readable: bool = True
     last_question: VendorQuestion | None = None
+    vendors: tuple[str, ...] = ()
+    listed_by: datetime | None = None
+    listed_within: float | None = None
+
+    @property
+    def is_proven_absent(self) -> bool:
+        """True if the vendor was asked late enough, and its list shows that it was not done."""
+        question = self.last_question
+        return (
+            self.next is NextStep.PERSON
+            and self.listed_by is not None
+            and question is not None
+            and question.result is Inconclusive.NOT_LISTED
+        )
 
 
 @frozen(kw_only=True)

@@ -403,6 +403,20 @@ class ReadShards:
         return states, tuple(name for state in states if state for name in state[2])
 
 
+class Settled(NamedTuple):
+    """An operation in the register that a look-up or a person has settled as done.
+
+    Attributes:
+        ago: microseconds since it was settled.
+        what: description of the request.
+        answer: receipt that repeats of its key get.
+    """
+
+    ago: int
+    what: Any
+    answer: Any
+
+
 class Open(NamedTuple):
     """An operation of unknown outcome in the register; all times are in microseconds.
 
@@ -414,6 +428,7 @@ class Open(NamedTuple):
         what: description of the request.
         last_question: the latest question to the vendor that did not settle it; None if there was
             none.
+        idle: time since its last holder's time was over.
     """
 
     name: str
@@ -422,6 +437,28 @@ class Open(NamedTuple):
     due: bool
     what: Any
     last_question: Question | None = None
+    idle: int = 0
+
+
+class ReadSettled:
+    """The command that reads the operations with these names that were settled as done."""
+
+    __slots__ = ("keys",)
+    once = False
+    durable = False
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.keys = tuple(names)
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, tuple[Settled, ...]]:
+        """Return the settled operations in the order of their names."""
+        effects = [_effect(state, now) for state in states]
+        return states, tuple(
+            Settled(now - effect[0], effect[9], effect[10])
+            for effect in effects
+            if effect is not None and effect[2] == SETTLED
+        )
 
 
 class ReadEffects:
@@ -443,8 +480,10 @@ class ReadEffects:
             if effect is not None and effect[2] == OPEN:
                 _, _, _, _, opened_at, end_time, due_at, _, _, what, answer = effect
                 age, remaining_time = max(0, now - opened_at), max(0, end_time - now)
-                question = _question(answer, now)
-                effects.append(Open(name, age, remaining_time, now >= due_at, what, question))
+                question, idle_time = _question(answer, now), max(0, now - end_time)
+                effects.append(
+                    Open(name, age, remaining_time, now >= due_at, what, question, idle_time)
+                )
         return states, tuple(effects)
 
 

@@ -27,6 +27,8 @@ from moorage.services.contracts.payment_effects import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from moorage.contracts.routes import Account
     from moorage.services.contracts.dispatcher import Dispatcher
     from moorage.services.core.core import Core
@@ -54,6 +56,8 @@ class OpenEffect:
     def report(self, dispatcher: Dispatcher | None) -> UnsettledPayment:
         """Return the unsettled operation as the hub's users see it."""
         record = self.record
+        accounts = [] if dispatcher is None else self.accounts(dispatcher)
+        listed_within = self._listed_within(accounts)
         order = None if record.request is None else order_of(record.request)
         return UnsettledPayment(
             idempotency_key=record.key,
@@ -68,7 +72,20 @@ class OpenEffect:
             next=NextStep.WAIT if self.opened.remaining else self._next_step(dispatcher),
             is_readable=record.unreadable is None,
             last_question=self._last_question,
+            vendors=tuple(dict.fromkeys(account.vendor.name for account in accounts)),
+            listed_by=None if listed_within is None else self._listed_by(listed_within),
+            listed_within=listed_within,
         )
+
+    def _listed_within(self, accounts: list[Account]) -> float | None:
+        """Return the seconds in which all vendors list a payment; None if a list cannot tell."""
+        if not (accounts and self.is_charge and _all_list(accounts)):
+            return None
+        return max(account.vendor.listed_within for account in accounts)
+
+    def _listed_by(self, listed_within: float) -> datetime:
+        holder_left = timedelta(microseconds=self.opened.remaining - self.opened.idle)
+        return self._now + holder_left + timedelta(seconds=listed_within)
 
     @property
     def _last_question(self) -> VendorQuestion | None:
@@ -85,9 +102,9 @@ class OpenEffect:
     def _next_step(self, dispatcher: Dispatcher | None) -> NextStep:
         """Return what can settle the operation next, such as a look-up or a person's decision."""
         step = self.step(dispatcher)
-        if dispatcher is None or step is not NextStep.LOOK_UP:
+        listed = None if dispatcher is None else self._listed_within(self.accounts(dispatcher))
+        if step is not NextStep.LOOK_UP or listed is None:
             return step
-        listed = max(account.vendor.listed_within for account in self.accounts(dispatcher))
         searched = None if self.opened.last_question is None else self.opened.last_question.searched
         return NextStep.PERSON if is_absent(searched, micros(listed)) else step
 
@@ -164,8 +181,12 @@ class OpenEffect:
             and self.opened.age / SECOND + span <= memory
         ):
             return _STEPS[stated_outcome]
-        lists = all(PaymentsCapability.LIST in account.vendor.capabilities for account in accounts)
-        return NextStep.LOOK_UP if lists and self.is_charge else NextStep.PERSON
+        return NextStep.LOOK_UP if _all_list(accounts) and self.is_charge else NextStep.PERSON
+
+
+def _all_list(accounts: list[Account]) -> bool:
+    """Return whether the vendor of every account can list its payments."""
+    return all(PaymentsCapability.LIST in account.vendor.capabilities for account in accounts)
 
 
 def _memory(service: Any) -> float:

@@ -41,7 +41,27 @@ RECEIPTS: Final[dict[str, type[Receipt]]] = {
 """The class of receipt for each payment operation that does not start a payment."""
 
 
-def why_not_found(record: EffectRecord, kind: type[Receipt]) -> str:
+def not_found(message: str, account: str) -> InvalidData:
+    """Return the error for an operation whose receipt was not found at an account."""
+    error = InvalidData(
+        message, field="receipt", remedy="Give the vendor's id of it, or the receipt itself."
+    )
+    error.service = account
+    return error
+
+
+def listed_words(matches: list[Payment]) -> str:
+    """Return what a vendor's list says about a payment, if it is not one match."""
+    if not matches:
+        return "The vendor lists no payment with the reference and the amount of this one."
+    ids = ", ".join(match.ref.id for match in matches)
+    return (
+        f"The vendor lists {len(matches)} payments with the reference and the amount of this one:"
+        f" {ids}."
+    )
+
+
+def why_not_searched(record: EffectRecord, kind: type[Receipt]) -> str:
     """Return the reason that an operation's receipt cannot be looked up at the vendor."""
     if record.unreadable is not None:
         return (
@@ -50,10 +70,7 @@ def why_not_found(record: EffectRecord, kind: type[Receipt]) -> str:
         )
     if kind is not Payment:
         return f"A {record.operation} has a reference of its own."
-    return (
-        "The vendor does not list exactly one payment with the reference and the amount of this"
-        " one."
-    )
+    return "The vendor cannot list its payments, so that this one cannot be looked for."
 
 
 def receipt_ref(effect: OpenEffect, accounts: list[Account], receipt: Ref | str) -> Ref:

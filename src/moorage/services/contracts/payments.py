@@ -257,6 +257,23 @@ class PaymentsFlows(Flows, PaymentsContract):
             unknown: error to raise without a single match; its service is the account to search.
             timeout: seconds for each page.
         """
+        matches = await self._search(lost, unknown, timeout)
+        if len(matches) != 1:
+            raise unknown
+        (payment,) = matches
+        await self.effects.decide(lost.idempotency_key, done=True, answer=payment)
+        return payment
+
+    async def _search(
+        self, lost: Unsettled, unknown: ConnectorError, timeout: float | None
+    ) -> list[Payment]:
+        """Return the vendor's payments with the reference and amount of a lost request.
+
+        Args:
+            lost: the lost request.
+            unknown: error to raise if the vendor cannot list; its service is the account to search.
+            timeout: seconds for each page.
+        """
         account = self._dispatcher.directory.accounts.get(unknown.service or "")
         start_time = await self._sent_since(lost)
         lists = account is not None and PaymentsCapability.LIST in account.vendor.capabilities
@@ -268,11 +285,7 @@ class PaymentsFlows(Flows, PaymentsContract):
             matches = await self._matching_payments(
                 lost.charge, start_time - _WRONG_CLOCK, at, timeout
             )
-        if len(matches) != 1:
-            raise unknown
-        (payment,) = matches
-        await self.effects.decide(lost.idempotency_key, done=True, answer=payment)
-        return payment
+        return matches
 
     async def _matching_payments(
         self, charge: Charge, since: datetime, account: str | None, timeout: float | None

@@ -14,7 +14,6 @@ from moorage.contracts.payments import (
     Inconclusive,
     NextStep,
     Payment,
-    PaymentsCapability,
     SettledAs,
     SettledPayment,
     Unsettled,
@@ -51,9 +50,11 @@ from moorage.services.contracts.payment_effects import (
 )
 from moorage.services.contracts.payment_receipts import (
     RECEIPTS,
+    listed_words,
+    not_found,
     receipt_of,
     receipt_ref,
-    why_not_found,
+    why_not_searched,
 )
 from moorage.services.contracts.payments import CLOCK_SKEW, PaymentsFlows
 
@@ -69,7 +70,12 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 200
 
 
-_BY_DOUBT: Final = (Inconclusive.NO_ANSWER, Inconclusive.REFUSED, Inconclusive.NOT_LISTED)
+_BY_DOUBT: Final = (
+    Inconclusive.NO_ANSWER,
+    Inconclusive.REFUSED,
+    Inconclusive.SEVERAL_LISTED,
+    Inconclusive.NOT_LISTED,
+)
 """Reasons for a failed look-up, the most doubtful first; the first one found is reported."""
 
 _Result: TypeAlias = "tuple[Inconclusive, ConnectorError | None]"
@@ -78,9 +84,17 @@ _Result: TypeAlias = "tuple[Inconclusive, ConnectorError | None]"
 class _Settling(PaymentsFlows):
     """The payment operations that look up one payment whose outcome is unknown."""
 
-    async def look_up(self, lost: Unsettled, unknown: ConnectorError) -> Payment:
-        """Find the payment that a lost request created, and store it under the idempotency key."""
-        return await self._look_up(lost, unknown, None)
+    async def search(self, lost: Unsettled, unknown: ConnectorError) -> list[Payment]:
+        """Return the payments that a lost request may have created; a single one settles its key.
+
+        Args:
+            lost: the lost request.
+            unknown: error to raise if the vendor cannot list; its service is the account to search.
+        """
+        matches = await self._search(lost, unknown, None)
+        if len(matches) == 1:
+            await self.effects.decide(lost.idempotency_key, done=True, answer=matches[0])
+        return matches
 
 
 class UnsettledFlows:
@@ -285,11 +299,14 @@ class UnsettledFlows:
         flows, results = _Settling(dispatcher, effect.record.tenant), list[_Result]()
         for unknown_error in unknown_errors:
             try:
-                receipt = await self._look_up(effect, flows, unknown_error)
+                matches = await self._search(effect, flows, unknown_error)
             except ConnectorError as error:
-                results.append(_result_of(effect, dispatcher, unknown_error, error))
+                results.append(_result_of(unknown_error, error))
             else:
-                return outcome_of(outcome=SettledAs.DONE, receipt=receipt)
+                if len(matches) == 1:
+                    return outcome_of(outcome=SettledAs.DONE, receipt=matches[0])
+                reason = Inconclusive.SEVERAL_LISTED if matches else Inconclusive.NOT_LISTED
+                results.append((reason, None))
         await self._record(effect, reserved, results)
         return None
 
@@ -309,10 +326,10 @@ class UnsettledFlows:
         )
         await self._core.execute(command, None)
 
-    async def _look_up(
+    async def _search(
         self, effect: OpenEffect, flows: _Settling, unknown: ConnectorError
-    ) -> Payment:
-        """Find the payment that has the request's reference, and store it under the key."""
+    ) -> list[Payment]:
+        """Return the payments with the request's reference; a single one settles the key."""
         record = effect.record
         charge = None if record.request is None else record.request.values[0]
         if not isinstance(charge, Charge):
@@ -323,7 +340,7 @@ class UnsettledFlows:
             operation=record.operation,
             since=effect.since - CLOCK_SKEW,
         )
-        return await flows.look_up(lost_payment, unknown)
+        return await flows.search(lost_payment, unknown)
 
     async def _is_refused(self, effect: OpenEffect, dispatcher: Dispatcher) -> bool:
         """Return whether the refusal stored for the key proves that no payment was made.
@@ -376,13 +393,7 @@ class UnsettledFlows:
             return receipt
         accounts = effect.accounts(dispatcher)
         if receipt is None and accounts:
-            unknown = InvalidData(
-                why_not_found(effect.record, kind),
-                field="receipt",
-                remedy="Give the vendor's id of it, or the receipt itself.",
-            )
-            unknown.service = accounts[0].name
-            return await self._look_up(effect, flows, unknown)
+            return await self._only_match(effect, flows, accounts[0].name, kind)
         if not isinstance(receipt, (Ref, str)):
             raise InvalidData(
                 f"The receipt of this {operation} is {with_article(type(receipt).__name__)}.",
@@ -396,6 +407,16 @@ class UnsettledFlows:
                 remedy="Configure the account, so that the receipt can be read from the vendor.",
             )
         return await receipt_of(effect, flows, accounts[0], receipt_ref(effect, accounts, receipt))
+
+    async def _only_match(
+        self, effect: OpenEffect, flows: _Settling, account: str, kind: type[Receipt]
+    ) -> Payment:
+        """Return the only payment that an account lists with the request's reference and amount."""
+        unknown = not_found(why_not_searched(effect.record, kind), account)
+        matches = await self._search(effect, flows, unknown)
+        if len(matches) == 1:
+            return matches[0]
+        raise not_found(listed_words(matches), account)
 
 
 def _act(
@@ -421,24 +442,15 @@ def _act(
     )
 
 
-def _result_of(
-    effect: OpenEffect, dispatcher: Dispatcher, unknown: ConnectorError, error: ConnectorError
-) -> _Result:
+def _result_of(unknown: ConnectorError, error: ConnectorError) -> _Result:
     """Return the reason that a look-up at one account was inconclusive, and its error.
 
     Args:
-        effect: the operation.
-        dispatcher: knows its accounts.
-        unknown: the error that the look-up raises if it finds no outcome.
+        unknown: the error that the look-up raises if the account cannot be searched.
         error: the error that it raised.
     """
-    if error is not unknown:
-        return (Inconclusive.REFUSED if _is_final(error) else Inconclusive.NO_ANSWER), error
-    is_searched = effect.is_charge and any(
-        account.name == unknown.service and PaymentsCapability.LIST in account.vendor.capabilities
-        for account in effect.accounts(dispatcher)
-    )
-    return (Inconclusive.NOT_LISTED, None) if is_searched else (Inconclusive.NO_ANSWER, error)
+    is_final = error is not unknown and _is_final(error)
+    return (Inconclusive.REFUSED if is_final else Inconclusive.NO_ANSWER), error
 
 
 def _is_final(error: ConnectorError) -> bool:
