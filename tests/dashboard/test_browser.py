@@ -181,7 +181,7 @@ def _by_keyboard(world: World, window: Browser, url: str) -> None:
     window.press(ENTER)
     window.tab_to("Ask the vendor")
     window.press(ENTER)
-    assert window.reads("is still unknown. The vendor was asked, and does not list")
+    assert window.reads("is still unknown. The vendor was asked, and lists no")
     world.stripe.intents.update(intents)
 
 

@@ -119,7 +119,7 @@ def decide(world: World, first: Visitor, second: Visitor, address: str) -> str:
     assert f"says that it was {expected}." in check
     confirm = link_of(check, "payment-confirm")
     assert confirm is not None
-    assert f"is closed as {expected}." in second.act(confirm, reason="seen too").text
+    assert f"is closed as {expected}" in second.act(confirm, reason="seen too").text
     return "decided"
 
 

@@ -46,6 +46,7 @@ from moorage.errors import (
     OutcomeUnknown,
     StorageUnavailable,
 )
+from moorage.hub.audit import AuditTrail
 from moorage.hub.inbox import WebhookInbox
 from moorage.hub.outbox import Outbox
 from moorage.testing import VirtualClock, VirtualSleeper
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+    from moorage.ports.audit import AuditStorage
     from moorage.vendors.payments.stripe import Stripe
 
 SECRET: Final = "a secret of the operations page"
@@ -105,7 +107,13 @@ class Trail:
 class World:
     """A hub with a fake vendor, a log and both queues in memory, and a clock that the test sets."""
 
-    def __init__(self, kind: type[Stripe] = Keyless, *, four_eyes: bool = True) -> None:
+    def __init__(
+        self,
+        kind: type[Stripe] = Keyless,
+        *,
+        four_eyes: bool = True,
+        audit: AuditStorage | None = None,
+    ) -> None:
         self.clock = VirtualClock()
         self.stripe = StripeSandbox(now=lambda: self.clock.utc().timestamp())
         self.log = MemoryIntegrationLogger()
@@ -131,7 +139,7 @@ class World:
             sleeper=VirtualSleeper(self.clock),
             log=self.log,
             observers=[self.metrics],
-            audit=self.trail,
+            audit=self.trail if audit is None else AuditTrail(audit, clock=self.clock),
         )
         self.outbox_store = MemoryOutbox(self.clock)
         self.inbox_store = MemoryInbox(self.clock)

@@ -181,15 +181,16 @@ class Dashboard:
         person = acting.person
         try:
             explanation = act.explain(acting)
+            question_field = None
+            if act.asks is not None:
+                name, label_of = act.asks
+                question_field = tag("div", text_field(name, label_of(acting)), class_="field")
         except (InvalidData, ConfigurationError) as error:
             return self._problem(request, person, 404, str(error))
         except ConnectorError as error:
             return self._problem(request, person, 503, str(error))
-        question_field = None
-        if act.asks is not None:
-            name, label = act.asks
-            question_field = tag("div", text_field(name, label), class_="field")
-        label = "Reason, for those who read the record later"
+        need = "required" if act.needs_reason else "optional"
+        label = f"Reason ({need}), for those who read the record later"
         reason = text_field("reason", label, required=act.needs_reason)
         path, names = act.back
         token = self._tokens.form(person, self._seconds())

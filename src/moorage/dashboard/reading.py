@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.payments import KIND, Inconclusive, NextStep
+from moorage.contracts.payments import KIND
 from moorage.domain.entries.queue import EntryQuery, EntryState
 from moorage.domain.idempotency.approval import ReadProposal
 from moorage.domain.monitoring.objectives import compliance, first_month
+from moorage.domain.observation.audit import AuditQuery
 from moorage.domain.observation.figures import DAY, Figures, FiguresQuery, WindowFigures
 from moorage.domain.observation.integration_log import IntegrationStatus, LogPage, LogQuery
 from moorage.domain.resilience.circuit import CircuitState
 from moorage.errors import InvalidData
+from moorage.hub.audit import AuditTrail
 from moorage.hub.internals import core_of, flows_of
 from moorage.hub.service_status import service_statuses
 from moorage.runtime.bridge import run_now
+from moorage.services.contracts.done_payments import done_payments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from moorage.contracts.payments import UnsettledPayment, VendorQuestion
+    from moorage.contracts.payments import UnsettledPayment
     from moorage.domain.entries.pauses import Pause
     from moorage.domain.entries.queue import Entry, EntryPage
     from moorage.domain.idempotency.approval import Proposal
     from moorage.domain.monitoring.objectives import ObjectiveMonth
+    from moorage.domain.observation.audit import AuditRecord
     from moorage.domain.observation.integration_log import IntegrationLog
     from moorage.domain.resilience.circuit import CircuitBreakerState
     from moorage.hub.hub import Hub
     from moorage.hub.service_status import ServiceStatus
     from moorage.ports.integration_log import IntegrationLogger
     from moorage.ports.metrics import Metrics
+    from moorage.services.contracts.done_payments import DonePayment
 
 OUTBOX: Final = "outbox"
 INBOX: Final = "inbox"
@@ -63,6 +69,10 @@ _SCANNED: Final = 500
 """Log entries that are looked through for those of one circuit."""
 _TIME_BEFORE: Final = timedelta(minutes=5)
 _GAP: Final = timedelta(minutes=10)
+_DECISIONS: Final = 100
+"""Acts on payments that are read from the audit trail."""
+_SUBJECT: Final = "payment "
+"""The audit trail's name for a payment begins with this; its key follows."""
 
 
 @attrs.frozen
@@ -100,6 +110,46 @@ class Evidence:
     payment: UnsettledPayment
     calls: tuple[IntegrationLog, ...]
     proposal: Proposal | None
+
+
+@attrs.frozen(kw_only=True)
+class Decision:
+    """A person's act on a payment, as the audit trail has recorded it.
+
+    Attributes:
+        act: the act, such as "close".
+        key, tenant: those of the payment.
+        person, reason, at: the person, the reason that they gave, and the time.
+        done: the outcome that the person stated; None if the act states none.
+        error: name of the error with which the act failed; None if it did not fail.
+    """
+
+    act: str
+    key: str
+    tenant: str | None
+    person: str
+    reason: str
+    at: datetime
+    done: bool | None
+    error: str | None
+
+
+@attrs.frozen
+class ClosedPayment:
+    """The information about a payment whose outcome is not unknown any more.
+
+    Attributes:
+        key, tenant: those of the payment.
+        done: the payment with its receipt, if a look-up or a person settled it as done.
+        decisions: what people did about it, newest first.
+        calls: the calls under its key, newest first.
+    """
+
+    key: str
+    tenant: str | None
+    done: DonePayment | None
+    decisions: tuple[Decision, ...]
+    calls: tuple[IntegrationLog, ...]
 
 
 class Reader:
@@ -289,25 +339,109 @@ class Reader:
         Raises:
             InvalidData: no payment with an unknown outcome has this key.
         """
+        evidence = self.open_evidence(key, tenant)
+        if evidence is None:
+            raise _no_payment(key)
+        return evidence
+
+    def open_evidence(self, key: str, tenant: str | None) -> Evidence | None:
+        """The information about a payment; None if its outcome is not unknown."""
         for payment in self.payments():
             if (payment.idempotency_key, payment.tenant) == (key, tenant):
-                return Evidence(payment, self._calls_of(payment), self.proposal(payment))
-        raise InvalidData(
-            f"No payment with an unknown outcome has the key {key!r}.",
-            field="key",
-            remedy="It may have been settled since. Go back to the list.",
-        )
+                calls = self._calls_of(key, tenant, since=payment.since - _TIME_BEFORE)
+                return Evidence(payment, calls, self.proposal(payment))
+        return None
 
-    def _calls_of(self, payment: UnsettledPayment) -> tuple[IntegrationLog, ...]:
-        """The calls under the key of a payment, since its first request, newest first."""
-        query = LogQuery(
-            idempotency_key=payment.idempotency_key,
-            tenant=payment.tenant,
-            since=payment.since - _TIME_BEFORE,
-            limit=PAGE,
+    def closed(self, key: str, tenant: str | None) -> ClosedPayment:
+        """The information about a payment whose outcome is not unknown any more.
+
+        Raises:
+            InvalidData: nothing is known about this key.
+        """
+        done = self.done([(tenant, key)])
+        decisions = tuple(
+            decision
+            for decision in self._decisions(subject=_subject_of(key))
+            if decision.tenant == tenant
         )
+        calls = self._calls_of(key, tenant)
+        if not (done or decisions or calls):
+            raise _no_payment(key)
+        return ClosedPayment(key, tenant, done[0] if done else None, decisions, calls)
+
+    def done(self, keys: Iterable[tuple[str | None, str]]) -> list[DonePayment]:
+        """The payments with these tenants and keys that were settled as done."""
+        payments: list[DonePayment] = run_now(done_payments(core_of(self.hub.manager), keys))
+        return payments
+
+    def done_lately(self, reference: str) -> list[DonePayment]:
+        """The payments with a reference that people have settled as done, of the latest ones."""
+        keys = dict.fromkeys((item.tenant, item.key) for item in self._decisions())
+        return [item for item in self.done(keys) if item.reference == reference]
+
+    def _decisions(self, subject: str | None = None) -> list[Decision]:
+        """The latest acts on payments in the audit trail, newest first."""
+        trail = self.hub.audit
+        if not isinstance(trail, AuditTrail):
+            return []
+        records = trail.find(AuditQuery(act="payment.", subject=subject, limit=_DECISIONS)).items
+        decisions = [_decision_of(item) for item in records if item.subject.startswith(_SUBJECT)]
+        return without_attempts(decisions)
+
+    def _calls_of(
+        self, key: str, tenant: str | None, *, since: datetime | None = None
+    ) -> tuple[IntegrationLog, ...]:
+        """The calls under a payment's key, newest first."""
+        query = LogQuery(idempotency_key=key, tenant=tenant, since=since, limit=PAGE)
         entries = self.calls(query).items
-        return tuple(entry for entry in entries if entry.tenant == payment.tenant)
+        return tuple(entry for entry in entries if entry.tenant == tenant)
+
+
+def _no_payment(key: str) -> InvalidData:
+    return InvalidData(
+        f"No payment with an unknown outcome has the key {key!r}.",
+        field="key",
+        remedy="It may have been settled since. Go back to the list.",
+    )
+
+
+def _subject_of(key: str) -> str:
+    """The audit trail's name for the payment of a key."""
+    return f"{_SUBJECT}{key}"
+
+
+def without_attempts(decisions: Iterable[Decision]) -> list[Decision]:
+    """Return decisions without those records that a record of their failure follows.
+
+    The audit trail records an act before it is done, and once more if it fails.
+
+    Args:
+        decisions: the decisions, newest first.
+    """
+    remaining_decisions, failed = list[Decision](), set[tuple[str, str, str | None]]()
+    for decision in decisions:
+        attempt = (decision.act, decision.key, decision.tenant)
+        if decision.error is not None:
+            failed.add(attempt)
+        elif attempt in failed:
+            failed.remove(attempt)
+            continue
+        remaining_decisions.append(decision)
+    return remaining_decisions
+
+
+def _decision_of(record: AuditRecord) -> Decision:
+    before, after = (json.loads(text or "{}") for text in (record.before, record.after))
+    return Decision(
+        act=record.act.removeprefix("payment.").removesuffix(".failed"),
+        key=record.subject.removeprefix(_SUBJECT),
+        tenant=before.get("tenant"),
+        person=record.actor,
+        reason=record.reason,
+        at=record.time,
+        done=after.get("done"),
+        error=after.get("error"),
+    )
 
 
 def periods(times: Iterable[datetime]) -> list[Refusals]:
@@ -355,43 +489,3 @@ def circuit_words(circuit: CircuitBreakerState | None) -> tuple[str, str, str]:
             return "disabled", "warn", f"{words} {failure_counts}"
         case _:
             return "closed", "good", f"Calls go through. {failure_counts}"
-
-
-def next_words(payment: UnsettledPayment) -> str:
-    """The next step for a payment, as a sentence."""
-    return {
-        NextStep.WAIT: f"Wait {payment.wait:.0f} s: its caller may still be at work.",
-        NextStep.ASK_AGAIN: "Asking repeats the request under the same key, so nothing is done"
-        " twice. If the first request never arrived, the vendor carries it out now.",
-        NextStep.REPEAT: "Asking repeats the operation; a second time has no further effect.",
-        NextStep.LOOK_UP: "Asking looks for one payment with this reference and amount. Nothing is"
-        " sent again.",
-        NextStep.PERSON: "This vendor cannot be asked from here, or has not listed the payment in"
-        " the time in which it must. Look at the vendor's web page, then decide below.",
-        NextStep.CIPHER: "The stored request is sealed, and this page has no key that opens it."
-        " Start the page with the cipher of the processes that send payments. If the keys are lost"
-        " for ever, say so below.",
-    }[payment.next]
-
-
-def result_words(question: VendorQuestion) -> str:
-    """The result of the latest question to the vendor that did not settle a payment."""
-    error = "" if question.error is None else f" ({question.error})"
-    return {
-        Inconclusive.NO_ANSWER: f"The vendor could not be asked, or did not answer{error}.",
-        Inconclusive.NOT_LISTED: "The vendor was asked, and does not list exactly one payment with"
-        " this reference and amount.",
-        Inconclusive.REFUSED: f"The vendor refused the question{error}.",
-    }[question.result]
-
-
-def advice(question: VendorQuestion) -> str:
-    """The next step after a question to the vendor that did not settle a payment."""
-    return {
-        Inconclusive.NO_ANSWER: "Ask again when the vendor answers again. If you cannot wait, look"
-        " at its web page.",
-        Inconclusive.NOT_LISTED: "Ask again later, because a vendor may list a payment late; or"
-        " look at its web page.",
-        Inconclusive.REFUSED: "Look at the vendor's web page, or give the account the permission to"
-        " list payments.",
-    }[question.result]

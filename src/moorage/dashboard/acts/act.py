@@ -70,7 +70,8 @@ class Act:
         title: the question of its confirmation.
         button: the words of its button.
         fields: the names of its fields; others are ignored.
-        asks: the field that the person fills in on the confirmation, with its label, if any.
+        asks: the field that the person fills in on the confirmation, if any, with a function that
+            returns its label.
         needs_reason: True if it is refused without a reason.
         explain: the sentences of the confirmation.
         perform: does it, and returns the words of its success.
@@ -84,7 +85,7 @@ class Act:
     title: str
     button: str
     fields: tuple[str, ...]
-    asks: tuple[str, str] | None = None
+    asks: tuple[str, Callable[[Acting], str]] | None = None
     needs_reason: bool = False
     explain: Callable[[Acting], str]
     perform: Callable[[Acting], str]

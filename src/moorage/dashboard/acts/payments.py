@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.payments import KIND, SettledAs
 from moorage.dashboard.acts.act import Act, always
+from moorage.dashboard.payment_words import (
+    advice,
+    id_label,
+    name_of,
+    next_words,
+    noun_of,
+    result_words,
+    too_early_words,
+    vendor_of,
+)
 from moorage.dashboard.people import Group
-from moorage.dashboard.reading import advice, next_words, result_words
 from moorage.domain.idempotency.approval import Proposal, Propose
 from moorage.errors import InvalidData
 from moorage.hub.internals import core_of
@@ -17,23 +26,13 @@ from moorage.services.calling.manual_operations import ManualAct, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from moorage.contracts.payments import UnsettledPayment
     from moorage.dashboard.acts.act import Acting
 
 _PROPOSALS: Final = 400
 """Characters of a proposal's reason that are stored."""
-
-
-def name_of(payment: UnsettledPayment) -> str:
-    """The name of a payment: its operation, amount and reference."""
-    amount = "the whole amount" if payment.amount is None else str(payment.amount)
-    if not payment.is_readable:
-        amount = "an unreadable amount"
-    name = payment.reference or payment.idempotency_key
-    if payment.payment is not None:
-        name = f"of {payment.payment.id}"
-    return f"{payment.operation} of {amount} ({name})"
 
 
 def _payment(acting: Acting) -> UnsettledPayment:
@@ -49,21 +48,24 @@ def _ask(acting: Acting) -> str:
         reason=acting.reason,
     )
     if settlement is None:
-        return _still_unknown(_payment(acting))
+        return _still_unknown(_payment(acting), acting.reader.now())
+    receipt = "" if settlement.receipt is None else f", as {settlement.receipt.ref.id}"
     return {
-        SettledAs.DONE: f"The vendor says that the {name_of(payment)} was done. It is settled.",
+        SettledAs.DONE: f"The vendor says that the {name_of(payment)} was done{receipt}. It is"
+        " settled.",
         SettledAs.REFUSED: f"The vendor says that the {name_of(payment)} was refused. It is"
         " settled.",
         SettledAs.NOT_DONE: f"The {name_of(payment)} was never sent. It is settled as not done.",
     }[settlement.outcome]
 
 
-def _still_unknown(payment: UnsettledPayment) -> str:
+def _still_unknown(payment: UnsettledPayment, now: datetime) -> str:
     """The answer to a person who has asked the vendor in vain."""
     unknown = f"The outcome of the {name_of(payment)} is still unknown."
-    if payment.last_question is None:
+    question = payment.last_question
+    if question is None:
         return f"{unknown} Another request for it has left in the meantime. Ask again later."
-    return f"{unknown} {result_words(payment.last_question)} {advice(payment.last_question)}"
+    return f"{unknown} {result_words(payment, question)} {advice(payment, question, now)}"
 
 
 def _close(
@@ -85,19 +87,27 @@ def _close(
     )
     core = core_of(acting.reader.hub.manager)
     run_now(core.execute(_proposing(payment, None), None))
-    outcome = "done" if done else "not done"
-    return f"The {name_of(payment)} is closed as {outcome}."
+    if not done:
+        return (
+            f"The {name_of(payment)} is closed as not done. Your program's next call with its key"
+            f" {payment.idempotency_key} carries it out."
+        )
+    settled = acting.reader.done([(payment.tenant, payment.idempotency_key)])
+    ids = "".join(f", as {item.receipt_id}" for item in settled if item.receipt_id)
+    return f"The {name_of(payment)} is closed as done{ids}."
 
 
 def _proposing(payment: UnsettledPayment, proposal: Proposal | None) -> Propose:
     return Propose(KIND, payment.tenant, payment.idempotency_key, proposal)
 
 
-def _propose(acting: Acting, payment: UnsettledPayment, proposal: Proposal | None) -> None:
-    """Store or withdraw a proposal, and record that in the audit trail."""
+def _propose(
+    acting: Acting, payment: UnsettledPayment, act_name: str, proposal: Proposal | None = None
+) -> None:
+    """Store or remove a proposal, and record that in the audit trail."""
     core = core_of(acting.reader.hub.manager)
     act = ManualAct(
-        act="payment.withdraw" if proposal is None else "payment.propose",
+        act=act_name,
         subject=f"payment {payment.idempotency_key}",
         actor=acting.person.name,
         reason=acting.reason,
@@ -110,16 +120,28 @@ def _propose(acting: Acting, payment: UnsettledPayment, proposal: Proposal | Non
 def _decide(*, done: bool, keys_lost: bool = False) -> Callable[[Acting], str]:
     def perform(acting: Acting) -> str:
         payment, receipt = _payment(acting), acting.get("receipt") or ""
+        if done and not receipt and payment.is_readable and payment.listed_by is None:
+            raise _missing_id(payment)
         if not acting.four_eyes:
             return _close(acting, payment, done=done, receipt=receipt, keys_lost=keys_lost)
         reason = acting.reason[:_PROPOSALS]
-        _propose(acting, payment, Proposal(acting.person.name, done, receipt, reason))
+        proposal = Proposal(acting.person.name, done, receipt, reason)
+        _propose(acting, payment, "payment.propose", proposal)
         return (
             f"You propose that the {name_of(payment)} was {'' if done else 'not '}done."
             " A second person has to confirm it."
         )
 
     return perform
+
+
+def _missing_id(payment: UnsettledPayment) -> InvalidData:
+    return InvalidData(
+        f"The vendor's id of the {noun_of(payment)} is missing, and it cannot be looked for by a"
+        " reference.",
+        field="receipt",
+        remedy=f"Copy the id from the web page of {vendor_of(payment)}.",
+    )
 
 
 def proposal_stamp(proposal: Proposal) -> str:
@@ -153,8 +175,14 @@ def _confirm(acting: Acting) -> str:
 
 def _withdraw(acting: Acting) -> str:
     payment = _payment(acting)
-    _propose(acting, payment, None)
+    _propose(acting, payment, "payment.withdraw")
     return f"The proposal for the {name_of(payment)} is withdrawn."
+
+
+def _reject(acting: Acting) -> str:
+    payment = _payment(acting)
+    _propose(acting, payment, "payment.reject")
+    return f"The proposal for the {name_of(payment)} is rejected."
 
 
 _CONSEQUENCES: Final = {
@@ -175,8 +203,11 @@ def _explain_decision(*, done: bool, keys_lost: bool = False) -> Callable[[Actin
     def explain(acting: Acting) -> str:
         second = " A second person has to confirm it." if acting.four_eyes else ""
         lost = f" {_KEYS_LOST}" if keys_lost else ""
-        words = f"You say that the {name_of(_payment(acting))} was {'' if done else 'not '}done."
-        return f"{words}{lost} {_CONSEQUENCES[done]}{second}"
+        payment = _payment(acting)
+        warning = None if done else too_early_words(payment, acting.reader.now())
+        words = f"You say that the {name_of(payment)} was {'' if done else 'not '}done."
+        doubt = "" if warning is None else f"{warning} "
+        return f"{doubt}{words}{lost} {_CONSEQUENCES[done]}{second}"
 
     return explain
 
@@ -194,6 +225,10 @@ def _explain_confirmation(acting: Acting) -> str:
         f" {reason_of(proposal)} {_CONSEQUENCES[proposal.done]}"
         " Confirm it only if you have looked at the vendor yourself."
     )
+
+
+def _explain_removal(acting: Acting) -> str:
+    return f"The {name_of(_payment(acting))} stays unknown."
 
 
 def reason_of(proposal: Proposal) -> str:
@@ -233,7 +268,7 @@ PAYMENT_ACTS: Final = (
         name="payment-done",
         title="Was it done?",
         button="It was done",
-        asks=("receipt", "The vendor's id of it; empty to look for it by its reference"),
+        asks=("receipt", lambda acting: id_label(_payment(acting))),
         needs_reason=True,
         explain=_explain_decision(done=True),
         perform=_decide(done=True),
@@ -252,7 +287,7 @@ PAYMENT_ACTS: Final = (
         name="payment-done-keys-lost",
         title="Are its keys lost, and was it done?",
         button="Its keys are lost; it was done",
-        asks=("receipt", "The vendor's id of it"),
+        asks=("receipt", lambda acting: id_label(_payment(acting))),
         needs_reason=True,
         explain=_explain_decision(done=True, keys_lost=True),
         perform=_decide(done=True, keys_lost=True),
@@ -279,7 +314,16 @@ PAYMENT_ACTS: Final = (
         name="payment-withdraw",
         title="Withdraw the proposal?",
         button="Withdraw",
-        explain=lambda acting: f"The {name_of(_payment(acting))} stays unknown.",
+        explain=_explain_removal,
         perform=_withdraw,
+    ),
+    Act(
+        **_PAYMENT,
+        name="payment-reject",
+        title="Reject the proposal?",
+        button="Reject",
+        needs_reason=True,
+        explain=_explain_removal,
+        perform=_reject,
     ),
 )

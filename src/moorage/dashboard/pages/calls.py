@@ -16,7 +16,7 @@ from moorage.dashboard.layout import (
     table,
     text_field,
 )
-from moorage.dashboard.markup import tag
+from moorage.dashboard.markup import joined, tag
 from moorage.dashboard.pages.view import Page, older_button, spaced
 from moorage.dashboard.reading import (
     PAGE,
@@ -207,6 +207,28 @@ def calls_table(view: View, entries: Iterable[IntegrationLog], nothing: str) -> 
     if not rows:
         return tag("p", nothing, class_="soft")
     return table(("Began", "Service", "Operation", "Tenant", "Outcome", "Error", "Took"), rows)
+
+
+def key_calls(view: View, calls: Iterable[IntegrationLog]) -> Node:
+    """The calls under one idempotency key as a table."""
+    current_time = view.reader.now()
+    rows: list[list[Node]] = [
+        [
+            link(view.request, moment(call.started_at, current_time), "/call", id=call.id),
+            tag("code", call.id),
+            call.service,
+            mark(spaced(call.status.value), outcome_kind(call)),
+            call.error,
+            call.http_status,
+            call.attempts,
+            span(call.duration),
+        ]
+        for call in calls
+    ]
+    if not rows:
+        return tag("p", "The integration log has no call under this key.", class_="soft")
+    columns = ("Call", "Request id", "Account", "Outcome", "Error", "HTTP", "Attempts", "Took")
+    return joined(tag("h3", "Calls under this key"), table(columns, rows))
 
 
 def outcome_kind(entry: IntegrationLog) -> str:

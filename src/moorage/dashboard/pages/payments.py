@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.dashboard.acts.payments import name_of, proposal_stamp, reason_of
+from moorage.dashboard.acts.payments import proposal_stamp, reason_of
 from moorage.dashboard.layout import (
     facts,
     link,
@@ -15,11 +15,23 @@ from moorage.dashboard.layout import (
     table,
 )
 from moorage.dashboard.markup import joined, tag
-from moorage.dashboard.pages.calls import outcome_kind
+from moorage.dashboard.pages.calls import key_calls
+from moorage.dashboard.pages.closed import closed_page
 from moorage.dashboard.pages.entries import queue_section
-from moorage.dashboard.pages.view import Page, spaced
-from moorage.dashboard.reading import next_words, result_words
+from moorage.dashboard.pages.view import Page
+from moorage.dashboard.payment_words import (
+    ASKABLE,
+    listing_words,
+    name_of,
+    next_mark,
+    next_words,
+    noun_of,
+    result_words,
+    too_early_words,
+    vendor_of,
+)
 from moorage.domain.entries.queue import EntryQuery, EntryState
+from moorage.errors import ConnectorError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +42,7 @@ if TYPE_CHECKING:
     from moorage.dashboard.pages.view import View
     from moorage.dashboard.reading import Evidence
     from moorage.domain.idempotency.approval import Proposal
+    from moorage.services.contracts.done_payments import DonePayment
 
 
 def unknown_page(view: View) -> Page:
@@ -56,7 +69,7 @@ def _payments(view: View, payments: list[UnsettledPayment]) -> Node:
                 payment.tenant,
                 ", ".join(payment.accounts),
                 moment(payment.since, current_time),
-                mark(*(_next_mark(payment) if proposal is None else ("confirm", "warn"))),
+                mark(*(next_mark(payment) if proposal is None else ("confirm", "warn"))),
                 None if proposal is None else _proposal_words(proposal),
             ]
         )
@@ -68,20 +81,14 @@ def _proposal_words(proposal: Proposal) -> str:
     return f"{outcome}, proposed by {proposal.person}"
 
 
-def _next_mark(payment: UnsettledPayment) -> tuple[str, str]:
-    return {
-        "wait": ("wait", "warn"),
-        "person": ("decide", "bad"),
-        "cipher": ("needs the cipher", "bad"),
-    }.get(payment.next.value, ("ask the vendor", "warn"))
-
-
 def payment_page(view: View) -> Page:
     """Return the decision page of one payment: evidence, the vendor's answer, and the decision."""
-    evidence = view.reader.evidence(view.fields.get("key", ""), view.get("tenant"))
+    key, tenant = view.fields.get("key", ""), view.get("tenant")
+    evidence = view.reader.open_evidence(key, tenant)
+    if evidence is None:
+        return closed_page(view, view.reader.closed(key, tenant))
     payment, current_time = evidence.payment, view.reader.now()
     payment_fields = {"key": payment.idempotency_key, "tenant": payment.tenant}
-    must_wait = payment.next.value == "wait"
     payment_facts = facts(
         [
             ("Operation", payment.operation),
@@ -89,6 +96,7 @@ def payment_page(view: View) -> Page:
             ("Your reference", payment.reference),
             ("Same reference", _namesakes(view, payment)),
             (_payment_title(payment), None if payment.payment is None else payment.payment.id),
+            ("Vendor", ", ".join(payment.vendors)),
             ("Account", ", ".join(payment.accounts)),
             ("Tenant", payment.tenant),
             ("Idempotency key", tag("code", payment.idempotency_key)),
@@ -99,21 +107,36 @@ def payment_page(view: View) -> Page:
         "A request was sent, and its outcome is unknown. Nothing here proves that it was done,"
         " and nothing proves that it was not."
     )
-    step = tag("p", next_words(payment))
-    ask = (
-        None
-        if must_wait or payment.next.value in {"person", "cipher"}
-        else view.act("payment-ask", **payment_fields)
+    ask = view.act("payment-ask", **payment_fields) if payment.next in ASKABLE else None
+    order = (
+        "First ask the vendor (2). Only if that settles nothing, look at its web page and decide"
+        " (3)."
     )
     title = name_of(payment)
     return Page(
         title[0].upper() + title[1:],
         [
-            section("1. The evidence", tag("p", proof), payment_facts, _attempts(view, evidence)),
-            section("2. The vendor's answer", _result(payment, current_time), step, view.acts(ask)),
+            section(
+                "1. The evidence",
+                tag("p", proof),
+                None if ask is None else tag("p", order),
+                payment_facts,
+                key_calls(view, evidence.calls),
+            ),
+            section(
+                "2. The vendor's answer",
+                _result(payment, current_time),
+                _paragraph(listing_words(payment, current_time)),
+                tag("p", next_words(payment)),
+                view.acts(ask),
+            ),
             section("3. The decision", _decision(view, evidence, payment_fields)),
         ],
     )
+
+
+def _paragraph(words: str | None) -> Node:
+    return None if words is None else tag("p", words)
 
 
 def _payment_title(payment: UnsettledPayment) -> str:
@@ -131,7 +154,7 @@ def _result(payment: UnsettledPayment, current_time: datetime) -> Node:
         "div",
         f"Asked {times} without settling it, last ",
         moment(question.at, current_time),
-        f". {result_words(question)}",
+        f". {result_words(payment, question)}",
         class_="notice warn",
     )
 
@@ -144,16 +167,26 @@ def _amount_words(payment: UnsettledPayment) -> str:
 
 def _namesakes(view: View, payment: UnsettledPayment) -> Node:
     """Links to the other payments of the same reference, which are easily taken for this one."""
-    links = [
-        tag("div", _payment_link(view, other))
+    if payment.reference is None:
+        return None
+    links: list[Node] = [
+        tag("div", _payment_link(view, other), ": unknown")
         for other in view.reader.payments()
-        if other.reference == payment.reference is not None
+        if other.reference == payment.reference
         and (other.idempotency_key, other.tenant) != (payment.idempotency_key, payment.tenant)
     ]
+    try:
+        done_payments = view.reader.done_lately(payment.reference)
+    except ConnectorError as error:
+        done_payments = []
+        links.append(tag("div", f"Settled payments cannot be read: {error}"))
+    for done in done_payments:
+        receipt = "" if done.receipt_id is None else f", as {done.receipt_id}"
+        links.append(tag("div", _payment_link(view, done), f": done{receipt}"))
     return joined(*links) if links else None
 
 
-def _payment_link(view: View, payment: UnsettledPayment) -> Node:
+def _payment_link(view: View, payment: UnsettledPayment | DonePayment) -> Node:
     return link(
         view.request,
         name_of(payment),
@@ -163,31 +196,13 @@ def _payment_link(view: View, payment: UnsettledPayment) -> Node:
     )
 
 
-def _attempts(view: View, evidence: Evidence) -> Node:
-    current_time = view.reader.now()
-    rows: list[list[Node]] = [
-        [
-            link(view.request, moment(call.started_at, current_time), "/call", id=call.id),
-            tag("code", call.id),
-            call.service,
-            mark(spaced(call.status.value), outcome_kind(call)),
-            call.error,
-            call.http_status,
-            call.attempts,
-            span(call.duration),
-        ]
-        for call in evidence.calls
-    ]
-    if not rows:
-        return tag("p", "The integration log has no call under this key.", class_="soft")
-    columns = ("Call", "Request id", "Account", "Outcome", "Error", "HTTP", "Attempts", "Took")
-    return joined(tag("h3", "Calls under this key"), table(columns, rows))
-
-
 def _decision(view: View, evidence: Evidence, where: Mapping[str, Any]) -> Node:
     payment, proposal, person = evidence.payment, evidence.proposal, view.person
-    look = "Look at the vendor's web page for this payment first."
+    noun = noun_of(payment)
+    look = f"Look at the web page of {vendor_of(payment)} for this {noun} first."
     acts = ("payment-done", "payment-not-done")
+    if payment.is_proven_absent:
+        acts = ("payment-not-done", "payment-done")
     if not payment.is_readable:
         look = (
             "This page cannot read what is stored about the payment. If any process has its keys,"
@@ -201,7 +216,11 @@ def _decision(view: View, evidence: Evidence, where: Mapping[str, Any]) -> Node:
         return tag("p", "You may read this page, and not decide.")
     if proposal is None:
         second = " A second person then confirms your decision." if view.four_eyes else ""
-        return joined(tag("p", look + second), decide)
+        warning = too_early_words(payment, view.reader.now())
+        doubt = None
+        if warning is not None:
+            doubt = tag("div", tag("strong", "Not done? "), warning, class_="notice warn")
+        return joined(tag("p", look + second), doubt, decide)
     outcome = "done" if proposal.done else "not done"
     words = tag(
         "div",
@@ -211,13 +230,14 @@ def _decision(view: View, evidence: Evidence, where: Mapping[str, Any]) -> Node:
         f" ({span(proposal.age)} ago)",
         class_="notice warn",
     )
-    is_proposer = person.is_same(proposal.person)
-    stamp = proposal_stamp(proposal)
+    if person.is_same(proposal.person):
+        hint = "You proposed this. Another person has to confirm it."
+        return joined(words, tag("p", hint), view.acts(view.act("payment-withdraw", **where)))
     return joined(
         words,
-        tag("p", "You proposed this. Another person has to confirm it.") if is_proposer else None,
+        tag("p", f"Confirm it only if you have looked at {vendor_of(payment)} yourself."),
         view.acts(
-            None if is_proposer else view.act("payment-confirm", stamp=stamp, **where),
-            view.act("payment-withdraw", **where),
+            view.act("payment-confirm", stamp=proposal_stamp(proposal), **where),
+            view.act("payment-reject", **where),
         ),
     )

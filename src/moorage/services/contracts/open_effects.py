@@ -16,11 +16,11 @@ from moorage.contracts.payments import (
 from moorage.contracts.vendor import UnknownOutcome
 from moorage.domain.idempotency.unsettled import Open, is_absent
 from moorage.domain.values.durations import SECOND, micros
-from moorage.domain.values.money import Money
 from moorage.errors import ConfigurationError
 from moorage.services.contracts.lost_keys import check_reason, readable_here
 from moorage.services.contracts.payment_effects import (
     EffectRecord,
+    amount_of,
     effect_record,
     order_of,
     ref_of,
@@ -65,7 +65,7 @@ class OpenEffect:
             operation=record.operation,
             accounts=record.accounts,
             reference=None if order is None else order.reference,
-            amount=self._changed_amount if order is None else order.amount,
+            amount=None if record.request is None else amount_of(record.request),
             payment=None if record.request is None else ref_of(record.request),
             since=self.since,
             wait=self.opened.remaining / SECOND,
@@ -107,13 +107,6 @@ class OpenEffect:
             return step
         searched = None if self.opened.last_question is None else self.opened.last_question.searched
         return NextStep.PERSON if is_absent(searched, micros(listed)) else step
-
-    @property
-    def _changed_amount(self) -> Money | None:
-        """The amount of a capture or a refund."""
-        request = self.record.request
-        values: tuple[Any, ...] = () if request is None else request.values[1:]
-        return next((candidate for candidate in values if isinstance(candidate, Money)), None)
 
     @property
     def is_charge(self) -> bool:

@@ -31,6 +31,7 @@ from moorage.domain.idempotency.unsettled import (
 from moorage.domain.service.plan import MARGIN
 from moorage.domain.state.sealing import about
 from moorage.domain.values.durations import maybe_seconds, micros
+from moorage.domain.values.money import Money
 from moorage.errors import (
     ConnectorError,
     IdempotencyConflict,
@@ -217,9 +218,16 @@ class PaymentEffects:
 
     def _replayed_receipt(self, registered: Registered, key: str) -> Any:
         """Return the receipt that a person entered when settling the payment."""
-        return as_replay(
-            unpack(_unsealed_payload(self._core, self._tenant, key, registered.answer))
-        )
+        return as_replay(stored_receipt(self._core, self._tenant, key, registered.answer))
+
+
+def stored_receipt(core: Core, tenant: str | None, key: str, answer: Any) -> Any:
+    """Return the receipt that the register keeps of an operation that was settled as done.
+
+    Raises:
+        ConnectorError: it cannot be decrypted or read here.
+    """
+    return unpack(_unsealed_payload(core, tenant, key, answer))
 
 
 def effect_record(core: Core, what: Any) -> EffectRecord:
@@ -314,6 +322,14 @@ def order_of(request: Request) -> Charge | PayeeTransfer | SubscriptionRequest |
     """Return what a request begins, with its reference and amount; None if it changes a payment."""
     first = request.values[0]
     return first if isinstance(first, (Charge, PayeeTransfer, SubscriptionRequest)) else None
+
+
+def amount_of(request: Request) -> Money | None:
+    """Return the amount of a request; None if it is for all of a payment."""
+    order = order_of(request)
+    if order is not None:
+        return order.amount
+    return next((value for value in request.values[1:] if isinstance(value, Money)), None)
 
 
 def ref_of(request: Request) -> Ref | None:

@@ -1,0 +1,187 @@
+"""The sentences that pages say about a payment with an unknown outcome."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.payments import Inconclusive, NextStep
+from moorage.dashboard.layout import span
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.contracts.payments import UnsettledPayment, VendorQuestion
+    from moorage.services.contracts.done_payments import DonePayment
+
+ASKABLE: Final = (NextStep.ASK_AGAIN, NextStep.REPEAT, NextStep.LOOK_UP)
+"""The steps in which a person can ask the vendor."""
+
+_SECOND: Final = timedelta(seconds=1)
+_NOUNS: Final = {
+    "charge": "payment",
+    "authorize": "payment",
+    "pay_payee": "transfer",
+    "create_subscription": "subscription",
+}
+_EXAMPLES: Final = {
+    "payment": "pi_…",
+    "refund": "re_…",
+    "subscription": "sub_…",
+}
+"""The form of ids at Stripe (https://docs.stripe.com/api, November 2026)."""
+
+_RESULTS: Final = {
+    Inconclusive.NO_ANSWER: "no answer",
+    Inconclusive.NOT_LISTED: "not listed",
+    Inconclusive.SEVERAL_LISTED: "several listed",
+    Inconclusive.REFUSED: "refused",
+}
+
+
+def name_of(payment: UnsettledPayment | DonePayment) -> str:
+    """The name of a payment: its operation, amount and reference."""
+    amount = "the whole amount" if payment.amount is None else str(payment.amount)
+    if not payment.is_readable:
+        amount = "an unreadable amount"
+    name = payment.reference or payment.idempotency_key
+    if payment.payment is not None:
+        name = f"of {payment.payment.id}"
+    return f"{payment.operation} of {amount} ({name})"
+
+
+def noun_of(payment: UnsettledPayment) -> str:
+    """The word for what an operation makes, such as "refund"."""
+    return _NOUNS.get(payment.operation, payment.operation)
+
+
+def vendor_of(payment: UnsettledPayment) -> str:
+    """The vendor of a payment, in the middle of a sentence."""
+    return " or ".join(payment.vendors) or "the vendor"
+
+
+def capitalized(words: str) -> str:
+    """The words as the beginning of a sentence."""
+    return words[0].upper() + words[1:]
+
+
+def id_label(payment: UnsettledPayment) -> str:
+    """The label of the field for the vendor's id of what an operation made."""
+    noun = noun_of(payment)
+    other = "" if payment.payment is None else ", not that of the payment"
+    example = f" (at Stripe it looks like {_EXAMPLES[noun]})" if noun in _EXAMPLES else ""
+    label = f"The {noun}'s own id at {vendor_of(payment)}{other}{example}"
+    if payment.listed_by is None:
+        return label
+    return f"{label}; leave it empty to look for the payment by its reference"
+
+
+def next_mark(payment: UnsettledPayment) -> tuple[str, str]:
+    """The next step for a payment in a few words, and its kind."""
+    match payment.next:
+        case NextStep.WAIT:
+            return "wait", "warn"
+        case NextStep.CIPHER:
+            return "needs the cipher", "bad"
+        case NextStep.PERSON:
+            words, kind = "decide", "bad"
+        case _:
+            words, kind = "ask the vendor", "warn"
+    question = payment.last_question
+    return words if question is None else f"{words} (asked: {_RESULTS[question.result]})", kind
+
+
+def next_words(payment: UnsettledPayment) -> str:
+    """The next step for a payment, as a sentence."""
+    at_once = " A clear answer closes the payment at once, without a second person."
+    return {
+        NextStep.WAIT: f"Wait {payment.wait:.0f} s: its caller may still be at work.",
+        NextStep.ASK_AGAIN: "Asking repeats the request under the same key, so nothing is done"
+        " twice. If the first request never arrived, the vendor carries it out now." + at_once,
+        NextStep.REPEAT: "Asking repeats the operation; a second time has no further effect."
+        + at_once,
+        NextStep.LOOK_UP: "Asking looks for one payment with this reference and amount. Nothing is"
+        " sent again." + at_once,
+        NextStep.PERSON: f"{_why_a_person(payment)} Look at the vendor's web page, then decide"
+        " below.",
+        NextStep.CIPHER: "The stored request is sealed, and this page has no key that opens it."
+        " Start the page with the cipher of the processes that send payments. If the keys are lost"
+        " for ever, say so below.",
+    }[payment.next]
+
+
+def _why_a_person(payment: UnsettledPayment) -> str:
+    """The reason that only a person can settle a payment."""
+    vendor = capitalized(vendor_of(payment))
+    if payment.listed_by is None:
+        return f"{vendor} cannot be asked about this {noun_of(payment)} from here."
+    if payment.is_proven_absent:
+        return f"{vendor} has not listed the payment in the time in which it must."
+    return f"{vendor} has not told the outcome in the time in which it must."
+
+
+def result_words(payment: UnsettledPayment, question: VendorQuestion) -> str:
+    """The result of the latest question to the vendor that did not settle a payment."""
+    error = "" if question.error is None else f" ({question.error})"
+    return {
+        Inconclusive.NO_ANSWER: f"The vendor could not be asked, or did not answer{error}.",
+        Inconclusive.NOT_LISTED: "The vendor was asked, and lists no payment with the reference"
+        f" {payment.reference} and the amount {payment.amount}.",
+        Inconclusive.SEVERAL_LISTED: "The vendor was asked, and lists several payments with the"
+        f" reference {payment.reference} and the amount {payment.amount}.",
+        Inconclusive.REFUSED: f"The vendor refused the question{error}.",
+    }[question.result]
+
+
+def advice(payment: UnsettledPayment, question: VendorQuestion, now: datetime) -> str:
+    """The next step after a question to the vendor that did not settle a payment."""
+    return {
+        Inconclusive.NO_ANSWER: "Ask again when the vendor answers again. If you cannot wait, look"
+        " at its web page.",
+        Inconclusive.NOT_LISTED: listing_words(payment, now) or "Look at its web page.",
+        Inconclusive.SEVERAL_LISTED: "Look at its web page which one belongs to this key, and give"
+        " the id of that one.",
+        Inconclusive.REFUSED: "Look at the vendor's web page, or give the account the permission to"
+        " list payments.",
+    }[question.result]
+
+
+def listing_words(payment: UnsettledPayment, now: datetime) -> str | None:
+    """The time from which a missing payment counts as not done; None if the list cannot tell."""
+    question, listed_by = payment.last_question, payment.listed_by
+    is_ambiguous = question is not None and question.result is Inconclusive.SEVERAL_LISTED
+    if listed_by is None or is_ambiguous or payment.next in {NextStep.ASK_AGAIN, NextStep.REPEAT}:
+        return None
+    within = span(payment.listed_within or 0)
+    rule = f"{capitalized(vendor_of(payment))} lists a payment within {within}"
+    counts = "and does not list the payment, it counts as not done."
+    if payment.is_proven_absent and question is not None:
+        return (
+            f"{rule}. Asked at {_clock(question.at)} and not found: the payment counts as not done."
+        )
+    if now < listed_by:
+        return (
+            f"{rule}. If it is asked at {_clock(listed_by)} or later (in"
+            f" {span((listed_by - now).total_seconds())}) {counts} Until then, a missing payment"
+            " proves nothing."
+        )
+    return f"{rule}, so until {_clock(listed_by)}. If it is asked now {counts}"
+
+
+def too_early_words(payment: UnsettledPayment, now: datetime) -> str | None:
+    """The warning before a payment is said to be not done; None if nothing speaks against it."""
+    question, vendor = payment.last_question, vendor_of(payment)
+    if payment.next in {NextStep.ASK_AGAIN, NextStep.REPEAT}:
+        return f"Ask {vendor} first: that settles it, and cannot do it twice."
+    if question is not None and question.result is Inconclusive.SEVERAL_LISTED:
+        return "The vendor lists several such payments, so it may have been done."
+    if payment.listed_by is None or payment.is_proven_absent:
+        return None
+    if now < payment.listed_by:
+        return f"It is too early to say so: {vendor} may list it until {_clock(payment.listed_by)}."
+    return f"Ask {vendor} first: by now it must list the payment if it was done."
+
+
+def _clock(at: datetime) -> str:
+    """A time to the second, rounded up, so that it is never too early."""
+    return f"{at.replace(microsecond=0) + _SECOND * bool(at.microsecond):%Y-%m-%d %H:%M:%S}"

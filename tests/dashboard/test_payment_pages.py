@@ -1,0 +1,343 @@
+"""The pages of one payment: when "not done" is safe, what was found, and who decided."""
+
+from __future__ import annotations
+
+from html import unescape
+from typing import TYPE_CHECKING, Any
+
+from moorage import Hub, Response
+from moorage.adapters.audit.file import FileAudit
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.contracts.payments import Charge, Money
+from moorage.errors import StorageUnavailable
+from moorage.hub.audit import AuditPage, AuditQuery, AuditTrail
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
+from moorage.vendors.payments.stripe import Stripe
+from tests.dashboard.test_acts import lose_sealed
+from tests.dashboard.test_ten_unknowns import facts_of, link_of, plant
+from tests.dashboard.world import BEN, WAIT, World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.dashboard.world import Visitor
+
+PAYMENT = "?key=INV-7/1"
+PAGE = f"/payment{PAYMENT}"
+
+
+def text_of(visitor: Visitor, url: str = PAGE) -> str:
+    """Return a page as a person reads it."""
+    return unescape(visitor.get(url).text)
+
+
+def audited(path: Path, *, four_eyes: bool = True) -> World:
+    """Return a world whose audit trail can be searched."""
+    return World(audit=FileAudit(path / "trail"), four_eyes=four_eyes)
+
+
+def forget(world: World) -> None:
+    """Make the vendor forget all payments."""
+    world.stripe.intents.clear()
+    world.stripe.charges.clear()
+
+
+def decision_order(page: str) -> list[str]:
+    """Return the decisions that a page offers, in their order."""
+    acts = ("payment-done", "payment-not-done")
+    return sorted(acts, key=lambda act: page.index(f"/acts/{act}?"))
+
+
+def test_page_says_from_when_a_missing_payment_counts_as_not_done() -> None:
+    """The page tells when "not done" is safe, and warns before."""
+    with World() as world:
+        world.lose()
+        forget(world)
+        world.clock.advance(WAIT)
+        (payment,) = world.hub.unsettled_payments()
+        assert payment.listed_by is not None
+        visitor = world.visitor()
+        page = text_of(visitor)
+        assert "First ask the vendor (2). Only if that settles nothing, look at its" in page
+        assert "Stripe lists a payment within 1 h. If it is asked at" in page
+        assert "Until then, a missing payment proves nothing." in page
+        assert "It is too early to say so: stripe may list it until" in page
+        assert "It is too early to say so" in text_of(visitor, f"/acts/payment-not-done{PAYMENT}")
+        assert "too early" not in text_of(visitor, f"/acts/payment-done{PAYMENT}")
+        assert ["payment-done", "payment-not-done"] == decision_order(page)
+        visitor.act(f"/acts/payment-ask{PAYMENT}")
+        assert "ask the vendor (asked: not listed)" in text_of(visitor, "/unknown")
+
+        world.clock.advance((payment.listed_by - world.clock.utc()).total_seconds() + 1)
+        page = text_of(visitor)
+        assert "If it is asked now and does not list the payment, it counts as not done." in page
+        assert "Ask stripe first: by now it must list the payment if it was done." in page
+        answer = unescape(visitor.act(f"/acts/payment-ask{PAYMENT}").text)
+        assert "and not found: the payment counts as not done." in answer
+        page = text_of(visitor)
+        assert "Stripe has not listed the payment in the time in which it must." in page
+        assert "Not done?" not in page
+        assert ["payment-not-done", "payment-done"] == decision_order(page)
+        assert "decide (asked: not listed)" in text_of(visitor, "/unknown")
+
+
+def test_unanswered_questions_prove_nothing() -> None:
+    """A vendor that refuses the question for long leaves the decision open."""
+    with World() as world:
+        world.lose()
+        visitor = world.visitor()
+        world.clock.advance(WAIT + Stripe.listed_within)
+        world.stripe.fail(Response(400, body=b'{"error": {"type": "invalid_request_error"}}'))
+        visitor.act(f"/acts/payment-ask{PAYMENT}")
+        page = text_of(visitor)
+        assert "Stripe has not told the outcome in the time in which it must." in page
+        assert "counts as not done." in page
+        assert "Ask stripe first: by now it must list the payment if it was done." in page
+        assert "decide (asked: refused)" in text_of(visitor, "/unknown")
+
+
+def test_several_matches_are_told_from_none() -> None:
+    """If the vendor lists several such payments, the page says so, and closing names their ids."""
+    with World(four_eyes=False) as world:
+        order = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
+        world.hub.payments().charge(order, idempotency_key="another attempt")
+        world.lose()
+        world.clock.advance(WAIT)
+        visitor = world.visitor()
+        answer = unescape(visitor.act(f"/acts/payment-ask{PAYMENT}").text)
+        assert "lists several payments with the reference INV-7 and the amount 20.00 EUR" in answer
+        assert "counts as not done" not in answer
+        assert "The vendor lists several such payments, so it may have been done." in answer
+        assert "ask the vendor (asked: several listed)" in text_of(visitor, "/unknown")
+        refusal = visitor.act(f"/acts/payment-done{PAYMENT}", reason="seen").text
+        assert "The vendor lists 2 payments" in refusal
+        assert all(intent in refusal for intent in world.stripe.intents)
+
+
+def test_vendor_that_repeats_is_asked_before_a_decision() -> None:
+    """If asking cannot do it twice, the page advises that first, and says that it settles."""
+    with World(Stripe) as world:
+        world.lose()
+        world.clock.advance(WAIT)
+        visitor = world.visitor()
+        page = text_of(visitor)
+        assert "lists a payment within" not in page
+        assert "Ask stripe first: that settles it, and cannot do it twice." in page
+        question = text_of(visitor, f"/acts/payment-ask{PAYMENT}")
+        assert "A clear answer closes the payment at once, without a second person." in question
+
+
+def test_refund_is_decided_with_its_own_id() -> None:
+    """The page of a refund says that it cannot be looked for, and asks for the refund's id."""
+    with World() as world:
+        payments = world.hub.payments()
+        order = Charge(Money("80.00", "EUR"), "pm_card_visa", reference="INV-7")
+        taken_payment = payments.charge(order, idempotency_key="INV-7")
+        plant(
+            world,
+            lambda: payments.refund(
+                taken_payment.ref, Money("8.00", "EUR"), idempotency_key="INV-7/1"
+            ),
+            done=True,
+        )
+        world.clock.advance(WAIT)
+        visitor = world.visitor()
+        page = text_of(visitor)
+        assert "Stripe cannot be asked about this refund from here. Look at" in page
+        assert "Look at the web page of stripe for this refund first." in page
+        assert "First ask the vendor" not in page
+        assert "stripe" == facts_of(page)["Vendor"]
+        form = text_of(visitor, f"/acts/payment-done{PAYMENT}")
+        assert "The refund's own id at stripe, not that of the payment (at Stripe it looks" in form
+        assert "by its reference" not in form
+        assert "Reason (required)" in form
+        refusal = unescape(visitor.act(f"/acts/payment-done{PAYMENT}", reason="seen").text)
+        assert "The vendor's id of the refund is missing" in refusal
+        (refund_id,) = world.stripe.refunds
+        visitor.act(f"/acts/payment-done{PAYMENT}", reason="seen", receipt=refund_id)
+        ben = world.visitor(BEN)
+        page = text_of(ben)
+        assert "Confirm it only if you have looked at stripe yourself." in page
+        confirmation = link_of(page, "payment-confirm")
+        assert confirmation is not None
+        assert "Reason (optional)" in text_of(ben, confirmation)
+        assert f"is closed as done, as {refund_id}." in ben.act(confirmation).text
+        assert refund_id == facts_of(text_of(ben))["The vendor's id of it"]
+
+
+def test_charge_may_be_looked_for_by_its_reference() -> None:
+    """The form for a charge says that it may be left to its reference."""
+    with World() as world:
+        world.lose()
+        world.clock.advance(WAIT)
+        form = text_of(world.visitor(), f"/acts/payment-done{PAYMENT}")
+        assert "The payment's own id at stripe (at Stripe it looks like pi_…); leave it" in form
+
+
+def test_closed_payment_shows_its_outcome_and_who_decided(tmp_path: Path) -> None:
+    """The page of a closed payment shows the vendor's id, both people, times and reasons."""
+    with audited(tmp_path) as world:
+        world.lose()
+        world.clock.advance(WAIT)
+        ann, ben = world.visitor(), world.visitor(BEN)
+        ann.act(f"/acts/payment-not-done{PAYMENT}", reason="a slip")
+        ann.act(f"/acts/payment-withdraw{PAYMENT}")
+        ann.act(f"/acts/payment-not-done{PAYMENT}", reason="not there")
+        assert "is rejected." in ben.act(f"/acts/payment-reject{PAYMENT}", reason="it is").text
+        ann.act(f"/acts/payment-done{PAYMENT}", reason="I see it now")
+        confirmation = link_of(ben.get(PAGE).text, "payment-confirm")
+        assert confirmation is not None
+        ben.act(confirmation, reason="me too")
+        page = text_of(ben)
+        (intent_id,) = world.stripe.intents
+        facts = facts_of(page)
+        assert ("done", intent_id, "INV-7") == (
+            facts["Outcome"],
+            facts["The vendor's id of it"],
+            facts["Your reference"],
+        )
+        for words in (
+            "proposed: not done",
+            "withdrew the proposal",
+            "rejected the proposal",
+            "proposed: done",
+            "closed as done",
+            "I see it now",
+            "me too",
+            "Charge of 20.00 EUR (INV-7)",
+            'href="/unknown"',
+        ):
+            assert words in page, words
+
+
+def test_payment_closed_as_not_done_says_what_happens_next(tmp_path: Path) -> None:
+    """A payment closed as not done stays so until the program sends it again."""
+    with audited(tmp_path, four_eyes=False) as world:
+        world.lose()
+        forget(world)
+        world.clock.advance(WAIT)
+        visitor = world.visitor()
+        visitor.act(f"/acts/payment-not-done{PAYMENT}", reason="not there")
+        page = text_of(visitor)
+        assert "closed as not done" == facts_of(page)["Outcome"]
+        assert "Your program's next call with this key carries the operation out." in page
+        world.clock.advance(1)
+        order = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
+        world.hub.payments().charge(order, idempotency_key="INV-7/1")
+        page = text_of(visitor)
+        assert "not unknown" == facts_of(page)["Outcome"]
+        assert "next call with this key" not in page
+        assert "not there" in page
+
+
+def test_failed_closing_decides_nothing(tmp_path: Path) -> None:
+    """An act that failed is shown as failed, and is not the outcome."""
+    with audited(tmp_path, four_eyes=False) as world:
+        world.lose()
+        trail = world.hub.audit
+        assert isinstance(trail, AuditTrail)
+        subject = "payment INV-7/1"
+        trail.record("payment.close", subject, actor="zoe", after={"done": True})
+        trail.record("payment.close.failed", subject, actor="zoe", after={"error": "Oops"})
+        world.clock.advance(WAIT)
+        world.hub.settle_payment("INV-7/1", actor="zoe")
+        page = text_of(world.visitor())
+        assert "asked the vendor" in page
+        assert "close failed (Oops)" in page
+        assert "closed as" not in page
+
+
+def test_payment_that_was_never_unknown_shows_its_calls() -> None:
+    """A key without an unknown outcome leads to the calls under it."""
+    with World() as world:
+        order = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
+        world.hub.payments().charge(order, idempotency_key="INV-7/1")
+        page = text_of(world.visitor())
+        assert "No outcome under this key is unknown." in page
+        assert "Calls under this key" in page
+        assert 404 == world.visitor().get(f"{PAGE}&tenant=acme").status
+
+
+def test_settled_namesakes_stay_on_the_page(tmp_path: Path) -> None:
+    """A payment's page keeps the other payment of its reference after that one was settled."""
+    with audited(tmp_path) as world:
+        world.lose()
+        world.lose(key="INV-7/2", amount="21.00")
+        world.lose(key="INV-8/1", amount="22.00", reference="INV-8")
+        world.clock.advance(WAIT)
+        first_id, second_id, _ = world.stripe.intents
+        visitor = world.visitor()
+        assert (
+            "charge of 21.00 EUR (INV-7): unknown" in facts_of(text_of(visitor))["Same reference"]
+        )
+        visitor.act("/acts/payment-ask?key=INV-7/2")
+        visitor.act("/acts/payment-ask?key=INV-8/1")
+        namesakes = facts_of(text_of(visitor))["Same reference"]
+        assert f"charge of 21.00 EUR (INV-7): done, as {second_id}" == namesakes
+        assert first_id not in namesakes
+
+
+class BrokenAudit(FileAudit):
+    """An audit trail that can be written, and not be read."""
+
+    def find(self, query: AuditQuery, /) -> AuditPage:
+        """Fail."""
+        del query
+        raise StorageUnavailable("The disk is away.")
+
+
+def test_unreadable_trail_does_not_hide_a_payment(tmp_path: Path) -> None:
+    """If the audit trail cannot be read, the page of a payment says so, and stays usable."""
+    with World(audit=BrokenAudit(tmp_path / "trail")) as world:
+        world.lose()
+        world.clock.advance(WAIT)
+        page = world.visitor().get(PAGE)
+        assert 200 == page.status
+        assert "Settled payments cannot be read" in facts_of(page.text)["Same reference"]
+        world.hub.close_payment("INV-7/1", done=True)
+        assert 503 == world.visitor().get(PAGE).status
+
+
+def test_lost_answer_of_a_vendor_that_is_away_is_marked() -> None:
+    """The list says that a vendor was asked and gave no answer."""
+    with World() as world:
+        world.lose()
+        world.clock.advance(WAIT)
+        world.stripe.fail(Lost())
+        world.visitor().act(f"/acts/payment-ask{PAYMENT}")
+        assert "ask the vendor (asked: no answer)" in text_of(world.visitor(), "/unknown")
+
+
+def test_void_is_named_in_the_form_for_its_id() -> None:
+    """An operation whose ids have no well-known form is asked for without an example."""
+    with World() as world:
+        payments = world.hub.payments()
+        order = Charge(Money("80.00", "EUR"), "pm_card_visa", reference="INV-7")
+        held_payment = payments.authorize(order, idempotency_key="INV-7")
+        plant(world, lambda: payments.void(held_payment.ref, idempotency_key="INV-7/1"), done=False)
+        world.clock.advance(WAIT)
+        form = text_of(world.visitor(), f"/acts/payment-done{PAYMENT}")
+        assert "The void's own id at stripe, not that of the payment<input" in form
+
+
+def test_sealed_receipt_is_not_shown(tmp_path: Path) -> None:
+    """A page without the cipher of a settled payment shows its outcome, and no id."""
+    with audited(tmp_path) as world:
+        cipher = AesGcmCipher(generate_keys())
+        lose_sealed(world, cipher)
+        ports: Any = {"http": SandboxHttpClient(world.stripe), "state": world.state}
+        with Hub([world.account()], **ports, cipher=cipher, clock=world.clock) as other_hub:
+            other_hub.close_payment("INV-7/1", done=True)
+        facts = facts_of(text_of(world.visitor()))
+        assert ("done", False) == (facts["Outcome"], "The vendor's id of it" in facts)
+
+
+def test_reference_that_matches_nothing_closes_nothing() -> None:
+    """Closing by reference says that the vendor lists no such payment."""
+    with World(four_eyes=False) as world:
+        world.lose()
+        forget(world)
+        world.clock.advance(WAIT)
+        answer = world.visitor().act(f"/acts/payment-done{PAYMENT}", reason="seen").text
+        assert "The vendor lists no payment with the reference and the amount" in answer
+        assert 1 == len(world.hub.unsettled_payments())
