@@ -341,3 +341,18 @@ def test_reference_that_matches_nothing_closes_nothing() -> None:
         answer = world.visitor().act(f"/acts/payment-done{PAYMENT}", reason="seen").text
         assert "The vendor lists no payment with the reference and the amount" in answer
         assert 1 == len(world.hub.unsettled_payments())
+
+
+def test_second_person_is_warned_of_an_early_proposal() -> None:
+    """The confirmation of an early "not done" warns too; that of "done" does not."""
+    with World() as world:
+        world.lose()
+        world.clock.advance(WAIT)
+        ann, ben = world.visitor(), world.visitor(BEN)
+        for act, is_warned in (("payment-not-done", True), ("payment-done", False)):
+            ann.act(f"/acts/{act}{PAYMENT}", reason="seen")
+            page = text_of(ben)
+            confirmation = link_of(page, "payment-confirm")
+            assert confirmation is not None
+            for text in (page, text_of(ben, confirmation)):
+                assert is_warned is ("It is too early to say so" in text)

@@ -220,8 +220,10 @@ def _explain_confirmation(acting: Acting) -> str:
     outcome = "done" if proposal.done else "not done"
     receipt = f" The vendor's id of it: {proposal.receipt}." if proposal.receipt else ""
     lost = "" if payment.is_readable else f" {_KEYS_LOST}"
+    warning = None if proposal.done else too_early_words(payment, acting.reader.now())
+    doubt = "" if warning is None else f"{warning} "
     return (
-        f"{proposal.person} says that the {name_of(payment)} was {outcome}.{receipt}{lost}"
+        f"{doubt}{proposal.person} says that the {name_of(payment)} was {outcome}.{receipt}{lost}"
         f" {reason_of(proposal)} {_CONSEQUENCES[proposal.done]}"
         " Confirm it only if you have looked at the vendor yourself."
     )

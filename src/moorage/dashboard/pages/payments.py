@@ -216,11 +216,7 @@ def _decision(view: View, evidence: Evidence, where: Mapping[str, Any]) -> Node:
         return tag("p", "You may read this page, and not decide.")
     if proposal is None:
         second = " A second person then confirms your decision." if view.four_eyes else ""
-        warning = too_early_words(payment, view.reader.now())
-        doubt = None
-        if warning is not None:
-            doubt = tag("div", tag("strong", "Not done? "), warning, class_="notice warn")
-        return joined(tag("p", look + second), doubt, decide)
+        return joined(tag("p", look + second), _doubt(view, payment), decide)
     outcome = "done" if proposal.done else "not done"
     words = tag(
         "div",
@@ -235,9 +231,18 @@ def _decision(view: View, evidence: Evidence, where: Mapping[str, Any]) -> Node:
         return joined(words, tag("p", hint), view.acts(view.act("payment-withdraw", **where)))
     return joined(
         words,
+        None if proposal.done else _doubt(view, payment),
         tag("p", f"Confirm it only if you have looked at {vendor_of(payment)} yourself."),
         view.acts(
             view.act("payment-confirm", stamp=proposal_stamp(proposal), **where),
             view.act("payment-reject", **where),
         ),
     )
+
+
+def _doubt(view: View, payment: UnsettledPayment) -> Node:
+    """The warning before a payment is said to be not done; None if nothing speaks against it."""
+    warning = too_early_words(payment, view.reader.now())
+    if warning is None:
+        return None
+    return tag("div", tag("strong", "Not done? "), warning, class_="notice warn")
