@@ -10,8 +10,8 @@ import moorage
 from moorage import ConfigurationError, SinkRecord
 from moorage.config import read_configuration
 from moorage.config.pipeline_building import build_pipeline
-from moorage.testing import MemorySource
-from tests.schemas.registry_server import SchemaRegistryServer
+from moorage.domain.schemas.schema import Schema, SchemaFormat
+from moorage.testing import MemorySource, SchemaRegistryServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,9 +61,9 @@ async def test_schemas_of_a_folder(tmp_path: Path) -> None:
 async def test_schemas_of_a_service(tmp_path: Path) -> None:
     """Records are decoded and encoded by the schemas of a service."""
     with SchemaRegistryServer() as server:
-        server.register("old", "int", "AVRO")
-        server.register("numbers", "{}", "JSON")
-        services = {"registry": {"base_url": server.server.url}}
+        server.register("old", Schema("int", SchemaFormat.AVRO))
+        server.register("numbers", Schema("{}", SchemaFormat.JSON))
+        services = {"registry": {"base_url": server.url}}
         lines = await _lines({"service": "registry"}, tmp_path, services=services)
     assert ["7\n"] == lines
 

@@ -26,10 +26,10 @@ from moorage.domain.schemas.schema import Schema, SchemaFormat
 from moorage.domain.schemas.wire_format import framed
 from moorage.pipelines._shared_fetches import SharedFetches
 from moorage.pipelines.schemas import SchemaDecoder, SchemaEncoder
-from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource
+from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, SchemaRegistryServer
 from tests.pipelines.quick_pipelines import config, run
 from tests.schemas.protobuf_samples import add_field, order, schema_of
-from tests.schemas.registry_server import SchemaRegistryServer, confluent
+from tests.schemas.registry_server import confluent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from moorage.testing.fakes.platform import MockPlatform as MockPlatform
     from moorage.testing.fakes.randomness import ScriptedRandomness as ScriptedRandomness
     from moorage.testing.fakes.randomness import SequentialIds as SequentialIds
+    from moorage.testing.fakes.schema_registry import SchemaRegistryServer as SchemaRegistryServer
     from moorage.testing.fakes.soap_server import SoapServer as SoapServer
     from moorage.testing.fakes.soap_server import SoapServerFault as SoapServerFault
     from moorage.testing.fakes.tcp_proxy import TcpProxy as TcpProxy
@@ -134,6 +135,7 @@ _HOME: Final = {
     "ProxyServer": "fakes.http_proxy",
     "tls_pair": "fakes.http_tls",
     # a network between a program and a real server
+    "SchemaRegistryServer": "fakes.schema_registry",
     "SoapServer": "fakes.soap_server",
     "SoapServerFault": "fakes.soap_server",
     "TcpProxy": "fakes.tcp_proxy",
