@@ -152,6 +152,10 @@ COMMANDS: Final = {
         "moorage.cli.commands.stream:reset",
         "Have a pipeline whose position moorage keeps begin anew, or after a position.",
     ),
+    "stream schema check": (
+        "moorage.cli.commands.stream_schema:check",
+        "Check whether a schema can be the next version of a subject; exit with 1 if it cannot.",
+    ),
     "stream dlq list": (
         "moorage.cli.commands.dead_letters:list_letters",
         "List the dead letters of a pipeline, the oldest first, without their payloads.",
@@ -361,6 +365,7 @@ GROUPS: Final = {
     "outbox": "Make, list, replay, cancel and pause the outbox's calls.",
     "inbox": "Handle, list, replay, cancel and pause the inbox's webhooks.",
     "stream": "Run, list, pause and reset the pipelines of the configuration.",
+    "stream schema": "Check changes of schemas against the registry of a pipeline.",
     "stream dlq": "List, show, replay and drop dead letters in files.",
     "step": "Run, follow, stop and list the steps of the configuration.",
     "credentials": "Keep secrets in a store, encrypted with MOORAGE_KEYS.",

@@ -181,8 +181,7 @@ class FolderSchemaRegistry(MemorySchemaRegistry):
                 path="folder",
                 remedy="Name it by its version and id, such as 3@1017.avsc, .json or .protoset.",
             )
-        is_binary = kind is SchemaFormat.PROTOBUF
-        text = b64encode(path.read_bytes()).decode() if is_binary else path.read_text("utf-8")
+        text = _text_of(path, kind)
         try:
             version = SchemaVersion(
                 subject=checked_subject(path.parent.name),
@@ -204,3 +203,38 @@ class FolderSchemaRegistry(MemorySchemaRegistry):
             path="folder",
             remedy="Correct the file or its name.",
         )
+
+
+def schema_of_file(file: str | PathLike[str]) -> Schema:
+    """Return the schema in a file, whose ending names the format.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or has another ending.
+        InvalidData: it is empty or too long.
+    """
+    path = Path(file)
+    kind = _ENDINGS.get(path.suffix)
+    if kind is None:
+        raise ConfigurationError(
+            f"The ending of the file {path.name[:80]!r} names no format of schemas.",
+            path="file",
+            remedy="Give a file with the ending .avsc, .json or .protoset.",
+        )
+    try:
+        text = _text_of(path, kind)
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or "is not UTF-8, or has an impossible name"
+    else:
+        return Schema(text, kind)
+    raise ConfigurationError(
+        f"The file {path.name[:80]!r} cannot be read: {problem}.",
+        path="file",
+        remedy="Give the path of a file with a schema.",
+    )
+
+
+def _text_of(path: Path, kind: SchemaFormat) -> str:
+    """Return a schema's text; that of compiled descriptors is their Base64."""
+    if kind is SchemaFormat.PROTOBUF:
+        return b64encode(path.read_bytes()).decode()
+    return path.read_text("utf-8")
