@@ -452,8 +452,8 @@ def test_no_secret_is_written(form: str, tmp_path: Path, capsys: Any) -> None:
     log.close()
     url = f"sqlite:///{tmp_path / 'calls.db'}"
     for item in items:
-        assert 0 == main(["log", "show", item.id, "--store", url])
-    assert 0 == main(["log", "list", "--store", url, "--json"])
+        assert 0 == main(["logs", "show", item.id, "--store", url])
+    assert 0 == main(["logs", "list", "--store", url, "--json"])
     written_outputs = [capsys.readouterr().out, *map(repr, items)]
     written_outputs += [file.read_bytes().decode("latin-1") for file in tmp_path.iterdir()]
 
