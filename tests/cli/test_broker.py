@@ -85,6 +85,7 @@ def test_wrong_arguments_are_refused(
     [
         ({"socket": "x" * 200}, "broker.socket"),
         ({"services": []}, "broker.services"),
+        ({"services": ["hot", "surprise"]}, "broker.services"),
         ({"without_broker": "never"}, "broker.without_broker"),
         ({"socket": 7}, "broker.socket"),
     ],

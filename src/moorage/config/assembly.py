@@ -269,7 +269,7 @@ def check_parts(parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> No
     for account in configured.accounts:
         _check_webhooks(account, report)
     _check_choice(accounts, configured, report)
-    if not any(name in parts.tree for name in ("objectives", "health", "alerts")):
+    if not any(name in parts.tree for name in ("objectives", "health", "alerts", "broker")):
         return
     from moorage.config.monitoring_checks import (  # noqa: PLC0415 - only some configurations
         KnownNames,

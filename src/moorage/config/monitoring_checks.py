@@ -81,6 +81,8 @@ def check_monitoring(
 ) -> None:
     """Report contradictions between objectives, probes, alert rules, channels and services.
 
+    The services whose limits a broker leases are looked for, too.
+
     The tables are examined as they were written, so that a mistake in one of them does not hide
     those in others.
 
@@ -95,7 +97,9 @@ def check_monitoring(
     probes = list(_tables(health.get("probes"), "health.probes"))
     channels = _table(alerts.get("channels"))
     objectives = list(_tables(tree.get("objectives"), "objectives"))
-    for place, name in _named_services([*objectives, *probes], rules, channels):
+    leased = _texts(_table(tree.get("broker")).get("services"))
+    named = _named_services([*objectives, *probes], rules, channels)
+    for place, name in (*named, *(("broker.services", name) for name in leased)):
         if names.is_unknown(name):
             report.add(
                 place,
