@@ -46,6 +46,12 @@ class ForeignErrors(LocalFileSystem):  # type: ignore[misc]  # fsspec has no typ
 
     protocol = "foreign"
 
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        """Remove the protocol, which old releases of fsspec know for their own classes alone."""
+        is_text = isinstance(path, str)
+        return super()._strip_protocol(path.removeprefix("foreign://") if is_text else path)
+
     def __getattribute__(self, name: str) -> Any:
         value = super().__getattribute__(name)
         if name not in {"info", "ls", "cat_file", "rm_file", "mv", "mkdir", "open"}:
