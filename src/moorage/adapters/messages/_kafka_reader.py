@@ -21,7 +21,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from queue import SimpleQueue
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaException, TopicPartition
@@ -46,8 +46,11 @@ if TYPE_CHECKING:
 
 COOPERATIVE: Final = "cooperative-sticky"
 
-_COMMIT_STEP: Final = 0.005
+_COMMIT_STEP: Final = 0.001
 """Seconds of one wait for the acknowledgement of a commit; its arrival does not end the wait."""
+
+_UNPAUSED_STEPS: Final = 50
+"""Such waits before the partitions are paused, which discards what librdkafka has fetched."""
 
 _PARTS: Final = 4
 """A commit is due when the records that wait for it are this part of a read's limit."""
@@ -92,7 +95,7 @@ class KafkaReader:
         self._done: SimpleQueue[tuple[Partition, int]] = SimpleQueue()
         self._failure: ConnectorError | None = None
         self._uncommitted: UncommittedPositions[Partition] = UncommittedPositions()
-        self._limit = 1
+        self._limit = self._room = 1
         self._is_down = self._is_paused = self._is_committing = False
         self._cluster = ClusterWatch(lambda: self._poll(0.0), lambda: not self.is_stopped)
         try:
@@ -140,27 +143,36 @@ class KafkaReader:
         """
         self._limit = limit
         until = monotonic() + wait
-        while not self._buffer and not self.is_stopped:
+        waits = 0
+        while not self.is_stopped:
             left = max(0.0, until - monotonic())
             self._store_done()
-            room = min(count, limit - self._uncommitted.records)
+            self._room = room = min(count, limit - self._uncommitted.records)
             if room < 1:
-                self._pause()
-                self._poll(min(left, _COMMIT_STEP))
-            else:
+                waits += 1
+                self._wait_for_commit(waits)
+            elif not self._buffer:
                 self._resume()
                 if self._poll(min(left, STEP)) and room > 1:
                     # What waits in memory; a rebalance in between removes what it makes void.
                     self._add(self._consumer.consume(room - 1, timeout=0))
             self._check()
-            if not left:
+            if not left or (self._buffer and room > 0):
                 break
         return self._buffer
 
     def take(self) -> list[SinkRecord]:
-        """Return the records that were read, and clear the buffer."""
-        records, self._buffer = self._buffer, []
+        """Return the records that were read and have room, and remove them from the buffer."""
+        room = max(0, self._room)
+        records, self._buffer = self._buffer[:room], self._buffer[room:]
         return records
+
+    def _wait_for_commit(self, waits: int) -> None:
+        """Wait a moment for the answer to a commit; a message that comes stays in the buffer."""
+        if waits > _UNPAUSED_STEPS:
+            self._pause()
+        if self._poll(_COMMIT_STEP):
+            sleep(_COMMIT_STEP)
 
     def serve(self) -> None:
         """Stay in the consumer group without reading, while there is no room for records."""
@@ -203,7 +215,7 @@ class KafkaReader:
 
     def _check(self) -> None:
         """Raise a recorded failure, unless records that were read before it are left."""
-        if self._buffer:
+        if self._buffer and self._room > 0:
             return
         if self._failure is not None:
             raise self._failure
