@@ -129,7 +129,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config) -> SharedModules | None:
     def tell_total(number: int) -> None:
         session.testscollected = number
 
-    return SharedModules(len(config.getoption("tx")), tell_total)
+    workers: Any = config.getoption("tx")
+    return SharedModules(len(workers), tell_total)
 
 
 def pytest_collection_finish() -> None:

@@ -22,13 +22,12 @@ from moorage.cli.places import opened_store
 from moorage.contracts.payments import Charge, Money
 from moorage.domain.entries.inbox import InboxEntry
 from moorage.domain.entries.queue import EntryQuery, doubt
-from moorage.domain.idempotency.unsettled import Register
 from moorage.errors import StorageUnavailable
-from moorage.packing import pack
 from moorage.testing.fakes.http_script import Behaviour
 from moorage.testing.fakes.http_server import VendorServer
 from moorage.testing.sandboxes.base import Lost
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from tests.support.registered_charge import registered_charge
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -106,12 +105,8 @@ def test_payments_are_settled_before_calls_are_made(
     second = run(capsys, "outbox", "run", "--store", URL, "--once")
     assert second == {"done": 1, "later": 0, "dead": 0, "unknown": 0, "settled": 0}
     assert len(stripe.charges) == 1
-    what = (None, "INV-8", "charge", ("stripe",), ("", pack(((charge,), {}))))
-    register = Register(
-        "payments", None, "INV-8", fingerprint=b"", what=what, span=0, memory=10**12
-    )
     with opened_store("sqlite:///state.db") as state:
-        state.execute(register)
+        state.execute(registered_charge("INV-8", charge))
     third = run(capsys, "outbox", "run", "--store", URL, "--once")
     assert third == {"done": 0, "later": 0, "dead": 0, "unknown": 0, "settled": 1}
 

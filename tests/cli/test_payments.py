@@ -16,13 +16,12 @@ from moorage.adapters.ciphers.aes_gcm import generate_keys
 from moorage.cli.context import Context
 from moorage.cli.places import opened_hub, opened_store
 from moorage.contracts.payments import Charge, Money
-from moorage.domain.idempotency.unsettled import Register
 from moorage.errors import ConnectionFailed
-from moorage.packing import pack
 from moorage.testing.sandboxes.base import Lost
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from tests.support.command import command
 from tests.support.configured import STORES, configure, unique
+from tests.support.registered_charge import registered_charge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,12 +132,8 @@ def test_settle_command_settles_due_payments() -> None:
         assert "done" == closed_payment.result["outcome"]
         assert 0 == command("payments", "unsettled").code
 
-        what = (None, "INV-2", "charge", ("stripe",), ("", pack(((charge,), {}))))
-        register = Register(
-            "payments", None, "INV-2", fingerprint=b"", what=what, span=0, memory=10**12
-        )
         with opened_store("sqlite:///state.db") as store:
-            store.execute(register)
+            store.execute(registered_charge("INV-2", charge))
         assert "INV-2: was never sent" in command("payments", "settle").out
         assert 1 == len(stripe.charges)
 

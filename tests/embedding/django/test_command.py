@@ -11,10 +11,8 @@ from django.core.management import CommandError, call_command
 
 from moorage import ConnectionFailed, CopiedStore, Credentials, LogQuery
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher
-from moorage.domain.idempotency.unsettled import Register
 from moorage.domain.state.sealing import KeyRing
 from moorage.hub.copied_stores import rearm
-from moorage.packing import pack
 from moorage.testing.sandboxes.base import Lost
 from moorage_django import after_commit, hub
 from moorage_django.management.commands.moorage import Command
@@ -23,6 +21,7 @@ from moorage_django.runtime import process
 from moorage_django.tenants import OrmTenants
 from tests.embedding.django.shop import KEYS, Shop, open_shop, order
 from tests.embedding.meeting import MeetingHttpClient
+from tests.support.registered_charge import registered_charge
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -75,11 +74,7 @@ def test_number_of_calls_at_once_is_limited(number: str) -> None:
 
 def test_deliver_counts_settled_payments(shop: Shop) -> None:
     """`deliver --once` tells how many unknown payments were settled."""
-    what = (None, "INV-1", "charge", ("stripe",), ("", pack(((order(),), {}))))
-    register = Register(
-        "payments", None, "INV-1", fingerprint=b"", what=what, span=0, memory=10**12
-    )
-    process.ports()["state"].execute(register)
+    process.ports()["state"].execute(registered_charge("INV-1", order()))
     assert "0 done, 0 not, 1 settled.\n" == run("deliver", "--once")
     assert 0 == shop.charges
 

@@ -9,15 +9,14 @@ import pytest
 
 from moorage import ConnectionFailed, Credentials, LogQuery, Money, Secret
 from moorage.contracts.payments import Charge
-from moorage.domain.idempotency.unsettled import Register
 from moorage.hub.copied_stores import rearm
 from moorage.hub.inbox import EntryQuery
-from moorage.packing import pack
 from moorage.testing.sandboxes.base import Lost
 from moorage.wiring.store_urls import open_storage
 from tests.embedding.flask.shop import KEYS, Shop
 from tests.embedding.flask.test_webhooks import charge
 from tests.embedding.meeting import MeetingHttpClient
+from tests.support.registered_charge import registered_charge
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -91,12 +90,8 @@ def test_deliver_makes_calls_at_once(sql_url: str) -> None:
 def test_deliver_counts_settled_payments(shop: Shop) -> None:
     """`deliver --once` tells how many unknown payments were settled."""
     order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-2")
-    what = (None, "INV-2", "charge", ("stripe",), ("", pack(((order,), {}))))
-    register = Register(
-        "payments", None, "INV-2", fingerprint=b"", what=what, span=0, memory=10**12
-    )
     store = open_storage(shop.moored.stores.state_url or "")
-    store.execute(register)
+    store.execute(registered_charge("INV-2", order))
     store.close()
     assert "0 done, 0 not, 1 settled.\n" == run(shop, "deliver", "--once").output
     assert [] == shop.sandbox.requests

@@ -182,7 +182,7 @@ class PaymentEffects:
     async def _registered(
         self, request: Request, accounts: tuple[Account, ...], key: str, times: tuple[float, float]
     ) -> Registered:
-        core, fingerprint = self._core, _fingerprint(request)
+        core, fingerprint = self._core, request_fingerprint(request)
         if self._reach is Reach.STORED:
             recall = Recall(KIND, self._tenant, key, fingerprint=fingerprint)
             registration: Registered = await core.execute(recall, None)
@@ -278,7 +278,7 @@ def _forgotten(key: str, accounts: tuple[Account, ...]) -> OutcomeUnknown:
     )
 
 
-def _fingerprint(request: Request) -> bytes:
+def request_fingerprint(request: Request) -> bytes:
     """Return a digest that is equal for equal requests, in all releases of moorage."""
     first, *other_arguments = request.values
     parts: list[object] = [request.operation]

@@ -1,0 +1,25 @@
+"""A charge that was registered and never sent, because its process ended in between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.domain.idempotency.unsettled import Register
+from moorage.packing import pack
+from moorage.services.contracts.payment_effects import Request, request_fingerprint
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import Charge
+
+
+def registered_charge(key: str, charge: Charge) -> Register:
+    """Return the command that registers a charge by the account `stripe`."""
+    return Register(
+        "payments",
+        None,
+        key,
+        fingerprint=request_fingerprint(Request("charge", (charge,), {})),
+        what=(None, key, "charge", ("stripe",), ("", pack(((charge,), {})))),
+        span=0,
+        memory=10**12,
+    )
