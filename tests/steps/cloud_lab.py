@@ -31,18 +31,23 @@ def answered(document: Any, status: int = 200) -> Response:
 
 
 class AheadClock:
-    """A clock that is six seconds ahead, so that the log of a run is complete at its end."""
+    """A clock that is ahead, so that the log of a run is complete at its end.
 
-    def __init__(self) -> None:
+    Args:
+        seconds: seconds for which a cloud still stores lines of the log after the end.
+    """
+
+    def __init__(self, seconds: float = 6) -> None:
         self._clock = SystemClock()
+        self._ahead = timedelta(seconds=seconds)
 
     def nanoseconds(self) -> int:
         """Return the nanoseconds since some moment."""
         return self._clock.nanoseconds()
 
     def utc(self) -> datetime:
-        """Return the time in six seconds."""
-        return self._clock.utc() + timedelta(seconds=6)
+        """Return the time in these seconds."""
+        return self._clock.utc() + self._ahead
 
 
 class StepHost:

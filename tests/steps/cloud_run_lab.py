@@ -72,7 +72,7 @@ class CloudRunStandIn(StandIn):
         """Return a platform at this stand-in, with the account of the machine."""
         settings = {"project": "acme", "location": "europe-west1", "pace": 0.0, **options}
         return CloudRunPlatform(
-            CloudRunSettings(**cast("Any", settings)), http=self.http, clock=clock or AheadClock()
+            CloudRunSettings(**cast("Any", settings)), http=self.http, clock=clock or AheadClock(16)
         )
 
     def answer(self, request: Request, url: str) -> Response:
