@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +13,18 @@ from tests.support.mongodb_servers import PrivateMongo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+
+@pytest.fixture(autouse=True)
+def _sockets() -> Generator[None]:
+    """Remove the sockets of asynchronous clients of pymongo that were closed while they connected.
+
+    Otherwise the warning that such a socket was not closed fails a later test.
+    """
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(params=["sync", "async"])
