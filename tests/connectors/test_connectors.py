@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from threading import Thread
-from typing import Any
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,7 +17,10 @@ from moorage.errors import ConfigurationError, ConnectionFailed, InvalidData, Lo
 from moorage.hub.connectors_async import AsyncConnectors
 from moorage.hub.connectors_sync import Connectors
 from tests.connectors.connector_lab import AsyncDiary, ConnectorsLab, Diary, in_both_modes
-from tests.support.waiting import wait_until
+from tests.support.virtual_tasks import PATIENCE
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 @in_both_modes
@@ -172,12 +175,22 @@ async def test_declared_connector_is_made_when_it_is_used(lab: ConnectorsLab) ->
 @in_both_modes
 async def test_threads_share_the_connector_that_the_first_makes(lab: ConnectorsLab) -> None:
     """A thread that needs a connector which another is creating waits, and gets the same one."""
-    second = Thread(target=lambda: got.append(lab.registry["base"]))
+    asking = Event()
     got: list[Any] = []
+
+    def note(frame: FrameType, event: str, _value: object) -> None:
+        if event == "call" and frame.f_code.co_name == "_made":
+            asking.set()
+
+    def ask() -> None:
+        sys.setprofile(note)
+        got.append(lab.registry["base"])
+
+    second = Thread(target=ask)
 
     def build() -> Any:
         second.start()
-        wait_until(lambda: _is_in(second, "_made"), "the second thread")
+        assert asking.wait(PATIENCE)
         return lab.diary("base")
 
     lab.registry.declare(ConnectorDescription(name="base", kind="diary"), build)
@@ -185,12 +198,6 @@ async def test_threads_share_the_connector_that_the_first_makes(lab: ConnectorsL
     second.join()
 
     assert got[0] is got[1]
-
-
-def _is_in(thread: Thread, function: str) -> bool:
-    """Return whether a thread is currently at a line of this function."""
-    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001 - nothing else tells it
-    return frame is not None and frame.f_code.co_name == function
 
 
 @in_both_modes
