@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from benchmarks.fleet import brokers, tenants
+from benchmarks.fleet import brokers, returns, tenants
 from benchmarks.fleet.model import Costs, Fleet, run, seconds_to_start
 from benchmarks.fleet.page import BEGIN, END, PAGE, parts_needed, replaced, report, table
 from benchmarks.fleet.tenants import WITHIN, Storm
@@ -93,6 +93,30 @@ def test_start_of_a_fleet_is_shared_by_the_cores() -> None:
     """Workers that start together are served by all cores at once."""
     assert seconds_to_start(800, 1, SLOW) == 4 * seconds_to_start(800, 4, SLOW)
     assert 0.2 < seconds_to_start(3_200, 1, Costs()) < 1
+
+
+@pytest.mark.parametrize("away", [0.2, 0.5, 1, 3, 10, 60])
+@pytest.mark.parametrize("workers", [200, 3_200])
+def test_all_workers_are_back_within_a_second(workers: int, away: float) -> None:
+    """Within a second after the return of a Redis, each worker has connected and got an answer."""
+    back = returns.run(workers, away, Costs(), 1)
+
+    assert 0 < back.last <= returns.WITHIN
+    assert back == returns.run(workers, away, Costs(), 1)
+
+
+@pytest.mark.parametrize("away", [1, 3, 10, 60])
+def test_return_of_a_server_is_no_storm(away: float) -> None:
+    """After an outage of a second, no tenth of a second has a third of all new connections."""
+    assert returns.run(3_200, away, Costs(), 1).most < 3_200 / 3
+
+
+def test_new_connections_queue_on_a_slow_core() -> None:
+    """The last worker waits for the connections of the others, which occupy the core."""
+    slow, fast = (returns.run(3_200, 10, costs, 1) for costs in (SLOW, Costs()))
+
+    assert slow.last > 3_200 * SLOW.connected > fast.last
+    assert 1 == slow.busiest > fast.busiest
 
 
 def test_parts_leave_each_core_a_reserve() -> None:

@@ -8,13 +8,14 @@ from typing import Final
 
 import attrs
 
-from benchmarks.fleet import brokers, model, tenants
+from benchmarks.fleet import brokers, model, returns, tenants
 from benchmarks.fleet.model import LIMIT, OFFERED, WORKERS, Costs, Fleet, seconds_to_start
 
 PAGE: Final = Path("docs/how-to/sizing.md")
 BEGIN: Final = "<!-- written by make fleet -->"
 END: Final = "<!-- until here -->"
 MOST_OF_A_CORE: Final = 0.8
+AWAY: Final = 10.0
 
 FLEETS: Final = [
     *(
@@ -99,6 +100,12 @@ def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[int]) -> s
             (
                 f"{WORKERS:,} workers that start together have all made their first call after"
                 f" {starts[0]} on one core, and {starts[1]} on eight."
+            ),
+            "",
+            (
+                f"If Redis was away for {AWAY:.0f} seconds, the last of {WORKERS:,} workers uses it"
+                f" again {returns.run(WORKERS, AWAY, costs, seed).last:.2f} s after its return, and"
+                f" the last of 200 after {returns.run(200, AWAY, costs, seed).last:.2f} s."
             ),
             "",
             (

@@ -1,0 +1,72 @@
+"""A model of workers that lose their Redis together, and find it again after its return.
+
+Each worker probes it at the times that moorage chooses, and calls at any time. From the return on,
+the worker's next probe connects and sends one request; the server serves them in order of arrival.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage import StorageUnavailable
+from moorage.domain.resilience.outage import noticed
+
+if TYPE_CHECKING:
+    from benchmarks.fleet.model import Costs
+    from moorage.domain.resilience.outage import Outage
+
+WITHIN: Final = 1.0
+"""The seconds after the return of a Redis within which every worker uses it again."""
+
+_AWAY: Final = StorageUnavailable("Redis is away.")
+_SPREAD: Final = 0.03
+_SPAN: Final = 0.1
+
+
+@attrs.frozen
+class Return:
+    """The return of a server.
+
+    Attributes:
+        last: the seconds from the server's return until the last worker has an answer.
+        most: the connections in the tenth of a second with most of them.
+        busiest: the part of this tenth for which the core worked.
+    """
+
+    last: float
+    most: int
+    busiest: float
+
+
+def run(workers: int, away: float, costs: Costs, seed: int) -> Return:
+    """Run the model once, and return the result; equal seeds have equal results.
+
+    Args:
+        workers: the number of processes, which notice the outage within 30 ms.
+        away: the length of the outage, in seconds.
+        costs: what calls cost.
+        seed: the seed of all random draws.
+    """
+    dice = Random(seed)
+    arrivals = sorted(_first_probe(away, dice) for _ in range(workers))
+    cost = costs.connected + costs.granted
+    free_at, oldest, most = 0.0, 0, 0
+    for number, arrival in enumerate(arrivals):
+        free_at = max(free_at, arrival) + cost
+        while arrivals[oldest] < arrival - _SPAN:
+            oldest += 1
+        most = max(most, number - oldest + 1)
+    return Return(free_at, most, min(1.0, most * cost / _SPAN))
+
+
+def _first_probe(away: float, dice: Random) -> float:
+    """Return the seconds from a server's return to the first probe of one worker after it."""
+    outage: Outage | None = None
+    now, end = dice.random() * _SPREAD, away
+    while now < end:
+        outage = noticed(outage, _AWAY, int(now * 1e9), dice.random())
+        now = outage.until / 1e9
+    return now - end
