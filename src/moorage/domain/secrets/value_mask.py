@@ -16,7 +16,10 @@ No function here raises, and the time is linear in the text.
 from __future__ import annotations
 
 import json
+import sys
 from base64 import b64encode
+from bisect import bisect_right
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
@@ -24,7 +27,7 @@ from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator
 
 Masker: TypeAlias = "Callable[[bytes], bytes]"
 """A function that masks secrets in a text; a closure, so that no `repr` shows the secrets."""
@@ -39,6 +42,7 @@ _MIDDLE: Final = 12
 _BLOCKS: Final = 16
 _CONTEXT_BYTES: Final = 64
 _STEPS: Final = 4
+_GRAM: Final = 4
 _MASK: Final = MASK.encode()
 
 _ESCAPE: Final = late_pattern(
@@ -61,25 +65,99 @@ class _Needle(NamedTuple):
     """A secret in one encoding and in lower case, for which a text is searched.
 
     `partly`: a long part of the encoding is enough. `encoded`: it is Base64 or hexadecimal, so
-    adjoining characters belong to it.
+    adjoining characters belong to it. `blocks`: the parts that are searched, each after its
+    position in `text`: all of it, or short ones if a part is enough.
     """
 
     text: bytes
     partly: bool
     encoded: bool
+    blocks: tuple[tuple[int, bytes], ...]
 
 
-class _View(NamedTuple):
-    """A text in lower case after some decoding steps, which is searched for secrets.
+class _Step(NamedTuple):
+    """A step of decoding: what is replaced, and by which bytes."""
 
-    `starts[n]` and `ends[n]` are the positions of the text's n-th byte in the original. `joined`:
-    white space was removed, so neighbouring characters need not belong together.
+    pattern: re.Pattern[bytes]
+    replacement: bytes | Callable[[re.Match[bytes]], bytes]
+
+
+class _View:
+    """A text in lower case after some decoding steps, which is searched for secrets."""
+
+    def __init__(self, text: bytes, before: _View | None = None, step: _Step | None = None) -> None:
+        self.text = text
+        self._before = before
+        self._step = step
+
+    @property
+    def is_joined(self) -> bool:
+        """True if white space was removed: neighbouring characters need not belong together."""
+        return self._step is _JOINING
+
+    def after(self, step: _Step) -> _View:
+        """Return the view after one more step, which may be this view."""
+        text = step.pattern.sub(step.replacement, self.text)
+        return self if text == self.text else _View(text.lower(), self, step)
+
+    def original(self, start: int, end: int) -> tuple[int, int]:
+        """Return the part of the original text from which a part of this view was decoded."""
+        if self._before is None:
+            return start, end
+        return self._before.original(self._source(start)[0], self._source(end - 1)[1])
+
+    def _source(self, place: int) -> tuple[int, int]:
+        """Return the part of the text before the last step that became the byte at a place."""
+        places, parts = self._changes
+        number = bisect_right(places, place) - 1
+        if number < 0:
+            return place, place + 1
+        size, start, end = parts[number]
+        distance = place - places[number] - size
+        return (start, end) if distance < 0 else (end + distance, end + distance + 1)
+
+    @cached_property
+    def _changes(self) -> tuple[list[int], list[tuple[int, int, int]]]:
+        """Where the last step put its replacements; the size of each, and the part it replaced.
+
+        It is needed where a secret was found, so hardly ever.
+        """
+        places: list[int] = []
+        parts: list[tuple[int, int, int]] = []
+        growth = 0
+        if self._before is not None and self._step is not None:
+            replacement = self._step.replacement
+            for match in self._step.pattern.finditer(self._before.text):
+                start, end = match.span()
+                size = len(replacement if isinstance(replacement, bytes) else replacement(match))
+                places.append(start + growth)
+                parts.append((size, start, end))
+                growth += size - (end - start)
+        return places, parts
+
+
+class _Blocks:
+    """Parts of secrets, one of which is in a text before any secret is.
+
+    Of a block of seven bytes or more, four bytes in a row begin at a multiple of four in the text.
+    They are looked up in a set as one number, so a text is read once, and not once per block.
     """
 
-    text: bytes
-    starts: Sequence[int]
-    ends: Sequence[int]
-    joined: bool = False
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        sizes = {block: len(block) >= 2 * _GRAM - 1 for block in blocks}
+        self._short_blocks = tuple(block for block, is_long in sizes.items() if not is_long)
+        self._grams = frozenset(
+            int.from_bytes(block[place : place + _GRAM], sys.byteorder)
+            for block, is_long in sizes.items()
+            for place in range(len(block) - _GRAM + 1 if is_long else 0)
+        )
+
+    def may_be_in(self, text: bytes) -> bool:
+        """Return whether a block may be in a text; if not, none is."""
+        grams = memoryview(text)[: len(text) // _GRAM * _GRAM].cast("I")
+        return not self._grams.isdisjoint(grams) or any(
+            block in text for block in self._short_blocks
+        )
 
 
 def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
@@ -92,14 +170,25 @@ def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
     certain_parts = {part for secret in secrets for part in _parts(secret)}
     needles = [needle for secret in certain_parts for needle in _needles(secret)]
     needles += [
-        _Needle(word.lower(), partly=False, encoded=False)
+        _needle(word.lower(), partly=False, encoded=False)
         for word in {*words} - certain_parts
         if len(word) >= SHORTEST
     ]
     distinct = tuple(dict.fromkeys(needles))
+    plain, encoded = (
+        _Blocks(
+            block for needle in distinct if needle.encoded is kind for _, block in needle.blocks
+        )
+        for kind in (False, True)
+    )
 
     def mask(text: bytes) -> bytes:
-        return _masked(text, distinct) if distinct else text
+        spans: list[tuple[int, int]] = []
+        for view in _views(text) if distinct else ():
+            base64 = view.text.translate(_URL_SAFE)
+            if plain.may_be_in(view.text) or encoded.may_be_in(base64):
+                spans += _spans(view, base64, distinct)
+        return _without(text, spans) if spans else text
 
     return mask
 
@@ -196,28 +285,38 @@ def _needles(secret: bytes) -> Iterator[_Needle]:
         return
     plain = secret.lower()
     for text in {plain, plain.replace(b" ", b"+"), b"".join(plain.split())}:
-        yield _Needle(text, partly=len(text) >= _EDGE, encoded=False)
+        yield _needle(text, partly=len(text) >= _EDGE, encoded=False)
     encoded = {secret.hex().encode(), b64encode(secret).rstrip(b"=").lower()}
     for before in range(3):
         # The first and last base64 characters may depend on neighbouring bytes, so they are cut.
         start, end = -(-before * 8 // 6), (before + size) * 8 // 6
         encoded.add(b64encode(bytes(before) + secret)[start:end].lower())
     for text in encoded:
-        yield _Needle(text, partly=len(text) >= 2 * _EDGE, encoded=True)
+        yield _needle(text, partly=len(text) >= 2 * _EDGE, encoded=True)
 
 
-def _masked(text: bytes, needles: Iterable[_Needle]) -> bytes:
-    spans: list[tuple[int, int]] = []
-    for view in _views(text):
-        base64 = view.text.translate(_URL_SAFE)
-        for needle in needles:
-            read = base64 if needle.encoded else view.text
-            for start, end in _hits(read, needle):
-                widens = needle.encoded and not view.joined
-                first, last = _widened_span(read, start, end) if widens else (start, end)
-                spans.append((view.starts[first], view.ends[last - 1]))
-    if not spans:
-        return text
+def _needle(text: bytes, *, partly: bool, encoded: bool) -> _Needle:
+    offsets = [0]
+    size = len(text)
+    if partly:
+        step = max(_EDGE, size // _BLOCKS)
+        offsets = sorted({*range(0, size - _EDGE + 1, step), size - _EDGE})
+    length = _EDGE if partly else size
+    blocks = tuple((offset, text[offset : offset + length]) for offset in offsets)
+    return _Needle(text, partly, encoded, blocks)
+
+
+def _spans(view: _View, base64: bytes, needles: Iterable[_Needle]) -> Iterator[tuple[int, int]]:
+    """Yield the positions of secrets in the text from which a view was decoded."""
+    for needle in needles:
+        read = base64 if needle.encoded else view.text
+        for start, end in _hits(read, needle):
+            widens = needle.encoded and not view.is_joined
+            yield view.original(*(_widened_span(read, start, end) if widens else (start, end)))
+
+
+def _without(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
+    """Return a text with each of these parts masked."""
     shown_parts: list[bytes] = []
     masked_to = 0
     for start, end in sorted(spans):
@@ -229,46 +328,22 @@ def _masked(text: bytes, needles: Iterable[_Needle]) -> bytes:
 
 def _views(text: bytes) -> Iterator[_View]:
     """Yield the text, each of its decoded forms, and the text without white space."""
-    view = _View(text.lower(), range(len(text)), range(1, len(text) + 1))
+    view = _View(text.lower())
     yield view
     for _ in range(_STEPS):
-        decoded = _rewritten(view, _ESCAPE, _character)
-        if decoded is None:
+        decoded = view.after(_DECODING)
+        if decoded is view:
             break
         view = decoded
         yield view
-    unspaced = _rewritten(view, _SPACE, lambda _: b"")
-    if unspaced is not None:
-        yield unspaced._replace(joined=True)
+    unspaced = view.after(_JOINING)
+    if unspaced is not view:
+        yield unspaced
 
 
-def _rewritten(
-    view: _View, pattern: re.Pattern[bytes], replace: Callable[[bytes], bytes]
-) -> _View | None:
-    """Return the text with each match of a pattern replaced; None if there is no match."""
-    text = bytearray()
-    starts: list[int] = []
-    ends: list[int] = []
-    rewritten_to = 0
-    for match in pattern.finditer(view.text):
-        start, end = match.span()
-        new = replace(match[0])
-        text += view.text[rewritten_to:start] + new
-        starts.extend(view.starts[rewritten_to:start])
-        starts.extend([view.starts[start]] * len(new))
-        ends.extend(view.ends[rewritten_to:start])
-        ends.extend([view.ends[end - 1]] * len(new))
-        rewritten_to = end
-    if not rewritten_to:
-        return None
-    text += view.text[rewritten_to:]
-    starts.extend(view.starts[rewritten_to:])
-    ends.extend(view.ends[rewritten_to:])
-    return _View(bytes(text).lower(), starts, ends)
-
-
-def _character(escape: bytes) -> bytes:
+def _character(match: re.Match[bytes]) -> bytes:
     """Return the character that an escape sequence stands for."""
+    escape = match[0]
     match escape[:2]:
         case b"\\u":
             units = bytes.fromhex(escape.decode().replace("\\u", ""))
@@ -289,6 +364,10 @@ def _character(escape: bytes) -> bytes:
             return b""
 
 
+_DECODING: Final = _Step(_ESCAPE, _character)
+_JOINING: Final = _Step(_SPACE, b"")
+
+
 def _hits(text: bytes, needle: _Needle) -> Iterator[tuple[int, int]]:
     """Yield the positions in a text of a secret, or of a long enough part of it."""
     spelling = needle.text
@@ -301,11 +380,9 @@ def _hits(text: bytes, needle: _Needle) -> Iterator[tuple[int, int]]:
             start = text.find(spelling, end)
         return
     size = len(spelling)
-    step = max(_EDGE, size // _BLOCKS)
     # Several blocks of one match are found in turn, from the first: it is measured once.
     measured: dict[int, int] = {}
-    for offset in sorted({*range(0, size - _EDGE + 1, step), size - _EDGE}):
-        block = spelling[offset : offset + _EDGE]
+    for offset, block in needle.blocks:
         at = text.find(block)
         while at >= 0:
             shift = at - offset
