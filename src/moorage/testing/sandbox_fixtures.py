@@ -7,13 +7,13 @@ entry point of the vendor's name in the group `moorage.sandbox_fixtures`.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.catalog import CONTRACTS
 from moorage.errors import ConfigurationError
 from moorage.testing import sandboxes
+from moorage.wiring.installed_vendors import installed, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,8 +46,8 @@ def fixture_of(vendor: str, folder: Path) -> SandboxFixture:
 
 def _maker(vendor: str) -> Callable[[Path], SandboxFixture] | None:
     make: Callable[[Path], SandboxFixture] | None
-    for point in entry_points(group=GROUP, name=vendor):
-        make = point.load()
+    if (point := installed(GROUP).get(vendor)) is not None:
+        make = loaded(point, f"vendors.{vendor}")
         return make
     for contract in CONTRACTS if vendor.isidentifier() else ():
         module = f"{sandboxes.__name__}.{contract}.{vendor}"
