@@ -15,12 +15,14 @@ from tools.descriptions import (
     Operation,
     check,
     exchanges_of,
+    operation_of,
     problems_of,
     request_problems,
 )
 from tools.distil_descriptions import excerpt, facts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from moorage.exporting.recording import Exchange
@@ -166,10 +168,10 @@ def test_request_is_checked(tmp_path: Path) -> None:
     assert f"{at}, response: The status 201 is not described." in wrong_counts
 
 
-def sent(body: bytes, kind: str) -> Exchange:
+def sent(body: bytes, kind: str, headers: Mapping[str, str] | None = None) -> Exchange:
     """Return an exchange in which this body was sent."""
     url = "https://api.example/orders"
-    request = Request.post(url, body=body, headers={"Content-Type": kind})
+    request = Request.post(url, body=body, headers={"Content-Type": kind, **(headers or {})})
     return attrs.evolve(exchanges_of("twilio")[0], url=url, request=request)
 
 
@@ -177,8 +179,7 @@ def orders(schema: Any, kind: str) -> tuple[Description, Operation]:
     """Return a description of `POST /orders` with this schema for its body, and that operation."""
     parts = {"requestBody": {"content": {kind: {"schema": schema}}}, "responses": {}}
     description = Description({"paths": {"/orders": {"post": parts}}, "s": {"Card": CARD}})
-    operation = description.operation("POST", "/orders")
-    assert operation is not None
+    (operation,) = description.operations("POST", "/orders")
     return description, operation
 
 
@@ -226,6 +227,83 @@ def test_boolean_in_a_form_is_checked(text: str, problem: list[str]) -> None:
     kind = "application/x-www-form-urlencoded"
 
     assert problem == request_problems(*orders(FORM, kind), sent(f"test={text}".encode(), kind))
+
+
+LISTING: Any = {
+    "type": "object",
+    "properties": {
+        "Owner": {"type": "string", "xml": {"attribute": True}},
+        "Count": {"type": "integer"},
+        "Names": {"type": "array", "items": TEXT, "xml": {"wrapped": True}},
+        "Items": {"type": "array", "items": {**CARD, "xml": {"name": "Item"}}},
+        "Labels": {"type": "object", "additionalProperties": TEXT},
+    },
+}
+XML = """<?xml version="1.0"?><Listing xmlns="urn:acme" Owner="Ada"><Count>2</Count>
+<Names><Name>a</Name><Name>b</Name></Names><Item><number>1</number></Item><Item/>
+<Labels><colour>red</colour></Labels><Other>x</Other></Listing>"""
+
+
+def test_xml_is_checked() -> None:
+    """Attributes, lists and texts in XML are read as the schema says."""
+    problems = request_problems(*orders(LISTING, "application/xml"), sent(XML.encode(), "text/xml"))
+
+    assert problems == request_problems(
+        *orders(LISTING, "application/xml"), sent(XML.encode(), "application/xml")
+    )
+    assert ["body.Items[1] has no number.", "body.Other is not known."] == problems
+
+
+def test_xml_that_is_a_text_has_no_structure() -> None:
+    """A document whose schema is a text is not read."""
+    description, operation = orders(TEXT, "application/xml")
+
+    assert [] == request_problems(description, operation, sent(b"<a>", "application/xml"))
+
+
+def test_metadata_of_an_upload_are_checked() -> None:
+    """The JSON part of an upload in parts is compared with the schema."""
+    kind = "multipart/related; boundary=x"
+    body = (
+        b"--x\r\nContent-Type: application/json\r\n\r\n{}\r\n"
+        b"--x\r\nContent-Type: text/plain\r\n\r\nhello\r\n--x--"
+    )
+
+    assert ["body has no number."] == request_problems(
+        *orders(CARD, "multipart/related"), sent(body, kind)
+    )
+
+
+def test_files_may_have_any_content() -> None:
+    """A body that is described as a file may have any type and content."""
+    body = {"in": "body", "name": "file", "schema": {"type": "string", "format": "binary"}}
+    root: Any = {"paths": {"/orders": {"post": {"parameters": [body], "responses": {}}}}}
+    description = Description(root)
+    (operation,) = description.operations("POST", "/orders")
+
+    assert [] == request_problems(description, operation, sent(b"\x00", "image/png"))
+
+
+def test_missing_definition_allows_anything() -> None:
+    """A reference without a target allows each value, because the description says nothing."""
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/s/Missing/inner"}}}
+    description, _ = orders(schema, "application/json")
+
+    assert [] == problems_of(description, schema, {"a": [1]}, "writeOnly")
+
+
+def test_best_operation_of_a_path_is_chosen() -> None:
+    """Of operations that differ in their headers alone, the one with fewer problems is compared."""
+    copy = {"parameters": [{"in": "header", "name": "x-source", "required": True}], "responses": {}}
+    root = {"paths": {"/orders#copy": {"post": copy}, "/orders#put": {"post": {"responses": {}}}}}
+    exchange = sent(b"", "text/plain")
+    chosen = [
+        operation_of([Description(root)], exchange),
+        operation_of([Description({"paths": {"/orders#copy": {"post": copy}}})], exchange),
+    ]
+
+    assert ["/orders#put", "/orders#copy"] == [match[1].template for match in chosen if match]
+    assert operation_of([Description({"paths": {}})], exchange) is None
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import re
 import sys
 from collections import Counter
 from email import message_from_bytes
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -25,9 +25,12 @@ import yaml
 
 from moorage.exporting.recording import recorded
 from moorage.testing.fakes.http import as_bytes
+from tools.description_csdl import read_csdl
+from tools.description_formats import as_openapi, pattern_of
+from tools.description_xml import read_xml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from moorage.exporting.recording import Exchange
 
@@ -43,10 +46,17 @@ _TYPES: Final[dict[str, type | tuple[type, ...]]] = {
     "object": dict,
     "string": str,
 }
+_SUFFIXES: Final = (".json", ".xml", ".yaml", ".yml")
 _FORM: Final = "application/x-www-form-urlencoded"
 _PARTS: Final = "multipart/form-data"
+_RELATED: Final = "multipart/related"
 _SCALARS: Final = ("integer", "number", "string")
 _TRUTHS: Final = {"0": False, "1": True, "false": False, "true": True}
+_COMMON_HEADERS: Final = frozenset({"accept", "authorization", "content-length", "content-type"})
+"""Headers that OpenAPI describes elsewhere, or that the HTTP client adds."""
+_CLOUD_HEADERS: Final = ("x-amz-", "x-goog-", "x-ms-")
+_UNDESCRIBED_HEADER: Final = re.compile(r"(?i)x-(amz|ms)-(content-sha256|date|meta-)")
+"""A signature's header, or metadata with a name of the user's."""
 _READERS: Final[dict[str, Callable[[str], Json]]] = {
     "boolean": lambda text: _TRUTHS.get(text, text),
     "integer": int,
@@ -54,6 +64,8 @@ _READERS: Final[dict[str, Callable[[str], Json]]] = {
     "object": json.loads,
 }
 QUIRKS: Final[dict[str, frozenset[str]]] = {
+    # The description is of an earlier version, whose requests are the same.
+    "azure_blob": frozenset({"headers.x-ms-version cannot be '2025-01-05'."}),
     # The description of July 2021 lacks later fields and types of payments, which Checkout.com's
     # SDK for PHP 5.4.0 has. It requires an id of balances that it does not describe.
     "checkout_com": frozenset(
@@ -66,8 +78,28 @@ QUIRKS: Final[dict[str, frozenset[str]]] = {
             "body.source.store_for_future_use is not known.",
         }
     ),
+    # Firebase's reference of messages has these names, which protocol buffers take in JSON too.
+    "firebase": frozenset(
+        {
+            "body.message.android.collapse_key is not known.",
+            "body.message.android.notification.notification_count is not known.",
+            "body.message.apns.fcm_options is not known.",
+            "body.message.webpush.fcm_options is not known.",
+        }
+    ),
     # HMRC's published source code has up to five lines in an address.
     "hmrc": frozenset({"body.target.address.line2 is not known."}),
+    # Microsoft documents the query of a calendar view, which its metadata lack, and the names of
+    # this action's parameters with small initials.
+    "microsoft_calendar": frozenset(
+        {
+            "The query's endDateTime is not known.",
+            "The query's startDateTime is not known.",
+            "body.endTime is not known.",
+            "body.schedules is not known.",
+            "body.startTime is not known.",
+        }
+    ),
     # The embedded captures and refunds are documented beside the schema.
     "mollie": frozenset({"body._embedded is not known."}),
     # PayPal documents these fields, which its published files lack. Its published requests accept a
@@ -101,6 +133,8 @@ QUIRKS: Final[dict[str, frozenset[str]]] = {
         {
             "The body is not described.",
             "body.message.blocks is no object.",
+            # The token is sent as the Authorization header, as documented.
+            "The headers have no token.",
             *(f"body.message.{name} is not known." for name in ("blocks", "bot_id", "ts", "type")),
         }
     ),
@@ -149,6 +183,18 @@ class Operation:
     method: str
     parts: Json
 
+    @property
+    def selecting_fields(self) -> set[str]:
+        """The names of the query's fields that the template requires."""
+        query = self.template.partition("#")[0].partition("?")[2]
+        return {name for name, _ in parse_qsl(query, keep_blank_values=True)}
+
+
+def _generality(match: Operation) -> tuple[int, int]:
+    """Return a smaller number for an operation whose template fits fewer requests."""
+    path, _, query = match.template.partition("#")[0].partition("?")
+    return -len(parse_qsl(query, keep_blank_values=True)), path.count("{")
+
 
 @attrs.frozen(eq=False)
 class Description:
@@ -156,36 +202,46 @@ class Description:
 
     root: Json
 
-    def operation(self, method: str, path: str) -> Operation | None:
-        """Return the operation of a request; None if it is not described."""
+    def operations(self, method: str, target: str) -> list[Operation]:
+        """Return the operations whose templates describe a request most closely.
+
+        Args:
+            method: the request's method.
+            target: its path, with its query if it has one.
+        """
         matches = [
             Operation(template, method.lower(), self._operation_of(item, method))
             for template, item in self.root["paths"].items()
-            if method.lower() in item and self._matches(template, path)
+            if method.lower() in item and self._matches(template, target)
         ]
-        return min(matches, key=lambda match: match.template.count("{"), default=None)
+        least = min(map(_generality, matches), default=None)
+        return [match for match in matches if _generality(match) == least]
 
     def _operation_of(self, item: Json, method: str) -> Json:
         operation = item[method.lower()]
         parameters = [*item.get("parameters", ()), *operation.get("parameters", ())]
         return {**operation, "parameters": [self.resolved(part) for part in parameters]}
 
-    def _matches(self, template: str, path: str) -> bool:
+    def _matches(self, template: str, target: str) -> bool:
+        path, _, query = target.partition("?")
+        template_path, _, template_query = template.partition("#")[0].partition("?")
+        fields = dict(parse_qsl(query, keep_blank_values=True))
         bases = {"", self.root.get("basePath", "")}
         bases |= {urlsplit(server["url"]).path for server in self.root.get("servers", ())}
-        return any(
-            re.fullmatch(
-                re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(base.rstrip("/") + template)), path
-            )
+        return all(
+            fields.get(name) in ({value} if value else fields.values())
+            for name, value in parse_qsl(template_query, keep_blank_values=True)
+        ) and any(
+            re.fullmatch(re.escape(base.rstrip("/")) + pattern_of(template_path), path)
             for base in bases
         )
 
     def resolved(self, node: Json) -> Json:
-        """Return a node, or the node that it refers to."""
+        """Return a node, or the node that it refers to; empty if the description lacks that."""
         while "$ref" in node:
             target = self.root
             for part in node["$ref"].removeprefix("#/").split("/"):
-                target = target[part.replace("~1", "/").replace("~0", "~")]
+                target = target.get(part.replace("~1", "/").replace("~0", "~"), {})
             node = target
         return node
 
@@ -193,11 +249,12 @@ class Description:
 def request_problems(
     description: Description, operation: Operation, exchange: Exchange
 ) -> list[str]:
-    """Return the problems of a request: in its query, and in its JSON or form body."""
+    """Return the problems of a request: in its query, headers and body."""
     parts = operation.parts
     query_parts = {part["name"]: part for part in parts["parameters"] if part["in"] == "query"}
     query = dict(parse_qsl(urlsplit(exchange.url).query, keep_blank_values=True))
-    problems = list(_wrong_names(description, query_parts, query))
+    problems = list(_wrong_names(description, query_parts, query, operation.selecting_fields))
+    problems += _wrong_headers(description, parts["parameters"], exchange.request.headers)
     content = _content(description, parts.get("requestBody"), parts["parameters"])
     schema = _schema(content, exchange.request.headers.get("content-type"))
     body = as_bytes(exchange.request)
@@ -217,9 +274,8 @@ def response_problems(
     if not 200 <= response.status < 300:
         return []
     status = str(response.status)
-    part = described_responses.get(
-        status, described_responses.get(f"{status[0]}XX", described_responses.get("default"))
-    )
+    names = [status, f"{status[0]}XX", "default", *(["200"] if status == "206" else ())]
+    part = next((described_responses[name] for name in names if name in described_responses), None)
     if part is None:
         return [f"The status {status} is not described."]
     content = _content(description, part, ())
@@ -229,6 +285,9 @@ def response_problems(
         if response.body and content:
             return [f"The type {kind} is not described."]
         return []
+    if "xml" in (kind or ""):
+        value = _xml_value(description, schema, response.body)
+        return problems_of(description, schema, value, "readOnly")
     if "json" not in (kind or ""):
         return []
     return problems_of(description, schema, json.loads(response.body), "readOnly")
@@ -252,22 +311,38 @@ def _content(description: Description, part: Json, parameters: Json) -> Json:
     if part is None:
         part = next((body for body in parameters if body["in"] == "body"), {})
     part = description.resolved(part)
-    return {"application/json": part} if "schema" in part else part.get("content", {})
+    if "schema" not in part:
+        return part.get("content", {})
+    schema = _whole_schema(description, part["schema"])
+    if schema.get("type") == "file" or schema.get("format") in {"binary", "file"}:
+        return {"*/*": {"schema": {}}}
+    return {"application/xml" if "xml" in schema else "application/json": part}
 
 
 def _schema(content: Json, kind: str | None) -> Json:
-    """Return the schema of a media type; all JSON types count as the same."""
+    """Return the schema of a media type; all types with JSON or XML count as the same."""
     name = (kind or "").partition(";")[0]
     for described_type, part in content.items():
         media_type = described_type.partition(";")[0]
-        if media_type == name or ("json" in media_type and "json" in name):
+        if media_type in {name, "*/*"} or any(
+            word in media_type and word in name for word in ("json", "xml")
+        ):
             return part.get("schema")
     return None
 
 
 def _value(description: Description, schema: Json, body: bytes, kind: str | None) -> Json:
-    """Return the value of a JSON or form body; a form's texts are parsed as described."""
+    """Return the value of a JSON, XML or form body; texts are parsed as described."""
     kind = kind or ""
+    if "xml" in kind:
+        return _xml_value(description, schema, body)
+    if kind.startswith(_RELATED):
+        parts = message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + body).walk()
+        return next(
+            json.loads(cast("bytes", part.get_payload(decode=True)))
+            for part in parts
+            if part.get_content_type() == "application/json"
+        )
     if not kind.startswith((_FORM, _PARTS)):
         return json.loads(body) if "json" in kind else {}
     fields = _whole_schema(description, schema).get("properties", {})
@@ -283,6 +358,12 @@ def _value(description: Description, schema: Json, body: bytes, kind: str | None
             item = _whole_schema(description, field.get("items", {}))
             value[name] = [*value.get(name, ()), _read_json(item, text)]
     return value
+
+
+def _xml_value(description: Description, schema: Json, body: bytes) -> Json:
+    if _whole_schema(description, schema).get("type") == "string":
+        return body.decode()
+    return read_xml(body, schema, partial(_whole_schema, description), _read_json)
 
 
 def _form_fields(body: bytes, kind: str) -> list[tuple[str, str]]:
@@ -307,12 +388,35 @@ def _read_json(schema: Json, text: str) -> Json:
         return text
 
 
-def _wrong_names(description: Description, described: Json, query: dict[str, str]) -> Iterator[str]:
+def _wrong_headers(
+    description: Description, parameters: Json, headers: Mapping[str, str]
+) -> Iterator[str]:
+    described = {part["name"].lower(): part for part in parameters if part["in"] == "header"}
+    for name, part in described.items():
+        if part.get("required") and name not in headers and name not in _COMMON_HEADERS:
+            yield f"The headers have no {name}."
+    for name, text in headers.items():
+        part = described.get(name.lower())
+        if part is not None:
+            schema = _whole_schema(description, part.get("schema", part))
+            value = _read_json(schema, text)
+            yield from _schema_problems(
+                description, schema, value, f"headers.{name.lower()}", "writeOnly"
+            )
+        elif name.lower().startswith(_CLOUD_HEADERS) and not _UNDESCRIBED_HEADER.match(name):
+            yield f"The header {name.lower()} is not known."
+
+
+def _wrong_names(
+    description: Description, described: Json, query: dict[str, str], selecting_fields: set[str]
+) -> Iterator[str]:
     for name, part in described.items():
         if part.get("required") and name not in query:
             yield f"The query has no {name}."
     for name, text in query.items():
         part = described.get(name)
+        if part is None and name in selecting_fields:
+            continue
         if part is None:
             yield f"The query's {name} is not known."
         else:
@@ -429,13 +533,17 @@ _Loader.yaml_implicit_resolvers = {
 
 def read(file: Path) -> Json:
     """Read an API description."""
-    text = file.read_text("utf-8")
-    return json.loads(text) if file.suffix == ".json" else yaml.load(text, _Loader)  # noqa: S506 - a subclass of SafeLoader
+    text = file.read_text("utf-8-sig")
+    if file.suffix == ".xml":
+        return read_csdl(text)
+    return as_openapi(
+        json.loads(text) if file.suffix == ".json" else yaml.load(text, _Loader)  # noqa: S506 - a subclass of SafeLoader
+    )
 
 
 def files_of(folder: Path) -> list[Path]:
     """Return the files of a vendor's folder that are descriptions."""
-    return sorted(file for file in folder.iterdir() if file.suffix in {".json", ".yaml", ".yml"})
+    return sorted(file for file in folder.iterdir() if file.suffix in _SUFFIXES)
 
 
 @cache
@@ -444,15 +552,26 @@ def exchanges_of(vendor: str) -> tuple[Exchange, ...]:
     return tuple(recorded(vendor))
 
 
+def target_of(exchange: Exchange) -> str:
+    """Return the path and query of a request."""
+    parts = urlsplit(exchange.url)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
 def operation_of(
     descriptions: list[Description], exchange: Exchange
 ) -> tuple[Description, Operation] | None:
-    """Return the first description of a request's operation; None if there is none."""
-    method, path = exchange.request.method.value, urlsplit(exchange.url).path
+    """Return the first description of a request's operation; None if there is none.
+
+    Of operations whose paths are the same, the one is returned that fits the request best.
+    """
+    method, target = exchange.request.method.value, target_of(exchange)
     for description in descriptions:
-        operation = description.operation(method, path)
-        if operation is not None:
-            return description, operation
+        operations = description.operations(method, target)
+        if operations:
+            return description, min(
+                operations, key=lambda item: len(request_problems(description, item, exchange))
+            )
     return None
 
 
@@ -487,9 +606,8 @@ def compare(folder: Path) -> tuple[Counter[tuple[str, str]], Counter[str]]:
     for exchange in exchanges_of(folder.name):
         match = operation_of(descriptions, exchange)
         if match is None:
-            undescribed_counts[
-                exchange.route or f"{exchange.request.method.value} {exchange.url}"
-            ] += 1
+            path = urlsplit(exchange.url).path
+            undescribed_counts[exchange.route or f"{exchange.request.method.value} {path}"] += 1
             continue
         description, operation = match
         location = f"{operation.method.upper()} {operation.template}"

@@ -16,9 +16,8 @@ import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
-from tools.descriptions import Description, exchanges_of, files_of, read
+from tools.descriptions import Description, exchanges_of, files_of, read, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,6 +38,7 @@ _PLAIN: Final = frozenset(
         "required",
         "type",
         "writeOnly",
+        "xml",
     }
 )
 _SCHEMAS: Final = frozenset({"additionalProperties", "items", "schema"})
@@ -76,13 +76,12 @@ def excerpt(root: Json, source: str, requests: Iterable[tuple[str, str]]) -> Jso
     Args:
         root: the description.
         source: the name of its file.
-        requests: the methods and paths that are in use.
+        requests: the methods and targets that are in use, each target a path with its query.
     """
     description = Description(root)
     paths: dict[str, dict[str, Json]] = {}
-    for method, path in sorted(requests):
-        operation = description.operation(method, path)
-        if operation is not None:
+    for method, target in sorted(requests):
+        for operation in description.operations(method, target):
             paths.setdefault(operation.template, {})[operation.method] = _operation(
                 description, operation.parts
             )
@@ -150,7 +149,7 @@ def _references(node: Json) -> set[str]:
 def excerpts_of(folder: Path) -> dict[str, str]:
     """Return the excerpts of a vendor's files, as text, by their names."""
     requests = {
-        (exchange.request.method.value, urlsplit(exchange.url).path)
+        (exchange.request.method.value, target_of(exchange))
         for exchange in exchanges_of(folder.name)
     }
     result: dict[str, str] = {}

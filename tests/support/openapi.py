@@ -13,8 +13,9 @@ Json: TypeAlias = Any
 def problems(root: Json, method: str, path: str, body: Json) -> list[str]:
     """Return the problems of a JSON request body, by a description."""
     description = Description(root)
-    operation = description.operation(method, path)
-    if operation is None:
+    operations = description.operations(method, path)
+    if not operations:
         return [f"There is no {method} {path}."]
+    (operation,) = operations
     schema = operation.parts["requestBody"]["content"]["application/json"]["schema"]
     return problems_of(description, schema, body, "writeOnly")

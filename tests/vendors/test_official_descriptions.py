@@ -16,14 +16,22 @@ if TYPE_CHECKING:
 
 EXCERPTS: Final = Path(__file__).parent / "descriptions"
 VENDORS: Final = sorted(folder.name for folder in EXCERPTS.iterdir() if folder.is_dir())
+TENANT: Final = "00000000-0000-4000-8000-00000000d1c7"
 UNDESCRIBED: Final = {
+    "entra": {f"POST /{TENANT}/oauth2/v2.0/token"},
+    "firebase": {"POST /token"},
+    "gcs": {"DELETE /upload/storage/v1/b/sandbox-bucket/o", "POST /token"},
+    "google_calendar": {"POST /token"},
+    "google_workspace": {"POST /token"},
     "hmrc": {"POST /oauth/token"},
+    "microsoft_calendar": {f"POST /{TENANT}/oauth2/v2.0/token"},
     "paypal": {"POST /v1/oauth2/token"},
     "sendgrid": {"POST /v3/validations/email"},
     "vonage": {"POST /v2/verify", "POST /v2/verify/{id_}"},
     "xero": {"POST /connect/token"},
 }
 """Requests of the scenarios that no excerpt of the vendor describes."""
+VERSION: Final = r"([0-9a-f]{7}|\d+\.\d+\.\d+) of \d{4}-\d\d-\d\d"
 LICENCES: Final = ("MIT", "Apache 2.0")
 
 
@@ -67,13 +75,13 @@ def test_excerpts_have_no_sentences(vendor: str) -> None:
 
 
 def test_sources_are_stated() -> None:
-    """The page of sources names each vendor's repository, commit and permissive licence."""
+    """The page of sources names each vendor's repository, commit or release, and a licence."""
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in (EXCERPTS / "README.md").read_text("utf-8").splitlines()
-        if re.match(r"\| [a-z_]+ \| \w+(-\w+)*/", line)
+        if re.match(r"\| [a-z_0-9]+ \| \w+(-\w+)*/", line)
     ]
 
     assert VENDORS == [vendor for vendor, *_ in rows]
     assert all(licence.startswith(LICENCES) for *_, licence in rows)
-    assert all(re.fullmatch(r"[0-9a-f]{7} of \d{4}-\d\d-\d\d", row[2]) for row in rows)
+    assert all(re.fullmatch(VERSION, row[2]) for row in rows)

@@ -9,6 +9,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 from xml.etree import ElementTree as ET
+from xml.sax.saxutils import quoteattr
 
 import attrs
 
@@ -73,10 +74,11 @@ class Block:
     piece: Piece
 
 
-def document(root: str, *inside: str) -> bytes:
+def document(root: str, *inside: str, **attributes: str) -> bytes:
     """Return an XML document with a byte order mark, as Azure writes it."""
     head = '\ufeff<?xml version="1.0" encoding="utf-8"?>'
-    return f"{head}<{root}>{''.join(inside)}</{root}>".encode()
+    texts = "".join(f" {name}={quoteattr(text)}" for name, text in attributes.items())
+    return f"{head}<{root}{texts}>{''.join(inside)}</{root}>".encode()
 
 
 def xml_reply(body: bytes) -> Reply:

@@ -378,7 +378,7 @@ class AzureBlobSandbox(SpoolingSandbox):
 
     # --- the container -----------------------------------------------------
 
-    def _list(self, _: SandboxRequest, __: str, query: dict[str, str], ___: Spool) -> Reply:
+    def _list(self, request: SandboxRequest, _: str, query: dict[str, str], __: Spool) -> Reply:
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
         page_size = query.get("maxresults", str(_LONGEST_PAGE))
         if not page_size.isdigit() or not 0 < int(page_size) <= _LONGEST_PAGE:
@@ -402,7 +402,11 @@ class AzureBlobSandbox(SpoolingSandbox):
             f"<Blobs>{elements}</Blobs>",
             tag("NextMarker", next_marker),
         )
-        return xml_reply(document("EnumerationResults", *child_elements))
+        attributes = {
+            "ServiceEndpoint": f"https://{request.host}/",
+            "ContainerName": self.container,
+        }
+        return xml_reply(document("EnumerationResults", *child_elements, **attributes))
 
     def _blob_element(self, key: str) -> str:
         blob = self.blobs[key]

@@ -354,6 +354,7 @@ def fixture(_: Path) -> SandboxFixture:
             "access_key_id": sandbox.key.id,
             "credentials": sandbox.key.secret,
         },
+        vendor_values={"storage_class": "STANDARD_IA"},
         fetch=lambda url: sha256(browser.send(Request.get("/"), url, Timeouts()).body).digest(),
         close=sandbox.close,
     )
