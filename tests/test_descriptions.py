@@ -95,7 +95,7 @@ def test_matching_sandbox_has_no_problems(tmp_path: Path) -> None:
         ({"type": "array"}, "body is no array."),
         (
             {"anyOf": [{"type": "array"}, {**BALANCE, "required": ["debt"]}]},
-            "body is no array.",
+            "body has no debt.",
         ),
     ],
     ids=str,
@@ -219,6 +219,39 @@ def test_form_in_parts_is_checked() -> None:
         "body.notes.b is not known.",
         "body.other is not known.",
     ] == request_problems(*orders(FORM, kind), exchange)
+
+
+NESTED: Any = {
+    "type": "object",
+    "properties": {
+        "amount": {"type": "integer"},
+        "metadata": {"anyOf": [{"type": "object", "additionalProperties": TEXT}, {"enum": [""]}]},
+        "off_session": {"anyOf": [{"type": "boolean"}, {"type": "string", "enum": ["one_off"]}]},
+        "expand": {"type": "array", "items": TEXT},
+        "items": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"quantity": {"type": "integer"}}},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("amount=1&metadata[reference]=A1&off_session=true&expand[]=a&expand[]=b", []),
+        ("metadata=&off_session=one_off&items[0][quantity]=1&items[1][quantity]=2", []),
+        ("off_session=maybe", ["body.off_session cannot be 'maybe'."]),
+        ("items[0][quantity]=many", ["body.items[0].quantity is no integer."]),
+        ("items[0][number]=1", ["body.items[0].number is not known."]),
+        ("amount[value]=1", ["body.amount is no integer."]),
+    ],
+)
+def test_nested_form_is_checked(text: str, expected: list[str]) -> None:
+    """Names with brackets are objects and lists, and a text is the first choice that it fits."""
+    kind = "application/x-www-form-urlencoded"
+
+    assert expected == request_problems(*orders(NESTED, kind), sent(text.encode(), kind))
 
 
 @pytest.mark.parametrize("text, problem", [("true", []), ("yes", ["body.test is no boolean."])])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from moorage.testing.sandboxes.base import Sandbox, reply
+from moorage.testing.sandboxes.base import Sandbox
+from moorage.testing.sandboxes.payments._stripe_objects import stripe_reply, whole_object
 from moorage.testing.sandboxes.payments._stripe_rules import Done, details_of, done
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
@@ -28,6 +29,7 @@ class StripeLedger(Sandbox):
         self.transfers: dict[str, dict[str, Any]] = {}
         self.payouts: dict[str, dict[str, Any]] = {}
         self.transactions: dict[str, dict[str, Any]] = {}
+        self.payout_of: dict[str, str] = {}
         self.methods: dict[str, dict[str, Any]] = {}
         self.links: dict[str, dict[str, Any]] = {}
 
@@ -83,7 +85,12 @@ class StripeLedger(Sandbox):
             "reason": "fraudulent",
             "status": status,
             "created": int(self.now()),
-            "evidence_details": {"due_by": int(self.now()) + 864_000},
+            "evidence_details": {
+                "due_by": int(self.now()) + 864_000,
+                "has_evidence": False,
+                "past_due": False,
+                "submission_count": 0,
+            },
         }
         self.disputes[key] = dispute
         self.tell("charge.dispute.created", dispute)
@@ -124,7 +131,7 @@ class StripeLedger(Sandbox):
         key = self.pay_out(net, self._first_currency())
         new.append(self._transaction(self.payouts[key]))
         for item in new:
-            item["payout"] = key
+            self.payout_of[item["id"]] = key
         return key
 
     def _first_currency(self) -> str:
@@ -163,6 +170,9 @@ class StripeLedger(Sandbox):
 
     def pays(self, intent: dict[str, Any]) -> None:
         """Authorise a payment intent, and capture it unless the capture is manual."""
+        details = details_of(intent["payment_method"])
+        if "card" in details:
+            details["card"]["capture_before"] = int(self.now()) + 604_800
         charge: dict[str, Any] = {
             "id": f"ch_{self.number():08d}",
             "object": "charge",
@@ -175,7 +185,7 @@ class StripeLedger(Sandbox):
             "disputed": False,
             "metadata": dict(intent["metadata"]),
             "payment_intent": intent["id"],
-            "payment_method_details": details_of(intent["payment_method"], self.now()),
+            "payment_method_details": details,
             "refunded": False,
             "status": "succeeded",
         }
@@ -208,7 +218,7 @@ class StripeLedger(Sandbox):
             "charge": f"ch_{self.number():08d}",
         }
         self.fails(intent, error)
-        raise Done(reply({"error": {**error, "payment_intent": dict(intent)}}, 402))
+        raise Done(stripe_reply({"error": {**error, "payment_intent": dict(intent)}}, 402))
 
     def fails(self, intent: dict[str, Any], error: dict[str, Any]) -> None:
         """Mark a payment intent as failed, and send a webhook about it."""
@@ -232,7 +242,7 @@ class StripeLedger(Sandbox):
             "created": int(self.now()),
             "type": kind,
             "livemode": False,
-            "data": {"object": dict(resource)},
+            "data": {"object": whole_object(resource)},
         }
         body, moment = json.dumps(event).encode(), int(self.now())
         signed_bytes = f"{moment}.".encode() + body

@@ -257,8 +257,11 @@ def link_items(fields: Mapping[str, str], key: str) -> Iterator[dict[str, Any]]:
             raise refusal(400, "invalid_request_error", "Invalid item.", param="line_items")
         yield {
             "id": f"li_{key}_{number}",
+            "object": "item",
+            "amount_subtotal": amount * count,
             "amount_total": amount * count,
             "currency": fields.get(f"{price}[currency]", ""),
+            "description": fields[f"{price}[product_data][name]"],
             "quantity": count,
         }
         number += 1
@@ -284,16 +287,16 @@ def magic(means: str) -> str:
     raise refusal(400, "invalid_request_error", text, code="resource_missing")
 
 
-def details_of(means: str, now: float) -> dict[str, Any]:
+def details_of(means: str) -> dict[str, Any]:
     if magic(means) == SLOW:
         return {"type": "us_bank_account", "us_bank_account": {"last4": "6789"}}
     card = {
         "brand": "amex" if magic(means) == "amex" else "visa",
+        "funding": "credit",
         "last4": "4242",
         "exp_month": 12,
         "exp_year": 2034,
         "wallet": None,
-        "capture_before": int(now) + 604_800,
     }
     return {"type": "card", "card": card}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.payments._stripe_objects import stripe_reply
 from moorage.testing.sandboxes.payments._stripe_rules import (
     ASKS,
     DECLINES,
@@ -72,8 +72,15 @@ class StripeSubscriptions:
         if "name" not in fields:
             raise refusal(400, "invalid_request_error", "Missing required param: name.")
         key = f"prod_{self._account.number():08d}"
-        self.products[key] = {"id": key, "object": "product", "name": fields["name"]}
-        return reply(self.products[key])
+        now = int(self._account.now())
+        self.products[key] = {
+            "id": key,
+            "object": "product",
+            "created": now,
+            "name": fields["name"],
+            "updated": now,
+        }
+        return stripe_reply(self.products[key])
 
     def create(self, fields: dict[str, str]) -> Response:
         """Create a subscription, and charge it unless it has a trial."""
@@ -95,6 +102,7 @@ class StripeSubscriptions:
         subscription: dict[str, Any] = {
             "id": key,
             "object": "subscription",
+            "billing_cycle_anchor": starts_at,
             "cancel_at": None,
             "cancel_at_period_end": False,
             "canceled_at": None,
@@ -106,10 +114,13 @@ class StripeSubscriptions:
             "ended_at": None,
             "items": {
                 "object": "list",
+                "url": f"/v1/subscription_items?subscription={key}",
                 "data": [
                     {
                         "id": f"si_{key}",
                         "object": "subscription_item",
+                        "created": now,
+                        "subscription": key,
                         "current_period_end": starts_at,
                         "current_period_start": now,
                         "price": price,
@@ -126,7 +137,7 @@ class StripeSubscriptions:
         self._account.tell("customer.subscription.created", subscription)
         if starts_at == now:
             self._charge(subscription)
-        return reply(subscription)
+        return stripe_reply(subscription)
 
     def change(self, fields: dict[str, str], id: str) -> Response:
         """Change the item of a subscription, or let it end with its period."""
@@ -146,7 +157,7 @@ class StripeSubscriptions:
                 "cancel_at_period_end": True,
             }
         self._account.tell("customer.subscription.updated", subscription)
-        return reply(subscription)
+        return stripe_reply(subscription)
 
     def cancel(self, _: dict[str, str], id: str) -> Response:
         """Cancel a subscription; a cancelled one is not found any more by this request."""
@@ -157,7 +168,7 @@ class StripeSubscriptions:
         now = int(self._account.now())
         subscription |= {"status": "canceled", "canceled_at": now, "ended_at": now}
         self._account.tell("customer.subscription.deleted", subscription)
-        return reply(subscription)
+        return stripe_reply(subscription)
 
     def renew(self, id: str, *, success: bool = True) -> None:
         """Charge a subscription for its next period; a charge that fails makes it past due."""
@@ -212,9 +223,10 @@ class StripeSubscriptions:
         return {
             "id": f"price_{self._account.number():08d}",
             "object": "price",
+            "created": int(self._account.now()),
             "currency": fields.get(f"{name}[currency]", ""),
             "product": product["id"],
-            "recurring": {"interval": unit, "interval_count": count},
+            "recurring": {"interval": unit, "interval_count": count, "usage_type": "licensed"},
             "unit_amount": amount,
         }
 

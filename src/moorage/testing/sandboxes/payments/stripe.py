@@ -14,9 +14,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from moorage.testing.sandboxes.base import Refusal, Replays, Routes, SandboxRequest, reply
+from moorage.testing.sandboxes.base import Refusal, Replays, Routes, SandboxRequest
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.payments._stripe_ledger import StripeLedger
+from moorage.testing.sandboxes.payments._stripe_objects import stripe_reply
 from moorage.testing.sandboxes.payments._stripe_rules import (
     ASKS,
     BALANCE,
@@ -190,7 +191,7 @@ class StripeSandbox(StripeLedger):
                 resource
                 for resource in resources.values()
                 if int(start_time) <= resource["created"] < int(end_time)
-                and fields.get("payout") in {None, resource.get("payout")}
+                and fields.get("payout") in {None, self.payout_of.get(resource["id"])}
             ][::-1]
             keys = [resource["id"] for resource in matches]
             starting_after = fields.get("starting_after")
@@ -204,7 +205,7 @@ class StripeSandbox(StripeLedger):
                 self._with_charge(resource, expand) for resource in matches[start : start + limit]
             ]
             has_more = len(matches) > start + limit
-            return reply(
+            return stripe_reply(
                 {"object": "list", "data": page, "has_more": has_more, "url": request.path}
             )
 
@@ -225,7 +226,7 @@ class StripeSandbox(StripeLedger):
             )
 
     def _shown_response(self, resource: dict[str, Any], fields: Mapping[str, str]) -> Response:
-        return reply(self._with_charge(resource, expanded(fields)), request_id="req_sandbox")
+        return stripe_reply(self._with_charge(resource, expanded(fields)), request_id="req_sandbox")
 
     def _with_charge(self, resource: dict[str, Any], expand: list[str]) -> dict[str, Any]:
         charge = resource.get("latest_charge")
@@ -393,7 +394,6 @@ class StripeSandbox(StripeLedger):
             "charge": charge["id"],
             "created": int(self.now()),
             "currency": charge["currency"],
-            "failure_reason": None,
             "payment_intent": intent["id"],
             "reason": fields.get("reason"),
             "status": "pending" if is_slow else "succeeded",
@@ -421,7 +421,7 @@ class StripeSandbox(StripeLedger):
             "object": "payment_method",
             "created": int(self.now()),
             "customer": None if kind in ASKS else customer,
-            **details_of(source, self.now()),
+            **details_of(source),
         }
         self.methods[key] = method
         setup: dict[str, Any] = {
@@ -440,7 +440,7 @@ class StripeSandbox(StripeLedger):
             details = {"url": f"{self.bank}/{key}", "return_url": fields.get("return_url")}
             action = {"type": "redirect_to_url", "redirect_to_url": details}
             setup |= {"status": "requires_action", "next_action": action}
-        return reply(setup)
+        return stripe_reply(setup)
 
     def _subscriptions(self) -> dict[str, dict[str, Any]]:
         return self.billing.subscriptions
@@ -456,7 +456,7 @@ class StripeSandbox(StripeLedger):
             text = "The payment method you provided is not attached to a customer."
             raise refusal(400, "invalid_request_error", text)
         method["customer"] = None
-        return reply(method)
+        return stripe_reply(method)
 
     def _transfer(self, fields: dict[str, str]) -> Response:
         amount = amount_of(fields, "amount")
@@ -473,9 +473,10 @@ class StripeSandbox(StripeLedger):
             "description": fields.get("description"),
             "destination": fields["destination"],
             "metadata": {"reference": fields.get("metadata[reference]")},
+            "reversals": {"object": "list", "data": [], "url": f"/v1/transfers/{key}/reversals"},
             "reversed": False,
         }
-        return reply(self.transfers[key])
+        return stripe_reply(self.transfers[key])
 
     def _submit_evidence(self, fields: dict[str, str], id: str) -> Response:
         dispute = self._open_dispute(id)
@@ -485,12 +486,13 @@ class StripeSandbox(StripeLedger):
         dispute["evidence"] = dispute.get("evidence", {}) | evidence
         if flag_of(fields, "submit"):
             dispute["status"] = "under_review"
-        return reply(dispute)
+            dispute["evidence_details"] |= {"has_evidence": True, "submission_count": 1}
+        return stripe_reply(dispute)
 
     def _close_dispute(self, _: dict[str, str], id: str) -> Response:
         dispute = self._open_dispute(id)
         self.close_dispute(id, "lost")
-        return reply(dispute)
+        return stripe_reply(dispute)
 
     def _open_dispute(self, id: str) -> dict[str, Any]:
         dispute = resource_in(self.disputes, id)
@@ -508,19 +510,23 @@ class StripeSandbox(StripeLedger):
             "object": "payment_link",
             "active": True,
             "currency": currency,
-            "line_items": {"object": "list", "data": items},
+            "line_items": {
+                "object": "list",
+                "data": items,
+                "url": f"/v1/payment_links/{key}/line_items",
+            },
             "metadata": {
                 name[9:-1]: text for name, text in fields.items() if name.startswith("metadata[")
             },
             "restrictions": {"completed_sessions": {"count": 0, "limit": limit}},
             "url": f"https://buy.stripe.com/test_{key}",
         }
-        return reply(self.links[key])
+        return stripe_reply(self.links[key])
 
     def _change_link(self, fields: dict[str, str], id: str) -> Response:
         link = resource_in(self.links, id)
         link["active"] = flag_of(fields, "active")
-        return reply(link)
+        return stripe_reply(link)
 
 
 def _other_parameters() -> Refusal:
