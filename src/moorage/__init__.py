@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from moorage.adapters.mqtt.kind import Mqtt as Mqtt
     from moorage.adapters.observers.health_signals import HealthSignals as HealthSignals
     from moorage.adapters.redis_streams.kind import RedisStreams as RedisStreams
-    from moorage.adapters.steps._git_host_operation import GitHostOperation as GitHostOperation
     from moorage.adapters.steps.aws_lambda import LambdaFunction as LambdaFunction
     from moorage.adapters.steps.aws_lambda import LambdaInvocation as LambdaInvocation
     from moorage.adapters.steps.aws_lambda import LambdaSettings as LambdaSettings
@@ -44,13 +43,9 @@ if TYPE_CHECKING:
     from moorage.adapters.steps.cloud_run import CloudRunPlatform as CloudRunPlatform
     from moorage.adapters.steps.cloud_run import CloudRunSettings as CloudRunSettings
     from moorage.adapters.steps.docker import DockerPlatform as DockerPlatform
-    from moorage.adapters.steps.docker_images import (
-        DockerImageOperation as DockerImageOperation,
-    )
     from moorage.adapters.steps.docker_images import DockerImages as DockerImages
     from moorage.adapters.steps.ecs import EcsPlatform as EcsPlatform
     from moorage.adapters.steps.ecs import EcsSettings as EcsSettings
-    from moorage.adapters.steps.ecs_service import EcsOperation as EcsOperation
     from moorage.adapters.steps.ecs_service import EcsService as EcsService
     from moorage.adapters.steps.file_log import FileLog as FileLog
     from moorage.adapters.steps.github import GitHubPlatform as GitHubPlatform
@@ -63,6 +58,7 @@ if TYPE_CHECKING:
     from moorage.adapters.steps.kubernetes import KubernetesPlatform as KubernetesPlatform
     from moorage.adapters.steps.kubernetes import KubernetesSettings as KubernetesSettings
     from moorage.adapters.steps.local import LocalPlatform as LocalPlatform
+    from moorage.adapters.steps.platform_operation import PlatformOperation as PlatformOperation
     from moorage.adapters.steps.ssh import SshPlatform as SshPlatform
     from moorage.config import ConfigurationWarning as ConfigurationWarning
     from moorage.config import aopen as aopen
@@ -425,7 +421,6 @@ _HOME = {
     "LocalPlatform": "adapters.steps.local",
     "DockerPlatform": "adapters.steps.docker",
     "DockerImages": "adapters.steps.docker_images",
-    "DockerImageOperation": "adapters.steps.docker_images",
     "RegistryLogin": "domain.steps.images",
     "SshPlatform": "adapters.steps.ssh",
     "GitHubPlatform": "adapters.steps.github",
@@ -441,11 +436,10 @@ _HOME = {
     "AzureContainersPlatform": "adapters.steps.azure_containers",
     "AzureContainersSettings": "adapters.steps.azure_containers",
     "OperationInThread": "adapters.concurrency.operation_in_thread",
-    "GitHostOperation": "adapters.steps._git_host_operation",
+    "PlatformOperation": "adapters.steps.platform_operation",
     "GitHubRepository": "adapters.steps.github_repository",
     "GitLabProject": "adapters.steps.gitlab_project",
     "EcsService": "adapters.steps.ecs_service",
-    "EcsOperation": "adapters.steps.ecs_service",
     "LambdaFunction": "adapters.steps.aws_lambda",
     "LambdaSettings": "adapters.steps.aws_lambda",
     "LambdaInvocation": "adapters.steps.aws_lambda",

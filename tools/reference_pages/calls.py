@@ -114,7 +114,6 @@ CALLS: Final = (
             "LocalPlatform",
             "DockerPlatform",
             "DockerImages",
-            "DockerImageOperation",
             "RegistryLogin",
             "SshPlatform",
             "KubernetesPlatform",
@@ -136,6 +135,7 @@ CALLS: Final = (
             "AsyncPlatform",
             "AsyncPlatformInThreads",
             "PlatformKind",
+            "PlatformOperation",
             "RunSpec",
             "RunStatus",
             "RunPhase",
@@ -150,7 +150,6 @@ CALLS: Final = (
         (
             "GitHubRepository",
             "GitLabProject",
-            "GitHostOperation",
             "GitMirror",
             "GitRemote",
             "MirrorReport",
@@ -167,7 +166,6 @@ CALLS: Final = (
             "LambdaInvocation",
             "LambdaResult",
             "EcsService",
-            "EcsOperation",
         ),
     ),
     Page(

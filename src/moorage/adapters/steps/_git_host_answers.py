@@ -164,13 +164,15 @@ def reads_answers(host: str) -> Callable[[type[K]], type[K]]:
         for name, method in [*vars(kind).items()]:
             is_request = isfunction(method) and "timeout" in signature(method).parameters
             if is_request and not name.startswith("_"):
-                setattr(kind, name, _reading(method, host))
+                setattr(kind, name, reading(method, host))
         return kind
 
     return decorate
 
 
-def _reading(request: Callable[P, R], host: str) -> Callable[P, R]:
+def reading(request: Callable[P, R], host: str) -> Callable[P, R]:
+    """Return a request to a host that raises errors of moorage if it cannot read the answer."""
+
     @wraps(request)
     def send(*args: P.args, **kwargs: P.kwargs) -> R:
         try:

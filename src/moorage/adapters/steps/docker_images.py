@@ -13,9 +13,8 @@ from tempfile import TemporaryFile
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import attrs
-
 from moorage.adapters.steps._docker_wire import Engine, message_of, progress
+from moorage.adapters.steps.platform_operation import PlatformOperation
 from moorage.domain.secrets.frames import careful
 from moorage.domain.steps.images import (
     IgnoredFiles,
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import IO, NoReturn
 
-    from moorage.domain.service.operation import OperationAttempt
     from moorage.errors import ConnectorError
 
 SOCKET: Final = "/var/run/docker.sock"
@@ -51,35 +49,6 @@ _BAD_REQUEST: Final = 400
 _LARGEST_MESSAGE: Final = 64 * 1024
 _SHOWN: Final = 500
 _IGNORE: Final = ".dockerignore"
-
-
-@attrs.frozen(kw_only=True)
-class DockerImageOperation:
-    """One operation on images, for `ConnectorManager.perform`; a repeat has the same effect.
-
-    Its result is a dictionary of plain values.
-
-    Attributes:
-        name: the name in events and errors, such as "docker.pull".
-        act: performs it within the given number of seconds.
-        safe: whether it only reads.
-        repeatable: whether a repeat has the same effect.
-        system: the kind of the foreign system.
-    """
-
-    name: str
-    act: Callable[[float], dict[str, Any]] = attrs.field(repr=False)
-    safe: bool = False
-    repeatable: bool = True
-    system: str = "docker"
-
-    def perform(self, attempt: OperationAttempt) -> dict[str, Any]:
-        """Perform it once."""
-        return self.act(attempt.timeout)
-
-    def judge(self, error: Exception) -> ConnectorError | None:  # noqa: ARG002 - there are no others
-        """Return None, because only errors of moorage are raised."""
-        return None
 
 
 @careful
@@ -100,7 +69,7 @@ class DockerImages:
         self._engine = Engine(socket)
         self._login = login
 
-    def pull(self, image: str) -> DockerImageOperation:
+    def pull(self, image: str) -> PlatformOperation:
         """Return the operation that pulls an image, or what has changed in it.
 
         Its result has the `image`, and its `id`.
@@ -109,7 +78,7 @@ class DockerImages:
             image: the name of the image; the default tag is `latest`.
         """
         act = partial(pull_image, self._engine, checked_image(image), self._login)
-        return DockerImageOperation(name="docker.pull", act=act)
+        return PlatformOperation(name="docker.pull", system="docker", act=act)
 
     def build(
         self,
@@ -121,7 +90,7 @@ class DockerImages:
         target: str | None = None,
         pull: bool = False,
         log: Callable[[str], object] | None = None,
-    ) -> DockerImageOperation:
+    ) -> PlatformOperation:
         """Return the operation that builds an image from a Dockerfile and its context.
 
         Its result has the `image`, and its `id`. The files that the `.dockerignore` of the context
@@ -160,7 +129,7 @@ class DockerImages:
             **({"pull": "1"} if pull else {}),
         }
         act = partial(self._build, Path(folder), query, log)
-        return DockerImageOperation(name="docker.build", act=act)
+        return PlatformOperation(name="docker.build", system="docker", act=act)
 
     def _build(
         self,

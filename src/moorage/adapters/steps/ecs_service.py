@@ -6,54 +6,20 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.adapters.clocks.system import ThreadSleeper
 from moorage.adapters.steps.ecs import ecs_api
+from moorage.adapters.steps.platform_operation import PlatformOperation
 from moorage.domain.secrets.frames import careful
 from moorage.domain.steps.ecs_deployments import deployment_of, primary_of
 from moorage.errors import AttemptTimeout, VendorRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from moorage.adapters.steps.ecs import EcsSettings
     from moorage.domain.http.requests import Response
-    from moorage.domain.service.operation import OperationAttempt
-    from moorage.errors import ConnectorError
     from moorage.ports.clock import Clock, Sleeper
     from moorage.ports.http import HttpClient
 
 _PAUSE: Final = 5.0
-
-
-@attrs.frozen(kw_only=True)
-class EcsOperation:
-    """One operation of an ECS service, for `ConnectorManager.perform`.
-
-    Its result is a dictionary of plain values.
-
-    Attributes:
-        name: the name in events and errors, such as "ecs.deploy".
-        act: performs it within the given number of seconds.
-        safe: whether it only reads.
-        repeatable: whether a repeat has the same effect.
-        system: the kind of the foreign system.
-    """
-
-    name: str
-    act: Callable[[float], dict[str, Any]] = attrs.field(repr=False)
-    safe: bool = False
-    repeatable: bool = True
-    system: str = "ecs"
-
-    def perform(self, attempt: OperationAttempt) -> dict[str, Any]:
-        """Perform it once."""
-        return self.act(attempt.timeout)
-
-    def judge(self, error: Exception) -> ConnectorError | None:  # noqa: ARG002 - there are no others
-        """Return None, because only errors of moorage are raised."""
-        return None
 
 
 @careful
@@ -84,7 +50,7 @@ class EcsService:
 
     def deploy(
         self, task_definition: str | None = None, *, count: int | None = None, force: bool = False
-    ) -> EcsOperation:
+    ) -> PlatformOperation:
         """Return the operation that deploys a task definition.
 
         Its result has the id of the deployment. If nothing changes, it is the id of the current
@@ -105,9 +71,9 @@ class EcsService:
         if force:
             fields["forceNewDeployment"] = True
         act = partial(self._deploy, fields)
-        return EcsOperation(name="ecs.deploy", act=act, repeatable=not force)
+        return PlatformOperation(name="ecs.deploy", system="ecs", act=act, repeatable=not force)
 
-    def state(self, deployment: str) -> EcsOperation:
+    def state(self, deployment: str) -> PlatformOperation:
         """Return the operation that reads the state of a deployment.
 
         Its result has the `state`: "in_progress", "completed", "failed", or "replaced" if ECS does
@@ -117,9 +83,9 @@ class EcsService:
             deployment: the id of the deployment.
         """
         act = partial(self._state, deployment)
-        return EcsOperation(name="ecs.state", act=act, safe=True)
+        return PlatformOperation(name="ecs.state", system="ecs", act=act, safe=True)
 
-    def wait(self, deployment: str) -> EcsOperation:
+    def wait(self, deployment: str) -> PlatformOperation:
         """Return the operation that waits until a deployment has completed, failed or was replaced.
 
         It waits at most for the timeout of the service.
@@ -128,7 +94,7 @@ class EcsService:
             deployment: the id of the deployment.
         """
         act = partial(self._wait, deployment)
-        return EcsOperation(name="ecs.wait", act=act, safe=True)
+        return PlatformOperation(name="ecs.wait", system="ecs", act=act, safe=True)
 
     def close(self) -> None:
         """Close the connections."""

@@ -7,14 +7,14 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from moorage.adapters.steps._git_host_answers import NOT_FOUND
-from moorage.adapters.steps._git_host_operation import (
-    GitHostOperation,
+from moorage.adapters.steps._git_host_answers import NOT_FOUND, reading
+from moorage.adapters.steps._git_host_checks import (
     checked_asset,
     checked_commit,
     checked_tag,
 )
 from moorage.adapters.steps.github_settings import github_api
+from moorage.adapters.steps.platform_operation import PlatformOperation
 from moorage.domain.secrets.frames import careful
 from moorage.errors import AlreadyExists, InvalidRequest, VendorRejected
 
@@ -47,7 +47,7 @@ class GitHubRepository:
         notes: str = "",
         commit: str | None = None,
         is_prerelease: bool = False,
-    ) -> GitHostOperation:
+    ) -> PlatformOperation:
         """Return the operation that publishes a release, or finds the one of its tag.
 
         A release that exists is left as it is.
@@ -71,7 +71,7 @@ class GitHubRepository:
 
     def upload(
         self, tag: str, name: str, content: bytes, *, media_type: str = "application/octet-stream"
-    ) -> GitHostOperation:
+    ) -> PlatformOperation:
         """Return the operation that adds a file to a release.
 
         The same file is uploaded once. An incomplete earlier upload is replaced.
@@ -93,7 +93,7 @@ class GitHubRepository:
         context: str,
         description: str = "",
         url: str | None = None,
-    ) -> GitHostOperation:
+    ) -> PlatformOperation:
         """Return the operation that reports the state of a commit.
 
         Args:
@@ -118,7 +118,7 @@ class GitHubRepository:
         conclusion: str | None = None,
         title: str = "",
         summary: str = "",
-    ) -> GitHostOperation:
+    ) -> PlatformOperation:
         """Return the operation that reports a check of a commit, or changes the one of its key.
 
         Only an app may do this.
@@ -143,8 +143,9 @@ class GitHubRepository:
             body["output"] = {"title": title or name, "summary": summary}
         return self._operation("check", partial(self._check, body))
 
-    def _operation(self, name: str, act: Any) -> GitHostOperation:
-        return GitHostOperation(name=f"github.{name}", system="github", act=act)
+    def _operation(self, name: str, act: Any) -> PlatformOperation:
+        act = reading(act, "GitHub")
+        return PlatformOperation(name=f"github.{name}", system="github", act=act)
 
     def _release(self, body: dict[str, Any], timeout: float) -> dict[str, Any]:
         release = self._by_tag(body["tag_name"], timeout)

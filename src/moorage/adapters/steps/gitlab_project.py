@@ -6,14 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from moorage.adapters.steps._git_host_answers import NOT_FOUND
-from moorage.adapters.steps._git_host_operation import (
-    GitHostOperation,
+from moorage.adapters.steps._git_host_answers import NOT_FOUND, reading
+from moorage.adapters.steps._git_host_checks import (
     checked_asset,
     checked_commit,
     checked_tag,
 )
 from moorage.adapters.steps.gitlab import gitlab_api
+from moorage.adapters.steps.platform_operation import PlatformOperation
 from moorage.domain.secrets.frames import careful
 from moorage.errors import AlreadyExists, VendorRejected
 
@@ -38,7 +38,7 @@ class GitLabProject:
 
     def release(
         self, tag: str, *, name: str | None = None, notes: str = "", ref: str | None = None
-    ) -> GitHostOperation:
+    ) -> PlatformOperation:
         """Return the operation that publishes a release, or finds the one of its tag.
 
         A release that exists is left as it is.
@@ -56,7 +56,7 @@ class GitLabProject:
 
     def upload(
         self, tag: str, name: str, content: bytes, *, package: str = "release"
-    ) -> GitHostOperation:
+    ) -> PlatformOperation:
         """Return the operation that adds a file to a release, as a link to a generic package.
 
         Args:
@@ -77,7 +77,7 @@ class GitLabProject:
         context: str,
         description: str = "",
         url: str | None = None,
-    ) -> GitHostOperation:
+    ) -> PlatformOperation:
         """Return the operation that reports the state of a commit.
 
         Args:
@@ -93,16 +93,17 @@ class GitLabProject:
         path = f"{self._root}/statuses/{checked_commit(commit)}"
         return self._operation("status", partial(self._status, path, body))
 
-    def pull_mirror(self) -> GitHostOperation:
+    def pull_mirror(self) -> PlatformOperation:
         """Return the operation that starts the project's pull mirror."""
         return self._operation("pull_mirror", self._start_mirror)
 
-    def mirror_state(self) -> GitHostOperation:
+    def mirror_state(self) -> PlatformOperation:
         """Return the operation that reads the state of the project's pull mirror."""
         return self._operation("mirror_state", self._mirror_state, safe=True)
 
-    def _operation(self, name: str, act: Any, *, safe: bool = False) -> GitHostOperation:
-        return GitHostOperation(name=f"gitlab.{name}", system="gitlab", act=act, safe=safe)
+    def _operation(self, name: str, act: Any, *, safe: bool = False) -> PlatformOperation:
+        act = reading(act, "GitLab")
+        return PlatformOperation(name=f"gitlab.{name}", system="gitlab", act=act, safe=safe)
 
     def _release(self, body: dict[str, Any], timeout: float) -> dict[str, Any]:
         path = f"{self._root}/releases"

@@ -1,54 +1,18 @@
-"""Small operations of git hosts, such as publishing a release, which a manager protects."""
+"""Checks of what the small operations of git hosts are given."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import attrs
-
-from moorage.adapters.steps._git_host_answers import unreadable
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable
-
-    from moorage.domain.service.operation import OperationAttempt
-    from moorage.errors import ConnectorError
 
 _ASSET: Final = late_pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _COMMIT: Final = late_pattern(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _TAG: Final = late_pattern(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}")
-
-
-@attrs.frozen(kw_only=True)
-class GitHostOperation:
-    """One operation of a git host, for `ConnectorManager.perform`; a repeat does no harm.
-
-    Its result is a dictionary of plain values.
-
-    Attributes:
-        name: the name in events and errors, such as "github.release".
-        system: the kind of the host.
-        safe: whether it only reads.
-        repeatable: whether a repeat has the same effect.
-        act: performs it within the given number of seconds.
-    """
-
-    name: str
-    system: str
-    act: Callable[[float], dict[str, Any]] = attrs.field(repr=False)
-    safe: bool = False
-    repeatable: bool = True
-
-    def perform(self, attempt: OperationAttempt) -> dict[str, Any]:
-        """Perform it once."""
-        return self.act(attempt.timeout)
-
-    def judge(self, error: Exception) -> ConnectorError | None:
-        """Return the error for an answer that cannot be read."""
-        return unreadable("The git host", error)
 
 
 def checked_commit(commit: str) -> str:
