@@ -42,6 +42,8 @@ CASES ?= few
 # The last one that runs on Node.js 20.
 AZURITE := 3.35.0
 
+RESTATE := 1.7.12
+
 # For instance: make mutants MUTANTS_ARGS="--minutes 5 'moorage.domain.resilience.bucket.*'"
 MUTANTS_ARGS ?=
 
@@ -178,6 +180,17 @@ build/azurite/$(AZURITE).stamp:
 	@echo "installing Azurite $(AZURITE)"
 	@rm -rf build/azurite && mkdir -p build/azurite
 	@npm install --prefix build/azurite --silent --no-audit --no-fund --omit=dev azurite@$(AZURITE)
+	@touch $@
+
+.PHONY: restate
+restate: build/restate/$(RESTATE).stamp  ## Install the server of Restate for this machine, for its tests
+
+build/restate/$(RESTATE).stamp:
+	@command -v npm > /dev/null || { echo >&2 "Restate's server needs npm"; exit 1; }
+	@echo "installing the server of Restate $(RESTATE)"
+	@rm -rf build/restate && mkdir -p build/restate
+	@npm install --prefix build/restate --silent --no-audit --no-fund --omit=dev \
+		@restatedev/restate-server@$(RESTATE)
 	@touch $@
 
 .PHONY: dev

