@@ -30,6 +30,7 @@ import over_protocols
 import over_redis
 import over_sql
 import over_sqlite
+import over_steps
 import production
 import signing
 import webhooks
@@ -58,6 +59,7 @@ PEERS = (
     "svix",
     "procrastinate",
     "celery",
+    "aiodocker",
 )
 
 TABLES = {
@@ -76,6 +78,7 @@ TABLES = {
         over_outbox,
         over_pipelines,
         over_brokers,
+        over_steps,
         webhooks,
         commands,
     )

@@ -322,7 +322,9 @@ if TYPE_CHECKING:
     from moorage.ports.pipelines import PollLimits as PollLimits
     from moorage.ports.pipelines import SinkConnector as SinkConnector
     from moorage.ports.pipelines import SourceConnector as SourceConnector
+    from moorage.ports.platform import AsyncEndWaiter as AsyncEndWaiter
     from moorage.ports.platform import AsyncPlatform as AsyncPlatform
+    from moorage.ports.platform import EndWaiter as EndWaiter
     from moorage.ports.platform import Platform as Platform
     from moorage.ports.platform import PlatformKind as PlatformKind
     from moorage.ports.step_log import StepLog as StepLog
@@ -452,6 +454,8 @@ _HOME = {
     "StepLog": "ports.step_log",
     "Platform": "ports.platform",
     "AsyncPlatform": "ports.platform",
+    "EndWaiter": "ports.platform",
+    "AsyncEndWaiter": "ports.platform",
     "AsyncPlatformInThreads": "adapters.steps.in_threads",
     "PlatformKind": "ports.platform",
     "RunSpec": "domain.steps.runs",

@@ -247,6 +247,35 @@ def test_missing_python_is_named(socket: str) -> None:
     assert platform.look("unwatched", 30.0) is None
 
 
+def test_end_of_a_container_is_told(socket: str) -> None:
+    """Waiting ends with the container, or after the given seconds."""
+    platform, name = DockerPlatform(socket), f"wait-{os.getpid()}"
+    platform.start(RunSpec(name=name, step=Step("x", ["sleep", "2"], image=IMAGE)), 60.0)
+    assert platform.can_wait
+    assert not platform.wait(name, 0.1)
+    assert platform.wait(name, 120.0)
+    platform.remove(name, 60.0)
+    with pytest.raises(VendorRejected):
+        platform.wait(name, 60.0)
+
+
+def test_name_that_is_used_again_is_another_run(socket: str) -> None:
+    """The output of a run is read to its end although an earlier run of its name had ended."""
+    platform, name = DockerPlatform(socket), f"again-{os.getpid()}"
+    for script in ("true", "sleep 1; echo end"):
+        step = Step("x", ["sh", "-c", script], image=IMAGE)
+        platform.start(RunSpec(name=name, step=step), 60.0)
+        output, is_last = b"", False
+        while not is_last:
+            chunk = platform.logs(name, "stdout", "", 60.0)
+            output, is_last = chunk.data, chunk.is_last
+        status = platform.look(name, 60.0)
+        assert status is not None
+        assert status.is_over
+        platform.remove(name, 60.0)
+    assert b"end\n" == output
+
+
 def test_inspect_shows_no_secret(socket: str) -> None:
     """The Engine's description of a container does not contain the secret that the step reads."""
     platform = DockerPlatform(socket)

@@ -13,6 +13,8 @@ from moorage import (
     AsyncPlatformInThreads,
     AsyncStepConnector,
     ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
     ConnectorManager,
     CredentialNotFound,
     HeldBack,
@@ -26,6 +28,7 @@ from moorage import (
 )
 from moorage.adapters.audit.file import FileAudit
 from moorage.adapters.steps.local import LocalPlatform
+from moorage.domain.steps.following import pause_after
 from moorage.domain.steps.result import ExecutionResult, HookError, StepOutcome
 from moorage.domain.steps.runs import RunSpec
 from moorage.domain.steps.step import Step, Workspace, run_name
@@ -260,6 +263,50 @@ def test_log_gets_what_another_follower_has_read(mode: str, looks: int, tmp_path
         (line.number, line.text) for line in lines
     ]
     assert "log_error" not in result.metadata
+
+
+class Telling(MockPlatform):
+    """A platform with one endless run, which tells of ends as scripted.
+
+    A run has ended when the last item of the script is told.
+    """
+
+    can_wait = True
+
+    def __init__(self, *script: bool | ConnectorError) -> None:
+        super().__init__(endless=["a"])
+        self._script = list(script)
+        self.pauses: list[float] = []
+
+    def wait(self, name: str, seconds: float, /) -> bool:
+        """Return or raise the next item of the script."""
+        self.pauses.append(seconds)
+        item = self._script.pop(0)
+        if not self._script:
+            self.stop(name, 0.0, 1.0)
+        if isinstance(item, ConnectorError):
+            raise item
+        return item
+
+
+@modes
+def test_platform_that_tells_of_ends_is_waited_for(mode: str) -> None:
+    """Pauses end with the run; one that is told of too early, or not at all, changes nothing."""
+    platform = Telling(True, ConnectionFailed("x"), False, True)
+
+    result = executor(mode, platform)(Step("a", ["true"]))
+
+    assert StepOutcome.CANCELLED is result.outcome
+    assert 4 == len(platform.pauses)
+    assert sorted(platform.pauses) == platform.pauses
+
+
+def test_pauses_that_end_with_the_run_grow_faster() -> None:
+    """Nobody looks at a quiet run more than twice a second, and soon so if its end is told."""
+    quiet = [True, *[False] * 9]
+    assert 0.02 == pause_after([True]) == pause_after([True], ends_with_run=True)
+    assert pause_after(quiet) < 0.05
+    assert 0.5 == pause_after(quiet, ends_with_run=True) == pause_after([False] * 40)
 
 
 @modes

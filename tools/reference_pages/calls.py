@@ -134,6 +134,8 @@ CALLS: Final = (
             "Platform",
             "AsyncPlatform",
             "AsyncPlatformInThreads",
+            "EndWaiter",
+            "AsyncEndWaiter",
             "PlatformKind",
             "PlatformOperation",
             "RunSpec",

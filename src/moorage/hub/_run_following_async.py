@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Final
 from moorage.domain.entries.renewal import Held
 from moorage.domain.idempotency.claims import LEASE, Claim, Verdict, release
 from moorage.domain.steps.following import pause_after, pause_after_failures
-from moorage.domain.steps.runs import STREAMS, check_same_step
+from moorage.domain.steps.runs import STREAMS, RunPhase, check_same_step
 from moorage.errors import ConnectorError, DeadlineExceeded, StorageUnavailable
 from moorage.hub.internals import core_of
+from moorage.ports.platform import AsyncEndWaiter
 from moorage.runtime.bridge import run_later
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from moorage.domain.steps.following import Following
     from moorage.domain.steps.runs import RunSpec, RunStatus
     from moorage.hub._step_log_writer import LogWriter
@@ -71,7 +74,7 @@ class AsyncRunReader:
         """
         core = core_of(self._manager)
         rounds: deque[bool] = deque(maxlen=40)
-        failures, failing_since = 0, 0
+        failures, failing_since, is_told = 0, 0, False
         while True:
             try:
                 if lease is not None:
@@ -97,7 +100,9 @@ class AsyncRunReader:
                 await self._stop_overdue(spec, status)
             rounds.append(is_new)
             if not is_new:
-                await run_later(core.sleep(pause_after(rounds)))
+                is_running = status.phase is RunPhase.RUNNING
+                # One that told of an end too early is not asked again at once.
+                is_told = await self._pause(name, rounds, can_wait=is_running and not is_told)
 
     async def read(self, name: str, following: Following, writer: LogWriter) -> bool:
         """Read the next part of each output, and return whether there was anything new."""
@@ -108,6 +113,15 @@ class AsyncRunReader:
                 writer.write(following.take(stream, chunk))
                 is_new = is_new or len(chunk.data) > 0
         return is_new
+
+    async def _pause(self, name: str, rounds: Sequence[bool], *, can_wait: bool) -> bool:
+        """Pause until the next look at a run; return whether its end ended the pause."""
+        platform = self._platform
+        if can_wait and isinstance(platform, AsyncEndWaiter) and platform.can_wait:
+            with suppress(ConnectorError):
+                return await platform.wait(name, pause_after(rounds, ends_with_run=True))
+        await run_later(core_of(self._manager).sleep(pause_after(rounds)))
+        return False
 
     async def _stop_overdue(self, spec: RunSpec, status: RunStatus) -> None:
         """Stop a run that its platform should have ended long ago."""

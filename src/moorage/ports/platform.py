@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import attrs
 
@@ -126,6 +126,41 @@ class AsyncPlatform(DescribedPlatform, Protocol):
 
     async def close(self) -> None:
         """Close the connections; runs go on."""
+        ...
+
+
+@runtime_checkable
+class EndWaiter(Protocol):
+    """The part of a platform that tells of the end of a run; a platform need not have it.
+
+    Without it a follower looks at the run from time to time, and notices its end a little late.
+
+    `can_wait` is whether `wait` may be called. `wait` blocks until a run has ended, and returns
+    True then; it returns False after so many seconds. It raises errors of moorage only, after which
+    the follower looks at the run as usual.
+    """
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether the platform tells of the end of a run."""
+        ...
+
+    def wait(self, name: str, seconds: float, /) -> bool:
+        """Wait for the end of a run for some seconds; return whether it has ended."""
+        ...
+
+
+@runtime_checkable
+class AsyncEndWaiter(Protocol):
+    """The asynchronous `EndWaiter`."""
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether the platform tells of the end of a run."""
+        ...
+
+    async def wait(self, name: str, seconds: float, /) -> bool:
+        """Wait for the end of a run for some seconds; return whether it has ended."""
         ...
 
 

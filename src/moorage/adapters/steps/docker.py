@@ -30,9 +30,16 @@ from moorage.adapters.steps.docker_images import SOCKET, pull_image
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.steps.images import RegistryLogin
+from moorage.domain.steps.looks import Looks
 from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase, RunStatus
 from moorage.domain.steps.step import ConnectorType
-from moorage.errors import ConfigurationError, ConnectionFailed, ConnectorError, InvalidData
+from moorage.errors import (
+    AttemptTimeout,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    InvalidData,
+)
 from moorage.ports.platform import PlatformKind
 
 if TYPE_CHECKING:
@@ -51,7 +58,9 @@ _ENTRY: Final = 16 * 1024
 
 _WORK: Final = "workspace"
 _SECRETS: Final = "run/secrets"
+_NOTES: Final = "/.moorage"
 _MISSING: Final = frozenset({404})
+_DONE: Final = 204
 _CONFLICT: Final = 409
 _REFUSED: Final = 400
 _CANNOT_RUN: Final = frozenset({126, 127})
@@ -109,6 +118,7 @@ class DockerPlatform:
         self._network = network
         self._user = user
         self._python = python or sys.executable
+        self._looks = Looks()
 
     def validate(self, step: Step, /) -> None:
         """Refuse a step without an image.
@@ -134,18 +144,18 @@ class DockerPlatform:
             ConnectionFailed: the Engine cannot be reached.
         """
         self.validate(spec.step)
+        self._looks.forget(spec.name)
         status = self.look(spec.name, timeout)
         if status is None or status.phase is RunPhase.STARTING:
             # The watchdog begins while the container is created.
             with _Watchdog(self._python) as watchdog:
                 if status is None:
-                    self._create(spec, timeout)
-                    status = self.look(spec.name, timeout)
+                    status = self._create(spec, timeout)
                 if status is not None and status.phase is RunPhase.STARTING:
                     step = spec.step
                     task = self._task(spec.name, step.timeout, step.grace, EndReason.DEADLINE)
                     watchdog.watch(task)
-                    status = self._begin(spec.name, timeout)
+                    status = self._begin(status, timeout)
         if status is None:
             raise ConnectionFailed(f"The container {spec.name} was removed while it started.")
         return status
@@ -153,7 +163,29 @@ class DockerPlatform:
     def look(self, name: str, timeout: float, /) -> RunStatus | None:
         """Return the status of a run; None if there is none of this name."""
         facts = self._facts(name, timeout)
-        return None if facts is None else self._status(name, facts, timeout)
+        if facts is None:
+            return None
+        self._looks.note(name, is_over=_phase(facts["State"]) is RunPhase.ENDED)
+        return self._status(name, facts, timeout)
+
+    @property
+    def can_wait(self) -> bool:
+        """True, because the Engine tells of the end of a container."""
+        return True
+
+    def wait(self, name: str, seconds: float, /) -> bool:
+        """Wait for the end of a run for some seconds; return whether it has ended.
+
+        Raises:
+            VendorRejected: there is no such container.
+            ConnectionFailed: the Engine cannot be reached.
+        """
+        query = {"condition": "not-running"}
+        try:
+            self._engine.ask("POST", _container(name, "wait"), seconds, query=query)
+        except AttemptTimeout:
+            return False
+        return True
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
         """Return the output of a run after a mark.
@@ -161,10 +193,12 @@ class DockerPlatform:
         A mark is the time of the last entry, the number of entries then, and whether a line break
         is missing after it: the Engine cuts long lines into entries, and may lose their end.
         """
-        facts = self._facts(name, timeout)
-        if facts is None:
-            return LogChunk(b"", mark, is_last=True)
-        is_over = _phase(facts["State"]) is RunPhase.ENDED
+        is_over = self._looks.take(name, stream)
+        if is_over is None:
+            facts = self._facts(name, timeout)
+            if facts is None:
+                return LogChunk(b"", mark, is_last=True)
+            is_over = _phase(facts["State"]) is RunPhase.ENDED
         since, number, is_open = mark.split("#") if mark else ("", "0", "")
         skipped = count = int(number)
         query = {stream: "1", "timestamps": "1", "since": _seconds(since)}
@@ -240,6 +274,7 @@ class DockerPlatform:
 
     def remove(self, name: str, timeout: float, /) -> None:
         """Remove a run that has ended, with its output."""
+        self._looks.forget(name)
         self._engine.ask(
             "DELETE",
             f"/containers/{quote(name, safe='')}",
@@ -259,8 +294,12 @@ class DockerPlatform:
         facts: dict[str, Any] = json.loads(content)
         return None if facts["State"]["Status"] in _REMOVED else facts
 
-    def _create(self, spec: RunSpec, timeout: float) -> None:
-        """Create the container of a run with its files, unless another caller was faster."""
+    def _create(self, spec: RunSpec, timeout: float) -> RunStatus | None:
+        """Create the container of a run with its files, unless another caller was faster.
+
+        Returns:
+            The status of the run; None if it was removed meanwhile.
+        """
         draft = f"{_DRAFT}-{uuid4().hex}"
         create = partial(
             self._engine.ask,
@@ -268,10 +307,10 @@ class DockerPlatform:
             query={"name": draft},
             body=self._body(spec),
         )
-        code, _ = create(allowed=_MISSING if self._pulls else frozenset[int]())
+        code, content = create(allowed=_MISSING if self._pulls else frozenset[int]())
         if code in _MISSING:
             pull_image(self._engine, str(spec.step.image), self._login, timeout)
-            create()
+            _, content = create()
         try:
             self._engine.ask(
                 "PUT",
@@ -294,6 +333,15 @@ class DockerPlatform:
             raise
         if not is_named:
             self.remove(draft, timeout)
+            return self.look(spec.name, timeout)
+        return RunStatus(
+            name=spec.name,
+            phase=RunPhase.STARTING,
+            fingerprint=spec.step.fingerprint,
+            step=spec.step.name,
+            labels=spec.labels,
+            metadata={"container": json.loads(content)["Id"]},
+        )
 
     def _body(self, spec: RunSpec) -> dict[str, Any]:
         step, resources = spec.step, spec.step.resources
@@ -325,11 +373,14 @@ class DockerPlatform:
             "HostConfig": host,
         }
 
-    def _begin(self, name: str, timeout: float) -> RunStatus | None:
-        """Start a container, and return the status of its run."""
+    def _begin(self, created: RunStatus, timeout: float) -> RunStatus | None:
+        """Start a container that was created, and return the status of its run."""
+        name = created.name
         code, content = self._engine.ask(
             "POST", _container(name, "start"), timeout, allowed=frozenset({400, 404, 500})
         )
+        if code == _DONE:
+            return attrs.evolve(created, phase=RunPhase.RUNNING)
         status = self.look(name, timeout)
         is_over = status is not None and status.is_over
         if code >= _REFUSED and not is_over:
@@ -373,14 +424,19 @@ class DockerPlatform:
         """Return the reason of a container's end, by the notes inside it."""
         if state.get("OOMKilled"):
             return EndReason.OUT_OF_MEMORY
-        for reason in (EndReason.STOPPED, EndReason.DEADLINE):
-            query = {"path": f"/.moorage-{reason.value}"}
-            with self._engine.answer(
-                "HEAD", _container(name, "archive"), timeout, query=query
-            ) as answer:
-                if answer.status < _REFUSED:
+        if self._has_note(name, "", timeout):
+            for reason in (EndReason.STOPPED, EndReason.DEADLINE):
+                if self._has_note(name, f"/{reason.value}", timeout):
                     return reason
         return EndReason.EXITED
+
+    def _has_note(self, name: str, note: str, timeout: float) -> bool:
+        """Return whether a watchdog left a note in a container, or any if its name is empty."""
+        query = {"path": f"{_NOTES}{note}"}
+        with self._engine.answer(
+            "HEAD", _container(name, "archive"), timeout, query=query
+        ) as answer:
+            return answer.status < _REFUSED
 
 
 def _bind(path: str, source: str) -> str:

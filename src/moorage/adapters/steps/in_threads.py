@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from moorage.adapters.concurrency.in_thread import run_in_thread
+from moorage.ports.platform import EndWaiter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,16 @@ class AsyncPlatformInThreads:
     async def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
         """Return the output of a run after a mark."""
         return await run_in_thread(partial(self._platform.logs, name, stream, mark, timeout))
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether the platform tells of the end of a run."""
+        return isinstance(self._platform, EndWaiter) and self._platform.can_wait
+
+    async def wait(self, name: str, seconds: float, /) -> bool:
+        """Wait for the end of a run for some seconds; return whether it has ended."""
+        assert isinstance(self._platform, EndWaiter)  # noqa: S101 - `can_wait` says so
+        return await run_in_thread(partial(self._platform.wait, name, seconds))
 
     async def stop(self, name: str, grace: float, timeout: float, /) -> None:
         """Ask a run to end."""

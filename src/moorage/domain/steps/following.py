@@ -17,6 +17,8 @@ _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
 _GROWTH: Final = 1.1
 """The growth of pauses, by which an end is noticed late by about a twentieth of the run's time."""
+_GROWTH_IF_TOLD: Final = 1.5
+"""The growth of pauses that end with the run."""
 _FAILURE_PAUSE: Final = 2.0
 
 
@@ -95,18 +97,20 @@ class Following:
         )
 
 
-def pause_after(rounds: Sequence[bool]) -> float:
+def pause_after(rounds: Sequence[bool], *, ends_with_run: bool = False) -> float:
     """Return the seconds until the next look at a run.
 
     Args:
         rounds: for each of the last looks whether there was anything new.
+        ends_with_run: whether the platform ends the pause when the run ends.
     """
     quiet = 0
     for is_new in reversed(rounds):
         if is_new:
             break
         quiet += 1
-    return min(_LONGEST_PAUSE, _FIRST_PAUSE * _GROWTH**quiet)
+    growth = _GROWTH_IF_TOLD if ends_with_run else _GROWTH
+    return min(_LONGEST_PAUSE, _FIRST_PAUSE * growth**quiet)
 
 
 def pause_after_failures(failures: int) -> float:

@@ -1,0 +1,37 @@
+"""The latest looks at runs, which spare a platform further requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.steps.runs import STREAMS
+
+if TYPE_CHECKING:
+    from moorage.domain.steps.runs import LogStream
+
+_MOST: Final = 1000
+
+
+class Looks:
+    """The answers of the latest looks, each of which serves one reading of each output.
+
+    A run that was over is still over; of one that was not, more is read later in any case.
+    """
+
+    def __init__(self) -> None:
+        self._answers: dict[tuple[str, LogStream], bool] = {}
+
+    def note(self, name: str, *, is_over: bool) -> None:
+        """Note whether a run is over."""
+        if len(self._answers) > _MOST:
+            self._answers.clear()
+        self._answers.update({(name, stream): is_over for stream in STREAMS})
+
+    def take(self, name: str, stream: LogStream) -> bool | None:
+        """Return whether a run is over; None if nobody has looked since the last reading."""
+        return self._answers.pop((name, stream), None)
+
+    def forget(self, name: str) -> None:
+        """Forget a run, because another one may get its name."""
+        for stream in STREAMS:
+            self._answers.pop((name, stream), None)
