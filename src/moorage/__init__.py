@@ -291,6 +291,8 @@ if TYPE_CHECKING:
     from moorage.hub.outbox import Outbox as Outbox
     from moorage.hub.step_connector_async import AsyncStepConnector as AsyncStepConnector
     from moorage.hub.step_connector_sync import StepConnector as StepConnector
+    from moorage.hub.step_files_async import AsyncStorageFiles as AsyncStorageFiles
+    from moorage.hub.step_files_sync import StorageFiles as StorageFiles
     from moorage.hub.step_manager_async import AsyncStepManager as AsyncStepManager
     from moorage.hub.step_manager_sync import StepManager as StepManager
     from moorage.hub.subjects import AsyncSubjects as AsyncSubjects
@@ -327,6 +329,8 @@ if TYPE_CHECKING:
     from moorage.ports.platform import EndWaiter as EndWaiter
     from moorage.ports.platform import Platform as Platform
     from moorage.ports.platform import PlatformKind as PlatformKind
+    from moorage.ports.step_files import AsyncStepFiles as AsyncStepFiles
+    from moorage.ports.step_files import StepFiles as StepFiles
     from moorage.ports.step_log import StepLog as StepLog
 
 _HOME = {
@@ -451,6 +455,10 @@ _HOME = {
     "MirrorReport": "adapters.git.mirror",
     "FileLog": "adapters.steps.file_log",
     "LogLine": "domain.steps.log_lines",
+    "StorageFiles": "hub.step_files_sync",
+    "AsyncStorageFiles": "hub.step_files_async",
+    "StepFiles": "ports.step_files",
+    "AsyncStepFiles": "ports.step_files",
     "StepLog": "ports.step_log",
     "Platform": "ports.platform",
     "AsyncPlatform": "ports.platform",

@@ -37,7 +37,7 @@ _CONTAINER = {
     "command": [str],
     "env": [{"name": str, "value": str}],
     "workingDir": str,
-    "volumeMounts": [{"name": str, "mountPath": str, "readOnly": bool}],
+    "volumeMounts": [{"name": str, "mountPath": str, "subPath": str, "readOnly": bool}],
     "resources": {"limits": _NAMES},
     "securityContext": {
         "allowPrivilegeEscalation": bool,
@@ -48,7 +48,7 @@ _CONTAINER = {
 _VOLUME = {
     "name": str,
     "emptyDir": {},
-    "secret": {"secretName": str},
+    "secret": {"secretName": str, "items": [{"key": str, "path": str}]},
     "persistentVolumeClaim": {"claimName": str},
 }
 _POD = {

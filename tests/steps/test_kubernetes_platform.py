@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -81,6 +82,33 @@ def test_job_has_no_secret_and_few_rights(lab: Lab) -> None:
     assert "uid-run-1" == fake.secrets["run-1"]["metadata"]["ownerReferences"][0]["uid"]
     facts = (status.phase, status.step, status.fingerprint, dict(status.labels))
     assert (RunPhase.RUNNING, "report", STEP.fingerprint, {"kit": "x y"}) == facts
+
+
+def test_files_of_a_job_are_in_its_secret(lab: Lab) -> None:
+    """Files are mounted one by one in the working directory, apart from the secrets."""
+    fake, platform = lab
+    step = attrs.evolve(STEP, workspace=Workspace(files={"in/a.csv": b"1"}))
+    platform.start(attrs.evolve(spec(step=step), inputs={"b.csv": b"2"}), 10.0)
+
+    pod = fake.jobs["run-1"]["spec"]["template"]["spec"]
+    data = fake.secrets["run-1"]["data"]
+    mounts = {mount["mountPath"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+    shown = {
+        path: b64decode(data[mounts[f"/workspace/{path}"]["subPath"]])
+        for path in ("in/a.csv", "b.csv")
+    }
+    assert {"in/a.csv": b"1", "b.csv": b"2"} == shown
+    secrets = next(volume for volume in pod["volumes"] if volume["name"] == "secrets")
+    assert [{"key": "TOKEN", "path": "TOKEN"}] == secrets["secret"]["items"]
+
+
+def test_files_that_no_secret_keeps_are_refused(lab: Lab) -> None:
+    """Nothing is started with files of more than a megabyte."""
+    fake, platform = lab
+    large = attrs.evolve(spec(), inputs={"a": b"x" * 1024 * 1024})
+    with pytest.raises(InvalidData, match="Secret"):
+        platform.start(large, 10.0)
+    assert not fake.jobs
 
 
 def test_second_start_finds_the_job(lab: Lab) -> None:
@@ -302,12 +330,13 @@ def test_wrong_settings_are_named(lab: Lab, tmp_path: Path) -> None:
     "options",
     [
         {"image": None},
-        {"workspace": Workspace(files={"a": b""})},
+        {"workspace": Workspace(collect=["a"])},
+        {"workspace": Workspace(outputs={"a": "a"})},
         {"resources": Resources(processes=2)},
     ],
 )
 def test_steps_that_no_job_can_run_are_refused(options: dict[str, Any]) -> None:
-    """A step without an image, with files or with a limit of processes is refused."""
+    """A step without an image, that leaves files, or with a limit of processes is refused."""
     platform = KubernetesPlatform(KubernetesSettings(ca_file=None))
     with pytest.raises(InvalidData):
         platform.validate(attrs.evolve(STEP, **options))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _PLATFORMS: Final = "platforms"
 _STEPS: Final = "steps"
+_FILES: Final = ("collect", "inputs", "outputs")
 _SERVICE: Final = "steps"
 """The service whose protections apply to starting a step."""
 
@@ -79,6 +80,13 @@ _WITH_PLACE: Final = attrs.evolve(
         ),
         "collect": Field(
             Many(Text()), "The relative paths of files that become part of the result."
+        ),
+        "inputs": Field(
+            Named(Text()), "The keys of files in the storage, by their relative paths."
+        ),
+        "outputs": Field(
+            Named(Text()),
+            "The keys under which files that the step leaves are stored, by their relative paths.",
         ),
         **_STEP.fields,
     },
@@ -212,7 +220,7 @@ def _step(
     def make() -> Step:
         return Step(
             name,
-            workspace=Workspace(collect=table.get("collect", ())),
+            workspace=Workspace(**{part: table[part] for part in _FILES if part in table}),
             type=platform,
             **fields,
         )

@@ -89,9 +89,10 @@ class Hub(ContractMethods, HubBase):
         """Return the manager of steps, which are commands that run elsewhere."""
         with self._reloading:
             if self._steps is None:
+                from moorage.hub.step_files_sync import StorageFiles  # noqa: PLC0415 - few need it
                 from moorage.hub.step_manager_sync import StepManager  # noqa: PLC0415 - few need it
 
-                self._steps = StepManager(self.manager)
+                self._steps = StepManager(self.manager, files=StorageFiles(self.storage))
             steps: StepManager = self._steps
         return steps
 
@@ -341,9 +342,10 @@ class AsyncHub(AsyncContractMethods, HubBase):
         """Return the manager of steps, which are commands that run elsewhere."""
         with self._reloading:
             if self._steps is None:
+                from moorage.hub.step_files_async import AsyncStorageFiles  # noqa: PLC0415 - few need it
                 from moorage.hub.step_manager_async import AsyncStepManager  # noqa: PLC0415 - few need it
 
-                self._steps = AsyncStepManager(self.manager)
+                self._steps = AsyncStepManager(self.manager, files=AsyncStorageFiles(self.storage))
             steps: AsyncStepManager = self._steps
         return steps
 

@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from moorage.domain.steps.log_lines import LogLine
     from moorage.hub.manager import AsyncConnectorManager
     from moorage.ports.platform import AsyncPlatform
+    from moorage.ports.step_files import AsyncStepFiles
     from moorage.ports.step_log import StepLog
 
 _STORE_TTL: Final = 10 * 365 * 86_400_000_000
@@ -108,6 +109,7 @@ class AsyncStepConnector:
             a stop or a deadline. An error of it stands beside the result.
         secrets: looks up a secret by its reference; by default those of the environment and of
             files.
+        files: the storage that inputs of steps come from, and their outputs go to.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class AsyncStepConnector:
         pre_execute: Callable[[Step], Awaitable[object]] | None = None,
         post_execute: Callable[[Step, ExecutionResult], Awaitable[object]] | None = None,
         secrets: Callable[[str], Secret] = referenced_secret,
+        files: AsyncStepFiles | None = None,
     ) -> None:
         ports = ports_of(manager)
         self._platform = platform
@@ -127,6 +130,7 @@ class AsyncStepConnector:
         self._before = pre_execute
         self._after = post_execute
         self._secrets = secrets
+        self._files = files
         self._once = Idempotency(
             name=f"{service}.settled",
             storage=ports.claims or ports.state,
@@ -161,7 +165,14 @@ class AsyncStepConnector:
         Raises:
             InvalidData: the platform cannot run it, or it shows a secret.
             CredentialNotFound: one of its secrets cannot be found.
+            ConfigurationError: it has files in a storage, and the connector has none.
         """
+        if step.workspace.needs_storage and self._files is None:
+            raise ConfigurationError(
+                f"The step {step.name!r} has inputs or outputs, and its connector has no storage.",
+                path="files",
+                remedy="Use the steps of a hub with a storage, or give the connector `files`.",
+            )
         self._platform.validate(step)
         check_no_secret_shown(step, self._secrets_of(step))
 
@@ -216,25 +227,29 @@ class AsyncStepConnector:
         name = run_name(self._service, tenant, key)
         try:
             reused = await self._reused(step, key, tenant)
+            inputs: Mapping[str, bytes] | None = None
             if reused is None:
                 await self._prepare(step, name, mask)
+                inputs = await self._inputs(step, key, tenant)
             labels = {
                 _LABEL_STORE: await self._store_id(),
                 _LABEL_SERVICE: self._service,
                 _LABEL_KEY: key,
                 **({} if tenant is None else {_LABEL_TENANT: tenant}),
             }
-            spec = RunSpec(name=name, step=step, secrets=secrets, labels=labels)
+            spec = RunSpec(
+                name=name, step=step, secrets=secrets, labels=labels, inputs=inputs or {}
+            )
             await self._manager.perform(
                 self._service,
-                _Start(self._platform, spec, is_needed=reused is None),
+                _Start(self._platform, spec, is_needed=inputs is not None),
                 tenant=tenant,
                 idempotency_key=key,
                 payload={"step": step.fingerprint},
             )
             if reused is None:
                 following, status, writer = await self._follow(spec, values, log)
-                result = await self._settled(spec, following, status, mask, key)
+                result = await self._settled(spec, following, status, mask)
                 await self._cache.keep(step, tenant, result)
             else:
                 result, status, writer = reused, None, LogWriter(log)
@@ -491,7 +506,6 @@ class AsyncStepConnector:
         following: Following,
         status: RunStatus | None,
         mask: Masker,
-        key: str,
     ) -> ExecutionResult:
         """Return the result of a run that has ended, or the one that was stored before."""
         draft = None
@@ -504,9 +518,10 @@ class AsyncStepConnector:
                     stdout=masked_text(draft.stdout, mask),
                     stderr=masked_text(draft.stderr, mask),
                 )
+                draft = await self._with_outputs(spec, draft, mask)
         try:
             stored = await once_async(
-                self._once, f"{spec.name}.end", partial(self._settle, spec, draft, mask, key)
+                self._once, f"{spec.name}.end", partial(self._settle, spec, draft, mask)
             )
         except OutcomeUnknown:
             if draft is None:
@@ -518,14 +533,17 @@ class AsyncStepConnector:
         return unpacked_result(stored)
 
     async def _settle(
-        self, spec: RunSpec, draft: ExecutionResult | None, mask: Masker, key: str
+        self,
+        spec: RunSpec,
+        draft: ExecutionResult | None,
+        mask: Masker,
     ) -> dict[str, Any]:
         """Call the hook after the step, and return the result as plain values."""
         if draft is None:
             raise OutcomeUnknown(
                 f"The run of the step {spec.step.name!r} was started, and its end was never"
                 " recorded: it was removed or killed from outside.",
-                idempotency_key=key,
+                idempotency_key=spec.labels[_LABEL_KEY],
                 lookup=f"the run {spec.name} on its platform, and the effects of the step",
                 remedy="Look up what the step has done before you run it again with another key.",
             )
@@ -536,11 +554,60 @@ class AsyncStepConnector:
             draft = attrs.evolve(draft, hook_errors=(hook_error,))
         return packed_result(draft)
 
+    async def _inputs(self, step: Step, key: str, tenant: str | None) -> Mapping[str, bytes] | None:
+        """Return the files of a step that its storage has; None if its run has them already."""
+        files = self._files
+        if not step.workspace.inputs or files is None:
+            return {}
+        if await self.stored_result(key, tenant=tenant) is not None:
+            return None
+        status = await self.look(key, tenant=tenant)
+        if status is not None and status.phase is not RunPhase.STARTING:
+            return None
+        left = LARGEST_WORKSPACE - sum(map(len, step.workspace.files.values()))
+        contents: dict[str, bytes] = {}
+        for path, place in step.workspace.inputs.items():
+            contents[path] = await files.read(place, left, tenant)
+            left -= len(contents[path])
+        return contents
+
+    async def _with_outputs(
+        self,
+        spec: RunSpec,
+        draft: ExecutionResult,
+        mask: Masker,
+    ) -> ExecutionResult:
+        """Store the outputs of a success; the result keeps the files that could not be stored.
+
+        Several followers may do so: each stores the same files under the same keys.
+        """
+        step, files, tenant = spec.step, self._files, spec.labels.get(_LABEL_TENANT)
+        if files is None or not step.workspace.outputs or not draft.is_success:
+            return draft
+        if await stored_async(self._once, f"{spec.name}.end") is not None:
+            return draft
+        contents, problems = dict(draft.files), dict[str, str]()
+        for path, place in step.workspace.outputs.items():
+            content = draft.files.get(path)
+            if content is None:
+                problems[path] = "The step left no such file, or too large a one."
+                continue
+            try:
+                await files.write(place, content, tenant)
+            except ConnectorError as error:
+                problems[path] = _text_of(error, mask)
+            else:
+                if path not in step.workspace.collect:
+                    del contents[path]
+        facts = {"not_stored": problems} if problems else {}
+        return attrs.evolve(draft, files=contents).with_metadata(**facts)
+
     async def _collected(self, spec: RunSpec) -> dict[str, bytes]:
         """Return the files that a run has left; those that cannot be read are left out."""
         files: dict[str, bytes] = {}
         left = LARGEST_WORKSPACE
-        for path in spec.step.workspace.collect:
+        workspace = spec.step.workspace
+        for path in dict.fromkeys([*workspace.collect, *workspace.outputs]):
             with suppress(ConnectorError):
                 content = await self._platform.collect(spec.name, path, left, LOOK)
                 if content is not None:
@@ -553,7 +620,7 @@ class AsyncStepConnector:
 class _Start:
     """The operation that starts a run, or finds the one of its name.
 
-    It starts nothing for a step whose result is reused.
+    It starts nothing for a step whose result is reused, or whose run has its inputs already.
     """
 
     platform: AsyncPlatform

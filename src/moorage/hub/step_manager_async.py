@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from moorage.domain.steps.step import Step, Workspace
     from moorage.hub.manager import AsyncConnectorManager
     from moorage.ports.platform import AsyncPlatform
+    from moorage.ports.step_files import AsyncStepFiles
     from moorage.ports.step_log import StepLog
 
 
@@ -41,6 +42,7 @@ class AsyncStepManager:
         service: the service of the manager whose protections apply.
         secrets: looks up a secret by its reference; by default those of the environment and of
             files.
+        files: the storage that inputs of steps come from, and their outputs go to.
     """
 
     def __init__(
@@ -49,10 +51,12 @@ class AsyncStepManager:
         *,
         service: str = "steps",
         secrets: Callable[[str], Secret] = referenced_secret,
+        files: AsyncStepFiles | None = None,
     ) -> None:
         self._manager = manager
         self._service = service
         self._secrets = secrets
+        self._files = files
         self._factories: dict[ConnectorType, Callable[[], AsyncStepConnector]] = {}
         self._connectors: dict[ConnectorType, AsyncStepConnector] = {}
         self._steps: dict[str, Step] = {}
@@ -193,7 +197,7 @@ class AsyncStepManager:
 
         Args:
             name: the name of the step.
-            workspace: its files; those that the step itself collects are collected too.
+            workspace: its files; what the step itself collects, reads and stores is added.
             environment: environment variables in addition to those of the step.
             idempotency_key: identifies this one run; by default each call is a run of its own.
             tenant: whose limits, circuit and keys to use.
@@ -205,7 +209,7 @@ class AsyncStepManager:
         """
         step = self.step(name)
         if workspace is not None:
-            workspace = workspace.collecting(step.workspace.collect)
+            workspace = workspace.with_those_of(step.workspace)
         return await self.execute(
             step,
             workspace,
@@ -228,6 +232,7 @@ class AsyncStepManager:
             self._manager,
             service=self._service,
             secrets=self._secrets,
+            files=self._files,
         )
 
     async def __aenter__(self) -> Self:

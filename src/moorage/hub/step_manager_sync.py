@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from moorage.domain.steps.step import Step, Workspace
     from moorage.hub.manager import ConnectorManager
     from moorage.ports.platform import Platform
+    from moorage.ports.step_files import StepFiles
     from moorage.ports.step_log import StepLog
 
 
@@ -41,6 +42,7 @@ class StepManager:
         service: the service of the manager whose protections apply.
         secrets: looks up a secret by its reference; by default those of the environment and of
             files.
+        files: the storage that inputs of steps come from, and their outputs go to.
     """
 
     def __init__(
@@ -49,10 +51,12 @@ class StepManager:
         *,
         service: str = "steps",
         secrets: Callable[[str], Secret] = referenced_secret,
+        files: StepFiles | None = None,
     ) -> None:
         self._manager = manager
         self._service = service
         self._secrets = secrets
+        self._files = files
         self._factories: dict[ConnectorType, Callable[[], StepConnector]] = {}
         self._connectors: dict[ConnectorType, StepConnector] = {}
         self._steps: dict[str, Step] = {}
@@ -193,7 +197,7 @@ class StepManager:
 
         Args:
             name: the name of the step.
-            workspace: its files; those that the step itself collects are collected too.
+            workspace: its files; what the step itself collects, reads and stores is added.
             environment: environment variables in addition to those of the step.
             idempotency_key: identifies this one run; by default each call is a run of its own.
             tenant: whose limits, circuit and keys to use.
@@ -205,7 +209,7 @@ class StepManager:
         """
         step = self.step(name)
         if workspace is not None:
-            workspace = workspace.collecting(step.workspace.collect)
+            workspace = workspace.with_those_of(step.workspace)
         return self.execute(
             step,
             workspace,
@@ -228,6 +232,7 @@ class StepManager:
             self._manager,
             service=self._service,
             secrets=self._secrets,
+            files=self._files,
         )
 
     def __enter__(self) -> Self:

@@ -95,7 +95,7 @@ class CloudRuns:
             InvalidData: it has files, limits its processes, or has something that this cloud
                 cannot take.
         """
-        if step.workspace.files or step.workspace.collect:
+        if step.workspace.gives_files or step.workspace.takes_files:
             raise InvalidData(
                 f"The step {step.name!r} has files, which a cloud neither lends nor collects.",
                 field="workspace",

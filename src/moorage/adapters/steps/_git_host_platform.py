@@ -127,7 +127,7 @@ class GitHostRuns:
         elif step.secrets:
             remedy = "Store them at the git host, which shows inputs to everybody who sees the run."
             problem = ("secrets", "has secrets", remedy)
-        elif step.workspace.files:
+        elif step.workspace.gives_files:
             problem = ("workspace", "is given files", "Let it fetch them, or commit them.")
         elif step.resources != type(step.resources)():
             problem = ("resources", "limits its resources", "Choose a runner with these limits.")

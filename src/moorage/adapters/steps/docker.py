@@ -1,8 +1,9 @@
 """Steps as containers of a Docker Engine.
 
 A container gets its name only when its files are inside, so whoever finds it by its name may start
-it. Of several callers one succeeds in giving the name; the others remove theirs. Secrets are files
-in /run/secrets of the container, and so no part of its description.
+it. Of several callers one succeeds in giving the name; the others remove theirs. One without files
+has its name at once, if it is for root: otherwise its working directory must be made writable.
+Secrets are files in /run/secrets of the container, and so no part of its description.
 
 The time limit is kept by a watchdog, a program of its own on this machine.
 """
@@ -18,6 +19,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote
 from uuid import uuid4
@@ -64,6 +66,9 @@ _DONE: Final = 204
 _CONFLICT: Final = 409
 _REFUSED: Final = 400
 _CANNOT_RUN: Final = frozenset({126, 127})
+_ROOT: Final = frozenset({"", "0", "root"})
+_PAUSE: Final = 0.02
+_LONGEST_CREATION: Final = 5.0
 _NEVER: Final = "0001"
 _PHASES: Final = {"exited": RunPhase.ENDED, "created": RunPhase.STARTING}
 _REMOVED: Final = frozenset({"removing", "dead"})
@@ -300,6 +305,8 @@ class DockerPlatform:
         Returns:
             The status of the run; None if it was removed meanwhile.
         """
+        if not spec.files and not spec.secrets and self._is_for_root(spec.step, timeout):
+            return self._create_empty(spec, timeout)
         draft = f"{_DRAFT}-{uuid4().hex}"
         create = partial(
             self._engine.ask,
@@ -334,14 +341,38 @@ class DockerPlatform:
         if not is_named:
             self.remove(draft, timeout)
             return self.look(spec.name, timeout)
-        return RunStatus(
-            name=spec.name,
-            phase=RunPhase.STARTING,
-            fingerprint=spec.step.fingerprint,
-            step=spec.step.name,
-            labels=spec.labels,
-            metadata={"container": json.loads(content)["Id"]},
+        return _created(spec, content)
+
+    def _create_empty(self, spec: RunSpec, timeout: float) -> RunStatus | None:
+        """Create the container of a run without files; the Engine makes its working directory."""
+        code, content = self._engine.ask(
+            "POST",
+            "/containers/create",
+            timeout,
+            query={"name": spec.name},
+            body=self._body(spec),
+            allowed=frozenset({_CONFLICT}),
         )
+        if code != _CONFLICT:
+            return _created(spec, content)
+        # The Engine gives a name away before others can look at the container.
+        until = monotonic() + min(timeout, _LONGEST_CREATION)
+        while (status := self.look(spec.name, timeout)) is None and monotonic() < until:
+            sleep(_PAUSE)
+        return status
+
+    def _is_for_root(self, step: Step, timeout: float) -> bool:
+        """Return whether root runs a step: then it can write to a directory of the Engine's."""
+        user = self._user
+        if user is None:
+            code, content = self._engine.ask(
+                "GET", f"/images/{step.image}/json", timeout, allowed=_MISSING
+            )
+            if code in _MISSING:
+                return False
+            image: dict[str, Any] = json.loads(content)["Config"] or {}
+            user = str(image.get("User") or "")
+        return user.partition(":")[0] in _ROOT
 
     def _body(self, spec: RunSpec) -> dict[str, Any]:
         step, resources = spec.step, spec.step.resources
@@ -439,6 +470,18 @@ class DockerPlatform:
             return answer.status < _REFUSED
 
 
+def _created(spec: RunSpec, answer: bytes) -> RunStatus:
+    """Return the status of a run whose container was created."""
+    return RunStatus(
+        name=spec.name,
+        phase=RunPhase.STARTING,
+        fingerprint=spec.step.fingerprint,
+        step=spec.step.name,
+        labels=spec.labels,
+        metadata={"container": json.loads(answer)["Id"]},
+    )
+
+
 def _bind(path: str, source: str) -> str:
     """Return a volume as the Engine takes it."""
     place, _, mode = path.partition(":")
@@ -513,14 +556,14 @@ def _files_of(spec: RunSpec) -> bytes:
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         folders = {_WORK, "run", _SECRETS}
-        for path in spec.step.workspace.files:
+        for path in spec.files:
             parts = f"{_WORK}/{path}".split("/")[:-1]
             folders.update("/".join(parts[: end + 1]) for end in range(len(parts)))
         for folder in sorted(folders):
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o777 if folder.startswith(_WORK) else 0o755
             tar.addfile(entry)
-        for path, content in spec.step.workspace.files.items():
+        for path, content in spec.files.items():
             _add(tar, f"{_WORK}/{path}", content, 0o666)
         for name, secret in spec.secrets.items():
             _add(tar, f"{_SECRETS}/{name}", secret.reveal_bytes(), 0o444)

@@ -35,6 +35,9 @@ _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _IN_CLUSTER: Final = "https://kubernetes.default.svc"
 _USER: Final = 65534
 _NOTE: Final = "moorage.step"
+_FILE: Final = "file-{}"
+"""The names of files in a Secret, which no name of a step's secret can be."""
+_LARGEST_SECRET: Final = 1024 * 1024
 _SECRETS: Final = "/run/secrets/moorage"
 _WORK: Final = "/workspace"
 _MISSING: Final = frozenset({404})
@@ -123,14 +126,14 @@ class KubernetesPlatform:
         """Refuse a step that a Job cannot run.
 
         Raises:
-            InvalidData: it names no image, has files, or limits its processes.
+            InvalidData: it names no image, leaves files, or limits its processes.
         """
         problem = None
         if step.image is None:
             problem = ("image", "names no image to make a pod of", "Name one.")
-        elif step.workspace.files or step.workspace.collect:
-            remedy = "Mount a volume with `claims`, and leave the files there."
-            problem = ("workspace", "has files, which a cluster neither lends nor collects", remedy)
+        elif step.workspace.takes_files:
+            remedy = "Mount a volume with `claims`, or let the step upload them to a signed URL."
+            problem = ("workspace", "leaves files, which a cluster does not collect", remedy)
         elif step.resources.processes is not None:
             remedy = "Leave the limit to the cluster."
             problem = ("resources.processes", "limits its processes, which no pod can", remedy)
@@ -178,8 +181,21 @@ class KubernetesPlatform:
         volumes: list[dict[str, Any]] = [{"name": "workspace", "emptyDir": {}}]
         mounts: list[dict[str, Any]] = [{"name": "workspace", "mountPath": _WORK}]
         if spec.secrets:
-            volumes.append({"name": "secrets", "secret": {"secretName": spec.name}})
+            items = [{"key": name, "path": name} for name in spec.secrets]
+            secret = {"secretName": spec.name, "items": items}
+            volumes.append({"name": "secrets", "secret": secret})
             mounts.append({"name": "secrets", "mountPath": _SECRETS, "readOnly": True})
+        if spec.files:
+            volumes.append({"name": "files", "secret": {"secretName": spec.name}})
+        for number, path in enumerate(spec.files):
+            mounts.append(
+                {
+                    "name": "files",
+                    "mountPath": f"{_WORK}/{path}",
+                    "subPath": _FILE.format(number),
+                    "readOnly": True,
+                }
+            )
         for number, (claim, path) in enumerate(chosen.claims.items()):
             volume = {"claimName": claim}
             volumes.append({"name": f"claim-{number}", "persistentVolumeClaim": volume})
@@ -257,6 +273,7 @@ class KubernetesPlatform:
             ConnectionFailed: the cluster cannot be reached.
         """
         deadline = monotonic() + min(timeout / 2, _LONGEST_LOOK)
+        data = _secret_data(spec)
         body, conflict = self.manifest(spec), frozenset({_CONFLICT})
         code, content = self._cluster.ask("POST", self._jobs, timeout, body=body, allowed=conflict)
         is_new = code != _CONFLICT
@@ -265,9 +282,9 @@ class KubernetesPlatform:
                 "GET", f"{self._jobs}/{spec.name}", timeout, allowed=_MISSING
             )
         job = json.loads(content)
-        if spec.secrets and code not in _MISSING and not _condition(job):
+        if data and code not in _MISSING and not _condition(job):
             # Whoever created the Job may have died before this.
-            secret = self._secret(spec, job["metadata"]["uid"])
+            secret = self._secret(spec.name, data, job["metadata"]["uid"])
             path = f"{self._core}/secrets"
             self._cluster.ask("POST", path, timeout, body=secret, allowed=conflict)
         while True:
@@ -380,22 +397,34 @@ class KubernetesPlatform:
         pods: list[dict[str, Any]] = json.loads(content)["items"]
         return min(pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
 
-    def _secret(self, spec: RunSpec, owner: str) -> dict[str, Any]:
+    def _secret(self, name: str, data: dict[str, str], owner: str) -> dict[str, Any]:
         return {
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {
-                "name": spec.name,
+                "name": name,
                 "labels": {"moorage.scope": self._settings.scope},
                 "ownerReferences": [
-                    {"apiVersion": "batch/v1", "kind": "Job", "name": spec.name, "uid": owner}
+                    {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": owner}
                 ],
             },
-            "data": {
-                name: base64.b64encode(secret.reveal_bytes()).decode()
-                for name, secret in spec.secrets.items()
-            },
+            "data": data,
         }
+
+
+def _secret_data(spec: RunSpec) -> dict[str, str]:
+    """Return what the Secret of a run keeps: its secrets and its files."""
+    contents = {name: secret.reveal_bytes() for name, secret in spec.secrets.items()}
+    for number, content in enumerate(spec.files.values()):
+        contents[_FILE.format(number)] = content
+    if sum(map(len, contents.values())) > _LARGEST_SECRET:
+        raise InvalidData(
+            f"The files of the step {spec.step.name!r} have more than {_LARGEST_SECRET:,} bytes,"
+            " which is the most that a Secret of Kubernetes keeps.",
+            field="workspace",
+            remedy="Mount a volume with `claims`, or let the step download them by a signed URL.",
+        )
+    return {name: base64.b64encode(content).decode() for name, content in contents.items()}
 
 
 def _condition(job: Mapping[str, Any]) -> dict[str, Any]:

@@ -224,7 +224,7 @@ class LocalPlatform:
     def _spawn(self, spec: RunSpec, folder: Path, lock: int, deadline: float) -> None:
         step = spec.step
         (folder / "work").mkdir(exist_ok=True)
-        for path, content in step.workspace.files.items():
+        for path, content in spec.files.items():
             file = folder / "work" / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)

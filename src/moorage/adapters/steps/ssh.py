@@ -127,7 +127,6 @@ class SshPlatform:
         """
         self.validate(spec.step)
         step = spec.step
-        files = step.workspace.files.items()
         task = {
             "command": list(step.command),
             "environment": {"PATH": self._path, **step.environment},
@@ -141,7 +140,9 @@ class SshPlatform:
             timeout,
             spec.name,
             task=task,
-            files={path: base64.b64encode(content).decode() for path, content in files},
+            files={
+                path: base64.b64encode(content).decode() for path, content in spec.files.items()
+            },
             description={
                 "step": step.name,
                 "command": list(step.command),

@@ -58,12 +58,19 @@ class RunSpec:
         step: the step.
         secrets: the secrets of the step, looked up.
         labels: further facts that the platform shows with the run; nothing in them is secret.
+        inputs: the contents of the step's files that were read from the storage.
     """
 
     name: str
     step: Step
     secrets: Mapping[str, Secret] = attrs.field(factory=dict[str, "Secret"], repr=False)
     labels: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    inputs: Mapping[str, bytes] = attrs.field(factory=dict[str, bytes], repr=False)
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """The contents of all files that the step finds, by their relative paths."""
+        return {**self.step.workspace.files, **self.inputs}
 
 
 @frozen(kw_only=True)

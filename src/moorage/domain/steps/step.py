@@ -13,6 +13,7 @@ from moorage.domain.secrets.secret import Secret
 from moorage.domain.values.durations import is_seconds, is_wait, plain
 from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.patterns import late_pattern
+from moorage.domain.values.text import is_encodable
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -197,6 +198,25 @@ def _files(value: Mapping[str, bytes]) -> dict[str, bytes]:
     return files
 
 
+def _keys(value: Mapping[str, str], field: str) -> dict[str, str]:
+    keys = {checked_path(path, field): key for path, key in value.items()}
+    if not all(isinstance(key, str) and key and is_encodable(key) for key in keys.values()):
+        raise InvalidData(
+            "A file of a workspace has a key that is not a text.",
+            field=field,
+            remedy="Give the key of the file in the storage, such as 'reports/2030-01.csv'.",
+        )
+    return keys
+
+
+def _input_keys(value: Mapping[str, str]) -> dict[str, str]:
+    return _keys(value, "inputs")
+
+
+def _output_keys(value: Mapping[str, str]) -> dict[str, str]:
+    return _keys(value, "outputs")
+
+
 def _paths(value: Iterable[str]) -> tuple[str, ...]:
     paths = (value,) if isinstance(value, str) else value
     return tuple(checked_path(path, "collect") for path in paths)
@@ -222,16 +242,53 @@ class Workspace:
         files: the contents of files, by their relative paths.
         collect: the relative paths of files that become part of the result. A file that is missing
             or too large is left out.
+        inputs: the keys of files in the storage, by their relative paths. They are read when the
+            step starts.
+        outputs: the keys under which files that the step leaves are stored, by their relative
+            paths. Only a success is stored; after another end they are part of the result.
     """
 
     files: Mapping[str, bytes] = attrs.field(
         factory=dict[str, bytes], converter=_files, repr=lambda files: f"{len(files)} files"
     )
     collect: tuple[str, ...] = attrs.field(default=(), converter=_paths)
+    inputs: Mapping[str, str] = attrs.field(factory=dict[str, str], converter=_input_keys)
+    outputs: Mapping[str, str] = attrs.field(factory=dict[str, str], converter=_output_keys)
 
-    def collecting(self, paths: Iterable[str]) -> Workspace:
-        """Return the workspace with further paths of files to collect."""
-        return attrs.evolve(self, collect=tuple(dict.fromkeys([*self.collect, *paths])))
+    def __attrs_post_init__(self) -> None:
+        """Refuse a file that is given twice."""
+        repeated_paths = sorted(set(self.files) & set(self.inputs))
+        if repeated_paths:
+            raise InvalidData(
+                f"The file {repeated_paths[0]!r} is given by its content and by a key.",
+                field=f"inputs.{repeated_paths[0]}",
+                remedy="Give it once.",
+            )
+
+    @property
+    def gives_files(self) -> bool:
+        """True if the step is given any file."""
+        return bool(self.files or self.inputs)
+
+    @property
+    def takes_files(self) -> bool:
+        """True if any file that the step leaves is read."""
+        return bool(self.collect or self.outputs)
+
+    @property
+    def needs_storage(self) -> bool:
+        """True if any file comes from the storage, or goes there."""
+        return bool(self.inputs or self.outputs)
+
+    def with_those_of(self, other: Workspace) -> Workspace:
+        """Return the workspace with the paths and keys of another one in addition to its own."""
+        inputs = {path: key for path, key in other.inputs.items() if path not in self.files}
+        return attrs.evolve(
+            self,
+            collect=tuple(dict.fromkeys([*self.collect, *other.collect])),
+            inputs={**inputs, **self.inputs},
+            outputs={**other.outputs, **self.outputs},
+        )
 
 
 @frozen(kw_only=True)
@@ -338,6 +395,12 @@ class Step:
                 remedy="Name the image such as 'registry.example/erp@sha256:…', or leave `cache`"
                 " out.",
             )
+        if self.workspace.needs_storage:
+            raise InvalidData(
+                "A cached step has files in the storage, which can change.",
+                field="workspace",
+                remedy="Give the files by their content, and collect them; or leave `cache` out.",
+            )
         values = sorted(name for name, value in self.secrets.items() if isinstance(value, Secret))
         if values:
             raise InvalidData(
@@ -360,6 +423,8 @@ class Step:
             *(self.name, self.command, self.image, self.type, dict(self.environment), references),
             *(files, self.workspace.collect, attrs.astuple(self.resources), self.timeout),
         ]
+        if self.workspace.needs_storage:
+            fields += [dict(self.workspace.inputs), dict(self.workspace.outputs)]
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -1,0 +1,34 @@
+"""Storages that steps get files from, and that keep the files which they leave."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class StepFiles(Protocol):
+    """A storage of files by key.
+
+    `read` returns a file, and raises `InvalidData` if it has more than `limit` bytes. `write`
+    stores a file in place of an earlier one of this key; a repeat has the same effect. Both belong
+    to a tenant if one is named, and raise errors of moorage only.
+    """
+
+    def read(self, key: str, limit: int, tenant: str | None, /) -> bytes:
+        """Return the content of a file."""
+        ...
+
+    def write(self, key: str, content: bytes, tenant: str | None, /) -> None:
+        """Store a file."""
+        ...
+
+
+class AsyncStepFiles(Protocol):
+    """The asynchronous `StepFiles`."""
+
+    async def read(self, key: str, limit: int, tenant: str | None, /) -> bytes:
+        """Return the content of a file."""
+        ...
+
+    async def write(self, key: str, content: bytes, tenant: str | None, /) -> None:
+        """Store a file."""
+        ...

@@ -1,0 +1,279 @@
+"""Files of steps come from the storage of a hub, and go there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import (
+    ConfigurationError,
+    InvalidData,
+    Step,
+    VendorFailed,
+    Workspace,
+)
+from moorage.adapters.steps.docker import DockerPlatform
+from moorage.adapters.steps.local import LocalPlatform
+from moorage.domain.steps.result import ExecutionResult, StepOutcome
+from moorage.domain.steps.runs import RunSpec
+from moorage.domain.steps.step import run_name
+from moorage.hub.step_files_sync import StorageFiles
+from moorage.testing import MockPlatform
+from tests.steps.docker_lab import IMAGE, engine
+from tests.steps.step_lab import MODES, executor
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+modes = pytest.mark.parametrize("mode", MODES)
+SUM = Step(
+    "sum",
+    ["sh", "-c", "cat in/orders.csv more.csv > total.csv; cp total.csv copy.csv"],
+    workspace=Workspace(
+        files={"more.csv": b"3\n"},
+        inputs={"in/orders.csv": "imports/orders.csv"},
+        outputs={"total.csv": "reports/total.csv", "missing.csv": "reports/missing.csv"},
+        collect=["copy.csv"],
+    ),
+)
+
+
+class Files:
+    """A storage in memory, which fails for some keys."""
+
+    def __init__(self, **contents: bytes) -> None:
+        self.contents = {f"{name}.csv": content for name, content in contents.items()}
+        self.reads: list[tuple[str, str | None]] = []
+
+    def read(self, key: str, limit: int, tenant: str | None, /) -> bytes:
+        """Return a file."""
+        self.reads.append((key, tenant))
+        return self.contents[key]
+
+    def write(self, key: str, content: bytes, tenant: str | None, /) -> None:
+        """Store a file, unless its key says that this fails."""
+        if "broken" in key:
+            raise VendorFailed("The storage is full.")
+        self.contents[key] = content
+
+
+class AsyncFiles:
+    """The asynchronous storage over a synchronous one."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    async def read(self, key: str, limit: int, tenant: str | None, /) -> bytes:
+        """Return a file."""
+        return self._files.read(key, limit, tenant)
+
+    async def write(self, key: str, content: bytes, tenant: str | None, /) -> None:
+        """Store a file."""
+        self._files.write(key, content, tenant)
+
+
+def files_of(mode: str, files: Files) -> Any:
+    """Return a storage for a program of a mode."""
+    return files if mode == "sync" else AsyncFiles(files)
+
+
+def configuration(folder: Path) -> dict[str, Any]:
+    """Return a configuration with a storage, and a step that reads and writes it."""
+    return {
+        "state": {"url": f"sqlite:///{folder}/state.db"},
+        "storage": {"vendor": "local_files"},
+        "vendors": {"local_files": {"root": str(folder / "kept")}},
+        "platforms": {"here": {"kind": "local", "folder": str(folder / "runs")}},
+        "steps": {
+            "sum": {
+                "command": ["sh", "-c", "cat in/orders.csv more.csv > total.csv"],
+                "inputs": {"in/orders.csv": "imports/orders.csv"},
+                "outputs": {"total.csv": "reports/total.csv"},
+            }
+        },
+    }
+
+
+def test_hub_gives_its_steps_its_storage(tmp_path: Path) -> None:
+    """A configured step reads its inputs from the storage, and leaves its outputs there."""
+    with moorage.open(configuration(tmp_path)) as hub:
+        hub.storage().upload("imports/orders.csv", b"12\n")
+        workspace = Workspace(files={"more.csv": b"3\n"})
+        result = hub.steps.run("sum", workspace, idempotency_key="k")
+        hub.storage().delete("imports/orders.csv")
+        again = hub.steps.run("sum", workspace, idempotency_key="k")
+        stored = hub.storage().download("reports/total.csv").read_all()
+
+    assert (b"12\n3\n", {}) == (stored, dict(result.files))
+    assert "not_stored" not in result.metadata
+    assert result == again
+
+
+def test_asynchronous_hub_gives_its_steps_its_storage(tmp_path: Path) -> None:
+    """The same holds in an event loop, and an input that is missing starts nothing."""
+
+    async def run() -> bytes:
+        async with moorage.aopen(configuration(tmp_path)) as hub:
+            workspace = Workspace(files={"more.csv": b"3\n"})
+            with pytest.raises(moorage.FileNotFound):
+                await hub.steps.run("sum", workspace)
+            await hub.storage().upload("imports/orders.csv", b"12\n")
+            await hub.steps.run("sum", workspace)
+            return await (await hub.storage().download("reports/total.csv")).read_all()
+
+    assert b"12\n3\n" == asyncio.run(run())
+
+
+def test_large_input_is_refused(tmp_path: Path) -> None:
+    """No more of a file is read than a workspace may have."""
+    with moorage.open(configuration(tmp_path)) as hub:
+        hub.storage().upload("large", b"x" * 4096)
+        files = StorageFiles(hub.storage)
+        assert 4096 == len(files.read("large", 4096, None))
+        with pytest.raises(InvalidData, match="too large"):
+            files.read("large", 4095, None)
+
+
+@modes
+def test_result_says_what_was_not_stored(mode: str, tmp_path: Path) -> None:
+    """An output that is missing or cannot be stored is named in the result, which keeps it."""
+    files = Files()
+    outputs = {"a": "broken", "b": "b.csv", "c": "c.csv"}
+    step = Step(
+        "write",
+        ["sh", "-c", "echo 1 > a; echo 2 > b"],
+        workspace=Workspace(outputs=outputs, collect=["b"]),
+    )
+
+    result = executor(mode, LocalPlatform(tmp_path), files=files_of(mode, files))(step)
+
+    assert StepOutcome.SUCCESS is result.outcome
+    assert {"b.csv": b"2\n"} == files.contents
+    assert {"a": b"1\n", "b": b"2\n"} == dict(result.files)
+    problems = result.metadata["not_stored"]
+    assert ["a", "c"] == sorted(problems)
+    assert "The storage is full." in problems["a"]
+
+
+@modes
+def test_failed_step_stores_nothing(mode: str, tmp_path: Path) -> None:
+    """A failure leaves what is stored as it was; its files are part of the result."""
+    files = Files(a=b"old")
+    step = Step(
+        "write", ["sh", "-c", "echo 1 > a; exit 3"], workspace=Workspace(outputs={"a": "a.csv"})
+    )
+
+    result = executor(mode, LocalPlatform(tmp_path), files=files_of(mode, files))(step)
+
+    assert ({"a.csv": b"old"}, {"a": b"1\n"}) == (files.contents, dict(result.files))
+
+
+@modes
+def test_inputs_are_read_once_per_run(mode: str, tmp_path: Path) -> None:
+    """A run that is found again needs no inputs; neither does one that is settled."""
+    url = f"sqlite:///{tmp_path}/state.db"
+    step = Step("a", ["true"], workspace=Workspace(inputs={"x": "x.csv"}))
+    files, platform = Files(x=b"1"), MockPlatform()
+    execute = executor(mode, platform, url, files=files_of(mode, files))
+
+    execute(step, idempotency_key="k", tenant="acme")
+    assert {"x": b"1"} == dict(platform.started[0].files)
+    execute(step, idempotency_key="k", tenant="acme")
+    platform.start(RunSpec(name=run_name("steps", "acme", "l"), step=step), 1.0)
+    execute(step, idempotency_key="l", tenant="acme")
+
+    assert [("x.csv", "acme")] == files.reads
+
+
+@modes
+def test_settled_outputs_are_stored_once(mode: str, tmp_path: Path) -> None:
+    """A follower that comes after the result is stored leaves the storage alone."""
+    url = f"sqlite:///{tmp_path}/state.db"
+    step = Step("a", ["true"], workspace=Workspace(outputs={"x": "x.csv"}))
+    scripted = ExecutionResult(exit_code=0, files={"x": b"1"})
+    platform, files = Keeps({"a": scripted}), Files()
+    execute = executor(mode, platform, url, files=files_of(mode, files))
+
+    first = execute(step, idempotency_key="k")
+    assert {"x.csv": b"1"} == files.contents
+    files.contents.clear()
+    assert first == execute(step, idempotency_key="k")
+    assert {} == files.contents
+
+
+class Keeps(MockPlatform):
+    """A platform that does not remove runs."""
+
+    def remove(self, name: str, timeout: float, /) -> None:
+        """Do nothing."""
+
+
+@modes
+def test_step_with_inputs_needs_a_storage(mode: str, tmp_path: Path) -> None:
+    """Without a storage, a step that needs one is refused before it starts."""
+    with pytest.raises(ConfigurationError, match="no storage"):
+        executor(mode, LocalPlatform(tmp_path))(SUM)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"inputs": {"../x": "x"}},
+        {"inputs": {"x": ""}},
+        {"outputs": {"x": 1}},
+        {"outputs": {"x": "\ud800"}},
+        {"files": {"x": b""}, "inputs": {"x": "x"}},
+    ],
+)
+def test_wrong_files_are_refused(fields: Any) -> None:
+    """A path outside the workspace, a key that is no text, and a file given twice are refused."""
+    with pytest.raises(InvalidData):
+        Workspace(**fields)
+
+
+def test_cached_step_has_no_files_in_a_storage() -> None:
+    """Files in a storage can change, so that no result of such a step is reused."""
+    with pytest.raises(InvalidData, match="storage"):
+        Step("x", ["true"], cache=60, workspace=Workspace(inputs={"x": "x"}))
+
+
+def test_keys_are_part_of_what_a_step_is() -> None:
+    """Steps with other keys are other steps, whatever the contents."""
+    fingerprints = {
+        Step("x", ["true"], workspace=workspace).fingerprint
+        for workspace in (
+            Workspace(),
+            Workspace(inputs={"x": "x"}),
+            Workspace(outputs={"x": "x"}),
+            Workspace(inputs={"x": "y"}),
+        )
+    }
+    assert 4 == len(fingerprints)
+
+
+@pytest.fixture(scope="module")
+def socket() -> Generator[str]:
+    """Lend the socket of a Docker Engine."""
+    with engine() as path:
+        yield path
+
+
+@modes
+def test_files_of_a_container(mode: str, socket: str) -> None:
+    """A container finds its inputs in its working directory, and its outputs are stored."""
+    files = Files()
+    files.contents["imports/orders.csv"] = b"12\n"
+    script = "cat in/orders.csv more.csv > total.csv; cat total.csv > copy.csv"
+    step = Step("sum", ["sh", "-c", script], image=IMAGE, workspace=SUM.workspace)
+    platform = DockerPlatform(socket, scope=f"files-{os.getpid()}")
+
+    result = executor(mode, platform, files=files_of(mode, files))(step)
+
+    assert b"12\n3\n" == files.contents["reports/total.csv"]
+    assert {"copy.csv": b"12\n3\n"} == dict(result.files)
+    assert ["missing.csv"] == list(result.metadata["not_stored"])
