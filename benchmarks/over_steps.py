@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from itertools import count
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 import aiodocker
 from measure import (
@@ -75,7 +76,6 @@ def _compared(
 def _client(socket: str, command: list[str]) -> Iterator[Any]:
     """Yield blocks of steps that the bare client runs."""
     loop = asyncio.new_event_loop()
-    numbers = count()
 
     async def connect() -> aiodocker.Docker:
         return aiodocker.Docker(url=f"unix://{socket}")
@@ -84,7 +84,7 @@ def _client(socket: str, command: list[str]) -> Iterator[Any]:
 
     async def run() -> None:
         config = {"Image": IMAGE, "Cmd": command}
-        container = await client.containers.create(config, name=f"bench-{next(numbers)}")
+        container = await client.containers.create(config, name=f"bench-{uuid4().hex}")
         await container.start()
         await container.wait()
         await container.log(stdout=True, stderr=True)

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socket import AF_UNIX, SHUT_RDWR
 from socket import socket as Socket  # noqa: N812 - a fixture has its name
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -32,7 +34,7 @@ from moorage import (
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.adapters.steps._docker_wire import Engine
 from moorage.adapters.steps.docker import DOCKER, DockerPlatform, DockerSettings
-from moorage.domain.steps.runs import EndReason, RunSpec
+from moorage.domain.steps.runs import EndReason, RunPhase, RunSpec
 from moorage.domain.steps.shell_limits import LIMIT_CODE, limited_command
 from moorage.domain.steps.step import Resources, run_name
 from moorage.testing import name_of
@@ -257,6 +259,90 @@ def test_end_of_a_container_is_told(socket: str) -> None:
     platform.remove(name, 60.0)
     with pytest.raises(VendorRejected):
         platform.wait(name, 60.0)
+
+
+def test_other_user_can_write_to_the_working_directory(socket: str) -> None:
+    """The working directory belongs to the step, also if another user than root runs it."""
+    step = Step("x", ["sh", "-c", "echo 1 > a; cat a"], image=IMAGE)
+    for user in ("1000", "0:0", None):
+        platform = DockerPlatform(socket, user=user)
+        steps = StepConnector(platform, ConnectorManager([Service("steps")]))
+        assert "1\n" == steps.execute_step(step).stdout
+
+
+class _UnixServer(ThreadingHTTPServer):
+    """An Engine on a Unix socket, with scripted answers."""
+
+    address_family = AF_UNIX
+
+    def server_bind(self) -> None:
+        """Bind the socket, which has no port."""
+        self.socket.bind(str(self.server_address))
+
+
+@contextmanager
+def scripted_engine(folder: Path, *answers: tuple[int, object]) -> Generator[str]:
+    """Yield the socket of an Engine that gives these answers in turn, and the last one for ever."""
+    remaining = list(answers)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            status, value = remaining.pop(0) if len(remaining) > 1 else remaining[0]
+            content = json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - a name of its base
+            """Print nothing."""
+
+    path = str(folder / "engine")
+    server: Any = _UnixServer(cast("Any", path), Handler)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield path
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+_ABSENT = (404, {"message": "No such container"})
+_ROOT_IMAGE = (200, {"Config": {"User": ""}})
+_TAKEN = (409, {"message": "The name is in use"})
+
+
+def test_name_that_is_given_away_is_waited_for(tmp_path: Path) -> None:
+    """A container that another caller is creating is found as soon as the Engine shows it."""
+    running = {
+        "Id": "c",
+        "Image": "i",
+        "Created": "2030-01-02T03:04:05Z",
+        "State": {"Status": "running", "ExitCode": 0, "StartedAt": "2030-01-02T03:04:05Z"},
+        "Config": {"Labels": {}},
+    }
+    spec = RunSpec(name="x", step=Step("x", ["true"], image=IMAGE))
+    answers = (_ABSENT, _ROOT_IMAGE, _TAKEN, _ABSENT, (200, running))
+    with scripted_engine(tmp_path, *answers) as path:
+        status = DockerPlatform(path).start(spec, 60.0)
+    assert (RunPhase.RUNNING, "c") == (status.phase, status.metadata["container"])
+
+
+def test_name_whose_container_never_comes_is_an_error(tmp_path: Path) -> None:
+    """If the other caller's creation fails, the start may be repeated."""
+    spec = RunSpec(name="x", step=Step("x", ["true"], image=IMAGE))
+    with (
+        scripted_engine(tmp_path, _ABSENT, _ROOT_IMAGE, _TAKEN, _ABSENT) as path,
+        pytest.raises(ConnectionFailed) as caught,
+    ):
+        DockerPlatform(path).start(spec, 0.5)
+    assert caught.value.retryable
 
 
 def test_name_that_is_used_again_is_another_run(socket: str) -> None:
