@@ -142,7 +142,7 @@ class EndWaiter(Protocol):
 
     @property
     def can_wait(self) -> bool:
-        """Whether the platform tells of the end of a run."""
+        """True if the platform tells of the end of a run."""
         ...
 
     def wait(self, name: str, seconds: float, /) -> bool:
@@ -156,7 +156,7 @@ class AsyncEndWaiter(Protocol):
 
     @property
     def can_wait(self) -> bool:
-        """Whether the platform tells of the end of a run."""
+        """True if the platform tells of the end of a run."""
         ...
 
     async def wait(self, name: str, seconds: float, /) -> bool:
