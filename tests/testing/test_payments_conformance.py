@@ -12,6 +12,8 @@ from moorage.contracts.payments import (
     Capture,
     Charge,
     MoveState,
+    NextAction,
+    NextActionType,
     Payment,
     PaymentState,
     Refund,
@@ -20,8 +22,10 @@ from moorage.contracts.payments import (
 from moorage.errors import VendorRejected
 from moorage.testing import name_of, payments_conformance
 from moorage.testing.kits.payments_conformance import CHECKS
+from moorage.vendors.payments.razorpay import Razorpay
 from moorage.vendors.payments.stripe import Stripe
 from tests.vendors.payments_subjects import stripe
+from tests.vendors.subjects.razorpay import razorpay
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import (
@@ -180,6 +184,41 @@ class Optimistic(Stripe):
         return attrs.evolve(current, state=SubscriptionState.ACTIVE)
 
 
+@attrs.frozen(kw_only=True)
+class Pushy(Razorpay):
+    """A faulty vendor that asks no buyer."""
+
+    async def create_subscription(
+        self, wire: Wire, request: SubscriptionRequest, /, *, key: str
+    ) -> Subscription:
+        """Create a subscription, and lose the page of its buyer."""
+        created = await Razorpay.create_subscription(self, wire, request, key=key)
+        return attrs.evolve(created, next_action=None)
+
+
+@attrs.frozen(kw_only=True)
+class Hasty(Razorpay):
+    """A faulty vendor that takes a subscription for active before its buyer has consented."""
+
+    async def create_subscription(
+        self, wire: Wire, request: SubscriptionRequest, /, *, key: str
+    ) -> Subscription:
+        """Create a subscription, and report it as active."""
+        created = await Razorpay.create_subscription(self, wire, request, key=key)
+        return attrs.evolve(created, state=SubscriptionState.ACTIVE)
+
+
+@attrs.frozen(kw_only=True)
+class Insistent(Razorpay):
+    """A faulty vendor that asks buyers who have consented."""
+
+    async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
+        """Look the subscription up, and ask its buyer."""
+        current = await Razorpay.get_subscription(self, wire, ref)
+        action = NextAction(type=NextActionType.REDIRECT, url="https://rzp.io/i/1")
+        return attrs.evolve(current, next_action=action)
+
+
 def slow_subject() -> PaymentsSubject:
     """Return a test subject with the slow vendor and a new sandbox."""
     subject = stripe()
@@ -218,3 +257,23 @@ def test_notices_broken_vendors(kind: type[Stripe], name: str) -> None:
 
     with pytest.raises(AssertionError):
         asyncio.run(result[name](lambda: broken_subject))
+
+
+@pytest.mark.parametrize(
+    "kind, name",
+    [
+        (Pushy, "a_buyer_consents_to_a_subscription"),
+        (Pushy, "a_subscription_is_created_once"),
+        (Hasty, "a_buyer_consents_to_a_subscription"),
+        (Insistent, "a_buyer_consents_to_a_subscription"),
+        (Insistent, "a_subscription_is_created_once"),
+    ],
+)
+def test_notices_vendors_that_ask_no_buyer(kind: type[Razorpay], name: str) -> None:
+    """A vendor that gets the consent of buyers wrong fails the checks of it."""
+    subject = razorpay()
+    broken_vendor = kind(key_id="rzp_test_sandbox", credentials=subject.secret)
+    result = {name_of(check): check for check in CHECKS}
+
+    with pytest.raises(AssertionError):
+        result[name](lambda: attrs.evolve(subject, vendor=broken_vendor))

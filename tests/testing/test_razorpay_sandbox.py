@@ -14,6 +14,7 @@ from moorage.testing.sandboxes.payments.razorpay import RazorpaySandbox
 
 ORDER: dict[str, Any] = {"amount": 100, "currency": "INR"}
 LINK: dict[str, Any] = {"amount": 100, "currency": "INR", "reference_id": "L-1"}
+PLAN: dict[str, Any] = {"period": "daily", "interval": 7, "item": {"name": "Tea", **ORDER}}
 TOKEN: dict[str, Any] = {
     "amount": 100,
     "currency": "INR",
@@ -64,6 +65,10 @@ def paid_order(sandbox: RazorpaySandbox, *, capture: bool) -> dict[str, Any]:
         ("/v1/orders", ORDER | {"amount": 0}, "The amount is invalid"),
         ("/v1/orders", {"amount": 1_234, "currency": "KWD"}, "The amount is invalid"),
         ("/v1/payment_links", LINK | {"callback_url": "https://x.example"}, "callback method"),
+        ("/v1/plans", PLAN | {"period": "fortnightly"}, "The interval is invalid"),
+        ("/v1/plans", PLAN | {"interval": 6}, "The interval is invalid"),
+        ("/v1/plans", PLAN | {"item": ORDER}, "item.name"),
+        ("/v1/subscriptions", {"plan_id": "plan_1"}, "does not exist"),
         ("/v1/payments?count=101", None, "The count must be"),
         ("/v1/payments/pay_1", None, "does not exist"),
         ("/v1/nothing", None, "was not found"),
@@ -137,3 +142,34 @@ def test_links_and_tokens_end_once() -> None:
         item["id"]
         for item in answer_of(sandbox, "GET", "/v1/payment_links").json()["payment_links"]
     ]
+
+
+def test_subscriptions() -> None:
+    """A subscription is refused in the past, without an end, and changes that it cannot have."""
+    sandbox = RazorpaySandbox(now=lambda: 1_000_000)
+    plan = answer_of(sandbox, "POST", "/v1/plans", PLAN).json()["id"]
+    fields = {"plan_id": plan, "total_count": 2}
+
+    def refused(body: Any) -> str:
+        return problem_of(answer_of(sandbox, "POST", "/v1/subscriptions", body))
+
+    assert "total count" in refused(fields | {"total_count": 0})
+    assert "total count" in refused(fields | {"total_count": 36_500})
+    assert "start_at" in refused(fields | {"start_at": 999_999})
+    id_ = answer_of(sandbox, "POST", "/v1/subscriptions", fields).json()["id"]
+    path = f"/v1/subscriptions/{id_}"
+    scheduled = f"{path}/retrieve_scheduled_changes"
+    assert "no scheduled changes" in problem_of(answer_of(sandbox, "GET", scheduled))
+    sandbox.consent(id_)
+    sandbox.consent(id_)
+    assert 1 == sandbox.billing.subscriptions[id_]["paid_count"]
+    change = {"quantity": 0}
+    client, url = SandboxHttpClient(sandbox), f"https://api.razorpay.com{path}"
+    login = b64encode(f"{sandbox.key_id}:{sandbox.key_secret}".encode()).decode()
+    headers = {"Authorization": f"Basic {login}"}
+    request = Request.patch(path, json=change, headers=headers)
+    assert "quantity" in problem_of(client.send(request, url, Timeouts()))
+    request = Request.patch(path, json={"quantity": 3}, headers=headers)
+    assert 3 == client.send(request, url, Timeouts()).json()["quantity"]
+    later = answer_of(sandbox, "POST", f"{path}/cancel", {"cancel_at_cycle_end": True})
+    assert "active" == later.json()["status"]

@@ -258,3 +258,44 @@ def test_final_capture_leaves_nothing_to_void(client: Client) -> None:
     client.post(f"{path}/capture", {"amount": {**AMOUNT, "value": "1.00"}, "final_capture": True})
 
     assert (422, "PREVIOUSLY_CAPTURED") == issue(client.post(f"{path}/void"))
+
+
+PRICE: Json = {"fixed_price": {"currency_code": "EUR", "value": "10.00"}}
+FREQUENCY: Json = {"interval_unit": "MONTH", "interval_count": 13}
+CYCLE: Json = {"frequency": {"interval_unit": "MONTH"}, "tenure_type": "REGULAR", "sequence": 1}
+PLAN: Json = {
+    "product_id": "PROD-00000001",
+    "name": "Tea",
+    "billing_cycles": [CYCLE | {"pricing_scheme": PRICE}],
+    "payment_preferences": {},
+}
+
+
+def test_plans() -> None:
+    """A plan needs its product, and an interval of at most a year."""
+    client = Client()
+    assert 404 == client.post("/v1/billing/plans", PLAN)[0]
+    client.post("/v1/catalogs/products", {"name": "Tea", "type": "SERVICE"})
+    long_cycle = CYCLE | {"frequency": FREQUENCY, "pricing_scheme": PRICE}
+    assert 400 == client.post("/v1/billing/plans", PLAN | {"billing_cycles": [long_cycle]})[0]
+    assert 201 == client.post("/v1/billing/plans", PLAN)[0]
+
+
+def test_subscriptions() -> None:
+    """A subscription needs its plan, a quantity and a start that is not over."""
+    client = Client()
+    path = "/v1/billing/subscriptions"
+    client.post("/v1/catalogs/products", {"name": "Tea", "type": "SERVICE"})
+    plan = client.post("/v1/billing/plans", PLAN)[1]["id"]
+
+    assert 404 == client.post(path, {"plan_id": "P-1"})[0]
+    assert 400 == client.post(path, {"plan_id": plan, "quantity": "some"})[0]
+    assert 400 == client.post(path, {"plan_id": plan, "start_time": "2000-01-01T00:00:00Z"})[0]
+    id_ = client.post(path, {"plan_id": plan})[1]["id"]
+    assert 422 == client.post(f"{path}/{id_}/revise", {"quantity": "2"})[0]
+    client.sandbox.billing.approve(id_)
+    client.sandbox.billing.approve(id_)
+    cycles = [{"sequence": 2, "pricing_scheme": PRICE}]
+    assert 422 == client.post(f"{path}/{id_}/revise", {"plan": {"billing_cycles": cycles}})[0]
+    assert "plan" not in client.ask("GET", f"{path}/{id_}")[1]
+    assert 400 == client.ask("GET", path, page_size=21)[0]

@@ -25,7 +25,7 @@ UNDESCRIBED: Final = {
     "google_workspace": {"POST /token"},
     "hmrc": {"POST /oauth/token"},
     "microsoft_calendar": {f"POST /{TENANT}/oauth2/v2.0/token"},
-    "paypal": {"POST /v1/oauth2/token"},
+    "paypal": {"GET /v1/billing/subscriptions", "POST /v1/oauth2/token"},
     "sendgrid": {"POST /v3/validations/email"},
     "vonage": {"POST /v2/verify", "POST /v2/verify/{id_}"},
     "xero": {"POST /connect/token"},

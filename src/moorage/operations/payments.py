@@ -414,7 +414,9 @@ class Payments:
         idempotency_key: str,
         timeout: float | None = None,
     ) -> Subscription:
-        """Create a subscription that charges a stored means of payment again and again.
+        """Create a subscription that charges a means of payment again and again.
+
+        Without a source, it is pending until the buyer has taken its `next_action`.
 
         Args:
             subscription: amount, interval and means of payment.
@@ -448,7 +450,8 @@ class Payments:
     ) -> Subscription:
         """Change the amount or the quantity of a subscription from its next charge on.
 
-        Nothing is charged or credited for the current period.
+        Nothing is charged or credited for the current period. If the returned subscription has a
+        `next_action`, the change is in force once the buyer has taken it.
 
         Args:
             ref: reference of the subscription.
@@ -959,7 +962,9 @@ class AsyncPayments:
         idempotency_key: str,
         timeout: float | None = None,
     ) -> Subscription:
-        """Create a subscription that charges a stored means of payment again and again.
+        """Create a subscription that charges a means of payment again and again.
+
+        Without a source, it is pending until the buyer has taken its `next_action`.
 
         Args:
             subscription: amount, interval and means of payment.
@@ -993,7 +998,8 @@ class AsyncPayments:
     ) -> Subscription:
         """Change the amount or the quantity of a subscription from its next charge on.
 
-        Nothing is charged or credited for the current period.
+        Nothing is charged or credited for the current period. If the returned subscription has a
+        `next_action`, the change is in force once the buyer has taken it.
 
         Args:
             ref: reference of the subscription.

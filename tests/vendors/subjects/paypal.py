@@ -72,5 +72,7 @@ def paypal() -> PaymentsSubject:
         longest_key=108,
         keyless=("/void",),
         payee="grace@erp.example",
+        consent=sandbox.billing.approve,
+        renew=lambda id, success: sandbox.billing.renew(id, success=success),
         dispute=disputed,
     )

@@ -54,6 +54,15 @@ def razorpay() -> PaymentsSubject:
         secret=sandbox.key_secret,
         webhook_secret=sandbox.webhook_secret,
         key_of=_key_of,
-        keyless=("/v1/orders", "/create/recurring", "/capture"),
+        keyless=(
+            "/v1/orders",
+            "/create/recurring",
+            "/capture",
+            "/v1/plans",
+            "/v1/subscriptions",
+            "/cancel",
+        ),
+        consent=sandbox.consent,
+        renew=lambda id, success: sandbox.renew(id, success=success),
         buyer=Customer(id="cust_ada", email="ada@erp.example", phone="+919000090000"),
     )

@@ -398,7 +398,9 @@ class PaymentsContract(Contract):
         idempotency_key: str,
         timeout: float | None = None,
     ) -> Requirements[Subscription]:
-        """Create a subscription that charges a stored means of payment again and again.
+        """Create a subscription that charges a means of payment again and again.
+
+        Without a source, it is pending until the buyer has taken its `next_action`.
 
         Args:
             subscription: amount, interval and means of payment.
@@ -430,7 +432,8 @@ class PaymentsContract(Contract):
     ) -> Requirements[Subscription]:
         """Change the amount or the quantity of a subscription from its next charge on.
 
-        Nothing is charged or credited for the current period.
+        Nothing is charged or credited for the current period. If the returned subscription has a
+        `next_action`, the change is in force once the buyer has taken it.
 
         Args:
             ref: reference of the subscription.

@@ -13,7 +13,6 @@ from moorage.contracts.payments.requests import (
     check_amount,
     check_currency,
     is_amount,
-    is_known_customer,
     is_reference,
     is_short,
     is_source,
@@ -21,7 +20,7 @@ from moorage.contracts.payments.requests import (
 from moorage.contracts.payments.states import MoveState, PaymentState
 from moorage.contracts.payments.vendor import PaymentsCapability
 from moorage.contracts.replays import replay_field
-from moorage.contracts.validators import OneOf, is_a, is_maybe_filled, is_moment
+from moorage.contracts.validators import OneOf, is_a, is_maybe, is_maybe_filled, is_moment
 from moorage.contracts.vendor import no_options
 from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
@@ -29,7 +28,7 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from moorage.contracts.payments.values import Payment
+    from moorage.contracts.payments.values import NextAction, Payment
     from moorage.contracts.ref import Ref
     from moorage.domain.values.money import Money
 
@@ -54,7 +53,7 @@ class IntervalUnit(OneOf, field="unit"):
 class SubscriptionState(StrEnum):
     """The state of a subscription.
 
-    `pending` waits for a means of payment, or for the first charge; `trialing` is not charged
+    `pending` waits for the buyer's consent, or for the first charge; `trialing` is not charged
     before its start; `past_due` has a charge that failed, and `paused` is not charged for now.
     `canceled` and `completed` are charged no more.
     """
@@ -108,40 +107,59 @@ class SubscriptionRequest:
     Attributes:
         amount: amount of one charge, for one piece.
         interval: time between two charges.
-        source: the vendor's id of the stored means of payment, never a card number.
-        customer: the buyer, with the vendor's id.
+        source: the vendor's id of the stored means of payment, never a card number; None if the
+            buyer gives one, and their consent, on a page of the vendor.
+        customer: the buyer; with the vendor's id if there is a source.
         reference: your own name of the subscription, such as a contract number.
         quantity: number of pieces; more than one needs a vendor with the capability
             `subscription_quantity`.
         description: text for the buyer; by default the reference.
         starts_at: time of the first charge, in the future; None to charge at once. Vendors that
             charge by days take the day in UTC.
+        return_url: URL that the buyer returns to from the vendor's page, where the vendor has one.
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
     amount: Money = attrs.field(validator=is_amount)
     interval: BillingInterval = attrs.field(validator=is_a(BillingInterval))
-    source: str = attrs.field(validator=[is_a(str), is_source, is_short], repr=False)
-    customer: Customer = attrs.field(kw_only=True, validator=[is_a(Customer), is_known_customer])
+    source: str | None = attrs.field(
+        default=None, validator=[is_maybe(str), is_source, is_short], repr=False
+    )
+    customer: Customer | None = attrs.field(
+        default=None, kw_only=True, validator=is_maybe(Customer)
+    )
     reference: str = attrs.field(validator=[is_a(str), is_reference], kw_only=True)
     quantity: int = attrs.field(default=1, kw_only=True, validator=_is_quantity)
     description: str | None = attrs.field(
         default=None, kw_only=True, validator=[is_maybe_filled, is_short]
     )
     starts_at: datetime | None = attrs.field(default=None, kw_only=True, validator=is_moment)
+    return_url: str | None = attrs.field(default=None, kw_only=True, validator=is_maybe(str))
     extra: Mapping[str, Mapping[str, Any]] = attrs.field(
         factory=no_options, repr=False, kw_only=True, validator=is_a(Mapping)
     )
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse a source without the vendor's id of its customer."""
+        if self.source is not None and not self.customer_id:
+            raise InvalidData(
+                "A stored means of payment belongs to a buyer who has an id at the vendor.",
+                field="customer.id",
+                remedy="Give the customer's id at the vendor.",
+            )
+
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs for this subscription."""
-        return subscription_needs(None if self.quantity == 1 else self.quantity)
+        needed = subscription_needs(None if self.quantity == 1 else self.quantity)
+        if self.source is None:
+            return needed | {PaymentsCapability.SUBSCRIPTION_CONSENT}
+        return needed | {PaymentsCapability.SUBSCRIPTION_SOURCE}
 
     @property
     def customer_id(self) -> str:
-        """The vendor's id of the buyer."""
-        return self.customer.id or ""
+        """The vendor's id of the buyer; empty if there is none."""
+        return "" if self.customer is None else self.customer.id or ""
 
 
 @frozen(kw_only=True)
@@ -162,6 +180,7 @@ class Subscription:
         next_charge_at: time of the next charge, in UTC; midnight where the vendor states a day.
         ends_at: time at which the subscription ends or has ended.
         created_at: time of creation.
+        next_action: step in which the buyer consents to the subscription, or to a change of it.
         replayed: True if this is the stored answer of an earlier call with the same key.
         raw: the vendor's complete answer.
     """
@@ -179,6 +198,7 @@ class Subscription:
     next_charge_at: datetime | None = None
     ends_at: datetime | None = None
     created_at: datetime | None = attrs.field(default=None, eq=False)
+    next_action: NextAction | None = None
     replayed: bool = replay_field()
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 

@@ -63,6 +63,8 @@ class PaymentsCapability(StrEnum):
     PAYOUT_ITEMS = "payout_items"
     PAYEES = "payees"
     SUBSCRIPTIONS = "subscriptions"
+    SUBSCRIPTION_SOURCE = "subscription_source"
+    SUBSCRIPTION_CONSENT = "subscription_consent"
     SUBSCRIPTION_QUANTITY = "subscription_quantity"
     SUBSCRIPTION_PERIOD_END = "subscription_period_end"
 

@@ -105,9 +105,10 @@ async def receipt_of(
     if operation == "create_subscription":
         request = effect.record.request
         order = None if request is None else order_of(request)
-        if isinstance(order, SubscriptionRequest) and ref.other("customer") is None:
+        customer = order.customer_id if isinstance(order, SubscriptionRequest) else ""
+        if customer and ref.other("customer") is None:
             # Some vendors find a subscription only by its customer.
-            ref = ref.with_related(customer=order.customer_id)
+            ref = ref.with_related(customer=customer)
         subscription = await flows.get_subscription(ref)
         _check_same(subscription, report.amount, report.reference)
         return subscription

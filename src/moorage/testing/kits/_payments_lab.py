@@ -81,7 +81,8 @@ class PaymentsSubject:
             can be answered.
         payee: a payee of the vendor; None if the vendor sends no money to payees.
         subscriber: a stored means of payment that subscriptions can charge, and its customer; None
-            if the vendor has no subscriptions.
+            if the vendor has no subscriptions, or asks the buyer for the means.
+        consent: consents as the buyer to a subscription, given its id, or to a change of it.
         renew: charges a subscription, given its id, for its next period, with or without success.
         pay_out: pays all charged money out to us.
         largest: the most minor units that the vendor takes; None if it names no limit.
@@ -112,6 +113,7 @@ class PaymentsSubject:
     dispute: Callable[[str], str] | None = None
     payee: str | None = None
     subscriber: tuple[str, Customer] | None = None
+    consent: Callable[[str], object] | None = None
     renew: Callable[[str, bool], object] | None = None
     pay_out: Callable[[], object] | None = None
     largest: int | None = None
@@ -228,9 +230,12 @@ class Lab(ContractLab[PaymentsSubject]):
                                 FIRST, _webhook_with_status(webhook, old_status, new_status)
                             )
 
-    async def with_status(self, word: str, operation: str, *arguments: Any, **named: Any) -> Any:
+    async def with_status(
+        self, word: str, operation: str, *arguments: Any, in_all: bool = False, **named: Any
+    ) -> Any:
         """Return an operation's result if the vendor's last answer has this state.
 
+        `in_all` is True if each answer has it, so that the order of requests does not matter.
         It is done twice: first as ever, to learn the word and how many requests it takes.
         """
         request_count = len(self.sandbox.requests)
@@ -241,7 +246,8 @@ class Lab(ContractLab[PaymentsSubject]):
         normal_result = await self(operation, *arguments, **first_options)
         steps = len(self.sandbox.requests) - request_count
         change = partial(_answer_with_status, normal_result.vendor_state, word)
-        self.sandbox.fail(*[Slow(0.0)] * (steps - 1), Altered(change))
+        before: list[Altered | Slow] = [Altered(change) if in_all else Slow(0.0)] * (steps - 1)
+        self.sandbox.fail(*before, Altered(change))
         try:
             return await self(operation, *arguments, **second_options)
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from moorage.contracts.payments import KIND, PaymentsCapability, ThreeDs
+from moorage.contracts.payments import KIND, Customer, PaymentsCapability, ThreeDs
 from moorage.contracts.ref import Ref
 from moorage.errors import UnsupportedByVendor
 from moorage.testing.kits._payments_disputes import EVIDENCE
@@ -81,6 +81,14 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
                 "pay_payee", transfer_to("1"), idempotency_key="12"
             ),
             PaymentsCapability.SUBSCRIPTIONS: lambda: lab("list_subscriptions"),
+            PaymentsCapability.SUBSCRIPTION_SOURCE: lambda: lab(
+                "create_subscription",
+                subscription_request(lab, source="token", customer=Customer(id="ada-1")),
+                idempotency_key="15",
+            ),
+            PaymentsCapability.SUBSCRIPTION_CONSENT: lambda: lab(
+                "create_subscription", subscription_request(lab, source=None), idempotency_key="16"
+            ),
             PaymentsCapability.SUBSCRIPTION_QUANTITY: lambda: lab(
                 "create_subscription", subscription_request(lab, quantity=2), idempotency_key="13"
             ),
@@ -92,6 +100,8 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
             error = await lab.refused(UnsupportedByVendor, calls[capability](), str(capability))
             require(capability in error.capabilities, f"{capability} is not named.")
             needs = frozenset(error.capabilities)
+            if capability is PaymentsCapability.SUBSCRIPTION_QUANTITY:
+                needs |= subscription_request(lab, quantity=2).needs
             require(error.able == able(KIND, needs), "Who can is not named.")
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Open: TypeAlias = Callable[[], Lab]
 
 _AMOUNT: Final = Money("20.05", "EUR")
+_BUYER: Final = Customer(name="Ada Byron", email="ada@erp.example", phone="+919000090000")
 _QUARTER: Final = BillingInterval("month", 3)
 _YEAR: Final = BillingInterval("year")
 _NEW_WORD: Final = "levitated"
@@ -38,16 +39,29 @@ _NEW_WORD: Final = "levitated"
 
 def subscription_request(lab: Lab, **fields: Any) -> SubscriptionRequest:
     """Return a subscription that is charged to the subject's stored means of payment."""
-    source, customer = lab.subject.subscriber or ("token", Customer(id="ada-1"))
+    source, customer = lab.subject.subscriber or (None, _BUYER)
     values: dict[str, Any] = {
         "amount": _AMOUNT,
         "interval": _QUARTER,
         "source": source,
         "customer": customer,
         "reference": "SUB-7",
+        "return_url": "https://shop.example/back",
         **fields,
     }
     return SubscriptionRequest(**values)
+
+
+async def consented(lab: Lab, subscription: Subscription) -> Subscription:
+    """Return a subscription after its buyer has taken the next action, if it has one."""
+    if subscription.next_action is None:
+        return subscription
+    consent: Any = lab.subject.consent
+    require(consent is not None, "The subject has no buyer who could consent.")
+    consent(subscription.ref.id)
+    current: Subscription = await lab("get_subscription", subscription.ref)
+    require(current.next_action is None, "A buyer who has consented is asked again.")
+    return current
 
 
 async def a_subscription_is_created_once(make: Open) -> None:
@@ -61,7 +75,8 @@ async def a_subscription_is_created_once(make: Open) -> None:
         count = len(lab.sandbox.requests)
         created: Subscription = await lab("create_subscription", request, idempotency_key="s-0")
         steps = len(lab.sandbox.requests) - count
-        _check_new(created, request)
+        require(request.source or created.next_action, "The buyer of no means is not asked.")
+        _check_new(await consented(lab, created), request)
         ids = {created.ref.id}
         for step in range(steps):
             key = f"s-{step + 1}"
@@ -76,6 +91,7 @@ async def a_subscription_is_created_once(make: Open) -> None:
         current: Subscription = await lab("get_subscription", created.ref)
         require(current.ref == created.ref, "Another subscription was looked up.")
         _check_new(current, request)
+        require(current.next_action is None, "A buyer who has consented is asked again.")
         yearly = subscription_request(lab, interval=_YEAR, reference="SUB-year")
         charged_yearly: Subscription = await lab(
             "create_subscription", yearly, idempotency_key="s-y"
@@ -98,7 +114,29 @@ def _check_new(subscription: Subscription, request: SubscriptionRequest) -> None
     require(subscription.reference == request.reference, "The reference is lost.")
     require(subscription.next_charge_at is not None, "The next charge has no time.")
     require(subscription.raw, "The vendor's own words are missing.")
-    require(request.source not in f"{request!r}{subscription!r}", "A source is shown.")
+    source = request.source
+    require(not source or source not in f"{request!r}{subscription!r}", "A source is shown.")
+
+
+async def a_buyer_consents_to_a_subscription(make: Open) -> None:
+    """Without a source, a subscription waits for its buyer, at a URL that no repr shows."""
+    async with make() as lab:
+        if PaymentsCapability.SUBSCRIPTION_CONSENT not in lab.able:
+            return
+        request = subscription_request(lab, source=None)
+        created: Subscription = await lab("create_subscription", request, idempotency_key="s-1")
+        state, action = created.state, created.next_action
+        require(state is SubscriptionState.PENDING, f"One without consent is {state}.")
+        require(created.amount == request.amount, f"{_AMOUNT} became {created.amount}.")
+        require(created.interval == request.interval, f"It is {created.interval}.")
+        require(created.next_charge_at is None, "One without consent is charged.")
+        url = "" if action is None else action.url or ""
+        require(url.startswith("https://"), f"The buyer has no URL but {url!r}.")
+        require(url not in repr(created), "The buyer's URL is shown.")
+        waiting: Subscription = await lab("get_subscription", created.ref)
+        require(waiting.next_action == action, "A buyer who has not consented has another step.")
+        begun = await consented(lab, waiting)
+        require(begun.state is SubscriptionState.ACTIVE, f"After the consent it is {begun.state}.")
 
 
 async def a_subscription_starts_later(make: Open) -> None:
@@ -107,7 +145,8 @@ async def a_subscription_starts_later(make: Open) -> None:
         if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
             return
         request = subscription_request(lab, starts_at=FAR)
-        created: Subscription = await lab("create_subscription", request, idempotency_key="s-1")
+        asked: Subscription = await lab("create_subscription", request, idempotency_key="s-1")
+        created = await consented(lab, asked)
         state = created.state
         require(state is SubscriptionState.TRIALING, f"One that starts later is {state}.")
         require(created.next_charge_at == FAR, f"It is charged at {created.next_charge_at}.")
@@ -126,10 +165,10 @@ async def a_subscription_is_changed(make: Open) -> None:
         await lab.refused(InvalidData, foreign_call, "An amount in another currency")
         require(len(lab.sandbox.requests) == count, "A wrong change was sent.")
         new_amount = Money("30.10", "EUR")
-        changed: Subscription = await change(amount=new_amount, idempotency_key="c-3")
+        changed = await consented(lab, await change(amount=new_amount, idempotency_key="c-3"))
         require(changed.amount == new_amount, f"{new_amount} became {changed.amount}.")
         if PaymentsCapability.SUBSCRIPTION_QUANTITY in lab.able:
-            more: Subscription = await change(quantity=4, idempotency_key="c-4")
+            more = await consented(lab, await change(quantity=4, idempotency_key="c-4"))
             require((more.quantity, more.amount) == (4, new_amount), "The quantity is lost.")
         current: Subscription = await lab("get_subscription", ref)
         require(current.amount == new_amount, "The change is lost.")
@@ -173,7 +212,9 @@ async def a_new_word_of_a_subscription_is_unknown(make: Open) -> None:
         if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
             return
         ref = await _new_subscription(lab)
-        changed: Subscription = await lab.with_status(_NEW_WORD, "get_subscription", ref)
+        changed: Subscription = await lab.with_status(
+            _NEW_WORD, "get_subscription", ref, in_all=True
+        )
         require(changed.state is SubscriptionState.UNKNOWN, f"A new word is {changed.state}.")
 
 
@@ -206,11 +247,12 @@ async def charges_of_a_subscription_are_reported(make: Open) -> None:
 async def _new_subscription(lab: Lab) -> Ref:
     request = subscription_request(lab)
     created: Subscription = await lab("create_subscription", request, idempotency_key="s-1")
-    return created.ref
+    return (await consented(lab, created)).ref
 
 
 SUBSCRIPTIONS: Final = (
     a_subscription_is_created_once,
+    a_buyer_consents_to_a_subscription,
     a_subscription_starts_later,
     a_subscription_is_changed,
     a_subscription_ends,

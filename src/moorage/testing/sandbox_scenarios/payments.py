@@ -208,28 +208,49 @@ async def pay_out(vendor: ScenarioVendor) -> Any:
 
 
 async def subscribe(
-    vendor: ScenarioVendor, *, quantity: int = 1, at_period_end: bool = False
+    vendor: ScenarioVendor,
+    *,
+    quantity: int = 1,
+    at_period_end: bool = False,
+    source: bool | None = None,
 ) -> Any:
-    """Create a subscription, change it, and cancel it."""
+    """Create a subscription, change it, and cancel it.
+
+    Args:
+        vendor: runs the operations.
+        quantity: number of pieces.
+        at_period_end: True to cancel at the end of the period.
+        source: False for a subscription whose buyer gives the means; by default if the fixture has
+            no stored means.
+    """
+    values = vendor.fixture.vendor_values
+    consent = values.get("consent")
+    is_stored = consent is None if source is None else source
     request = SubscriptionRequest(
         Money("20.00", "EUR"),
         BillingInterval("month"),
-        vendor.fixture.vendor_values.get("subscriber", "1"),
+        values.get("subscriber", "1") if is_stored else None,
         customer=Customer(id="ada-1"),
         reference="SUB-1",
         quantity=quantity,
+        return_url="https://erp.example/back",
     )
     if not vendor.able and at_period_end:
         ref = Ref.parse(f"{vendor.name}:{vendor.name}:1")
         return await vendor("cancel_subscription", ref, at_period_end=True, idempotency_key="s-3")
     created = await vendor("create_subscription", request, idempotency_key="s-1")
+    if consent is not None:
+        consent(created.ref.id)
     amount = Money("30.00", "EUR")
-    await vendor("change_subscription", created.ref, amount=amount, idempotency_key="s-2")
+    changed = await vendor("change_subscription", created.ref, amount=amount, idempotency_key="s-2")
+    if consent is not None and changed.next_action is not None:
+        consent(created.ref.id)
+    current = await vendor("get_subscription", created.ref)
     await vendor(
         "cancel_subscription", created.ref, at_period_end=at_period_end, idempotency_key="s-3"
     )
     await vendor("list_subscriptions")
-    return (await vendor("get_subscription", created.ref)).amount == amount
+    return current.amount == amount
 
 
 async def reconcile(vendor: ScenarioVendor) -> Any:
@@ -279,6 +300,8 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     PaymentsCapability.PAYOUT_ITEMS: reconcile,
     PaymentsCapability.PAYEES: pay_out,
     PaymentsCapability.SUBSCRIPTIONS: subscribe,
+    PaymentsCapability.SUBSCRIPTION_SOURCE: partial(subscribe, source=True),
+    PaymentsCapability.SUBSCRIPTION_CONSENT: partial(subscribe, source=False),
     PaymentsCapability.SUBSCRIPTION_QUANTITY: partial(subscribe, quantity=2),
     PaymentsCapability.SUBSCRIPTION_PERIOD_END: partial(subscribe, at_period_end=True),
 }

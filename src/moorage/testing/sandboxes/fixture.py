@@ -37,8 +37,9 @@ class SandboxFixture:
             `storage_class`, `encryption`, `asks` (a means of payment that asks the buyer to do
             something first), `stores` (a means of payment that can be stored without a payment),
             `is_stored` (True if the buyer "ada-1" has a stored means already), `pay_out` (pays out
-            all charges), `settle` (lets everything happen that is pending), `buyer` (the customer
-            of each charge), `voidable` and `asked_by` (operations that begin a payment that can be
+            all charges), `consent` (consents as the buyer to a subscription, given its id),
+            `settle` (lets everything happen that is pending), `buyer` (the customer of each
+            charge), `voidable` and `asked_by` (operations that begin a payment that can be
             voided, or that asks the buyer, if it is not "authorize"), `parcel` (fields of a
             shipment that it accepts) and `return_url` (address to which a signer returns).
         token: a means of payment that succeeds.

@@ -111,7 +111,7 @@ def _subscription_body(request: SubscriptionRequest, webhook_url: str | None) ->
     Raises:
         InvalidData: the source is no mandate, or the interval is longer than a year.
     """
-    if _MANDATE.fullmatch(request.source) is None:
+    if _MANDATE.fullmatch(request.source or "") is None:
         raise InvalidData(
             "Mollie charges subscriptions to mandates only.",
             field="source",

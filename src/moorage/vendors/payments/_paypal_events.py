@@ -32,6 +32,7 @@ from moorage.vendors.payments._paypal_answers import (
     refunded_order,
 )
 from moorage.vendors.payments._paypal_disputes import dispute_of
+from moorage.vendors.payments._paypal_subscriptions import sale_event, subscription_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -169,6 +170,8 @@ _READERS: Final[tuple[tuple[str, Callable[[MakeRef, Answer, str], PaymentEvent |
     ("PAYMENT.CAPTURE.REVERSED", _reversed_event),
     ("PAYMENT.CAPTURE.", _capture_event),
     ("CUSTOMER.DISPUTE.", _dispute_event),
+    ("BILLING.SUBSCRIPTION.", subscription_event),
+    ("PAYMENT.SALE.", sale_event),
 )
 """Converters of events, by the beginning of their types."""
 

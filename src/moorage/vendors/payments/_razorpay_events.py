@@ -19,6 +19,7 @@ from moorage.vendors.payments._razorpay_answers import (
     refund_of,
     settlement_of,
 )
+from moorage.vendors.payments._razorpay_subscriptions import subscription_event, subscription_of
 
 if TYPE_CHECKING:
     from moorage.vendor_sdk import MakeRef, WebhookEvent
@@ -30,12 +31,15 @@ _RETURNED: Final = frozenset({DisputeState.WON, DisputeState.CLOSED, DisputeStat
 def read_events(
     event: WebhookEvent, make: MakeRef, settlement_currency: str
 ) -> tuple[PaymentEvent, ...]:
-    """Convert a webhook to an event of a payment or of a settlement; none without either."""
+    """Convert a webhook to the event of its object; none without an object that is known."""
     payload = as_answer(event.data)
     payment = payment_of(make, payload.object("payment.entity"))
     refund = refund_of(make, payload.object("refund.entity"))
     dispute = dispute_of(make, payload.object("dispute.entity"))
     settlement = settlement_of(make, payload.object("settlement.entity"), settlement_currency)
+    subscription = subscription_of(make, payload.object("subscription.entity"))
+    if subscription is not None:
+        return events_of(event, subscription_event(subscription, payment))
     if dispute is not None:
         # The payment itself does not say that it is disputed.
         is_taken = dispute.state not in _RETURNED

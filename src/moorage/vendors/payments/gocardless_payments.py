@@ -137,6 +137,7 @@ class GoCardlessPayments(ApiVendor):
             PaymentsCapability.STATEMENT_DESCRIPTOR,
             PaymentsCapability.STORED_MEANS,
             PaymentsCapability.SUBSCRIPTIONS,
+            PaymentsCapability.SUBSCRIPTION_SOURCE,
         }
     )
     limits: ClassVar[Mapping[str, int]] = {"metadata": MOST_TEXTS, "page": 500}

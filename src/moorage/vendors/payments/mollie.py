@@ -125,6 +125,7 @@ class Mollie(ApiVendor):
             PaymentsCapability.LINK_ADDRESSES,
             PaymentsCapability.LINK_LINE_ITEMS,
             PaymentsCapability.SUBSCRIPTIONS,
+            PaymentsCapability.SUBSCRIPTION_SOURCE,
         }
     )
     limits: ClassVar[Mapping[str, int]] = {"page": LONGEST_PAGE}

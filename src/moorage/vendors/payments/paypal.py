@@ -1,4 +1,4 @@
-"""PayPal: payments by version 2 of the Orders and Payments APIs, disputes and reports.
+"""PayPal: payments by version 2 of its APIs, disputes, reports, payouts and subscriptions.
 
 A payment is an order; its authorisations, captures and refunds have ids of their own. A buyer
 approves an order at PayPal, and `complete` then authorises or captures it; an order with a stored
@@ -74,6 +74,13 @@ from moorage.vendors.payments._paypal_requests import (
     order_body,
     posted,
 )
+from moorage.vendors.payments._paypal_subscriptions import (
+    cancel_subscription,
+    change_subscription,
+    create_subscription,
+    get_subscription,
+    list_subscriptions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,6 +98,8 @@ if TYPE_CHECKING:
         Payout,
         Refund,
         RefundReason,
+        Subscription,
+        SubscriptionRequest,
     )
     from moorage.vendor_sdk import MakeRef, Mode, Ref, Response, WebhookEvent, Wire
 
@@ -148,6 +157,9 @@ class PayPal(Vendor):
             PaymentsCapability.LINE_ITEMS,
             PaymentsCapability.THREE_DS,
             PaymentsCapability.PAYEES,
+            PaymentsCapability.SUBSCRIPTIONS,
+            PaymentsCapability.SUBSCRIPTION_CONSENT,
+            PaymentsCapability.SUBSCRIPTION_QUANTITY,
         }
     )
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": KEY, "page": PAGE, **LONGEST}
@@ -162,6 +174,7 @@ class PayPal(Vendor):
         "create_intent": UnknownOutcome.ASKED_AGAIN,
         "complete": UnknownOutcome.ASKED_AGAIN,
         "pay_payee": UnknownOutcome.ASKED_AGAIN,
+        "create_subscription": UnknownOutcome.ASKED_AGAIN,
     }
     # "A maximum of three hours": developer.paypal.com/docs/api/transaction-search/v1/
     listed_within: ClassVar[float] = 3 * 3_600.0
@@ -357,8 +370,52 @@ class PayPal(Vendor):
         """Get a batch with its item."""
         return await get_payee_payout(wire, ref)
 
+    # --- subscriptions -------------------------------------------------------
+
+    async def create_subscription(
+        self, wire: Wire, request: SubscriptionRequest, /, *, key: str
+    ) -> Subscription:
+        """Create a subscription that the buyer approves at PayPal."""
+        url = request.return_url or self.return_url
+        return await create_subscription(wire, request, key, url)
+
+    async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
+        """Get a subscription with its plan."""
+        return await get_subscription(wire, ref)
+
+    async def change_subscription(
+        self,
+        wire: Wire,
+        ref: Ref,
+        /,
+        *,
+        amount: Money | None,
+        quantity: int | None,
+        key: str,  # noqa: ARG002 - PayPal takes none, and a repeat asks for the same
+    ) -> Subscription:
+        """Ask for a change of a subscription that the buyer approves at PayPal."""
+        return await change_subscription(wire, ref, amount, quantity, self.return_url)
+
+    async def cancel_subscription(
+        self,
+        wire: Wire,
+        ref: Ref,
+        /,
+        *,
+        at_period_end: bool,  # noqa: ARG002 - PayPal cancels at once
+        key: str,  # noqa: ARG002 - PayPal takes none
+    ) -> Subscription:
+        """Cancel a subscription at once; a repeat has no further effect."""
+        return await cancel_subscription(wire, ref)
+
+    async def list_subscriptions(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Subscription]:
+        """List subscriptions, without their amounts."""
+        return await list_subscriptions(wire, query, after)
+
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Convert a webhook to events of orders, authorisations, captures, refunds and disputes."""
+        """Convert a webhook to events of orders, what was done under them, and subscriptions."""
         return read_events(event, ref)
 
     def _order(self, charge: Charge, intent: str) -> dict[str, Any]:

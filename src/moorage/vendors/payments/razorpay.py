@@ -1,4 +1,4 @@
-"""Razorpay: payments by its Checkout in the browser, by tokens of buyers, and by links.
+"""Razorpay: payments by its Checkout, tokens of buyers and links, and subscriptions.
 
 Each payment belongs to an order, and an order can be paid once. So a payment whose answer was lost
 is requested again for the same order; if that is refused, the payment of the order is returned.
@@ -14,7 +14,6 @@ import attrs
 from moorage.contracts.payments import (
     NextAction,
     NextActionType,
-    Page,
     PaymentsCapability,
     PaymentState,
     stated_amount,
@@ -35,7 +34,7 @@ from moorage.vendor_sdk import (
     part_key,
 )
 from moorage.vendor_sdk import Mode as AccountMode
-from moorage.vendors.payments._common import is_return_url, is_within, left_of, named, url_of
+from moorage.vendors.payments._common import is_return_url, left_of, named, url_of
 from moorage.vendors.payments._razorpay_answers import (
     AUTHORIZED,
     CAPTURED,
@@ -44,20 +43,26 @@ from moorage.vendors.payments._razorpay_answers import (
     capture_of,
     classify,
     declined,
-    dispute_of,
     payment_of,
     read_attempts,
-    read_items,
     read_order,
     read_payment,
     read_payment_id,
     read_refund,
     removed,
     settlement_of,
-    token_of,
 )
 from moorage.vendors.payments._razorpay_events import read_events
 from moorage.vendors.payments._razorpay_links import close_link, create_link, get_link
+from moorage.vendors.payments._razorpay_lists import (
+    CARD,
+    CUSTOMERS,
+    LONGEST_PAGE,
+    PAYMENTS,
+    list_disputes,
+    list_tokens,
+    listed,
+)
 from moorage.vendors.payments._razorpay_requests import (
     MOST_NOTES,
     amount_fields,
@@ -67,15 +72,24 @@ from moorage.vendors.payments._razorpay_requests import (
     order_fields,
     recurring_fields,
 )
+from moorage.vendors.payments._razorpay_subscriptions import (
+    SUBSCRIPTIONS,
+    cancel_subscription,
+    change_subscription,
+    create_subscription,
+    get_subscription,
+    subscription_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from moorage.contracts.payments import (
         Capture,
         Charge,
         Dispute,
         LinkRequest,
+        Page,
         Payment,
         PaymentEvent,
         PaymentLink,
@@ -84,18 +98,15 @@ if TYPE_CHECKING:
         Refund,
         RefundReason,
         StoredMeans,
+        Subscription,
+        SubscriptionRequest,
     )
-    from moorage.vendor_sdk import Answer, MakeRef, Mode, Money, Ref, WebhookEvent, Wire
+    from moorage.vendor_sdk import MakeRef, Mode, Money, Ref, WebhookEvent, Wire
 
-_PAYMENTS: Final = "/v1/payments"
 _ORDERS: Final = "/v1/orders"
 _REFUNDS: Final = "/v1/refunds"
-_DISPUTES: Final = "/v1/disputes"
-_SETTLEMENTS: Final = "/v1/settlements"
-_CUSTOMERS: Final = "/v1/customers"
 _ORDER_ID: Final = "order_"
 _REFUND_KEY: Final = "X-Refund-Idempotency"
-_CARD: Final = {"expand[]": "card"}
 _KEYS: Final = VendorKeys(
     # Razorpay publishes no time; an hour covers the usual repeats. Only refunds have a key.
     memory=3_600.0,
@@ -134,9 +145,12 @@ class Razorpay(ApiVendor):
             PaymentsCapability.STORED_MEANS,
             PaymentsCapability.LINKS,
             PaymentsCapability.LINK_EXPIRY,
+            PaymentsCapability.SUBSCRIPTIONS,
+            PaymentsCapability.SUBSCRIPTION_CONSENT,
+            PaymentsCapability.SUBSCRIPTION_QUANTITY,
         }
     )
-    limits: ClassVar[Mapping[str, int]] = {"metadata": MOST_NOTES, "page": 100}
+    limits: ClassVar[Mapping[str, int]] = {"metadata": MOST_NOTES, "page": LONGEST_PAGE}
     webhook = "razorpay"
     idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
@@ -146,11 +160,12 @@ class Razorpay(ApiVendor):
         "complete": UnknownOutcome.REPEATED,
         "capture": UnknownOutcome.REPEATED,
         "refund": UnknownOutcome.ASKED_AGAIN,
+        "create_subscription": UnknownOutcome.REPEATED,
     }
 
     auth = basic("key_id")
     refusals = staticmethod(classify)
-    ping_path = _PAYMENTS
+    ping_path = PAYMENTS
     ping_query: ClassVar[Mapping[str, int]] = {"count": 1}
 
     key_id: str = attrs.field(
@@ -207,7 +222,7 @@ class Razorpay(ApiVendor):
                 payment_id = await self._paid_by(wire, order.ref)
                 if payment_id is None:
                     raise
-        request = Request.get(url_of(_PAYMENTS, payment_id), query=_CARD)
+        request = Request.get(url_of(PAYMENTS, payment_id), query=CARD)
         parse = partial(read_payment, wire)
         payment: Payment = await wire.send(request, key=part_key(key, "payment"), parse=parse)
         if payment.state is PaymentState.FAILED:
@@ -257,7 +272,7 @@ class Razorpay(ApiVendor):
         earlier_payment = await self._payment_before(wire, ref, key)
         whole = amount or stated_amount(ref) or earlier_payment.amount
         fields = {} if whole is None else amount_fields(whole)
-        request = Request.post(url_of(_PAYMENTS, ref.id, "capture"), json=fields)
+        request = Request.post(url_of(PAYMENTS, ref.id, "capture"), json=fields)
         try:
             payment = await wire.send(request, key=key, parse=partial(read_payment, wire))
         except VendorRejected:
@@ -283,7 +298,7 @@ class Razorpay(ApiVendor):
         if reason is not None:
             fields["notes"] = {"reason": reason.value}
         request = Request.post(
-            url_of(_PAYMENTS, ref.id, "refund"),
+            url_of(PAYMENTS, ref.id, "refund"),
             json=fields,
             headers={_REFUND_KEY: key_name(wire, key)},
         )
@@ -293,14 +308,14 @@ class Razorpay(ApiVendor):
 
     async def _payment_before(self, wire: Wire, ref: Ref, key: str) -> Payment:
         """The payment as it was when this key was first used."""
-        request = Request.get(url_of(_PAYMENTS, ref.id))
+        request = Request.get(url_of(PAYMENTS, ref.id))
         parse = partial(read_payment, wire)
         return await wire.send(request, key=part_key(key, "before"), parse=parse)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
         """Get a payment; of an order, the payment that was made for it."""
         if not ref.id.startswith(_ORDER_ID):
-            request = Request.get(url_of(_PAYMENTS, ref.id), query=_CARD)
+            request = Request.get(url_of(PAYMENTS, ref.id), query=CARD)
             return read_payment(wire, await wire.send(request))
         payments = await self._attempts(wire, ref)
         for payment in payments:
@@ -318,34 +333,12 @@ class Razorpay(ApiVendor):
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Payment]:
         """List payments, the newest first."""
-        return await self._page(wire, _PAYMENTS, query, after, payment_of, **_CARD)
+        return await listed(wire, PAYMENTS, query, after, payment_of, **CARD)
 
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
         """List settlements, the newest first."""
         read_one = partial(settlement_of, currency=self.settlement_currency)
-        return await self._page(wire, _SETTLEMENTS, query, after, read_one)
-
-    async def _page(
-        self,
-        wire: Wire,
-        path: str,
-        query: PaymentQuery,
-        after: Ref | None,
-        read_one: Callable[[MakeRef, Answer], Any],
-        **filters: str,
-    ) -> Page[Any]:
-        start = 0 if after is None or not after.id.isdecimal() else int(after.id)
-        limit = min(query.limit, self.limits["page"])
-        period = {
-            "from": None if query.since is None else int(query.since.timestamp()),
-            "to": None if query.until is None else int(query.until.timestamp()),
-        }
-        request = Request.get(path, query={"count": limit, "skip": start, **period, **filters})
-        items = read_items(wire.ref, read_one, await wire.send(request))
-        return Page(
-            tuple(item for item in items if item is not None and is_within(query, item.created_at)),
-            wire.ref(str(start + limit)) if len(items) == limit else None,
-        )
+        return await listed(wire, "/v1/settlements", query, after, read_one)
 
     async def disputes(
         self,
@@ -355,10 +348,41 @@ class Razorpay(ApiVendor):
         /,
     ) -> Page[Dispute]:
         """List the disputes."""
-        items = read_items(wire.ref, dispute_of, await wire.send(Request.get(_DISPUTES)))
-        return Page(
-            tuple(item for item in items if item is not None and is_within(query, item.created_at))
-        )
+        return await list_disputes(wire, query)
+
+    async def create_subscription(
+        self, wire: Wire, request: SubscriptionRequest, /, *, key: str
+    ) -> Subscription:
+        """Create a subscription that the buyer starts on Razorpay's page."""
+        return await create_subscription(wire, request, key)
+
+    async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
+        """Get a subscription with the changes that are scheduled."""
+        return await get_subscription(wire, ref)
+
+    async def change_subscription(
+        self, wire: Wire, ref: Ref, /, *, amount: Money | None, quantity: int | None, key: str
+    ) -> Subscription:
+        """Change a subscription at the end of its current period."""
+        return await change_subscription(wire, ref, amount, quantity, key)
+
+    async def cancel_subscription(
+        self,
+        wire: Wire,
+        ref: Ref,
+        /,
+        *,
+        at_period_end: bool,  # noqa: ARG002 - it is not seen afterwards
+        key: str,  # noqa: ARG002 - Razorpay takes none
+    ) -> Subscription:
+        """Cancel a subscription at once; a repeat has no further effect."""
+        return await cancel_subscription(wire, ref)
+
+    async def list_subscriptions(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Subscription]:
+        """List subscriptions, the newest first, without their amounts."""
+        return await listed(wire, SUBSCRIPTIONS, query, after, subscription_of)
 
     async def stored_means(
         self,
@@ -368,14 +392,11 @@ class Razorpay(ApiVendor):
         /,
     ) -> Page[StoredMeans]:
         """List the tokens of a customer that are for later payments."""
-        read_one = partial(token_of, customer=customer)
-        request = Request.get(url_of(_CUSTOMERS, customer, "tokens"))
-        items = read_items(wire.ref, read_one, await wire.send(request))
-        return Page(tuple(item for item in items if item is not None))
+        return await list_tokens(wire, customer)
 
     async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
         """Delete a token of a customer."""
-        path = url_of(_CUSTOMERS, ref.other("customer") or "", "tokens", ref.id)
+        path = url_of(CUSTOMERS, ref.other("customer") or "", "tokens", ref.id)
         parse = partial(removed, ref)
         stored: StoredMeans = await wire.send(Request.delete(path), key=key, parse=parse)
         return stored

@@ -133,6 +133,7 @@ class Stripe(ApiVendor):
     capabilities: ClassVar[frozenset[str]] = frozenset(PaymentsCapability) - {
         PaymentsCapability.LINK_EXPIRY,
         PaymentsCapability.LINK_ADDRESSES,
+        PaymentsCapability.SUBSCRIPTION_CONSENT,
     }
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": KEY, "page": PAGE}
     webhook = "stripe"

@@ -39,6 +39,27 @@ LINK: Final[Mapping[str, type]] = {
     **dict.fromkeys(("customer", "notes", "notify", "options"), dict),
     **dict.fromkeys(("accept_partial", "reminder_enable", "upi_link"), bool),
 }
+PLAN: Final[Mapping[str, type]] = {
+    "interval": int,
+    "period": str,
+    **dict.fromkeys(("item", "notes"), dict),
+}
+ITEM: Final[Mapping[str, type]] = {
+    "amount": int,
+    **dict.fromkeys(("currency", "description", "name"), str),
+}
+SUBSCRIPTION: Final[Mapping[str, type]] = {
+    **dict.fromkeys(("expire_by", "quantity", "start_at", "total_count"), int),
+    **dict.fromkeys(("offer_id", "plan_id"), str),
+    **dict.fromkeys(("notes", "notify_info"), dict),
+    "addons": list,
+    "customer_notify": bool,
+}
+CHANGE_SUBSCRIPTION: Final[Mapping[str, type]] = {
+    **dict.fromkeys(("quantity", "remaining_count", "start_at"), int),
+    **dict.fromkeys(("offer_id", "plan_id", "schedule_change_at"), str),
+    "customer_notify": bool,
+}
 MANDATORY: Final = ("amount", "contact", "currency", "customer_id", "email", "order_id", "token")
 """The fields without which a token is not charged."""
 DECLINES: Final = {

@@ -38,6 +38,7 @@ from moorage.testing.sandboxes.payments._paypal_rules import (
     unprocessable,
     written,
 )
+from moorage.testing.sandboxes.payments._paypal_subscriptions import PayPalSubscriptions
 from moorage.testing.sandboxes.payments._paypal_webhooks import CERTIFICATE, Certificates
 from moorage.testing.sandboxes.tokens import TokenEndpoint
 
@@ -82,6 +83,7 @@ class PayPalSandbox(PayPalLedger):
     Attributes:
         token_endpoint: the endpoint that grants access tokens.
         payees: the payouts to payees.
+        billing: the products, plans and subscriptions.
         vault: the stored means of payment, each with its kind.
         orders, authorizations, captures, refunds, disputes: all objects, by id.
         transactions: the transactions of the report.
@@ -98,6 +100,7 @@ class PayPalSandbox(PayPalLedger):
         now: Callable[[], float] = usual_now,
     ) -> None:
         self.payees = PayPalPayees(self._time)
+        self.billing = PayPalSubscriptions(self._time, self._notify_about)
         self.claims = PayPalDisputes(self._time, lambda: self.disputes, self.resolve)
         self._replays = Replays(
             header="PayPal-Request-Id",
@@ -134,6 +137,13 @@ class PayPalSandbox(PayPalLedger):
             "GET /v1/customer/disputes/{id}": self.claims.show,
             "POST /v1/customer/disputes/{id}/provide-evidence": self.claims.provide,
             "POST /v1/customer/disputes/{id}/accept-claim": self.claims.accept,
+            "POST /v1/catalogs/products": once(self.billing.create_product),
+            "POST /v1/billing/plans": once(self.billing.create_plan),
+            "POST /v1/billing/subscriptions": once(self.billing.create),
+            "GET /v1/billing/subscriptions": self.billing.list,
+            "GET /v1/billing/subscriptions/{id}": self.billing.show,
+            "POST /v1/billing/subscriptions/{id}/revise": self.billing.change,
+            "POST /v1/billing/subscriptions/{id}/cancel": self.billing.cancel,
             "POST /v1/payments/payouts": once(self.payees.create),
             "GET /v1/payments/payouts/{id}": self.payees.show,
             "GET /v1/reporting/transactions": self._search,
@@ -385,6 +395,11 @@ def fixture(_: Path) -> SandboxFixture:
             "volatile_keys": True,
         },
         token="card:visa-1",
-        vendor_values={"asks": "paypal", "payee": "grace@erp.example", "dispute": disputed},
+        vendor_values={
+            "asks": "paypal",
+            "payee": "grace@erp.example",
+            "dispute": disputed,
+            "consent": sandbox.billing.approve,
+        },
         buyer=buyer,
     )

@@ -2,7 +2,8 @@
 
 The token `token_sandbox` of the customer `cust_ada` pays at once; `token_insufficient_funds`,
 `token_card_expired` and `token_payment_failed` are declined for the reason in their names. `visit`
-stands for the buyer in Razorpay's Checkout, and `use_link` for the buyer of a payment link.
+stands for the buyer in Razorpay's Checkout, `use_link` for the buyer of a payment link, and
+`consent` for the buyer on the page of a subscription, which `renew` charges again.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from moorage.testing.sandboxes.payments._razorpay_rules import (
     error,
     wrong,
 )
+from moorage.testing.sandboxes.payments._razorpay_subscriptions import RazorpaySubscriptions
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ _RECURRING = "/v1/payments/create/recurring"
 
 
 class RazorpaySandbox(Sandbox):
-    """A sandbox of Razorpay: orders, payments, refunds, tokens, links and webhooks.
+    """A sandbox of Razorpay: orders, payments, refunds, tokens, links, subscriptions and webhooks.
 
     Args:
         key_id, key_secret: API key that requests must have.
@@ -56,6 +58,7 @@ class RazorpaySandbox(Sandbox):
         orders, payments, refunds, links, settlements: all objects, by id, the oldest first.
         disputes: every dispute, the latest first.
         tokens: the tokens of each customer, by their ids.
+        billing: the plans and the subscriptions.
     """
 
     hosts = ("api.razorpay.com",)
@@ -74,6 +77,7 @@ class RazorpaySandbox(Sandbox):
             header="x-refund-idempotency",
             by_path=True,
         )
+        self.billing = RazorpaySubscriptions(self._moment, self.number, self._notify)
         super().__init__()
         self.key_id = key_id
         self.key_secret = key_secret
@@ -107,6 +111,14 @@ class RazorpaySandbox(Sandbox):
             "GET /v1/settlements": self._list_settlements,
             "GET /v1/customers/{id}/tokens": self._list_tokens,
             "DELETE /v1/customers/{id}/tokens/{token}": self._delete_token,
+            "POST /v1/plans": self.billing.create_plan,
+            "GET /v1/plans/{id}": self.billing.show_plan,
+            "POST /v1/subscriptions": self.billing.create,
+            "GET /v1/subscriptions": self._list_subscriptions,
+            "GET /v1/subscriptions/{id}": self.billing.show,
+            "PATCH /v1/subscriptions/{id}": self.billing.change,
+            "POST /v1/subscriptions/{id}/cancel": self.billing.cancel,
+            "GET /v1/subscriptions/{id}/retrieve_scheduled_changes": self.billing.show_scheduled,
             "POST /v1/payment_links": self._create_link,
             "GET /v1/payment_links": self._find_links,
             "GET /v1/payment_links/{id}": self._show_link,
@@ -151,6 +163,25 @@ class RazorpaySandbox(Sandbox):
         order = self._add_order(link | {"payment_capture": True})
         payment = self._add_payment(order, {"notes": link["notes"]}, None)
         link |= {"status": "paid", "amount_paid": link["amount"]}
+        return payment
+
+    def consent(self, id: str) -> None:
+        """Start a subscription on its page as its buyer; it is charged now, or at its start."""
+        subscription = self.billing.subscriptions[id]
+        if subscription["status"] != "created":
+            return
+        self.billing.authenticate(id, "cust_ada")
+        if subscription["start_at"] is None:
+            self.renew(id)
+
+    def renew(self, id: str, *, success: bool = True) -> dict[str, Any]:
+        """Charge a subscription for its next period, and return the payment."""
+        subscription = self.billing.subscriptions[id]
+        order = self._add_order(self.billing.due(id) | {"payment_capture": success})
+        fields = {"customer_id": subscription["customer_id"], "notes": subscription["notes"]}
+        reason = None if success else "insufficient_funds"
+        payment = self._add_payment(order, fields, reason)
+        (self.billing.charged if success else self.billing.failed)(id, payment)
         return payment
 
     def dispute(self, id: str, status: str = "open") -> dict[str, Any]:
@@ -355,6 +386,16 @@ class RazorpaySandbox(Sandbox):
         payments = self._page(filters, self.payments)
         return reply(_collection(_shown(payment, filters) for payment in payments))
 
+    def _list_subscriptions(self, request: SandboxRequest) -> Response:
+        filters = dict(request.query)
+        plan = filters.pop("plan_id", None)
+        matches = {
+            key: item
+            for key, item in self.billing.subscriptions.items()
+            if plan in {None, item["plan_id"]}
+        }
+        return reply(_collection(self._page(filters, matches)))
+
     def _list_settlements(self, request: SandboxRequest) -> Response:
         return reply(_collection(self._page(dict(request.query), self.settlements)))
 
@@ -500,6 +541,7 @@ def fixture(_: Path) -> SandboxFixture:
         },
         vendor_values={
             "asked_by": "create_intent",
+            "consent": sandbox.consent,
             "buyer": Customer(id="cust_ada", email="ada@erp.example", phone="+919000090000"),
             "is_stored": True,
         },

@@ -1,0 +1,79 @@
+"""Razorpay's lists."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from moorage.contracts.payments import Page
+from moorage.vendor_sdk import Request
+from moorage.vendors.payments._common import is_within, url_of
+from moorage.vendors.payments._razorpay_answers import dispute_of, read_items, token_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.contracts.payments import (
+        Dispute,
+        Payment,
+        PaymentQuery,
+        Payout,
+        StoredMeans,
+        Subscription,
+    )
+    from moorage.vendor_sdk import Answer, MakeRef, Ref, Wire
+
+R = TypeVar("R", "Payment", "Payout", "Subscription")
+
+PAYMENTS: Final = "/v1/payments"
+CUSTOMERS: Final = "/v1/customers"
+LONGEST_PAGE: Final = 100
+CARD: Final = {"expand[]": "card"}
+
+
+async def listed(
+    wire: Wire,
+    path: str,
+    query: PaymentQuery,
+    after: Ref | None,
+    read_one: Callable[[MakeRef, Answer], R | None],
+    **filters: str,
+) -> Page[R]:
+    """Get a page of a list, whose pages begin at a number.
+
+    Args:
+        wire: sends the request.
+        path: path of the list.
+        query: filter of the list.
+        after: the `next` of the previous page.
+        read_one: parses one item.
+        **filters: further parameters.
+    """
+    start = 0 if after is None or not after.id.isdecimal() else int(after.id)
+    limit = min(query.limit, LONGEST_PAGE)
+    period = {
+        "from": None if query.since is None else int(query.since.timestamp()),
+        "to": None if query.until is None else int(query.until.timestamp()),
+    }
+    request = Request.get(path, query={"count": limit, "skip": start, **period, **filters})
+    items = read_items(wire.ref, read_one, await wire.send(request))
+    return Page(
+        tuple(item for item in items if item is not None and is_within(query, item.created_at)),
+        wire.ref(str(start + limit)) if len(items) == limit else None,
+    )
+
+
+async def list_disputes(wire: Wire, query: PaymentQuery) -> Page[Dispute]:
+    """Get all disputes of a time."""
+    items = read_items(wire.ref, dispute_of, await wire.send(Request.get("/v1/disputes")))
+    return Page(
+        tuple(item for item in items if item is not None and is_within(query, item.created_at))
+    )
+
+
+async def list_tokens(wire: Wire, customer: str) -> Page[StoredMeans]:
+    """Get the tokens of a customer that are for later payments."""
+    read_one = partial(token_of, customer=customer)
+    request = Request.get(url_of(CUSTOMERS, customer, "tokens"))
+    items = read_items(wire.ref, read_one, await wire.send(request))
+    return Page(tuple(item for item in items if item is not None))
