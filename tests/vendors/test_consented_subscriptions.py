@@ -159,11 +159,13 @@ def test_needs() -> None:
     monthly = BillingInterval("month")
     ada = Customer(id="cus_ada")
     stored = SubscriptionRequest(TEN, monthly, "pm_1", customer=ada, reference="SUB-7")
-    asked = SubscriptionRequest(TEN, monthly, reference="SUB-7", quantity=2)
+    consenting = SubscriptionRequest(TEN, monthly, reference="SUB-7", quantity=2)
 
     assert {"subscriptions", "subscription_source"} == set(stored.needs)
-    assert {"subscriptions", "subscription_consent", "subscription_quantity"} == set(asked.needs)
-    assert ("cus_ada", "") == (stored.customer_id, asked.customer_id)
+    assert {"subscriptions", "subscription_consent", "subscription_quantity"} == set(
+        consenting.needs
+    )
+    assert ("cus_ada", "") == (stored.customer_id, consenting.customer_id)
 
 
 @pytest.mark.parametrize("customer", [None, Customer(email="ada@erp.example"), Customer(id="")])

@@ -145,8 +145,8 @@ async def a_subscription_starts_later(make: Open) -> None:
         if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
             return
         request = subscription_request(lab, starts_at=FAR)
-        asked: Subscription = await lab("create_subscription", request, idempotency_key="s-1")
-        created = await consented(lab, asked)
+        requested: Subscription = await lab("create_subscription", request, idempotency_key="s-1")
+        created = await consented(lab, requested)
         state = created.state
         require(state is SubscriptionState.TRIALING, f"One that starts later is {state}.")
         require(created.next_charge_at == FAR, f"It is charged at {created.next_charge_at}.")

@@ -94,7 +94,7 @@ class PayPalSubscriptions:
     ) -> None:
         self._time = time
         self._notify = notify
-        self._asked: dict[str, dict[str, Any]] = {}
+        self._requested_changes: dict[str, dict[str, Any]] = {}
         self.products: dict[str, dict[str, Any]] = {}
         self.plans: dict[str, dict[str, Any]] = {}
         self.subscriptions: dict[str, dict[str, Any]] = {}
@@ -167,7 +167,7 @@ class PayPalSubscriptions:
                 raise unprocessable("INVALID_BILLING_CYCLE_SEQUENCE")
             amount_of(cycle["pricing_scheme"]["fixed_price"])
         body.pop("application_context", None)
-        self._asked[id] = body
+        self._requested_changes[id] = body
         links = [_approval(id), _link(id, "self", "GET")]
         overridden = {"plan_overridden": "plan" in body, "links": links}
         return reply({"plan_id": subscription["plan_id"], **body, **overridden})
@@ -178,7 +178,7 @@ class PayPalSubscriptions:
         subscription = self._found(id)
         if subscription["status"] not in {"ACTIVE", "SUSPENDED"}:
             raise unprocessable("SUBSCRIPTION_STATUS_INVALID")
-        self._asked.pop(id, None)
+        self._requested_changes.pop(id, None)
         subscription["billing_info"].pop("next_billing_time", None)
         subscription |= {"status": "CANCELLED", "status_update_time": self._time()}
         self._notify("BILLING.SUBSCRIPTION.CANCELLED", "subscription", subscription)
@@ -203,9 +203,9 @@ class PayPalSubscriptions:
     def approve(self, id: str) -> None:
         """Approve a subscription as its buyer, or a change of it."""
         subscription = self.subscriptions[id]
-        if id in self._asked:
-            asked = self._asked.pop(id)
-            subscription |= {**asked, "plan_overridden": "plan" in asked}
+        if id in self._requested_changes:
+            change = self._requested_changes.pop(id)
+            subscription |= {**change, "plan_overridden": "plan" in change}
             self._notify("BILLING.SUBSCRIPTION.UPDATED", "subscription", subscription)
         if subscription["status"] != "APPROVAL_PENDING":
             return
