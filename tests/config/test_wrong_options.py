@@ -55,6 +55,7 @@ CONNECTORS: Final[dict[str, dict[str, Any]]] = {
     "grpc": {"address": "grpc.example:443"},
     "json-rpc": {},
     "kafka": {"servers": "kafka.example:9092"},
+    "ldap": {"url": "ldap://directory.example"},
     "mongodb": {"url": "mongodb://mongo.example/erp"},
     "mqtt": {"url": "mqtt://mqtt.example"},
     "nats": {"url": "nats://nats.example"},

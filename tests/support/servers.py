@@ -64,6 +64,15 @@ def pgbouncer_program() -> str:
     return program
 
 
+def slapd_program() -> str:
+    """Return the program that starts private LDAP servers."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/libexec"])
+    program = shutil.which("slapd", path=path)
+    if program is None or not Path("/etc/ldap/schema/inetorgperson.schema").is_file():
+        _skip_or_fail("`slapd` is not installed: run `apt-get install slapd`")
+    return program
+
+
 def needs_postgres_programs() -> None:
     """Skip the test where the programs of a PostgreSQL server are not installed."""
     from tools.crashes import cluster  # noqa: PLC0415 - imports psycopg, which older hosts lack

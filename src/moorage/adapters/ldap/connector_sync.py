@@ -1,0 +1,522 @@
+"""The connector of a directory over LDAP, for synchronous programs.
+
+`python -m tools.twins` makes this file; do not edit it.
+
+A connector makes operations, and a manager performs them:
+
+    manager.perform("staff", staff.search(equals("uid", "ada")))
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+
+from moorage.adapters.ldap._links import (
+    EndOfStream,
+    SearchRequest,
+    accepts_sync,
+    connect_sync,
+)
+from moorage.adapters.ldap._named_operations import named_operations
+from moorage.adapters.links.pool_sync import LinkPool
+from moorage.adapters.messages._health import health_of
+from moorage.domain.connectors import ldap_wire
+from moorage.domain.connectors.health import ConnectorVersions
+from moorage.domain.connectors.ldap_failures import closed
+from moorage.domain.connectors.ldap_values import (
+    LdapSearchResult,
+    attribute_name,
+    pack_result,
+    present,
+    text_argument,
+    unpack_result,
+    value_bytes,
+    values_bytes,
+)
+from moorage.domain.connectors.link_pool import PoolConfig
+from moorage.domain.observation.operation_target import DatabaseTarget
+from moorage.domain.secrets.frames import bare
+from moorage.domain.secrets.secret import Secret
+from moorage.errors import ConnectorError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from moorage.adapters.ldap._links import LdapLink
+    from moorage.adapters.ldap.settings import Ldap
+    from moorage.adapters.links.pool_sync import LinkLoan
+    from moorage.domain.connectors.health import ConnectorHealth
+    from moorage.domain.connectors.ldap_values import LdapEntry, LdapFilter, LdapValue
+    from moorage.domain.connectors.named_operation import NamedOperation
+    from moorage.domain.connectors.pool_statistics import PoolStatistics
+    from moorage.domain.service.operation import OperationAttempt
+
+R = TypeVar("R")
+
+_CONNECT_TIMEOUT: Final = 5.0
+_MARGIN: Final = 0.02
+"""Seconds, and the share of an attempt, that are left for reporting a failure in time."""
+
+_SCOPES: Final = {
+    "base": ldap_wire.BASE,
+    "one": ldap_wire.ONE_LEVEL,
+    "subtree": ldap_wire.SUBTREE,
+}
+_ANYTHING: Final = present("objectClass")
+_USUAL_PORTS: Final = frozenset({389, 636})
+
+
+class LdapOperation(Generic[R]):
+    """An operation on a directory, for `ConnectorManager.perform`.
+
+    Attributes:
+        name: its name in events, errors and logs.
+        safe: True if it changes nothing.
+        repeatable: True if performing it twice does no harm.
+    """
+
+    __slots__ = ("_connector", "_work", "is_search", "name", "repeatable", "safe")
+
+    system = "ldap"
+
+    def __init__(
+        self,
+        connector: LdapConnector,
+        name: str,
+        work: Callable[[float], R],
+        *,
+        safe: bool = False,
+        repeatable: bool = False,
+        is_search: bool = False,
+    ) -> None:
+        self._connector = connector
+        self._work = work
+        self.name = name
+        self.safe = safe
+        self.repeatable = safe or repeatable
+        self.is_search = is_search
+
+    @property
+    def target(self) -> DatabaseTarget:
+        """The directory that the operation concerns, for traces and metrics."""
+        target = self._connector.target
+        return DatabaseTarget(
+            system=self.system,
+            namespace=self._connector.base or None,
+            host=target.host,
+            port=None if target.port in _USUAL_PORTS else target.port,
+            operation=self.name,
+        )
+
+    def perform(self, attempt: OperationAttempt, /) -> R:
+        """Make one attempt of the operation."""
+        timeout = attempt.timeout
+        until = monotonic() + timeout - min(_MARGIN, timeout * _MARGIN)
+        try:
+            return self._work(until)
+        except Exception as error:  # noqa: BLE001 - as below
+            failure = error
+        # The frames hold the password and the values.
+        raise bare(failure)
+
+    def judge(self, error: Exception, /) -> ConnectorError | None:
+        """Return None: every error of a link is one of moorage already."""
+        del error
+        return None
+
+    def pack_result(self, result: Any, /) -> object:
+        """Return a result as plain values, which a store keeps for repeats of the key."""
+        return pack_result(result) if self.is_search else result
+
+    def unpack_result(self, stored: Any, /) -> Any:
+        """Return the result that `pack_result` returned as plain values."""
+        return unpack_result(stored) if self.is_search else stored
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+class LdapConnector:
+    """A connector of a directory over LDAP, for synchronous programs.
+
+    Args:
+        settings: the server and the identity.
+        name: the name of the connector.
+    """
+
+    kind = "ldap"
+
+    def __init__(self, settings: Ldap, *, name: str = "ldap") -> None:
+        self.name = name
+        self.service = name if settings.service is None else settings.service
+        self.base = settings.base
+        self.target = settings.target()
+        self._page = settings.page
+        self._largest = settings.largest
+        self._version: str | None = None
+        self._pool: LinkPool[LdapLink] = LinkPool(
+            partial(connect_sync, self.target), PoolConfig(maximum=settings.connections)
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    @property
+    def versions(self) -> ConnectorVersions:
+        """The version of the server, if it told it when its health was asked."""
+        return ConnectorVersions(server=self._version)
+
+    @property
+    def operations(self) -> Mapping[str, NamedOperation]:
+        """The operations that can be performed by name."""
+        return named_operations(self)
+
+    def statistics(self) -> PoolStatistics:
+        """Return the numbers of the connection pool, without waiting."""
+        return self._pool.statistics()
+
+    def search(
+        self,
+        where: LdapFilter = _ANYTHING,
+        /,
+        *,
+        base: str | None = None,
+        scope: str = "subtree",
+        attributes: Sequence[str] = (),
+        limit: int | None = None,
+        pages: bool = True,
+    ) -> LdapOperation[LdapSearchResult]:
+        """Return the operation that reads all entries of a search into memory.
+
+        Args:
+            where: the condition, such as `equals("uid", "ada")`.
+            base: the name of the entry below which to search; by default that of the connector.
+            scope: "subtree", "one" for the entries directly below the base, or "base" for it alone.
+            attributes: the names of the attributes to read; by default those that every user sees.
+            limit: the largest number of entries to read; by default all.
+            pages: whether the server is asked for pages, without which it may refuse a large
+                result.
+        """
+        request = self._request(where, base, scope, attributes, limit, has_pages=pages)
+
+        def work(until: float) -> LdapSearchResult:
+            entries: list[LdapEntry] = []
+            references: list[str] = []
+            size, cookie = 0, b""
+            with self.link("search", until) as link:
+                while True:
+                    page = link.search(request, cookie, until)
+                    entries += page.entries
+                    references += page.references
+                    size, cookie = size + page.size, page.cookie
+                    if not cookie or (limit is not None and len(entries) >= limit):
+                        break
+                    if size > self._largest:
+                        raise InvalidData(
+                            "The entries are larger than a search may hold in memory.",
+                            field="limit",
+                            remedy="Read them with stream(), give a limit, or raise `largest`.",
+                        )
+            return LdapSearchResult(tuple(entries[:limit]), tuple(references))
+
+        return LdapOperation(self, "search", work, safe=True, is_search=True)
+
+    def stream(
+        self,
+        where: LdapFilter = _ANYTHING,
+        /,
+        *,
+        base: str | None = None,
+        scope: str = "subtree",
+        attributes: Sequence[str] = (),
+    ) -> LdapOperation[LdapStream]:
+        """Return the operation that opens a stream of entries, for a block of `with`.
+
+        One page is in memory at a time. The protections apply to the opening; each further page may
+        take as long as the opening might. The stream keeps a connection until its block ends.
+        """
+        request = self._request(where, base, scope, attributes, None, has_pages=True)
+
+        def work(until: float) -> LdapStream:
+            loan = self.link("stream", until)
+            seconds = until - monotonic()
+            link = loan.__enter__()
+            stream = LdapStream(loan, link, request, seconds)
+            try:
+                stream.read(until)
+            except BaseException:
+                stream.close()
+                raise
+            return stream
+
+        return LdapOperation(self, "stream", work, safe=True)
+
+    def add(
+        self, entry: str, attributes: Mapping[str, LdapValue | Sequence[LdapValue]], /
+    ) -> LdapOperation[None]:
+        """Return the operation that adds an entry.
+
+        Args:
+            entry: its name; `entry_name` makes one, and escapes its value.
+            attributes: its values by attribute, with its classes under "objectClass".
+        """
+        values = {
+            attribute_name(name): values_bytes(name, content)
+            for name, content in attributes.items()
+        }
+        return self._change(
+            "add",
+            ldap_wire.add(text_argument("entry", entry), values),
+            ldap_wire.ADD_RESPONSE,
+        )
+
+    def modify(
+        self,
+        entry: str,
+        /,
+        *,
+        delete: Mapping[str, LdapValue | Sequence[LdapValue]] | None = None,
+        add: Mapping[str, LdapValue | Sequence[LdapValue]] | None = None,
+        replace: Mapping[str, LdapValue | Sequence[LdapValue]] | None = None,
+        repeatable: bool = False,
+    ) -> LdapOperation[None]:
+        """Return the operation that changes an entry, as a whole or not at all.
+
+        Args:
+            entry: the name of the entry.
+            delete: the values to delete, first; no values for a whole attribute.
+            add: the values to add, then.
+            replace: the values that take the place of all others of the attribute, at last.
+            repeatable: whether performing it twice does no harm, as if it only replaces.
+        """
+        kinds = (
+            (ldap_wire.DELETES, delete or {}),
+            (ldap_wire.ADDS, add or {}),
+            (ldap_wire.REPLACES, replace or {}),
+        )
+        changes = [
+            (kind, attribute_name(name), values_bytes(name, values))
+            for kind, attributes in kinds
+            for name, values in attributes.items()
+        ]
+        if not changes:
+            raise InvalidData(
+                "There is nothing to change.",
+                field="replace",
+                remedy="Give values to delete, to add or to replace.",
+            )
+        return self._change(
+            "modify",
+            ldap_wire.modify(text_argument("entry", entry), changes),
+            ldap_wire.MODIFY_RESPONSE,
+            repeatable=repeatable,
+        )
+
+    def delete(self, entry: str, /, *, repeatable: bool = False) -> LdapOperation[None]:
+        """Return the operation that deletes an entry, which must have no others below it.
+
+        Args:
+            entry: the name of the entry.
+            repeatable: whether it may be repeated, although a repeat may find the entry gone.
+        """
+        return self._change(
+            "delete",
+            ldap_wire.delete(text_argument("entry", entry)),
+            ldap_wire.DELETE_RESPONSE,
+            repeatable=repeatable,
+        )
+
+    def rename(
+        self, entry: str, new_name: str, /, *, parent: str | None = None, keep_old: bool = False
+    ) -> LdapOperation[None]:
+        """Return the operation that renames an entry, and moves it if a parent is given.
+
+        Args:
+            entry: the name of the entry.
+            new_name: the first part of its new name, such as `entry_name("uid", "ada")`.
+            parent: the name of the entry below which it is moved.
+            keep_old: whether the entry keeps the value of its old name.
+        """
+        if parent is not None:
+            text_argument("parent", parent)
+        return self._change(
+            "rename",
+            ldap_wire.rename(
+                text_argument("entry", entry),
+                text_argument("new_name", new_name),
+                parent,
+                keeps_old=keep_old,
+            ),
+            ldap_wire.RENAME_RESPONSE,
+        )
+
+    def compare(self, entry: str, attribute: str, value: LdapValue, /) -> LdapOperation[bool]:
+        """Return the operation that asks whether an attribute of an entry has a value."""
+        name = attribute_name(attribute)
+        request = ldap_wire.compare(text_argument("entry", entry), name, value_bytes(name, value))
+
+        def work(until: float) -> bool:
+            with self.link("compare", until) as link:
+                return link.compare(request, until)
+
+        return LdapOperation(self, "compare", work, safe=True)
+
+    def check_password(self, entry: str, password: Secret | str, /) -> LdapOperation[bool]:
+        """Return the operation that asks whether a password is that of an entry.
+
+        It uses a connection of its own. A server refuses the password of a locked or expired
+        account too.
+
+        Raises:
+            InvalidData: the password is empty, which servers take for a question about nobody.
+        """
+        secret = password if isinstance(password, Secret) else Secret(password)
+        if not secret.reveal_bytes() or not text_argument("entry", entry):
+            raise InvalidData(
+                "The name or the password is empty.",
+                field="password",
+                remedy="Refuse empty passwords yourself: servers accept them for nobody.",
+            )
+
+        def work(until: float) -> bool:
+            return accepts_sync(self.target, entry, secret, until)
+
+        return LdapOperation(self, "check_password", work, safe=True)
+
+    def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
+        """Open a connection, so that a wrong configuration is noticed now."""
+        try:
+            self._pool.open(timeout)
+        except Exception as error:  # noqa: BLE001 - raised again without its frames
+            failure = error
+        else:
+            return
+        raise bare(failure)
+
+    def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
+        """Return the health of the directory, as a value."""
+        begun = monotonic()
+        until = begun + timeout
+        try:
+            with self.link("health", until) as link:
+                link.ping(max(0.0, until - monotonic()))
+                self._version = link.version
+        except ConnectorError as error:
+            return health_of(self.name, "The directory", monotonic() - begun, error=bare(error))
+        return health_of(self.name, "The directory", monotonic() - begun)
+
+    def close(self) -> None:
+        """Close the idle connections; those in use are closed at the end of their operations."""
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def link(self, operation: str, until: float) -> LinkLoan[LdapLink]:
+        """Return a context manager that lends a connection; applications make operations."""
+        return self._pool.link(operation, max(0.0, until - monotonic()))
+
+    def _change(
+        self, name: str, request: bytes, kind: int, *, repeatable: bool = False
+    ) -> LdapOperation[None]:
+        def work(until: float) -> None:
+            with self.link(name, until) as link:
+                link.perform(request, kind, until)
+
+        return LdapOperation(self, name, work, repeatable=repeatable)
+
+    def _request(
+        self,
+        where: LdapFilter,
+        base: str | None,
+        scope: str,
+        attributes: Sequence[str],
+        limit: int | None,
+        *,
+        has_pages: bool,
+    ) -> SearchRequest:
+        if scope not in _SCOPES:
+            raise InvalidData(
+                "The scope of the search is unknown.",
+                field="scope",
+                remedy='Give "subtree", "one" or "base".',
+            )
+        if limit is not None and limit < 1:
+            raise InvalidData("The limit is no number.", field="limit", remedy="Give 1 or more.")
+        page = min(self._page, limit or self._page) if has_pages else 0
+        return SearchRequest(
+            base=self.base if base is None else text_argument("base", base),
+            scope=_SCOPES[scope],
+            condition=where.encoded,
+            attributes=tuple(text_argument("attributes", name) for name in attributes),
+            page=page,
+            limit=limit or 0,
+        )
+
+
+class LdapStream:
+    """Entries that arrive in pages; its `with` block ends the stream.
+
+    Attributes:
+        references: the URLs of other servers that hold a part of what was searched, as far as the
+            stream was read.
+    """
+
+    def __init__(
+        self,
+        loan: LinkLoan[LdapLink],
+        link: LdapLink,
+        request: SearchRequest,
+        seconds: float,
+    ) -> None:
+        self._loan: LinkLoan[LdapLink] | None = loan
+        self._link = link
+        self._request = request
+        self._seconds = seconds
+        self._entries: deque[LdapEntry] = deque()
+        self._cookie = b""
+        self.references: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> LdapEntry:
+        while not self._entries:
+            if not self._cookie:
+                raise EndOfStream
+            if self._loan is None:
+                raise closed()
+            self.read(monotonic() + self._seconds)
+        return self._entries.popleft()
+
+    def read(self, until: float) -> None:
+        """Read the next page before a deadline; the stream does so itself."""
+        try:
+            page = self._link.search(self._request, self._cookie, until)
+        except Exception as error:  # noqa: BLE001 - raised again without its frames
+            failure = error
+        else:
+            self._entries.extend(page.entries)
+            self.references += page.references
+            self._cookie = page.cookie
+            return
+        raise bare(failure)
+
+    def close(self) -> None:
+        """End the stream, even before the last entry."""
+        loan, self._loan = self._loan, None
+        self._entries.clear()
+        if loan is not None:
+            loan.__exit__(None, None, None)

@@ -1,0 +1,167 @@
+"""The directory that a connector uses, and the identity with which it does."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.connectors import ldap_wire
+from moorage.domain.http.transport import Tls
+from moorage.domain.messages.broker_address import AddressForm
+from moorage.domain.secrets.options import checked_options, maybe_secret
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.values.durations import is_count, is_seconds, plain
+from moorage.domain.values.patterns import late_pattern
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+LARGEST: Final = 64 * 1024 * 1024
+"""The bytes of one page of a search, at most, unless the settings say otherwise."""
+
+_FORM: Final = AddressForm(
+    title="an LDAP server",
+    ports={"ldap": 389, "ldaps": 636},
+    encrypted="ldaps",
+    remedy="Give ldap://host or ldaps://host, without a user, a name and options.",
+    path=late_pattern(r""),
+)
+
+
+@checked_options
+@attrs.frozen(kw_only=True)
+class Ldap:
+    """A directory over LDAP, such as OpenLDAP or Active Directory.
+
+    Attributes:
+        url: such as ldap://directory.example, or ldaps:// for TLS from the first byte.
+        service: the service whose protections apply; by default the one of the connector's name.
+        user: the name with which the connector authenticates, such as cn=erp,dc=example, or
+            erp@corp.example for Active Directory; nobody by default.
+        password: the password of the user.
+        external: whether the client's certificate authenticates the connector.
+        base: the name of the entry below which searches begin, unless they name another one.
+        start_tls: whether a connection to ldap:// is encrypted before anything else is sent.
+        page: the number of entries that a search asks for at once.
+        largest: the largest number of bytes of one page.
+        connections: the largest number of connections.
+        connect_timeout: seconds for opening a connection; an attempt with less time waits less.
+        authorities: the path of a PEM file with the certificates to trust instead of the system's.
+        certificate: the path of a PEM file with the client's certificate.
+        key: the path of a PEM file with its private key.
+        key_password: the password that the key is encrypted with.
+    """
+
+    url: str
+    service: str | None = None
+    user: str | None = None
+    password: Secret | None = attrs.field(
+        default=None, converter=maybe_secret, repr=False, hash=False
+    )
+    external: bool = False
+    base: str = ""
+    start_tls: bool = True
+    page: int = attrs.field(default=500, validator=is_count)
+    largest: int = attrs.field(default=LARGEST, validator=is_count)
+    connections: int = attrs.field(default=10, validator=is_count)
+    connect_timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
+    authorities: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    key_password: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret), repr=False, hash=False
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse settings with which no connection could be made, or a careless one."""
+        self.target()
+        if self.password is not None and not self.password.reveal_bytes():
+            # RFC 4513, 5.1.2: servers take a name without a password for nobody, and say yes.
+            raise ConfigurationError(
+                "The password is empty, and servers accept any name without a password.",
+                path="password",
+                remedy="Give the password, or leave out user and password.",
+            )
+        if (self.user is None) is not (self.password is None):
+            missing = "user" if self.user is None else "password"
+            raise ConfigurationError(
+                f"The {missing} of the connector is missing.",
+                path=missing,
+                remedy="Give both user and password, or none of them.",
+            )
+        if self.external and (self.user is not None or self.certificate is None):
+            raise ConfigurationError(
+                "An external identity is that of a client certificate, and nothing else.",
+                path="external",
+                remedy="Give certificate and key, and leave out user and password.",
+            )
+
+    def target(self) -> LdapTarget:
+        """Return the server with the identity.
+
+        Raises:
+            ConfigurationError: the URL or the settings of TLS are wrong.
+        """
+        tls = Tls(
+            authorities=self.authorities,
+            certificate=self.certificate,
+            key=self.key,
+            password=self.key_password,
+        )
+        return LdapTarget(self, tls)
+
+
+class LdapTarget:
+    """The server that a connector connects to, with the identity and the trust.
+
+    Attributes:
+        host, port: the address of the server.
+        start_tls: whether the encryption begins on the open connection.
+        connect_timeout: seconds for opening a connection.
+        largest: the largest number of bytes of one page.
+    """
+
+    def __init__(self, settings: Ldap, tls: Tls) -> None:
+        address = _FORM.address(settings.url)
+        if address.user or address.password is not None:
+            raise ConfigurationError(
+                "The URL names a user.", path="url", remedy="Give `user` and `password` instead."
+            )
+        is_encrypted = address.tls is not None
+        if tls != Tls() and not is_encrypted and not settings.start_tls:
+            raise ConfigurationError(
+                "There are files for TLS, and the connection has none.",
+                path="start_tls",
+                remedy="Leave start_tls on, or give a URL that begins with ldaps://.",
+            )
+        self.host = address.host
+        self.port = address.port
+        self.start_tls = settings.start_tls and not is_encrypted
+        self.connect_timeout = settings.connect_timeout
+        self.largest = settings.largest
+        self._settings = settings
+        self._tls = tls if is_encrypted or settings.start_tls else None
+
+    def context(self) -> SSLContext | None:
+        """Return the context of TLS; None for a connection without TLS."""
+        return self._context
+
+    @cached_property
+    def _context(self) -> SSLContext | None:
+        from moorage.adapters.http.connections._trust import (  # noqa: PLC0415 - loads ssl
+            context_for,
+        )
+
+        return None if self._tls is None else context_for(self._tls)
+
+    def bind_request(self) -> bytes | None:
+        """Return the request that authenticates the connector; None if it remains nobody."""
+        settings = self._settings
+        if settings.external:
+            return ldap_wire.bind_external()
+        if settings.user is None or settings.password is None:
+            return None
+        return ldap_wire.bind_simple(settings.user, settings.password.reveal_bytes())

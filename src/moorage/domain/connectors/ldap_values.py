@@ -1,0 +1,391 @@
+"""Values of LDAP: conditions, names and entries.
+
+A condition is built of values, and no text is put together: a value can never become a part of the
+condition around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+import attrs
+
+from moorage.domain.connectors.ldap_wire import octets, tlv
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.domain.values.patterns import late_pattern
+from moorage.domain.values.text import is_encodable
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+LdapValue: TypeAlias = "str | bytes"
+"""A value of an attribute: a text, or the bytes of a value that is none."""
+
+_ATTRIBUTE: Final = late_pattern(
+    r"(?:[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+)(?:;[A-Za-z0-9=*-]+)*"
+)
+_SPECIAL: Final = frozenset('"+,;<>\\=')
+_DEEPEST: Final = 50
+_SHOWN: Final = 80
+
+
+@attrs.frozen
+class LdapFilter:
+    """A condition of a search, which the functions of this module make.
+
+    Attributes:
+        encoded: the condition as LDAP sends it.
+    """
+
+    encoded: bytes = attrs.field(repr=False)
+
+    def __and__(self, other: LdapFilter) -> LdapFilter:
+        """Return the condition that both of these hold."""
+        return all_of(self, other)
+
+    def __or__(self, other: LdapFilter) -> LdapFilter:
+        """Return the condition that one of these holds."""
+        return any_of(self, other)
+
+    def __invert__(self) -> LdapFilter:
+        """Return the condition that this one does not hold."""
+        return LdapFilter(tlv(0xA2, self.encoded))
+
+
+def equals(attribute: str, value: LdapValue) -> LdapFilter:
+    """Return the condition that an attribute has a value."""
+    return _asserted(0xA3, attribute, value)
+
+
+def at_least(attribute: str, value: LdapValue) -> LdapFilter:
+    """Return the condition that an attribute has this value or a greater one."""
+    return _asserted(0xA5, attribute, value)
+
+
+def at_most(attribute: str, value: LdapValue) -> LdapFilter:
+    """Return the condition that an attribute has this value or a smaller one."""
+    return _asserted(0xA6, attribute, value)
+
+
+def begins_with(attribute: str, value: LdapValue) -> LdapFilter:
+    """Return the condition that a value of an attribute begins with a text."""
+    return _substring(attribute, 0x80, value)
+
+
+def contains(attribute: str, value: LdapValue) -> LdapFilter:
+    """Return the condition that a value of an attribute contains a text."""
+    return _substring(attribute, 0x81, value)
+
+
+def ends_with(attribute: str, value: LdapValue) -> LdapFilter:
+    """Return the condition that a value of an attribute ends with a text."""
+    return _substring(attribute, 0x82, value)
+
+
+def present(attribute: str) -> LdapFilter:
+    """Return the condition that an attribute has any value."""
+    return LdapFilter(octets(attribute_name(attribute), 0x87))
+
+
+def all_of(*conditions: LdapFilter) -> LdapFilter:
+    """Return the condition that all of these hold."""
+    return LdapFilter(tlv(0xA0, *_several(conditions)))
+
+
+def any_of(*conditions: LdapFilter) -> LdapFilter:
+    """Return the condition that at least one of these holds."""
+    return LdapFilter(tlv(0xA1, *_several(conditions)))
+
+
+def member_of_chain(attribute: str, value: LdapValue) -> LdapFilter:
+    """Return the condition of Active Directory that follows groups within groups."""
+    rule = octets("1.2.840.113556.1.4.1941", 0x81)
+    name = octets(attribute_name(attribute), 0x82)
+    return LdapFilter(tlv(0xA9, rule, name, octets(value_bytes(attribute, value), 0x83)))
+
+
+def _asserted(tag: int, attribute: str, value: LdapValue) -> LdapFilter:
+    encoded = octets(value_bytes(attribute, value))
+    return LdapFilter(tlv(tag, octets(attribute_name(attribute)), encoded))
+
+
+def _substring(attribute: str, place: int, value: LdapValue) -> LdapFilter:
+    encoded = value_bytes(attribute, value)
+    if not encoded:
+        raise InvalidData(
+            f"The part of {attribute} to look for is empty.",
+            field=attribute,
+            remedy="Give a text, or use present() for any value.",
+        )
+    return LdapFilter(
+        tlv(0xA4, octets(attribute_name(attribute)), tlv(0x30, octets(encoded, place)))
+    )
+
+
+def _several(conditions: tuple[LdapFilter, ...]) -> list[bytes]:
+    if not conditions:
+        raise InvalidData("There is no condition.", field="where", remedy="Give at least one.")
+    return [condition.encoded for condition in conditions]
+
+
+def attribute_name(name: object) -> str:
+    """Return the name of an attribute unchanged.
+
+    Raises:
+        InvalidData: it cannot be one.
+    """
+    if isinstance(name, str) and _ATTRIBUTE.fullmatch(name):
+        return name
+    raise InvalidData(
+        f"{str(name)[:_SHOWN]!r} is not the name of an attribute.",
+        field="attribute",
+        remedy="Give a name such as mail, or a number such as 2.5.4.3.",
+    )
+
+
+def text_argument(field: str, value: object) -> str:
+    """Return a text that LDAP can send unchanged.
+
+    Raises:
+        InvalidData: it is none.
+    """
+    if isinstance(value, str) and is_encodable(value):
+        return value
+    raise InvalidData(
+        f"The argument {field} is not a text that can be sent.",
+        field=field,
+        remedy="Give a text without unpaired surrogates.",
+    )
+
+
+def value_bytes(attribute: str, value: object) -> bytes:
+    """Return a value of an attribute as bytes.
+
+    Raises:
+        InvalidData: it is neither a text nor bytes.
+    """
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str) and is_encodable(value):
+        return value.encode()
+    raise InvalidData(
+        f"A value of {attribute} cannot be sent.",
+        field=attribute,
+        remedy="Give a text without unpaired surrogates, or bytes.",
+    )
+
+
+def values_bytes(attribute: str, values: object) -> tuple[bytes, ...]:
+    """Return one value of an attribute or several as bytes.
+
+    Raises:
+        InvalidData: one of them cannot be sent.
+    """
+    if isinstance(values, Sequence) and not isinstance(values, (str, bytes)):
+        items = cast("Sequence[object]", values)
+        return tuple(value_bytes(attribute, value) for value in items)
+    return (value_bytes(attribute, values),)
+
+
+def entry_name(attribute: str, value: str, parent: str = "") -> str:
+    """Return the name of an entry, in which the value is escaped.
+
+    Args:
+        attribute: the attribute that names the entry below its parent, such as "uid".
+        value: its value.
+        parent: the name of the parent, such as "ou=people,dc=example"; it is used as it is.
+    """
+    first_part = f"{attribute_name(attribute)}={escaped_value(value)}"
+    return f"{first_part},{parent}" if parent else first_part
+
+
+def escaped_value(value: str) -> str:
+    """Return a value as it stands in the name of an entry (RFC 4514)."""
+    if not value:
+        raise InvalidData(
+            "The value that names an entry is empty.", field="value", remedy="Give a text."
+        )
+    last = len(value) - 1
+    return "".join(
+        "\\00"
+        if letter == "\0"
+        else f"\\{letter}"
+        if letter in _SPECIAL
+        or (letter == " " and place in {0, last})
+        or (letter == "#" and not place)
+        else letter
+        for place, letter in enumerate(value)
+    )
+
+
+@attrs.frozen(repr=False)
+class LdapEntry:
+    """An entry of a directory. Its representation shows no values.
+
+    Attributes:
+        name: the distinguished name, such as "uid=ada,ou=people,dc=example".
+        attributes: the values of each attribute, as bytes; names are written as the server does.
+    """
+
+    name: str
+    attributes: Mapping[str, tuple[bytes, ...]]
+
+    def values(self, attribute: str) -> tuple[bytes, ...]:
+        """Return the values of an attribute as bytes; upper and lower case do not matter.
+
+        Raises:
+            InvalidData: the server sent only a part of the values.
+        """
+        lowered = attribute.lower()
+        for name, values in self.attributes.items():
+            if name.lower() == lowered:
+                if values or not self._has_range(lowered):
+                    return values
+                break
+        if self._has_range(lowered):
+            raise InvalidData(
+                f"The server sent only a part of the values of {attribute}.",
+                field=attribute,
+                remedy=f'Read the attribute "{attribute};range=0-*" and the following ranges.',
+            )
+        return ()
+
+    def texts(self, attribute: str) -> tuple[str, ...]:
+        """Return the values of an attribute as texts.
+
+        Raises:
+            InvalidData: a value is not a text, or the server sent only a part of the values.
+        """
+        return tuple(self._text(attribute, value) for value in self.values(attribute))
+
+    def text(self, attribute: str) -> str | None:
+        """Return the first value of an attribute as a text; None if it has none.
+
+        Raises:
+            InvalidData: the value is not a text, or the server sent only a part of the values.
+        """
+        values = self.values(attribute)
+        return self._text(attribute, values[0]) if values else None
+
+    def _has_range(self, lowered: str) -> bool:
+        return any(name.lower().startswith(f"{lowered};range=") for name in self.attributes)
+
+    def _text(self, attribute: str, value: bytes) -> str:
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            pass
+        raise InvalidData(
+            f"A value of {attribute} is not a text.",
+            field=attribute,
+            remedy="Read it with values(), which returns bytes.",
+        )
+
+    def __repr__(self) -> str:
+        return f"<LdapEntry {self.name} ({', '.join(self.attributes)})>"
+
+
+@attrs.frozen
+class LdapSearchResult:
+    """The result of a search.
+
+    Attributes:
+        entries: the entries, in the order of the server.
+        references: the URLs of other servers that hold a part of what was searched. They are not
+            followed.
+    """
+
+    entries: tuple[LdapEntry, ...]
+    references: tuple[str, ...] = ()
+
+
+_LEAVES: Final[dict[str, Callable[[str, LdapValue], LdapFilter]]] = {
+    "equals": equals,
+    "at_least": at_least,
+    "at_most": at_most,
+    "begins_with": begins_with,
+    "contains": contains,
+    "ends_with": ends_with,
+    "member_of_chain": member_of_chain,
+}
+_GROUPS: Final = {"all": all_of, "any": any_of}
+
+
+def filter_of(value: object, depth: int = 0) -> LdapFilter:
+    """Return the condition that plain JSON describes.
+
+    Raises:
+        InvalidData: it describes none.
+    """
+    if is_object(value) and len(value) == 1:
+        ((word, content),) = value.items()
+        if word in _GROUPS and is_list(content) and depth < _DEEPEST:
+            return _GROUPS[word](*(filter_of(part, depth + 1) for part in content))
+        if word == "not" and depth < _DEEPEST:
+            return ~filter_of(content, depth + 1)
+        if word == "present":
+            return present(attribute_name(content))
+        if word in _LEAVES and is_object(content) and len(content) == 1:
+            ((attribute, text),) = content.items()
+            return _LEAVES[word](attribute, text)
+    raise InvalidData(
+        "The condition has the wrong form.",
+        field="where",
+        remedy='Give an object such as {"equals": {"uid": "ada"}}, {"present": "mail"} or'
+        ' {"all": [...]}.',
+    )
+
+
+def plain_value(value: bytes) -> object:
+    """Return a value as plain JSON: a text, or an object with hexadecimal digits."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"hex": value.hex()}
+
+
+def value_from_json(value: object) -> object:
+    """Return the value that plain JSON describes; another value is refused where it is used."""
+    if is_object(value):
+        try:
+            return bytes.fromhex(value["hex"])
+        except (KeyError, TypeError, ValueError):
+            return None
+    return value
+
+
+def plain_result(result: LdapSearchResult) -> dict[str, Any]:
+    """Return the result of a search as plain JSON."""
+    return {
+        "entries": [
+            {
+                "name": entry.name,
+                "attributes": {
+                    name: [plain_value(value) for value in values]
+                    for name, values in entry.attributes.items()
+                },
+            }
+            for entry in result.entries
+        ],
+        "references": list(result.references),
+    }
+
+
+def pack_result(result: LdapSearchResult) -> object:
+    """Return the result of a search as plain values, which a store keeps."""
+    entries = tuple((entry.name, dict(entry.attributes)) for entry in result.entries)
+    return entries, result.references
+
+
+def unpack_result(stored: Any) -> LdapSearchResult:
+    """Return the result that `pack_result` returned as plain values."""
+    entries, references = stored
+    return LdapSearchResult(
+        tuple(
+            LdapEntry(name, {key: tuple(values) for key, values in attributes.items()})
+            for name, attributes in entries
+        ),
+        tuple(references),
+    )
