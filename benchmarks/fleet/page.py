@@ -10,6 +10,7 @@ import attrs
 
 from benchmarks.fleet import brokers, model, returns, tenants
 from benchmarks.fleet.model import LIMIT, OFFERED, WORKERS, Costs, Fleet, seconds_to_start
+from benchmarks.fleet.tenants import Storm
 
 PAGE: Final = Path("docs/how-to/sizing.md")
 BEGIN: Final = "<!-- written by make fleet -->"
@@ -28,7 +29,14 @@ FLEETS: Final = [
     Fleet(has_brokers=True, offered=95_000),
 ]
 
-STORMS: Final = [5_000, 10_000, 15_000, 20_000, 25_000, 30_000]
+STORMS: Final = [
+    *(
+        Storm(offered=offered, processes=32, rate=rate)
+        for offered in (10_000, 30_000)
+        for rate in (10, 100, 1_000)
+    ),
+    *(Storm(offered=30_000, processes=3_200, rate=rate) for rate in (1, 10, 100)),
+]
 
 
 def table(costs: Costs, seed: int, fleets: list[Fleet]) -> list[str]:
@@ -61,14 +69,14 @@ def parts_needed(calls: int, cost: float) -> int:
     return max(1, ceil(calls * cost / MOST_OF_A_CORE))
 
 
-def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[int]) -> str:
+def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[Storm]) -> str:
     """Return the tables of the page about sizes, in Markdown.
 
     Args:
         costs: what calls cost.
         seed: the seed of the models.
         fleets: the fleets.
-        storms: the calls a second of a tenant that storms.
+        storms: the calls of a tenant that sends far too many.
     """
     in_microseconds = {name: f"{value * 1e6:.1f}" for name, value in attrs.asdict(costs).items()}
     starts = [f"{seconds_to_start(WORKERS, cores, costs):.2f} s" for cores in (1, 8)]
@@ -109,7 +117,7 @@ def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[int]) -> s
             ),
             "",
             (
-                f"Tenants with {tenants.Storm().others:,} calls a second on one core, while another"
+                f"Tenants with {Storm().others:,} calls a second on one core, while another"
                 " one sends calls that its limit refuses:"
             ),
             "",

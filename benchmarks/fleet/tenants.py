@@ -1,7 +1,9 @@
 """A model of tenants that share a core of Redis, one of which sends far more than its limit.
 
-The other tenants send calls that are granted at once. The calls of the storm are refused, which
-costs the core nearly as much. All calls are served in order of arrival.
+The other tenants send calls that are granted at once. Nearly all calls of the storm are refused. A
+refused call that asks Redis costs the core nearly as much as a granted one; but a process that was
+refused knows when the next token comes, and does not ask before. All questions are served in order
+of arrival.
 """
 
 from __future__ import annotations
@@ -28,11 +30,15 @@ class Storm:
     Attributes:
         others: the calls a second of all other tenants.
         offered: the calls a second of the storm.
+        processes: the processes that send the calls of the storm.
+        rate: the calls a second that the limit of the storm's tenant allows.
         seconds: the length of the run.
     """
 
     others: int = 5_000
     offered: int = 0
+    processes: int = 32
+    rate: int = 100
     seconds: float = 4.0
 
 
@@ -43,10 +49,12 @@ class Effect:
     Attributes:
         p99: the 99th percentile of the seconds from a question of others to its answer.
         busy: the share of time for which the core worked.
+        asked: the questions a second of the storm that reached the core.
     """
 
     p99: float
     busy: float
+    asked: float
 
 
 def run(storm: Storm, costs: Costs, seed: int) -> Effect:
@@ -55,32 +63,50 @@ def run(storm: Storm, costs: Costs, seed: int) -> Effect:
     all_calls = storm.others + storm.offered
     now = free_at = worked = 0.0
     answers: list[float] = []
+    asked, next_token = 0, 0.0
+    ask_again = [0.0] * storm.processes
     while True:
         now += dice.expovariate(all_calls)
         if now >= storm.seconds:
             break
         is_other = dice.random() * all_calls < storm.others
-        cost = costs.granted if is_other else costs.refused
-        free_at = max(now, free_at) + cost
+        process = dice.randrange(storm.processes)
+        if not is_other and now < ask_again[process]:
+            continue
+        start = max(now, free_at)
+        is_granted = is_other or start >= next_token
+        cost = costs.granted if is_granted else costs.refused
+        free_at = start + cost
         worked += cost
         if is_other:
             answers.append(free_at - now + WAY)
+            continue
+        asked += 1
+        if is_granted:
+            next_token = start + 1 / storm.rate
+        else:
+            ask_again[process] = now + next_token - start
     answers.sort()
-    return Effect(answers[int(len(answers) * 0.99)], min(1.0, worked / storm.seconds))
+    p99 = answers[int(len(answers) * 0.99)]
+    return Effect(p99, min(1.0, worked / storm.seconds), asked / storm.seconds)
 
 
-def table(costs: Costs, seed: int, storms: list[int]) -> list[str]:
+def table(costs: Costs, seed: int, storms: list[Storm]) -> list[str]:
     """Return the rows of a table in Markdown, one for each storm."""
     without_storm = run(Storm(), costs, seed)
     rows = [
-        "| calls a second of the storm | busy core | others' p99 | times that without a storm |",
-        "| --- | --- | --- | --- |",
+        (
+            "| calls a second | processes | limit a second | questions a second | busy core"
+            " | others' p99 | times that without a storm |"
+        ),
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for offered in (0, *storms):
-        effect = run(Storm(offered=offered), costs, seed)
+    for storm in (Storm(), *storms):
+        effect = run(storm, costs, seed)
         times = effect.p99 / without_storm.p99
         mark = "" if times <= WITHIN else ", too long"
         rows.append(
-            f"| {offered:,} | {effect.busy:.0%} | {effect.p99 * 1e3:,.2f} ms | {times:.2f}{mark} |"
+            f"| {storm.offered:,} | {storm.processes:,} | {storm.rate:,} | {effect.asked:,.0f}"
+            f" | {effect.busy:.0%} | {effect.p99 * 1e3:,.2f} ms | {times:.2f}{mark} |"
         )
     return rows

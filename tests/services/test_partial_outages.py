@@ -241,6 +241,7 @@ async def test_unusable_state_is_tried_again(world: World) -> None:
     assert 2 == await granted(worker, "a")
     assert "instead" not in keys[-1].keys[0]
     unusable_store.parts = parts
+    world.clock.advance(1)
     await granted(worker, "a")
 
     assert 2 == len(events_of(world, StateSubstituted))

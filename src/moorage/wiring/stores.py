@@ -92,10 +92,10 @@ def _may_hold_bytes(core: Core, claims: Any) -> bool:
 
 
 def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
-    """Return the core with a fallback for outages of its store, and a memory of open circuits."""
+    """Return the core with a fallback for outages of its store, and a memory of refusals."""
     if _is_memory(state):
         return core
-    from moorage.services.state.open_circuits import OpenCircuits
+    from moorage.services.state.refusals import Refusals
     from moorage.services.state.store_fallback import StoreFallback
 
     local_store = LazyAdapter(lambda: memory_storage(clock))
@@ -105,12 +105,12 @@ def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
         lambda command: local_store.get().execute(command),
         getattr(state, "node_of", None),
     )
-    circuits = OpenCircuits(fallback.execute, core.nanoseconds)
+    refusals = Refusals(fallback.execute, fallback.post, fallback.is_away, core.nanoseconds)
     return attrs.evolve(
         core,
-        execute=circuits.execute,
-        ask=None if core.ask is None else blocked(circuits.execute),
-        post=fallback.post,
+        execute=refusals.execute,
+        ask=None if core.ask is None else blocked(refusals.execute),
+        post=refusals.post,
     )
 
 

@@ -1,0 +1,137 @@
+"""The refusals of a shared store, which a process remembers to refuse calls by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.resilience.admission import CIRCUIT_OPEN, Admission, Answer
+from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.durations import FOREVER, SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.resilience.admission import Admitted, Gates
+    from moorage.domain.state.commands import Command
+    from moorage.services.core.core import Flow
+
+_LONGEST: Final = SECOND
+_MOST: Final = 10_000
+
+
+@attrs.frozen(eq=False)
+class _Refusal:
+    """A refusal of a store. Times are nanoseconds of the local clock.
+
+    Attributes:
+        answer: the reason.
+        ask_again: the time from which on the store is asked again.
+        end: the first time at which a call may be granted; None if only a person changes that.
+        gates: the protections of the refused call.
+        costs: the tokens of the refused call.
+    """
+
+    answer: Answer
+    ask_again: int
+    end: int | None
+    gates: Gates
+    costs: tuple[int, ...]
+
+    def answer_to(self, command: Admission, now: int) -> Admitted | None:
+        """Return the refusal of another call, or None if the store may admit it."""
+        wait = FOREVER if self.end is None else -((now - self.end) // 1000)
+        if self.answer is Answer.LIMITED and not (
+            wait > command.within
+            and self.costs == command.costs
+            and self.gates.limit_keys == command.gates.limit_keys
+            and self.gates.limits == command.gates.limits
+        ):
+            return None
+        return self.answer, wait, None, ()
+
+
+class Refusals:
+    """Runs commands in a store, and refuses attempts by itself while it knows that the store would.
+
+    An open circuit stays open until its time unless a person closes it, and an empty limit has no
+    token before its time unless a caller gives one back or a person ends a pause. A process
+    remembers both for at most a second. So it obeys other processes within a second, and its own at
+    once. A half-open circuit may close at any moment, and is not remembered. Neither is a refusal
+    during an outage, because calls have to find the store again.
+
+    Args:
+        execute: runs a command in the store, or in its fallback.
+        post: the same without waiting for the result.
+        is_away: returns whether the store of a command's states is unavailable.
+        nanoseconds: the local clock.
+    """
+
+    def __init__(
+        self,
+        execute: Callable[[Command[Any], float | None], Flow[Any]],
+        post: Callable[[Command[Any]], None],
+        is_away: Callable[[Command[Any]], bool],
+        nanoseconds: Callable[[], int],
+    ) -> None:
+        self._execute = execute
+        self._post = post
+        self._is_away = is_away
+        self._nanoseconds = nanoseconds
+        self._refusals: Bounded[str, _Refusal] = Bounded(_MOST)
+        """The refusals of circuits, and of limits by the key of the first one."""
+
+    async def execute(self, command: Command[Any], timeout: float | None) -> Any:
+        """Run a command, or refuse an attempt that the store is known to refuse."""
+        if not isinstance(command, Admission):
+            self._forget(command)
+            return await self._execute(command, timeout)
+        # A wait begins when the store decides, which is not before this time.
+        now = self._nanoseconds()
+        if self._refusals and (refusal := self._known(command, now)) is not None:
+            return refusal
+        admitted = await self._execute(command, timeout)
+        if admitted[0] is CIRCUIT_OPEN or admitted[0] is Answer.LIMITED:
+            self._remember(command, admitted, now)
+        return admitted
+
+    def post(self, command: Command[Any]) -> None:
+        """Run a command without waiting for its result."""
+        self._forget(command)
+        self._post(command)
+
+    def _known(self, command: Admission, now: int) -> Admitted | None:
+        """Return the refusal that the store would answer, or None if it has to be asked."""
+        gates = command.gates
+        for key in (gates.circuit_key, *gates.limit_keys[:1]):
+            refusal = self._refusals.get(key)
+            if refusal is None:
+                continue
+            if now >= refusal.ask_again:
+                self._refusals.pop(key, None)
+            elif (answer := refusal.answer_to(command, now)) is not None:
+                return answer
+        return None
+
+    def _remember(self, command: Admission, admitted: Admitted, asked_at: int) -> None:
+        if self._is_away(command):
+            return
+        answer, wait, _, _ = admitted
+        gates = command.gates
+        self._refusals.add(
+            gates.circuit_key if answer is CIRCUIT_OPEN else gates.limit_keys[0],
+            _Refusal(
+                answer,
+                asked_at + min(wait, _LONGEST) * 1000,
+                None if wait >= FOREVER else asked_at + wait * 1000,
+                gates,
+                command.costs,
+            ),
+        )
+
+    def _forget(self, command: Command[Any]) -> None:
+        """Forget the refusals by states that a command may change."""
+        if self._refusals:
+            for key in command.keys:
+                self._refusals.pop(key, None)

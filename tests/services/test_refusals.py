@@ -1,0 +1,292 @@
+"""Refusals by open circuits and empty limits of a shared store, which a process remembers."""
+
+# ruff: noqa: SLF001 - a look inside
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    CircuitBreakerConfig,
+    CircuitBreakerOpen,
+    CircuitState,
+    Endpoint,
+    RateLimitConfig,
+    RateLimitExceeded,
+    Request,
+    Service,
+    StorageUnavailable,
+    VendorFailed,
+)
+from moorage.domain.resilience.admission import Admission
+from moorage.domain.resilience.gate_commands import unused
+from moorage.domain.values.durations import SECOND
+from tests.support.modes import sync_and_async
+
+if TYPE_CHECKING:
+    from tests.support.modes import AwaitedManager, World
+
+GET = Request.get("/rates")
+VAT = Service(
+    "vat",
+    base_url="https://vat.example",
+    circuit=CircuitBreakerConfig(failures=1, open_for=60),
+    retry=None,
+)
+
+
+def shared(world: World, **ports: Any) -> AwaitedManager:
+    """Return a manager over the world's shared store."""
+    return world.watched(VAT, state=world.of_mode(world.store), **ports)
+
+
+def admissions(world: World) -> int:
+    """Return how often the store was asked to admit an attempt."""
+    return sum(isinstance(command, Admission) for command in world.store.commands)
+
+
+async def opened(world: World) -> AwaitedManager:
+    """Return a manager whose circuit has just opened."""
+    world.vendor.otherwise = 503
+    manager = shared(world)
+    with pytest.raises(VendorFailed):
+        await manager.call("vat", GET)
+    return manager
+
+
+async def refused(manager: AwaitedManager) -> CircuitBreakerOpen:
+    """Return the error of a refused call."""
+    with pytest.raises(CircuitBreakerOpen) as excinfo:
+        await manager.call("vat", GET)
+    return excinfo.value
+
+
+@sync_and_async
+async def test_refusals_of_one_second_ask_the_store_once(world: World) -> None:
+    """While a circuit is open, a process asks the store at most once a second."""
+    manager = await opened(world)
+    before = admissions(world)
+
+    for _ in range(3):
+        for _ in range(20):
+            await refused(manager)
+        world.clock.advance(1)
+
+    assert 3 == admissions(world) - before
+    assert 1 == len(world.vendor.requests)
+
+
+@sync_and_async
+async def test_remembered_refusal_tells_when_to_retry(world: World) -> None:
+    """The time to retry is when the circuit half-opens, however old the memory is."""
+    manager = await opened(world)
+    first = await refused(manager)
+    world.clock.advance(0.75)
+    second = await refused(manager)
+
+    assert first.retry_at is not None
+    assert first.retry_at == second.retry_at
+
+
+@sync_and_async
+async def test_remembered_circuit_is_probed_in_time(world: World) -> None:
+    """The first call after the open time is a probe."""
+    manager = await opened(world)
+    world.clock.advance(59.5)
+    await refused(manager)
+    world.vendor.otherwise = 200
+    world.clock.advance(0.5)
+
+    assert 200 == (await manager.call("vat", GET)).status
+
+
+@sync_and_async
+async def test_own_process_obeys_a_person_at_once(world: World) -> None:
+    """A circuit that is closed by hand admits the next call of the same manager."""
+    manager = await opened(world)
+    await refused(manager)
+    world.vendor.otherwise = 200
+    await manager.set_circuit("vat", CircuitState.CLOSED)
+
+    assert 200 == (await manager.call("vat", GET)).status
+
+
+@sync_and_async
+async def test_other_processes_obey_a_person_within_a_second(world: World) -> None:
+    """A circuit that another process closes by hand admits calls a second later."""
+    manager = await opened(world)
+    await refused(manager)
+    world.vendor.otherwise = 200
+    await shared(world).set_circuit("vat", CircuitState.CLOSED)
+    await refused(manager)
+    world.clock.advance(1)
+
+    assert 200 == (await manager.call("vat", GET)).status
+
+
+@sync_and_async
+async def test_circuit_opened_by_hand_is_remembered_as_such(world: World) -> None:
+    """A remembered refusal says that a person opened the circuit."""
+    manager = shared(world)
+    await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
+    before = admissions(world)
+    messages = {(await refused(manager)).message for _ in range(5)}
+
+    assert {"The circuit was opened by hand."} == messages
+    assert 1 == admissions(world) - before
+
+
+@sync_and_async
+async def test_half_open_circuit_is_not_remembered(world: World) -> None:
+    """A call that is refused during a probe does not delay the calls after the probe."""
+    manager = await opened(world)
+    world.clock.advance(60)
+    world.vendor.otherwise = 200
+    gate = world.gate()
+    world.vendor.answers(gate.answering(200))
+
+    async def call() -> None:
+        await manager.call("vat", GET)
+
+    probe = world.start(call)
+    await gate.reached()
+    error = await refused(manager)
+    gate.open()
+    await probe.result()
+
+    assert "The circuit is half open, and other calls are probing the service." == error.message
+    assert 200 == (await manager.call("vat", GET)).status
+
+
+def limited(world: World, **settings: Any) -> AwaitedManager:
+    """Return a manager of a service with a rate limit over the world's shared store."""
+    options: dict[str, Any] = {
+        "limits": RateLimitConfig(4, burst=2),
+        "max_limit_wait": 0,
+        "circuit": None,
+    }
+    service = attrs.evolve(VAT, **(options | settings))
+    return world.watched(service, state=world.of_mode(world.store))
+
+
+async def granted(manager: AwaitedManager, calls: int, **options: Any) -> int:
+    """Return how many of several calls a limit grants."""
+    grants = 0
+    for _ in range(calls):
+        with suppress(RateLimitExceeded):
+            await manager.call("vat", GET, **options)
+            grants += 1
+    return grants
+
+
+@sync_and_async
+async def test_empty_limit_is_asked_once_for_each_token(world: World) -> None:
+    """Until the next token is there, a process that was refused does not ask the store."""
+    manager = limited(world)
+    assert 2 == await granted(manager, 20)
+    assert 3 == admissions(world)
+
+    for tokens in range(1, 5):
+        world.clock.advance(0.249)
+        assert 0 == await granted(manager, 20)
+        world.clock.advance(0.001)
+        assert 1 == await granted(manager, 20)
+        assert 3 + 2 * tokens == admissions(world)
+
+
+@sync_and_async
+async def test_processes_use_each_token_of_a_limit(world: World) -> None:
+    """Processes that remember refusals together get all that the limit allows, and no more."""
+    managers = [limited(world) for _ in range(5)]
+    grants = 0
+    for _ in range(100):
+        for manager in managers:
+            grants += await granted(manager, 1)
+        world.clock.advance(0.0625)
+
+    assert 2 + int(99 * 0.0625 * 4) == grants
+
+
+@sync_and_async
+async def test_remembered_limit_tells_when_to_retry(world: World) -> None:
+    """The time to retry is when a token is there, however old the memory is."""
+    manager = limited(world)
+    await granted(manager, 2)
+    times = set()
+    for _ in range(3):
+        with pytest.raises(RateLimitExceeded) as excinfo:
+            await manager.call("vat", GET)
+        times.add(excinfo.value.retry_at)
+        world.clock.advance(0.0625)
+
+    assert 1 == len(times)
+
+
+@sync_and_async
+async def test_slow_limit_is_asked_once_a_second(world: World) -> None:
+    """Even if the next token is an hour away, a process asks the store again after a second."""
+    manager = limited(world, limits=RateLimitConfig.per_hour(1))
+    await granted(manager, 2)
+    before = admissions(world)
+    for _ in range(3):
+        world.clock.advance(1)
+        await granted(manager, 10)
+
+    assert 3 == admissions(world) - before
+
+
+@sync_and_async
+async def test_call_that_can_wait_asks_the_store(world: World) -> None:
+    """A refusal concerns only calls that can wait no longer than the refused one."""
+    manager = limited(world, limits=RateLimitConfig(1), max_limit_wait=5)
+    assert 1 == await granted(manager, 1)
+    assert 0 == await granted(manager, 1, timeout=0.5)
+    assert 0 == await granted(manager, 1, timeout=0.25)
+    assert 2 == admissions(world)
+
+    assert 1 == await granted(manager, 1)
+
+
+@sync_and_async
+async def test_other_limits_and_costs_are_asked(world: World) -> None:
+    """A refusal concerns only calls that take as much from the same limits."""
+    endpoints = (Endpoint("heavy", cost=2), Endpoint("own", limits=RateLimitConfig(9)))
+    manager = limited(world, endpoints=endpoints)
+    await granted(manager, 3)
+    before = admissions(world)
+    for endpoint in ("heavy", "own", None):
+        assert 0 == await granted(manager, 1, endpoint=endpoint)
+
+    assert 3 == admissions(world) - before
+    assert 1 == await granted(manager, 1, tenant="a")
+
+
+@sync_and_async
+async def test_own_process_uses_what_is_given_back(world: World) -> None:
+    """A token that a call gives back is there for the next call of the same manager at once."""
+    manager = limited(world, limits=RateLimitConfig(1, burst=1), max_limit_wait=1)
+    assert 1 == await granted(manager, 1)
+    flows = manager.manager._flows
+    gates = flows.plans.find("vat", None, None).gates
+    queued = world.store.memory.execute(Admission(gates, within=SECOND, lease=SECOND))
+    assert 0 == await granted(manager, 1)
+    for command in unused(gates, queued):
+        flows.core.post(command)
+
+    assert 1 == await granted(manager, 1)
+
+
+@sync_and_async
+async def test_refusal_during_an_outage_is_not_remembered(world: World) -> None:
+    """While the store is away, a call that the process itself refuses still finds it again."""
+    world.store.is_away = StorageUnavailable("it does not answer.")
+    manager = limited(world, limits=RateLimitConfig.per_hour(1))
+    assert 1 == await granted(manager, 5)
+    world.store.is_away = None
+    world.clock.advance(0.25)
+
+    assert 1 == await granted(manager, 5)
