@@ -49,12 +49,12 @@ class Effect:
     Attributes:
         p99: the 99th percentile of the seconds from a question of others to its answer.
         busy: the share of time for which the core worked.
-        asked: the questions a second of the storm that reached the core.
+        questions: the questions a second of the storm that reached the core.
     """
 
     p99: float
     busy: float
-    asked: float
+    questions: float
 
 
 def run(storm: Storm, costs: Costs, seed: int) -> Effect:
@@ -63,7 +63,7 @@ def run(storm: Storm, costs: Costs, seed: int) -> Effect:
     all_calls = storm.others + storm.offered
     now = free_at = worked = 0.0
     answers: list[float] = []
-    asked, next_token = 0, 0.0
+    questions, next_token = 0, 0.0
     ask_again = [0.0] * storm.processes
     while True:
         now += dice.expovariate(all_calls)
@@ -81,14 +81,14 @@ def run(storm: Storm, costs: Costs, seed: int) -> Effect:
         if is_other:
             answers.append(free_at - now + WAY)
             continue
-        asked += 1
+        questions += 1
         if is_granted:
             next_token = start + 1 / storm.rate
         else:
             ask_again[process] = now + next_token - start
     answers.sort()
     p99 = answers[int(len(answers) * 0.99)]
-    return Effect(p99, min(1.0, worked / storm.seconds), asked / storm.seconds)
+    return Effect(p99, min(1.0, worked / storm.seconds), questions / storm.seconds)
 
 
 def table(costs: Costs, seed: int, storms: list[Storm]) -> list[str]:
@@ -106,7 +106,7 @@ def table(costs: Costs, seed: int, storms: list[Storm]) -> list[str]:
         times = effect.p99 / without_storm.p99
         mark = "" if times <= WITHIN else ", too long"
         rows.append(
-            f"| {storm.offered:,} | {storm.processes:,} | {storm.rate:,} | {effect.asked:,.0f}"
+            f"| {storm.offered:,} | {storm.processes:,} | {storm.rate:,} | {effect.questions:,.0f}"
             f" | {effect.busy:.0%} | {effect.p99 * 1e3:,.2f} ms | {times:.2f}{mark} |"
         )
     return rows
