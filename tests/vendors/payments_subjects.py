@@ -107,6 +107,7 @@ def adyen() -> PaymentsSubject:
         webhook_secret=sandbox.hmac_key,
         longest_key=64,
         happen=sandbox.settle,
+        dispute=sandbox.dispute,
         stores=StoreRequest(card("APPROVED"), customer=Customer(id="ada-1")),
     )
 

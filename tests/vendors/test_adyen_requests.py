@@ -163,10 +163,10 @@ def test_payment_method_is_required() -> None:
 
 def test_live_platform_needs_a_prefix() -> None:
     """Each company has its own URL prefix on Adyen's live platform."""
-    (service,) = vendor(live_url_prefix="1797a841fbb37ca7-Acme").services().values()
+    service = vendor(live_url_prefix="1797a841fbb37ca7-Acme").services()[""]
     expected = "https://1797a841fbb37ca7-Acme-checkout-live.adyenpayments.com/checkout"
     assert expected == service.base_url
-    (service,) = vendor().services().values()
+    service = vendor().services()[""]
     assert "https://checkout-test.adyen.com" == service.base_url
 
 
@@ -186,7 +186,7 @@ def test_prefix_selects_the_live_platform() -> None:
 
 def test_missing_key_uses_the_credential_provider() -> None:
     """Without an API key, an Adyen account uses the credential provider."""
-    (service,) = vendor(credentials=None).services().values()
+    service = vendor(credentials=None).services()[""]
     assert (None, True) == (service.credentials, service.needs_credentials)
 
 

@@ -14,7 +14,8 @@ from moorage.contracts.payments import Charge, DisputeEvidence, DisputeState, Mo
 from moorage.contracts.ref import Ref
 from moorage.errors import InvalidData, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import Altered, SandboxHttpClient
-from tests.vendors.payments_subjects import stripe
+from moorage.vendors.payments.adyen import Adyen
+from tests.vendors.payments_subjects import adyen, stripe
 from tests.vendors.subjects.checkout_com import checkout_com
 from tests.vendors.subjects.paypal import paypal
 from tests.vendors.subjects.square import square
@@ -93,6 +94,64 @@ def test_stripe_accepts_a_dispute_by_closing_it() -> None:
 
     assert (DisputeState.LOST, "lost") == (dispute.state, dispute.vendor_state)
     assert f"/v1/disputes/{ref.id}/close" == shop.sandbox.requests[-1].path
+
+
+def test_adyen_accepts_a_dispute_under_a_key() -> None:
+    """Adyen's Disputes API receives the dispute and the merchant account, with a key."""
+    shop = Shop(adyen)
+    ref = shop.disputed()
+    dispute = shop.payments.accept_dispute(ref, idempotency_key="2")
+    request = shop.sandbox.requests[-1]
+
+    assert (ref, DisputeState.ACCEPTED, None) == (dispute.ref, dispute.state, dispute.amount)
+    assert "/ca/services/DisputeService/v30/acceptDispute" == request.path
+    assert "2" == request.headers["idempotency-key"]
+    assert {
+        "merchantAccountCode": "SandboxMerchant",
+        "disputePspReference": ref.id,
+    } == request.json()
+
+
+def test_adyen_refuses_a_dispute_that_is_over() -> None:
+    """A dispute that Adyen does not accept with a successful answer is refused, with its words."""
+    shop = Shop(adyen)
+    ref = shop.disputed()
+    shop.payments.accept_dispute(ref, idempotency_key="2")
+    with pytest.raises(VendorRejected, match="did not accept the dispute: The dispute is Accepted"):
+        shop.restarted().payments().accept_dispute(ref, idempotency_key="3")
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b'{"disputeServiceResult": {}}', b'{"disputeServiceResult": {"success": "x"}}']
+)
+def test_adyen_answer_without_a_result_is_malformed(body: bytes) -> None:
+    """An answer that does not say whether the dispute is accepted is no success."""
+    shop = Shop(adyen)
+    ref = shop.disputed()
+    shop.sandbox.fail(Altered(lambda answer: answer.evolve(body=body)))
+    with pytest.raises(VendorFailed):
+        shop.payments.accept_dispute(ref, idempotency_key="2")
+
+
+@pytest.mark.parametrize(
+    "options, urls",
+    [
+        ({}, ["https://checkout-test.adyen.com", "https://ca-test.adyen.com"]),
+        (
+            {"live_url_prefix": "1797-Acme"},
+            [
+                "https://1797-Acme-checkout-live.adyenpayments.com/checkout",
+                "https://ca-live.adyen.com",
+            ],
+        ),
+        ({"base_url": "https://pay.example"}, ["https://pay.example"] * 2),
+    ],
+)
+def test_adyen_services(options: Any, urls: list[str]) -> None:
+    """Payments and disputes have hosts of their own, for test and for live accounts."""
+    services = Adyen(merchant_account="ACME", credentials="key", **options).services()
+
+    assert urls == [service.base_url for service in services.values()]
 
 
 def test_square_evidence() -> None:

@@ -46,6 +46,12 @@ from moorage.vendor_sdk import (
     read_answer,
 )
 from moorage.vendors.payments._adyen_answers import classify, read_move, read_payment
+from moorage.vendors.payments._adyen_disputes import (
+    DISPUTES,
+    LIVE_URL,
+    TEST_URL,
+    accept_dispute,
+)
 from moorage.vendors.payments._adyen_events import read_events
 from moorage.vendors.payments._adyen_requests import (
     amount_of,
@@ -71,6 +77,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.payments import (
         Charge,
+        Dispute,
         LinkRequest,
         Payment,
         PaymentEvent,
@@ -142,6 +149,7 @@ class Adyen(Vendor):
             PaymentsCapability.LINK_EXPIRY,
             PaymentsCapability.LINK_ADDRESSES,
             PaymentsCapability.LINK_LINE_ITEMS,
+            PaymentsCapability.ACCEPT_DISPUTE,
         }
     )
     limits: ClassVar[Mapping[str, int]] = {"reference": 80}
@@ -172,21 +180,24 @@ class Adyen(Vendor):
         return Mode.TEST if self.live_url_prefix is None else Mode.LIVE
 
     def services(self) -> Mapping[str, Service]:
-        """The Checkout API."""
+        """The Checkout API and the Disputes API, which has a URL of its own."""
         credentials = None if self.credentials is None else Credentials.api_key(self.credentials)
         live_url = f"https://{self.live_url_prefix}-checkout-live.adyenpayments.com/checkout"
         default_url = (
             "https://checkout-test.adyen.com" if self.live_url_prefix is None else live_url
         )
+        disputes_url = TEST_URL if self.live_url_prefix is None else LIVE_URL
+        urls = {"": default_url, DISPUTES: disputes_url}
         return {
-            "": Service(
+            name: Service(
                 "adyen",
-                self.base_url or default_url,
+                self.base_url or url,
                 credentials=credentials,
                 needs_credentials=credentials is None,
                 classify=classify,
                 **_KEYS.settings,
             )
+            for name, url in urls.items()
         }
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -287,6 +298,10 @@ class Adyen(Vendor):
             amount=requested,
             raw=body.raw,
         )
+
+    async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
+        """Accept a dispute, so that the buyer keeps the money."""
+        return await accept_dispute(wire, ref, self.merchant_account, key)
 
     async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
         """Store a means of payment; Adyen does not ask its bank."""

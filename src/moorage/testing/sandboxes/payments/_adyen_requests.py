@@ -70,6 +70,7 @@ MODIFICATIONS: Final[dict[str, dict[str, type]]] = {
     },
     "reversals": _MODIFICATION,
 }
+ACCEPT_DISPUTE: Final[dict[str, type]] = {"disputePspReference": str, "merchantAccountCode": str}
 STORE: Final[dict[str, type]] = {
     **dict.fromkeys(("merchantAccount", "recurringProcessingModel", "shopperEmail"), str),
     **dict.fromkeys(("shopperIP", "shopperReference"), str),

@@ -23,6 +23,7 @@ from moorage.testing.sandboxes.payments._adyen_notifications import (
     redirect_to,
 )
 from moorage.testing.sandboxes.payments._adyen_requests import (
+    ACCEPT_DISPUTE,
     ALREADY,
     CANCEL,
     CLOSE_LINK,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moorage.contracts.payments import Payment
+    from moorage.contracts.ref import Ref
     from moorage.domain.http.requests import Response
     from moorage.testing.sandboxes.base import Notice, Routes, SandboxRequest
 
@@ -92,9 +94,10 @@ class AdyenSandbox(Sandbox):
     Attributes:
         payments: every payment, by its PSP reference.
         stored, links: stored means of payment and payment links, by id.
+        disputes: the payment of each dispute, and the dispute's status, by its PSP reference.
     """
 
-    hosts = ("checkout-test.adyen.com", ".adyenpayments.com")
+    hosts = ("checkout-test.adyen.com", ".adyenpayments.com", "ca-test.adyen.com")
 
     def __init__(
         self,
@@ -114,6 +117,7 @@ class AdyenSandbox(Sandbox):
         self.payments: dict[str, AdyenPayment] = {}
         self.stored: dict[str, dict[str, Any]] = {}
         self.links: dict[str, dict[str, Any]] = {}
+        self.disputes: dict[str, tuple[str, str]] = {}
         self._now = datetime(2026, 1, 1, tzinfo=UTC)
         self._returns: dict[str, tuple[AdyenPayment, dict[str, str]]] = {}
         self._open: list[tuple[str, str, AdyenPayment, dict[str, Any]]] = []
@@ -144,7 +148,8 @@ class AdyenSandbox(Sandbox):
                 f"GET {base}/paymentLinks/{{id}}": self._show_link,
                 f"PATCH {base}/paymentLinks/{{id}}": self._handled_once(self._close_link),
             }
-        return routes
+        accept = "/ca/services/DisputeService/v30/acceptDispute"
+        return {**routes, f"POST {accept}": self._handled_once(self._accept_dispute)}
 
     def unknown(self, request: SandboxRequest) -> Response:
         """Return the response to a request without a route."""
@@ -175,6 +180,13 @@ class AdyenSandbox(Sandbox):
             while self._open:
                 self._decide(*self._open.pop(0))
         return self.sent[notice_count:]
+
+    def dispute(self, psp: str) -> str:
+        """Take the money of a payment back as the buyer's bank; return the dispute's reference."""
+        key = f"DISPUTE{self.number():09d}"
+        self.disputes[key] = psp, "Undefended"
+        self.happens("CHARGEBACK", psp, by=key, disputeStatus="Undefended")
+        return key
 
     def happens(
         self,
@@ -245,6 +257,19 @@ class AdyenSandbox(Sandbox):
             raise error(409, "704", ALREADY, transient_error="true")
         response = self._replays.respond(key, content, act)
         return response.evolve(headers={**dict(response.headers), "Idempotency-Key": key})
+
+    def _accept_dispute(self, body: dict[str, Any]) -> Response:
+        check(body, ACCEPT_DISPUTE, "AcceptDisputeRequest")
+        key = body.get("disputePspReference", "")
+        if body.get("merchantAccountCode") != self.merchant_account or key not in self.disputes:
+            raise error(403, "901", "Invalid Merchant Account", "security")
+        psp, status = self.disputes[key]
+        if status != "Undefended":
+            problem = f"The dispute is {status}."
+            return reply({"disputeServiceResult": {"success": False, "errorMessage": problem}})
+        self.disputes[key] = psp, "Accepted"
+        self.happens("DISPUTE_DEFENSE_PERIOD_ENDED", psp, by=key, disputeStatus="Accepted")
+        return reply({"disputeServiceResult": {"success": True}})
 
     def _pay(self, body: dict[str, Any]) -> Response:
         check(body, PAYMENT, "PaymentRequest")
@@ -486,6 +511,9 @@ def fixture(_: Path) -> SandboxFixture:
     def buyer(payment: Payment) -> dict[str, str]:
         return sandbox.buyer_returns(action_url(payment).rpartition("/")[2])
 
+    def disputed(payment: Ref) -> str:
+        return sandbox.dispute(payment.id)
+
     return SandboxFixture(
         sandbox=sandbox,
         options={
@@ -495,7 +523,11 @@ def fixture(_: Path) -> SandboxFixture:
             "multiple_captures": True,
             "volatile_keys": True,
         },
-        vendor_values={"asks": '{"type": "ideal"}', "stores": '{"type": "scheme"}'},
+        vendor_values={
+            "asks": '{"type": "ideal"}',
+            "stores": '{"type": "scheme"}',
+            "dispute": disputed,
+        },
         token="APPROVED",
         buyer=buyer,
     )

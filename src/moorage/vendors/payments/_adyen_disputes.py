@@ -1,0 +1,55 @@
+"""Adyen's Disputes API: a service of its own, whose only answer without documents is acceptance.
+
+The paths and fields are those of DisputeService-v30.json in github.com/Adyen/adyen-openapi at
+aa014f0 (1 July 2026), read on 27 November 2026.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.payments import Dispute, DisputeState
+from moorage.vendor_sdk import Request, VendorRejected, key_at, read_answer, required
+from moorage.vendors.payments._common import safe_text
+
+if TYPE_CHECKING:
+    from moorage.vendor_sdk import Ref, Response, Wire
+
+DISPUTES: Final = "disputes"
+"""The name of the service."""
+TEST_URL: Final = "https://ca-test.adyen.com"
+LIVE_URL: Final = "https://ca-live.adyen.com"
+_ACCEPT: Final = "/ca/services/DisputeService/v30/acceptDispute"
+_KEY: Final = 64
+
+
+async def accept_dispute(wire: Wire, ref: Ref, merchant_account: str, key: str) -> Dispute:
+    """Accept a dispute under a key; Adyen has no look-up that would tell of an earlier one."""
+    body = {"merchantAccountCode": merchant_account, "disputePspReference": ref.id}
+    dispute: Dispute = await wire.send(
+        Request.post(_ACCEPT, json=body),
+        to=DISPUTES,
+        key=key_at(wire, key, _KEY),
+        parse=partial(_accepted, ref),
+    )
+    return dispute
+
+
+def _accepted(ref: Ref, response: Response) -> Dispute:
+    """The accepted dispute, of which Adyen's answer says only that it is accepted.
+
+    Raises:
+        VendorRejected: Adyen answered that it did not accept the dispute.
+    """
+    body = read_answer(response)
+    result = "disputeServiceResult.success"
+    if not required(body.flag(result), response, result):
+        words = safe_text(body.text("disputeServiceResult.errorMessage"))
+        raise VendorRejected(
+            f"Adyen did not accept the dispute: {words}",
+            status=response.status,
+            vendor_message=words,
+            response=response,
+        )
+    return Dispute(ref=ref, payment=None, state=DisputeState.ACCEPTED, raw=body.raw)
