@@ -1,7 +1,7 @@
 """Runs simulated schedules from a first seed on every core, or prints the history of one.
 
 `python -m tests.simulation 100000` runs that many; `python -m tests.simulation --seed 17` prints
-the history of one run.
+the history of one run. With `--spread`, the store consists of shards, and limits are in parts.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 from tests.simulation.scenario import LawBroken, check, play
 
 CHUNK = 500
 
 
-def chunk(first: int) -> tuple[int, list[str]]:
+def chunk(first: int, *, is_spread: bool) -> tuple[int, list[str]]:
     """Simulate a chunk of seeds; return the number of steps and the seeds that broke a law."""
     steps, violations = 0, []
     for seed in range(first, first + CHUNK):
         try:
-            schedule = play(seed)
+            schedule = play(seed, is_spread=is_spread)
             steps += schedule.world.steps
             check(schedule)
         except LawBroken as error:
@@ -36,14 +37,15 @@ def main() -> int:
     arguments.add_argument("schedules", nargs="?", type=int, default=10_000)
     arguments.add_argument("--first", type=int, default=0)
     arguments.add_argument("--seed", type=int)
+    arguments.add_argument("--spread", action="store_true")
     options = arguments.parse_args()
     if options.seed is not None:
-        print("\n".join(play(options.seed).world.history))
+        print("\n".join(play(options.seed, is_spread=options.spread).world.history))
         return 0
     start_time = time.monotonic()
     firsts = range(options.first, options.first + options.schedules, CHUNK)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(chunk, firsts))
+        results = list(pool.map(partial(chunk, is_spread=options.spread), firsts))
     violations = [line for _, lines in results for line in lines]
     for line in violations:
         print(line)

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.domain.idempotency import claims as idempotency
+from moorage.domain.idempotency import leaving
 from moorage.domain.idempotency.claims import Claim, Claimed, Settle, Verdict
-from moorage.domain.resilience import retry
+from moorage.domain.resilience import rate_limit, retry
 from moorage.domain.resilience.admission import Admission, Answer
 from moorage.domain.resilience.bucket import TokenBucket
 from moorage.domain.resilience.circuit import CircuitRule, Outcome
 from moorage.domain.resilience.gate_commands import Confirm, GiveBack, Pause, Report
 from moorage.domain.service import region
 from moorage.domain.service.plan import Plan
+from moorage.domain.state.sharding import Location
 from moorage.services.calling import attempts
 from moorage.services.calling import idempotency as flows
 from moorage.services.calling.call import Call
@@ -24,6 +26,7 @@ from moorage.services.entries.outbox import OutboxFlows
 from moorage.services.entries.processing import Keeping
 from moorage.services.state import store_fallback
 from tests.simulation.entries import Outbox
+from tests.simulation.world import Shards
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -61,6 +64,9 @@ BUGS: list[Bug] = []
 ENTRY_BUGS: list[Bug] = []
 
 
+SHARD_BUGS: list[Bug] = []
+
+
 def bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
     """Register a deliberate bug of the call protocol."""
     BUGS.append(Bug(plant.__name__, plant))
@@ -69,6 +75,11 @@ def bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
 def entry_bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
     """Register a deliberate bug of the outbox."""
     ENTRY_BUGS.append(Bug(plant.__name__, plant))
+
+
+def shard_bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
+    """Register a deliberate bug of shards, or of limits in parts."""
+    SHARD_BUGS.append(Bug(plant.__name__, plant))
 
 
 @bug
@@ -406,3 +417,32 @@ def offers_are_believed(put: Any) -> None:
         return False
 
     put(Keeping, "_is_held", is_held)
+
+
+@shard_bug
+def keys_move_while_they_matter(put: Any) -> None:
+    """Plant the bug: a key leaves its former shard although it may have had an effect there."""
+    put(leaving, "_matters", lambda *_: False)
+
+
+@shard_bug
+def former_shards_are_forgotten(put: Any) -> None:
+    """Plant the bug: a process that knows a new shard does not ask the former ones."""
+    right = Shards.location
+
+    def location(shards: Shards, command: Any) -> Location:
+        return Location(right(shards, command).shard)
+
+    put(Shards, "location", location)
+
+
+@shard_bug
+def moved_keys_stay_readable(put: Any) -> None:
+    """Plant the bug: a process that does not know a new shard takes a key that has moved there."""
+    put(leaving, "_marked", lambda *_: None)
+
+
+@shard_bug
+def each_part_has_the_whole_limit(put: Any) -> None:
+    """Plant the bug: each part of a limit grants as much as the whole."""
+    put(rate_limit, "_parts_of", lambda config: (config.rule,) * config.parts)

@@ -17,9 +17,10 @@ from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.service.region import Region
 from moorage.domain.service.settings import Service
+from moorage.domain.state.sharding import location_of
 from moorage.errors import ConnectorError
 from moorage.services.calling.steps import Calling
-from tests.simulation.world import START, Faults, Vendor, World
+from tests.simulation.world import START, Faults, Shards, Vendor, World
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import Command
@@ -56,6 +57,7 @@ class Grant:
     It counts once its holder has `left` with it; a holder may be interrupted before.
     """
 
+    limits: tuple[str, ...]
     tickets: tuple[Any, ...]
     at: int
     left: bool = False
@@ -70,7 +72,7 @@ class Witness:
     service: Service
     calls: list[CallRecord] = attrs.field(factory=list)
     grants: list[Grant] = attrs.field(factory=list)
-    pauses: list[tuple[int, int]] = attrs.field(factory=list)
+    pauses: list[tuple[int, int, tuple[str, ...]]] = attrs.field(factory=list)
     shifts: dict[str, list[tuple[int, int]]] = attrs.field(factory=dict)
     begun: list[int] = attrs.field(factory=list)
     retried: list[int] = attrs.field(factory=list)
@@ -109,19 +111,19 @@ class Witness:
             case Confirm() if answer[0] is Answer.GO:
                 self._confirmed(now, who, command, answer[1])
             case GiveBack():
-                for grant in self._grants_of(command.tickets):
+                for grant in self._grants_of(command):
                     grant.given_back = True
                     self._check_given_back(now, command)
             case Pause():
-                self.pauses.append((now, now + command.pause))
+                self.pauses.append((now, now + command.pause, command.keys))
                 for key in command.keys:
-                    shift = self.world.store.states[key][6]
+                    shift = self.world.store.state(key)[6]
                     self.shifts.setdefault(key, []).append((now, shift))
             case Report():
                 self._reported(who, command)
             case _:
                 pass
-        self._count_leases(now)
+        self._count_leases()
 
     def _admitted(self, now: int, who: str, command: Admission, answer: Any) -> None:
         _, wait, permit, tickets = answer
@@ -132,24 +134,25 @@ class Witness:
             inside = sum(of == circuit and end > now for of, end in self.inside.values())
             self.most_inside = max(self.most_inside, inside)
         if not wait:
-            self._leave(now, who)
+            self._leave(now, who, command)
         if command.gates.limits:
-            self.grants.append(Grant(tickets, now + wait, left=not wait))
+            self.grants.append(Grant(command.gates.limit_keys, tickets, now + wait, left=not wait))
 
     def _confirmed(self, now: int, who: str, command: Confirm, wait: int) -> None:
-        for grant in self._grants_of(command.tickets):
+        for grant in self._grants_of(command):
             grant.at = max(grant.at, self._moved(command))
             grant.left = not wait
         if not wait:
-            self._leave(now, who)
+            self._leave(now, who, command)
 
     def _reported(self, who: str, command: Report) -> None:
         self.inside.pop(command.permit[2], None)
         if command.outcome is not Outcome.NEUTRAL and self._cut_short(who):
             self.judged_after_cancel.append(who)
 
-    def _grants_of(self, tickets: tuple[Any, ...]) -> list[Grant]:
-        return [grant for grant in self.grants if grant.tickets == tickets]
+    def _grants_of(self, command: Confirm | GiveBack) -> list[Grant]:
+        held = command.gates.limit_keys, command.tickets
+        return [grant for grant in self.grants if (grant.limits, grant.tickets) == held]
 
     def _cut_short(self, who: str) -> bool:
         """Return whether a worker was cancelled before it knew the outcome of its attempt."""
@@ -173,8 +176,11 @@ class Witness:
                 shift = shifted_at
         return due_at
 
-    def _leave(self, now: int, who: str) -> None:
-        if any(begin <= now < end for begin, end in self.pauses):
+    def _leave(self, now: int, who: str, command: Admission | Confirm) -> None:
+        if any(
+            begin <= now < end and not set(keys).isdisjoint(command.gates.limit_keys)
+            for begin, end, keys in self.pauses
+        ):
             self.left_in_pause.append(f"{who} at {now}")
 
     def _check_given_back(self, now: int, command: GiveBack) -> None:
@@ -185,13 +191,13 @@ class Witness:
         for rule, key, ticket in zip(
             command.gates.limits, command.gates.limit_keys, command.tickets, strict=True
         ):
-            present_state = rule.present(self.world.store.states[key], now)
+            present_state = rule.present(self.world.store.state(key), now)
             due_at = self._due_time(key, ticket)
             if due_at >= present_state[0] and rule.earliest(present_state, ticket[2], now) > due_at:
                 self.kept_from.append(f"{key}: {present_state} after {ticket}")
 
-    def _count_leases(self, now: int) -> None:
-        for key, state in self.world.store.states.items():
+    def _count_leases(self) -> None:
+        for key, state, now in self.world.store.placed(self.world.now):
             if ":circuit:" in key:
                 live_leases = sum(end > now for _, end, _ in state[7].leases)
                 self.most_leases = max(self.most_leases, live_leases)
@@ -313,8 +319,47 @@ def draw_regions(seed: int, vendor: Vendor) -> dict[str, Any]:
     return {"regions": regions}
 
 
-def play(seed: int, *, workers: int | None = None) -> Schedule:
-    """Simulate the schedule of a seed."""
+def in_parts(limits: tuple[RateLimitConfig, ...], parts: int) -> tuple[RateLimitConfig, ...]:
+    """Return limits in so many parts, whose bursts suffice for a call in each."""
+    return tuple(
+        attrs.evolve(limit, parts=parts, burst=max(limit.burst, parts)) for limit in limits
+    )
+
+
+def draw_shards(world: World, service: Service, dice: random.Random) -> tuple[Shards, Shards]:
+    """Return the shards before and after a change, which are the same in some worlds.
+
+    An added shard gets only keys, since limits that move begin anew. Shards with only keys have
+    clocks that differ from the others'.
+    """
+    plan = Calling(world.core(world.bystander()), [service]).plans.find("shop", None, None)
+    guards = [
+        key
+        for part in plan.parts or (plan,)
+        for key in (part.gates.circuit_key, *part.gates.limit_keys, part.gates.budget_key)
+        if key
+    ]
+    old = Shards(("a", "b")[: dice.choice((1, 2))])
+    homes = {location_of([key], old.names, ()).shard for key in guards}
+    new = old
+    if dice.randrange(3):
+        added = next(
+            name
+            for name in map("c{}".format, range(1_000))
+            if all(location_of([key], (*old.names, name), ()).shard in old.names for key in guards)
+        )
+        new = Shards((*old.names, added), old.names)
+    for name in set(new.names) - homes:
+        world.store.skews[name] = dice.choice((-3_600_000_000, 0, 2_000_000, 3_600_000_000))
+    return old, new
+
+
+def play(seed: int, *, workers: int | None = None, is_spread: bool = False) -> Schedule:
+    """Simulate the schedule of a seed.
+
+    If it is spread, the store consists of shards, one of which some workers do not know yet; limits
+    are in parts, and workers remember refusals.
+    """
     dice = random.Random(seed * 7919 + 1)
     vendor = Vendor(remembers=dice.choice((0.0, 86_400.0)))
     profile = draw_profile(dice)
@@ -332,6 +377,16 @@ def play(seed: int, *, workers: int | None = None) -> Schedule:
         **places,
         **profile.service,
     )
+    spread_dice = random.Random(seed * 15_485_863 + 27)
+    old = new = None
+    if is_spread:
+        world.remembers = True
+        service = attrs.evolve(
+            service,
+            limits=in_parts(profile.limits, spread_dice.choice((1, 2, 3))),
+            max_limit_wait=spread_dice.choice((None, 0, 0.5)),
+        )
+        old, new = draw_shards(world, service, spread_dice)
     witness = Witness(world, service)
     world.store.watchers.append(witness.watch)
     world.store.before.append(witness.before)
@@ -342,11 +397,13 @@ def play(seed: int, *, workers: int | None = None) -> Schedule:
             (dice.choice(names), dice.choice((1, 1, 1, 1, 1, 2)), dice.random() * profile.spread)
             for _ in range(dice.randint(*profile.calls))
         ]
-        world.start(f"worker-{number}", _caller(world, witness, service, f"worker-{number}", plans))
+        name = f"worker-{number}"
+        caller = _caller(world, witness, service, name, plans)
+        world.start(name, caller, new if number % 2 else old)
     if profile.outage is not None:
         vendor.down = True
         world.start("repairer", _repairer(vendor, profile.outage))
-    world.start("latecomer", _latecomer(witness, service))
+    world.start("latecomer", _latecomer(witness, service), new)
     world.run()
     excuses = ("crash", "freeze", "store_away", "answer_lost", "step_back", "step_forward")
     clean = not any(getattr(faults, name) for name in excuses)
@@ -495,12 +552,15 @@ def bucket_bound(schedule: Schedule) -> str | None:
 
 
 def order_of_arrival(schedule: Schedule) -> str | None:
-    """Rate-limit grants follow the order of arrival, unless a cancelled caller returned one."""
+    """Each part's grants follow the order of arrival, unless a cancelled caller returned one."""
     grants = schedule.witness.grants
     if schedule.stepped or any(grant.given_back for grant in grants):
         return None
-    times = [grant.at for grant in grants if grant.left]
-    return None if times == sorted(times) else f"granted at {times}"
+    for limits in {grant.limits for grant in grants}:
+        times = [grant.at for grant in grants if grant.left and grant.limits == limits]
+        if times != sorted(times):
+            return f"granted at {times}"
+    return None
 
 
 def budget_bound(schedule: Schedule) -> str | None:
@@ -515,7 +575,8 @@ def budget_bound(schedule: Schedule) -> str | None:
     retries = len(witness.retried)
     firsts = sum(at <= witness.retried[-1] for at in witness.begun)
     periods = witness.retried[-1] // length - START // length + 1
-    allowed_retries = budget.ratio * firsts + budget.floor * periods
+    parts = max((limit.parts for limit in schedule.service.limits), default=1)
+    allowed_retries = budget.ratio * firsts + budget.floor * periods * parts
     return f"{retries} retries, {allowed_retries} allowed" if retries > allowed_retries else None
 
 
@@ -537,8 +598,7 @@ def nothing_leaked(schedule: Schedule) -> str | None:
     """After all calls have ended, no lease or claim is held, unless a process crashed."""
     if not schedule.clean:
         return None
-    now = schedule.world.now + schedule.world.store.offset
-    for key, state in schedule.world.store.states.items():
+    for key, state, now in schedule.world.store.placed(schedule.world.now):
         if ":circuit:" in key and any(end > now for _, end, _ in state[7].leases):
             return f"lease {state[7].leases}"
         if "}:key" in key and (state[2] == CLAIMED or (state[2] == SENT and state[6] > now)):

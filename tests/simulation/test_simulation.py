@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.simulation.entries import check_entries, play_entries
-from tests.simulation.planted import BUGS, ENTRY_BUGS, Bug
+from tests.simulation.planted import BUGS, ENTRY_BUGS, SHARD_BUGS, Bug
 from tests.simulation.scenario import LawBroken, check, play
 
 if TYPE_CHECKING:
@@ -104,3 +104,32 @@ def test_broken_law_has_its_history() -> None:
     assert headline.startswith("seed ")
     assert "one_effect_per_key" in headline
     assert any(" hears " in line for line in story)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_no_schedule_over_shards_breaks_a_law(part: int) -> None:
+    """Over shards, one of which some processes do not know yet, and parts, every law is kept."""
+    spread_schedules = moved_keys = schedules_in_parts = 0
+    for seed in range(part, SCHEDULES, 4):
+        schedule = play(seed, is_spread=True)
+        check(schedule)
+
+        store = schedule.world.store
+        spread_schedules += len(store.of_shard) > 2
+        moved_keys += sum("moved" in state for _, state, _ in store.placed(0))
+        schedules_in_parts += any(limit.parts > 1 for limit in schedule.service.limits)
+    assert spread_schedules
+    assert moved_keys
+    assert schedules_in_parts
+
+
+@pytest.mark.parametrize("bug", SHARD_BUGS, ids=lambda bug: bug.name)
+def test_every_planted_bug_of_shards_is_found(bug: Bug) -> None:
+    """Each bug planted in shards or in parts breaks a law in some schedule."""
+    with bug.planted():
+        for seed in _schedules(bug):
+            try:
+                check(play(seed, is_spread=True))
+            except LawBroken:
+                return
+    pytest.fail(f"{bug.name} was not found in {PATIENCE} schedules")

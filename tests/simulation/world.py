@@ -17,6 +17,7 @@ import json
 import random
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -24,19 +25,23 @@ import attrs
 
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.http.requests import Request, Response, Timeouts
+from moorage.domain.idempotency.leaving import Leave
 from moorage.domain.resilience.admission import Admission
+from moorage.domain.state.sharding import Location, location_of
 from moorage.domain.values.durations import FOREVER
 from moorage.errors import (
     AttemptTimeout,
     ConnectionFailed,
     ConnectorError,
+    StateUnavailable,
     StorageUnavailable,
 )
 from moorage.services.core.core import Core
+from moorage.services.state.refusals import Refusals
 from moorage.services.state.store_fallback import StoreFallback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator, Iterator
 
     from moorage.domain.state.commands import Command, State
 
@@ -101,33 +106,66 @@ class Worker:
     skew: int = 0
     """Seconds by which the process's wall clock is ahead of the others'."""
     cancelled_at: str | None = None
-    answered: int | None = None
-    silenced: bool = False
+    shards: Shards | None = None
+    """The shards that the process knows; None if the store is not spread."""
+    answered: dict[str, int] = attrs.field(factory=dict)
+    """For each shard, the time of its last answer."""
+    silenced: set[str] = attrs.field(factory=set)
+    """The shards that do not answer the process."""
     outbox: list[Command[Any]] = attrs.field(factory=list)
+
+
+@attrs.frozen
+class Shards:
+    """The names of a store's shards, and of the former ones whose keys may still matter."""
+
+    names: tuple[str, ...]
+    former: tuple[str, ...] = ()
+
+    def location(self, command: Command[Any]) -> Location:
+        """Return the shard of a command's states."""
+        return location_of(command.keys, self.names, self.former)
 
 
 @attrs.define
 class Store:
-    """The simulated shared state store, with its own clock."""
+    """The simulated shared state store, or several shards with clocks of their own."""
 
-    states: dict[str, State] = attrs.field(factory=dict)
+    of_shard: dict[str, dict[str, State]] = attrs.field(factory=lambda: {"": {}})
     offset: int = 0
+    skews: dict[str, int] = attrs.field(factory=dict)
     before: list[Callable[[Command[Any], tuple[Any, ...], tuple[Any, ...]], None]] = attrs.field(
         factory=list
     )
     watchers: list[Callable[[int, str, Command[Any], Any], None]] = attrs.field(factory=list)
 
-    def apply(self, now: int, who: str, command: Command[Any]) -> Any:
-        """Run a command atomically on the shared state, and report it to the watchers."""
-        previous_states = tuple(self.states.get(key) for key in command.keys)
-        next_states, answer = command.apply(previous_states, now + self.offset)
+    def time(self, now: int, shard: str = "") -> int:
+        """Return the time that a shard's clock shows."""
+        return now + self.offset + self.skews.get(shard, 0)
+
+    def state(self, key: str) -> State:
+        """Return the state of a limit or a circuit, which only one shard has."""
+        (state,) = [states[key] for states in self.of_shard.values() if key in states]
+        return state
+
+    def placed(self, now: int) -> Iterator[tuple[str, State, int]]:
+        """Yield each state with its key and the time of its shard's clock."""
+        for shard, states in self.of_shard.items():
+            for key, state in states.items():
+                yield key, state, self.time(now, shard)
+
+    def apply(self, now: int, who: str, command: Command[Any], shard: str = "") -> Any:
+        """Run a command atomically on a shard's state, and report it to the watchers."""
+        states = self.of_shard.setdefault(shard, {})
+        previous_states = tuple(states.get(key) for key in command.keys)
+        next_states, answer = command.apply(previous_states, self.time(now, shard))
         for look in self.before:
             look(command, previous_states, next_states)
         for key, state in zip(command.keys, next_states, strict=True):
             if state is not None:
-                self.states[key] = state
+                states[key] = state
         for watch in self.watchers:
-            watch(now + self.offset, who, command, answer)
+            watch(self.time(now, shard), who, command, answer)
         return answer
 
 
@@ -149,6 +187,7 @@ class World:
         self._tokens = 0
         self.alone: list[str] = []
         self.falls_back = bool(seed % 2)
+        self.remembers = False
 
     def tell(self, who: str, what: str) -> None:
         """Append a line to the history."""
@@ -162,14 +201,25 @@ class World:
             return True
         return False
 
-    def start(self, name: str, flow: Callable[[Core], Coroutine[Any, Any, Any]]) -> Worker:
+    def start(
+        self,
+        name: str,
+        flow: Callable[[Core], Coroutine[Any, Any, Any]],
+        shards: Shards | None = None,
+    ) -> Worker:
         """Start a simulated process that runs this flow."""
-        worker = Worker(name, _never())
-        worker.flow.close()
+        worker = self.bystander()
+        worker.name, worker.shards = name, shards
         worker.flow = flow(self.core(worker))
         worker.turn = SchedulerStep("begins", lambda: None)
         worker.wakes = self.now
         self.workers.append(worker)
+        return worker
+
+    def bystander(self) -> Worker:
+        """Return a process that does nothing."""
+        worker = Worker("bystander", _never())
+        worker.flow.close()
         return worker
 
     def run(self, most: int = 4_000) -> None:
@@ -267,22 +317,21 @@ class World:
 
     def _deliver(self, worker: Worker) -> None:
         for command in worker.outbox:
-            self.store.apply(self.now, worker.name, command)
+            with suppress(StateUnavailable):  # a key that has moved is unreadable for old workers
+                self._post(worker, command)
             self.tell(worker.name, f"posts {type(command).__name__}")
         worker.outbox.clear()
 
+    def _post(self, worker: Worker, command: Command[Any]) -> None:
+        shard, former = self._location(worker, command)
+        if former is not None:
+            is_here, _ = self.store.apply(self.now, worker.name, Leave(command), former)
+            if is_here:
+                return
+        self.store.apply(self.now, worker.name, command, shard)
+
     def core(self, worker: Worker) -> Core:
         """Return the simulated ports of one process: its store, clock, sleep and vendor."""
-
-        async def execute(command: Command[Any], timeout: float | None) -> Any:
-            name = type(command).__name__
-            await self._hinder(worker, name, timeout)
-            answer = await SchedulerStep(name, lambda: self._ask(worker, command))
-            worker.answered, worker.silenced = self.now, False
-            if self.strikes("answer_lost"):
-                worker.silenced = True
-                await SchedulerStep(f"{name}: answer lost", _raise_unavailable)
-            return answer
 
         async def sleep(seconds: float) -> None:
             worker.wakes = self.now + -(-int(seconds * 1e9) // 1000)
@@ -305,7 +354,7 @@ class World:
             return await pending
 
         core = Core(
-            execute=execute,
+            execute=partial(self._execute, worker),
             waits=True,
             post=worker.outbox.append,
             send=send,
@@ -327,17 +376,52 @@ class World:
             fraction=self.dice.random,
             token=token,
             reporter=lambda: worker.name,
+            apart=worker.shards is not None,
         )
-        return self._with_fallback(core, worker) if self.falls_back else core
+        if self.falls_back:
+            core = self._with_fallback(core, worker)
+        elif self.remembers:
+            core = _with_memory(core, lambda _: False)
+        return core
+
+    async def _execute(self, worker: Worker, command: Command[Any], timeout: float | None) -> Any:
+        """Run a command on the shard that has its states, and before on the former one."""
+        shard, former = self._location(worker, command)
+        if former is None:
+            return await self._execute_on(worker, shard, command, timeout)
+        start_time = self.now
+        is_here, answer = await self._execute_on(worker, former, Leave(command), timeout)
+        if is_here:
+            return answer
+        if timeout is not None:
+            timeout = max(0.0, timeout - (self.now - start_time) / 1e6)
+        return await self._execute_on(worker, shard, command, timeout)
+
+    async def _execute_on(
+        self, worker: Worker, shard: str, command: Command[Any], timeout: float | None
+    ) -> Any:
+        name = f"{type(command).__name__} {shard}".rstrip()
+        await self._hinder(worker, shard, name, timeout)
+        answer = await SchedulerStep(name, lambda: self._ask(worker, command, shard))
+        worker.answered[shard] = self.now
+        worker.silenced.discard(shard)
+        if self.strikes("answer_lost"):
+            worker.silenced.add(shard)
+            await SchedulerStep(f"{name}: answer lost", _raise_unavailable)
+        return answer
+
+    def _location(self, worker: Worker, command: Command[Any]) -> Location:
+        """Return the shard to which a worker sends a command."""
+        return Location("") if worker.shards is None else worker.shards.location(command)
 
     def date(self, now: int, ahead: int = 0) -> datetime:
         """Return a simulated time as a date on a clock that is ahead by this many seconds."""
         return datetime.fromtimestamp(now / 1e6, UTC) + timedelta(seconds=ahead)
 
-    async def _hinder(self, worker: Worker, name: str, timeout: float | None) -> None:
-        """Make the store fail or reply late for a worker, as the drawn faults decide."""
+    async def _hinder(self, worker: Worker, shard: str, name: str, timeout: float | None) -> None:
+        """Make a shard fail or reply late for a worker, as the drawn faults decide."""
         if self.strikes("store_away"):
-            worker.silenced = True
+            worker.silenced.add(shard)
             await SchedulerStep(f"{name}: store away", _raise_unavailable)
         if not self.strikes("store_slow"):
             return
@@ -350,8 +434,11 @@ class World:
 
         def fail_late() -> None:
             waited_time = self.now - start_time
-            silence = FOREVER if worker.answered is None else self.now - worker.answered
-            worker.silenced = silence >= min(3 * waited_time, max(waited_time, SILENCE))
+            answered = worker.answered.get(shard)
+            silence = FOREVER if answered is None else self.now - answered
+            worker.silenced.discard(shard)
+            if silence >= min(3 * waited_time, max(waited_time, SILENCE)):
+                worker.silenced.add(shard)
             _raise_unavailable()
 
         await SchedulerStep(f"{name}: store too slow", fail_late)
@@ -361,17 +448,22 @@ class World:
 
         def decide_alone(command: Command[Any]) -> Any:
             answer = memory.execute(command)
-            if isinstance(command, Admission) and not worker.silenced:
+            shard = self._location(worker, command).shard
+            if isinstance(command, Admission) and shard not in worker.silenced:
                 self.alone.append(f"{worker.name} at {self.now}: {answer}")
             return answer
 
-        fallback = StoreFallback(core, "state", decide_alone)
-        return attrs.evolve(core, execute=fallback.execute, post=fallback.post)
+        def node_of(command: Command[Any]) -> str:
+            return ", ".join(filter(None, self._location(worker, command)))
 
-    def _ask(self, worker: Worker, command: Command[Any]) -> Any:
-        answer = self.store.apply(self.now, worker.name, command)
+        fallback = StoreFallback(core, "state", decide_alone, node_of)
+        core = attrs.evolve(core, execute=fallback.execute, post=fallback.post)
+        return _with_memory(core, fallback.is_away) if self.remembers else core
+
+    def _ask(self, worker: Worker, command: Command[Any], shard: str) -> Any:
+        answer = self.store.apply(self.now, worker.name, command, shard)
         if not command.once and self.strikes("asked_twice"):
-            second_answer = self.store.apply(self.now, worker.name, command)
+            second_answer = self.store.apply(self.now, worker.name, command, shard)
             self.tell(worker.name, f"{type(command).__name__} asked twice -> {second_answer}")
             return second_answer
         return answer
@@ -390,6 +482,12 @@ class Ticking:
     def utc(self) -> datetime:
         """Return the simulated time as a date."""
         return datetime.fromtimestamp(self.world.now / 1e6, UTC)
+
+
+def _with_memory(core: Core, is_away: Callable[[Command[Any]], bool]) -> Core:
+    """Return the core with a memory of its store's refusals."""
+    refusals = Refusals(core.execute, core.post, is_away, core.nanoseconds)
+    return attrs.evolve(core, execute=refusals.execute, post=refusals.post)
 
 
 def _raise_unavailable() -> None:
