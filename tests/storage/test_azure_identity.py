@@ -64,6 +64,9 @@ def test_signed_urls(files: Storage) -> None:
         result[name] for name in ("sp", "sr", "spr", "sv")
     )
     assert ("text/plain", "attachment") == (result["rsct"], result["rscd"])
+    head = files.signed_url("a b", "HEAD", content_disposition="attachment")
+    assert "attachment" == query_of(head.url)["rscd"]
+    assert "rscd" not in query_of(files.signed_url("a b", "PUT").url)
     assert ("w", "d") == (
         query_of(put.url)["sp"],
         query_of(files.signed_url("a", "DELETE").url)["sp"],

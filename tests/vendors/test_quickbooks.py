@@ -154,6 +154,14 @@ def test_invoice_body_replaces_the_tax() -> None:
     assert expected_body == invoice_body(CUSTOMER, attrs.evolve(SALE, number="RE-1"))
 
 
+def test_invoice_body_has_the_currency_of_the_invoice() -> None:
+    """An invoice in yen is sent in yen, whose lines have no decimals."""
+    line = attrs.evolve(ITEM_LINE, tax=Decimal(20))
+    body = invoice_body(CUSTOMER, attrs.evolve(books.INVOICE, currency="JPY", lines=[line]))
+
+    assert ({"value": "JPY"}, 100) == (body["CurrencyRef"], body["Line"][0]["Amount"])
+
+
 def test_bill_body_has_accounts_or_items() -> None:
     """A line of a bill has an account or an item, and no tax is sent without a code."""
     lines = [

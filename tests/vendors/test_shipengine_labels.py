@@ -140,7 +140,8 @@ def test_label_comes_in_other_formats_if_there_are_any(shop: Shop) -> None:
     """A label is returned in another format only if ShipEngine has it."""
     shipment = shop.bought()
 
-    assert LabelFormat.PNG is shop.shipping.get_label(shipment.ref, "png").format
+    label = shop.shipping.get_label(shipment.ref, "png")
+    assert (LabelFormat.PNG, "png") == (label.format, label.vendor_format)
     del shop.sandbox.labels[shipment.ref.id]["label_download"]["zpl"]
     with pytest.raises(VendorRejected, match="no label of this shipment in zpl"):
         shop.shipping.get_label(shipment.ref, "zpl")

@@ -373,6 +373,23 @@ def test_lost_manifest_that_is_not_found_is_unknown(shop: Shop) -> None:
             shop.manifest(*refs)
 
 
+def test_lost_manifest_is_searched_once() -> None:
+    """ShipEngine is asked once for the manifests of the labels whose answer was lost."""
+    shop = Shop("shipengine")
+    bought = shop.bought()
+    shop.line.planned = [("POST /v1/manifests", Lost())]
+    shop.manifest(bought)
+    searches = [
+        request
+        for request in shop.sandbox.requests
+        if (request.method, request.path) == ("GET", "/v1/manifests")
+    ]
+
+    assert [{"label_ids": bought.id, "page_size": "100"}] == [
+        dict(request.query) for request in searches
+    ]
+
+
 @pytest.mark.parametrize("name", ["shipengine", "shippo"])
 def test_manifest_that_is_made_later_is_pending(name: str) -> None:
     """A manifest that the vendor makes later is pending, and can be read until it is there."""

@@ -62,6 +62,26 @@ def test_stripe_waits_for_the_bank() -> None:
     assert () == shop.payments.stored_means("cus_ada").items
 
 
+def test_stripe_means_are_stored_for_a_customer() -> None:
+    """A payment method with a customer is stored, and one without is removed."""
+    body = {"id": "pm_1", "type": "card", "customer": "cus_ada"}
+    stored = stored_of(ref, Answer(body))
+    removed = stored_of(ref, Answer({**body, "customer": None}))
+
+    assert stored is not None
+    assert removed is not None
+    assert (StoredState.STORED, "attached", "cus_ada") == (
+        stored.state,
+        stored.vendor_state,
+        stored.customer,
+    )
+    assert (StoredState.REMOVED, "detached", None) == (
+        removed.state,
+        removed.vendor_state,
+        removed.customer,
+    )
+
+
 def test_stripe_reports_a_refused_card() -> None:
     """A card that its bank refuses is declined with the bank's reason."""
     with pytest.raises(PaymentDeclined) as excinfo:

@@ -200,6 +200,32 @@ def test_stripe_reports_charges_and_the_end() -> None:
     assert {"SUB-7"} == {event.reference for event in events}
 
 
+def test_stripe_charge_refers_to_a_subscription_in_its_currency() -> None:
+    """The reference of an invoice's subscription has the currency of the invoice."""
+    body = Answer(
+        {
+            "id": "in_1",
+            "amount_paid": 500,
+            "currency": "pln",
+            "parent": {"subscription_details": {"subscription": "sub_1"}},
+        }
+    )
+    event = invoice_event(ref, body, "invoice.paid")
+
+    assert event is not None
+    assert ref("sub_1", currency="PLN") == event.ref
+
+
+def test_stripe_shortens_long_keys_of_both_requests() -> None:
+    """The product and the subscription of a long key have different keys of 255 characters."""
+    shop = Shop(stripe)
+    shop.payments.create_subscription(shop.request(), idempotency_key="k" * 250)
+    keys = [request.headers["idempotency-key"] for request in shop.sandbox.requests[-2:]]
+
+    assert [True, True] == [len(key) <= 255 for key in keys]
+    assert 2 == len(set(keys))
+
+
 @pytest.mark.parametrize(
     "word, state",
     [

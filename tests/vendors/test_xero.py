@@ -39,7 +39,7 @@ from moorage.domain.http.requests import Request, Response
 from moorage.testing.sandboxes.accounting.xero import TENANT, XeroSandbox
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
 from moorage.vendor_sdk import as_answer
-from moorage.vendors.accounting._xero_answers import classify, moment, read_account
+from moorage.vendors.accounting._xero_answers import classify, first_of, moment, read_account
 from moorage.vendors.accounting.xero import Xero, contact_body, invoice_body, journal_body
 from tests.contracts import books
 
@@ -307,6 +307,15 @@ def test_pages_that_repeat_are_an_error(hub: Hub, sandbox: XeroSandbox) -> None:
     sandbox.fail(*([reply({"Contacts": rows})] * 3))
     with pytest.raises(VendorFailed, match="new record"):
         hub.accounting().find_contacts(ContactQuery(name="Mill"))
+
+
+def test_empty_answer_has_no_first_record() -> None:
+    """An answer whose list is empty is malformed where one record is expected."""
+    response = reply({"Contacts": [{"ContactID": "c-1"}, {"ContactID": "c-2"}]})
+
+    assert "c-1" == first_of(response, "Contacts").text("ContactID")
+    with pytest.raises(VendorFailed, match="Contacts"):
+        first_of(reply({"Contacts": []}), "Contacts")
 
 
 def test_bad_answers_are_no_records(hub: Hub, sandbox: XeroSandbox) -> None:
