@@ -1,12 +1,12 @@
-"""The processor time to read a page of fifty calls from a large integration log in SQLite.
+"""The processor time to read pages of fifty calls from a large integration log in SQLite.
 
-`python benchmarks/log_pages.py 10000000` fills a log with ten million entries, and reads one page
-with each filter several times. The control is one row by its primary key.
+`python benchmarks/log_pages.py 10000000` fills a log with ten million entries, and reads the first
+and the next page with each filter, and with each pair of filters, several times. The control is one
+row by its primary key.
 """
 
 from __future__ import annotations
 
-import random
 import sqlite3
 import statistics
 import sys
@@ -14,99 +14,113 @@ import tempfile
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage import IntegrationLog, IntegrationStatus, LogQuery
+from moorage import IntegrationStatus, LogQuery
 from moorage.wiring.store_urls import open_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Sequence
+
+    from moorage.domain.observation.integration_log import LogPage
 
 _ENTRIES: Final = 1_000_000
-_ROUNDS: Final = 7
-_SERVICES: Final = {
-    "stripe": "payments.charge",
-    "dhl": "shipping.buy",
-    "twilio": "sms.send",
-    "ses": "email.send",
-    "s3": "storage.put",
-}
-_GOOD: Final = 0.95
+_ROUNDS: Final = 3
+_STEP: Final = timedelta(milliseconds=100)
 _BAD: Final = [status for status in IntegrationStatus if status is not IntegrationStatus.SUCCESS]
 
-
-def entries(number: int, now: datetime) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a log in which every twentieth entry is a failure."""
-    chance = random.Random(7)
-    for position in range(number):
-        service, operation = chance.choice([*_SERVICES.items()])
-        is_good = chance.random() < _GOOD
-        status = IntegrationStatus.SUCCESS if is_good else chance.choice(_BAD)
-        entry = IntegrationLog(
-            id=f"id-{position}",
-            service=service,
-            status=status,
-            started_at=now - (number - position) * timedelta(milliseconds=100),
-            duration=chance.expovariate(5),
-            operation=operation,
-            tenant=f"tenant-{int(chance.paretovariate(1)) % 5_000}",
-            account="main",
-            subject=f"subject-{chance.randrange(200_000)}",
-            trace_id=f"{position:032x}",
-            error=None if is_good else "VendorFailed",
-            error_message=None if is_good else f"The vendor refused the order {position % 9_973}.",
-        )
-        row = attrs.asdict(entry, recurse=False)
-        moment = int(entry.started_at.timestamp() * 1_000_000)
-        yield tuple((row | {"status": status.value, "started_at": moment}).values())
+_FILL: Final = """\
+WITH RECURSIVE
+    services(place, service, operation) AS (
+        VALUES (0, 'stripe', 'payments.charge'), (1, 'dhl', 'shipping.buy'),
+            (2, 'twilio', 'sms.send'), (3, 'ses', 'email.send'), (4, 's3', 'storage.put')
+    ),
+    statuses(place, status) AS (VALUES {statuses}),
+    positions(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM positions WHERE n + 1 < :number),
+    drawn AS (
+        SELECT
+            n,
+            n * 1103515245 % 2147483647 % 5 AS service_place,
+            n * 742938285 % 2147483647 % 20 = 0 AS is_bad,
+            n * 950706376 % 2147483647 % 10 AS status_place,
+            n * 1226874159 % 2147483647 AS tenant_draw,
+            n * 62089911 % 2147483647 % 200000 AS subject,
+            n * 1343714438 % 2147483647 / 2147483647.0 AS part
+        FROM positions
+    )
+INSERT INTO moorage_log (
+    id, service, status, started_at, duration, attempts, operation, tenant, error, http_status,
+    subject, vendor, account, trace_id, method, route, error_message
+)
+SELECT
+    'id-' || n, service, CASE WHEN is_bad THEN status ELSE 'success' END, :start + n * 100000,
+    part * part * part, 1, operation, 'tenant-' || (2147483647 / (tenant_draw + 1) % 5000),
+    CASE WHEN is_bad THEN 'VendorFailed' END, CASE WHEN is_bad THEN 503 ELSE 200 END,
+    'subject-' || subject, service, 'main', printf('%032x', n), 'POST', '/v1/' || operation,
+    CASE WHEN is_bad THEN 'The vendor refused the order ' || (n % 9973) || '.' END
+FROM drawn
+JOIN services ON services.place = service_place
+JOIN statuses ON statuses.place = status_place
+"""
+"""Inserts entries, of which every twentieth is a failure; some tenants make most of the calls."""
 
 
 def fill(path: Path, number: int, now: datetime) -> None:
     """Fill the table of a log, then create its indexes."""
+    statuses = ", ".join(f"({place}, '{status.value}')" for place, status in enumerate(_BAD))
+    start = int((now - number * _STEP).timestamp() * 1_000_000)
     with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA journal_mode = OFF")
         indexes = connection.execute(
             "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
         ).fetchall()
         for name, _ in indexes:
             connection.execute(f'DROP INDEX "{name}"')
-        names = [field.name for field in attrs.fields(IntegrationLog)]
-        marks = ", ".join("?" * len(names))
-        connection.executemany(
-            f"INSERT INTO moorage_log ({', '.join(names)}) VALUES ({marks})",
-            entries(number, now),
-        )
+        connection.execute(_FILL.format(statuses=statuses), {"number": number, "start": start})
         for _, statement in indexes:
             connection.execute(statement)
         connection.commit()
 
 
-def filters(number: int, now: datetime) -> dict[str, dict[str, Any]]:
-    """Return filters by name: with an index, with two fields, and without any match."""
-    half = now - timedelta(milliseconds=100) * (number // 2)
-    failed, unknown = IntegrationStatus.FAILED, IntegrationStatus.UNKNOWN
+def filters(number: int, now: datetime) -> dict[str, list[dict[str, Any]]]:
+    """Return the filters by field: frequent, rare and without any match."""
+    half = now - _STEP * (number // 2)
+    hour = timedelta(hours=1)
     return {
-        "no filter": {},
-        "service": {"service": "dhl"},
-        "operation": {"operation": "sms.send"},
-        "tenant": {"tenant": "tenant-1"},
-        "rare tenant": {"tenant": "tenant-4711"},
-        "status": {"status": failed},
-        "service and status": {"service": "dhl", "status": failed},
-        "tenant and status": {"tenant": "tenant-3", "status": unknown},
-        "service, status, until": {"service": "s3", "status": failed, "until": half},
-        "account without calls": {"account": "other"},
-        "subject": {"subject": "subject-77"},
-        "trace": {"trace_id": f"{number // 2:032x}"},
-        "id": {"id": f"id-{number // 2}"},
-        "text": {"text": "the order 77"},
-        "vendor's text": {"text": "the order 12", "service": "stripe"},
-        "text without calls": {"text": "zebra"},
-        "success and text": {"text": "zebra", "status": IntegrationStatus.SUCCESS},
-        "since and until": {"since": half - timedelta(hours=1), "until": half},
+        "no filter": [{}],
+        "service": [{"service": "dhl"}, {"service": "nobody"}],
+        "operation": [{"operation": "sms.send"}],
+        "tenant": [{"tenant": "tenant-1"}, {"tenant": "tenant-4711"}],
+        "status": [
+            {"status": IntegrationStatus.SUCCESS},
+            {"status": IntegrationStatus.FAILED},
+        ],
+        "vendor": [{"vendor": "ses"}],
+        "account": [{"account": "main"}, {"account": "other"}],
+        "region": [{"region": "eu"}],
+        "id": [{"id": f"id-{number // 2}"}],
+        "trace": [{"trace_id": f"{number // 2:032x}"}],
+        "key": [{"idempotency_key": "order-1"}],
+        "subject": [{"subject": "subject-77"}],
+        "text": [{"text": "the order 77"}, {"text": "zebra"}, {"text": "%"}],
+        "time": [{"until": half}, {"since": half - hour, "until": half}],
     }
+
+
+def queries(filters: dict[str, list[dict[str, Any]]]) -> Iterable[tuple[str, LogQuery]]:
+    """Yield a query for each filter, and for each pair of filters on two fields."""
+    singles = [(name, fields) for name, values in filters.items() for fields in values]
+    for name, fields in singles:
+        yield name, LogQuery(limit=50, **fields)
+    for (name, fields), (other_name, other_fields) in combinations(singles, 2):
+        if fields and other_fields and name != other_name:
+            yield f"{name} and {other_name}", LogQuery(limit=50, **fields, **other_fields)
 
 
 def times(read: Callable[[], object]) -> list[float]:
@@ -119,30 +133,46 @@ def times(read: Callable[[], object]) -> list[float]:
     return taken
 
 
+def measure(
+    find: Callable[[LogQuery], LogPage], queries: Iterable[tuple[str, LogQuery]]
+) -> dict[str, list[float]]:
+    """Return the times to read the first and the next page of each query, by its filters."""
+    taken: dict[str, list[float]] = {}
+    for name, query in queries:
+        taken.setdefault(name, []).extend(times(partial(find, query)))
+        cursor = find(query).next
+        if cursor is not None:
+            after = attrs.evolve(query, after=cursor)
+            taken[name].extend(times(partial(find, after)))
+    return taken
+
+
+def row(name: str, taken: Sequence[float]) -> str:
+    """Return a line: the median, the 95th of 100 and the longest of the times."""
+    ordered = sorted(taken)
+    late = ordered[len(ordered) * 95 // 100]
+    return f"{name:28} {statistics.median(ordered):8.2f} {late:8.2f} {ordered[-1]:8.2f}"
+
+
 def main(number: int) -> None:
-    """Fill a log, and print the median and longest time to read a page with each filter."""
+    """Fill a log, and print the times to read a page with each filter and pair of filters."""
     now = datetime.now(UTC)
-    everything: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log.db"
         log = open_log(f"sqlite:///{path}", create=True)
         log.find(LogQuery())
         fill(path, number, now)
+        print(f"{number} entries, {path.stat().st_size / 1e9:.1f} GB; milliseconds by page")
+        print(f"{'':28} {'median':>8} {'95 %':>8} {'longest':>8}")
         with closing(sqlite3.connect(path)) as connection:
-            taken = times(
-                lambda: connection.execute(
-                    "SELECT * FROM moorage_log WHERE number = ?", (number // 2,)
-                ).fetchall()
-            )
-            print(f"{'one row by its key':24} {statistics.median(taken):8.2f} {max(taken):8.2f}")
-        for name, fields in filters(number, now).items():
-            query = LogQuery(limit=50, **fields)
-            taken = times(lambda query=query: log.find(query))
-            everything += taken
-            print(f"{name:24} {statistics.median(taken):8.2f} {max(taken):8.2f}")
+            statement = "SELECT * FROM moorage_log WHERE number = ?"
+            taken = times(lambda: connection.execute(statement, (number // 2,)).fetchall())
+            print(row("one row by its key", taken))
+        by_filters = measure(log.find, queries(filters(number, now)))
         log.close()
-    everything.sort()
-    print(f"{'all, 95 of 100 within':24} {everything[len(everything) * 95 // 100]:8.2f}")
+    for name, taken in by_filters.items():
+        print(row(name, taken))
+    print(row("all pages", [time for taken in by_filters.values() for time in taken]))
 
 
 if __name__ == "__main__":

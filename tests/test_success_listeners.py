@@ -29,7 +29,7 @@ from moorage.testing import FakeVendor, RecordingObserver, ScriptedHttpClient
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.observation.call_events import CallFacts
+    from moorage.domain.observation.call_events import SuccessFacts
 
 ALL = (CallStarted, AttemptStarted, AttemptFinished, CallFinished)
 
@@ -60,12 +60,12 @@ class Momentary:
 class Reader(Momentary):
     """An observer that reads the facts of a success."""
 
-    def __init__(self, read: Callable[[CallFacts], object] | None = None) -> None:
+    def __init__(self, read: Callable[[SuccessFacts], object] | None = None) -> None:
         super().__init__(*ALL)
         self.read = read
-        self.facts: list[CallFacts] = []
+        self.facts: list[SuccessFacts] = []
 
-    def read_success(self, facts: CallFacts, /) -> None:
+    def read_success(self, facts: SuccessFacts, /) -> None:
         """Record the facts."""
         self.facts.append(facts)
         if self.read is not None:
@@ -195,13 +195,13 @@ def test_success_is_read_once_in_place_of_its_events() -> None:
     assert ["CallStarted", "AttemptStarted"] == reader.kinds
     (facts,) = reader.facts
     (event,) = other.of(CallFinished)[1:]
-    assert (event.request_id, event.attempts) == (facts[0].request_id, facts[3])
+    assert (event.request_id, event.attempts) == (facts[0].request_id, 1)
 
 
 def test_failing_reader_is_reported() -> None:
     """A reader that raises breaks no call, and the other observers receive an event."""
 
-    def fail(_: CallFacts) -> None:
+    def fail(_: SuccessFacts) -> None:
         raise ValueError
 
     reader, other = Reader(fail), RecordingObserver()

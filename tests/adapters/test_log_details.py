@@ -17,6 +17,7 @@ from moorage import (
     ConfigurationError,
     ConnectorManager,
     Endpoint,
+    HttpMethod,
     IntegrationLog,
     IntegrationStatus,
     LogQuery,
@@ -26,13 +27,16 @@ from moorage import (
     VendorRejected,
 )
 from moorage.adapters.concurrency._plain import run_now
-from moorage.adapters.logs._rows import COLUMNS
+from moorage.adapters.logs._rows import COLUMNS, encoders, row_of
 from moorage.adapters.logs._table import LogSql, LogTable
 from moorage.adapters.logs.memory import MemoryIntegrationLogger
 from moorage.adapters.logs.sql import SqlIntegrationLogger
 from moorage.adapters.logs.sqlite import SqliteIntegrationLogger
 from moorage.adapters.observers.opentelemetry import OpenTelemetryObserver
 from moorage.adapters.tables._table import StatementResult, moment
+from moorage.domain.observation.call_identity import CallIdentity
+from moorage.domain.observation.integration_log import success_entry
+from moorage.domain.service.plan import Plan
 from moorage.testing import FakeVendor, ScriptedHttpClient
 from moorage.wiring.store_urls import open_log
 from tests.adapters.entry_labs import KINDS
@@ -41,8 +45,10 @@ from tests.adapters.test_table_log import DRIVERS, Lab, entry
 from tests.support.servers import postgres_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from moorage.domain.observation.call_events import SuccessFacts
 
 NEWER = ("vendor", "account", "trace_id", "method", "route", "error_message")
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -248,6 +254,13 @@ def test_success_is_stored_as_its_entry_has_it(tenant: str | None, tmp_path: Pat
             log.write(entry)
             memory_log.write(entry)
 
+        def success_writer(self) -> Callable[[SuccessFacts], int]:
+            def write(facts: SuccessFacts) -> int:
+                memory_log.write(success_entry(facts))
+                return log.success_writer()(facts)
+
+            return write
+
     service = Service(
         "v", base_url="https://v.example", endpoints=[Endpoint("item", path="/items/{id}")]
     )
@@ -294,6 +307,46 @@ def test_file_with_an_index_of_every_status_is_read_and_written(
     log.write(attrs.evolve(entry(9), status=IntegrationStatus.TIMEOUT))
 
     assert items[::-1] == list(log.find(LogQuery(status=status)).items)
+
+
+@pytest.mark.parametrize("columns", [COLUMNS, ("id", "duration", "http_status", "method", "route")])
+def test_row_of_a_success_is_that_of_its_entry(columns: tuple[str, ...]) -> None:
+    """A table has the same row for the facts of a success as for its entry, whatever it stores."""
+    identity = CallIdentity(5_000, 1_700_000_000_123_456_789, str)
+    plan = Plan(Service("v"), "acme", None)
+    facts: SuccessFacts = (identity, plan, 9_000, 201, "ada", HttpMethod.PUT, PARENT)
+
+    rows = [
+        [*row_of(item, encoders(columns), complete=columns == COLUMNS)]
+        for item in (facts, success_entry(facts), attrs.evolve(success_entry(facts)))
+    ]
+
+    assert [rows[0]] * 3 == rows
+    assert ["1700000000123", 201] == [
+        rows[0][columns.index(name)] for name in ("id", "http_status")
+    ]
+
+
+class _OwnWrite(SqliteIntegrationLogger):
+    """A log that changes each entry before it is stored."""
+
+    def write(self, entry: IntegrationLog, /) -> None:
+        """Store the entry under another tenant."""
+        super().write(attrs.evolve(entry, tenant="other"))
+
+
+@pytest.mark.parametrize("of_object", [False, True])
+def test_a_write_of_its_own_sees_each_entry(tmp_path: Path, *, of_object: bool) -> None:
+    """A log whose class or object has its own `write` stores no success without it."""
+    kind = SqliteIntegrationLogger if of_object else _OwnWrite
+    log: Any = kind(tmp_path / "log.db", create=True, threads=False)
+    if of_object:
+        log.write = lambda entry: kind.write(log, attrs.evolve(entry, tenant="other"))
+    manager = ConnectorManager([Service("v")], log=log)
+    for _ in range(3):
+        manager.run("v", lambda: None)
+
+    assert ["other"] * 3 == [item.tenant for item in log.find(LogQuery()).items]
 
 
 def test_pages_of_successes_end_at_the_scan_limit(tmp_path: Path) -> None:

@@ -6,18 +6,23 @@ import sys
 import threading
 import warnings
 from contextlib import suppress
+from functools import cache
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
-from moorage import IntegrationLog, InvalidData, StorageUnavailable
+from moorage import IntegrationLog, InvalidData, Service, StorageUnavailable
 from moorage.adapters.logs.queue import LogQueue, close_all, flush_all
+from moorage.domain.observation.call_identity import CallIdentity
+from moorage.domain.service.plan import Plan
 from moorage.testing.kits.integration_log_conformance import entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from moorage.domain.observation.call_events import SuccessFacts
 
 PATIENCE = 120.0
 
@@ -46,6 +51,12 @@ class Table:
 def ids(*numbers: int) -> list[str]:
     """Return the ids of these log entries."""
     return [entry(number).id for number in numbers]
+
+
+@cache
+def success(number: int) -> SuccessFacts:
+    """Return the facts of a success that took this many nanoseconds."""
+    return CallIdentity(0, 0), Plan(Service("erp"), None, None), number, None, None, None, None
 
 
 def short_entry(number: int, **texts: str) -> IntegrationLog:
@@ -171,6 +182,12 @@ def test_long_texts_beyond_the_bound_are_lost_counted_and_told() -> None:
     assert (3, ids(3, 4, 5, 6, 7, 8)) == (queue.lost, table.ids)
 
 
+def waiting_ids(queue: LogQueue) -> list[str]:
+    """Return the ids of the queued entries."""
+    waiting: list[Any] = list(queue._waiting)  # noqa: SLF001 - what waits
+    return [getattr(item, "entry", item).id for item in waiting]
+
+
 def test_texts_of_a_batch_count_while_it_is_stored() -> None:
     """Log entries that are being stored still count towards the queue's size."""
 
@@ -182,11 +199,11 @@ def test_texts_of_a_batch_count_while_it_is_stored() -> None:
     queue.write(short_entry(1, request=LONG))
     with pytest.raises(StorageUnavailable):
         queue.flush()
-    assert (0, ids(1, 9)) == (queue.lost, [item.id for item, _ in queue._waiting])  # noqa: SLF001 - what waits
+    assert (0, ids(1, 9)) == (queue.lost, waiting_ids(queue))
 
     with pytest.warns(RuntimeWarning, match="wait to be stored"):
         queue.write(short_entry(2, request=LONG))
-    assert (1, ids(9, 2)) == (queue.lost, [item.id for item, _ in queue._waiting])  # noqa: SLF001 - what waits
+    assert (1, ids(9, 2)) == (queue.lost, waiting_ids(queue))
 
 
 def test_an_unfit_entry_gives_its_room_back() -> None:
@@ -294,7 +311,7 @@ def test_newer_entries_take_the_room_of_a_batch(later: int, expected: tuple[int,
     with pytest.warns(RuntimeWarning, match="more than 3"), pytest.raises(StorageUnavailable):
         queue.flush()
 
-    assert ids(*expected) == [item.id for item, _ in queue._waiting]  # noqa: SLF001 - what waits
+    assert ids(*expected) == waiting_ids(queue)
     assert later == queue.lost
 
 
@@ -310,6 +327,31 @@ def test_unstorable_entry_delays_no_other() -> None:
 
     assert ids(0, 1, 2, 3, 5, 6, 7, 8) == table.ids
     assert 1 == queue.lost
+
+
+def test_successes_are_queued_like_entries() -> None:
+    """The facts of successes are bounded, lost, counted and stored like entries."""
+    table: list[object] = []
+    queue = LogQueue(table.extend, "here", max_waiting=4, threads=False)
+
+    lost = [queue.write_success(success(number)) for number in range(3)]
+    queue.write(entry(3))
+    assert [0, 0, 0] == lost
+    with pytest.warns(RuntimeWarning, match="more than 4"):
+        assert 1 == queue.write_success(success(4))
+    queue.flush()
+
+    assert [success(1), success(2), entry(3), success(4)] == table
+
+
+def test_success_wakes_the_thread() -> None:
+    """A success that finds the thread of the log at its end is stored nevertheless."""
+    stored = Event()
+    queue = LogQueue(lambda _: stored.set(), "here", every=0.01)
+    for number in range(3):
+        stored.clear()
+        queue.write_success(success(number))
+        assert stored.wait(PATIENCE)
 
 
 def test_close_writes_what_is_queued() -> None:

@@ -96,7 +96,7 @@ def test_events_of_different_classes_differ() -> None:
 
 def test_identity_needs_an_id_or_a_source_of_ids() -> None:
     """Reading the id of a call that has neither an id nor a source of ids is an error."""
-    identity = CallIdentity(0, NOW)
+    identity = CallIdentity(0, 0)
 
     with pytest.raises(AssertionError, match="has its id from the start"):
         _ = identity.request_id

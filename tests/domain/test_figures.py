@@ -229,7 +229,7 @@ def test_calls_are_recorded_by_minute_and_series() -> None:
 
 def test_late_events_are_recorded_like_others() -> None:
     """Metrics count an event with lazily computed fields like any other."""
-    identity = CallIdentity(5_000, NOON, lambda _: "id")
+    identity = CallIdentity(5_000, int(NOON.timestamp()) * 10**9, lambda _: "id")
     plan = Plan(Service("stripe"), "acme", None)
     attempt: AttemptFacts = (
         *(identity, plan, 2_005_000),

@@ -30,7 +30,7 @@ PLAN = Plan(Service("stripe"), "acme", None)
 def late_events(numbers: count[int] | None = None) -> dict[type[Event], Event]:
     """Return an event of each class that a call emits, with lazily computed fields."""
     numbers = numbers or count(1)
-    identity = CallIdentity(5_000, NOON, lambda _: f"id-{next(numbers)}")
+    identity = CallIdentity(5_000, int(NOON.timestamp()) * 10**9, lambda _: f"id-{next(numbers)}")
     start: Facts = (identity, PLAN, 5_000)
     attempt: AttemptFacts = (
         *(identity, PLAN, 2_005_000),

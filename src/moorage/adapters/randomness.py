@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import UTC, datetime
 from random import Random
 from typing import Final
 
@@ -53,19 +52,18 @@ class UlidIds:
 
     def new(self) -> str:
         """Return an id for a past time, which sorts among the ids of that time."""
-        return self._id_at(time.time_ns() // 1_000_000)
+        return self.at(time.time_ns() // 1_000_000)
 
-    def at(self, moment: datetime) -> str:
-        """Return an id for a moment in the past, which sorts among the ids of that moment."""
-        since = moment - _EPOCH
-        milliseconds = (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000
-        return self._id_at(max(0, milliseconds))
+    def at(self, milliseconds: int) -> str:
+        """Return an id for a moment in the past, which sorts among the ids of that moment.
 
-    def _id_at(self, milliseconds: int) -> str:
+        Args:
+            milliseconds: the moment, in milliseconds since the Unix epoch; earlier ones count as 0.
+        """
         # Many ids share their millisecond, and another thread replaces this pair as a whole.
         known_milliseconds, letters = self._time
         if known_milliseconds != milliseconds:
-            letters = str(self._encode(milliseconds.to_bytes(6, "big") + bytes(10)))[:10]
+            letters = str(self._encode(max(0, milliseconds).to_bytes(6, "big") + bytes(10)))[:10]
             self._time = (milliseconds, letters)
         try:
             return letters + self._ready.pop()
@@ -86,4 +84,3 @@ _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """The letters of Crockford's Base32."""
 
 _LETTER_OF_BYTE: Final = bytes(ord(_ALPHABET[byte & 31]) for byte in range(256))
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

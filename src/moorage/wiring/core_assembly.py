@@ -230,6 +230,7 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:
         copy=copying(copy.deepcopy),
         nanoseconds=clock.nanoseconds,
         utc=clock.utc,
+        **({"wall": clock.wall} if ports.clock is None else {}),
         new_id=_verb(ids, "new", "ids"),
         late_id=_verb(ids, "at", "ids") if ports.ids is None else None,
         fraction=randomness.fraction,

@@ -14,6 +14,7 @@ from moorage.domain.observation.call_events import (
     AttemptStarted,
     CallFinished,
     CallStarted,
+    success_event,
 )
 from moorage.domain.observation.events import Event, LogEntriesLost, ObserverFailed
 from moorage.domain.observation.late_fields import facts_of, late
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.connectors.pool_statistics import PoolSource
     from moorage.domain.http.requests import Request
-    from moorage.domain.observation.call_events import AttemptFacts, CallFacts
+    from moorage.domain.observation.call_events import AttemptFacts, SuccessFacts
     from moorage.domain.pipelines.settings import ObservedPipeline
     from moorage.ports.observer import Observer
 
@@ -94,6 +95,8 @@ class Observers:
         )
         self._usual_listeners = self._listeners_with(())
         self._listeners: dict[tuple[tuple[type[Event], ...], ...], SuccessListeners] = {}
+        # Replaced as a whole, by any thread. At first no wishes equal these.
+        self._latest: tuple[list[tuple[type[Event], ...]], SuccessListeners] = ([], NO_LISTENERS)
 
     def __bool__(self) -> bool:
         return bool(self._wishes)
@@ -126,19 +129,19 @@ class Observers:
         """
         if not self._momentary:
             return self._usual_listeners
+        latest_wishes, listeners = self._latest
         try:
-            wishes = tuple([hears_now() for _, hears_now in self._momentary])
-            listeners = self._listeners.get(wishes)
-            if listeners is None:
-                listeners = self._listeners_with(wishes)
-                if len(self._listeners) < _MOST_WISHES:
-                    self._listeners[wishes] = listeners
+            wishes = [hears_now() for _, hears_now in self._momentary]
+            if wishes == latest_wishes:
+                return listeners
+            listeners = self._listeners_of(tuple(wishes))
+            self._latest = wishes, listeners
         except Exception:  # noqa: BLE001 - an observer never breaks a call
             return self._usual_listeners
         return listeners
 
     def tell_success(
-        self, listeners: SuccessListeners, of_call: CallFacts, of_attempt: AttemptFacts | None
+        self, listeners: SuccessListeners, of_call: SuccessFacts, of_attempt: AttemptFacts | None
     ) -> None:
         """Tell the listeners of a call that its first attempt succeeded, and thus the call.
 
@@ -164,10 +167,10 @@ class Observers:
                         read(of_call)
                     else:
                         if event is None:
-                            event = late(CallFinished, of_call)
+                            event = success_event(of_call)
                         observer(event)
                 except Exception as error:  # noqa: BLE001 - an observer never breaks a call
-                    self._report(observer, error, event or late(CallFinished, of_call))
+                    self._report(observer, error, event or success_event(of_call))
         finally:
             thread_state.frame = outer_frame
 
@@ -181,6 +184,15 @@ class Observers:
                 observer(event)
             except Exception as error:  # noqa: BLE001 - an observer never breaks a call
                 self._report(observer, error, event)
+
+    def _listeners_of(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
+        """Return the listeners for momentary wishes, which are kept for later calls."""
+        listeners = self._listeners.get(wishes)
+        if listeners is None:
+            listeners = self._listeners_with(wishes)
+            if len(self._listeners) < _MOST_WISHES:
+                self._listeners[wishes] = listeners
+        return listeners
 
     def _listeners_with(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
         """Return the listeners of a call when momentary wishes are these; without any, all."""
@@ -381,13 +393,14 @@ class LogObserver:
     hears = (CallFinished,)
 
     def __init__(self, log: Any) -> None:
-        from moorage.domain.observation.integration_log import IntegrationLog, entry_of
+        from moorage.domain.observation.integration_log import entry_of, success_entry
 
         self._entry_of = entry_of
-        self._kind = IntegrationLog
+        self._success_entry = success_entry
         self._log = log
         self._write = log.write
         self._counts = isinstance(getattr(log, "lost", None), int)
+        self._write_success = _success_writer(log) or self._write_success_entry
         self._reported = 0
         self._reported_at: int | None = None
         self.tell: Callable[[Event], None] = _ignore
@@ -405,14 +418,21 @@ class LogObserver:
         if self._counts and self._log.lost != self._reported:
             self._report(event.at, None if facts is None else facts[2])
 
-    def read_success(self, facts: CallFacts, /) -> None:
+    def read_success(self, facts: SuccessFacts, /) -> None:
         """Write the log entry of a call whose first attempt succeeded."""
         identity = facts[0]
         if identity.trace_id is None:
-            identity.trace_id = _current_trace()
-        self._write(late(self._kind, facts))
-        if self._counts and self._log.lost != self._reported:
+            # An attribute that stays at its default takes no memory.
+            trace_id = _current_trace()
+            if trace_id is not None:
+                identity.trace_id = trace_id
+        if self._write_success(facts) != self._reported:
             self._report(identity.moment(facts[2]), facts[2])
+
+    def _write_success_entry(self, facts: SuccessFacts) -> int:
+        """Write the entry of a success, and return the number of entries that were lost so far."""
+        self._write(self._success_entry(facts))
+        return self._log.lost if self._counts else 0
 
     def _report(self, at: datetime, now: int | None) -> None:
         """Notify the observers of log entries that were lost, at a time of the local clock."""
@@ -433,12 +453,24 @@ class LogObserver:
         )
 
 
+def _success_writer(log: Any) -> Callable[[SuccessFacts], int] | None:
+    """Return the function of a log that writes successes from their facts; None if it has none.
+
+    Where a class or an object has a `write` of its own, no entry is written without it.
+    """
+    if "write" in getattr(log, "__dict__", ()):
+        return None
+    owner = next((kind for kind in type(log).__mro__ if "write" in vars(kind)), object)
+    return log.success_writer() if "success_writer" in vars(owner) else None
+
+
 def _current_trace() -> str | None:
     """Return the id of the current OpenTelemetry trace; empty without one."""
     # Never imported here: a caller that has a trace has imported it.
-    trace: Any = sys.modules.get("opentelemetry.trace")
     contexts: Any = sys.modules.get("opentelemetry.context")
-    if trace is None or contexts is None or not (found_context := contexts.get_current()):
+    found_context = None if contexts is None else contexts.get_current()
+    trace: Any = sys.modules.get("opentelemetry.trace") if found_context else None
+    if trace is None:
         return None
     context = trace.get_current_span(found_context).get_span_context()
     return None if context is None or not context.is_valid else f"{context.trace_id:032x}"

@@ -32,9 +32,13 @@ def boot_clock(number: int | None) -> Callable[[], int]:
 
 
 class SystemClock:
-    """The system's clocks; durations include the machine's time in standby where possible."""
+    """The system's clocks; durations include the machine's time in standby where possible.
+
+    `wall` is the time of `utc` in nanoseconds since the Unix epoch, which takes less time to read.
+    """
 
     def __init__(self) -> None:
+        self.wall = time.time_ns
         self.nanoseconds = boot_clock(getattr(time, "CLOCK_BOOTTIME", None))
         self.utc = partial(datetime.now, UTC)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
-from moorage.adapters.tables._table import EPOCH, micros, moment
+from moorage.adapters.tables._table import micros, moment
 from moorage.domain.observation.call_content import LONGEST_CONTENT
 from moorage.domain.observation.call_events import LONGEST_MESSAGE, trace_of
 from moorage.domain.observation.integration_log import (
@@ -18,6 +18,7 @@ from moorage.domain.observation.integration_log import (
     IntegrationLog,
     IntegrationStatus,
     field_values,
+    success_entry,
 )
 from moorage.domain.observation.late_fields import facts_of
 from moorage.domain.values.text import column_text
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from moorage.adapters.tables._table import Value
-    from moorage.domain.observation.call_events import CalledPlan, CallFacts
+    from moorage.domain.http.requests import HttpMethod
+    from moorage.domain.observation.call_events import CalledPlan, CallFacts, SuccessFacts
+    from moorage.domain.observation.call_identity import CallIdentity
 
 COLUMNS: Final = tuple(attrs.fields_dict(IntegrationLog))
 NOT_NULL: Final = frozenset({"id", "service", "status", "started_at", "duration", "attempts"})
@@ -74,12 +77,12 @@ def encoders(columns: Iterable[str]) -> tuple[Encoder, ...]:
 
 
 def row_of(
-    entry: IntegrationLog, encoders: Iterable[Encoder], *, complete: bool = False
+    item: IntegrationLog | SuccessFacts, encoders: Iterable[Encoder], *, complete: bool = False
 ) -> Sequence[Value]:
     """Return the values of a log entry in the order of the table's columns.
 
     Args:
-        entry: the log entry.
+        item: the log entry, or the facts of a success.
         encoders: the encoders of the table's columns.
         complete: whether the columns are `COLUMNS`.
 
@@ -87,12 +90,9 @@ def row_of(
         InvalidData: no database can store them.
     """
     try:
-        if complete:
-            facts: CallFacts | None = facts_of(entry)
-            row = None if facts is None else _success_row(facts)
-            if row is not None:
-                return row
-        values = field_values(entry)
+        if complete and (success := _plain_success(item)) is not None:
+            return _success_row(*success)
+        values = field_values(success_entry(item) if isinstance(item, tuple) else item)
         return [
             None if (value := values[position]) is None and is_nullable else encode(value)
             for position, encode, is_nullable in encoders
@@ -105,36 +105,51 @@ def row_of(
         ) from None
 
 
-def _success_row(facts: CallFacts) -> tuple[Value, ...] | None:
-    """Return the row of a plain success from the facts of its call, without its entry's fields.
+_PlainSuccess: TypeAlias = tuple[
+    "CallIdentity",
+    "CalledPlan",
+    int,
+    int | None,
+    str | None,
+    "HttpMethod | None",
+    str | None,
+    int,
+    str | None,
+]
+"""The facts of a success without long texts, then the number of its attempts and its key."""
 
-    For any other call it is None. Most entries are successes, so this saves most of the work.
+
+def _plain_success(item: IntegrationLog | SuccessFacts) -> _PlainSuccess | None:
+    """Return the facts of a plain success; for any other entry it is None.
+
+    Most entries are successes. Their rows are made without computing the fields of an entry first,
+    which saves most of the work.
     """
-    # Unpacking without a star, and testing each flag, takes half the time of doing so with a list.
-    (
-        identity,
-        plan,
-        now,
-        attempts,
-        error,
-        http_status,
-        vendor_code,
-        key,
-        replayed,
-        cached,
-        fallback,
-        cancelled,
-        internal,
-        subject,
-        _,
-        _,
-        method,
-        traceparent,
-    ) = facts
+    if isinstance(item, tuple):
+        return *item, 1, None  # with content, a call takes no fast path
+    facts: CallFacts | None = facts_of(item)
+    if facts is None:
+        return None
+    identity, plan, now, attempts, error, status, vendor_code, key = facts[:8]
     if error is not None or vendor_code is not None or identity.content is not None:
         return None
-    if replayed or cached or fallback or cancelled or internal:
+    if True in facts[8:13]:
         return None
+    return identity, plan, now, status, facts[13], facts[16], facts[17], attempts, key
+
+
+def _success_row(  # noqa: PLR0917 - unpacking a tuple of them would cost more
+    identity: CallIdentity,
+    plan: CalledPlan,
+    now: int,
+    status: int | None,
+    subject: str | None,
+    method: HttpMethod | None,
+    traceparent: str | None,
+    attempts: int,
+    key: str | None,
+) -> tuple[Value, ...]:
+    """Return the row of a plain success."""
     service, operation, tenant, region, route = _texts_of(plan)  # type: ignore[arg-type]  # plans compare by identity
     contract, vendor, account = identity.contract, None, None
     if contract is not None:
@@ -142,18 +157,17 @@ def _success_row(facts: CallFacts) -> tuple[Value, ...] | None:
         account = _text(contract.account)
     key = identity.idempotency_key or key
     trace_id = identity.trace_id if traceparent is None else trace_of(identity, traceparent)
-    since = identity.started_at - EPOCH
     return (
         column_text(identity.request_id, TEXT_LENGTH),
         service,
         _SUCCESS,
-        (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds,
+        identity.wall // 1_000,
         (now - identity.started) / 1e9,
         attempts,
         operation,
         tenant,
         None,
-        None if http_status is None else _number(http_status),
+        None if status is None else _number(status),
         None,
         None if key is None else column_text(key, TEXT_LENGTH),
         region,

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.adapters.tables._table import Execute, Value
+    from moorage.domain.observation.call_events import SuccessFacts
     from moorage.domain.observation.integration_log import IntegrationLog, LogQuery
 
 _REMOVAL_BATCH: Final = 1_000
@@ -172,7 +173,7 @@ class LogTable:
         self._sql = sql
         self._encoders = encoders(sql.columns)
 
-    async def add(self, execute: Execute, entries: Sequence[IntegrationLog]) -> None:
+    async def add(self, execute: Execute, entries: Sequence[IntegrationLog | SuccessFacts]) -> None:
         """Store entries in the log's table.
 
         Raises:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from moorage.adapters.tables._table import Execute
+    from moorage.domain.observation.call_events import SuccessFacts
     from moorage.domain.observation.integration_log import (
         IntegrationLog,
         LogPage,
@@ -72,6 +73,14 @@ class TableLog:
         """Queue a log entry, which a thread stores a moment later."""
         self._queue.write(entry)
 
+    def success_writer(self) -> Callable[[SuccessFacts], int]:
+        """Return the function that queues the entry of a success from its facts.
+
+        It returns the number of entries that were lost so far. A manager calls it in place of
+        `write`, because computing an entry takes longer than all else.
+        """
+        return self._queue.write_success
+
     def flush(self) -> None:
         """Store the queued entries.
 
@@ -108,7 +117,7 @@ class TableLog:
         self._queue.close()
         self._release()
 
-    def _insert(self, entries: Sequence[IntegrationLog]) -> None:
+    def _insert(self, entries: Sequence[IntegrationLog | SuccessFacts]) -> None:
         self._run(partial(self._table.add, entries=entries))
 
 
@@ -131,6 +140,11 @@ class AsyncTableLog(AsyncClosing):
     def write(self, entry: IntegrationLog, /) -> None:
         """Queue a log entry, which a thread stores a moment later."""
         self._log.write(entry)
+
+    def success_writer(self) -> Callable[[SuccessFacts], int]:
+        """Return the function that queues the entry of a success from its facts."""
+        writer: Callable[[SuccessFacts], int] = self._log.success_writer()
+        return writer
 
     async def flush(self) -> None:
         """Store the queued entries.

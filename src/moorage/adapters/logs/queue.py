@@ -16,8 +16,10 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from functools import cache
 from threading import Lock
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from weakref import WeakSet
+
+import attrs
 
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.concurrency.heartbeat import Heartbeat, threads_may_run
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from datetime import timedelta
 
+    from moorage.domain.observation.call_events import SuccessFacts
     from moorage.domain.observation.integration_log import IntegrationLog
 
 _BATCH: Final = 2_000
@@ -46,8 +49,17 @@ _BATCH_BYTES: Final = 4 * 2**20
 _LOCK_TIMEOUT: Final = 1.0
 """Seconds to wait for the lock of the queue, which is held for a moment."""
 
-_Item: TypeAlias = "tuple[IntegrationLog, int]"
-"""An entry, and the bytes of its long texts."""
+
+@attrs.frozen
+class _LongEntry:
+    """An entry with long texts, and their bytes."""
+
+    entry: IntegrationLog
+    size: int
+
+
+_Item: TypeAlias = "IntegrationLog | SuccessFacts | _LongEntry"
+"""An entry without long texts, the facts of a success, which has none, or an entry with some."""
 
 _queues: Final[WeakSet[LogQueue]] = WeakSet()
 
@@ -57,8 +69,9 @@ class LogQueue:
     """The log entries that wait to be stored, and the thread that stores them.
 
     Args:
-        insert: stores several entries in one transaction. It raises InvalidData for entries that
-            no database can store, and any other error if they cannot be stored now.
+        insert: stores several entries in one transaction, and the facts of successes if
+            `write_success` is called. It raises InvalidData for entries that no database can store,
+            and any other error if they cannot be stored now.
         where: the name of the log in warnings.
         max_waiting: the maximum number of queued entries; beyond it, the oldest are lost.
         max_bytes: the maximum number of bytes of queued requests, responses and error messages;
@@ -73,7 +86,7 @@ class LogQueue:
 
     def __init__(
         self,
-        insert: Callable[[Sequence[IntegrationLog]], None],
+        insert: Callable[[Sequence[Any]], None],
         where: str,
         *,
         max_waiting: int = 10_000,
@@ -110,19 +123,34 @@ class LogQueue:
     def write(self, entry: IntegrationLog, /) -> None:
         """Queue a log entry; if the queue is full, drop and count the oldest entries."""
         size = size_of_texts(entry)
+        self._append(_LongEntry(entry, size) if size else entry, size)
+
+    def write_success(self, facts: SuccessFacts, /) -> int:
+        """Queue the entry of a success, and return the number of entries that were lost so far."""
+        waiting = self._waiting
+        if self._listed and len(waiting) < self._half:
+            waiting.append(facts)
+            if self._threads:
+                self._timer.wake()
+        else:
+            self._append(facts, 0)
+        return self.lost
+
+    def _append(self, item: _Item, size: int) -> None:
+        """Queue an item with this number of bytes of long texts."""
         waiting = self._waiting
         number = len(waiting)
         is_half_full = number >= self._half
         if size or number >= self._max_waiting:
             with self._locked():
                 reason_of_loss = self._make_room(size)
-                self._waiting.append((entry, size))
+                self._waiting.append(item)
                 self._bytes += size
                 is_half_full = is_half_full or self._bytes > self._half_bytes
             if reason_of_loss is not None:
                 self._warn_of_loss(reason_of_loss)
         else:
-            waiting.append((entry, 0))
+            waiting.append(item)
         if not self._listed:
             self._listed = True
             _queues.add(self)
@@ -148,7 +176,9 @@ class LogQueue:
             size = _BATCH
             while batch := self._take(size):
                 try:
-                    self._insert([entry for entry, _ in batch])
+                    self._insert(
+                        [item.entry if type(item) is _LongEntry else item for item in batch]
+                    )
                 except InvalidData:
                     if len(batch) == 1:
                         self._lose(batch, "an entry has values that no database can store")
@@ -226,8 +256,7 @@ class LogQueue:
                 )
             else:
                 break
-            oldest_item = self._waiting.popleft()
-            self._bytes -= oldest_item[1]
+            self._bytes -= _bytes_of([self._waiting.popleft()])
             self.lost += 1
         return reason
 
@@ -240,9 +269,10 @@ class LogQueue:
             for _ in range(min(limit, len(waiting))):
                 item = waiting.popleft()
                 batch.append(item)
-                batch_bytes += item[1]
-                if batch_bytes >= _BATCH_BYTES:
-                    break
+                if type(item) is _LongEntry:
+                    batch_bytes += item.size
+                    if batch_bytes >= _BATCH_BYTES:
+                        break
         return batch
 
     def _put_back(self, batch: Sequence[_Item]) -> None:
@@ -278,7 +308,7 @@ class LogQueue:
 
 
 def _bytes_of(batch: Sequence[_Item]) -> int:
-    return sum(size for _, size in batch)
+    return sum(item.size for item in batch if type(item) is _LongEntry)
 
 
 @cache

@@ -6,7 +6,7 @@ import os
 from bisect import bisect_left, bisect_right
 from importlib import import_module
 from itertools import pairwise
-from math import fsum
+from math import inf
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
@@ -29,7 +29,9 @@ from moorage.domain.observation.call_events import (
     CallFinished,
     ending_of,
     operation_of,
+    success_event,
 )
+from moorage.domain.observation.call_identity import CallOutcome
 from moorage.domain.observation.events import (
     BulkheadWaited,
     CallRefused,
@@ -42,7 +44,7 @@ from moorage.domain.observation.events import (
     TenantRecordsNearBound,
     VendorPaused,
 )
-from moorage.domain.observation.late_fields import facts_of, late
+from moorage.domain.observation.late_fields import facts_of
 from moorage.domain.values.durations import count
 from moorage.domain.values.installation import install
 from moorage.errors import ConfigurationError
@@ -51,8 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from moorage.domain.connectors.pool_statistics import PoolSource
-    from moorage.domain.observation.call_events import AttemptFacts, CallFacts
-    from moorage.domain.observation.call_identity import CallOutcome
+    from moorage.domain.observation.call_events import AttemptFacts, CallFacts, SuccessFacts
     from moorage.domain.pipelines.settings import ObservedPipeline
 
 _EndKey: TypeAlias = "tuple[str, str | None, str | None, bool, CallOutcome]"
@@ -65,6 +66,9 @@ OTHER: Final = "other"
 """The label of whatever is beyond the limit of a label's values."""
 
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_BOUNDS: Final = tuple(round(bound * 1e9) for bound in _BUCKETS)
+"""The upper bounds of the buckets in nanoseconds."""
+
 _LONGEST_ID: Final = 64
 _MOST_PENDING: Final = 500
 """The number of successful calls of a series that wait to be added to the metrics at most."""
@@ -237,7 +241,7 @@ class _Ends:
         outcomes: the counter's series.
 
     Attributes:
-        exemplars: the local time of the latest exemplar of each bucket.
+        exemplars: the local time of the latest exemplar of each bucket; at first minus infinity.
     """
 
     __slots__ = ("_inc", "_observe", "_observe_many", "exemplars")
@@ -246,7 +250,7 @@ class _Ends:
         self._observe = durations.observe
         self._observe_many = durations.observe_many
         self._inc = outcomes.inc
-        self.exemplars: list[int | None] = [None] * (len(_BUCKETS) + 1)
+        self.exemplars: list[float] = [-inf] * (len(_BUCKETS) + 1)
 
     def add(
         self,
@@ -258,8 +262,7 @@ class _Ends:
         """Count a call that ended at `now`, a time of the local clock or None."""
         if now is not None:
             bucket = bisect_left(_BUCKETS, duration)
-            exemplar_time = self.exemplars[bucket]
-            if exemplar_time is not None and 0 <= now - exemplar_time < _EXEMPLAR_INTERVAL:
+            if 0 <= now - self.exemplars[bucket] < _EXEMPLAR_INTERVAL:
                 self.count(duration, None)
                 return
             self.exemplars[bucket] = now
@@ -288,32 +291,36 @@ class _Successes:
         most: the number of calls that wait at most.
     """
 
-    __slots__ = ("_attempts", "_ends", "_lock", "_most", "_pending")
+    __slots__ = ("_attempts", "_ends", "_exemplars", "_lock", "_most", "_pending")
 
     def __init__(self, ends: _Ends, attempts: Any, most: int) -> None:
         self._ends = ends
         self._attempts = attempts
         self._most = most
         self._lock = Lock()
-        self._pending: list[float] = []
+        self._exemplars = ends.exemplars
+        self._pending: list[int] = []
 
-    def add(self, duration: float, now: int) -> bool:
-        """Count a call later; return False if it has to be counted with an exemplar."""
-        exemplars = self._ends.exemplars
-        bucket = bisect_left(_BUCKETS, duration)
-        exemplar_time = exemplars[bucket]
-        if exemplar_time is None or not 0 <= now - exemplar_time < _EXEMPLAR_INTERVAL:
-            exemplars[bucket] = now
+    def add(self, elapsed: int, now: int) -> bool:
+        """Count a call of some nanoseconds later; False if it has to be counted with an exemplar.
+
+        Args:
+            elapsed: the duration of the call.
+            now: a time of the local clock.
+        """
+        bucket = bisect_left(_BOUNDS, elapsed)
+        if not 0 <= now - self._exemplars[bucket] < _EXEMPLAR_INTERVAL:
+            self._exemplars[bucket] = now
             return False
         pending = self._pending
-        pending.append(duration)
+        pending.append(elapsed)
         if len(pending) >= self._most:
             self.fold()
         return True
 
-    def add_with_exemplar(self, duration: float, exemplar: Mapping[str, str] | None) -> None:
+    def add_with_exemplar(self, elapsed: int, exemplar: Mapping[str, str] | None) -> None:
         """Count a call now, with its exemplar."""
-        self._ends.count(duration, exemplar)
+        self._ends.count(elapsed / 1e9, exemplar)
         self._attempts.inc()
 
     def fold(self) -> None:
@@ -327,8 +334,8 @@ class _Successes:
         if not number:
             return
         durations.sort()
-        ends = (0, *[bisect_right(durations, bound) for bound in _BUCKETS], number)
-        self._ends.add_many([end - start for start, end in pairwise(ends)], fsum(durations))
+        ends = (0, *[bisect_right(durations, bound) for bound in _BOUNDS], number)
+        self._ends.add_many([end - start for start, end in pairwise(ends)], sum(durations) / 1e9)
         self._attempts.inc(number)
 
 
@@ -420,17 +427,16 @@ class PrometheusObserver:
         ends = self._ends_of((service, operation, error, is_cancelled, outcome))
         ends.add(duration, now, event, self._exemplar)
 
-    def read_success(self, facts: CallFacts, /) -> None:
+    def read_success(self, facts: SuccessFacts, /) -> None:
         """Count a call whose first attempt succeeded, and the attempt."""
-        identity, plan, now = facts[:3]
+        identity, plan, now, status, _, _, _ = facts
         contract = identity.contract
         operation = plan.operation if contract is None else contract.operation
-        key = (plan.service.name, operation, facts[5])
-        successes = self._successes.get(key) or self._successes_of(key, facts[14])
-        duration = (now - identity.started) / 1e9
-        if not successes.add(duration, now):
-            event = late(CallFinished, facts)
-            successes.add_with_exemplar(duration, self._exemplar(event))
+        key = (plan.service.name, operation, status)
+        successes = self._successes.get(key) or self._successes_of(key)
+        elapsed = now - identity.started
+        if not successes.add(elapsed, now):
+            successes.add_with_exemplar(elapsed, self._exemplar(success_event(facts)))
         if self._metrics.is_shared:
             self._metrics.set_pools(now)
 
@@ -451,16 +457,14 @@ class PrometheusObserver:
                 self._ends[key] = end_series
         return end_series
 
-    def _successes_of(
-        self, key: tuple[str, str | None, int | None], outcome: CallOutcome
-    ) -> _Successes:
+    def _successes_of(self, key: tuple[str, str | None, int | None]) -> _Successes:
         """Return the successful calls of a service, an operation and a status; at first none."""
         service, operation, status = key
         if self._labels(service, operation or "")[0] is OTHER:
             key = (OTHER, OTHER, status)
         successes = self._successes.get(key)
         if successes is None:
-            ends = self._ends_of((service, operation, None, False, outcome))
+            ends = self._ends_of((service, operation, None, False, CallOutcome.DONE))
             attempts = self._attempts_of((service, operation, status, None))
             successes = self._successes[key] = self._metrics.successes(ends, attempts)
         return successes

@@ -13,7 +13,7 @@ from moorage.domain.http.redaction import Redaction
 from moorage.domain.observation.call_identity import CallIdentity, CallOutcome
 from moorage.domain.observation.event_kinds import frozen
 from moorage.domain.observation.events import Event
-from moorage.domain.observation.late_fields import facts_of
+from moorage.domain.observation.late_fields import facts_of, late
 from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
@@ -210,6 +210,18 @@ CallFacts: TypeAlias = tuple[
 """The facts of a `CallFinished` event: call, plan and time, then its fields from `attempts` to
 `method` in their order, and last the header `traceparent` of the request."""
 
+SuccessFacts: TypeAlias = tuple[
+    CallIdentity,
+    CalledPlan,
+    int,
+    int | None,
+    str | None,
+    "HttpMethod | None",
+    str | None,
+]
+"""The facts of a call whose first attempt succeeded, which are few: call, plan and time of its end,
+then status, subject and method, and last the header `traceparent` of the request."""
+
 _OF_A_CALL: Final[dict[str, Callable[[Any], object]]] = {
     "at": lambda facts: facts[0].moment(facts[2]),
     "service": lambda facts: facts[1].service.name,
@@ -245,6 +257,36 @@ def target_of(identity: CallIdentity) -> OperationTarget | None:
 def method_name(method: HttpMethod | None) -> str | None:
     """Return the name of an HTTP method; None if there is no method."""
     return None if method is None else method.value
+
+
+def facts_of_success(facts: SuccessFacts) -> CallFacts:
+    """Return the facts of the `CallFinished` event of a call whose first attempt succeeded."""
+    identity, plan, now, status, subject, method, traceparent = facts
+    return (
+        identity,
+        plan,
+        now,
+        1,
+        None,
+        status,
+        None,
+        None,
+        False,
+        False,
+        False,
+        False,
+        False,
+        subject,
+        CallOutcome.DONE,
+        None,
+        method,
+        traceparent,
+    )
+
+
+def success_event(facts: SuccessFacts) -> CallFinished:
+    """Return the event of the end of a call whose first attempt succeeded."""
+    return late(CallFinished, facts_of_success(facts))
 
 
 def ending_of(event: CallFinished) -> tuple[str | None, bool]:

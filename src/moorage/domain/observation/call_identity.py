@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import enum
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from moorage.domain.observation.call_content import CallContent
     from moorage.domain.observation.operation_target import OperationTarget
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class CallOutcome(enum.Enum):
@@ -57,12 +59,12 @@ class CallIdentity:
 
     Args:
         started: the start in nanoseconds of the local clock.
-        started_at: the same moment by the wall clock.
-        make_id: makes the correlation id of a call that started at this moment, when somebody first
-            reads it; None if it is set at once.
+        wall: the same moment by the wall clock, in nanoseconds since the Unix epoch.
+        make_id: makes the correlation id of a call that started at this moment, in milliseconds
+            since the Unix epoch, when somebody first reads it; None if it is set at once.
 
     Attributes:
-        started, started_at: as above.
+        started, wall: as above.
         contract: the operation of a contract that the call belongs to, if any.
         idempotency_key: the key that the caller gave, if any.
         trace_id: the id of the trace that the call belongs to, once an observer knows it.
@@ -71,7 +73,7 @@ class CallIdentity:
         content: the request and response for the integration log, if that stores them.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_make_id", "started", "started_at")
+    __slots__ = ("__dict__", "__weakref__", "_make_id", "started", "wall")
 
     contract: ContractCall | None = None
     idempotency_key: str | None = None
@@ -80,11 +82,16 @@ class CallIdentity:
     content: CallContent | None = None
 
     def __init__(
-        self, started: int, started_at: datetime, make_id: Callable[[datetime], str] | None = None
+        self, started: int, wall: int, make_id: Callable[[int], str] | None = None
     ) -> None:
         self.started = started
-        self.started_at = started_at
+        self.wall = wall
         self._make_id = make_id
+
+    @property
+    def started_at(self) -> datetime:
+        """The start of the call by the wall clock."""
+        return _EPOCH + timedelta(0, 0, self.wall // 1_000)
 
     @property
     def request_id(self) -> str:
@@ -96,7 +103,7 @@ class CallIdentity:
         if make_id is None:
             raise AssertionError("a call without late ids has its id from the start")
         # `setdefault` is atomic, so that threads reading the id at the same time get the same.
-        request_id: str = self.__dict__.setdefault("id", make_id(self.started_at))
+        request_id: str = self.__dict__.setdefault("id", make_id(self.wall // 1_000_000))
         return request_id
 
     @request_id.setter

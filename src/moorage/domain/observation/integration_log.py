@@ -13,6 +13,7 @@ import attrs
 from moorage.domain.observation.call_events import (
     CallFinished,
     error_text,
+    facts_of_success,
     method_name,
     operation_of,
     trace_of,
@@ -25,7 +26,7 @@ from moorage.errors import ConnectorError, InvalidData
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from moorage.domain.observation.call_events import CallFacts
+    from moorage.domain.observation.call_events import CallFacts, SuccessFacts
     from moorage.domain.observation.events import Event
 
 
@@ -328,6 +329,11 @@ def entry_of(event: Event) -> IntegrationLog | None:
         route=event.route,
         error_message=event.error_message,
     )
+
+
+def success_entry(facts: SuccessFacts) -> IntegrationLog:
+    """Return the log entry for a call whose first attempt succeeded; its fields are late, too."""
+    return late(IntegrationLog, facts_of_success(facts))
 
 
 def size_of_texts(entry: IntegrationLog) -> int:

@@ -9,9 +9,9 @@ from moorage.domain.values.frozen_values import frozen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.observation.call_events import CallFacts
+    from moorage.domain.observation.call_events import SuccessFacts
 
-ReadSuccess: TypeAlias = "Callable[[CallFacts], object]"
+ReadSuccess: TypeAlias = "Callable[[SuccessFacts], object]"
 """Reads the facts of a call whose first attempt succeeded, in place of the events of its end."""
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.entries.renewal import Held
     from moorage.domain.http.requests import Request, Response
-    from moorage.domain.observation.call_events import AttemptFacts, CallFacts
+    from moorage.domain.observation.call_events import AttemptFacts, SuccessFacts
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.resilience.circuit import Permit
     from moorage.domain.service.plan import Plan
@@ -263,27 +263,8 @@ class FastPathSteps(CallLifecycle):
                 _OUTCOME_DONE,
                 None,
             )
-        of_call: CallFacts = (
-            identity,
-            plan,
-            now,
-            1,
-            None,
-            status,
-            None,
-            None,
-            False,
-            False,
-            False,
-            False,
-            False,
-            call.subject,
-            _OUTCOME_DONE,
-            None,
-            method,
-            traceparent,
-        )
-        core.tell_success(listeners, of_call, of_attempt)
+        facts: SuccessFacts = (identity, plan, now, status, call.subject, method, traceparent)
+        core.tell_success(listeners, facts, of_attempt)
 
     def hand_back(self, plan: Plan, grants: list[Admitted]) -> None:
         """Give back the rate-limit grants of a fast-path call interrupted before sending."""

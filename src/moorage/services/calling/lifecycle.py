@@ -146,11 +146,11 @@ class CallLifecycle(ManualOperations):
     def _name(self, call: Call, began: int | None, request_id: str | None, key: object) -> None:
         """Give a call its id, and notify its listeners that it started."""
         core = self.core
-        started_at = core.utc() if began is None else core.moment(began)
+        wall = core.wall() if began is None else core.wall_at(began)
         if request_id is None and core.late_id is not None:
-            identity = CallIdentity(call.started, started_at, core.late_id)
+            identity = CallIdentity(call.started, wall, core.late_id)
         else:
-            identity = core.identity(call.started, started_at, request_id)
+            identity = core.identity(call.started, wall, request_id)
         call.identity = identity
         if key is not None or call.contract is not None:
             call.describe(identity, key)

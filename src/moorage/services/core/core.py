@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import attrs
 
@@ -19,13 +19,11 @@ from moorage.services.core.renewal import Unrenewed
 from moorage.services.core.waiting import Waiters
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from moorage.domain.auth.methods import Credentials
     from moorage.domain.auth.sent_values import Learner
     from moorage.domain.connectors.pool_statistics import PoolSource
     from moorage.domain.http.requests import Request, Response, Timeouts
-    from moorage.domain.observation.call_events import AttemptFacts, AttemptStarted, CallFacts
+    from moorage.domain.observation.call_events import AttemptFacts, AttemptStarted, SuccessFacts
     from moorage.domain.observation.events import Event
     from moorage.domain.pipelines.settings import ObservedPipeline
     from moorage.domain.state.commands import Command
@@ -39,6 +37,9 @@ R = TypeVar("R")
 Flow: TypeAlias = Coroutine[Any, Any, R]
 Step: TypeAlias = Callable[[], Awaitable[R]]
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
 
 def seconds_left(core: Core, until: int) -> float:
     """Return the seconds until `until`, a time of the local clock, as a limit for a store.
@@ -46,6 +47,11 @@ def seconds_left(core: Core, until: int) -> float:
     A record that must be written gets a moment even if no time is left.
     """
     return max(AFTERWARDS, (until - core.nanoseconds()) / 1e9)
+
+
+def _wall_of(utc: Callable[[], datetime]) -> Callable[[], int]:
+    """Return a wall clock in nanoseconds since the Unix epoch, from one that returns datetimes."""
+    return lambda: (utc() - _EPOCH) // _MICROSECOND * 1_000
 
 
 def _tell_nobody(*_: object) -> None:
@@ -96,8 +102,9 @@ class Core:
     the headers of tracing observers to a request whose attempt begins, and `trace_headers` returns
     them for an operation; both are None if there are no such observers. `watch_pools` gives the
     observers of connection pools a source of their numbers, and `watch_pipeline` those of pipelines
-    another pipeline. `late_id` makes the correlation id of a call that started at a given time,
-    when somebody reads it; None if `new_id` has to make it at the start. `stores_content` is true
+    another pipeline. `wall` is `utc` as nanoseconds since the Unix epoch. `late_id` makes the
+    correlation id of a call that started at a given time, in milliseconds since then, when somebody
+    reads it; None if `new_id` has to make it at the start. `stores_content` is true
     if there is an integration log, which stores the requests and responses of some services.
     `audit` records an act by hand; None if there is no audit trail. `aside` runs a long computation
     without holding up an event loop. `tenant_records` bounds the idempotency records of each
@@ -129,14 +136,17 @@ class Core:
     aside: Callable[[Callable[[], Any]], Flow[Any]] = _in_place
     nanoseconds: Callable[[], int]
     utc: Callable[[], datetime]
+    wall: Callable[[], int] = attrs.Factory(lambda self: _wall_of(self.utc), takes_self=True)
     new_id: Callable[[], str]
-    late_id: Callable[[datetime], str] | None = None
+    late_id: Callable[[int], str] | None = None
     fraction: Callable[[], float]
     token: Callable[[], int]
     observers: object = None
     tell: Callable[[Event], None] = _tell_nobody
     tell_these: Callable[[Any, Event], None] = _tell_nobody
-    tell_success: Callable[[SuccessListeners, CallFacts, AttemptFacts | None], None] = _tell_nobody
+    tell_success: Callable[[SuccessListeners, SuccessFacts, AttemptFacts | None], None] = (
+        _tell_nobody
+    )
     listeners: Callable[[], SuccessListeners] = _no_listeners
     traced: Callable[[Request, AttemptStarted], Request] | None = None
     trace_headers: Callable[[AttemptStarted], tuple[tuple[str, str], ...]] | None = None
@@ -194,19 +204,21 @@ class Core:
         """Return the wall-clock time at which the local clock shows `due` nanoseconds."""
         return self.utc() + timedelta(0, 0, -((self.nanoseconds() - due) // 1000))
 
+    def wall_at(self, due: int) -> int:
+        """Return the time of `wall` at which the local clock shows `due` nanoseconds."""
+        return self.wall() - (self.nanoseconds() - due)
+
     def identify(self, started: int) -> CallIdentity:
         """Return the identity of a call that started at this time of the local clock."""
-        return self.identity(started, self.moment(started))
+        return self.identity(started, self.wall_at(started))
 
     def id_of(self, started: int) -> str:
         """Return the id of a call that started at this time and has no id yet."""
         return self.identify(started).request_id
 
-    def identity(
-        self, started: int, started_at: datetime, request_id: str | None = None
-    ) -> CallIdentity:
+    def identity(self, started: int, wall: int, request_id: str | None = None) -> CallIdentity:
         """Return the identity of a call, from its start by the local and the wall clock."""
-        identity = CallIdentity(started, started_at, self.late_id)
+        identity = CallIdentity(started, wall, self.late_id)
         if request_id is not None:
             identity.request_id = request_id
         elif self.late_id is None:
