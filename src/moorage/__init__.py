@@ -267,6 +267,7 @@ if TYPE_CHECKING:
     from moorage.errors import SchemaIncompatible as SchemaIncompatible
     from moorage.errors import SchemaNotFound as SchemaNotFound
     from moorage.errors import StateUnavailable as StateUnavailable
+    from moorage.errors import StepRunning as StepRunning
     from moorage.errors import StorageUnavailable as StorageUnavailable
     from moorage.errors import TenantRecordsExhausted as TenantRecordsExhausted
     from moorage.errors import TopicNotFound as TopicNotFound
@@ -641,6 +642,7 @@ _HOME = {
             "NotCached",
             "IdempotencyConflict",
             "IdempotencyInProgress",
+            "StepRunning",
             "TenantRecordsExhausted",
             "OutcomeUnknown",
             "VendorRejected",

@@ -22,6 +22,7 @@ ConnectorError
 ├── NotCached                       only a kept answer was asked for, and there is none
 ├── IdempotencyConflict             one key, two different payloads
 ├── IdempotencyInProgress           another caller is working on the same key
+├── StepRunning                     a step goes on, and the caller did not want to wait longer
 ├── TenantRecordsExhausted          a tenant's stored keys are at their bound
 ├── OutcomeUnknown                  sent, answer lost, must not be repeated blindly
 ├── VendorRejected                  the vendor understood and said no
@@ -514,6 +515,16 @@ class IdempotencyInProgress(ConnectorError):
 
     retryable = True
     remedy = "Ask again with the same key to get that caller's answer."
+
+
+class StepRunning(ConnectorError):
+    """A step goes on, and its caller has waited as long as it wanted to.
+
+    `retry_at` is the time at which to ask again, with the same key.
+    """
+
+    retryable = True
+    remedy = "Repeat the call with the same key: it finds the run again, or returns its result."
 
 
 class TenantRecordsExhausted(ConnectorError):

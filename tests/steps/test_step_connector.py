@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,17 +25,18 @@ from moorage import (
     Secret,
     Service,
     StepConnector,
+    StepRunning,
     StorageUnavailable,
 )
 from moorage.adapters.audit.file import FileAudit
 from moorage.adapters.steps.local import LocalPlatform
-from moorage.domain.steps.following import pause_after
+from moorage.domain.steps.following import pause_after, pause_between_polls
 from moorage.domain.steps.result import ExecutionResult, HookError, StepOutcome
 from moorage.domain.steps.runs import RunSpec
 from moorage.domain.steps.step import Step, Workspace, run_name
 from moorage.hub.audit import AuditTrail
 from moorage.testing.fakes.platform import MockPlatform
-from moorage.wiring.store_urls import aopen_storage
+from moorage.wiring.store_urls import aopen_storage, open_storage
 from tests.steps.step_lab import MODES, executor
 from tests.support.waiting import wait_until
 
@@ -436,3 +438,75 @@ def test_asynchronous_clean_up_needs_a_shared_store() -> None:
 
     with pytest.raises(ConfigurationError, match="memory of this process"):
         asyncio.run(clean_up())
+
+
+@modes
+def test_caller_need_not_wait_for_the_end(mode: str, tmp_path: Path) -> None:
+    """A caller without patience is told when to ask again, and the same key finds the run."""
+    platform = LocalPlatform(tmp_path / "runs")
+    execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
+    go = tmp_path / "go"
+    step = Step("slow", ["sh", "-c", f"while [ ! -e {go} ]; do sleep 0.05; done; echo done"])
+
+    moments = []
+    for _ in range(2):
+        with pytest.raises(StepRunning, match="'slow' goes on") as caught:
+            execute(step, idempotency_key="k", patience=0.0)
+        assert caught.value.retryable
+        assert "k" == caught.value.idempotency_key
+        assert caught.value.retry_at is not None
+        moments.append(caught.value.retry_at)
+    assert 1 == len(platform.runs(5.0))
+    go.touch()
+
+    assert "done\n" == execute(step, idempotency_key="k", patience=60.0).stdout
+    assert "done\n" == execute(step, idempotency_key="k", patience=0.0).stdout
+    assert moments == sorted(moments)
+
+
+@modes
+def test_caller_without_patience_gets_the_platforms_error(mode: str) -> None:
+    """A platform that does not answer is not asked again by a caller that does not wait."""
+    platform = Unreachable(endless=["a"])
+
+    with pytest.raises(ConnectionFailed):
+        executor(mode, platform)(Step("a", ["true"]), idempotency_key="k", patience=0.0)
+
+    assert 1 == platform.looks
+
+
+class Unreachable(MockPlatform):
+    """A platform that starts runs, and then does not answer."""
+
+    looks = 0
+
+    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+        """Raise an error that may pass."""
+        self.looks += 1
+        raise ConnectionFailed("The platform does not answer.")
+
+
+def test_pauses_between_polls_follow_the_age_of_a_run() -> None:
+    """A poll costs a twentieth of the time at most, and comes often enough for a janitor."""
+    assert [1.0, 1.0, 5.0, 15.0] == [pause_between_polls(age) for age in (-9.0, 3.0, 100.0, 1e9)]
+
+
+def test_janitor_leaves_a_polled_run_alone(tmp_path: Path) -> None:
+    """A run that callers ask for from time to time is followed, and no orphan."""
+    url = f"sqlite:///{tmp_path}/state.db"
+    platform = MockPlatform(endless=["a"])
+    ask = executor("sync", platform, url)
+
+    def poll() -> None:
+        with pytest.raises(StepRunning):
+            ask(Step("a", ["true"]), idempotency_key="k", patience=0.0)
+
+    poll()
+    manager = ConnectorManager([Service("steps")], state=open_storage(url))
+    janitor = StepConnector(platform, manager)
+    with ThreadPoolExecutor(1) as threads:
+        stopped = threads.submit(janitor.clean_up, 3.0)
+        while not stopped.done():
+            poll()
+    assert () == stopped.result()
+    assert 1 == len(janitor.clean_up(0.1))

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.entries.renewal import Held
 from moorage.domain.idempotency.claims import LEASE, Claim, Verdict, release
-from moorage.domain.steps.following import pause_after, pause_after_failures
+from moorage.domain.steps.following import (
+    pause_after,
+    pause_after_failures,
+    pause_between_polls,
+)
 from moorage.domain.steps.runs import STREAMS, RunPhase, check_same_step
-from moorage.errors import ConnectorError, DeadlineExceeded, StorageUnavailable
+from moorage.errors import ConnectorError, DeadlineExceeded, StepRunning, StorageUnavailable
 from moorage.hub.internals import core_of
 from moorage.ports.platform import EndWaiter
 from moorage.runtime.bridge import run_now
@@ -62,6 +67,8 @@ class RunReader:
         writer: LogWriter,
         lease: FollowerLease | None = None,
         spec: RunSpec | None = None,
+        *,
+        patience: float | None = None,
     ) -> RunStatus | None:
         """Read the output of a run to its end, and return its last status.
 
@@ -71,8 +78,13 @@ class RunReader:
             writer: takes the lines.
             lease: tells others that somebody follows the run, if it is to be settled.
             spec: what the run was started with, if it is to be settled.
+            patience: the seconds to follow it; by default to its end.
+
+        Raises:
+            StepRunning: it goes on after these seconds.
         """
         core = core_of(self._manager)
+        began = core.nanoseconds()
         rounds: deque[bool] = deque(maxlen=40)
         failures, failing_since, is_told = 0, 0, False
         while True:
@@ -90,19 +102,36 @@ class RunReader:
                 failures += 1
                 failing_since = core.nanoseconds() if failures == 1 else failing_since
                 is_patient = core.nanoseconds() < failing_since + _PATIENCE * 1e9
-                if not error.retryable or not is_patient:
+                if not error.retryable or not is_patient or self._has_waited(began, patience):
                     raise
                 run_now(core.sleep(pause_after_failures(failures)))
                 continue
             if status.is_over and len(following.ended) == len(STREAMS):
                 return status
-            if spec is not None and not status.is_over:
-                self._stop_overdue(spec, status)
+            self._stop_overdue(spec, status)
             rounds.append(is_new)
+            if self._has_waited(began, patience):
+                raise self._running(status)
             if not is_new:
                 is_running = status.phase is RunPhase.RUNNING
                 # One that told of an end too early is not asked again at once.
                 is_told = self._pause(name, rounds, can_wait=is_running and not is_told)
+
+    def _has_waited(self, began: int, patience: float | None) -> bool:
+        """Return whether a caller has waited as long as it wants to."""
+        if patience is None:
+            return False
+        return core_of(self._manager).nanoseconds() >= began + patience * 1e9
+
+    def _running(self, status: RunStatus) -> StepRunning:
+        """Return the error for a run that goes on, with the time at which to ask again."""
+        now = core_of(self._manager).utc()
+        age = 0.0 if status.started_at is None else (now - status.started_at).total_seconds()
+        name = status.name if status.step is None else status.step
+        return StepRunning(
+            f"The step {name!r} goes on.",
+            retry_at=now + timedelta(seconds=pause_between_polls(age)),
+        )
 
     def read(self, name: str, following: Following, writer: LogWriter) -> bool:
         """Read the next part of each output, and return whether there was anything new."""
@@ -123,9 +152,9 @@ class RunReader:
         run_now(core_of(self._manager).sleep(pause_after(rounds)))
         return False
 
-    def _stop_overdue(self, spec: RunSpec, status: RunStatus) -> None:
-        """Stop a run that its platform should have ended long ago."""
-        if status.started_at is not None:
+    def _stop_overdue(self, spec: RunSpec | None, status: RunStatus) -> None:
+        """Stop a run that its platform should have ended long ago, if it is to be settled."""
+        if spec is not None and not status.is_over and status.started_at is not None:
             age = (core_of(self._manager).utc() - status.started_at).total_seconds()
             if age > spec.step.timeout + spec.step.grace + _OVERDUE:
                 self._platform.stop(spec.name, 0.0, LOOK)

@@ -195,6 +195,7 @@ class AsyncStepConnector:
         idempotency_key: str | None = None,
         tenant: str | None = None,
         log: StepLog | Callable[[LogLine], object] | None = None,
+        patience: float | None = None,
     ) -> ExecutionResult:
         """Start a step or find its run again, follow it to its end, and return its result.
 
@@ -210,8 +211,11 @@ class AsyncStepConnector:
             tenant: whose limits, circuit and keys to use.
             log: takes the lines of the output; a function is called with each `LogLine`, and again
                 from the first line if the run or its result is found again.
+            patience: the seconds to follow the run; by default to its end. The run goes on after
+                them, and the same key finds it again. Give a key with it.
 
         Raises:
+            StepRunning: the run goes on after the seconds of `patience`.
             ConnectorError: the step could not be started, or what became of it is unknown.
         """
         core = core_of(self._manager)
@@ -248,7 +252,7 @@ class AsyncStepConnector:
                 payload={"step": step.fingerprint},
             )
             if reused is None:
-                following, status, writer = await self._follow(spec, values, log)
+                following, status, writer = await self._follow(spec, values, log, patience)
                 result = await self._settled(spec, following, status, mask)
                 await self._cache.keep(step, tenant, result)
             else:
@@ -485,6 +489,7 @@ class AsyncStepConnector:
         spec: RunSpec,
         secrets: Sequence[bytes],
         log: StepLog | Callable[[LogLine], object] | None,
+        patience: float | None,
     ) -> tuple[Following, RunStatus | None, LogWriter]:
         """Follow a run to its end.
 
@@ -495,7 +500,9 @@ class AsyncStepConnector:
         following = Following(secrets, writer.positions())
         lease = self._lease(spec.name)
         try:
-            status = await self._reader.to_end(spec.name, following, writer, lease, spec)
+            status = await self._reader.to_end(
+                spec.name, following, writer, lease, spec, patience=patience
+            )
         finally:
             lease.release()
         return following, status, writer

@@ -161,12 +161,14 @@ class AsyncStepManager:
         idempotency_key: str | None = None,
         tenant: str | None = None,
         log: StepLog | Callable[[LogLine], object] | None = None,
+        patience: float | None = None,
     ) -> ExecutionResult:
         """Run a step with the connector of its type, and return its result.
 
         The arguments are those of `execute_step` of a connector.
 
         Raises:
+            StepRunning: the run goes on after the seconds of `patience`.
             ConfigurationError: no connector can run the step.
             ConnectorError: the step could not be started, or what became of it is unknown.
         """
@@ -178,6 +180,7 @@ class AsyncStepManager:
             idempotency_key=idempotency_key,
             tenant=tenant,
             log=log,
+            patience=patience,
         )
         with self._lock:
             self._statistics.count(result)
@@ -192,6 +195,7 @@ class AsyncStepManager:
         idempotency_key: str | None = None,
         tenant: str | None = None,
         log: StepLog | Callable[[LogLine], object] | None = None,
+        patience: float | None = None,
     ) -> ExecutionResult:
         """Run a step that was defined or configured, and return its result.
 
@@ -202,8 +206,10 @@ class AsyncStepManager:
             idempotency_key: identifies this one run; by default each call is a run of its own.
             tenant: whose limits, circuit and keys to use.
             log: takes the lines of the output, as with `execute_step`.
+            patience: the seconds to follow the run; by default to its end.
 
         Raises:
+            StepRunning: the run goes on after the seconds of `patience`.
             ConfigurationError: there is no such step, or no connector can run it.
             ConnectorError: the step could not be started, or what became of it is unknown.
         """
@@ -217,6 +223,7 @@ class AsyncStepManager:
             idempotency_key=idempotency_key,
             tenant=tenant,
             log=log,
+            patience=patience,
         )
 
     async def close(self) -> None:

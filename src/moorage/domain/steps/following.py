@@ -19,6 +19,9 @@ _GROWTH: Final = 1.1
 """The growth of pauses, by which an end is noticed late by about a twentieth of the run's time."""
 _GROWTH_IF_TOLD: Final = 1.5
 """The growth of pauses that end with the run."""
+_SHORTEST_POLL: Final = 1.0
+_LONGEST_POLL: Final = 15.0
+_POLL_SHARE: Final = 0.05
 _FAILURE_PAUSE: Final = 2.0
 
 
@@ -111,6 +114,15 @@ def pause_after(rounds: Sequence[bool], *, ends_with_run: bool = False) -> float
         quiet += 1
     growth = _GROWTH_IF_TOLD if ends_with_run else _GROWTH
     return min(_LONGEST_PAUSE, _FIRST_PAUSE * growth**quiet)
+
+
+def pause_between_polls(age: float) -> float:
+    """Return the seconds after which a caller that does not wait asks for a run again.
+
+    Args:
+        age: the seconds for which the run has gone on.
+    """
+    return min(_LONGEST_POLL, max(_SHORTEST_POLL, age * _POLL_SHARE))
 
 
 def pause_after_failures(failures: int) -> float:
