@@ -182,6 +182,11 @@ build/azurite/$(AZURITE).stamp:
 	@npm install --prefix build/azurite --silent --no-audit --no-fund --omit=dev azurite@$(AZURITE)
 	@touch $@
 
+.PHONY: airflow
+airflow: .venv-airflow/.stamp  ## Run the flow of an ERP in Airflow, in an environment of its own
+	@PYTHONPATH=.:adapters-examples .venv-airflow/bin/python -m pytest -q -p no:cacheprovider \
+		--noconftest --rootdir . -c /dev/null tests/embedding/test_airflow_flow.py
+
 .PHONY: restate
 restate: build/restate/$(RESTATE).stamp  ## Install the server of Restate for this machine, for its tests
 
@@ -239,6 +244,10 @@ $(VENV_HOSTS)/.stamp: pyproject.toml constraints.txt constraints-older-hosts.txt
 		| grep -v -f - constraints.txt | cat - constraints-older-hosts.txt > build/older-hosts.txt
 	$(call environment,$(VENV_HOSTS),build/older-hosts.txt,--group older-hosts \
 		-e adapters-examples/moorage-flask)
+
+# Airflow pins more than a hundred packages, so that it is apart.
+.venv-airflow/.stamp: pyproject.toml
+	$(call environment,.venv-airflow,/dev/null,apache-airflow-task-sdk pytest)
 
 $(VENV_BENCH)/.stamp: pyproject.toml constraints.txt benchmarks/requirements.txt
 	$(call environment,$(VENV_BENCH),constraints.txt,-r benchmarks/requirements.txt)

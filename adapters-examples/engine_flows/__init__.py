@@ -1,1 +1,1 @@
-"""One flow of an ERP inside four engines: Celery, procrastinate, DBOS and Temporal."""
+"""One flow of an ERP inside engines: Airflow, Celery, DBOS, procrastinate, Restate, Temporal."""

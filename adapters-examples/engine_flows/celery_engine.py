@@ -10,9 +10,9 @@ from typing import Any
 
 from celery import Celery
 
-from engine_flows.order_flow import Order, close_order
+from engine_flows.order_flow import Order, close_order, poll
 from engine_flows.verdicts import Wait, flow_key, verdict
-from moorage import ConnectorError
+from moorage import ConnectorError, StepRunning
 
 app = Celery("erp", broker=os.environ.get("BROKER_URL", "memory://"))
 
@@ -27,9 +27,11 @@ def close(self: Any, number: str | None, amount: str, token: str) -> str:
     """
     order = Order(number or self.request.id, amount, token)
     try:
-        return close_order(order, flow_key(number, host=self.request.id))
+        return close_order(order, flow_key(number, host=self.request.id), poll)
     except ConnectorError as error:
         decision = verdict(error)
         if not isinstance(decision, Wait):
             raise
-        raise self.retry(countdown=decision.seconds) from None
+        # A step that goes on is no failure, however often it is asked for.
+        tries = self.request.retries + 1 if isinstance(error, StepRunning) else None
+        raise self.retry(countdown=decision.seconds, max_retries=tries) from None

@@ -7,7 +7,7 @@ from typing import Any, Final
 import attrs
 from dbos import DBOS
 
-from engine_flows.order_flow import Order, close_order, perform
+from engine_flows.order_flow import Order, close_order, poll
 from engine_flows.verdicts import AskPerson, GiveUp, Wait, flow_key, verdict
 from moorage import ConnectorError
 
@@ -25,7 +25,7 @@ def attempt(part: str, order: list[str], key: str, payment: str) -> dict[str, An
     The decision is a result of the step, so that a recovered workflow decides the same.
     """
     try:
-        return {"value": perform(part, Order(*order), key, payment)}
+        return {"value": poll(part, Order(*order), key, payment)}
     except ConnectorError as error:
         match verdict(error):
             case Wait(seconds):

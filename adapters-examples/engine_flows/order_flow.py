@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -18,6 +18,9 @@ from moorage.contracts.payments import Charge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+PATIENCE: Final = 2.0
+"""The seconds for which an engine's worker follows a step."""
 
 ports: dict[str, Any] = {}
 """Ports of a test; empty in production."""
@@ -42,12 +45,26 @@ class StepFailedError(Exception):
     """Raised if the program that prints an invoice fails."""
 
 
-def perform(part: str, order: Order, key: str, payment: str = "") -> str:
+def poll(part: str, order: Order, key: str, payment: str = "") -> str:
+    """Perform one part, and follow a step for some seconds only, so that it holds no worker.
+
+    Raises:
+        StepRunning: the step goes on; the same call finds it again.
+    """
+    return perform(part, order, key, payment, patience=PATIENCE)
+
+
+def perform(
+    part: str, order: Order, key: str, payment: str = "", *, patience: float | None = None
+) -> str:
     """Perform one part of the flow under its own key, and return its result."""
     part_key = f"{key}/{part}"
     if part == "invoice":
         result = hub().steps.run(
-            "invoice", environment={"NUMBER": order.number}, idempotency_key=part_key
+            "invoice",
+            environment={"NUMBER": order.number},
+            idempotency_key=part_key,
+            patience=patience,
         )
         if not result.is_success:
             raise StepFailedError(f"The invoice {order.number} ended with {result.exit_code}.")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
 
-from engine_flows.order_flow import Order, close_order
+from engine_flows.order_flow import Order, close_order, poll
 from engine_flows.verdicts import Wait, flow_key, verdict
-from moorage import ConnectorError
+from moorage import ConnectorError, StepRunning
 
 if TYPE_CHECKING:
     from procrastinate.jobs import Job
@@ -31,7 +31,10 @@ class UntilRetryAt(BaseRetryStrategy):
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         """Return the time of the next try; None if the job has failed."""
-        if not isinstance(exception, ConnectorError) or job.attempts >= _MOST_ATTEMPTS:
+        if not isinstance(exception, ConnectorError):
+            return None
+        # A step that goes on is no failure, however often it is asked for.
+        if job.attempts >= _MOST_ATTEMPTS and not isinstance(exception, StepRunning):
             return None
         decision = verdict(exception)
         if not isinstance(decision, Wait):
@@ -43,4 +46,4 @@ class UntilRetryAt(BaseRetryStrategy):
 def close(context: JobContext, number: str | None, amount: str, token: str) -> str:
     """Close an order; the id of the job replaces a missing order number."""
     id = str(context.job.id)
-    return close_order(Order(number or id, amount, token), flow_key(number, host=id))
+    return close_order(Order(number or id, amount, token), flow_key(number, host=id), poll)

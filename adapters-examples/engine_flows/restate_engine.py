@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import restate
 
-from engine_flows.order_flow import Order, perform
+from engine_flows.order_flow import Order, poll
 from engine_flows.verdicts import AskPerson, Wait, flow_key, verdict
 from moorage import ConnectorError
 
@@ -75,7 +75,7 @@ async def durable(
 def outcome(part: str, order: Order, key: str, payment: str) -> dict[str, Any]:
     """Try a part once; return its result, or what has to happen before the next try."""
     try:
-        return {"value": perform(part, order, key, payment)}
+        return {"value": poll(part, order, key, payment)}
     except ConnectorError as error:
         decision = verdict(error)
         if isinstance(decision, Wait):

@@ -10,7 +10,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from engine_flows.order_flow import Order, perform
+    from engine_flows.order_flow import Order, poll
     from engine_flows.verdicts import AskPerson, Wait, flow_key, verdict
     from moorage import ConnectorError
 
@@ -21,7 +21,7 @@ UNKNOWN: Final = "OutcomeUnknown"
 def attempt(part: str, order: list[str], key: str, payment: str) -> str:
     """Perform a part; Temporal retries only errors that may pass."""
     try:
-        return perform(part, Order(*order), key, payment)
+        return poll(part, Order(*order), key, payment)
     except ConnectorError as error:
         decision = verdict(error)
         if isinstance(decision, Wait):
@@ -64,7 +64,9 @@ class CloseOrder:
                     attempt,
                     args=[part, order, key, payment],
                     start_to_close_timeout=timedelta(minutes=10),
-                    retry_policy=RetryPolicy(maximum_attempts=20),
+                    schedule_to_close_timeout=timedelta(days=1),
+                    # The activity says which errors are final, and when to try again after others.
+                    retry_policy=RetryPolicy(maximum_attempts=0),
                 )
             except ActivityError as error:
                 cause = error.cause

@@ -10,21 +10,19 @@ import json
 import os
 import shutil
 import socket
-import sqlite3
 import subprocess
 import sysconfig
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Thread
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-import attrs
 import psycopg
 import pytest
 from engine_flows import order_flow
@@ -32,102 +30,22 @@ from engine_flows.order_flow import Order, StepFailedError, close_order
 from engine_flows.verdicts import AskPerson, GiveUp, Wait, flow_key, verdict
 from psycopg.sql import SQL, Identifier
 
-from moorage import ConfigurationError, OutcomeUnknown, PaymentDeclined, Step, VendorFailed
-from moorage.domain.http.headers import Headers
-from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
-from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from moorage import (
+    ConfigurationError,
+    OutcomeUnknown,
+    PaymentDeclined,
+    RunStatus,
+    Step,
+    StepRunning,
+    VendorFailed,
+)
+from moorage.testing.sandboxes.base import Lost
+from tests.embedding.engine_lab import DECLINED, ORDER, Erp, Sent, busy
 from tests.support.servers import postgres_url, restate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
     from pathlib import Path
-
-    from moorage import Request, Response
-
-ORDER = ("INV-1", "149.90", "tok_visa")
-DECLINED = ("INV-2", "9.90", "tok_visa_chargeDeclined")
-
-
-class Sent(NamedTuple):
-    """A request that the vendor received."""
-
-    method: str
-    path: str
-    key: str | None
-    body: Any
-
-
-class Recorder(SandboxHttpClient):
-    """An HTTP client that remembers the requests of the flow."""
-
-    def __init__(self, stripe: StripeSandbox) -> None:
-        super().__init__(stripe)
-        self.sent: list[Sent] = []
-
-    def send(self, request: Request, url: str, timeouts: Any, /) -> Response:
-        """Remember a request, and send it to the sandbox."""
-        key = request.headers.get("Idempotency-Key")
-        self.sent.append(Sent(request.method.value, urlsplit(url).path, key, request.body))
-        return super().send(request, url, timeouts)
-
-
-class Erp:
-    """The system of one test: its vendor, its books and its hub.
-
-    Attributes:
-        stripe: the vendor of payments.
-        http: what was sent to it.
-    """
-
-    def __init__(self, folder: Path, *, keyless: bool = False) -> None:
-        folder.mkdir()
-        self._books = folder / "books.db"
-        self.stripe = StripeSandbox()
-        self.http = Recorder(self.stripe)
-        account: dict[str, Any] = {"credentials": self.stripe.api_key, "retry": {"max_attempts": 1}}
-        if keyless:
-            account["idempotency_header"] = None
-        configuration = {
-            "state": {"url": f"sqlite:///{folder}/state.db"},
-            "payments": {"vendor": "stripe"},
-            "vendors": {"stripe": account},
-            "platforms": {"here": {"kind": "local", "folder": f"{folder}/runs"}},
-            "steps": {"invoice": {"command": ["sh", "-c", "echo invoice $NUMBER"]}},
-            "connectors": {
-                "books": {
-                    "kind": "sql",
-                    "dialect": "sqlite",
-                    "database": str(self._books),
-                    "statements": {
-                        "add": "INSERT INTO books (number, payment) VALUES (:number, :payment)"
-                    },
-                }
-            },
-        }
-        with closing(sqlite3.connect(self._books)) as books:
-            books.execute("CREATE TABLE books (number varchar(40), payment varchar(200))")
-        self._options = {"source": configuration, "http": self.http}
-        self.use()
-
-    def use(self) -> None:
-        """Run the flow in this system from now on."""
-        order_flow.hub.cache_clear()
-        order_flow.ports.update(self._options)
-
-    def book_rows(self) -> list[tuple[str, str]]:
-        """Return the rows of the books."""
-        with closing(sqlite3.connect(self._books)) as books:
-            return books.execute("SELECT number, payment FROM books").fetchall()
-
-    def settle(self) -> None:
-        """Settle the unknown payment, as a person does who has looked it up at the vendor."""
-        order_flow.hub().close_payment("order INV-1/payment", done=True)
-
-    def close(self) -> None:
-        """Close the hub of this test."""
-        order_flow.hub().close()
-        order_flow.hub.cache_clear()
-        order_flow.ports.clear()
 
 
 @pytest.fixture(name="erp")
@@ -187,6 +105,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
         (VendorFailed("x", retry_at=NOW + timedelta(seconds=90)), Wait(90.0)),
         (VendorFailed("x", retry_at=NOW - timedelta(seconds=90)), Wait(1.0)),
         (VendorFailed("x"), Wait(60.0)),
+        (StepRunning("x", retry_at=NOW + timedelta(seconds=5)), Wait(5.0)),
         (OutcomeUnknown("x"), AskPerson("x")),
         (PaymentDeclined("x"), GiveUp("x")),
     ],
@@ -242,12 +161,6 @@ def test_celery_sends_what_the_bare_flow_sends(
     assert results[0] == results[1]
 
 
-def busy(erp: Erp) -> None:
-    """Plan the vendor's refusal of the next request, for a second."""
-    body = {"error": {"type": "api_error", "message": "busy"}}
-    erp.stripe.fail(attrs.evolve(reply(body, status=429), headers=Headers({"Retry-After": "1"})))
-
-
 def test_celery_waits_as_long_as_the_vendor_says(
     erp: Erp, expected: list[Sent], celery_close: Any
 ) -> None:
@@ -255,6 +168,17 @@ def test_celery_waits_as_long_as_the_vendor_says(
     busy(erp)
     celery_close.delay(*ORDER).get(timeout=60)
     assert expected * 2 == erp.http.sent
+
+
+def test_celery_worker_is_free_while_a_step_goes_on(erp: Erp, celery_close: Any) -> None:
+    """The only worker closes another order while the step of the first one goes on."""
+    go = erp.hold("INV-1")
+    slow = celery_close.delay(*ORDER)
+    celery_close.delay("INV-3", *ORDER[1:]).get(timeout=120)
+    assert ["INV-3"] == [number for number, _ in erp.book_rows()]
+    go.touch()
+    slow.get(timeout=120)
+    assert ["INV-3", "INV-1"] == [number for number, _ in erp.book_rows()]
 
 
 def test_celery_leaves_an_unknown_outcome_to_a_person(keyless: Erp, celery_close: Any) -> None:
@@ -291,6 +215,21 @@ class Jobs:
     def run(self, *order: str | None, again: int | None = None) -> tuple[int, str]:
         """Work on a job until nothing is due or planned; return its id and its state."""
         return asyncio.run(self._run(order, again))
+
+    async def closed(self, orders: Iterable[Any], after_round: Callable[[], object]) -> None:
+        """Work on jobs until all have succeeded, and call a function after each round."""
+        connector = self._engine.PsycopgConnector(conninfo=self._url)
+        with self._engine.app.replace_connector(connector) as app:
+            async with app.open_async():
+                for number, amount, token in orders:
+                    order = {"number": number, "amount": amount, "token": token}
+                    await app.configure_task("close").defer_async(**order)
+                states = {"todo"}
+                while states != {"succeeded"}:
+                    await app.run_worker_async(wait=False, install_signal_handlers=False)
+                    after_round()
+                    states = {str(job.status) for job in await app.job_manager.list_jobs_async()}
+                    assert "failed" not in states
 
     async def _run(self, order: Any, again: int | None) -> tuple[int, str]:
         connector = self._engine.PsycopgConnector(conninfo=self._url)
@@ -349,6 +288,18 @@ def test_procrastinate_waits_as_long_as_the_vendor_says(
     assert expected * 2 == erp.http.sent
 
 
+def test_procrastinate_worker_is_free_while_a_step_goes_on(erp: Erp, jobs: Jobs) -> None:
+    """A job whose step goes on is planned again, and another one is done meanwhile."""
+    go = erp.hold("INV-1")
+
+    def end_the_step() -> None:
+        if erp.book_rows():
+            go.touch()
+
+    asyncio.run(jobs.closed([ORDER, ("INV-3", *ORDER[1:])], end_the_step))
+    assert ["INV-3", "INV-1"] == [number for number, _ in erp.book_rows()]
+
+
 def test_procrastinate_leaves_an_unknown_outcome_to_a_person(keyless: Erp, jobs: Jobs) -> None:
     """A job of unknown outcome fails without a retry; after the decision the same job goes on."""
     keyless.stripe.fail(Lost())
@@ -404,6 +355,18 @@ def test_dbos_waits_as_long_as_the_vendor_says(
     busy(erp)
     dbos_engine.close(*ORDER)
     assert expected * 2 == erp.http.sent
+
+
+def test_dbos_workflow_asks_for_a_step_that_goes_on(
+    erp: Erp, expected: list[Sent], dbos_engine: Any
+) -> None:
+    """While a step goes on, the workflow is in a durable pause between two short parts."""
+    go = erp.hold("INV-1")
+    handle = dbos_engine.DBOS.start_workflow(dbos_engine.close, *ORDER)
+    until(lambda: len(dbos_engine.DBOS.list_workflow_steps(handle.workflow_id)) > 1)
+    go.touch()
+    handle.get_result()
+    assert expected == erp.http.sent
 
 
 def test_dbos_waits_for_a_person_after_an_unknown_outcome(keyless: Erp, dbos_engine: Any) -> None:
@@ -491,7 +454,7 @@ def test_temporal_does_not_repeat_unknown_and_refused_parts(
 
 
 @asynccontextmanager
-async def temporal_worker(engine: Any) -> AsyncIterator[Any]:
+async def temporal_worker(engine: Any) -> AsyncGenerator[Any]:
     """Yield a client of a private server of Temporal, for which a worker of the flow works.
 
     The server skips the time in which everybody waits.
@@ -548,6 +511,20 @@ def test_temporal_workflow_waits_as_long_as_the_vendor_says(
     busy(erp)
     run_workflows(temporal_engine, ORDER)
     assert expected * 2 == erp.http.sent
+
+
+def test_temporal_activity_is_free_while_a_step_goes_on(erp: Erp, temporal_engine: Any) -> None:
+    """An activity whose step goes on fails, and names the time of its next attempt."""
+    from temporalio.exceptions import ApplicationError  # noqa: PLC0415 - optional
+
+    go = erp.hold("INV-1")
+    with pytest.raises(ApplicationError, match="goes on") as caught:
+        run_activities(temporal_engine, *ORDER)
+    assert timedelta(seconds=1) == caught.value.next_retry_delay
+    assert not caught.value.non_retryable
+    go.touch()
+    run_workflows(temporal_engine, ORDER)
+    assert ["INV-1"] == [number for number, _ in erp.book_rows()]
 
 
 def test_temporal_workflow_fails_a_refusal(erp: Erp, temporal_engine: Any) -> None:
@@ -612,6 +589,14 @@ class Workflows:
             time.sleep(0.05)
         decision, reason = waiting
         return decision, reason
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds, for two minutes at most."""
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end, "It did not happen."
+        time.sleep(0.05)
 
 
 def exchange(url: str, body: Any = None, method: str = "POST") -> Any:
@@ -705,6 +690,25 @@ def test_restate_waits_as_long_as_the_vendor_says(
     busy(erp)
     workflows.ask("busy", "run", ORDER)
     assert expected * 2 == erp.http.sent
+
+
+def test_restate_workflow_asks_for_a_step_that_goes_on(
+    erp: Erp, expected: list[Sent], workflows: Workflows
+) -> None:
+    """While a step goes on, the workflow sleeps between two short parts."""
+    go = erp.hold("INV-1")
+    workflows.ask("held", "run/send", ORDER)
+    runs = order_flow.hub().steps.get("here").runs
+    longer = timedelta(seconds=order_flow.PATIENCE + 1)
+    until(lambda: [run for run in runs() if age(run) > longer])
+    go.touch()
+    workflows.result("held")
+    assert expected == erp.http.sent
+
+
+def age(run: RunStatus) -> timedelta:
+    """Return the time for which a run has gone on."""
+    return timedelta() if run.started_at is None else datetime.now(UTC) - run.started_at
 
 
 def test_restate_waits_for_a_person_after_an_unknown_outcome(

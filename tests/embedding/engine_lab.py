@@ -1,0 +1,119 @@
+"""An ERP whose flow runs in engines: its vendor, its books and its hub."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+import attrs
+from engine_flows import order_flow
+
+from moorage import Step
+from moorage.domain.http.headers import Headers
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from moorage import Request, Response
+
+ORDER = ("INV-1", "149.90", "tok_visa")
+DECLINED = ("INV-2", "9.90", "tok_visa_chargeDeclined")
+
+
+class Sent(NamedTuple):
+    """A request that the vendor received."""
+
+    method: str
+    path: str
+    key: str | None
+    body: Any
+
+
+class Recorder(SandboxHttpClient):
+    """An HTTP client that remembers the requests of the flow."""
+
+    def __init__(self, stripe: StripeSandbox) -> None:
+        super().__init__(stripe)
+        self.sent: list[Sent] = []
+
+    def send(self, request: Request, url: str, timeouts: Any, /) -> Response:
+        """Remember a request, and send it to the sandbox."""
+        key = request.headers.get("Idempotency-Key")
+        self.sent.append(Sent(request.method.value, urlsplit(url).path, key, request.body))
+        return super().send(request, url, timeouts)
+
+
+class Erp:
+    """The system of one test: its vendor, its books and its hub.
+
+    Attributes:
+        stripe: the vendor of payments.
+        http: what was sent to it.
+    """
+
+    def __init__(self, folder: Path, *, keyless: bool = False) -> None:
+        folder.mkdir()
+        self._books = folder / "books.db"
+        self.stripe = StripeSandbox()
+        self.http = Recorder(self.stripe)
+        account: dict[str, Any] = {"credentials": self.stripe.api_key, "retry": {"max_attempts": 1}}
+        if keyless:
+            account["idempotency_header"] = None
+        configuration = {
+            "state": {"url": f"sqlite:///{folder}/state.db"},
+            "payments": {"vendor": "stripe"},
+            "vendors": {"stripe": account},
+            "platforms": {"here": {"kind": "local", "folder": f"{folder}/runs"}},
+            "steps": {"invoice": {"command": ["sh", "-c", "echo invoice $NUMBER"]}},
+            "connectors": {
+                "books": {
+                    "kind": "sql",
+                    "dialect": "sqlite",
+                    "database": str(self._books),
+                    "statements": {
+                        "add": "INSERT INTO books (number, payment) VALUES (:number, :payment)"
+                    },
+                }
+            },
+        }
+        with closing(sqlite3.connect(self._books)) as books:
+            books.execute("CREATE TABLE books (number varchar(40), payment varchar(200))")
+        self._options = {"source": configuration, "http": self.http}
+        self.use()
+
+    def use(self) -> None:
+        """Run the flow in this system from now on."""
+        order_flow.hub.cache_clear()
+        order_flow.ports.update(self._options)
+
+    def hold(self, number: str) -> Path:
+        """Let the step of an order wait until the returned file exists."""
+        go = self._books.with_name("go")
+        wait = f'while [ "$NUMBER" = {number} ] && [ ! -e {go} ]; do sleep 0.05; done'
+        order_flow.hub().steps.define(Step("invoice", ["sh", "-c", f"{wait}; echo $NUMBER"]))
+        return go
+
+    def book_rows(self) -> list[tuple[str, str]]:
+        """Return the rows of the books."""
+        with closing(sqlite3.connect(self._books)) as books:
+            return books.execute("SELECT number, payment FROM books").fetchall()
+
+    def settle(self) -> None:
+        """Settle the unknown payment, as a person does who has looked it up at the vendor."""
+        order_flow.hub().close_payment("order INV-1/payment", done=True)
+
+    def close(self) -> None:
+        """Close the hub of this test."""
+        order_flow.hub().close()
+        order_flow.hub.cache_clear()
+        order_flow.ports.clear()
+
+
+def busy(erp: Erp) -> None:
+    """Plan the vendor's refusal of the next request, for a second."""
+    body = {"error": {"type": "api_error", "message": "busy"}}
+    erp.stripe.fail(attrs.evolve(reply(body, status=429), headers=Headers({"Retry-After": "1"})))
