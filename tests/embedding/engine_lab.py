@@ -91,7 +91,7 @@ class Erp:
         order_flow.ports.update(self._options)
 
     def hold(self, number: str) -> Path:
-        """Let the step of an order wait until the returned file exists."""
+        """Make the step of an order wait for a file, and return the path of this file."""
         go = self._books.with_name("go")
         wait = f'while [ "$NUMBER" = {number} ] && [ ! -e {go} ]; do sleep 0.05; done'
         order_flow.hub().steps.define(Step("invoice", ["sh", "-c", f"{wait}; echo $NUMBER"]))
