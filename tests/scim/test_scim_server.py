@@ -930,3 +930,40 @@ def test_members_are_added_once() -> None:
     for _ in range(2):
         group = driver.patch(path, operation)
         assert [{"value": "1"}, {"value": "2"}, {"display": "x"}] == group["members"]
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("method", b"GET"),
+        ("path", None),
+        ("query", b"count=1"),
+        ("body", "{}"),
+        ("body", None),
+        ("headers", None),
+        ("headers", 7),
+        ("headers", "Authorization"),
+        ("headers", b"Authorization"),
+        ("headers", {"Authorization": "Bearer x"}),
+        ("headers", ["ab"]),
+        ("headers", [("Authorization",)]),
+        ("headers", [("Authorization", "Bearer x", "more")]),
+        ("headers", [(b"Authorization", b"Bearer x")]),
+        ("headers", [("Authorization", None)]),
+        ("headers", [7]),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_the_hosts(field: str, value: Any) -> None:
+    """An argument that no request can cause is refused by a typed error that names it."""
+    arguments: dict[str, Any] = {"method": "GET", "path": "/Users", field: value}
+    with pytest.raises(InvalidData) as excinfo:
+        Driver().server.answer(**arguments)
+
+    assert field == excinfo.value.field
+
+
+def test_headers_may_come_from_any_iterable() -> None:
+    """The headers may be lists of two, from an iterator."""
+    headers = iter([["Authorization", f"Bearer {TOKEN}"]])
+    arguments: Any = {"headers": headers}
+    assert 200 == Driver().server.answer("GET", "/Users", **arguments).status

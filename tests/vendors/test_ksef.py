@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64decode, b64encode
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from subprocess import run
@@ -207,8 +207,17 @@ def without_certificates(response: Response) -> Response:
 
 def with_older_certificates(response: Response) -> Response:
     """Return the keys of KSeF, after which keys follow that end earlier and cannot be used."""
-    items = response.json()
-    older = [item | {"validTo": "2030-01-01T00:00:00+00:00", "publicKeyId": "x"} for item in items]
+    items, now = response.json(), datetime.now(UTC)
+    key = generate_private_key(65_537, 2048)
+    older = [
+        {
+            "certificate": other_certificate(key, days=days),
+            "publicKeyId": "x",
+            "usage": ["KsefTokenEncryption", "SymmetricKeyEncryption"],
+            "validTo": (now + timedelta(days=9_999)).isoformat(),
+        }
+        for days in ((-1, 1), (-2, -1), (1, 9_999))
+    ]
     return reply([*items, *older, {"usage": ["KsefTokenEncryption"], "validTo": "2099"}, {}])
 
 
@@ -225,10 +234,36 @@ def test_keys_are_chosen() -> None:
     assert 1 == len(sandbox.deliveries())
 
 
-def other_certificate(key: RSAPrivateKey, algorithm: bytes = b"") -> str:
-    """Return a certificate of a key, with these last bytes in the name of its algorithm."""
+@pytest.mark.parametrize("days", [(-9, -1), (1, 9)])
+def test_certificate_that_is_not_valid_now_encrypts_nothing(days: tuple[int, int]) -> None:
+    """With a certificate that is over, or not yet valid, neither token nor invoice is sent."""
+    sandbox, key = KsefSandbox(), generate_private_key(65_537, 2048)
+    certificate = other_certificate(key, days=days)
+
+    def with_certificate(response: Response) -> Response:
+        return reply([item | {"certificate": certificate} for item in response.json()])
+
+    sandbox.fail(Altered(with_certificate))
+    with hub_at(sandbox) as hub, pytest.raises(VendorFailed, match="valid now") as excinfo:
+        hub.einvoices().send(INVOICE)
+
+    assert "clock" in (excinfo.value.remedy or "")
+    assert 1 == len(sandbox.requests)
+
+
+def other_certificate(
+    key: RSAPrivateKey, algorithm: bytes = b"", *, days: tuple[int, int] = (0, 0)
+) -> str:
+    """Return a certificate of a key, valid for days from now.
+
+    Args:
+        key: key of the certificate.
+        algorithm: last bytes in the name of its algorithm.
+        days: the days from now on which it begins and ends to be valid.
+    """
     name, now = Name([]), datetime.now(UTC)
-    builder = CertificateBuilder(name, name, key.public_key(), random_serial_number(), now, now)
+    first, last = (now + timedelta(days=number) for number in days)
+    builder = CertificateBuilder(name, name, key.public_key(), random_serial_number(), first, last)
     content = builder.sign(key, SHA256()).public_bytes(Encoding.DER)
     start, _, end = content.rpartition(RSA_ALGORITHM)
     prefix = RSA_ALGORITHM[: len(RSA_ALGORITHM) - len(algorithm)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 import attrs
 
+from moorage.contracts.validators import check_kind
 from moorage.domain.http.urls import validate_base_url
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.frozen_values import frozen
@@ -36,7 +37,7 @@ from moorage.scim.port import ScimKind
 from moorage.scim.refusals import ScimRefusal, not_found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from moorage.scim.port import AsyncScimStore, ScimResource, ScimStore
 
@@ -111,7 +112,12 @@ class _Server:
         body: bytes,
     ) -> ScimAnswer:
         """The answer to a request, which is a refusal in SCIM's form if it cannot be executed."""
-        fields = {name.lower(): value for name, value in headers}
+        for value, kind, field in (
+            *((method, str, "method"), (path, str, "path"), (query, str, "query")),
+            (body, bytes, "body"),
+        ):
+            check_kind(value, kind, field)
+        fields = {name.lower(): value for name, value in _pairs(headers)}
         request = _Request(
             method=method.upper(),
             parts=tuple(unquote(part) for part in path.strip("/").split("/")),
@@ -340,6 +346,9 @@ class ScimServer:
             query: query of the URL, as it was sent.
             headers: header fields of the request.
             body: whole body of the request.
+
+        Raises:
+            InvalidData: an argument has the wrong type; a request itself is never the reason.
         """
         return run_now(self._server.answer(method, path, query, headers, body))
 
@@ -383,8 +392,33 @@ class AsyncScimServer:
             query: query of the URL, as it was sent.
             headers: header fields of the request.
             body: whole body of the request.
+
+        Raises:
+            InvalidData: an argument has the wrong type; a request itself is never the reason.
         """
         return await self._server.answer(method, path, query, headers, body)
+
+
+def _pairs(headers: Any) -> list[tuple[str, str]]:
+    """The header fields.
+
+    Raises:
+        InvalidData: they are not pairs of texts.
+    """
+    is_table = isinstance(headers, (str, bytes, Mapping)) or not isinstance(headers, Iterable)
+    pairs: list[Any] = [] if is_table else [*headers]
+    if is_table or not all(map(_is_pair, pairs)):
+        raise InvalidData(
+            "The headers of a request are not pairs of texts.",
+            field="headers",
+            remedy="Give pairs of name and value as texts, such as [*request.headers.items()].",
+        )
+    return pairs
+
+
+def _is_pair(value: object) -> bool:
+    is_long_enough = isinstance(value, (tuple, list)) and len(value) == 2
+    return is_long_enough and all(isinstance(part, str) for part in value)
 
 
 class _AsyncStore:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
+from datetime import UTC
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -26,6 +27,8 @@ from cryptography.x509 import load_der_x509_certificate
 from moorage import vendor_sdk as sdk
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from moorage.vendor_sdk import Request, Secret
 
 LOGIN_PATH: Final = "/auth/ksef-token"
@@ -62,6 +65,18 @@ def is_usable(certificate: str) -> bool:
     except (ValueError, UnsupportedAlgorithm):
         return False
     return isinstance(key, RSAPublicKey) and key.key_size >= _KEY_BITS
+
+
+def validity_of(certificate: str) -> tuple[datetime, datetime]:
+    """The first and the last moment at which a usable certificate is valid, in UTC."""
+    content: Any = load_der_x509_certificate(b64decode(certificate))
+    names = ("not_valid_before", "not_valid_after")
+    # Releases of cryptography before 42 have only the attributes without a time zone.
+    begin, end = (
+        getattr(content, f"{name}_utc", None) or getattr(content, name).replace(tzinfo=UTC)
+        for name in names
+    )
+    return begin, end
 
 
 @attrs.frozen

@@ -25,10 +25,17 @@ from moorage.contracts.einvoices import (
     ReceivedInvoice,
     SentInvoice,
 )
-from moorage.vendors.einvoices._ksef_sealing import LOGIN_PATH, PublicKey, Sealing, is_usable
+from moorage.vendors.einvoices._ksef_sealing import (
+    LOGIN_PATH,
+    PublicKey,
+    Sealing,
+    is_usable,
+    validity_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from moorage.contracts.einvoices import OutgoingInvoice
 
@@ -188,7 +195,8 @@ class Ksef(sdk.Vendor):
         Raises:
             AuthenticationFailed: KSeF refuses the token.
         """
-        keys = _read_keys(await wire.send(sdk.Request.get("/security/public-key-certificates")))
+        asking_for_keys = sdk.Request.get("/security/public-key-certificates")
+        keys = _read_keys(await wire.send(asking_for_keys), wire.now())
         asking = sdk.Request.post("/auth/challenge").evolve(idempotent=True)
         response = await wire.send(asking)
         challenge = sdk.read_answer(response)
@@ -249,15 +257,30 @@ def _bearer(fields: sdk.Answer, name: str, response: sdk.Response) -> Mapping[st
     return {"Authorization": f"Bearer {sdk.required(fields.text(name), response, name)}"}
 
 
-def _read_keys(response: sdk.Response) -> Mapping[str, PublicKey]:
-    """KSeF's keys by their use; where several may be used, that which is valid for the longest."""
-    items = sorted(sdk.read_answers(response), key=lambda item: item.text("validTo") or "")
+def _read_keys(response: sdk.Response, now: datetime) -> Mapping[str, PublicKey]:
+    """KSeF's keys by their use; where several may be used, that which is valid for the longest.
+
+    Raises:
+        VendorFailed: a use has no key whose certificate is valid now.
+    """
+    usable = [
+        (*validity_of(certificate), certificate, item)
+        for item in sdk.read_answers(response)
+        if is_usable(certificate := item.text("certificate") or "")
+    ]
+    usable.sort(key=lambda entry: entry[1])
     keys = {
         use: PublicKey(item.text("publicKeyId"), certificate)
-        for item in items
+        for begin, end, certificate, item in usable
         for use in item.texts("usage")
-        if is_usable(certificate := item.text("certificate") or "")
+        if begin <= now <= end
     }
     for use in (_LOGIN_USE, _INVOICE_USE):
+        if use not in keys and any(use in item.texts("usage") for *_, item in usable):
+            raise sdk.VendorFailed(
+                f"KSeF has no certificate for {use} that is valid now, so nothing is encrypted"
+                " with it.",
+                remedy="Check the clock of this machine; if it is right, try again later.",
+            )
         sdk.required(keys.get(use), response, use)
     return keys

@@ -7,7 +7,7 @@ until `deliver` checks it; a second one of the same seller, kind and number is t
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -78,12 +78,13 @@ def _key(use: str) -> rsa.RSAPrivateKey:
 @cache
 def _certificate(use: str) -> dict[str, Any]:
     """Return KSeF's certificate for a use."""
-    key, now = _key(use), datetime.now(UTC)
+    key = _key(use)
     name = Name([NameAttribute(NameOID.COMMON_NAME, "Ministerstwo Finansów")])
     builder = CertificateBuilder(name, name, key.public_key(), random_serial_number())
+    begin, end = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
     certificate = (
-        builder.not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=700))
+        builder.not_valid_before(begin)
+        .not_valid_after(end)
         .sign(key, SHA256())
         .public_bytes(Encoding.DER)
     )
@@ -92,8 +93,8 @@ def _certificate(use: str) -> dict[str, Any]:
         "certificate": b64encode(certificate).decode(),
         "certificateId": _digest(certificate),
         "publicKeyId": _digest(public_key),
-        "validFrom": "2031-01-01T00:00:00+00:00",
-        "validTo": "2033-01-01T00:00:00+00:00",
+        "validFrom": begin.isoformat(timespec="seconds"),
+        "validTo": end.isoformat(timespec="seconds"),
         "usage": [use],
     }
 
