@@ -10,8 +10,9 @@ import attrs
 from moorage.adapters.concurrency.in_thread import run_in_thread
 from moorage.adapters.dead_letters.json_lines import DeadLetterFile
 from moorage.config.pipeline_kinds import sink_kind, source_kind
+from moorage.config.pipeline_options import PublishSinkOptions
 from moorage.config.pipeline_schemas import schema_registry
-from moorage.config.pipelines import EndSettings, LetterFile, LetterTopic
+from moorage.config.pipelines import EndSettings, KindSourceSettings, LetterFile, LetterTopic
 from moorage.config.problems import key
 from moorage.errors import ConfigurationError
 from moorage.hub.internals import flows_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from moorage.config.connectors import ConnectorSettings
-    from moorage.config.pipelines import KindSourceSettings, PipelineSettings
+    from moorage.config.pipelines import PipelineSettings
     from moorage.domain.pipelines.records import SinkRecord
     from moorage.domain.values.result import Result
     from moorage.hub.hub import AsyncHub
@@ -48,25 +49,38 @@ def build_pipeline(
         settings: the settings.
         hub: the hub of the same configuration.
         storage: the store of shared state, for sources that need one.
-        source: a source in place of the configured one. The sink then stores no positions.
+        source: a source in place of the configured one. The sink then stores no positions, and
+            publishes without the transactions of the configured source.
 
     Raises:
         ConfigurationError: a function cannot be imported, or there is no store.
     """
-    if source is not None and settings.row_checkpoints is not None:
-        options = attrs.evolve(settings.sink.options, checkpoints=False)
-        settings = attrs.evolve(settings, sink=attrs.evolve(settings.sink, options=options))
+    if source is not None:
+        settings = _without_positions(settings)
     parts = ConfiguredParts(settings, hub, storage)
     transforms = parts.transforms()
+    parts.source = source or _source(settings.source, parts)
     sink = sink_kind(settings.sink.kind).build(settings.sink.options, parts)
     return Pipeline(
         settings.name,
-        source or _source(settings.source, parts),
+        parts.source,
         _PreparedSink(sink, parts),
         transforms=transforms,
         dead_letters=_dead_letters(settings.dead_letters, hub),
         config=settings.config,
     )
+
+
+def _without_positions(settings: PipelineSettings) -> PipelineSettings:
+    """Return settings whose sink leaves the positions of the configured source alone."""
+    sink, source = settings.sink, settings.source
+    if settings.row_checkpoints is not None:
+        sink = attrs.evolve(sink, options=attrs.evolve(sink.options, checkpoints=False))
+    elif settings.has_transactions and isinstance(source, KindSourceSettings):
+        connector = source.connector.description.name
+        options = PublishSinkOptions(connector=connector, topic=sink.options.topic)
+        sink = EndSettings(kind="publish", options=options)
+    return attrs.evolve(settings, sink=sink)
 
 
 async def reset_row_checkpoints(
@@ -94,6 +108,7 @@ class ConfiguredParts:
     Attributes:
         name: the name of the pipeline.
         hub: the hub of the same configuration.
+        source: the source of the pipeline; None while it is being made.
 
     Args:
         settings: the settings of the pipeline.
@@ -106,6 +121,7 @@ class ConfiguredParts:
     ) -> None:
         self.name = settings.name
         self.hub: Any = hub
+        self.source: SourceConnector | None = None
         self._settings = settings
         self._path = f"pipelines.{key(settings.name)}"
         self._storage = storage

@@ -13,6 +13,7 @@ from moorage.config.pipeline_options import (
     FunctionSinkOptions,
     FunctionSource,
     HttpSinkOptions,
+    KafkaTransactionSinkOptions,
     OutboxSourceOptions,
     ParquetSinkOptions,
     PublishSinkOptions,
@@ -134,6 +135,17 @@ def _publish_sink(options: PublishSinkOptions, parts: PipelineParts) -> SinkConn
     return PublishSink(*parts.connector(options.connector), options.topic)
 
 
+def _kafka_transaction_sink(
+    options: KafkaTransactionSinkOptions, parts: PipelineParts
+) -> SinkConnector:
+    from moorage.adapters.messages.kafka_transaction_sink import (  # noqa: PLC0415 - only some need it
+        KafkaTransactionSink,
+    )
+
+    source: Any = parts.source
+    return KafkaTransactionSink(source, options.topic)
+
+
 def _function_sink(options: FunctionSinkOptions, parts: PipelineParts) -> SinkConnector:
     from moorage.pipelines.functions import RecordSink  # noqa: PLC0415 - only some need it
 
@@ -206,6 +218,11 @@ _OWN_SINKS: Final = {
         SinkKind(name="http", options=HttpSinkOptions, build=_http_sink),
         SinkKind(name="call", options=CallSinkOptions, build=_call_sink),
         SinkKind(name="publish", options=PublishSinkOptions, build=_publish_sink),
+        SinkKind(
+            name="kafka-transactions",
+            options=KafkaTransactionSinkOptions,
+            build=_kafka_transaction_sink,
+        ),
         SinkKind(name="function", options=FunctionSinkOptions, build=_function_sink),
     )
 }

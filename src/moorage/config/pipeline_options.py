@@ -227,6 +227,17 @@ class PublishSinkOptions:
 
 
 @frozen(kw_only=True)
+class KafkaTransactionSinkOptions:
+    """A sink that publishes to Kafka in the transactions of its source, each record exactly once.
+
+    Attributes:
+        topic: the topic.
+    """
+
+    topic: str = attrs.field(validator=attrs.validators.min_len(1))
+
+
+@frozen(kw_only=True)
 class FunctionSinkOptions:
     """A function or a sink of your program.
 

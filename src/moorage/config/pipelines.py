@@ -12,6 +12,7 @@ from moorage.config.pipeline_kinds import sink_kind, sink_kind_names, source_kin
 from moorage.config.pipeline_options import (
     FunctionSinkOptions,
     FunctionSource,
+    KafkaTransactionSinkOptions,
     PublishSinkOptions,
     SqlSinkOptions,
 )
@@ -224,6 +225,11 @@ class PipelineSettings:
         is_with_rows = isinstance(options, SqlSinkOptions) and options.checkpoints
         return options.connector if is_with_rows else None
 
+    @property
+    def has_transactions(self) -> bool:
+        """True if the sink publishes in the transactions of its source."""
+        return isinstance(self.sink.options, KafkaTransactionSinkOptions)
+
 
 def pipelines(
     tables: Mapping[str, Mapping[str, Any]],
@@ -328,6 +334,8 @@ class _Reader:
 
     def order_is_kept(self, settings: PipelineSettings, path: str) -> bool:
         """Return whether a sink that stores positions with its rows gets its records in order."""
+        if settings.has_transactions:
+            return self.source_has_transactions(settings, path)
         if settings.row_checkpoints is None:
             return True
         if not settings.has_checkpoints:
@@ -341,6 +349,24 @@ class _Reader:
                 f"{path}.lanes",
                 "A sink with checkpoints needs its records in their order.",
                 "Set lanes to 1, or leave checkpoints of the sink out.",
+            )
+        return self.report.clear(path)
+
+    def source_has_transactions(self, settings: PipelineSettings, path: str) -> bool:
+        """Return whether the source of a sink that publishes in transactions has them."""
+        source = settings.source
+        transactional_id = getattr(source.options, "transactional_id", None)
+        if isinstance(source, EndSettings) or transactional_id is None:
+            self.report.add(
+                f"{path}.sink.kind",
+                "The sink publishes in the transactions of its source, and the source has none.",
+                "Read from a connector of the kind kafka, and give the source a transactional_id.",
+            )
+        if settings.config.lanes > 1:
+            self.report.add(
+                f"{path}.lanes",
+                "A sink with transactions needs its records in their order.",
+                "Set lanes to 1, or use the sink publish.",
             )
         return self.report.clear(path)
 

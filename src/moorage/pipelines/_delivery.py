@@ -125,7 +125,12 @@ class BatchDelivery:
         return [rest] if rest else []
 
     async def _results(self, group: list[PendingRecord]) -> Sequence[Result[object]] | None:
-        """Return the sink's results for a group; raise the first error if all are temporary."""
+        """Return the sink's results for a group; raise the first error if all are temporary.
+
+        A group with records that were revoked since it was formed is not tried, and has no results.
+        """
+        if any(map(is_done, group)):
+            return ()
         results = await self.sink.process_batch([pending.output for pending in group])
         if results is None:
             return None

@@ -25,6 +25,11 @@ class PipelineParts(Protocol):
         """The `AsyncHub` of the pipeline's configuration."""
         ...
 
+    @property
+    def source(self) -> SourceConnector | None:
+        """The source of the pipeline; None while it is being made."""
+        ...
+
     def connector(self, name: str, /) -> tuple[Any, Any]:
         """Return the manager that performs a connector's operations, and the connector."""
         ...

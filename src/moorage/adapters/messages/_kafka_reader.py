@@ -67,12 +67,15 @@ class KafkaReader:
     Attributes:
         is_stopped: whether its waits have been ended.
         lag: the records of its partitions that were not committed lately; None if not known.
+        known: the partitions that it has or had.
+        membership: its membership of the group when it last had a say in it; None before.
 
     Args:
         options: the configuration of librdkafka.
         topics: names of topics, or patterns that begin with "^".
         patience: the seconds for which a cluster may be away.
         revoked: is called with partitions before they are given back, or after they were lost.
+        taken: is called with partitions that it got.
     """
 
     def __init__(
@@ -81,12 +84,17 @@ class KafkaReader:
         topics: Sequence[str],
         patience: float,
         revoked: Callable[[list[Partition]], None],
+        taken: Callable[[list[Partition]], None],
     ) -> None:
         self.is_stopped = False
         self.lag: int | None = None
+        self.known: frozenset[Partition] = frozenset()
+        self.membership: Any = None
         self._topics = list(topics)
         self._patience = patience
         self._revoked = revoked
+        self._taken = taken
+        self._is_committing_itself = options["enable.auto.commit"]
         self._from_beginning = options["auto.offset.reset"] == "earliest"
         self._is_cooperative = options["partition.assignment.strategy"] == COOPERATIVE
         self._buffer: list[SinkRecord] = []
@@ -142,6 +150,7 @@ class KafkaReader:
             wait: the seconds.
         """
         self._limit = limit
+        self._note_membership()
         until = monotonic() + wait
         waits = 0
         while not self.is_stopped:
@@ -178,6 +187,12 @@ class KafkaReader:
         """Stay in the consumer group without reading, while there is no room for records."""
         self._pause()
         self._poll(0.0)
+        self._note_membership()
+
+    def _note_membership(self) -> None:
+        """Keep the generation of the group, which may change while partitions stay as they are."""
+        if self._held and not self._is_committing_itself:
+            self.membership = self._consumer.consumer_group_metadata()
 
     def _pause(self) -> None:
         self._consumer.pause(self._consumer.assignment())
@@ -226,6 +241,9 @@ class KafkaReader:
     def _take_over(self, consumer: Any, partitions: Sequence[Any]) -> None:
         places = [_place(item) for item in partitions]
         self._held.update(places)
+        self.known = self.known | self._held
+        self._taken(places)
+        self._note_membership()
         moved = [item for item in partitions if _place(item) in self._positions]
         for item in moved:
             item.offset = self._positions.pop(_place(item))
@@ -237,7 +255,7 @@ class KafkaReader:
         places = [_place(item) for item in partitions]
         self._forget(places)
         self._tell(places)
-        if not self.is_stopped:
+        if not self.is_stopped and self._is_committing_itself:
             self._store_done()
             # Without a position to commit this is an error; another one means a repeat.
             with suppress(KafkaException):

@@ -19,7 +19,7 @@ from moorage.adapters.messages.broker_settings import (
     broker_kind,
 )
 from moorage.domain.connectors.link_pool import PoolConfig
-from moorage.domain.messages.kafka import RULES
+from moorage.domain.messages.kafka import RULES, TRANSACTION
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import is_count, is_seconds, plain
@@ -46,6 +46,7 @@ _OWN_OPTIONS: Final = frozenset(
         "on_delivery",
         "request.required.acks",
         "security.protocol",
+        "transaction.timeout.ms",
         "transactional.id",
     }
 )
@@ -147,6 +148,14 @@ class Kafka(BrokerSettings):
             "message.timeout.ms": 0,
         }
 
+    def transaction_options(self, id: str) -> dict[str, Any]:
+        """Return the options for a producer with transactions; they contain the passwords."""
+        return self.producer_options() | {
+            "transactional.id": id,
+            "transaction.timeout.ms": TRANSACTION,
+            "message.timeout.ms": TRANSACTION,
+        }
+
     def client_options(self) -> dict[str, Any]:
         """Return the options for any client of librdkafka; they contain the passwords."""
         protocol = "SASL_" if self.password is not None else ""
@@ -215,6 +224,8 @@ class KafkaOptions:
         start: the position for partitions without a committed one: "earliest" or "latest".
         assignor: "cooperative-sticky", "range" or "roundrobin", as for all members of the group.
         discover_every: seconds between two searches for new topics and partitions.
+        transactional_id: the name of this worker's transactions, which no other living worker may
+            have; for a sink of the kind "kafka-transactions".
     """
 
     topics: tuple[str, ...] = attrs.field(validator=attrs.validators.min_len(1))
@@ -223,6 +234,9 @@ class KafkaOptions:
     start: str = "earliest"
     assignor: str = "cooperative-sticky"
     discover_every: float = attrs.field(default=60.0, converter=plain, validator=is_seconds)
+    transactional_id: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.min_len(1))
+    )
 
 
 def _source(cluster: Kafka, options: KafkaOptions) -> KafkaSource:

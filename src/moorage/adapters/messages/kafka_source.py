@@ -7,6 +7,8 @@ Laws:
    again, to the member that has the partition then.
 2. `revoked` has returned before a partition goes to another member, unless it was lost already.
 3. While nobody polls, the member stays in its group, and reads nothing.
+4. A source with a `transactional_id` commits positions in transactions only, those of a sink that
+   publishes among them. A position never moves back.
 """
 
 from __future__ import annotations
@@ -18,19 +20,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from moorage.adapters.concurrency.daemon_worker import DaemonWorker
-from moorage.domain.messages.kafka import RULES
+from moorage.domain.messages.kafka import RULES, TRANSACTION
+from moorage.domain.messages.kafka_transactions import positions_after
 from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.messages.read_failures import read_error
 from moorage.domain.secrets.frames import careful
 from moorage.domain.values.durations import seconds
-from moorage.errors import ConfigurationError
+from moorage.errors import ConfigurationError, LocalFailure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
     from moorage.adapters.messages._kafka_reader import KafkaReader
+    from moorage.adapters.messages._kafka_transactions import KafkaTransactions
     from moorage.adapters.messages.kafka import Kafka
+    from moorage.domain.messages.kafka_transactions import SourcedMessage
     from moorage.domain.pipelines.records import Offset, Partition, SinkRecord
     from moorage.ports.pipelines import PollLimits, Revocation
 
@@ -66,6 +71,9 @@ class KafkaSource:
         assignor: "cooperative-sticky" moves only the partitions that must move; "range" and
             "roundrobin" stop the whole group for each change. It is the same for all members.
         discover_every: seconds between two searches for new topics and partitions.
+        transactional_id: the name of this worker's transactions, which no other living worker may
+            have. With it the source commits its positions in transactions, in which a
+            `KafkaTransactionSink` publishes.
     """
 
     commits: Literal["each", "prefix"] = "prefix"
@@ -81,12 +89,19 @@ class KafkaSource:
         start: str = "earliest",
         assignor: str = "cooperative-sticky",
         discover_every: float | timedelta = 60.0,
+        transactional_id: str | None = None,
     ) -> None:
         if isinstance(topics, str) or not topics:
             raise ConfigurationError(
                 "The source has no list of topics.",
                 path="topics",
                 remedy='Give a list of names, such as ["orders"].',
+            )
+        if transactional_id == "":
+            raise ConfigurationError(
+                "The transactional id is empty.",
+                path="transactional_id",
+                remedy='Give a name such as "billing-1", or leave it out.',
             )
         for path, value, choices in (
             ("start", start, _STARTS),
@@ -101,13 +116,14 @@ class KafkaSource:
         self.topics = tuple(topics)
         self.group = group
         self.instance = instance
+        self.transactional_id = transactional_id
         self._settings = settings
         self._own_options = {
             "group.id": group,
             "auto.offset.reset": start,
             "partition.assignment.strategy": assignor,
             # Only positions that are stored are committed, and those of done records are.
-            "enable.auto.commit": True,
+            "enable.auto.commit": transactional_id is None,
             "enable.auto.offset.store": False,
             "enable.partition.eof": False,
             "topic.metadata.refresh.interval.ms": max(
@@ -119,6 +135,7 @@ class KafkaSource:
         self._reading: asyncio.Future[list[SinkRecord]] | None = None
         self._size = _USUAL_SIZE
         self._was_open = False
+        self._transaction_seconds = TRANSACTION / 1000
 
     async def open(self, revoked: Revocation, /) -> None:
         """Join the consumer group, after checking that the cluster has all topics."""
@@ -132,8 +149,15 @@ class KafkaSource:
             **self._settings.client_options(),
             **self._own_options,
         }
-        self._link = link = _Link(options, self.topics, self._settings.connect_timeout, revoked)
+        patience = self._settings.connect_timeout
+        self._link = link = _Link(options, self.topics, patience, revoked)
         try:
+            if self.transactional_id is not None:
+                await link.begin_transactions(
+                    self._settings.transaction_options(self.transactional_id),
+                    patience,
+                    self._transaction_seconds,
+                )
             await link.reading.run(link.reader.join)
         except BaseException:
             await self.close()
@@ -166,7 +190,30 @@ class KafkaSource:
         positions: dict[Partition, int] = {}
         for record in records:
             positions[record.place] = max(positions.get(record.place, 0), _next(record.offset))
-        link.reader.store(positions)
+        if self.transactional_id is None:
+            link.reader.store(positions)
+        else:
+            await link.carry_out((), positions)
+
+    async def publish(self, messages: Sequence[SourcedMessage[Partition]], /) -> None:
+        """Publish messages and commit the positions after their records, in one transaction.
+
+        The messages are those of all records since the last transaction, in their order.
+
+        Raises:
+            ConnectorError: the transaction was aborted, or its outcome is unknown.
+            LocalFailure: a record is not of this source.
+        """
+        link = self._opened()
+        positions = positions_after(messages)
+        unknown = positions.keys() - link.reader.known
+        if unknown:
+            raise LocalFailure(
+                f"The sink has records of {min(unknown)[0]!r} that are not of its source.",
+                remedy="Leave the topic, the partition and the offset of the records as the source"
+                " set them.",
+            )
+        await link.carry_out(messages, positions)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
         """Do nothing, because uncommitted records are delivered again after a rebalance."""
@@ -181,6 +228,7 @@ class KafkaSource:
         """Continue reading a partition after an offset, now or as soon as it is assigned."""
         link = self._opened()
         await link.reading.run(partial(link.reader.seek, partition, _next(offset)))
+        link.forget([partition])
 
     async def lag(self) -> int | None:
         """Return the number of records of this member's partitions that are not committed yet.
@@ -218,8 +266,42 @@ class _Link:
 
         self._loop = asyncio.get_running_loop()
         self._call = revoked
-        self.reader: KafkaReader = KafkaReader(options, topics, patience, self._revoked)
+        self._options = options
+        self._transactions: KafkaTransactions | None = None
+        self._transacting: DaemonWorker | None = None
+        self.reader: KafkaReader = KafkaReader(
+            options, topics, patience, self._revoked, self.forget
+        )
         self.reading = DaemonWorker("moorage-kafka-read")
+
+    async def begin_transactions(
+        self, options: dict[str, Any], patience: float, longest: float
+    ) -> None:
+        """Abort what an earlier worker with the same id left, before positions are read."""
+        from moorage.adapters.messages._kafka_transactions import (  # noqa: PLC0415 - only some need it
+            KafkaTransactions,
+        )
+
+        transactions = KafkaTransactions(options, self._options, patience=patience, longest=longest)
+        self._transactions = transactions
+        self._transacting = DaemonWorker("moorage-kafka-transactions")
+        await self._transacting.run(transactions.begin)
+
+    async def carry_out(
+        self, messages: Sequence[SourcedMessage[Partition]], positions: dict[Partition, int]
+    ) -> None:
+        """Publish messages and move positions in one transaction."""
+        membership = self.reader.membership
+        if self._transactions is None or self._transacting is None or membership is None:
+            raise read_error(PublishFault.LOST, RULES)
+        await self._transacting.run(
+            partial(self._transactions.carry_out, messages, positions, membership)
+        )
+
+    def forget(self, places: Sequence[Partition]) -> None:
+        """Forget the committed positions of partitions that are read from another position."""
+        if self._transactions is not None:
+            self._transactions.forget(places)
 
     def _revoked(self, places: list[Partition]) -> None:
         """Wait in the reader's thread until the event loop has handled a revocation."""
@@ -234,8 +316,13 @@ class _Link:
     async def close(self) -> None:
         """Stop the reader and its thread; wait a limited time for the cluster."""
         self.reader.stop()
-        closing = self.reading.run(self.reader.close)
+        ending = [self.reading.run(self.reader.close)]
         self.reading.end()
+        if self._transactions is not None and self._transacting is not None:
+            self._transactions.stop()
+            ending.append(self._transacting.run(self._transactions.close))
+            self._transacting.end()
+        closing = asyncio.gather(*ending)
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 await asyncio.shield(closing)

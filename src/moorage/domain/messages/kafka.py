@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = "content-type"
 MESSAGE_ID: Final = "message-id"
 
+TRANSACTION: Final = 30_000
+"""Milliseconds that a transaction may take, after which the cluster aborts it."""
+
 TOMBSTONE: Final = "kafka-tombstone"
 """The attribute of a Kafka record without a value, which deletes its key in a compacted topic."""
 

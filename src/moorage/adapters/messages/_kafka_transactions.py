@@ -1,0 +1,300 @@
+"""Transactions of Kafka that publish messages and move the positions of a consumer group.
+
+Laws:
+
+1. Messages and positions of one transaction become visible together, or not at all.
+2. The membership of a transaction is that with which its records were read. The cluster refuses it
+   when the group has moved on.
+3. After a commit whose answer was lost, nothing is published before the cluster has told the
+   group's positions.
+4. Its methods block and belong to one thread, except `forget` and `stop`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from threading import Thread
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+
+from moorage.adapters.messages._kafka_cluster import (
+    KNOWN_TOPIC,
+    SILENT,
+    STEP,
+    ClusterWatch,
+    options_error,
+)
+from moorage.domain.messages.kafka import headers_to_send
+from moorage.domain.messages.kafka_transactions import (
+    open_messages,
+    open_positions,
+    transaction_error,
+    unknown_outcome,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from moorage.domain.messages.kafka_transactions import SourcedMessage
+    from moorage.domain.messages.message import OutgoingMessage
+    from moorage.domain.pipelines.records import Partition
+    from moorage.errors import ConnectorError
+
+_PAUSE: Final = 0.01
+"""Seconds between two calls of a step that is to be repeated."""
+
+
+class _Failed(Exception):
+    """Raised inside a transaction that cannot be committed.
+
+    Attributes:
+        name: the code of the failure.
+        topic: the topic of the message that failed, if one did.
+        is_abortable: whether the transaction is certainly not committed, and is to be aborted.
+    """
+
+    def __init__(self, name: str, topic: str | None = None, *, is_abortable: bool = False) -> None:
+        super().__init__(name)
+        self.name = name
+        self.topic = topic
+        self.is_abortable = is_abortable
+
+
+class KafkaTransactions:
+    """The transactions of one worker, which end when another worker begins with the same id.
+
+    Args:
+        options: the configuration of a producer of librdkafka, with `transactional.id`.
+        reading: the configuration of a consumer, with the group whose positions move.
+        patience: the seconds for which the cluster may be away when the transactions begin.
+        longest: the seconds that a transaction may take.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        reading: Mapping[str, Any],
+        *,
+        patience: float,
+        longest: float,
+    ) -> None:
+        self._options = options
+        self._reading = reading
+        self._patience = patience
+        self._longest = longest
+        self._is_stopped = False
+        self._producer: Any = None
+        self._cluster = ClusterWatch(lambda: self._producer.poll(0), lambda: not self._is_stopped)
+        self._topics: set[str] = set()
+        self._committed: dict[Partition, int] = {}
+        self._doubtful: set[Partition] = set()
+        self._failed: list[_Failed] = []
+
+    def begin(self) -> None:
+        """Abort what an earlier worker with the same id left, unless the producer exists already.
+
+        Raises:
+            ConnectorError: the cluster cannot be reached, or refuses transactions.
+        """
+        if self._producer is not None:
+            return
+        until = monotonic() + self._patience
+        self._producer = self._made()
+        error = None
+        try:
+            self._cluster.metadata(self._producer, KNOWN_TOPIC, until)
+            self._step(self._producer.init_transactions, until)
+            if self._doubtful:
+                self._committed.update(self._stored_positions(until))
+                self._doubtful.clear()
+        except _Failed as failure:
+            self._discard()
+            error = transaction_error(failure.name)
+        except BaseException:
+            self._discard()
+            raise
+        if error is not None:
+            raise error
+
+    def _made(self) -> Any:
+        try:
+            return Producer({**self._options, "error_cb": self._cluster.note}, logger=SILENT)
+        except KafkaException:
+            pass
+        raise options_error()
+
+    def carry_out(
+        self,
+        messages: Sequence[SourcedMessage[Partition]],
+        positions: Mapping[Partition, int],
+        membership: Any,
+    ) -> None:
+        """Publish messages and move positions in one transaction, except those that are committed.
+
+        Args:
+            messages: the messages.
+            positions: the positions of partitions, before which all records are done.
+            membership: the membership of the consumer when it read the records.
+
+        Raises:
+            ConnectorError: the transaction was aborted, or its outcome is unknown.
+        """
+        self.begin()
+        moved = open_positions(positions, self._committed)
+        if not moved:
+            return
+        items = open_messages(messages, self._committed)
+        until = monotonic() + self._longest
+        self._check_topics({item.topic for item in items}, until)
+        error = None
+        try:
+            self._publish(items, until)
+            self._step(
+                partial(self._producer.send_offsets_to_transaction, _offsets(moved), membership),
+                until,
+            )
+        except _Failed as failure:
+            self._abort()
+            error = self._error(failure)
+        error = error or self._commit(moved, until)
+        if error is not None:
+            raise error
+        self._committed.update(moved)
+
+    def _check_topics(self, topics: set[str], until: float) -> None:
+        """Refuse topics that the cluster does not have, before a transaction begins."""
+        for topic in topics - self._topics:
+            error = self._cluster.metadata(self._producer, topic, until).topics[topic].error
+            if error is not None:
+                raise transaction_error(error.name(), topic)
+            self._topics.add(topic)
+
+    def _publish(self, items: Sequence[OutgoingMessage], until: float) -> None:
+        """Begin a transaction, and hand its messages to librdkafka."""
+        self._failed = []
+        self._step(lambda _: self._producer.begin_transaction(), until)
+        for item in items:
+            self._hand_over(item, until)
+            self._producer.poll(0)
+
+    def _hand_over(self, item: OutgoingMessage, until: float) -> None:
+        """Give a message to librdkafka, as soon as its queue has room."""
+        message = item.message
+        while True:
+            try:
+                self._producer.produce(
+                    item.topic,
+                    value=message.payload,
+                    key=message.key,
+                    headers=headers_to_send(item),
+                    on_delivery=self._report,
+                )
+            except BufferError:
+                if self._is_over(until):
+                    raise _Failed("_QUEUE_FULL") from None
+                self._producer.poll(STEP)
+            except KafkaException as error:
+                raise _Failed(error.args[0].name(), item.topic) from None
+            else:
+                return
+
+    def _report(self, error: Any, message: Any) -> None:
+        """Keep the failure of a message; those that an abort gives up are no causes."""
+        if error is not None and not error.name().startswith("_PURGE"):
+            self._failed.append(_Failed(error.name(), message.topic()))
+
+    def _commit(self, positions: Mapping[Partition, int], until: float) -> ConnectorError | None:
+        """Commit the open transaction, and return the error if it may not be committed."""
+        try:
+            self._step(self._producer.commit_transaction, until)
+        except _Failed as failure:
+            if failure.is_abortable:
+                self._abort()
+                return self._error(failure)
+            # A commit that was requested may have taken effect.
+            self._doubtful.update(positions)
+            self._discard()
+            error = self._error(failure)
+            return unknown_outcome() if error.retryable else error
+        return None
+
+    def _error(self, failure: _Failed) -> ConnectorError:
+        """Return the error of a failed transaction, which is that of its message if one failed."""
+        if self._is_stopped:
+            return unknown_outcome()
+        cause = next(iter(self._failed), failure)
+        return transaction_error(cause.name, cause.topic)
+
+    def _abort(self) -> None:
+        """Abort the transaction; if that fails, the next producer of the id does it."""
+        try:
+            self._step(self._producer.abort_transaction, monotonic() + self._patience)
+        except _Failed:
+            self._discard()
+
+    def _step(self, call: Callable[[float], object], until: float) -> None:
+        """Run a step of a transaction, which librdkafka resumes after each short wait."""
+        while True:
+            try:
+                call(STEP)
+            except KafkaException as error:
+                code = error.args[0]
+                if not code.retriable() or self._is_over(until):
+                    raise _Failed(code.name(), is_abortable=code.txn_requires_abort()) from None
+                sleep(_PAUSE)
+            else:
+                return
+
+    def _is_over(self, until: float) -> bool:
+        return self._is_stopped or monotonic() > until
+
+    def _stored_positions(self, until: float) -> dict[Partition, int]:
+        """Ask the cluster for the group's positions in the partitions whose outcome is unknown."""
+        consumer = Consumer(dict(self._reading), logger=SILENT)
+        places = [_offset(place, 0) for place in self._doubtful]
+        try:
+            left = max(STEP, until - monotonic())
+            stored = consumer.committed(places, timeout=left)
+        except KafkaException as error:
+            raise _Failed(error.args[0].name()) from None
+        finally:
+            consumer.close()
+        return {(item.topic, item.partition): max(0, item.offset) for item in stored}
+
+    def forget(self, places: Iterable[Partition]) -> None:
+        """Forget the positions of partitions that are read from another position."""
+        for place in places:
+            self._committed.pop(place, None)
+
+    def stop(self) -> None:
+        """End all waits, in any thread."""
+        self._is_stopped = True
+
+    def close(self) -> None:
+        """Give up an open transaction, and end the producer without waiting."""
+        self.stop()
+        self._discard()
+
+    def _discard(self) -> None:
+        """End the producer in a thread of its own, which may take librdkafka a second."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            box = [producer]
+            del producer
+            Thread(target=_end, args=(box,), name="moorage-kafka-close", daemon=True).start()
+
+
+def _end(box: list[Any]) -> None:
+    """Drop the last reference to a producer; closing it would wait for its transaction."""
+    box.pop().purge()
+
+
+def _offset(place: Partition, position: int) -> Any:
+    topic, number = place
+    return TopicPartition(topic, int(number or 0), position)
+
+
+def _offsets(positions: Mapping[Partition, int]) -> list[Any]:
+    return [_offset(place, position) for place, position in positions.items()]

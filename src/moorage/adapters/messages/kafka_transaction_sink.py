@@ -1,0 +1,77 @@
+"""A sink that publishes to Kafka in the transactions of its source.
+
+Laws:
+
+1. The messages of a batch and the positions of its records become visible together, or not at all:
+   a consumer that reads committed messages only sees each exactly once.
+2. A batch is published as a whole, so its records arrive in one lane, in their order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.domain.messages.broker_rules import check_message, check_topic
+from moorage.domain.messages.kafka import RULES
+from moorage.domain.messages.kafka_transactions import SourcedMessage
+from moorage.domain.messages.message import OutgoingMessage
+from moorage.domain.secrets.frames import careful
+from moorage.errors import ConfigurationError, LocalFailure
+from moorage.pipelines.publishing import message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moorage.adapters.messages.kafka_source import KafkaSource
+    from moorage.domain.pipelines.records import Partition, SinkRecord
+
+
+@careful
+class KafkaTransactionSink:
+    """A sink that publishes each record exactly once, at the cluster of its source.
+
+    Args:
+        source: the source of the same pipeline, with a `transactional_id`.
+        topic: the topic, or a function that returns the topic for a record.
+
+    Raises:
+        ConfigurationError: the source has no transactions.
+    """
+
+    needs_one_lane = True
+
+    def __init__(self, source: KafkaSource, topic: str | Callable[[SinkRecord], str]) -> None:
+        if source.transactional_id is None:
+            raise ConfigurationError(
+                "The source of the sink has no transactions.",
+                path="transactional_id",
+                remedy='Give the source a transactional_id, such as "billing-1".',
+            )
+        self._source = source
+        self._topic = topic
+
+    async def open(self) -> None:
+        """Do nothing: the source begins its transactions when it is opened."""
+
+    async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
+        """Publish records and commit their positions in one transaction."""
+        await self._source.publish([self._message(record) for record in records])
+
+    def _message(self, record: SinkRecord) -> SourcedMessage[Partition]:
+        topic = self._topic(record) if callable(self._topic) else self._topic
+        message = message_of(record)
+        check_topic(topic, RULES)
+        check_message(message, RULES)
+        if not isinstance(record.offset, int):
+            raise LocalFailure(
+                f"A record of {record.topic!r} has no offset of Kafka.",
+                remedy="Leave the topic, the partition and the offset of the records as the source"
+                " set them.",
+            )
+        return SourcedMessage(record.place, record.offset + 1, OutgoingMessage(topic, message))
+
+    async def flush(self) -> None:
+        """Do nothing: what was published is committed."""
+
+    async def close(self) -> None:
+        """Do nothing: the transactions belong to the source."""

@@ -1,0 +1,35 @@
+"""A worker process with a pipeline in transactions of Kafka, which tests kill.
+
+Arguments: the address of the broker, and the transactional id.
+"""
+
+import sys
+import time
+
+from moorage import BatchLimits, Kafka, Pipeline, PipelineConfig, SinkRecord, run_pipelines
+from moorage.adapters.messages.kafka_source import KafkaSource
+from moorage.adapters.messages.kafka_transaction_sink import KafkaTransactionSink
+
+SERVERS, ID = sys.argv[1:]
+
+
+def slowed(record: SinkRecord) -> SinkRecord:
+    """Take a moment for each record, so that a kill meets every step."""
+    time.sleep(0.001)
+    return record
+
+
+def pipelines() -> list[Pipeline]:
+    """Return the pipeline of this worker process."""
+    options = {"session.timeout.ms": 1_000, "heartbeat.interval.ms": 100}
+    source = KafkaSource(
+        Kafka(servers=SERVERS, options=options), ["orders"], group="billing", transactional_id=ID
+    )
+    config = PipelineConfig(batch=BatchLimits(records=10), records_in_flight=60, drain=5.0)
+    sink = KafkaTransactionSink(source, "invoices")
+    return [Pipeline("billing", source, sink, transforms=[slowed], config=config)]
+
+
+if __name__ == "__main__":
+    [report] = run_pipelines(pipelines)
+    sys.exit(0 if report.is_clean else 3)
