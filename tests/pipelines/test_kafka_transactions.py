@@ -31,9 +31,9 @@ from moorage import (
     TopicNotFound,
 )
 from moorage.adapters.messages.kafka_source import KafkaSource
-from moorage.adapters.messages.kafka_transaction_sink import KafkaTransactionSink
 from moorage.config import read_configuration
 from moorage.config.pipeline_building import build_pipeline
+from moorage.pipelines.kafka_transactions import KafkaTransactionSink
 from moorage.testing import MemoryDeadLetters, MemorySource
 from tests.pipelines.pipeline_waiting import until
 from tests.support.transactional_kafka import (

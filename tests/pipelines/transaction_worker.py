@@ -8,7 +8,7 @@ import time
 
 from moorage import BatchLimits, Kafka, Pipeline, PipelineConfig, SinkRecord, run_pipelines
 from moorage.adapters.messages.kafka_source import KafkaSource
-from moorage.adapters.messages.kafka_transaction_sink import KafkaTransactionSink
+from moorage.pipelines.kafka_transactions import KafkaTransactionSink
 
 SERVERS, ID = sys.argv[1:]
 

@@ -138,7 +138,7 @@ def _publish_sink(options: PublishSinkOptions, parts: PipelineParts) -> SinkConn
 def _kafka_transaction_sink(
     options: KafkaTransactionSinkOptions, parts: PipelineParts
 ) -> SinkConnector:
-    from moorage.adapters.messages.kafka_transaction_sink import (  # noqa: PLC0415 - only some need it
+    from moorage.pipelines.kafka_transactions import (  # noqa: PLC0415 - only some need it
         KafkaTransactionSink,
     )
 
