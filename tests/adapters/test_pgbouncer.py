@@ -1,11 +1,12 @@
-"""The store of shared state behind PgBouncer, which gives each transaction another session."""
+"""Stores behind PgBouncer, which gives each transaction another session."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import psycopg
@@ -14,19 +15,27 @@ from psycopg import sql
 
 from moorage import ConfigurationError, ConnectorManager, Service
 from moorage.adapters.audit.sql import SqlAudit
+from moorage.adapters.cache.sealed import SealedCache
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.credentials.sql import AsyncSqlCredentialProvider, SqlCredentialProvider
 from moorage.adapters.entries.sql import AsyncSqlOutbox, SqlInbox, SqlOutbox
 from moorage.adapters.logs.sql import SqlIntegrationLogger
 from moorage.adapters.metrics.sql import SqlMetrics
 from moorage.adapters.state.sql import SqlStorage
+from moorage.adapters.tenants.sql import AsyncSqlTenants, SqlTenants
+from moorage.domain.auth.methods import Credentials
 from moorage.domain.entries.queue import EntryQuery
 from moorage.domain.idempotency.claims import Verdict, complete
 from moorage.domain.observation.figures import FiguresQuery
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.domain.values.durations import DAY
 from moorage.testing import (
+    cache_conformance,
+    credentials_conformance,
     inbox_conformance,
     integration_log_conformance,
     outbox_conformance,
+    tenants_conformance,
 )
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits.checks import name_of
@@ -35,10 +44,11 @@ from tests.support.pgbouncer import PrivatePgBouncer
 from tests.support.servers import postgres_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import sqlalchemy
 
+CIPHER = AesGcmCipher(generate_keys())
 STORES = 12
 CALLERS = 120
 SETTINGS = (
@@ -176,6 +186,8 @@ def prefix(pooler: PrivatePgBouncer) -> Iterator[str]:
     for kind in (SqlInbox, SqlOutbox, SqlIntegrationLogger, SqlMetrics, SqlAudit):
         with kind(entry_url(pooler), prefix=result) as store:
             store.migrate()
+    for sealed_kind in (SqlCredentialProvider, SqlTenants):
+        sealed_kind(entry_url(pooler), CIPHER, prefix=result).migrate()
     yield result
     with psycopg.connect(postgres_url(), autocommit=True) as host:
         for (table,) in host.execute(
@@ -236,3 +248,82 @@ def test_calls_are_logged_and_counted(pooler: PrivatePgBouncer, prefix: str) -> 
             manager.run("vat", lambda: 1)
         assert 10 == len(log.find(LogQuery()).items)
         assert 1 == metrics.figures(FiguresQuery(service="vat"))[0].figures.success
+
+
+@pytest.mark.parametrize("check", credentials_conformance.CHECKS, ids=name_of)
+def test_credentials_conform(
+    check: credentials_conformance.Check, pooler: PrivatePgBouncer, prefix: str
+) -> None:
+    """SqlCredentialProvider behind a pooler of transactions passes the conformance kit."""
+
+    def make(renew: credentials_conformance.Renew) -> SqlCredentialProvider:
+        provider = SqlCredentialProvider(entry_url(pooler), CIPHER, renew=renew, prefix=prefix)
+        provider.clear()
+        return provider
+
+    check(make)
+
+
+@pytest.mark.parametrize("check", credentials_conformance.ASYNC_CHECKS, ids=name_of)
+def test_async_credentials_conform(
+    check: credentials_conformance.AsyncCheck, pooler: PrivatePgBouncer, prefix: str
+) -> None:
+    """AsyncSqlCredentialProvider behind a pooler of transactions passes the conformance kit."""
+    url = entry_url(pooler)
+
+    def make(renew: credentials_conformance.AsyncRenew) -> AsyncSqlCredentialProvider:
+        SqlCredentialProvider(url, CIPHER, prefix=prefix).clear()
+        return AsyncSqlCredentialProvider(url, CIPHER, renew=renew, prefix=prefix)
+
+    asyncio.run(check(make))
+
+
+@pytest.mark.parametrize("check", tenants_conformance.CHECKS, ids=name_of)
+def test_tenants_conform(
+    check: tenants_conformance.Check, pooler: PrivatePgBouncer, prefix: str
+) -> None:
+    """SqlTenants behind a pooler of transactions passes the conformance kit."""
+    tenants = SqlTenants(entry_url(pooler), CIPHER, prefix=prefix)
+    tenants.clear()
+    check(lambda: (tenants, partial(_put, tenants)))
+
+
+@pytest.mark.parametrize("check", tenants_conformance.ASYNC_CHECKS, ids=name_of)
+def test_async_tenants_conform(
+    check: tenants_conformance.AsyncCheck, pooler: PrivatePgBouncer, prefix: str
+) -> None:
+    """AsyncSqlTenants behind a pooler of transactions passes the conformance kit."""
+    tenants = SqlTenants(entry_url(pooler), CIPHER, prefix=prefix)
+    tenants.clear()
+    async_tenants = AsyncSqlTenants(entry_url(pooler), CIPHER, prefix=prefix)
+
+    asyncio.run(check(lambda: (async_tenants, partial(_put, tenants))))
+
+
+def _put(tenants: SqlTenants, tenant: str, tables: Mapping[str, Any] | None) -> None:
+    """Store the tables of a tenant, or delete the tenant."""
+    if tables is None:
+        tenants.remove(tenant)
+    else:
+        tenants.put(tenant, tables)
+
+
+@pytest.mark.parametrize("check", cache_conformance.CHECKS, ids=name_of)
+def test_cache_conforms(check: cache_conformance.Check, store: SqlStorage) -> None:
+    """A cache in a store behind a pooler of transactions passes the conformance kit."""
+    check(lambda: SealedCache(store, CIPHER))
+
+
+def test_tables_of_credentials_prepare_no_statements(database: Lab, prefix: str) -> None:
+    """A session of the server keeps no statement of a store of credentials, however often used."""
+    with PrivatePgBouncer(sessions=1) as pooler:
+        provider = SqlCredentialProvider(entry_url(pooler), CIPHER, prefix=prefix)
+        for number in range(10):
+            provider.rotate("bank", f"tenant-{number}", Credentials.bearer("old"))
+        provider.reseal()
+        provider.migrate()
+        address = pooler.url.render_as_string(hide_password=False)
+        with psycopg.connect(address, autocommit=True, prepare_threshold=None) as host:
+            statements = host.execute("SELECT count(*) FROM pg_prepared_statements").fetchone()
+
+    assert (0,) == statements

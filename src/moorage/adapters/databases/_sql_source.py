@@ -80,7 +80,6 @@ class Source:
         is_async: whether engines are SQLAlchemy's `AsyncEngine`.
         timeout: seconds for a connection.
         path: the path of the setting, for errors.
-        is_poolable: whether the URL may have the option `pool_mode=transaction`.
 
     Attributes:
         kind: `postgresql` or `mysql`.
@@ -104,7 +103,6 @@ class Source:
         is_async: bool,
         timeout: float,
         path: str = "state",
-        is_poolable: bool = False,
     ) -> None:
         drivers = _ASYNC_DRIVERS if is_async else _SYNC_DRIVERS
         engine = (
@@ -128,15 +126,17 @@ class Source:
         name = "postgresql" if name == "postgres" else name
         self.kind = _database_kind(name, driver, drivers, self.where, path)
         url = url.set(drivername=f"{name}+{drivers[name]}")
-        if is_poolable and self.kind == "postgresql" and "pool_mode" in url.query:
+        if self.kind == "postgresql" and "pool_mode" in url.query:
             self.pools_transactions = _pools_transactions(url, path)
             url = url.difference_update_query(["pool_mode"])
         new_engine = _async_engine if is_async else create_engine
+        # Another session would not know a prepared statement.
+        unprepared = {"prepare_threshold": None} if self.pools_transactions else {}
         bounds = _bounds(self.kind, url, timeout)
         try:
             check_url_options(url, path)
-            self.engine = new_engine(url, poolclass=NullPool)
-            self.bounded = new_engine(url, poolclass=NullPool, connect_args=bounds)
+            self.engine = new_engine(url, poolclass=NullPool, connect_args=unprepared)
+            self.bounded = new_engine(url, poolclass=NullPool, connect_args=bounds | unprepared)
             self.opener = lambda: partial(_open_directly, self.bounded, bounds, self.kind)
         except ImportError:
             raise ConfigurationError(

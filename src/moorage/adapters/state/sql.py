@@ -71,7 +71,7 @@ class _Common(ABC):
     ) -> float:
         """Set the database and the tables, and return the time limit in seconds."""
         timeout_seconds = seconds(timeout, "timeout")
-        self._source = Source(url, is_async=is_async, timeout=timeout_seconds, is_poolable=True)
+        self._source = Source(url, is_async=is_async, timeout=timeout_seconds)
         self._tables = declared(None, prefix, schema)
         return timeout_seconds
 

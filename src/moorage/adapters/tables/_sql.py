@@ -70,9 +70,7 @@ class SqlTables(Generic[S]):
         is_async: bool,
     ) -> None:
         timeout_seconds = seconds(timeout, "timeout")
-        self._source = Source(
-            url, is_async=is_async, timeout=timeout_seconds, path="url", is_poolable=True
-        )
+        self._source = Source(url, is_async=is_async, timeout=timeout_seconds, path="url")
         self._sql = statements(self._source.kind)
         links = partial(_links, self._sql.definitions(), self._source, is_async=is_async)
         runtime: Runtime = (
