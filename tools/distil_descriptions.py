@@ -146,6 +146,17 @@ def _references(node: Json) -> set[str]:
     return set()
 
 
+def json_text(value: Json, levels: int) -> str:
+    """Return a value as JSON in which each member of the outer levels has a line of its own."""
+    if not (levels and isinstance(value, dict) and value):
+        return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    members = (
+        f"{json.dumps(name, ensure_ascii=False)}: {json_text(value[name], levels - 1)}"
+        for name in sorted(value)
+    )
+    return "{\n" + ",\n".join(members) + "\n}"
+
+
 def excerpts_of(folder: Path) -> dict[str, str]:
     """Return the excerpts of a vendor's files, as text, by their names."""
     requests = {
@@ -156,8 +167,7 @@ def excerpts_of(folder: Path) -> dict[str, str]:
     for file in files_of(folder):
         content = excerpt(read(file), file.name, requests)
         if content is not None:
-            text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
-            result[f"{file.stem}.json"] = f"{text}\n"
+            result[f"{file.stem}.json"] = f"{json_text(content, 3)}\n"
     return result
 
 
