@@ -58,13 +58,13 @@ class Database:
 
     def log(self, **options: Any) -> Any:
         """Open the integration log without a background thread."""
-        return self._note_opened(
+        return self.note_opened(
             open_log(self.url, prefix=self.prefix, threads=False, timeout=30.0, **options)
         )
 
     def outbox(self, **options: Any) -> Any:
         """Open the outbox in the database."""
-        return self._note_opened(open_outbox(self.url, prefix=self.prefix, timeout=30.0, **options))
+        return self.note_opened(open_outbox(self.url, prefix=self.prefix, timeout=30.0, **options))
 
     def run(self, *statements: str) -> None:
         """Run SQL statements in one transaction."""
@@ -100,7 +100,8 @@ class Database:
         metadata.reflect(self.engine, only=lambda name, _: name.startswith(self.prefix))
         metadata.drop_all(self.engine)
 
-    def _note_opened(self, store: Any) -> Any:
+    def note_opened(self, store: Any) -> Any:
+        """Return a store, which is closed together with the database."""
         self._stores.append(store)
         return store
 
