@@ -9,7 +9,14 @@ from typing import Any, Final
 
 import pytest
 
-from moorage import CircuitState, ConfigurationError, Hub, InvalidData
+from moorage import (
+    CircuitBreakerConfig,
+    CircuitState,
+    ConfigurationError,
+    Hub,
+    InvalidData,
+    Service,
+)
 from moorage.dashboard import ALL_ACTS, Dashboard, DashboardApp, PageRequest, Person
 from moorage.dashboard.reading import Reader
 from moorage.domain.entries.queue import EntryState
@@ -120,6 +127,24 @@ def test_first_page_says_what_needs_a_person() -> None:
         "VendorFailed",
     ):
         assert words in text, words
+
+
+def test_thousands_of_services_are_found_by_their_names() -> None:
+    """The first page lists a bounded number of services and problems, and finds services."""
+    services = [Service(f"shop-{number}", circuit=CircuitBreakerConfig()) for number in range(300)]
+    with Hub([], services=services) as hub:
+        visitor = Visitor(DashboardApp(Dashboard(hub, secret=SECRET), lambda _: ANN))
+        first, found = visitor.get("/").text, visitor.get("/?service=SHOP-29").text
+        missing = visitor.get("/?service=%25").text
+        for number in range(300):
+            run_now(flows_of(hub.manager).set_circuit(f"shop-{number}", CircuitState.FORCED_OPEN))
+        troubled = visitor.get("/?service=shop-299").text
+
+    assert "These are 200 of 300 services." in first
+    assert ["29", *map(str, range(290, 300))] == sorted(set(re.findall(r">shop-(\d+)<", found)))
+    assert "No service has this in its name." in missing
+    assert "100 more problems with services" in troubled
+    assert 201 == troubled.count("/service?service=shop-")
 
 
 def test_service_is_explained_in_every_state_of_its_circuit() -> None:

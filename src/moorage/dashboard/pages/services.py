@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 _HEALTHY: Final = frozenset({"closed", "no circuit"})
 _RECENT: Final = 10
 
+_MOST_LISTED: Final = 200
+"""The number of services, and of their problems, that the first page lists at most."""
+
 
 def now_page(view: View) -> Page:
     """The first page: problems that need a person, all services, and the latest failures."""
@@ -46,7 +49,7 @@ def now_page(view: View) -> Page:
 
     def services() -> Node:
         statuses.extend(view.reader.services(tenant))
-        return joined(_tenant_filter(view), _services(view, statuses, tenant))
+        return joined(_service_filter(view), _services(view, statuses, tenant))
 
     services_section = readable_section("Services", services)
     todo = readable_section("What needs a person", lambda: _todo(view, statuses, tenant))
@@ -141,22 +144,10 @@ def _todo(view: View, statuses: Iterable[ServiceStatus], tenant: str | None) -> 
         waiting = f"; {proposals} of them {verb} for a second person" if proposals else ""
         unknown_link = link(request, words, "/unknown")
         items.append(joined(mark("unknown", "bad"), " ", unknown_link, waiting))
-    for status in statuses:
-        word, kind, explanation = circuit_words(status.circuit)
-        target_link = link(
-            request, _name(status), "/service", service=status.service, tenant=tenant
-        )
-        if word not in _HEALTHY:
-            items.append(
-                joined(mark(f"circuit {word}", kind), " ", target_link, f": {explanation}")
-            )
-        longest_pause = max((limit.paused for limit in status.limits), default=0.0)
-        if longest_pause:
-            words = f": the vendor asked for a pause, {span(longest_pause)} are left."
-            items.append(joined(mark("paused", "warn"), " ", target_link, words))
-        if status.budget is not None and not status.budget.allows:
-            words = ": the retry budget of this period is used up, so failures are not retried."
-            items.append(joined(mark("no retries", "warn"), " ", target_link, words))
+    problems = _problems(view, statuses, tenant)
+    items += problems[:_MOST_LISTED]
+    if len(problems) > _MOST_LISTED:
+        items.append(f"{len(problems) - _MOST_LISTED} more problems with services")
     for name in view.reader.boxes:
         for state, path, words in (
             (EntryState.DEAD, "/dead", "that failed for good"),
@@ -172,9 +163,32 @@ def _todo(view: View, statuses: Iterable[ServiceStatus], tenant: str | None) -> 
     return tag("ul", [tag("li", item) for item in items], class_="todo")
 
 
-def _tenant_filter(view: View) -> Html:
+def _problems(view: View, statuses: Iterable[ServiceStatus], tenant: str | None) -> list[Node]:
+    """What keeps services from being called as usual."""
+    problems: list[Node] = []
+    for status in statuses:
+        word, kind, explanation = circuit_words(status.circuit)
+        target_link = link(
+            view.request, _name(status), "/service", service=status.service, tenant=tenant
+        )
+        if word not in _HEALTHY:
+            problems.append(
+                joined(mark(f"circuit {word}", kind), " ", target_link, f": {explanation}")
+            )
+        longest_pause = max((limit.paused for limit in status.limits), default=0.0)
+        if longest_pause:
+            words = f": the vendor asked for a pause, {span(longest_pause)} are left."
+            problems.append(joined(mark("paused", "warn"), " ", target_link, words))
+        if status.budget is not None and not status.budget.allows:
+            words = ": the retry budget of this period is used up, so failures are not retried."
+            problems.append(joined(mark("no retries", "warn"), " ", target_link, words))
+    return problems
+
+
+def _service_filter(view: View) -> Html:
     return tag(
         "form",
+        text_field("service", "Service", view.get("service") or ""),
         text_field("tenant", "Tenant", view.get("tenant") or ""),
         tag("div", tag("button", "Show")),
         class_="filter",
@@ -186,8 +200,12 @@ def _tenant_filter(view: View) -> Html:
 def _services(view: View, statuses: list[ServiceStatus], tenant: str | None) -> Node:
     if not statuses:
         return tag("p", "No service is configured.")
+    part = (view.get("service") or "").lower()
+    matches = [status for status in statuses if part in _name(status).lower()]
+    if not matches:
+        return tag("p", "No service has this in its name.", class_="soft")
     rows: list[list[Node]] = []
-    for status in statuses:
+    for status in matches[:_MOST_LISTED]:
         word, kind, _ = circuit_words(status.circuit)
         circuit = status.circuit
         rows.append(
@@ -201,7 +219,14 @@ def _services(view: View, statuses: list[ServiceStatus], tenant: str | None) -> 
                 _budget_words(status),
             ]
         )
-    return table(("Service", "Circuit", "Failed", "Limits", "Retries"), rows)
+    listing = table(("Service", "Circuit", "Failed", "Limits", "Retries"), rows)
+    if len(matches) <= _MOST_LISTED:
+        return listing
+    words = (
+        f"These are {_MOST_LISTED} of {len(matches)} services. Enter a part of a name to find the"
+        " others."
+    )
+    return joined(listing, tag("p", words, class_="soft"))
 
 
 def _name(status: ServiceStatus) -> str:
