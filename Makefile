@@ -137,6 +137,12 @@ store-costs: $(VENV_BENCH)/.stamp  ## Measure what a call costs a Redis, and so 
 table-costs: $(VENV_BENCH)/.stamp  ## Measure what calls cost a PostgreSQL, in time, log and space
 	@PYTHONPATH=.:benchmarks $(VENV_BENCH)/bin/python benchmarks/table_costs.py
 
+ENTRIES ?= 10000000
+
+.PHONY: log-pages
+log-pages: $(VENV_BENCH)/.stamp  ## Measure pages of an integration log with ENTRIES=10000000 entries
+	@PYTHONPATH=. $(VENV_BENCH)/bin/python benchmarks/log_pages.py $(ENTRIES)
+
 .PHONY: fleet
 fleet: $(VENV_BENCH)/.stamp  ## Measure what calls cost a Redis, and model a fleet with one hot limit
 	@PYTHONPATH=.:benchmarks $(VENV_BENCH)/bin/python -m benchmarks.fleet

@@ -1,8 +1,8 @@
 """The processor time to read pages of fifty calls from a large integration log in SQLite.
 
-`python benchmarks/log_pages.py 10000000` fills a log with ten million entries, and reads the first
-and the next page with each filter, and with each pair of filters, several times. The control is one
-row by its primary key.
+`make log-pages` fills a log with ten million entries in the folder for temporary files, which needs
+5 GB there, and reads the first and the next page with each filter, and with each pair of filters,
+several times. The control is one row by its primary key.
 """
 
 from __future__ import annotations

@@ -229,8 +229,8 @@ def production_functions(rounds: int) -> Comparison:
 def production_observers(rounds: int) -> Comparison:
     """Each observer around a function that does nothing: OpenTelemetry without an SDK.
 
-    A block with the log ends when its entries are stored, so its rows include all work of the log.
-    The blocks are as long as a thread of the log lets entries wait while there are so many calls.
+    A block with the log ends when its thread has stored all entries, so its rows include the work
+    of that thread. The blocks are as long as it lets entries wait while there are so many calls.
     """
     observers = _observers()
     three = [observer for row in observers.values() for observer in row]
@@ -300,12 +300,10 @@ def _observers() -> dict[str, list[Observer]]:
 
 
 def _log_file(stack: ExitStack) -> SqliteIntegrationLogger:
-    """Return a log in a new SQLite file, which is stored when its `flush` is called."""
+    """Return a log in a new SQLite file, with a queue that has room for a whole block."""
     folder = stack.enter_context(TemporaryDirectory())
     return stack.enter_context(
-        SqliteIntegrationLogger(
-            Path(folder) / "log.db", create=True, threads=False, max_waiting=100_000
-        )
+        SqliteIntegrationLogger(Path(folder) / "log.db", create=True, max_waiting=100_000)
     )
 
 
