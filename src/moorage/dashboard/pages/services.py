@@ -164,7 +164,7 @@ def _todo(view: View, statuses: Iterable[ServiceStatus], tenant: str | None) -> 
 
 
 def _problems(view: View, statuses: Iterable[ServiceStatus], tenant: str | None) -> list[Node]:
-    """What keeps services from being called as usual."""
+    """The circuits, pauses and used-up retry budgets that keep services from being called."""
     problems: list[Node] = []
     for status in statuses:
         word, kind, explanation = circuit_words(status.circuit)
