@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import yaml
@@ -22,6 +22,9 @@ from tests.support.redis_servers import PrivateRedis
 from tests.support.schema import fits
 from tests.support.waiting import wait_until
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 FOLDER: Final = Path(fastapi_service.__file__).parents[1] / "kubernetes_fleet"
 DESCRIPTION: Final = json.loads(
     (Path(__file__).parents[1] / "scaffold" / "kubernetes_objects.json").read_text("utf-8")
@@ -34,90 +37,8 @@ SECRET: Final = {
     "STRIPE_KEY": "sk_test_1",
 }
 """The variables of the Secret `shop`, as the page of the example names them."""
-
-_META: Final = {"$ref": "#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}
-_SELECTOR: Final = {"$ref": "#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"}
-_POD: Final = {"$ref": "#/$defs/io.k8s.api.core.v1.PodTemplateSpec"}
-_CLAIM: Final = {"$ref": "#/$defs/io.k8s.api.core.v1.PersistentVolumeClaimSpec"}
-_TEXT: Final = {"type": "string"}
-_NUMBER: Final = {"type": "integer"}
-
-
-def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
-    """Return the schema of an object that has these properties and no others."""
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": properties,
-        "required": [*required],
-    }
-
-
-def _object_schema(version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a kind of object."""
-    head = {"apiVersion": {"enum": [version]}, "kind": {"enum": [kind]}, "metadata": _META}
-    return _object({**head, "spec": spec}, *head, "spec")
-
-
-_PORT: Final = _object({"name": _TEXT, "port": _NUMBER, "targetPort": _TEXT}, "port")
-_JOB: Final = _object({"backoffLimit": _NUMBER, "template": _POD}, "template")
-KINDS: Final = {
-    "Service": _object_schema(
-        "v1",
-        "Service",
-        _object(
-            {
-                "clusterIP": {"enum": ["None"]},
-                "publishNotReadyAddresses": {"type": "boolean"},
-                "selector": {"type": "object"},
-                "ports": {"type": "array", "items": _PORT},
-            },
-            "selector",
-            "ports",
-        ),
-    ),
-    "StatefulSet": _object_schema(
-        "apps/v1",
-        "StatefulSet",
-        _object(
-            {
-                "serviceName": _TEXT,
-                "replicas": _NUMBER,
-                "podManagementPolicy": {"enum": ["OrderedReady", "Parallel"]},
-                "selector": _SELECTOR,
-                "template": _POD,
-                "volumeClaimTemplates": {
-                    "type": "array",
-                    "items": _object({"metadata": _META, "spec": _CLAIM}, "metadata", "spec"),
-                },
-            },
-            "selector",
-            "serviceName",
-            "template",
-        ),
-    ),
-    "PodDisruptionBudget": _object_schema(
-        "policy/v1",
-        "PodDisruptionBudget",
-        _object({"maxUnavailable": {"type": ["integer", "string"]}, "selector": _SELECTOR}),
-    ),
-    "Job": _object_schema("batch/v1", "Job", _JOB),
-    "CronJob": _object_schema(
-        "batch/v1",
-        "CronJob",
-        _object(
-            {
-                "schedule": _TEXT,
-                "concurrencyPolicy": {"enum": ["Allow", "Forbid", "Replace"]},
-                "jobTemplate": _object({"spec": _JOB}, "spec"),
-            },
-            "schedule",
-            "jobTemplate",
-        ),
-    ),
-}
-"""The schemas of the kinds that the description in `tests/scaffold` does not have: those of their
-fields that the example may use."""
+FREE_NAMES: Final = {"annotations", "data", "labels", "limits", "matchLabels", "requests"}
+"""Fields whose objects have names of the manifest's own."""
 
 
 def objects() -> list[dict[str, Any]]:
@@ -153,11 +74,25 @@ def pods() -> dict[str, dict[str, Any]]:
 )
 def test_object_has_only_fields_of_its_object_schema(item: dict[str, Any]) -> None:
     """Each object has only fields that Kubernetes knows, with valid values."""
-    kind = item["kind"]
-    schema = KINDS.get(kind) or DESCRIPTION["$defs"][DESCRIPTION["kinds"][kind]]
+    schema = DESCRIPTION["$defs"][DESCRIPTION["kinds"][item["kind"]]]
 
     assert fits(DESCRIPTION, schema, item)
-    assert not fits(DESCRIPTION, schema, {**item, "replicsa": 1})
+    for place in places(item):
+        place["replicsa"] = 1
+        assert not fits(DESCRIPTION, schema, item)
+        del place["replicsa"]
+
+
+def places(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield the objects within an object that have fields, in which names are not free."""
+    if isinstance(value, dict):
+        yield value
+        for name, child in value.items():
+            if name not in FREE_NAMES:
+                yield from places(child)
+    if isinstance(value, list):
+        for child in value:
+            yield from places(child)
 
 
 def test_selectors_choose_pods() -> None:
