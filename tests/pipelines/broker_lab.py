@@ -123,7 +123,7 @@ def check_killed_workers(
     assert (0, b"") == (worker.returncode, errors)
     attempts = effects(file).values()
     repeated = sum(attempts) - count
-    assert repeated <= deaths * repeats
+    assert repeated <= deaths * repeats, f"{repeated} records were repeated"
     assert max(attempts) <= deaths + 1
     return repeated
 

@@ -59,7 +59,7 @@ def source() -> Any:
         case "nats":
             return NatsSource(Nats(url=url), [PLACE], group="workers", ack_wait=2.0)
         case "mqtt":
-            return MqttSource(Mqtt(url=url), [PLACE], client_id=f"worker-of-{PLACE}")
+            return MqttSource(Mqtt(url=url), [PLACE], client_id=f"worker-of-{PLACE}", prefetch=60)
         case "redis":
             return RedisStreamsSource(
                 RedisStreams(url=url), [PLACE], group="workers", claim_after=2.0

@@ -154,10 +154,8 @@ def run(broker: str, seed: int, servers: Servers) -> int:
         def check(arguments: tuple[str, str, str], is_done: Callable[[], bool]) -> None:
             nonlocal repeated
             chance = random.Random(seed)
-            # The client of MQTT reads ahead, and acknowledges in the order of what it read.
-            repeats = 200 if broker == "mqtt" else 60
             repeated = check_killed_workers(
-                arguments, file, COUNT, is_done, chance=chance, deaths=DEATHS, repeats=repeats
+                arguments, file, COUNT, is_done, chance=chance, deaths=DEATHS
             )
 
         BROKERS[broker](servers, place, check)

@@ -313,7 +313,7 @@ def test_killed_worker_loses_nothing(broker: PrivateMosquitto, topic: str, tmp_p
 
     asyncio.run(prepare())
     arguments = ("mqtt", broker.url, topic)
-    check_killed_workers(arguments, tmp_path / "effects", 600, lambda: True, repeats=200)
+    check_killed_workers(arguments, tmp_path / "effects", 600, lambda: True)
 
 
 async def test_restarted_broker(topic: str) -> None:

@@ -52,6 +52,7 @@ async def test_each_record_reaches_the_sink(commits: Literal["each", "prefix"], 
     assert report.is_clean
     assert set(records) == set(sink.records)
     assert 1_000 == len(sink.records) == report.statistics.processed == report.statistics.received
+    assert 1_000 == report.statistics.committed
     assert 0 == report.statistics.records_in_flight == report.statistics.size_in_flight
     assert PipelineState.STOPPED is report.statistics.state
     assert max(sink.batches) <= 10
@@ -395,6 +396,30 @@ async def test_revocation_does_not_wait_for_ever() -> None:
     await running
     assert len(first) < 2
     assert {0, 1} == {record.partition for record in source.committed}
+
+
+async def test_revoked_batch_is_not_tried_again() -> None:
+    """A batch that fails for a time while its partition is lost is not given to the sink again."""
+    begun, may_fail = asyncio.Event(), asyncio.Event()
+    calls: list[list[object]] = []
+
+    async def store(records: Sequence[SinkRecord]) -> None:
+        calls.append([record.partition for record in records])
+        if len(calls) == 1:
+            begun.set()
+            await may_fail.wait()
+            raise ConnectionFailed("The sink is away.")
+
+    source = MemorySource(records_of(4, partitions=2), is_endless=True)
+    pipeline = Pipeline("orders", source, BatchSink(store), config=config(drain=0.001))
+    running = asyncio.create_task(run(pipeline))
+    await begun.wait()
+    await pipeline._revoked([("orders", 0)])  # noqa: SLF001 - the source does not deliver it again
+    may_fail.set()
+    await until(lambda: len(calls) == 2)
+    pipeline.stop()
+    await running
+    assert [[0, 1, 0, 1], [1, 1]] == calls
 
 
 async def test_void_deliveries_are_forgotten_at_once() -> None:

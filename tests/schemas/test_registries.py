@@ -114,6 +114,9 @@ async def test_memory_checks_new_versions() -> None:
         await registry.register("orders", LONG)
     with pytest.raises(InvalidData):
         await registry.register("new", Schema("nonsense", SchemaFormat.AVRO))
+    with pytest.raises(InvalidData):
+        await registry.check("new", Schema("nonsense", SchemaFormat.AVRO))
+    assert () == await registry.check("new", LONG)
     with pytest.raises(ConfigurationError):
         MemorySchemaRegistry("sometimes")
 

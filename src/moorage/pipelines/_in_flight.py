@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from itertools import filterfalse, groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moorage.domain.pipelines.progress import PartitionProgress, is_done
 from moorage.ports.pipelines import PollLimits
@@ -22,6 +22,20 @@ if TYPE_CHECKING:
 _PLACE: Final = attrgetter("topic", "partition")
 _PROGRESS: Final = attrgetter("progress")
 _SIZE: Final = attrgetter("size")
+
+
+class DoneRecords(NamedTuple):
+    """Records of one partition that are done and not committed.
+
+    Attributes:
+        place: the partition.
+        records: those that the source is told: all of them, or the last one of a prefix.
+        total: the number of all of them.
+    """
+
+    place: Partition
+    records: list[SinkRecord]
+    total: int
 
 
 class RecordsInFlight:
@@ -72,14 +86,16 @@ class RecordsInFlight:
                 self.settled.set()
                 self._less.set()
 
-    def take(self) -> list[SinkRecord]:
+    def take(self) -> list[DoneRecords]:
         """Remove and return the records that are done, so that the source can commit them."""
-        taken: list[SinkRecord] = []
-        for progress in self._partitions.values():
+        taken: list[DoneRecords] = []
+        for place, progress in self._partitions.items():
             done = progress.take()
-            self._remove(done)
-            records = [pending.record for pending in done]
-            taken += records[-1:] if self._commits == "prefix" else records
+            if done:
+                self._remove(done)
+                last = done[-1:] if self._commits == "prefix" else done
+                records = [pending.record for pending in last]
+                taken.append(DoneRecords(place, records, len(done)))
         return taken
 
     def open_records(self) -> list[SinkRecord]:

@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from moorage.domain.pipelines.failures import Verdict
-    from moorage.domain.pipelines.records import Partition, SinkRecord
+    from moorage.domain.pipelines.records import Partition
     from moorage.domain.pipelines.settings import PipelineStatistics
     from moorage.domain.resilience.retry import RetryPolicy
     from moorage.pipelines._delivery import Transform
+    from moorage.pipelines._in_flight import DoneRecords
     from moorage.ports.pipelines import DeadLetters, SinkConnector, SourceConnector
 
 CLOSING: Final = 1.0
@@ -101,7 +102,7 @@ class Pipeline:
         )
         self._commits = self._repeater(self._config.retry, Exhausted.RETRY, source_verdict)
         self._connections = self._repeater(self._config.reconnect, Exhausted.RETRY, source_verdict)
-        self._uncommitted: list[SinkRecord] = []
+        self._uncommitted: list[DoneRecords] = []
         self._committing = asyncio.Lock()
         self._failure: Exception | None = None
 
@@ -234,9 +235,9 @@ class Pipeline:
         async with self._committing:
             self._in_flight.forget(partitions)
             self._uncommitted = [
-                record
-                for record in self._uncommitted
-                if partitions is not None and record.place not in partitions
+                done
+                for done in self._uncommitted
+                if partitions is not None and done.place not in partitions
             ]
 
     async def _commit_settled(self) -> None:
@@ -252,8 +253,9 @@ class Pipeline:
             self._uncommitted += self._in_flight.take()
             if self._uncommitted:
                 await self._sink.flush()
-                await self._source.commit(self._uncommitted)
-                self._numbers.committed += len(self._uncommitted)
+                records = [record for done in self._uncommitted for record in done.records]
+                await self._source.commit(records)
+                self._numbers.committed += sum(done.total for done in self._uncommitted)
                 self._uncommitted = []
 
     async def _commit_finally(self) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema_rs import RegexOptions, Registry, ValidationError, validator_for
 
+from moorage.domain.schemas.json_checks_by_depth import depth_limit, depth_of
 from moorage.domain.schemas.json_documents import json_schema
 from moorage.domain.schemas.json_rules_per_value import rules_per_value
 from moorage.domain.values.json_text import decode_json, encode_json
@@ -21,8 +22,10 @@ _MOST_RULES: Final = 10_000
 class JsonSchemaCodec:
     """Decodes and encodes JSON that is valid for one JSON Schema.
 
-    Nothing is fetched: a schema can refer to its registered references only. The keyword `format`
-    is not checked. The time for a pattern grows only in proportion to the text.
+    A value is refused if it has so many levels that the schema would check one place of it more
+    than 100,000 times. Nothing is fetched: a schema can refer to its registered references only.
+    The keyword `format` is not checked. The time for a pattern grows only in proportion to the
+    text.
 
     Args:
         schema: the schema.
@@ -41,6 +44,7 @@ class JsonSchemaCodec:
                 field="schema",
                 remedy="Let fewer parts that apply to the same value refer to each other.",
             )
+        self._depth_limit = depth_limit([("", document), *others])
         try:
             self._validator = validator_for(
                 document,
@@ -89,6 +93,14 @@ class JsonSchemaCodec:
         return data
 
     def _check(self, value: Any, field: str) -> None:
+        limit = self._depth_limit
+        if limit is not None and depth_of(value) > limit:
+            raise InvalidData(
+                f"The value of a record has more than {limit} levels, below which its JSON Schema"
+                " checks the same part of it too often.",
+                field=field,
+                remedy="Let fewer parts of the schema check the same property by the same part.",
+            )
         try:
             self._validator.validate(value)
         except ValidationError as error:

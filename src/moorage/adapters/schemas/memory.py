@@ -103,7 +103,9 @@ class MemorySchemaRegistry:
         Raises:
             InvalidData: it is not a schema.
         """
-        return await self._problems(checked_subject(subject), await complete_schema(self, schema))
+        complete = await complete_schema(self, schema)
+        codec_of(complete)
+        return await self._problems(checked_subject(subject), complete)
 
     async def _problems(self, subject: str, new: CompleteSchema) -> tuple[str, ...]:
         versions = self._subjects.get(subject, {})

@@ -125,7 +125,8 @@ class PipelineStatistics:
         dead_letters: the records that were set aside.
         failed: the failures of the sink and the transforms, each attempt counted.
         retried: the attempts that were made again.
-        committed: the records that the source was told to be done.
+        committed: the records that the source was told to be done, each by itself or with those
+            before it.
         released: the records that were given back to the source unprocessed.
         reconnects: how often the source was opened again.
         records_in_flight: the records that are read and not settled.

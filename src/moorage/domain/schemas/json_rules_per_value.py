@@ -40,17 +40,30 @@ def rules_per_value(documents: Sequence[tuple[str, Any]]) -> int:
     Args:
         documents: the schema and its references, each with its name.
     """
-    parts = [part for _, document in documents for part in _objects(document)]
-    targets = _targets(documents, parts)
-    if targets is None:
-        return MOST
-    applied = {id(part): _applied(part, targets) for part in parts}
-    if sum(len(group) for groups in applied.values() for group in groups) > MOST:
+    applied = applied_parts(documents)
+    if applied is None:
         return MOST
     counts: dict[int, int] = {}
-    for part in parts:
-        _count(id(part), applied, counts)
+    for number in applied:
+        _count(number, applied, counts)
     return max(counts.values(), default=1)
+
+
+def applied_parts(documents: Sequence[tuple[str, Any]]) -> _Applied | None:
+    """Return the parts that apply to the same value as each part; None if they are too many.
+
+    The parts of a schema are known by `id`. Of each list of parts one is meant.
+
+    Args:
+        documents: the schema and its references, each with its name.
+    """
+    parts = [part for _, document in documents for part in objects(document)]
+    targets = _targets(documents, parts)
+    if targets is None:
+        return None
+    applied = {id(part): _applied(part, targets) for part in parts}
+    size = sum(len(group) for groups in applied.values() for group in groups)
+    return None if size > MOST else applied
 
 
 def _count(first: int, applied: _Applied, counts: dict[int, int]) -> None:
@@ -71,7 +84,7 @@ def _count(first: int, applied: _Applied, counts: dict[int, int]) -> None:
         counts[number] = min(MOST, 1 + sum(most))
 
 
-def _objects(value: Any) -> Iterator[_Part]:
+def objects(value: Any) -> Iterator[_Part]:
     """Yield all objects in a JSON value, which are the parts of a schema and others."""
     stack = [value]
     while stack:

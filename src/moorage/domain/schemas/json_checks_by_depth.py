@@ -1,0 +1,142 @@
+"""The number of times that a JSON Schema checks one place in a value, by the depth of the place.
+
+Two parts of a schema may both check the same property by a third part, whose parts do the same with
+the property below, and so on. A schema of one line then checks a value of thirty levels a thousand
+million times.
+
+Laws:
+
+1. The number is never smaller than that of a validator that checks each part anew.
+2. Parts for different properties, or for objects and lists, do not add up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.schemas.json_rules_per_value import applied_parts, objects
+from moorage.domain.values.json_text import is_list, is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import TypeAlias
+
+    _Part: TypeAlias = dict[str, Any]
+    _Label: TypeAlias = tuple[str, str | int | None]
+    _Counts: TypeAlias = Mapping[_Label, int]
+
+DEEPEST: Final = 100
+"""The depth up to which the number is calculated."""
+
+MOST_CHECKS: Final = 100_000
+"""The largest number of checks of one place."""
+
+_PROPERTY: Final = "property"
+_ITEM: Final = "item"
+_REST: Final = {
+    "additionalItems": _ITEM,
+    "items": _ITEM,
+    "unevaluatedItems": _ITEM,
+    "additionalProperties": _PROPERTY,
+    "unevaluatedProperties": _PROPERTY,
+}
+"""Keywords whose part checks all properties or items that have no label of their own."""
+
+
+def depth_limit(documents: Sequence[tuple[str, Any]]) -> int | None:
+    """Return the depth down to which values can be checked in limited time; None if at any depth.
+
+    Args:
+        documents: the schema and its references, each with its name.
+    """
+    applied = applied_parts(documents)
+    if applied is None:
+        return 0
+    parts = {id(part): part for _, document in documents for part in objects(document)}
+    children = {number: list(_children(part)) for number, part in parts.items()}
+    checks_below = dict.fromkeys(parts, 1)
+    for depth in range(DEEPEST):
+        counts: dict[int, _Counts] = {}
+        for number in parts:
+            _count(number, applied, children, checks_below, counts)
+        deeper = {number: max(counts[number].values(), default=0) for number in parts}
+        if max(deeper.values(), default=0) > MOST_CHECKS:
+            return depth
+        if deeper == checks_below:
+            return None
+        checks_below = deeper
+    return DEEPEST
+
+
+def depth_of(value: Any) -> int:
+    """Return the number of objects and lists that lie in each other in a JSON value, at most."""
+    depth, level = 0, [value]
+    while level := [item for item in level if is_object(item) or is_list(item)]:
+        depth += 1
+        level = [inner for item in level for inner in (item.values() if is_object(item) else item)]
+    return depth
+
+
+def _count(
+    first: int,
+    applied: Mapping[int, Sequence[Sequence[_Part]]],
+    children: Mapping[int, Sequence[tuple[_Label, _Part]]],
+    checks_below: Mapping[int, int],
+    counts: dict[int, _Counts],
+) -> None:
+    """Count the checks below each child of a part, and of each part that it leads to."""
+    stack = [first] if first not in counts else []
+    while stack:
+        number = stack[-1]
+        if number not in counts:
+            counts[number] = {}
+            stack += [id(part) for group in applied[number] for part in group]
+            continue
+        stack.pop()
+        sums: dict[_Label, int] = {}
+        for label, child in children[number]:
+            sums[label] = sums.get(label, 0) + checks_below[id(child)]
+        for group in applied[number]:
+            most: dict[_Label, int] = {}
+            for part in group:
+                others = counts[id(part)]
+                most = {
+                    label: max(_of(most, label), _of(others, label)) for label in {*most, *others}
+                }
+            sums = {label: _of(sums, label) + _of(most, label) for label in {*sums, *most}}
+        counts[number] = sums
+
+
+def _of(counts: _Counts, label: _Label) -> int:
+    """Return the number of a label, or else of all labels of its kind."""
+    return counts[label] if label in counts else counts.get((label[0], None), 0)
+
+
+def _children(part: _Part) -> Iterator[tuple[_Label, _Part]]:
+    """Yield the parts that check children of a value, each with the label of the children."""
+    rest = [((kind, None), part.get(keyword)) for keyword, kind in _REST.items()]
+    labelled = [
+        *_labelled(part, "properties"),
+        *_labelled(part, "prefixItems"),
+        *_labelled(part, "items"),
+    ]
+    patterns = part.get("patternProperties")
+    everywhere = [(_ITEM, part.get("contains"))]
+    everywhere += [(_PROPERTY, item) for item in patterns.values()] if is_object(patterns) else []
+    labels = {(_ITEM, None), (_PROPERTY, None), *(label for label, _ in labelled)}
+    overlapping = [
+        (label, item) for kind, item in everywhere for label in labels if label[0] == kind
+    ]
+    for label, child in [*rest, *labelled, *overlapping]:
+        if is_object(child):
+            yield label, child
+
+
+def _labelled(part: _Part, keyword: str) -> list[tuple[_Label, Any]]:
+    """Return the parts in a keyword for single properties or items, with their labels."""
+    named = part.get(keyword)
+    if keyword == "properties":
+        return (
+            [((_PROPERTY, name), item) for name, item in named.items()] if is_object(named) else []
+        )
+    return [((_ITEM, number), item) for number, item in enumerate(named)] if is_list(named) else []
