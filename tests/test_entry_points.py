@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import tomllib
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +15,11 @@ import pytest
 import moorage
 from moorage import ConfigurationError, Request, Response, WebhookVerifier
 from moorage.testing import FakeVendor, ScriptedHttpClient
+from moorage.wiring.built_in_vendors import BUILT_IN
 from moorage.wiring.store_urls import aopen_storage, open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MODULE = '''
 import attrs
@@ -215,3 +217,11 @@ def test_missing_functions(name: object, result: str) -> None:
 
     (problem,) = excinfo.value.problems
     assert ("services.a.classify", True) == (problem.path, result in problem.found)
+
+
+def test_built_in_vendors_are_the_entry_points_of_the_package() -> None:
+    """The table of built-in vendors repeats the entry points that the package declares."""
+    text = (Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8")
+    entry_points = tomllib.loads(text)["project"]["entry-points"]["moorage.vendors"]
+
+    assert entry_points == {name: vendor.value for name, vendor in BUILT_IN.items()}

@@ -36,7 +36,7 @@ def _lines_of(name: str, value: Any) -> Iterator[str]:
         yield from (f"{name}.{member}" for member in value.__members__)
         return
     members = _own_members(value)
-    if inspect.isfunction(constructor := members.get("__init__")):
+    if "__init__" in members and inspect.isfunction(constructor := value.__init__):
         yield f"{name}{_without_first(_signature(constructor))}"
     for member in sorted(members):
         if not member.startswith("_"):

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
-from typing import Any
+import sys
+import weakref
+from types import FunctionType
+from typing import Any, ClassVar, cast
 
 import attrs
 import pytest
 
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.observation.call_events import CallStarted
+from moorage.domain.values.frozen_values import (
+    Factory,
+    as_dict,
+    evolve,
+    field,
+    fields_of,
+    frozen,
+    has_fields,
+    optional,
+)
 
 
 def _hidden(value: object) -> str:
@@ -28,12 +42,12 @@ class Reference:
 
 @frozen
 class Value:
-    """The same class with the decorator `frozen`, whose methods are closures."""
+    """The same class with the decorator `frozen`."""
 
     name: str
-    token: str = attrs.field(default="secret", repr=False)
-    note: str = attrs.field(default="", eq=False)
-    text: str = attrs.field(default="abc", repr=_hidden)
+    token: str = field(default="secret", repr=False)
+    note: str = field(default="", eq=False)
+    text: str = field(default="abc", repr=_hidden)
 
 
 @frozen
@@ -98,7 +112,111 @@ class Labelled:
     """A value with a field that has no hash."""
 
     name: str
-    labels: dict[str, str] = attrs.field(factory=dict[str, str], hash=False)
+    labels: dict[str, str] = field(factory=dict[str, str], hash=False)
+
+
+def _is_positive(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+    if value <= 0:
+        raise ValueError(attribute.name)
+
+
+def _double(value: int) -> int:
+    return 2 * value
+
+
+@attrs.frozen
+class OrderOfAttrs:
+    """A value with every kind of field, whose methods attrs generates."""
+
+    vendors: ClassVar[int] = 3
+
+    name: str
+    _secret: str = "s"
+    size: int = attrs.field(default=1, converter=_double, validator=_is_positive)
+    labels: list[str] = attrs.field(factory=list[str])
+    title: str = attrs.field(default=attrs.Factory(lambda self: self.name.upper(), takes_self=True))
+    limit: int | None = attrs.field(default=None, converter=attrs.converters.optional(_double))
+    length: int = attrs.field(init=False)
+    kind: str = attrs.field(default="order", init=False)
+    is_paid: bool = attrs.field(default=False, kw_only=True, metadata={"a": 1})
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "length", len(self.name))
+
+    @property
+    def parent_name(self) -> str:
+        """The name of a class by a call of a base class."""
+        return super().__repr__()[:1]
+
+    @classmethod
+    def heading(cls) -> str:
+        """The name of the class."""
+        return cls.__name__
+
+
+@frozen
+class Order:
+    """The same class with the decorator `frozen`."""
+
+    vendors: ClassVar[int] = 3
+
+    name: str
+    _secret: str = "s"
+    size: int = field(default=1, converter=_double, validator=_is_positive)
+    labels: list[str] = field(factory=list[str])
+    title: str = field(default=Factory(lambda self: self.name.upper(), takes_self=True))
+    limit: int | None = field(default=None, converter=optional(_double))
+    length: int = field(init=False)
+    kind: str = field(default="order", init=False)
+    is_paid: bool = field(default=False, kw_only=True, metadata={"a": 1})
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "length", len(self.name))
+
+    @property
+    def parent_name(self) -> str:
+        """The name of a class by a call of a base class."""
+        return super().__repr__()[:1]
+
+    @classmethod
+    def heading(cls) -> str:
+        """The name of the class."""
+        return cls.__name__
+
+
+@frozen(kw_only=True)
+class PaidOrder(Order):
+    """An order with a field that replaces one of its base class, and a new one."""
+
+    size: int = 5
+    at: int
+
+    @property
+    def parent_name(self) -> str:
+        """The name of a class by a call of a base class."""
+        return f"paid {super().parent_name}"
+
+    @classmethod
+    def heading(cls) -> str:
+        """The name of the class."""
+        return f"paid {super().heading()}"
+
+    def __repr__(self) -> str:
+        return f"paid {super().__repr__()}"
+
+
+@attrs.frozen
+class Tagged(Value):
+    """A value of attrs that inherits fields."""
+
+    tag: str = "t"
+
+
+@frozen(init=False)
+class Counter:
+    """A value whose fields are set by another method."""
+
+    count: int
 
 
 def test_fields_without_a_hash_are_left_out_of_it() -> None:
@@ -189,5 +307,230 @@ def test_fields_cannot_be_set() -> None:
 
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         value.name = "b"  # type: ignore[misc]  # the refused assignment is the subject
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        del value.name
     assert Value("b") == attrs.evolve(value, name="b")
     assert ("a", "secret", "", "abc") == attrs.astuple(value)
+
+
+ARGUMENTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+    (("a",), {}),
+    (("a", "b", 2, ["c"], "d", 4), {"is_paid": True}),
+    ((), {"name": "a", "secret": "b", "size": 3, "limit": 0}),
+    (("a",), {"title": "b", "labels": ["c"]}),
+]
+
+
+@pytest.mark.parametrize("by_position, by_name", ARGUMENTS)
+def test_values_are_created_as_by_attrs(
+    by_position: tuple[Any, ...], by_name: dict[str, Any]
+) -> None:
+    """Arguments, defaults, factories, converters and the later step act as in attrs."""
+    expected = OrderOfAttrs(*by_position, **by_name)
+    value = Order(*by_position, **by_name)
+
+    assert attrs.asdict(expected) == attrs.asdict(value)
+    assert attrs.asdict(expected) == as_dict(value)
+    assert repr(expected).replace("OrderOfAttrs", "Order") == repr(value)
+
+
+@pytest.mark.parametrize(
+    "by_position, by_name",
+    [((), {}), (("a",), {"name": "b"}), (("a",), {"length": 1}), (("a", *range(6)), {})],
+)
+def test_wrong_arguments_are_refused(by_position: tuple[Any, ...], by_name: dict[str, Any]) -> None:
+    """Missing, repeated, unknown and too many arguments are errors of the type, as in attrs."""
+    with pytest.raises(TypeError):
+        OrderOfAttrs(*by_position, **by_name)
+    with pytest.raises(TypeError):
+        Order(*by_position, **by_name)
+
+
+def test_validators_see_converted_values() -> None:
+    """A validator is called with the value's field, after its conversion."""
+    with pytest.raises(ValueError, match=r"^size$"):
+        Order("a", size=0)
+
+
+def test_each_of_several_validators_is_called() -> None:
+    """A field with a list of validators accepts what all of them accept."""
+
+    def is_small(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+        if value > 9:
+            raise ValueError(f"{attribute.name} is large")
+
+    @frozen
+    class Bounded:
+        size: int = field(validator=[_is_positive, is_small])
+
+    assert 9 == Bounded(9).size
+    with pytest.raises(ValueError, match=r"^size$"):
+        Bounded(0)
+    with pytest.raises(ValueError, match=r"^size is large$"):
+        Bounded(10)
+
+
+def test_signature_is_that_of_attrs() -> None:
+    """`inspect.signature` shows the arguments and their types before the first value is created."""
+
+    @frozen
+    class Fresh:
+        name: str
+        _size: int = field(default=1, converter=_double)
+        limit: int | None = field(default=None, converter=optional(_double))
+        text: str = field(default="", converter=str)
+
+    @attrs.frozen
+    class FreshOfAttrs:
+        name: str
+        _size: int = attrs.field(default=1, converter=_double)
+        limit: int | None = attrs.field(default=None, converter=optional(_double))
+        text: str = attrs.field(default="", converter=str)
+
+    expected = inspect.signature(FreshOfAttrs).parameters
+    parameters = inspect.signature(Fresh).parameters
+
+    assert list(expected) == list(parameters)
+    assert [item.default for item in expected.values()] == [
+        item.default for item in parameters.values()
+    ]
+    assert ["str", "int", "int | None", inspect.Parameter.empty] == [
+        item.annotation for item in parameters.values()
+    ]
+
+
+def test_initialiser_is_compiled_once() -> None:
+    """The first value replaces what compiles the initialiser of its class, and of subclasses."""
+
+    @frozen
+    class Base:
+        name: str
+
+    class Plain(Base):
+        pass
+
+    assert type(vars(Base)["__init__"]) is not FunctionType
+    assert "a" == Plain("a").name
+    assert type(vars(Base)["__init__"]) is FunctionType
+    assert "b" == Base("b").name
+
+
+def test_a_replaced_field_moves_behind_the_others() -> None:
+    """A subclass may declare a field of its base class anew; it has one slot for it."""
+    order = PaidOrder("a", at=3)
+
+    assert (5, 3) == (order.size, order.at)
+    assert ["size", "at"] == [item.name for item in fields_of(PaidOrder)][-2:]
+    assert ("at",) == vars(PaidOrder)["__slots__"]
+    assert ("name", "_secret", "labels", "title", "limit") == PaidOrder.__match_args__
+
+
+def test_methods_find_their_base_class() -> None:
+    """`super()` works in methods, class methods and properties of a class with slots."""
+    order = PaidOrder("a", at=3)
+
+    assert "paid <" == order.parent_name
+    assert "paid PaidOrder" == PaidOrder.heading()
+    assert repr(order).startswith("paid PaidOrder(name='a'")
+
+
+def test_values_have_slots_and_weak_references() -> None:
+    """A value has no dictionary, and can be referred to weakly."""
+    value = Single(1)
+
+    assert not hasattr(value, "__dict__")
+    assert weakref.ref(value)() is value
+
+
+def test_a_class_of_attrs_inherits_fields() -> None:
+    """A class of attrs takes the fields of a frozen base class as its own."""
+    value = Tagged("a", tag="b")
+
+    assert ["name", "token", "note", "text", "tag"] == [item.name for item in attrs.fields(Tagged)]
+    assert ["name", "token", "note", "text", "tag"] == [item.name for item in fields_of(Tagged)]
+    assert Tagged("c", tag="b") == evolve(value, name="c")
+    assert "Tagged(name='a', note='', text=<3 characters>, tag='b')" == repr(value)
+
+
+def test_fields_are_described_as_by_attrs() -> None:
+    """`attrs.fields` returns the same descriptions as for a class of attrs."""
+
+    def described(kind: Any) -> list[tuple[Any, ...]]:
+        return [
+            (item.name, item.alias, item.init, item.kw_only, item.type, dict(item.metadata))
+            for item in attrs.fields(kind)
+        ]
+
+    assert described(OrderOfAttrs) == described(Order)
+    assert [item.default for item in attrs.fields(Reference)] == [
+        item.default for item in attrs.fields(Value)
+    ]
+    assert attrs.fields(Order) is attrs.fields(Order)
+
+
+def test_fields_of_attrs_are_described_like_ours() -> None:
+    """`fields_of` describes the fields of a class of attrs in the same way."""
+    own_fields, fields = fields_of(Value), fields_of(Reference)
+
+    assert [(item.name, item.default, item.type) for item in own_fields] == [
+        (item.name, item.default, item.type) for item in fields
+    ]
+    assert "NOTHING" == repr(fields[0].default)
+
+
+def test_other_classes_have_no_fields() -> None:
+    """`has_fields` is true for classes of both decorators and for events, and for nothing else."""
+    assert has_fields(Value)
+    assert has_fields(Reference)
+    assert has_fields(CallStarted)
+    assert not has_fields(int)
+    with pytest.raises(attrs.exceptions.NotAnAttrsClassError):
+        fields_of(cast("Any", int))
+
+
+def test_a_field_with_a_default_cannot_precede_one_without() -> None:
+    """A class whose positional fields are in a wrong order is refused when it is defined."""
+    with pytest.raises(ValueError, match=r"Wrong\.size needs a default"):
+
+        @frozen
+        class Wrong:
+            name: str = ""
+            size: int  # type: ignore[misc]  # the order is the subject
+
+
+@pytest.mark.parametrize("declared", [attrs.field(), attrs.Factory(list), attrs.NOTHING])
+def test_a_field_of_attrs_is_refused(declared: Any) -> None:
+    """A class that declares a field with a function of attrs is refused when it is defined."""
+    with pytest.raises(TypeError, match="Use field"):
+
+        @frozen
+        class Wrong:
+            name: str = declared
+
+
+def test_a_class_without_initialiser_has_none() -> None:
+    """With `init=False`, the initialiser is that of the base class."""
+    assert Counter.__init__ is object.__init__
+    assert {"count": 1} == as_dict(copy.copy(_restored(Counter, count=1)))
+
+
+def _restored(kind: type[Any], **values: object) -> Any:
+    value: Any = object.__new__(kind)
+    value.__setstate__(values)
+    return value
+
+
+def test_a_state_with_fewer_fields_is_restored() -> None:
+    """A value that was pickled before a field was added is restored without it."""
+    value = _restored(Value, name="a")
+
+    assert "a" == value.name
+    assert not hasattr(value, "token")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="copy.replace came with Python 3.13")
+def test_copy_replace_changes_fields() -> None:
+    """`copy.replace` returns a copy with some fields changed."""
+    replace: Any = vars(copy)["replace"]
+
+    assert Value("b") == replace(Value("a"), name="b")

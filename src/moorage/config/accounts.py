@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import attrs
-
 from moorage.config.problems import WRONG, Report, Wrong, key, near, quoted, under
 from moorage.config.stand_ins import note_common
 from moorage.contracts.catalog import CONTRACTS
@@ -15,6 +13,7 @@ from moorage.contracts.routes import Account, Route, missing_costs
 from moorage.domain.secrets.options import option_of
 from moorage.domain.service.settings import Service
 from moorage.domain.state.keys import checked_name
+from moorage.domain.values.frozen_values import evolve, fields_of
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError, InvalidData
 from moorage.wiring.accounts import places_of
@@ -132,9 +131,7 @@ class Accounts:
         self, account_name: str, name: str, table: Mapping[str, Any], path: str, tenant: str | None
     ) -> None:
         vendor_type = vendor_class(table.get("kind", name))
-        option_names: set[str] = {
-            str(field.name) for field in attrs.fields(cast("Any", vendor_type))
-        }
+        option_names: set[str] = {str(field.name) for field in fields_of(cast("Any", vendor_type))}
         options = {name: value for name, value in table.items() if name in option_names}
         make = partial(vendor_type, **options)
         vendor = self._report.made(make, path, options)
@@ -280,4 +277,4 @@ def _service(name: str, path: str, table: Mapping[str, Any], report: Report) -> 
 
 def _services(settings: Mapping[str, Any], vendor: Vendor) -> list[Service]:
     vendor.clients()
-    return [attrs.evolve(service, **settings) for service in vendor.services().values()]
+    return [evolve(service, **settings) for service in vendor.services().values()]

@@ -9,8 +9,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import attrs
-
 from moorage.config.connectors import check_modes
 from moorage.config.cross_checks import check_settings
 from moorage.config.default_state import prepare
@@ -20,7 +18,7 @@ from moorage.contracts.catalog import CONTRACTS
 from moorage.domain.http.urls import origin_of
 from moorage.domain.service.plan import Plan
 from moorage.domain.service.settings import Service
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import fields_of, frozen
 from moorage.errors import ConfigurationError
 from moorage.wiring.accounts import clients_of, place_of, services_of
 from moorage.wiring.defaults import memory_storage
@@ -57,7 +55,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 
-_SETTINGS: Final = frozenset(attrs.fields_dict(Service))
+_SETTINGS: Final = frozenset(field.name for field in fields_of(Service))
 _OF_REQUESTS: Final = frozenset(
     {"base_url", "cache", "headers", "idempotency_header", "log_content", "timeouts"}
 )

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ class BrokerSettings:
     """
 
     socket: str
-    services: tuple[str, ...] = attrs.field(converter=tuple)
+    services: tuple[str, ...] = field(converter=tuple)
     without_broker: str = "store"
 
     def leasing(self, storage: Any, *, is_async: bool) -> Any:

@@ -7,8 +7,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import attrs
-
 from moorage.config.accounts import Accounts, services
 from moorage.config.broker import BrokerSettings
 from moorage.config.connectors import connectors, converted, services_of
@@ -30,8 +28,8 @@ from moorage.domain.secrets.frames import refusing
 from moorage.domain.service.safety import Safety
 from moorage.domain.state.keys import checked_name
 from moorage.domain.state.sealing import KeyRing
-from moorage.domain.values.durations import count, is_count, seconds
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.durations import count, if_given, is_count, seconds
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.json_text import is_object
 from moorage.errors import ConfigurationError
 from moorage.wiring.store_urls import open_audit, url_of_shards
@@ -61,6 +59,7 @@ if TYPE_CHECKING:
 Made = TypeVar("Made")
 
 _SECRETS: Final = "secrets"
+_SEAL_EVERY: Final = 100
 
 
 def _interval_seconds(value: float) -> float:
@@ -79,7 +78,7 @@ class CipherSettings:
         keys: its keys; the first seals, and all of them open.
     """
 
-    keys: Secret = attrs.field(validator=_valid_keys)
+    keys: Secret = field(validator=_valid_keys)
 
     def open(self) -> Cipher:
         """Return the cipher that encrypts with the configured keys."""
@@ -99,8 +98,8 @@ class TenantsFrom:
     """
 
     url: Secret
-    keys: Secret = attrs.field(validator=_valid_keys)
-    every: float = attrs.field(default=5.0, converter=_interval_seconds)
+    keys: Secret = field(validator=_valid_keys)
+    every: float = field(default=5.0, converter=_interval_seconds)
 
 
 @frozen(kw_only=True)
@@ -113,9 +112,7 @@ class CredentialsFrom:
     """
 
     url: Secret
-    keys: Secret | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_valid_keys)
-    )
+    keys: Secret | None = field(default=None, validator=if_given(_valid_keys))
 
     def __attrs_post_init__(self) -> None:
         """Refuse keys for a credential store that is not encrypted."""
@@ -140,17 +137,14 @@ class AuditSettings:
     """
 
     url: Secret
-    keys: Secret | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_valid_keys)
-    )
-    seal_every: int = attrs.field(default=100, validator=is_count)
+    keys: Secret | None = field(default=None, validator=if_given(_valid_keys))
+    seal_every: int = field(default=_SEAL_EVERY, validator=is_count)
     required: bool = True
     uses: bool = False
 
     def __attrs_post_init__(self) -> None:
         """Refuse an interval between seals if there are no keys to seal with."""
-        default = attrs.fields(AuditSettings).seal_every.default
-        if self.keys is None and self.seal_every != default:
+        if self.keys is None and self.seal_every != _SEAL_EVERY:
             raise ConfigurationError(
                 "There is an interval between seals, but no keys to seal the trail with.",
                 path="seal_every",
@@ -220,8 +214,8 @@ class Configured:
     pipelines: tuple[PipelineSettings, ...] = ()
     platforms: tuple[PlatformSettings, ...] = ()
     steps: tuple[Step, ...] = ()
-    state: str | None = attrs.field(default=None, repr=False)
-    keys: str | None = attrs.field(default=None, repr=False)
+    state: str | None = field(default=None, repr=False)
+    keys: str | None = field(default=None, repr=False)
     default_state: str | None = None
     environment_id: str | None = None
     records_per_tenant: int | None = None
@@ -229,8 +223,8 @@ class Configured:
     cipher: CipherSettings | None = None
     tenants_from: TenantsFrom | None = None
     credentials_from: CredentialsFrom | None = None
-    log: str | None = attrs.field(default=None, repr=False)
-    metrics: str | None = attrs.field(default=None, repr=False)
+    log: str | None = field(default=None, repr=False)
+    metrics: str | None = field(default=None, repr=False)
     objectives: tuple[Objective, ...] = ()
     log_days: float | None = None
     audit: AuditSettings | None = None
@@ -240,10 +234,10 @@ class Configured:
     alerts: AlertSettings | None = None
     environment: str | None = None
     environments: tuple[str, ...] = ()
-    safety: Safety = attrs.field(factory=Safety)
+    safety: Safety = field(factory=Safety)
     warnings: tuple[Problem, ...] = ()
     inline: tuple[Problem, ...] = ()
-    origins: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    origins: Mapping[str, str] = field(factory=dict[str, str])
     migrated: Migrated | None = None
     file: Path | None = None
 
@@ -287,7 +281,7 @@ class Parts:
     accounts: tuple[Account, ...]
     services: tuple[Service, ...]
     report: Report
-    tree: Mapping[str, Any] = attrs.field(repr=False)
+    tree: Mapping[str, Any] = field(repr=False)
     unreadable: frozenset[str]
 
     @property

@@ -5,14 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.config.of_classes import summary, table_of
 from moorage.config.problems import WRONG, Wrong, key, near, under
 from moorage.config.shapes import Field, Flag, Kinded, Many, Named, Number, Table, Text
 from moorage.domain.service.settings import Service
 from moorage.domain.state.keys import checked_name
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.json_text import is_object
 from moorage.wiring.wrong_options import made_of
 
@@ -73,7 +71,7 @@ class ConnectorSettings:
     """
 
     description: ConnectorDescription
-    settings: Any = attrs.field(repr=False)
+    settings: Any = field(repr=False)
 
     @property
     def kind(self) -> ConnectorKind:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.config.of_classes import about_fields, table_of
 from moorage.config.shapes import (
     Anything,
@@ -24,6 +22,7 @@ from moorage.domain.auth.credential_tables import read_credentials, read_credent
 from moorage.domain.auth.methods import AuthMethod, Credentials, OAuthCredentials
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.signings import SIGNINGS
+from moorage.domain.values.frozen_values import evolve
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def _parse_table(**fields: Any) -> Kept:
 
 
 def _optional(fields: Mapping[str, Field]) -> dict[str, Field]:
-    return {name: attrs.evolve(field, required=False) for name, field in fields.items()}
+    return {name: evolve(field, required=False) for name, field in fields.items()}
 
 
 def _signing_table() -> Table:
@@ -78,7 +77,7 @@ def _signing_table() -> Table:
         for name, field in table.fields.items():
             description = f"{kind.method}: {field.about}"
             earlier_field = fields.get(name)
-            fields[name] = attrs.evolve(
+            fields[name] = evolve(
                 field,
                 about=description
                 if earlier_field is None
@@ -87,7 +86,7 @@ def _signing_table() -> Table:
                 required=False,
             )
     algorithms = OneOf(tuple(dict.fromkeys(algorithm_names)))
-    fields["algorithm"] = attrs.evolve(fields["algorithm"], shape_or_load=algorithms)
+    fields["algorithm"] = evolve(fields["algorithm"], shape_or_load=algorithms)
     return Table("signing", "How requests are signed with a key that is not sent.", fields, dict)
 
 
@@ -104,7 +103,7 @@ def _table() -> Table:
     oauth = table_of(OAuthCredentials, shapes=shapes)
     descriptions = about_fields(Credentials)
     fields = {**_optional(oauth.fields), **_optional(plain_table.fields)}
-    fields["method"] = attrs.evolve(fields["method"], default=AuthMethod.BEARER.value)
+    fields["method"] = evolve(fields["method"], default=AuthMethod.BEARER.value)
     fields["secret_base64"] = Field(SecretText(), f"In base64: {descriptions['secret']}")
     return Table(
         "credentials", "The credentials that a service receives from us.", fields, _parse_table

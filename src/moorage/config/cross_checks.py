@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from moorage.config.problems import key
 from moorage.domain.auth.methods import AuthMethod, Credentials
 from moorage.domain.service.settings import INHERIT, Service
+from moorage.domain.values.frozen_values import as_dict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -78,7 +77,7 @@ def _wait_settings(owner: Service | Endpoint) -> Iterator[tuple[str, float]]:
         if value is not None and value is not INHERIT and getattr(value, "max_attempts", 2) > 1:
             wait_seconds[f"{setting}.{name}"] = getattr(value, name)
     if owner.timeouts is not INHERIT:
-        steps = attrs.asdict(owner.timeouts)
+        steps = as_dict(owner.timeouts)
         wait_seconds.update({f"timeouts.{name}": seconds for name, seconds in steps.items()})
     for name, seconds in wait_seconds.items():
         if seconds is not None and seconds is not INHERIT:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.config.of_classes import about_fields, table_of
 from moorage.config.problems import WRONG, Wrong
 from moorage.config.shapes import Address, Field, Flag, Many, Number, SecretText, Table, Text
 from moorage.domain.http.outgoing import OutgoingGuard
 from moorage.domain.http.transport import PEM, DangerouslyUnverified, Proxy, Tls
 from moorage.domain.secrets.secret import Secret
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +30,7 @@ class HttpSettings:
             `PyreqwestHttpClient` takes them.
     """
 
-    options: Mapping[str, Any] = attrs.field(repr=False)
+    options: Mapping[str, Any] = field(repr=False)
 
     def open(self, report: Report, *, is_async: bool) -> Any:
         """Return the embedded client with these settings, synchronous or asynchronous.
@@ -82,7 +80,7 @@ def _tls_table() -> Table:
         "key": SecretText(or_path=True),
         "unverified": Text(),
     }
-    return attrs.evolve(table_of(Tls, name="tls", shapes=shapes), kinds=(), make=None)
+    return evolve(table_of(Tls, name="tls", shapes=shapes), kinds=(), make=None)
 
 
 def _proxy_table() -> Table:
@@ -166,7 +164,7 @@ def _proxy(fields: Mapping[str, Any], report: Report) -> Proxy | Wrong:
         proxy = report.made(partial(Proxy.at, fields["url"]), "http.proxy.url", exact=True)
     if isinstance(proxy, Wrong) or not report.clear("http.proxy.bypass"):
         return WRONG
-    return attrs.evolve(proxy, bypass=bypass)
+    return evolve(proxy, bypass=bypass)
 
 
 def _tls(fields: Mapping[str, Any], folder: Path) -> Tls:

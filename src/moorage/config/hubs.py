@@ -6,14 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from warnings import warn
 
-import attrs
-
 from moorage.config.assembly import assemble, check_parts
 from moorage.config.configured import read_parts
 from moorage.config.problems import near, under
 from moorage.config.tenants import read_tenant
 from moorage.contracts.offer import Offer
 from moorage.domain.secrets.frames import refusing
+from moorage.domain.values.frozen_values import fields_of
 from moorage.errors import ConfigurationError, Problem
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.hub.internals import close_with, keep_origin
@@ -139,7 +138,7 @@ def check_ports(names: Iterable[object], path: str = "") -> None:
     Raises:
         ConfigurationError: one of them is unknown.
     """
-    argument_names = [*(field.name for field in attrs.fields(Ports)), *_HUB_ARGUMENTS]
+    argument_names = [*(field.name for field in fields_of(Ports)), *_HUB_ARGUMENTS]
     for name in names:
         if name not in argument_names:
             nearest = near(str(name), argument_names)

@@ -9,11 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeAlias, cast
 
-import attrs
-
 from moorage.config.problems import key, under
 from moorage.config.syntax import Malformed, Reason, reason_of
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.installation import install
 from moorage.domain.values.json_text import is_object
 from moorage.domain.values.text import with_article
@@ -36,7 +34,7 @@ class Written:
         file: the file that was read, if it was one.
     """
 
-    tree: dict[str, Any] = attrs.field(repr=False)
+    tree: dict[str, Any] = field(repr=False)
     file: Path | None = None
 
     @property

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.config.toml_text import masked, write_toml
 from moorage.domain.secrets.secret import Secret
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError
 
@@ -34,7 +32,7 @@ class Migrated:
 
     version: int
     diff: str
-    text: Secret = attrs.field(repr=False, eq=False)
+    text: Secret = field(repr=False, eq=False)
 
 
 def migrate(tree: dict[str, Any]) -> tuple[dict[str, Any], Migrated | None]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.config.problems import key, near, quoted, shown
 from moorage.domain.monitoring.alert_conditions import FIGURES
 from moorage.domain.monitoring.alert_settings import (
@@ -17,7 +15,7 @@ from moorage.domain.monitoring.health import SERVICE_CONCERNS
 from moorage.domain.monitoring.objectives import repeated_objectives
 from moorage.domain.monitoring.probes import probe_problem
 from moorage.domain.monitoring.settings import repeated_probes
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.json_text import is_list, is_object
 
 if TYPE_CHECKING:
@@ -48,7 +46,7 @@ class KnownNames:
     services: frozenset[str]
     unreadable: frozenset[str] = frozenset()
     accounts: tuple[Account, ...] = ()
-    valid: Mapping[str, Service] = attrs.field(factory=dict[str, "Service"])
+    valid: Mapping[str, Service] = field(factory=dict[str, "Service"])
     other_tenants: bool = False
 
     def is_unknown(self, service: str) -> bool:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import attrs
-
 from moorage.config.of_classes import table_of
 from moorage.config.shapes import Function, Many
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,7 +40,7 @@ class ObserverSettings:
     connector_names: bool = False
     prometheus: bool = False
     sentry: bool = False
-    functions: tuple[Callable[..., Any], ...] = attrs.field(default=(), converter=_functions)
+    functions: tuple[Callable[..., Any], ...] = field(default=(), converter=_functions)
 
     def open(self) -> tuple[Observer, ...]:
         """Return the configured observers.

@@ -8,8 +8,6 @@ import sys
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.config.shapes import (
     Anything,
     Either,
@@ -25,10 +23,13 @@ from moorage.config.shapes import (
     Text,
     TimeOfDay,
 )
+from moorage.domain.values.frozen_values import NOTHING, fields_of
 from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    import attrs
 
 _SHAPES_BY_TYPE: Final[Mapping[str, Shape]] = {
     "str": Text(),
@@ -74,7 +75,7 @@ def table_of(
         field.name: _field(
             kind, field, descriptions.get(field.name, ""), explicit_shapes.get(field.name)
         )
-        for field in attrs.fields(kind)
+        for field in fields_of(kind)
         if field.init and field.name not in excluded
     }
     return Table(name or kind.__name__, summary(kind), fields, make or kind, (kind,))
@@ -114,7 +115,7 @@ def _field(
 ) -> Field:
     choices: tuple[str | int, ...] | None = field.metadata.get("choices")
     shape = OneOf(choices) if choices else explicit_shape or shape_of(kind, field.type)
-    is_required = field.default is attrs.NOTHING
+    is_required = field.default is NOTHING
     default: object = field.default
     if isinstance(default, Enum):
         default = default.value

@@ -9,7 +9,7 @@ import attrs
 
 from moorage.domain.pipelines.parquet_columns import COMPRESSIONS, checked_columns
 from moorage.domain.values.durations import is_count, is_seconds, plain
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 
@@ -93,10 +93,10 @@ class SqlSinkOptions:
 
     connector: str
     table: str
-    columns: tuple[str, ...] = attrs.field(validator=attrs.validators.min_len(1))
+    columns: tuple[str, ...] = field(validator=attrs.validators.min_len(1))
     key: tuple[str, ...] = ()
     schema: str | None = None
-    row: str | None = attrs.field(default=None, validator=attrs.validators.optional(is_import_path))
+    row: str | None = field(default=None, validator=attrs.validators.optional(is_import_path))
     checkpoints: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -126,11 +126,11 @@ class FileSinkOptions:
 
     folder: str
     name: str | None = None
-    format: str = attrs.field(default="jsonl", metadata={"choices": _FORMATS})
+    format: str = field(default="jsonl", metadata={"choices": _FORMATS})
     columns: tuple[str, ...] = ()
-    records: int | None = attrs.field(default=None, validator=attrs.validators.optional(is_count))
-    size: int = attrs.field(default=100_000_000, validator=is_count)
-    age: float = attrs.field(default=3_600.0, converter=plain, validator=is_seconds)
+    records: int | None = field(default=None, validator=attrs.validators.optional(is_count))
+    size: int = field(default=100_000_000, validator=is_count)
+    age: float = field(default=3_600.0, converter=plain, validator=is_seconds)
 
     def __attrs_post_init__(self) -> None:
         """Refuse CSV without columns, and JSON Lines with some."""
@@ -159,11 +159,11 @@ class ParquetSinkOptions:
 
     folder: str
     name: str | None = None
-    columns: dict[str, str] = attrs.field(factory=dict[str, str], validator=_are_columns)
-    compression: str = attrs.field(default="zstd", metadata={"choices": COMPRESSIONS})
-    records: int = attrs.field(default=1_000_000, validator=is_count)
-    size: int = attrs.field(default=500_000_000, validator=is_count)
-    age: float = attrs.field(default=3_600.0, converter=plain, validator=is_seconds)
+    columns: dict[str, str] = field(factory=dict[str, str], validator=_are_columns)
+    compression: str = field(default="zstd", metadata={"choices": COMPRESSIONS})
+    records: int = field(default=1_000_000, validator=is_count)
+    size: int = field(default=500_000_000, validator=is_count)
+    age: float = field(default=3_600.0, converter=plain, validator=is_seconds)
 
 
 @frozen(kw_only=True)
@@ -182,10 +182,8 @@ class HttpSinkOptions:
 
     service: str
     path: str | None = None
-    method: str = attrs.field(default="POST", metadata={"choices": _METHODS}, validator=_is_method)
-    request: str | None = attrs.field(
-        default=None, validator=attrs.validators.optional(is_import_path)
-    )
+    method: str = field(default="POST", metadata={"choices": _METHODS}, validator=_is_method)
+    request: str | None = field(default=None, validator=attrs.validators.optional(is_import_path))
     batch: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -208,8 +206,8 @@ class CallSinkOptions:
         tenant: the tenant whose accounts are used.
     """
 
-    operation: str = attrs.field(validator=_is_operation)
-    request: str = attrs.field(validator=is_import_path)
+    operation: str = field(validator=_is_operation)
+    request: str = field(validator=is_import_path)
     tenant: str | None = None
 
 
@@ -234,7 +232,7 @@ class KafkaTransactionSinkOptions:
         topic: the topic.
     """
 
-    topic: str = attrs.field(validator=attrs.validators.min_len(1))
+    topic: str = field(validator=attrs.validators.min_len(1))
 
 
 @frozen(kw_only=True)
@@ -245,7 +243,7 @@ class FunctionSinkOptions:
         function: the function for each record, or a sink, such as shop.orders:store.
     """
 
-    function: str = attrs.field(validator=is_import_path)
+    function: str = field(validator=is_import_path)
 
 
 @frozen(kw_only=True)
@@ -257,8 +255,8 @@ class FunctionSource:
         interval: seconds between two calls that returned nothing.
     """
 
-    function: str = attrs.field(validator=is_import_path)
-    interval: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
+    function: str = field(validator=is_import_path)
+    interval: float = field(default=1.0, converter=plain, validator=is_seconds)
 
 
 @frozen(kw_only=True)
@@ -270,8 +268,8 @@ class WebhookSourceOptions:
         interval: seconds between two queries of an inbox that returned nothing.
     """
 
-    inbox: str = attrs.field(validator=is_import_path)
-    interval: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
+    inbox: str = field(validator=is_import_path)
+    interval: float = field(default=1.0, converter=plain, validator=is_seconds)
 
 
 @frozen(kw_only=True)
@@ -287,9 +285,9 @@ class FileSourceOptions:
     """
 
     path: str
-    format: str = attrs.field(default="jsonl", metadata={"choices": _FORMATS})
+    format: str = field(default="jsonl", metadata={"choices": _FORMATS})
     is_complete: bool = False
-    interval: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
+    interval: float = field(default=1.0, converter=plain, validator=is_seconds)
 
 
 @frozen(kw_only=True)
@@ -317,5 +315,5 @@ class OutboxSourceOptions:
     ordered: bool = True
     transaction: str = "transaction"
     schema: str | None = None
-    limit: int = attrs.field(default=1_000, validator=is_count)
-    interval: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
+    limit: int = field(default=1_000, validator=is_count)
+    interval: float = field(default=1.0, converter=plain, validator=is_seconds)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -52,8 +50,8 @@ class SchemaTransformOptions:
         message: the full name of the Protobuf message; by default the first one of the schema.
     """
 
-    decode: str | None = attrs.field(default=None, metadata={"choices": _FORMATS})
-    encode: str | None = attrs.field(default=None, metadata={"choices": _FORMATS})
+    decode: str | None = field(default=None, metadata={"choices": _FORMATS})
+    encode: str | None = field(default=None, metadata={"choices": _FORMATS})
     subject: str | None = None
     version: int | None = None
     message: str | None = None

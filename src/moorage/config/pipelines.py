@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.config.of_classes import summary, table_of
 from moorage.config.pipeline_kinds import sink_kind, sink_kind_names, source_kind, source_kind_names
 from moorage.config.pipeline_options import (
@@ -24,7 +22,7 @@ from moorage.domain.pipelines.batches import BatchLimits
 from moorage.domain.pipelines.settings import PipelineConfig
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.state.keys import checked_name
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, field, frozen
 from moorage.domain.values.json_text import is_object
 
 if TYPE_CHECKING:
@@ -102,13 +100,13 @@ def _policy(name: str) -> Table:
         RetryPolicy,
         name=name,
         without=["retry_on", "max_retry_after"],
-        make=partial(attrs.evolve, default),
+        make=partial(evolve, default),
     )
     fields = {
-        field: attrs.evolve(setting, default=_plain(getattr(default, field)))
+        field: evolve(setting, default=_plain(getattr(default, field)))
         for field, setting in table.fields.items()
     }
-    return attrs.evolve(table, fields=fields)
+    return evolve(table, fields=fields)
 
 
 _CONFIG: Final = table_of(
@@ -206,10 +204,8 @@ class PipelineSettings:
     transforms: tuple[str | SchemaTransformOptions, ...] = ()
     schemas: SchemaRegistryOptions | None = None
     dead_letters: LetterTopic | LetterFile | None = None
-    config: PipelineConfig = attrs.field(factory=PipelineConfig)
-    connectors: Mapping[str, ConnectorSettings] = attrs.field(
-        factory=dict[str, "ConnectorSettings"]
-    )
+    config: PipelineConfig = field(factory=PipelineConfig)
+    connectors: Mapping[str, ConnectorSettings] = field(factory=dict[str, "ConnectorSettings"])
 
     @property
     def has_checkpoints(self) -> bool:

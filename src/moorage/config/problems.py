@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-import attrs
-
 from moorage.domain.secrets.secret import Secret
+from moorage.domain.values.frozen_values import fields_of
 from moorage.domain.values.json_text import is_object
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, ConnectorError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    import attrs
 
 Made = TypeVar("Made")
 
@@ -108,7 +109,7 @@ class Report:
         """Report each field whose value the first class with such a field would refuse."""
         remaining_fields = {name: value for name, value in fields.items() if value is not WRONG}
         for kind in kinds:
-            for field in attrs.fields(kind):
+            for field in fields_of(kind):
                 if field.name in remaining_fields:
                     value = remaining_fields.pop(field.name)
                     for problem in _refusals(field, value):

@@ -10,15 +10,13 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import attrs
-
 from moorage.config.of_classes import table_of
 from moorage.config.shapes import Field, Kinded, OneOf, Table
 from moorage.domain.auth.credential_tables import is_credential, read_credentials
 from moorage.domain.http.urls import validate_private_url
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.state.sealing import KeyRing
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, field, frozen, optional
 from moorage.domain.values.installation import install
 from moorage.domain.values.json_text import is_object
 from moorage.errors import ConfigurationError, InvalidData
@@ -46,7 +44,7 @@ class Place:
         closing: closes the resources of the providers.
     """
 
-    variables: Mapping[str, str] = attrs.field(repr=False)
+    variables: Mapping[str, str] = field(repr=False)
     folder: Path
     closing: ExitStack
 
@@ -122,13 +120,13 @@ class Vault:
         timeout: seconds for each request.
     """
 
-    address: str = attrs.field(converter=validate_private_url)
+    address: str = field(converter=validate_private_url)
     token: Secret | None = None
     token_file: str | None = None
     role_id: str | None = None
     secret_id: Secret | None = None
     kubernetes_role: str | None = None
-    mount: str = attrs.field(default="secret", validator=_is_mount)
+    mount: str = field(default="secret", validator=_is_mount)
     namespace: str | None = None
     timeout: float = 5.0
 
@@ -182,9 +180,7 @@ class Aws:
     access_key_id: str | None = None
     secret_access_key: Secret | None = None
     session_token: Secret | None = None
-    endpoint: str | None = attrs.field(
-        default=None, converter=attrs.converters.optional(validate_private_url)
-    )
+    endpoint: str | None = field(default=None, converter=optional(validate_private_url))
     timeout: float = 5.0
 
     def open(self, place: Place) -> Read:
@@ -225,9 +221,7 @@ class Gcp:
 
     project: str
     key_file: str | None = None
-    endpoint: str | None = attrs.field(
-        default=None, converter=attrs.converters.optional(validate_private_url)
-    )
+    endpoint: str | None = field(default=None, converter=optional(validate_private_url))
     timeout: float = 5.0
 
     def open(self, place: Place) -> Read:
@@ -259,7 +253,7 @@ class Azure:
         timeout: seconds for each request.
     """
 
-    address: str = attrs.field(converter=validate_private_url)
+    address: str = field(converter=validate_private_url)
     client_id: str | None = None
     client_secret: Secret | None = None
     directory: str | None = None
@@ -408,7 +402,7 @@ def _field_or_credentials(content: Secret, field: str) -> Secret | Kept | None:
 def _table_of_kind(name: str, kind: type[Any]) -> Table:
     table = table_of(kind, name=f"secrets.{name}")
     kind_field = Field(OneOf((name,)), "The kind of provider.")
-    return attrs.evolve(
+    return evolve(
         table, fields={"kind": kind_field, **table.fields}, make=partial(_make_provider, kind)
     )
 

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from moorage.domain.auth.keeping import Kept
     from moorage.domain.secrets.secret import Secret
@@ -32,7 +30,7 @@ class SecretText:
         or_path: whether the text may also be the path of a file with the secret.
     """
 
-    make: Callable[[Secret | Kept], Any] | None = attrs.field(default=None, repr=False)
+    make: Callable[[Secret | Kept], Any] | None = field(default=None, repr=False)
     or_path: bool = False
 
 
@@ -147,7 +145,7 @@ class Table:
     name: str
     about: str
     fields: Mapping[str, Field]
-    make: Callable[..., Any] | None = attrs.field(default=None, repr=False)
+    make: Callable[..., Any] | None = field(default=None, repr=False)
     kinds: tuple[type[Any], ...] = ()
 
 
@@ -159,15 +157,17 @@ class Kinded:
         name: its name in messages, in a word.
         names: returns the kinds.
         table: returns the table of a kind; raises ConfigurationError if the kind is unknown.
+        known: kinds that exist even if `names` is not called, which may take long.
         named: whether the table's own name may be the kind.
         other: the shape of a table without a kind; None if each must have one.
     """
 
     name: str
-    names: Callable[[], tuple[str, ...]] = attrs.field(repr=False)
-    table: Callable[[str], Table] = attrs.field(repr=False)
+    names: Callable[[], tuple[str, ...]] = field(repr=False)
+    table: Callable[[str], Table] = field(repr=False)
     named: bool = True
     other: Shape | None = None
+    known: Container[str] = field(default=(), repr=False)
 
 
 Shape: TypeAlias = (

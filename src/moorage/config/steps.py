@@ -5,15 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.config.of_classes import summary, table_of
 from moorage.config.problems import WRONG, Wrong, key, near, under
 from moorage.config.shapes import Field, Kinded, Many, Named, SecretText, Table, Text
 from moorage.domain.service.settings import Service
 from moorage.domain.steps.registry import type_of_step
 from moorage.domain.steps.step import ConnectorType, Resources, Step, Workspace
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import NOTHING, evolve, field, fields_of, frozen
 from moorage.wiring.wrong_options import made_of
 
 if TYPE_CHECKING:
@@ -56,7 +54,7 @@ def _table(kind: str) -> Table:
 
 PLATFORMS: Final = Named(Kinded("kind of platform", _kind_names, _table, named=False))
 
-_STEP: Final = attrs.evolve(
+_STEP: Final = evolve(
     table_of(
         Step,
         name="step",
@@ -70,7 +68,7 @@ _STEP: Final = attrs.evolve(
     ),
     make=None,
 )
-_WITH_PLACE: Final = attrs.evolve(
+_WITH_PLACE: Final = evolve(
     _STEP,
     fields={
         "platform": Field(
@@ -106,7 +104,7 @@ class PlatformSettings:
 
     name: ConnectorType
     kind: str
-    settings: Any = attrs.field(repr=False)
+    settings: Any = field(repr=False)
 
 
 def platforms(tables: Mapping[str, Any], report: Report) -> tuple[PlatformSettings, ...]:
@@ -258,7 +256,7 @@ def _check_platform(name: str, platform_names: tuple[str, ...], path: str, repor
         )
         return
     settings = _kind(name).settings
-    needed = [field.name for field in attrs.fields(settings) if field.default is attrs.NOTHING]
+    needed = [field.name for field in fields_of(settings) if field.default is NOTHING]
     if needed:
         report.add(
             path,

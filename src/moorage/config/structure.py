@@ -160,7 +160,7 @@ def kind_of(shape: Kinded, value: Any, path: str, name: str, report: Report) -> 
             "Write the name of a kind.",
         )
         return None
-    if kind not in shape.names():
+    if kind not in shape.known and kind not in shape.names():
         remedy = f"Use one of: {', '.join(shape.names())}." if shape.names() else "Install one."
         message = f"There is no {shape.name} named {quoted(kind)}."
         report.add(kind_path, message, remedy, nearest=near(kind, shape.names()))

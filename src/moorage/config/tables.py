@@ -5,8 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage import errors
 from moorage.config.connectors import CONNECTORS
 from moorage.config.credentials import CREDENTIALS
@@ -45,6 +43,8 @@ from moorage.domain.service.cache_policy import CachePolicy
 from moorage.domain.service.region import Region
 from moorage.domain.service.safety import Safety
 from moorage.domain.service.settings import BulkheadConfig, Endpoint, HedgeConfig, Service
+from moorage.domain.values.frozen_values import evolve
+from moorage.wiring.built_in_vendors import BUILT_IN
 from moorage.wiring.installed_vendors import vendor_class, vendor_names
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ FUNCTIONS: Final[dict[str, Shape]] = {
 
 
 def _retry(*, preset: str = "default", **fields: Any) -> RetryPolicy:
-    policy = attrs.evolve(_PRESETS[preset](), **fields)
+    policy = evolve(_PRESETS[preset](), **fields)
     if "base_delay" in fields and policy.base_delay > policy.max_delay:
         raise errors.ConfigurationError(
             f"{policy.base_delay:g} seconds never pass, because max_delay ends a delay after"
@@ -80,7 +80,7 @@ def _retry(*, preset: str = "default", **fields: Any) -> RetryPolicy:
 
 
 def _with_fields(table: Table, **fields: Field) -> Table:
-    return attrs.evolve(table, fields={**fields, **table.fields})
+    return evolve(table, fields={**fields, **table.fields})
 
 
 _ERRORS: Final = {
@@ -145,10 +145,10 @@ def _with_service_descriptions(table: Table) -> Table:
     """Return the table with missing descriptions taken from the fields of `Service`."""
     descriptions = about_fields(Service)
     fields = {
-        name: attrs.evolve(field, about=field.about or descriptions.get(name, ""))
+        name: evolve(field, about=field.about or descriptions.get(name, ""))
         for name, field in table.fields.items()
     }
-    return attrs.evolve(table, fields=fields)
+    return evolve(table, fields=fields)
 
 
 _ENDPOINT: Final = _with_service_descriptions(_OWN_ENDPOINT)
@@ -158,7 +158,7 @@ _SERVICE: Final = table_of(
     without=["name"],
     shapes={**_SETTINGS, **FUNCTIONS, "endpoints": Many(_ENDPOINT), "regions": Many(_REGION)},
 )
-SERVICE: Final = attrs.evolve(_SERVICE, make=None)
+SERVICE: Final = evolve(_SERVICE, make=None)
 """The settings of a service; valid ones are kept where others are wrong."""
 
 
@@ -207,7 +207,7 @@ _ROUTES: Final = {
     for kind, title in CONTRACTS.items()
 }
 _VENDORS: Final = Field(
-    Named(Kinded("vendor", vendor_names, _vendor)),
+    Named(Kinded("vendor", vendor_names, _vendor, known=BUILT_IN)),
     "Your accounts at vendors, by names of your choice.",
 )
 _TENANT: Final = Table(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
-
-import attrs
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.validators import is_maybe
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    import attrs
 
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 
@@ -44,16 +45,16 @@ class Address:
         tax_id: tax number of the person or company.
     """
 
-    name: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    company: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    line1: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    line2: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    line3: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    city: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    region: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    postal_code: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    country: str = attrs.field(converter=_capitals, validator=_is_country)
-    phone: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    email: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    residential: bool | None = attrs.field(default=None, repr=False, validator=is_maybe(bool))
-    tax_id: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    name: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    company: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    line1: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    line2: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    line3: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    city: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    region: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    postal_code: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    country: str = field(converter=_capitals, validator=_is_country)
+    phone: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    email: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    residential: bool | None = field(default=None, repr=False, validator=is_maybe(bool))
+    tax_id: str | None = field(default=None, repr=False, validator=is_maybe(str))

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import attrs
-
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import (
     are_all,
@@ -21,12 +19,14 @@ from moorage.contracts.validators import (
     is_tuple,
 )
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.json_text import is_object
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    import attrs
 
     from moorage.contracts.ref import Ref
     from moorage.contracts.wire import Wire
@@ -81,8 +81,8 @@ class LinkButton:
         url: https:// address of the page.
     """
 
-    label: str = attrs.field(validator=is_filled)
-    url: str = attrs.field(validator=is_https, repr=False)
+    label: str = field(validator=is_filled)
+    url: str = field(validator=is_https, repr=False)
 
 
 def _as_fields(value: Any) -> Any:
@@ -123,18 +123,18 @@ class ChatMessage:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    text: str = attrs.field(repr=False, validator=is_filled)
-    channel: str | None = attrs.field(default=None, validator=is_maybe(str))
-    title: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    fields: tuple[tuple[str, str], ...] = attrs.field(
+    text: str = field(repr=False, validator=is_filled)
+    channel: str | None = field(default=None, validator=is_maybe(str))
+    title: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    fields: tuple[tuple[str, str], ...] = field(
         default=(), converter=_as_fields, repr=False, validator=_are_fields
     )
-    buttons: tuple[LinkButton, ...] = attrs.field(
+    buttons: tuple[LinkButton, ...] = field(
         default=(), converter=as_tuple, repr=False, validator=are_all(LinkButton)
     )
-    silent: bool = attrs.field(default=False, validator=is_a(bool))
-    send_at: datetime | None = attrs.field(default=None, validator=is_moment)
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    silent: bool = field(default=False, validator=is_a(bool))
+    send_at: datetime | None = field(default=None, validator=is_moment)
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 
@@ -189,7 +189,7 @@ class ChatReceipt:
     status: ChatStatus
     at: datetime | None = None
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -210,11 +210,11 @@ class ChatEvent:
     id: str | None
     ref: Ref
     channel: str
-    sender: str | None = attrs.field(default=None, repr=False)
+    sender: str | None = field(default=None, repr=False)
     automatic: bool = False
-    text: str | None = attrs.field(default=None, repr=False)
+    text: str | None = field(default=None, repr=False)
     at: datetime | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 class ChatVendor(Protocol):

@@ -7,11 +7,9 @@ import zlib
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import attrs
-
 from moorage.contracts.validators import OneOf, is_a, is_maybe_count
 from moorage.domain.values.crc32c import crc32c
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -101,9 +99,9 @@ class Checksum:
             computed from the bytes themselves.
     """
 
-    algorithm: ChecksumAlgorithm = attrs.field(converter=ChecksumAlgorithm)
-    value: str = attrs.field(converter=_lower_hex, validator=[is_a(str), _is_hex])
-    parts: int | None = attrs.field(default=None, validator=is_maybe_count)
+    algorithm: ChecksumAlgorithm = field(converter=ChecksumAlgorithm)
+    value: str = field(converter=_lower_hex, validator=[is_a(str), _is_hex])
+    parts: int | None = field(default=None, validator=is_maybe_count)
 
     @classmethod
     def of(cls, algorithm: ChecksumAlgorithm | str, data: bytes) -> Checksum:

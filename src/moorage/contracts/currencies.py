@@ -8,10 +8,8 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import attrs
-
 from moorage.contracts.validators import are_all, as_tuple, is_a, is_count, is_day
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.money import EXPONENTS, Money
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
@@ -19,6 +17,8 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
+
+    import attrs
 
     from moorage.contracts.wire import Wire
 
@@ -77,10 +77,10 @@ class ExchangeRate:
         price_currency: ISO 4217 code of the currency of the price.
     """
 
-    units: int = attrs.field(default=1, validator=is_count)
-    currency: str = attrs.field(validator=_is_code)
-    price: Decimal = attrs.field(validator=_is_price)
-    price_currency: str = attrs.field(validator=_is_code)
+    units: int = field(default=1, validator=is_count)
+    currency: str = field(validator=_is_code)
+    price: Decimal = field(validator=_is_price)
+    price_currency: str = field(validator=_is_code)
 
     def __attrs_post_init__(self) -> None:
         """Refuse the price of a currency in itself."""
@@ -130,13 +130,13 @@ class ExchangeRates:
         raw: the vendor's entries for that day.
     """
 
-    base: str = attrs.field(validator=_is_code)
-    day: date = attrs.field(validator=is_day)
-    quotations: tuple[ExchangeRate, ...] = attrs.field(
+    base: str = field(validator=_is_code)
+    day: date = field(validator=is_day)
+    quotations: tuple[ExchangeRate, ...] = field(
         converter=as_tuple, validator=are_all(ExchangeRate), repr=False
     )
-    source: str = attrs.field(validator=is_a(str))
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    source: str = field(validator=is_a(str))
+    raw: Any = field(default=None, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a quotation without the base, and two of one currency."""

@@ -8,16 +8,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, Self
 from xml.parsers import expat
 
-import attrs
-
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import OneOf, is_a
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    import attrs
 
     from moorage.contracts.ref import Ref
     from moorage.contracts.wire import Wire
@@ -119,8 +119,8 @@ class ElectronicAddress:
         identifier: the identifier itself, such as "0123456789".
     """
 
-    scheme: str = attrs.field(validator=_is_scheme)
-    identifier: str = attrs.field(validator=_is_identifier, repr=False)
+    scheme: str = field(validator=_is_scheme)
+    identifier: str = field(validator=_is_identifier, repr=False)
 
     @classmethod
     def parse(cls, text: ElectronicAddress | str, field: str = "address") -> Self:
@@ -219,9 +219,9 @@ class OutgoingInvoice:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    document: bytes = attrs.field(validator=_is_document, repr=False)
-    recipient: ElectronicAddress | None = attrs.field(default=None, converter=_as_address)
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    document: bytes = field(validator=_is_document, repr=False)
+    recipient: ElectronicAddress | None = field(default=None, converter=_as_address)
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 
@@ -306,10 +306,10 @@ class SentInvoice:
     status: EinvoiceStatus
     vendor_status: str | None = None
     official_number: str | None = None
-    reason: str | None = attrs.field(default=None, repr=False)
+    reason: str | None = field(default=None, repr=False)
     at: datetime | None = None
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -327,7 +327,7 @@ class RecipientCheck:
     address: ElectronicAddress
     document_type: EinvoiceType
     can_receive: bool | None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -349,8 +349,8 @@ class ReceivedInvoice:
     recipient: ElectronicAddress | None = None
     vendor_type: str | None = None
     at: datetime | None = None
-    document: bytes | None = attrs.field(default=None, repr=False)
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    document: bytes | None = field(default=None, repr=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -363,7 +363,7 @@ class EinvoiceInbox:
     """
 
     invoices: tuple[ReceivedInvoice, ...]
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -385,8 +385,8 @@ class EinvoiceEvent:
     ref: Ref
     status: EinvoiceStatus | None = None
     vendor_status: str | None = None
-    reason: str | None = attrs.field(default=None, repr=False)
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    reason: str | None = field(default=None, repr=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 class EinvoicesVendor(Protocol):

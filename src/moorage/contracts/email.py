@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-import attrs
-
 from moorage.contracts.email_address import EmailAddress, as_address, as_addresses, check_line
 from moorage.contracts.email_unsubscribe import Unsubscribe, check_unsubscribe, with_unsubscribe
 from moorage.contracts.validators import (
@@ -22,12 +20,14 @@ from moorage.contracts.validators import (
     is_moment,
 )
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen, optional
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    import attrs
 
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import (
@@ -132,11 +132,11 @@ class Attachment:
             None for an attachment.
     """
 
-    filename: str = attrs.field(validator=_is_line, repr=False)
-    content: bytes = attrs.field(validator=_is_bytes, repr=False)
-    content_type: str = attrs.field(default="application/octet-stream", validator=_is_media_type)
-    disposition: Disposition = attrs.field(default=Disposition.ATTACHMENT, converter=Disposition)
-    content_id: str | None = attrs.field(default=None, validator=is_maybe(str))
+    filename: str = field(validator=_is_line, repr=False)
+    content: bytes = field(validator=_is_bytes, repr=False)
+    content_type: str = field(default="application/octet-stream", validator=_is_media_type)
+    disposition: Disposition = field(default=Disposition.ATTACHMENT, converter=Disposition)
+    content_id: str | None = field(default=None, validator=is_maybe(str))
 
     def __attrs_post_init__(self) -> None:
         """Refuse an attachment that no mail client could show."""
@@ -167,8 +167,8 @@ class TemplateRef:
         data: values for the template, the same for all recipients; any JSON.
     """
 
-    id: str = attrs.field(validator=_is_line)
-    data: Data = attrs.field(factory=no_options, repr=False, validator=is_a(Mapping))
+    id: str = field(validator=_is_line)
+    data: Data = field(factory=no_options, repr=False, validator=is_a(Mapping))
 
 
 def check_headers(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
@@ -228,35 +228,33 @@ class EmailMessage:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    from_: EmailAddress | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_address), repr=False
+    from_: EmailAddress | None = field(default=None, converter=optional(as_address), repr=False)
+    to: tuple[EmailAddress, ...] = field(default=(), converter=as_addresses, repr=False)
+    cc: tuple[EmailAddress, ...] = field(default=(), converter=as_addresses, repr=False)
+    bcc: tuple[EmailAddress, ...] = field(default=(), converter=as_addresses, repr=False)
+    reply_to: tuple[EmailAddress, ...] = field(default=(), converter=as_addresses, repr=False)
+    envelope_sender: EmailAddress | None = field(
+        default=None, converter=optional(as_address), repr=False
     )
-    to: tuple[EmailAddress, ...] = attrs.field(default=(), converter=as_addresses, repr=False)
-    cc: tuple[EmailAddress, ...] = attrs.field(default=(), converter=as_addresses, repr=False)
-    bcc: tuple[EmailAddress, ...] = attrs.field(default=(), converter=as_addresses, repr=False)
-    reply_to: tuple[EmailAddress, ...] = attrs.field(default=(), converter=as_addresses, repr=False)
-    envelope_sender: EmailAddress | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_address), repr=False
-    )
-    subject: str = attrs.field(default="", validator=_is_line, repr=False)
-    text: str | None = attrs.field(default=None, validator=is_maybe(str), repr=False)
-    html: str | None = attrs.field(default=None, validator=is_maybe(str), repr=False)
-    headers: Mapping[str, str] = attrs.field(
+    subject: str = field(default="", validator=_is_line, repr=False)
+    text: str | None = field(default=None, validator=is_maybe(str), repr=False)
+    html: str | None = field(default=None, validator=is_maybe(str), repr=False)
+    headers: Mapping[str, str] = field(
         factory=dict, converter=as_table, validator=check_headers, repr=False
     )
-    unsubscribe: Unsubscribe | None = attrs.field(default=None, validator=is_maybe(Unsubscribe))
-    attachments: tuple[Attachment, ...] = attrs.field(
+    unsubscribe: Unsubscribe | None = field(default=None, validator=is_maybe(Unsubscribe))
+    attachments: tuple[Attachment, ...] = field(
         default=(), converter=as_tuple, validator=are_all(Attachment)
     )
-    template: TemplateRef | None = attrs.field(default=None, validator=is_maybe(TemplateRef))
-    tags: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=_are_tags)
-    metadata: Mapping[str, str] = attrs.field(
+    template: TemplateRef | None = field(default=None, validator=is_maybe(TemplateRef))
+    tags: tuple[str, ...] = field(default=(), converter=as_tuple, validator=_are_tags)
+    metadata: Mapping[str, str] = field(
         factory=dict, converter=as_table, validator=check_words, repr=False
     )
-    send_at: datetime | None = attrs.field(default=None, validator=is_moment)
-    track_opens: bool | None = attrs.field(default=None, validator=is_maybe(bool))
-    track_clicks: bool | None = attrs.field(default=None, validator=is_maybe(bool))
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    send_at: datetime | None = field(default=None, validator=is_moment)
+    track_opens: bool | None = field(default=None, validator=is_maybe(bool))
+    track_clicks: bool | None = field(default=None, validator=is_maybe(bool))
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    import attrs
 
 _CONTROL: Final = late_pattern("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _WRITTEN: Final = late_pattern(r"\s*(?:\"([^\"]*)\"|([^<\"]*?))\s*<([^<>]*)>\s*")
@@ -77,8 +78,8 @@ class EmailAddress:
         name: display name.
     """
 
-    email: str = attrs.field(validator=_is_address, repr=False)
-    name: str | None = attrs.field(default=None, validator=_is_name, repr=False)
+    email: str = field(validator=_is_address, repr=False)
+    name: str | None = field(default=None, validator=_is_name, repr=False)
 
     @classmethod
     def parse(cls, text: str) -> EmailAddress:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.contracts.email import (
     EmailMessage,
     check_apart,
@@ -19,7 +17,7 @@ from moorage.contracts.email_address import EmailAddress, as_addresses
 from moorage.contracts.email_unsubscribe import Unsubscribe, check_unsubscribe, with_unsubscribe
 from moorage.contracts.validators import are_all, as_table, as_tuple, is_a, is_maybe, is_tuple
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -43,17 +41,17 @@ class BulkRecipient:
         unsubscribe: ways to unsubscribe, in place of those of the whole bulk.
     """
 
-    to: tuple[EmailAddress, ...] = attrs.field(converter=as_addresses, repr=False)
-    cc: tuple[EmailAddress, ...] = attrs.field(default=(), converter=as_addresses, repr=False)
-    bcc: tuple[EmailAddress, ...] = attrs.field(default=(), converter=as_addresses, repr=False)
-    data: Mapping[str, Any] = attrs.field(factory=no_options, repr=False, validator=is_a(Mapping))
-    metadata: Mapping[str, str] = attrs.field(
+    to: tuple[EmailAddress, ...] = field(converter=as_addresses, repr=False)
+    cc: tuple[EmailAddress, ...] = field(default=(), converter=as_addresses, repr=False)
+    bcc: tuple[EmailAddress, ...] = field(default=(), converter=as_addresses, repr=False)
+    data: Mapping[str, Any] = field(factory=no_options, repr=False, validator=is_a(Mapping))
+    metadata: Mapping[str, str] = field(
         factory=dict, converter=as_table, validator=check_words, repr=False
     )
-    headers: Mapping[str, str] = attrs.field(
+    headers: Mapping[str, str] = field(
         factory=dict, converter=as_table, validator=check_headers, repr=False
     )
-    unsubscribe: Unsubscribe | None = attrs.field(default=None, validator=is_maybe(Unsubscribe))
+    unsubscribe: Unsubscribe | None = field(default=None, validator=is_maybe(Unsubscribe))
 
     def __attrs_post_init__(self) -> None:
         """Refuse a recipient without an address, or with the same address twice."""
@@ -93,8 +91,8 @@ class BulkMessage:
         recipients: recipients; a single address is enough for one.
     """
 
-    base: EmailMessage = attrs.field(validator=is_a(EmailMessage))
-    recipients: tuple[BulkRecipient, ...] = attrs.field(
+    base: EmailMessage = field(validator=is_a(EmailMessage))
+    recipients: tuple[BulkRecipient, ...] = field(
         converter=_recipients, repr=False, validator=are_all(BulkRecipient)
     )
 
@@ -170,7 +168,7 @@ class BulkMessage:
     def message_to(self, recipient: BulkRecipient) -> EmailMessage:
         """The message for one recipient, for vendors that send them one by one."""
         base = self.base
-        return attrs.evolve(
+        return evolve(
             base,
             to=recipient.to,
             cc=recipient.cc,
@@ -185,7 +183,7 @@ class BulkMessage:
 
 
 def _recipient_needs(base: EmailMessage, recipient: BulkRecipient) -> frozenset[str]:
-    return attrs.evolve(
+    return evolve(
         base,
         to=recipient.to,
         cc=recipient.cc,

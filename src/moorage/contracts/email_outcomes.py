@@ -6,11 +6,9 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import OneOf, is_day
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import as_dict, field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -75,10 +73,10 @@ class RecipientOutcome:
         code, reason: the vendor's reason why the message will not reach them.
     """
 
-    email: str = attrs.field(repr=False)
+    email: str = field(repr=False)
     status: EmailStatus
     code: str | None = None
-    reason: str | None = attrs.field(default=None, repr=False)
+    reason: str | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)
@@ -101,7 +99,7 @@ class EmailReceipt:
     recipients: tuple[RecipientOutcome, ...] = ()
     warnings: tuple[str, ...] = ()
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 class Verdict(StrEnum):
@@ -130,16 +128,16 @@ class AddressCheck:
         raw: the vendor's complete answer.
     """
 
-    email: str = attrs.field(repr=False)
+    email: str = field(repr=False)
     verdict: Verdict
     vendor_verdict: str | None = None
     score: Decimal | None = None
     reasons: tuple[str, ...] = ()
-    did_you_mean: str | None = attrs.field(default=None, repr=False)
+    did_you_mean: str | None = field(default=None, repr=False)
     disposable: bool | None = None
     role: bool | None = None
     mx: bool | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 class Granularity(OneOf, field="granularity"):
@@ -165,9 +163,9 @@ class StatisticsQuery:
         granularity: time that one row covers.
     """
 
-    start: date = attrs.field(validator=is_day)
-    end: date = attrs.field(validator=is_day)
-    granularity: Granularity = attrs.field(default=Granularity.DAY, converter=Granularity)
+    start: date = field(validator=is_day)
+    end: date = field(validator=is_day)
+    granularity: Granularity = field(default=Granularity.DAY, converter=Granularity)
 
     def __attrs_post_init__(self) -> None:
         """Refuse an end before the start."""
@@ -226,7 +224,7 @@ class EmailStatistics:
     query: StatisticsQuery
     rows: tuple[StatisticsRow, ...]
     totals: EmailCounts
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
     @classmethod
     def of(
@@ -251,7 +249,7 @@ def sum_of(several: Iterable[EmailCounts]) -> EmailCounts:
     """The sum of several counts; a field that nobody counted stays None."""
     sums: dict[str, int] = {}
     for counts in several:
-        for name, value in attrs.asdict(counts).items():
+        for name, value in as_dict(counts).items():
             if value is not None:
                 sums[name] = sums.get(name, 0) + value
     return EmailCounts(**sums)
@@ -288,13 +286,13 @@ class EmailEvent:
     status: EmailStatus
     vendor_status: str | None = None
     at: datetime | None = None
-    email: str | None = attrs.field(default=None, repr=False)
+    email: str | None = field(default=None, repr=False)
     code: str | None = None
-    reason: str | None = attrs.field(default=None, repr=False)
+    reason: str | None = field(default=None, repr=False)
     cause: RejectReason | None = None
     permanent: bool | None = None
-    url: str | None = attrs.field(default=None, repr=False)
-    user_agent: str | None = attrs.field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
+    user_agent: str | None = field(default=None, repr=False)
     tags: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = attrs.field(factory=no_words, repr=False)
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    metadata: Mapping[str, str] = field(factory=no_words, repr=False)
+    raw: Any = field(default=None, repr=False, eq=False)

@@ -6,10 +6,8 @@ import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import attrs
-
 from moorage.contracts.email_address import EmailAddress
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -85,13 +83,13 @@ class ReceivedFile:
             most need the credentials of the account.
     """
 
-    filename: str | None = attrs.field(default=None, repr=False)
-    content_type: str = attrs.field(default="application/octet-stream", converter=single_line)
-    content: bytes | None = attrs.field(default=None, repr=False)
+    filename: str | None = field(default=None, repr=False)
+    content_type: str = field(default="application/octet-stream", converter=single_line)
+    content: bytes | None = field(default=None, repr=False)
     size: int | None = None
-    content_id: str | None = attrs.field(default=None, converter=single_line, repr=False)
+    content_id: str | None = field(default=None, converter=single_line, repr=False)
     is_inline: bool = False
-    url: str | None = attrs.field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)
@@ -132,31 +130,27 @@ class ReceivedEmail:
     id: str | None
     ref: Ref
     at: datetime | None = None
-    envelope_sender: str | None = attrs.field(default=None, converter=single_line, repr=False)
-    envelope_recipients: tuple[str, ...] = attrs.field(
-        default=(), converter=_single_lines, repr=False
-    )
-    from_: EmailAddress | None = attrs.field(default=None, repr=False)
-    to: tuple[EmailAddress, ...] = attrs.field(default=(), repr=False)
-    cc: tuple[EmailAddress, ...] = attrs.field(default=(), repr=False)
-    reply_to: tuple[EmailAddress, ...] = attrs.field(default=(), repr=False)
-    subject: str = attrs.field(default="", converter=single_line, repr=False)
-    text: str | None = attrs.field(default=None, repr=False)
-    html: str | None = attrs.field(default=None, repr=False)
-    reply_text: str | None = attrs.field(default=None, repr=False)
-    message_id: str | None = attrs.field(default=None, converter=single_line)
-    in_reply_to: str | None = attrs.field(default=None, converter=single_line)
-    references: tuple[str, ...] = attrs.field(default=(), converter=_single_lines)
-    headers: tuple[tuple[str, str], ...] = attrs.field(
-        default=(), converter=_single_lines, repr=False
-    )
+    envelope_sender: str | None = field(default=None, converter=single_line, repr=False)
+    envelope_recipients: tuple[str, ...] = field(default=(), converter=_single_lines, repr=False)
+    from_: EmailAddress | None = field(default=None, repr=False)
+    to: tuple[EmailAddress, ...] = field(default=(), repr=False)
+    cc: tuple[EmailAddress, ...] = field(default=(), repr=False)
+    reply_to: tuple[EmailAddress, ...] = field(default=(), repr=False)
+    subject: str = field(default="", converter=single_line, repr=False)
+    text: str | None = field(default=None, repr=False)
+    html: str | None = field(default=None, repr=False)
+    reply_text: str | None = field(default=None, repr=False)
+    message_id: str | None = field(default=None, converter=single_line)
+    in_reply_to: str | None = field(default=None, converter=single_line)
+    references: tuple[str, ...] = field(default=(), converter=_single_lines)
+    headers: tuple[tuple[str, str], ...] = field(default=(), converter=_single_lines, repr=False)
     files: tuple[ReceivedFile, ...] = ()
-    checks: SenderChecks = attrs.field(factory=SenderChecks)
+    checks: SenderChecks = field(factory=SenderChecks)
     is_automatic: bool = False
     is_complete: bool = True
-    stored_at: str | None = attrs.field(default=None, repr=False)
+    stored_at: str | None = field(default=None, repr=False)
     is_forgeable: bool = False
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
     @property
     def is_authentic(self) -> bool:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,11 +25,11 @@ class Suppression:
         raw: the vendor's complete entry.
     """
 
-    email: str = attrs.field(repr=False)
+    email: str = field(repr=False)
     reason: RejectReason
     vendor_reason: str | None = None
     at: datetime | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)

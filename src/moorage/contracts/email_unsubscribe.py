@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
-import attrs
-
 from moorage.contracts.email_address import EmailAddress, as_address
 from moorage.contracts.validators import is_a
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen, optional
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import attrs
 
 _HEADER: Final = "List-Unsubscribe"
 _POST_HEADER: Final = "List-Unsubscribe-Post"
@@ -53,11 +53,9 @@ class Unsubscribe:
         email: address that takes requests to unsubscribe by mail.
     """
 
-    url: str | None = attrs.field(default=None, validator=_is_link, repr=False)
-    one_click: bool = attrs.field(default=True, validator=is_a(bool))
-    email: EmailAddress | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_address), repr=False
-    )
+    url: str | None = field(default=None, validator=_is_link, repr=False)
+    one_click: bool = field(default=True, validator=is_a(bool))
+    email: EmailAddress | None = field(default=None, converter=optional(as_address), repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a value that offers no way to unsubscribe."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import attrs
-
 from moorage.domain.service.safety import Safety
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -48,10 +46,10 @@ class Offer:
         safety: limits on effects outside, such as rehearsal or a list of allowed recipients.
     """
 
-    accounts: tuple[Account, ...] = attrs.field(default=(), converter=_accounts)
-    routes: tuple[Route, ...] = attrs.field(default=(), converter=_routes)
-    services: tuple[Service, ...] = attrs.field(default=(), converter=_services)
-    safety: Safety = attrs.field(factory=Safety)
+    accounts: tuple[Account, ...] = field(default=(), converter=_accounts)
+    routes: tuple[Route, ...] = field(default=(), converter=_routes)
+    services: tuple[Service, ...] = field(default=(), converter=_services)
+    safety: Safety = field(factory=Safety)
 
     def changes(self, later: Offer) -> Changes:
         """Compare with a later configuration; the result names paths and contains no values."""

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import attrs
-
 from moorage.contracts.ref import Ref
 from moorage.contracts.validators import (
     OneOf,
@@ -19,10 +17,12 @@ from moorage.contracts.validators import (
     is_tuple,
 )
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
+    import attrs
+
     from moorage.contracts.wire import Wire
     from moorage.domain.secrets.secret import Secret
 
@@ -117,8 +117,8 @@ class Phone:
         kind: use of the number.
     """
 
-    number: str = attrs.field(validator=is_filled, repr=False)
-    kind: PhoneKind = attrs.field(default=PhoneKind.WORK, converter=PhoneKind)
+    number: str = field(validator=is_filled, repr=False)
+    kind: PhoneKind = field(default=PhoneKind.WORK, converter=PhoneKind)
 
 
 @frozen(kw_only=True)
@@ -144,24 +144,24 @@ class NewPerson:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    user_name: str = attrs.field(validator=is_filled, repr=False)
-    given_name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    family_name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    display_name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    emails: tuple[str, ...] = attrs.field(
+    user_name: str = field(validator=is_filled, repr=False)
+    given_name: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    family_name: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    display_name: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    emails: tuple[str, ...] = field(
         default=(), converter=as_tuple, validator=[are_all(str), _are_addresses], repr=False
     )
-    phones: tuple[Phone, ...] = attrs.field(
+    phones: tuple[Phone, ...] = field(
         default=(), converter=as_tuple, validator=are_all(Phone), repr=False
     )
-    title: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    department: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    manager: Ref | None = attrs.field(default=None, converter=_as_manager, repr=False)
-    external_id: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    language: str | None = attrs.field(default=None, validator=is_maybe_filled)
-    time_zone: str | None = attrs.field(default=None, validator=is_maybe_filled)
-    active: bool = attrs.field(default=True, validator=is_a(bool))
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    title: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    department: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    manager: Ref | None = field(default=None, converter=_as_manager, repr=False)
+    external_id: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    language: str | None = field(default=None, validator=is_maybe_filled)
+    time_zone: str | None = field(default=None, validator=is_maybe_filled)
+    active: bool = field(default=True, validator=is_a(bool))
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 
@@ -191,23 +191,23 @@ class PersonChanges:
         clear: names of fields to empty, such as ["title", "manager"].
     """
 
-    user_name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    given_name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    family_name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    display_name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    emails: tuple[str, ...] | None = attrs.field(
+    user_name: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    given_name: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    family_name: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    display_name: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    emails: tuple[str, ...] | None = field(
         default=None, converter=_as_maybe_tuple, validator=_are_addresses, repr=False
     )
-    phones: tuple[Phone, ...] | None = attrs.field(
+    phones: tuple[Phone, ...] | None = field(
         default=None, converter=_as_maybe_tuple, validator=_are_phones, repr=False
     )
-    title: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    department: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    manager: Ref | None = attrs.field(default=None, converter=_as_manager, repr=False)
-    external_id: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    language: str | None = attrs.field(default=None, validator=is_maybe_filled)
-    time_zone: str | None = attrs.field(default=None, validator=is_maybe_filled)
-    clear: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=_are_clearable)
+    title: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    department: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    manager: Ref | None = field(default=None, converter=_as_manager, repr=False)
+    external_id: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    language: str | None = field(default=None, validator=is_maybe_filled)
+    time_zone: str | None = field(default=None, validator=is_maybe_filled)
+    clear: tuple[str, ...] = field(default=(), converter=as_tuple, validator=_are_clearable)
 
     def __attrs_post_init__(self) -> None:
         """Refuse changes that name nothing, or a field both to set and to empty."""
@@ -279,9 +279,9 @@ class PeopleQuery:
         external_id: your own id of the person.
     """
 
-    user_name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    email: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    external_id: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
+    user_name: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    email: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    external_id: str | None = field(default=None, validator=is_maybe_filled, repr=False)
 
 
 @frozen(kw_only=True)
@@ -308,21 +308,21 @@ class Person:
     """
 
     ref: Ref
-    user_name: str = attrs.field(repr=False)
+    user_name: str = field(repr=False)
     active: bool | None = None
-    given_name: str | None = attrs.field(default=None, repr=False)
-    family_name: str | None = attrs.field(default=None, repr=False)
-    display_name: str | None = attrs.field(default=None, repr=False)
-    emails: tuple[str, ...] = attrs.field(default=(), repr=False)
-    phones: tuple[Phone, ...] = attrs.field(default=(), repr=False)
-    title: str | None = attrs.field(default=None, repr=False)
-    department: str | None = attrs.field(default=None, repr=False)
-    manager: Ref | None = attrs.field(default=None, repr=False)
-    external_id: str | None = attrs.field(default=None, repr=False)
+    given_name: str | None = field(default=None, repr=False)
+    family_name: str | None = field(default=None, repr=False)
+    display_name: str | None = field(default=None, repr=False)
+    emails: tuple[str, ...] = field(default=(), repr=False)
+    phones: tuple[Phone, ...] = field(default=(), repr=False)
+    title: str | None = field(default=None, repr=False)
+    department: str | None = field(default=None, repr=False)
+    manager: Ref | None = field(default=None, repr=False)
+    external_id: str | None = field(default=None, repr=False)
     language: str | None = None
     time_zone: str | None = None
     version: str | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -335,7 +335,7 @@ class PersonPage:
     """
 
     items: tuple[Person, ...]
-    next: Ref | None = attrs.field(default=None, repr=False)
+    next: Ref | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)
@@ -352,7 +352,7 @@ class Group:
     ref: Ref
     name: str | None = None
     email: str | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -365,7 +365,7 @@ class GroupPage:
     """
 
     items: tuple[Group, ...]
-    next: Ref | None = attrs.field(default=None, repr=False)
+    next: Ref | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)
@@ -380,7 +380,7 @@ class Member:
 
     ref: Ref
     kind: MemberKind = MemberKind.UNKNOWN
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -393,7 +393,7 @@ class MemberPage:
     """
 
     items: tuple[Member, ...]
-    next: Ref | None = attrs.field(default=None, repr=False)
+    next: Ref | None = field(default=None, repr=False)
 
 
 class PeopleVendor(Protocol):

@@ -11,8 +11,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
-import attrs
-
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import (
     OneOf,
@@ -25,7 +23,7 @@ from moorage.contracts.validators import (
     is_maybe_whole,
 )
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.json_text import is_object
 from moorage.errors import (
     BulkheadFull,
@@ -42,6 +40,8 @@ from moorage.errors import (
 )
 
 if TYPE_CHECKING:
+    import attrs
+
     from moorage.contracts.ref import Ref
     from moorage.contracts.wire import Wire
     from moorage.domain.values.result import Result
@@ -122,7 +122,7 @@ class DeviceToken:
         token: token, as the app received it.
     """
 
-    token: str = attrs.field(validator=_is_token, repr=False)
+    token: str = field(validator=_is_token, repr=False)
 
     @property
     def capability(self) -> PushCapability:
@@ -195,9 +195,9 @@ class BrowserSubscription:
         auth: secret that the browser shares with your site, in base64 for URLs.
     """
 
-    endpoint: str = attrs.field(validator=_is_endpoint, repr=False)
-    p256dh: str = attrs.field(validator=_is_encoded(_POINT_BYTES), repr=False)
-    auth: str = attrs.field(validator=_is_encoded(_SECRET_BYTES), repr=False)
+    endpoint: str = field(validator=_is_endpoint, repr=False)
+    p256dh: str = field(validator=_is_encoded(_POINT_BYTES), repr=False)
+    auth: str = field(validator=_is_encoded(_SECRET_BYTES), repr=False)
 
     @classmethod
     def from_json(cls, subscription: str | Mapping[str, Any]) -> BrowserSubscription:
@@ -255,7 +255,7 @@ class PushTopic:
         name: name of the topic.
     """
 
-    name: str = attrs.field(validator=_is_topic)
+    name: str = field(validator=_is_topic)
 
     @property
     def capability(self) -> PushCapability:
@@ -313,23 +313,21 @@ class PushMessage:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    to: DeviceToken | BrowserSubscription | PushTopic = attrs.field(
-        validator=_is_recipient, repr=False
-    )
-    title: str | None = attrs.field(default=None, repr=False, validator=is_maybe_filled)
-    body: str | None = attrs.field(default=None, repr=False, validator=is_maybe_filled)
-    data: Mapping[str, str] = attrs.field(
+    to: DeviceToken | BrowserSubscription | PushTopic = field(validator=_is_recipient, repr=False)
+    title: str | None = field(default=None, repr=False, validator=is_maybe_filled)
+    body: str | None = field(default=None, repr=False, validator=is_maybe_filled)
+    data: Mapping[str, str] = field(
         factory=dict, converter=as_table, repr=False, validator=are_texts
     )
-    badge: int | None = attrs.field(default=None, validator=is_maybe_whole)
-    sound: str | None = attrs.field(default=None, validator=is_maybe_filled)
-    image: str | None = attrs.field(default=None, repr=False, validator=is_maybe_https)
-    link: str | None = attrs.field(default=None, repr=False, validator=is_maybe_https)
-    collapse_key: str | None = attrs.field(default=None, repr=False, validator=is_maybe_filled)
-    priority: PushPriority = attrs.field(default=PushPriority.HIGH, converter=PushPriority)
-    time_to_live: timedelta | None = attrs.field(default=None, validator=_is_duration)
-    silent: bool = attrs.field(default=False, validator=is_a(bool))
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    badge: int | None = field(default=None, validator=is_maybe_whole)
+    sound: str | None = field(default=None, validator=is_maybe_filled)
+    image: str | None = field(default=None, repr=False, validator=is_maybe_https)
+    link: str | None = field(default=None, repr=False, validator=is_maybe_https)
+    collapse_key: str | None = field(default=None, repr=False, validator=is_maybe_filled)
+    priority: PushPriority = field(default=PushPriority.HIGH, converter=PushPriority)
+    time_to_live: timedelta | None = field(default=None, validator=_is_duration)
+    silent: bool = field(default=False, validator=is_a(bool))
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 
@@ -385,7 +383,7 @@ class PushReceipt:
 
     ref: Ref | None
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 _NOT_SENT_NOW: Final = (BulkheadFull, CircuitBreakerOpen, RateLimitExceeded)

@@ -6,14 +6,14 @@ import re
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote, unquote
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, field, frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    import attrs
 
 _NAME: Final = late_pattern(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _SAFE: Final = "-_.~/@+=,"
@@ -62,10 +62,10 @@ class Ref:
         related: further ids that the vendor needs for the object, by name.
     """
 
-    vendor: str = attrs.field(validator=_is_name)
-    account: str = attrs.field(validator=_is_name)
-    id: str = attrs.field(validator=_is_id)
-    related: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_pairs)
+    vendor: str = field(validator=_is_name)
+    account: str = field(validator=_is_name)
+    id: str = field(validator=_is_id)
+    related: tuple[tuple[str, str], ...] = field(default=(), converter=_pairs)
 
     @classmethod
     def parse(cls, text: Ref | str, field: str = "ref") -> Ref:
@@ -93,9 +93,7 @@ class Ref:
     def with_related(self, **related: str | None) -> Self:
         """A copy of this reference with these related ids added."""
         merged_ids: dict[str, str | None] = {**dict(self.related), **related}
-        return attrs.evolve(
-            self, related={name: value for name, value in merged_ids.items() if value}
-        )
+        return evolve(self, related={name: value for name, value in merged_ids.items() if value})
 
     def __str__(self) -> str:
         related_query = "&".join(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard, TypeVar
 
-import attrs
-
+from moorage.domain.values.frozen_values import evolve, field, has_fields
 from moorage.domain.values.json_text import is_list
 from moorage.domain.values.result import Result
 
@@ -14,7 +13,7 @@ R = TypeVar("R")
 
 def replay_field() -> Any:
     """The field that marks a receipt as replayed; it does not count in comparisons."""
-    return attrs.field(default=False, eq=False, kw_only=True)
+    return field(default=False, eq=False, kw_only=True)
 
 
 def as_replay(receipt: R) -> R:
@@ -22,13 +21,13 @@ def as_replay(receipt: R) -> R:
     if is_list(receipt):
         return [_mark_replay(item) for item in receipt]  # type: ignore[return-value]  # a list as before
     marked_receipt: Any = receipt
-    if attrs.has(type(receipt)) and hasattr(receipt, "replayed"):
-        marked_receipt = attrs.evolve(marked_receipt, replayed=True)
+    if has_fields(type(receipt)) and hasattr(receipt, "replayed"):
+        marked_receipt = evolve(marked_receipt, replayed=True)
     return marked_receipt  # type: ignore[no-any-return]  # of the same class
 
 
 def _mark_replay(item: Any) -> Any:
-    return attrs.evolve(item, value=as_replay(item.value)) if _is_result(item) else item
+    return evolve(item, value=as_replay(item.value)) if _is_result(item) else item
 
 
 def _is_result(item: object) -> TypeGuard[Result[Any]]:

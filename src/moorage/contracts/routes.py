@@ -6,8 +6,6 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.contracts.ref import Ref
 from moorage.contracts.route_conditions import are_countries, are_currencies, check_conditions
 from moorage.contracts.secret_forms import misplaced_secrets
@@ -16,12 +14,14 @@ from moorage.contracts.vendor import Vendor, no_options
 from moorage.domain.idempotency.claims import AS_USUAL, KeyUse
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret, as_secrets
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import Factory, field, fields_of, frozen, has_fields
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, InvalidData, Problem, UnsupportedByVendor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import attrs
 
 _SHARED: Final = 1024
 """Number of routing requests that are held."""
@@ -86,21 +86,17 @@ class Account:
     """
 
     name: str
-    vendor: Vendor = attrs.field(validator=_is_vendor)
-    tenants: frozenset[str] | None = attrs.field(
-        default=None, converter=_optional_names, kw_only=True
-    )
-    cost: Decimal | None = attrs.field(default=None, converter=_price, kw_only=True)
-    webhook_secrets: tuple[Secret, ...] = attrs.field(
-        default=(), converter=as_secrets, kw_only=True
-    )
-    settings: Mapping[str, Any] = attrs.field(factory=no_options, kw_only=True, repr=False)
+    vendor: Vendor = field(validator=_is_vendor)
+    tenants: frozenset[str] | None = field(default=None, converter=_optional_names, kw_only=True)
+    cost: Decimal | None = field(default=None, converter=_price, kw_only=True)
+    webhook_secrets: tuple[Secret, ...] = field(default=(), converter=as_secrets, kw_only=True)
+    settings: Mapping[str, Any] = field(factory=no_options, kw_only=True, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a name that cannot be part of a reference, and secrets in the wrong place."""
         Ref(self.vendor.name, self.name, "1")
         kind: type[Any] = type(self.vendor)
-        options = [field.name for field in attrs.fields(kind)] if attrs.has(kind) else []
+        options = [field.name for field in fields_of(kind)] if has_fields(kind) else []
         values = {name: getattr(self.vendor, name) for name in options}
         keys = {name: value for name, value in values.items() if isinstance(value, Secret)}
         problems = list(misplaced_secrets(self.vendor.name, keys, self.webhook_secrets))
@@ -127,15 +123,15 @@ class Route:
     """
 
     kind: str
-    accounts: tuple[str, ...] = attrs.field(converter=_names)
-    tenant: str | None = attrs.field(default=None, kw_only=True)
-    countries: frozenset[str] = attrs.field(
+    accounts: tuple[str, ...] = field(converter=_names)
+    tenant: str | None = field(default=None, kw_only=True)
+    countries: frozenset[str] = field(
         default=_ANY_NAME, converter=_codes, validator=are_countries, kw_only=True
     )
-    currencies: frozenset[str] = attrs.field(
+    currencies: frozenset[str] = field(
         default=_ANY_NAME, converter=_codes, validator=are_currencies, kw_only=True
     )
-    prefer: Prefer = attrs.field(default=Prefer.ORDER, converter=Prefer, kw_only=True)
+    prefer: Prefer = field(default=Prefer.ORDER, converter=Prefer, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a route without accounts, with one twice, or with conditions that never hold."""
@@ -221,8 +217,8 @@ class RoutingRequest:
     currency: str | None = None
     effect: bool | None = None
     use: KeyUse = AS_USUAL
-    full_name: str = attrs.field(
-        default=attrs.Factory(_full_name, takes_self=True), init=False, repr=False, eq=False
+    full_name: str = field(
+        default=Factory(_full_name, takes_self=True), init=False, repr=False, eq=False
     )
 
 

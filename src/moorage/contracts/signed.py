@@ -6,16 +6,16 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.contracts.validators import is_whole
 from moorage.domain.http.requests import HttpMethod, as_method
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+    import attrs
 
 _LONGEST_LIFE: Final = 604_800
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
@@ -53,10 +53,10 @@ class UrlOptions:
         content_type, content_disposition: headers of the answer; for a PUT, headers of the request.
     """
 
-    method: HttpMethod = attrs.field(default=HttpMethod.GET, converter=as_method)
-    expires: int = attrs.field(default=3600, converter=check_expiry)
-    content_type: str | None = attrs.field(default=None, validator=is_header)
-    content_disposition: str | None = attrs.field(default=None, validator=is_header, repr=False)
+    method: HttpMethod = field(default=HttpMethod.GET, converter=as_method)
+    expires: int = field(default=3600, converter=check_expiry)
+    content_type: str | None = field(default=None, validator=is_header)
+    content_disposition: str | None = field(default=None, validator=is_header, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a method that no object supports."""
@@ -79,7 +79,7 @@ class SignedUrl:
         expires_at: time at which it expires.
     """
 
-    url: str = attrs.field(repr=False)
+    url: str = field(repr=False)
     method: HttpMethod
     headers: Mapping[str, str]
     expires_at: datetime
@@ -95,10 +95,10 @@ class PostOptions:
         content_type: content type that the form must state; None for any.
     """
 
-    expires: int = attrs.field(default=3600, converter=check_expiry)
-    smallest: int = attrs.field(default=0, validator=is_whole)
-    largest: int = attrs.field(default=5 * 1024 * 1024 * 1024, validator=is_whole)
-    content_type: str | None = attrs.field(default=None, validator=is_header)
+    expires: int = field(default=3600, converter=check_expiry)
+    smallest: int = field(default=0, validator=is_whole)
+    largest: int = field(default=5 * 1024 * 1024 * 1024, validator=is_whole)
+    content_type: str | None = field(default=None, validator=is_header)
 
     def __attrs_post_init__(self) -> None:
         """Refuse impossible limits of the size."""
@@ -121,6 +121,6 @@ class SignedPost:
         expires_at: time at which it expires.
     """
 
-    url: str = attrs.field(repr=False)
-    fields: Mapping[str, str] = attrs.field(repr=False)
+    url: str = field(repr=False)
+    fields: Mapping[str, str] = field(repr=False)
     expires_at: datetime

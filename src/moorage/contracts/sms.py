@@ -8,17 +8,17 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import attrs
-
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import are_all, as_tuple, is_a, is_maybe, is_moment
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
+
+    import attrs
 
     from moorage.contracts.ref import Ref
     from moorage.contracts.sms_opt_outs import OptOut, OptOutPage
@@ -142,18 +142,18 @@ class SmsMessage:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    to: str = attrs.field(validator=_is_number, repr=False)
-    text: str = attrs.field(repr=False, validator=is_a(str))
-    sender: str | None = attrs.field(default=None, validator=is_maybe(str))
-    sender_pool: str | None = attrs.field(default=None, validator=is_maybe(str))
-    media: tuple[str, ...] = attrs.field(
+    to: str = field(validator=_is_number, repr=False)
+    text: str = field(repr=False, validator=is_a(str))
+    sender: str | None = field(default=None, validator=is_maybe(str))
+    sender_pool: str | None = field(default=None, validator=is_maybe(str))
+    media: tuple[str, ...] = field(
         default=(), converter=as_tuple, repr=False, validator=are_all(str)
     )
-    send_at: datetime | None = attrs.field(default=None, validator=is_moment)
-    validity: timedelta | None = attrs.field(default=None, validator=is_maybe(timedelta))
-    callback_url: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    reference: str | None = attrs.field(default=None, validator=is_maybe(str))
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    send_at: datetime | None = field(default=None, validator=is_moment)
+    validity: timedelta | None = field(default=None, validator=is_maybe(timedelta))
+    callback_url: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    reference: str | None = field(default=None, validator=is_maybe(str))
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 
@@ -210,13 +210,13 @@ class SmsReceipt:
     ref: Ref
     status: SmsStatus
     vendor_status: str | None = None
-    parts: tuple[str, ...] = attrs.field(default=(), eq=False)
+    parts: tuple[str, ...] = field(default=(), eq=False)
     segments: int | None = None
     price: Price | None = None
     error_code: str | None = None
-    error_message: str | None = attrs.field(default=None, repr=False)
+    error_message: str | None = field(default=None, repr=False)
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -234,14 +234,14 @@ class NumberCheck:
         raw: the vendor's complete answer.
     """
 
-    number: str | None = attrs.field(repr=False)
+    number: str | None = field(repr=False)
     valid: bool
     country: str | None = None
-    national: str | None = attrs.field(default=None, repr=False)
+    national: str | None = field(default=None, repr=False)
     line: LineType = LineType.UNKNOWN
     carrier: str | None = None
     reasons: tuple[str, ...] = ()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -249,7 +249,7 @@ class Balance:
     """The balance of an account; a negative amount is debt."""
 
     amount: Price
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -275,12 +275,12 @@ class SmsEvent:
     status: SmsStatus
     vendor_status: str | None = None
     at: datetime | None = None
-    sender: str | None = attrs.field(default=None, repr=False)
-    to: str | None = attrs.field(default=None, repr=False)
-    text: str | None = attrs.field(default=None, repr=False)
-    media: tuple[str, ...] = attrs.field(default=(), repr=False)
+    sender: str | None = field(default=None, repr=False)
+    to: str | None = field(default=None, repr=False)
+    text: str | None = field(default=None, repr=False)
+    media: tuple[str, ...] = field(default=(), repr=False)
     error_code: str | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 class SmsVendor(Protocol):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,11 +24,11 @@ class OptOut:
         raw: the vendor's complete entry.
     """
 
-    number: str = attrs.field(repr=False)
+    number: str = field(repr=False)
     sender: str | None = None
     vendor_reason: str | None = None
     at: datetime | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
-import attrs
-
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.signed import PostOptions, SignedPost, SignedUrl, UrlOptions, is_header
 from moorage.contracts.validators import OneOf, are_texts, as_table, is_a, is_maybe, is_moment
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen, optional
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    import attrs
 
     from moorage.contracts.ref import Ref
     from moorage.contracts.wire import Arriving, Wire
@@ -135,8 +135,8 @@ class ByteRange:
         length: number of bytes; None runs to the end.
     """
 
-    start: int = attrs.field(default=0, validator=is_a(int))
-    length: int | None = attrs.field(default=None, validator=is_maybe(int))
+    start: int = field(default=0, validator=is_a(int))
+    length: int | None = field(default=None, validator=is_maybe(int))
 
     def __attrs_post_init__(self) -> None:
         """Refuse an invalid range."""
@@ -177,26 +177,24 @@ class PutOptions:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    content_type: str | None = attrs.field(default=None, validator=is_header)
-    content_encoding: str | None = attrs.field(default=None, validator=is_header)
-    content_disposition: str | None = attrs.field(default=None, validator=is_header, repr=False)
-    content_language: str | None = attrs.field(default=None, validator=is_header)
-    cache_control: str | None = attrs.field(default=None, validator=is_header)
-    metadata: Mapping[str, str] = attrs.field(
+    content_type: str | None = field(default=None, validator=is_header)
+    content_encoding: str | None = field(default=None, validator=is_header)
+    content_disposition: str | None = field(default=None, validator=is_header, repr=False)
+    content_language: str | None = field(default=None, validator=is_header)
+    cache_control: str | None = field(default=None, validator=is_header)
+    metadata: Mapping[str, str] = field(
         factory=no_options, converter=_table, validator=_is_metadata, repr=False
     )
-    checksum: Checksum | None = attrs.field(default=None, validator=is_maybe(Checksum))
-    if_match: str | None = attrs.field(default=None, validator=is_maybe(str))
-    if_none_match: str | None = attrs.field(default=None, validator=_is_create_only)
-    visibility: Visibility | None = attrs.field(
-        default=None, converter=attrs.converters.optional(Visibility)
-    )
-    storage_class: str | None = attrs.field(default=None, validator=is_maybe(str))
-    encryption: str | None = attrs.field(default=None, validator=is_maybe(str))
-    tags: Mapping[str, str] = attrs.field(
+    checksum: Checksum | None = field(default=None, validator=is_maybe(Checksum))
+    if_match: str | None = field(default=None, validator=is_maybe(str))
+    if_none_match: str | None = field(default=None, validator=_is_create_only)
+    visibility: Visibility | None = field(default=None, converter=optional(Visibility))
+    storage_class: str | None = field(default=None, validator=is_maybe(str))
+    encryption: str | None = field(default=None, validator=is_maybe(str))
+    tags: Mapping[str, str] = field(
         factory=no_options, converter=_table, repr=False, validator=are_texts
     )
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 
@@ -225,12 +223,12 @@ class GetOptions:
         version: id of an earlier version.
     """
 
-    range: ByteRange | None = attrs.field(default=None, validator=is_maybe(ByteRange))
-    if_match: str | None = attrs.field(default=None, validator=is_maybe(str))
-    if_none_match: str | None = attrs.field(default=None, validator=is_maybe(str))
-    if_modified_since: datetime | None = attrs.field(default=None, validator=is_moment)
-    if_unmodified_since: datetime | None = attrs.field(default=None, validator=is_moment)
-    version: str | None = attrs.field(default=None, validator=is_maybe(str))
+    range: ByteRange | None = field(default=None, validator=is_maybe(ByteRange))
+    if_match: str | None = field(default=None, validator=is_maybe(str))
+    if_none_match: str | None = field(default=None, validator=is_maybe(str))
+    if_modified_since: datetime | None = field(default=None, validator=is_moment)
+    if_unmodified_since: datetime | None = field(default=None, validator=is_moment)
+    version: str | None = field(default=None, validator=is_maybe(str))
 
     @property
     def needs(self) -> frozenset[str]:
@@ -278,14 +276,14 @@ class ObjectInfo:
     checksums: tuple[Checksum, ...] = ()
     content_type: str | None = None
     content_encoding: str | None = None
-    content_disposition: str | None = attrs.field(default=None, repr=False)
+    content_disposition: str | None = field(default=None, repr=False)
     content_language: str | None = None
     cache_control: str | None = None
     last_modified: datetime | None = None
-    metadata: Mapping[str, str] = attrs.field(factory=no_options, repr=False)
+    metadata: Mapping[str, str] = field(factory=no_options, repr=False)
     version: str | None = None
     storage_class: str | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -301,8 +299,8 @@ class ListPage:
 
     objects: tuple[ObjectInfo, ...]
     prefixes: tuple[str, ...] = ()
-    next_cursor: str | None = attrs.field(default=None, repr=False)
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    next_cursor: str | None = field(default=None, repr=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -319,9 +317,9 @@ class Upload:
 
     ref: Ref
     key: str
-    id: str = attrs.field(repr=False)
+    id: str = field(repr=False)
     started_at: datetime | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)

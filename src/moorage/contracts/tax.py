@@ -6,16 +6,16 @@ import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import attrs
-
 from moorage.contracts.validators import check_text, is_maybe
 from moorage.contracts.vat_forms import COUNTRIES_BY_PREFIX, VAT_FORMS
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    import attrs
 
     from moorage.contracts.wire import Wire
 
@@ -67,8 +67,8 @@ class VatNumber:
         number: the rest, in capitals and without separators; a Norwegian one ends with MVA.
     """
 
-    prefix: str = attrs.field(validator=_is_prefix)
-    number: str = attrs.field(repr=False, validator=_has_form)
+    prefix: str = field(validator=_is_prefix)
+    number: str = field(repr=False, validator=_has_form)
 
     @classmethod
     def parse(cls, text: VatNumber | str, *, field: str = "number") -> VatNumber:
@@ -123,10 +123,10 @@ class Trader:
         city: city, town or village.
     """
 
-    name: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    street: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    postal_code: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    city: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    name: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    street: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    postal_code: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    city: str | None = field(default=None, repr=False, validator=is_maybe(str))
 
     def __attrs_post_init__(self) -> None:
         """Refuse details that are all missing."""
@@ -173,12 +173,12 @@ class VatCheck:
 
     number: VatNumber
     valid: bool
-    name: str | None = attrs.field(default=None, repr=False)
-    address: str | None = attrs.field(default=None, repr=False)
+    name: str | None = field(default=None, repr=False)
+    address: str | None = field(default=None, repr=False)
     proof: str | None = None
     checked_at: datetime
     matches: TraderMatches | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 class TaxVendor(Protocol):

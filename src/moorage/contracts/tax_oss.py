@@ -24,7 +24,7 @@ from moorage.contracts.validators import (
     is_filled,
     several,
 )
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
@@ -65,7 +65,7 @@ class Quarter:
         text: the year and the quarter.
     """
 
-    text: str = attrs.field(validator=_is_quarter)
+    text: str = field(validator=_is_quarter)
 
     @classmethod
     def of(cls, day: date) -> Quarter:
@@ -114,14 +114,14 @@ class OssSale:
             sale, and for a credit note of the same quarter.
     """
 
-    reference: str = attrs.field(validator=is_filled)
-    country: str = attrs.field(converter=member_state)
-    day: date = attrs.field(validator=is_day)
-    rate: Decimal = attrs.field(validator=_is_rate)
-    net: Money = attrs.field(validator=is_a(Money))
-    tax: Money = attrs.field(validator=is_a(Money))
-    kind: SupplyKind = attrs.field(default=SupplyKind.GOODS, converter=SupplyKind)
-    corrects: Quarter | None = attrs.field(
+    reference: str = field(validator=is_filled)
+    country: str = field(converter=member_state)
+    day: date = field(validator=is_day)
+    rate: Decimal = field(validator=_is_rate)
+    net: Money = field(validator=is_a(Money))
+    tax: Money = field(validator=is_a(Money))
+    kind: SupplyKind = field(default=SupplyKind.GOODS, converter=SupplyKind)
+    corrects: Quarter | None = field(
         default=None, validator=attrs.validators.optional(is_a(Quarter))
     )
 

@@ -7,17 +7,17 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
-import attrs
-
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.service.safety import Mode
 from moorage.domain.values.durations import is_seconds
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    import attrs
 
     from moorage.contracts.ref import Ref
     from moorage.contracts.wire import Wire
@@ -85,9 +85,9 @@ class VendorKeys:
         header: header that carries the key; None if the body carries it.
     """
 
-    memory: float = attrs.field(validator=is_seconds)
-    repeat: RepeatedKey = attrs.field(converter=RepeatedKey)
-    documentation: tuple[str, ...] = attrs.field(converter=_as_addresses, validator=_are_addresses)
+    memory: float = field(validator=is_seconds)
+    repeat: RepeatedKey = field(converter=RepeatedKey)
+    documentation: tuple[str, ...] = field(converter=_as_addresses, validator=_are_addresses)
     header: str | None = None
 
     @property

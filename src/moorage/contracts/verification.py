@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.contracts.replays import replay_field
 from moorage.contracts.sms import SmsCapability, check_number
 from moorage.contracts.validators import OneOf, is_a
 from moorage.contracts.vendor import no_options
 from moorage.domain.secrets.secret import Secret
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
+    import attrs
+
     from moorage.contracts.ref import Ref
 
 _CODE: Final = re.compile("[0-9A-Za-z]{4,10}")
@@ -57,11 +57,11 @@ class VerificationRequest:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    to: str = attrs.field(validator=_is_number, repr=False)
-    channel: VerificationChannel = attrs.field(
+    to: str = field(validator=_is_number, repr=False)
+    channel: VerificationChannel = field(
         default=VerificationChannel.SMS, converter=VerificationChannel
     )
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 
@@ -91,7 +91,7 @@ class Verification:
     vendor_status: str | None = None
     attempts_left: int | None = None
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
     @property
     def approved(self) -> bool:

@@ -10,11 +10,10 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakValueDictionary
 
-import attrs
-
 from moorage.adapters.concurrency.forking import in_child
 from moorage.contracts.offer import Offer, check_modes
 from moorage.contracts.routes import Directory
+from moorage.domain.values.frozen_values import evolve
 from moorage.hub.internals import core_of, guard, prepared
 from moorage.services.contracts.dispatcher import Dispatcher
 from moorage.services.environment_guard import EnvironmentGuard
@@ -211,7 +210,7 @@ def _routes_of(routes: Iterable[Route], accounts: Mapping[str, Account]) -> Iter
     for route in routes:
         names = tuple(name for name in route.accounts if name in accounts)
         if names:
-            yield attrs.evolve(route, accounts=names)
+            yield evolve(route, accounts=names)
 
 
 def _unchanged_transports(

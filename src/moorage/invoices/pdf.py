@@ -10,9 +10,7 @@ import zlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 from moorage.invoices.binding import read_root, text_at
 from moorage.invoices.checking import Syntax, write_invoice
@@ -54,7 +52,7 @@ class PdfInvoice:
     """
 
     name: str
-    document: bytes = attrs.field(repr=False)
+    document: bytes = field(repr=False)
     relationship: str | None = None
 
 

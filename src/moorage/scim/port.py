@@ -5,9 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +34,7 @@ class ScimResource:
     """
 
     id: str
-    content: Mapping[str, Any] = attrs.field(repr=False)
+    content: Mapping[str, Any] = field(repr=False)
     version: str
     created: datetime | None = None
     modified: datetime | None = None

@@ -9,12 +9,10 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, unquote
 
-import attrs
-
 from moorage.contracts.validators import check_kind
 from moorage.domain.http.urls import validate_base_url
 from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import (
     AlreadyExists,
@@ -61,7 +59,7 @@ class ScimAnswer:
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = attrs.field(default=b"", repr=False)
+    body: bytes = field(default=b"", repr=False)
 
 
 @frozen(kw_only=True)
@@ -112,11 +110,11 @@ class _Server:
         body: bytes,
     ) -> ScimAnswer:
         """The answer to a request, which is a refusal in SCIM's form if it cannot be executed."""
-        for value, kind, field in (
+        for value, kind, name in (
             *((method, str, "method"), (path, str, "path"), (query, str, "query")),
             (body, bytes, "body"),
         ):
-            check_kind(value, kind, field)
+            check_kind(value, kind, name)
         fields = {name.lower(): value for name, value in _pairs(headers)}
         request = _Request(
             method=method.upper(),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
-import attrs
-
 from moorage.contracts.vendor import Vendor
 from moorage.domain.auth.methods import Credentials
 from moorage.domain.http.requests import Request
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.service.settings import Service
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen, optional
 from moorage.vendor_sdk.answers import as_answer
 from moorage.vendor_sdk.operations import filled_path
 
@@ -81,9 +79,7 @@ class ApiVendor(Vendor):
     ping_query: ClassVar[Mapping[str, Any] | None] = None
     event_reading: ClassVar[Reading[Any] | None] = None
 
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    credentials: Secret | None = field(default=None, converter=optional(as_secret))
 
     def settings(self) -> Mapping[str, Any]:
         """Further fields of the services; by default their headers."""

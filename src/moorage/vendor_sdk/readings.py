@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import NOTHING, fields_of, frozen
 from moorage.vendor_sdk.answers import Answer, malformed, read_answer
 
 if TYPE_CHECKING:
@@ -137,7 +135,7 @@ class Reading(Generic[R]):
     """
 
     def __init__(self, kind: type[R], /, supplied: Collection[str] = (), **rows: Any) -> None:
-        known_fields = {field.name: field for field in attrs.fields(cast("Any", kind))}
+        known_fields = {field.name: field for field in fields_of(cast("Any", kind))}
         unknown_names = [name for name in (*rows, *supplied) if name not in known_fields]
         if unknown_names:
             raise TypeError(f"{kind.__name__} has no field {' and '.join(unknown_names)}.")
@@ -145,7 +143,7 @@ class Reading(Generic[R]):
         missing_names = [
             name
             for name, field in known_fields.items()
-            if field.default is attrs.NOTHING and name not in complete_fields
+            if field.default is NOTHING and name not in complete_fields
         ]
         if missing_names:
             raise TypeError(f"{kind.__name__} needs the field {' and '.join(missing_names)}.")

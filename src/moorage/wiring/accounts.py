@@ -6,11 +6,10 @@ import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.contracts.effects import check_keys, check_vendor, moves_money
 from moorage.domain.secrets.contained import secrets_in
 from moorage.domain.service.settings import Service
+from moorage.domain.values.frozen_values import evolve, fields_of
 from moorage.domain.values.names import service_name
 from moorage.errors import ConfigurationError
 from moorage.wiring.installed_vendors import installed, loaded
@@ -87,13 +86,13 @@ def _with_secrets(service: Service, owners: object) -> Service:
     for secret in secrets_in((owners, service)):
         if secret not in secrets:
             secrets.append(secret)
-    redaction = attrs.evolve(service.redaction, secrets=secrets)
-    return attrs.evolve(service, redaction=redaction) if secrets else service
+    redaction = evolve(service.redaction, secrets=secrets)
+    return evolve(service, redaction=redaction) if secrets else service
 
 
 def _set(service: Service, account: Account, name: str) -> Service:
     """Return a service with the account's settings; only the contract says if it moves money."""
-    field_names = {field.name for field in attrs.fields(Service) if field.init}
+    field_names = {field.name for field in fields_of(Service) if field.init}
     settings = dict(account.settings)
     if moves_money(type(account.vendor)):
         if not settings.setdefault("moves_money", True):
@@ -113,7 +112,7 @@ def _set(service: Service, account: Account, name: str) -> Service:
     try:
         check_vendor(type(account.vendor))
         check_keys(account.vendor, service)
-        return attrs.evolve(service, name=name, **settings)
+        return evolve(service, name=name, **settings)
     except ConfigurationError as error:
         error.path = f"{place_of(account)}.{error.path}"
         raise

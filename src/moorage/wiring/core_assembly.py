@@ -7,11 +7,9 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.adapters.concurrency.forking import in_child
 from moorage.domain.values.durations import count
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, frozen
 from moorage.domain.values.functions import timed
 from moorage.domain.values.plain import copying
 from moorage.runtime.bridge import (
@@ -77,7 +75,7 @@ class WiredCore:
 
     def with_credentials(self, credentials: Any) -> Core:
         """Return the same core with another credential provider."""
-        return attrs.evolve(self.core, **self.credential_verbs(credentials))
+        return evolve(self.core, **self.credential_verbs(credentials))
 
     def default_http(self) -> Any:
         """The default HTTP client if it was ever used; None if the application passed its own."""
@@ -264,7 +262,7 @@ def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
     look, keep, forget = (
         guard(timed(_verb(cache, verb, "cache"), arguments)) for verb, arguments in _CACHE
     )
-    return attrs.evolve(core, cache=GuardedCache(core, look, keep, forget, look_now))
+    return evolve(core, cache=GuardedCache(core, look, keep, forget, look_now))
 
 
 def _enter(locks: Any) -> Callable[[str, object, int], bool] | None:

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.contracts.effects import check_vendor
 from moorage.contracts.vendor import Vendor
 from moorage.errors import ConfigurationError
+from moorage.wiring.built_in_vendors import BUILT_IN, GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from importlib.metadata import EntryPoint
 
     from moorage.domain.webhooks.scheme import WebhookScheme
+    from moorage.wiring.built_in_vendors import BuiltInVendor
 
-GROUP: Final = "moorage.vendors"
 SCHEMES: Final = "moorage.webhook_schemes"
 FUNCTIONS: Final = "moorage.functions"
-"""The groups of entry points of vendors, of webhook schemes, and of functions of services."""
+"""The groups of entry points of webhook schemes, and of functions of services."""
 
 
 def installed(group: str) -> dict[str, EntryPoint]:
@@ -35,7 +36,7 @@ def _entry_points(group: str, _: tuple[str, ...]) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=group)}
 
 
-def loaded(point: EntryPoint, path: str) -> Any:
+def loaded(point: EntryPoint | BuiltInVendor, path: str) -> Any:
     """Import the object that an entry point names.
 
     Args:
@@ -59,7 +60,7 @@ def loaded(point: EntryPoint, path: str) -> Any:
 
 def vendor_names() -> tuple[str, ...]:
     """The names of all vendors, in order."""
-    return tuple(sorted(installed(GROUP)))
+    return tuple(sorted({*BUILT_IN, *installed(GROUP)}))
 
 
 def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
@@ -69,7 +70,9 @@ def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
         name: what the entry point is called.
         path: where the name stands in the configuration, for the error to name.
     """
-    point = installed(GROUP).get(name) if isinstance(name, str) else None
+    point: EntryPoint | BuiltInVendor | None = None
+    if isinstance(name, str):
+        point = BUILT_IN.get(name) or installed(GROUP).get(name)
     if point is None:
         from difflib import get_close_matches
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, fields_of, frozen
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError
 
@@ -103,7 +101,7 @@ class Ports:
     cipher: Any = None
     log: Any = None
     audit: Any = None
-    observers: tuple[Observer, ...] = attrs.field(default=(), converter=_observer_list)
+    observers: tuple[Observer, ...] = field(default=(), converter=_observer_list)
     clock: Any = None
     sleeper: Any = None
     ids: Any = None
@@ -113,7 +111,7 @@ class Ports:
     records_per_tenant: int | None = None
 
 
-PORT_DEFAULTS: Final[dict[str, Any]] = {field.name: field.default for field in attrs.fields(Ports)}
+PORT_DEFAULTS: Final[dict[str, Any]] = {field.name: field.default for field in fields_of(Ports)}
 """The default of each port, in the order in which they are documented."""
 
 _AWAITED: Final = {

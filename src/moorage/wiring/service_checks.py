@@ -5,11 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.domain.http.urls import leaves_in_clear
 from moorage.domain.observation.events import TlsUnverified
 from moorage.domain.service.settings import INHERIT
+from moorage.domain.values.frozen_values import as_dict
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError
 from moorage.wiring.defaults import LazyAdapter
@@ -44,7 +43,7 @@ def check_steps(
     for service in services:
         owners: tuple[Service | Endpoint, ...] = (service, *service.endpoints)
         for owner in owners:
-            timeouts = {} if owner.timeouts is INHERIT else attrs.asdict(owner.timeouts)
+            timeouts = {} if owner.timeouts is INHERIT else as_dict(owner.timeouts)
             for step in sorted(missing_steps):
                 if timeouts.get(step) is not None:
                     raise ConfigurationError(

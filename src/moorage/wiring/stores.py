@@ -6,8 +6,7 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
+from moorage.domain.values.frozen_values import evolve
 from moorage.domain.values.functions import timed
 from moorage.errors import ConfigurationError
 from moorage.runtime.bridge import blocked, guarded, guarded_async, lift_command, without_errors
@@ -63,7 +62,7 @@ def with_stores(
         renewals = claim_renewals(core, state, ports.clock, is_async=is_async)
         core = _with_fallback(core, "state", state, ports.clock)
         compares_bytes = _may_hold_bytes(core, state)
-        core = attrs.evolve(
+        core = evolve(
             core,
             renewals=renewals,
             compares_bytes=compares_bytes,
@@ -71,12 +70,12 @@ def with_stores(
             apart=not getattr(state, "mixes_tags", False),
         )
         return core, state
-    claims = attrs.evolve(core, **verbs(ports.claims))
+    claims = evolve(core, **verbs(ports.claims))
     renewals = claim_renewals(claims, ports.claims, ports.clock, is_async=is_async)
     core = _with_fallback(core, "state", state, ports.clock)
     claims = _with_fallback(claims, "claims", ports.claims, ports.clock)
     compares_bytes = _may_hold_bytes(core, ports.claims)
-    core = attrs.evolve(
+    core = evolve(
         _with_claims_apart(core, claims), renewals=renewals, compares_bytes=compares_bytes
     )
     return core, ports.claims
@@ -106,7 +105,7 @@ def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
         getattr(state, "node_of", None),
     )
     refusals = Refusals(fallback.execute, fallback.post, fallback.is_away, core.nanoseconds)
-    return attrs.evolve(
+    return evolve(
         core,
         execute=refusals.execute,
         ask=None if core.ask is None else blocked(refusals.execute),
@@ -124,7 +123,7 @@ def _with_claims_apart(core: Core, claims: Core) -> Core:
         (claims if command.durable else core).post(command)
 
     # Only what guards attempts is asked at once, and that is no claim.
-    return attrs.evolve(core, execute=execute, post=post, apart=True)
+    return evolve(core, execute=execute, post=post, apart=True)
 
 
 def sync_and_async_store(storage: Any, clock: Any) -> tuple[Any, Any]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
-
-import attrs
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from moorage.domain.secrets.options import first_name, option_of, rename
 from moorage.domain.secrets.secret import Secret
+from moorage.domain.values.frozen_values import fields_of
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
@@ -64,8 +63,8 @@ def wrong_option(
     """
     named_option = option_of(error)
     root = first_name(error)
-    fields = attrs.fields_dict(type(owner))  # type: ignore[arg-type]  # each owner is one
-    values = {name: getattr(owner, name) for name, field in fields.items() if field.init}
+    fields = fields_of(cast("Any", type(owner)))
+    values = {field.name: getattr(owner, field.name) for field in fields if field.init}
     is_secret = named_option == "secret"
     names = sorted(
         values, key=lambda name: (name != root, isinstance(values[name], Secret) is not is_secret)

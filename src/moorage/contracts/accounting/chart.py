@@ -5,9 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -44,7 +42,7 @@ class LedgerAccount:
     account_class: AccountClass = AccountClass.UNKNOWN
     vendor_type: str | None = None
     currency: str | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -67,4 +65,4 @@ class TaxRate:
     on_sales: bool | None = None
     on_purchases: bool | None = None
     active: bool = True
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)

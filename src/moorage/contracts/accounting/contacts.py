@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from moorage.contracts.accounting.vendor import AccountingCapability
 from moorage.contracts.address import Address
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import OneOf, is_a, is_filled, is_maybe, is_maybe_filled
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -41,14 +39,14 @@ class Contact:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    name: str = attrs.field(repr=False, validator=is_filled)
-    role: ContactRole = attrs.field(default=ContactRole.CUSTOMER, converter=ContactRole)
-    number: str | None = attrs.field(default=None, validator=is_maybe_filled)
-    email: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    phone: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    tax_number: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    address: Address | None = attrs.field(default=None, repr=False, validator=is_maybe(Address))
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    name: str = field(repr=False, validator=is_filled)
+    role: ContactRole = field(default=ContactRole.CUSTOMER, converter=ContactRole)
+    number: str | None = field(default=None, validator=is_maybe_filled)
+    email: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    phone: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    tax_number: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    address: Address | None = field(default=None, repr=False, validator=is_maybe(Address))
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 
@@ -69,10 +67,10 @@ class ContactQuery:
         number: your own number of the contact.
     """
 
-    role: ContactRole = attrs.field(default=ContactRole.CUSTOMER, converter=ContactRole)
-    name: str | None = attrs.field(default=None, repr=False, validator=is_maybe_filled)
-    email: str | None = attrs.field(default=None, repr=False, validator=is_maybe_filled)
-    number: str | None = attrs.field(default=None, validator=is_maybe_filled)
+    role: ContactRole = field(default=ContactRole.CUSTOMER, converter=ContactRole)
+    name: str | None = field(default=None, repr=False, validator=is_maybe_filled)
+    email: str | None = field(default=None, repr=False, validator=is_maybe_filled)
+    number: str | None = field(default=None, validator=is_maybe_filled)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a search by no detail, or by several."""
@@ -104,9 +102,9 @@ class ContactRecord:
     """
 
     ref: Ref
-    name: str | None = attrs.field(default=None, repr=False)
+    name: str | None = field(default=None, repr=False)
     number: str | None = None
-    email: str | None = attrs.field(default=None, repr=False)
+    email: str | None = field(default=None, repr=False)
     active: bool | None = None
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)

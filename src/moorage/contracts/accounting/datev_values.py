@@ -8,8 +8,6 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.contracts.accounting.amounts import is_number, is_positive_or_zero
 from moorage.contracts.validators import (
     OneOf,
@@ -20,10 +18,12 @@ from moorage.contracts.validators import (
     is_day,
     is_maybe_day,
 )
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
+    import attrs
+
     from moorage.contracts.accounting.journals import Journal, JournalLine
 
 _ACCOUNT: Final = re.compile("[1-9][0-9]{0,8}|0[0-9]{1,8}")
@@ -126,52 +126,52 @@ class DatevBooking:
         is_reversal: True if it reverses a booking, so that the turnover is reduced (Generalumkehr).
     """
 
-    date: dt.date = attrs.field(validator=is_day)
-    amount: Decimal = attrs.field(validator=_is_amount)
-    side: DebitCredit = attrs.field(default=DebitCredit.DEBIT, converter=DebitCredit)
-    account: str = attrs.field(validator=_account)
-    contra_account: str = attrs.field(validator=_account)
-    tax_key: str | None = attrs.field(
+    date: dt.date = field(validator=is_day)
+    amount: Decimal = field(validator=_is_amount)
+    side: DebitCredit = field(default=DebitCredit.DEBIT, converter=DebitCredit)
+    account: str = field(validator=_account)
+    contra_account: str = field(validator=_account)
+    tax_key: str | None = field(
         default=None, validator=_matches("[0-9]{1,4}", "Give one to four digits.", maybe=True)
     )
-    document: str | None = attrs.field(
+    document: str | None = field(
         default=None,
         validator=_matches(
             f"{_DOCUMENT}{{1,36}}", "Give up to 36 letters, digits or $&%*+-/.", maybe=True
         ),
     )
-    document2: str | None = attrs.field(
+    document2: str | None = field(
         default=None,
         validator=_matches(
             f"{_DOCUMENT}{{1,12}}", "Give up to 12 letters, digits or $&%*+-/.", maybe=True
         ),
     )
-    text: str | None = attrs.field(
+    text: str | None = field(
         default=None,
         repr=False,
         validator=_matches(f"{_PRINTABLE}{{1,60}}", "Shorten it to 60 characters.", maybe=True),
     )
-    cost_center: str | None = attrs.field(
+    cost_center: str | None = field(
         default=None, validator=_matches("[ -~]{1,36}", "Give up to 36 characters.", maybe=True)
     )
-    cost_center2: str | None = attrs.field(
+    cost_center2: str | None = field(
         default=None, validator=_matches("[ -~]{1,36}", "Give up to 36 characters.", maybe=True)
     )
-    currency: str | None = attrs.field(
+    currency: str | None = field(
         default=None, validator=_matches("[A-Z]{3}", "Give a currency such as 'USD'.", maybe=True)
     )
-    exchange_rate: Decimal | None = attrs.field(default=None, validator=_is_rate)
-    base_amount: Decimal | None = attrs.field(default=None, validator=_is_maybe_amount)
-    vat_id: str | None = attrs.field(
+    exchange_rate: Decimal | None = field(default=None, validator=_is_rate)
+    base_amount: Decimal | None = field(default=None, validator=_is_maybe_amount)
+    vat_id: str | None = field(
         default=None,
         repr=False,
         validator=_matches(
             "[A-Z]{2}[A-Z0-9+*]{1,13}", "Give it with its country, such as 'FR123'.", maybe=True
         ),
     )
-    service_date: dt.date | None = attrs.field(default=None, validator=is_maybe_day)
-    due: dt.date | None = attrs.field(default=None, validator=is_maybe_day)
-    is_reversal: bool = attrs.field(default=False, validator=is_a(bool))
+    service_date: dt.date | None = field(default=None, validator=is_maybe_day)
+    due: dt.date | None = field(default=None, validator=is_maybe_day)
+    is_reversal: bool = field(default=False, validator=is_a(bool))
 
 
 @frozen(kw_only=True)
@@ -193,27 +193,25 @@ class DatevBatch:
         chart: chart of accounts, such as '03' or '04'; None if none is stated.
     """
 
-    consultant: int = attrs.field(validator=_is_between(1001, 9_999_999))
-    client: int = attrs.field(validator=_is_between(1, 99_999))
-    fiscal_year: date = attrs.field(validator=is_day)
-    first: date = attrs.field(validator=is_day)
-    last: date = attrs.field(validator=is_day)
-    bookings: tuple[DatevBooking, ...] = attrs.field(
-        converter=as_tuple, validator=are_all(DatevBooking)
-    )
-    account_length: int = attrs.field(default=4, validator=_is_between(4, 8))
-    title: str = attrs.field(
+    consultant: int = field(validator=_is_between(1001, 9_999_999))
+    client: int = field(validator=_is_between(1, 99_999))
+    fiscal_year: date = field(validator=is_day)
+    first: date = field(validator=is_day)
+    last: date = field(validator=is_day)
+    bookings: tuple[DatevBooking, ...] = field(converter=as_tuple, validator=are_all(DatevBooking))
+    account_length: int = field(default=4, validator=_is_between(4, 8))
+    title: str = field(
         default="Buchungsstapel",
         validator=_matches(f"{_PRINTABLE}{{1,30}}", "Shorten it to 30 characters."),
     )
-    initials: str | None = attrs.field(
+    initials: str | None = field(
         default=None, validator=_matches("[A-Z]{2}", "Give two capital letters.", maybe=True)
     )
-    is_locked: bool = attrs.field(default=False, validator=is_a(bool))
-    currency: str = attrs.field(
+    is_locked: bool = field(default=False, validator=is_a(bool))
+    currency: str = field(
         default="EUR", validator=_matches("[A-Z]{3}", "Give a currency such as 'EUR'.")
     )
-    chart: str | None = attrs.field(
+    chart: str | None = field(
         default=None, validator=_matches("[0-9]{2}", "Give two digits.", maybe=True)
     )
 

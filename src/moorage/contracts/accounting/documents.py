@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import is_a, is_filled
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
+    import attrs
+
     from moorage.contracts.ref import Ref
 
 
@@ -44,9 +44,9 @@ class BookDocument:
         content_type: media type of the file.
     """
 
-    name: str = attrs.field(repr=False, validator=_is_file_name)
-    content: bytes = attrs.field(repr=False, validator=_has_content)
-    content_type: str = attrs.field(default="application/pdf", validator=is_filled)
+    name: str = field(repr=False, validator=_is_file_name)
+    content: bytes = field(repr=False, validator=_has_content)
+    content_type: str = field(default="application/pdf", validator=is_filled)
 
 
 @frozen(kw_only=True)
@@ -61,6 +61,6 @@ class DocumentRecord:
     """
 
     ref: Ref
-    name: str | None = attrs.field(default=None, repr=False)
+    name: str | None = field(default=None, repr=False)
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)

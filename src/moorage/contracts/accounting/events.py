@@ -5,9 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -56,4 +54,4 @@ class AccountingEvent:
     change: BookChange
     vendor_type: str | None = None
     at: dt.datetime | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)

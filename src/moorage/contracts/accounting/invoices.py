@@ -8,8 +8,6 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from moorage.contracts.accounting.amounts import EXACT, ZERO, is_number, is_positive_or_zero
 from moorage.contracts.accounting.vendor import AccountingCapability
 from moorage.contracts.replays import replay_field
@@ -23,13 +21,15 @@ from moorage.contracts.validators import (
     is_maybe_filled,
 )
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.money import EXPONENTS, Money
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
+
+    import attrs
 
     from moorage.contracts.ref import Ref
 
@@ -78,13 +78,13 @@ class BookInvoiceLine:
         tax_rate: the tax, by the `id` of a `TaxRate`.
     """
 
-    description: str = attrs.field(repr=False, validator=is_filled)
-    quantity: Decimal = attrs.field(default=Decimal(1), validator=is_positive_or_zero)
-    unit_price: Decimal = attrs.field(validator=is_number)
-    tax: Decimal = attrs.field(default=ZERO, validator=is_number)
-    account: str | None = attrs.field(default=None, validator=is_maybe_filled)
-    item: str | None = attrs.field(default=None, validator=is_maybe_filled)
-    tax_rate: str | None = attrs.field(default=None, validator=is_maybe_filled)
+    description: str = field(repr=False, validator=is_filled)
+    quantity: Decimal = field(default=Decimal(1), validator=is_positive_or_zero)
+    unit_price: Decimal = field(validator=is_number)
+    tax: Decimal = field(default=ZERO, validator=is_number)
+    account: str | None = field(default=None, validator=is_maybe_filled)
+    item: str | None = field(default=None, validator=is_maybe_filled)
+    tax_rate: str | None = field(default=None, validator=is_maybe_filled)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a line that belongs nowhere."""
@@ -117,16 +117,16 @@ class BookInvoice:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    kind: InvoiceKind = attrs.field(default=InvoiceKind.SALES, converter=InvoiceKind)
-    currency: str = attrs.field(validator=_is_currency)
-    date: dt.date = attrs.field(validator=is_day)
-    due: dt.date = attrs.field(validator=is_day)
-    lines: tuple[BookInvoiceLine, ...] = attrs.field(
+    kind: InvoiceKind = field(default=InvoiceKind.SALES, converter=InvoiceKind)
+    currency: str = field(validator=_is_currency)
+    date: dt.date = field(validator=is_day)
+    due: dt.date = field(validator=is_day)
+    lines: tuple[BookInvoiceLine, ...] = field(
         converter=as_tuple, validator=are_all(BookInvoiceLine)
     )
-    number: str | None = attrs.field(default=None, validator=is_maybe_filled)
-    final: bool = attrs.field(default=True, validator=is_a(bool))
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    number: str | None = field(default=None, validator=is_maybe_filled)
+    final: bool = field(default=True, validator=is_a(bool))
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 
@@ -236,4 +236,4 @@ class InvoiceRecord:
     due_amount: Money | None = None
     updated_at: dt.datetime | None = None
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)

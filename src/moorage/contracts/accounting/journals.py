@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from moorage.contracts.accounting.amounts import ZERO, is_positive_or_zero
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import are_all, as_tuple, is_a, is_day, is_filled, is_maybe_filled
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -42,10 +40,10 @@ class JournalLine:
         description: text of the line.
     """
 
-    account: str = attrs.field(validator=is_filled)
-    debit: Decimal = attrs.field(default=ZERO, validator=is_positive_or_zero)
-    credit: Decimal = attrs.field(default=ZERO, validator=is_positive_or_zero)
-    description: str | None = attrs.field(default=None, repr=False, validator=is_maybe_filled)
+    account: str = field(validator=is_filled)
+    debit: Decimal = field(default=ZERO, validator=is_positive_or_zero)
+    credit: Decimal = field(default=ZERO, validator=is_positive_or_zero)
+    description: str | None = field(default=None, repr=False, validator=is_maybe_filled)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a line with both sides, or with neither."""
@@ -68,10 +66,10 @@ class Journal:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    date: dt.date = attrs.field(validator=is_day)
-    narration: str = attrs.field(repr=False, validator=is_filled)
-    lines: tuple[JournalLine, ...] = attrs.field(converter=as_tuple, validator=are_all(JournalLine))
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    date: dt.date = field(validator=is_day)
+    narration: str = field(repr=False, validator=is_filled)
+    lines: tuple[JournalLine, ...] = field(converter=as_tuple, validator=are_all(JournalLine))
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 
@@ -105,4 +103,4 @@ class JournalRecord:
     vendor_state: str | None = None
     number: str | None = None
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)

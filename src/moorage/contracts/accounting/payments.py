@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import is_a, is_day, is_filled, is_maybe_filled
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     import datetime as dt
+
+    import attrs
 
     from moorage.contracts.ref import Ref
 
@@ -42,11 +42,11 @@ class InvoicePayment:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    amount: Money = attrs.field(validator=_is_positive_money)
-    account: str = attrs.field(validator=is_filled)
-    date: dt.date = attrs.field(validator=is_day)
-    reference: str | None = attrs.field(default=None, repr=False, validator=is_maybe_filled)
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    amount: Money = field(validator=_is_positive_money)
+    account: str = field(validator=is_filled)
+    date: dt.date = field(validator=is_day)
+    reference: str | None = field(default=None, repr=False, validator=is_maybe_filled)
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 
@@ -67,4 +67,4 @@ class PaymentRecord:
     invoice: Ref
     amount: Money
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)

@@ -7,18 +7,18 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import attrs
-
 from moorage.contracts.bank.iban import Iban
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import are_all, as_tuple, check_text, is_a, is_count, is_maybe
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date, datetime
+
+    import attrs
 
     from moorage.contracts.bank.bic import Bic
     from moorage.contracts.ref import Ref
@@ -97,15 +97,13 @@ class ConsentRequest:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    return_url: str = attrs.field(repr=False, validator=is_return_url)
-    institution: str | None = attrs.field(default=None, validator=is_maybe(str))
-    accounts: tuple[Iban, ...] = attrs.field(
-        default=(), converter=as_ibans, validator=are_all(Iban)
-    )
-    days: int = attrs.field(default=90, validator=is_count)
-    language: str | None = attrs.field(default=None, validator=is_maybe(str))
-    ip_address: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    return_url: str = field(repr=False, validator=is_return_url)
+    institution: str | None = field(default=None, validator=is_maybe(str))
+    accounts: tuple[Iban, ...] = field(default=(), converter=as_ibans, validator=are_all(Iban))
+    days: int = field(default=90, validator=is_count)
+    language: str | None = field(default=None, validator=is_maybe(str))
+    ip_address: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 
@@ -127,10 +125,10 @@ class BankConsent:
     ref: Ref
     status: ConsentStatus
     vendor_status: str | None = None
-    link: str | None = attrs.field(default=None, repr=False)
+    link: str | None = field(default=None, repr=False)
     valid_until: date | None = None
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 def _hidden(text: str | None) -> str:
@@ -156,13 +154,13 @@ class BankAccount:
 
     ref: Ref
     iban: Iban | None = None
-    number: str | None = attrs.field(default=None, repr=_hidden)
+    number: str | None = field(default=None, repr=_hidden)
     bic: Bic | None = None
     currency: str | None = None
-    name: str | None = attrs.field(default=None, repr=False)
-    owner: str | None = attrs.field(default=None, repr=False)
+    name: str | None = field(default=None, repr=False)
+    owner: str | None = field(default=None, repr=False)
     vendor_status: str | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -185,4 +183,4 @@ class CurrentBalance:
     day: date | None = None
     at: datetime | None = None
     with_credit: bool | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from moorage.contracts.validators import is_a, is_maybe_day
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -28,9 +26,9 @@ class TransactionQuery:
         pending: True to read the pending transactions too.
     """
 
-    since: date | None = attrs.field(default=None, validator=is_maybe_day)
-    until: date | None = attrs.field(default=None, validator=is_maybe_day)
-    pending: bool = attrs.field(default=False, validator=is_a(bool))
+    since: date | None = field(default=None, validator=is_maybe_day)
+    until: date | None = field(default=None, validator=is_maybe_day)
+    pending: bool = field(default=False, validator=is_a(bool))
 
     def __attrs_post_init__(self) -> None:
         """Refuse a period that ends before it begins."""
@@ -55,7 +53,7 @@ class AccountTransaction:
 
     id: str | None
     entry: StatementEntry
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -72,7 +70,7 @@ class TransactionPage:
     booked: tuple[AccountTransaction, ...] = ()
     pending: tuple[AccountTransaction, ...] = ()
     next: Ref | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
     @property
     def entries(self) -> tuple[StatementEntry, ...]:

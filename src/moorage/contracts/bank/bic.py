@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import attrs
-
 from moorage.domain.values.countries import COUNTRIES
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
 
@@ -48,7 +46,7 @@ class Bic:
         value: the code in capitals.
     """
 
-    value: str = attrs.field(converter=_compact, validator=_is_bic)
+    value: str = field(converter=_compact, validator=_is_bic)
 
     @property
     def country(self) -> str:

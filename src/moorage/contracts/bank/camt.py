@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from moorage.contracts.bank.bic import maybe_bic
 from moorage.contracts.bank.iban import maybe_iban
 from moorage.contracts.bank.payment_orders import NOT_PROVIDED
@@ -23,7 +21,7 @@ from moorage.contracts.bank.statements import (
     check_balances,
 )
 from moorage.contracts.bank.xml_stream import read_iso_20022
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -229,7 +227,7 @@ def _transaction(item: _Details, total: Money, count: int, *, reversal: bool) ->
     # A payment that comes back has the parties of the first one.
     back = reversal or item.transaction.return_reason is not None
     counterparty = item.debtor if credit is not back else item.creditor
-    return attrs.evolve(item.transaction, amount=signed, counterparty=counterparty)
+    return evolve(item.transaction, amount=signed, counterparty=counterparty)
 
 
 def _details(node: Node) -> _Details:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from moorage.contracts.bank.check_digits import are_right
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
 
@@ -108,7 +106,7 @@ class Iban:
         value: the number in capitals, without spaces.
     """
 
-    value: str = attrs.field(converter=_compact, validator=_is_iban)
+    value: str = field(converter=_compact, validator=_is_iban)
 
     @property
     def country(self) -> str:

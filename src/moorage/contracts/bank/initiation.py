@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from moorage.contracts.bank.access import is_return_url
 from moorage.contracts.bank.iban import Iban
 from moorage.contracts.bank.payment_orders import CreditTransfer
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import is_a, is_maybe
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from moorage.contracts.ref import Ref
@@ -48,12 +46,12 @@ class PaymentOrder:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    debtor: Iban = attrs.field(converter=Iban)
-    transfer: CreditTransfer = attrs.field(validator=is_a(CreditTransfer))
-    instant: bool = attrs.field(default=False, validator=is_a(bool))
-    return_url: str = attrs.field(repr=False, validator=is_return_url)
-    ip_address: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    debtor: Iban = field(converter=Iban)
+    transfer: CreditTransfer = field(validator=is_a(CreditTransfer))
+    instant: bool = field(default=False, validator=is_a(bool))
+    return_url: str = field(repr=False, validator=is_return_url)
+    ip_address: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 
@@ -74,6 +72,6 @@ class BankPayment:
     ref: Ref
     status: BankPaymentStatus
     vendor_status: str | None = None
-    link: str | None = attrs.field(default=None, repr=False)
+    link: str | None = field(default=None, repr=False)
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)

@@ -10,8 +10,6 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from moorage.contracts.bank.iban import Iban
 from moorage.contracts.bank.statements import StatementEntry, Transaction
 from moorage.contracts.validators import (
@@ -23,7 +21,7 @@ from moorage.contracts.validators import (
     is_maybe,
     several,
 )
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, field, frozen
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
@@ -83,12 +81,12 @@ class OpenItem:
         iban: account of the other party.
     """
 
-    id: str = attrs.field(validator=is_a(str))
-    amount: Money = attrs.field(validator=is_a(Money))
-    end_to_end_id: str | None = attrs.field(default=None, validator=is_maybe(str))
-    reference: str | None = attrs.field(default=None, validator=is_maybe(str))
-    invoice_number: str | None = attrs.field(default=None, validator=is_maybe(str))
-    iban: Iban | None = attrs.field(default=None, validator=is_maybe(Iban))
+    id: str = field(validator=is_a(str))
+    amount: Money = field(validator=is_a(Money))
+    end_to_end_id: str | None = field(default=None, validator=is_maybe(str))
+    reference: str | None = field(default=None, validator=is_maybe(str))
+    invoice_number: str | None = field(default=None, validator=is_maybe(str))
+    iban: Iban | None = field(default=None, validator=is_maybe(Iban))
 
 
 @frozen(kw_only=True)
@@ -103,10 +101,10 @@ class PaymentMatch:
         reason: reason of the decision.
     """
 
-    entry: StatementEntry = attrs.field(validator=is_a(StatementEntry))
-    transaction: Transaction = attrs.field(validator=is_a(Transaction))
-    items: tuple[OpenItem, ...] = attrs.field(converter=as_tuple, validator=are_all(OpenItem))
-    reason: MatchReason = attrs.field(converter=MatchReason)
+    entry: StatementEntry = field(validator=is_a(StatementEntry))
+    transaction: Transaction = field(validator=is_a(Transaction))
+    items: tuple[OpenItem, ...] = field(converter=as_tuple, validator=are_all(OpenItem))
+    reason: MatchReason = field(converter=MatchReason)
 
 
 @frozen(kw_only=True)
@@ -175,7 +173,7 @@ def _without_rivals(matches: list[PaymentMatch]) -> list[PaymentMatch]:
             for item in payment.items:
                 claims[item.id] += 1
     return [
-        attrs.evolve(payment, reason=MatchReason.SEVERAL_PAYMENTS)
+        evolve(payment, reason=MatchReason.SEVERAL_PAYMENTS)
         if payment.reason in _CERTAIN and any(claims[item.id] > 1 for item in payment.items)
         else payment
         for payment in matches

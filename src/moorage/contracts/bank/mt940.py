@@ -6,8 +6,6 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING, Final, NoReturn
 
-import attrs
-
 from moorage.contracts.bank.iban import maybe_iban
 from moorage.contracts.bank.mt940_details import read_details
 from moorage.contracts.bank.sources import LARGEST, pieces
@@ -20,7 +18,7 @@ from moorage.contracts.bank.statements import (
     Transaction,
     check_balances,
 )
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, frozen
 from moorage.domain.values.money import EXPONENTS, Money
 from moorage.errors import InvalidData
 
@@ -249,7 +247,7 @@ def _entry(field: _Field, details: _Field | None, currency: str) -> StatementEnt
 def _with_reference(
     transaction: Transaction, reference: str | None, bank_reference: str | None
 ) -> Transaction:
-    return attrs.evolve(
+    return evolve(
         transaction,
         customer_reference=transaction.customer_reference or reference,
         bank_reference=transaction.bank_reference or bank_reference,

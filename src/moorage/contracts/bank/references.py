@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-import attrs
-
 from moorage.contracts.bank.check_digits import are_right, check_digits
 from moorage.domain.values.countries import COUNTRIES
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 _REFERENCE: Final = re.compile(r"RF[0-9]{2}[A-Z0-9]{1,21}")
@@ -44,7 +42,7 @@ class CreditorReference:
         value: the reference in capitals without spaces, such as `RF18539007547034`.
     """
 
-    value: str = attrs.field(converter=_compact, validator=_is_reference)
+    value: str = field(converter=_compact, validator=_is_reference)
 
     @classmethod
     def of(cls, number: str) -> CreditorReference:
@@ -90,4 +88,4 @@ class CreditorId:
         value: the identifier in capitals without spaces, such as `DE98ZZZ09999999999`.
     """
 
-    value: str = attrs.field(converter=_compact, validator=_is_creditor_id)
+    value: str = field(converter=_compact, validator=_is_creditor_id)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from moorage.contracts.bank.bic import Bic
 from moorage.contracts.bank.iban import Iban
 from moorage.contracts.validators import OneOf, are_all, as_tuple, is_a, is_maybe
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
@@ -55,9 +53,9 @@ class StatementAccount:
         bic: code of the bank, where the file has it.
     """
 
-    number: str = attrs.field(repr=_hidden, validator=is_a(str))
-    iban: Iban | None = attrs.field(default=None, validator=is_maybe(Iban))
-    bic: Bic | None = attrs.field(default=None, validator=is_maybe(Bic))
+    number: str = field(repr=_hidden, validator=is_a(str))
+    iban: Iban | None = field(default=None, validator=is_maybe(Iban))
+    bic: Bic | None = field(default=None, validator=is_maybe(Bic))
 
 
 @frozen(kw_only=True)
@@ -70,9 +68,9 @@ class AccountBalance:
         day: day of the balance.
     """
 
-    code: str = attrs.field(validator=is_a(str))
-    amount: Money = attrs.field(validator=is_a(Money))
-    day: date | None = attrs.field(default=None, validator=is_maybe(date))
+    code: str = field(validator=is_a(str))
+    amount: Money = field(validator=is_a(Money))
+    day: date | None = field(default=None, validator=is_maybe(date))
 
 
 @frozen(kw_only=True)
@@ -87,11 +85,11 @@ class Counterparty:
         ultimate: name of the party for whom it paid or was paid.
     """
 
-    name: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    iban: Iban | None = attrs.field(default=None, validator=is_maybe(Iban))
-    account: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    bic: Bic | None = attrs.field(default=None, validator=is_maybe(Bic))
-    ultimate: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    name: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    iban: Iban | None = field(default=None, validator=is_maybe(Iban))
+    account: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    bic: Bic | None = field(default=None, validator=is_maybe(Bic))
+    ultimate: str | None = field(default=None, repr=False, validator=is_maybe(str))
 
 
 @frozen(kw_only=True)
@@ -113,20 +111,18 @@ class Transaction:
         return_reason: code of a return, such as `AC04`, or Germany's of three digits in MT940.
     """
 
-    amount: Money | None = attrs.field(validator=is_maybe(Money))
-    counterparty: Counterparty = attrs.field(factory=Counterparty, validator=is_a(Counterparty))
-    end_to_end_id: str | None = attrs.field(default=None, validator=is_maybe(str))
-    customer_reference: str | None = attrs.field(default=None, validator=is_maybe(str))
-    instruction_id: str | None = attrs.field(default=None, validator=is_maybe(str))
-    mandate_id: str | None = attrs.field(default=None, validator=is_maybe(str))
-    creditor_id: str | None = attrs.field(default=None, validator=is_maybe(str))
-    bank_reference: str | None = attrs.field(default=None, validator=is_maybe(str))
-    references: tuple[str, ...] = attrs.field(
-        default=(), converter=as_tuple, validator=are_all(str)
-    )
-    documents: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=are_all(str))
-    remittance: str = attrs.field(default="", repr=False, validator=is_a(str))
-    return_reason: str | None = attrs.field(default=None, validator=is_maybe(str))
+    amount: Money | None = field(validator=is_maybe(Money))
+    counterparty: Counterparty = field(factory=Counterparty, validator=is_a(Counterparty))
+    end_to_end_id: str | None = field(default=None, validator=is_maybe(str))
+    customer_reference: str | None = field(default=None, validator=is_maybe(str))
+    instruction_id: str | None = field(default=None, validator=is_maybe(str))
+    mandate_id: str | None = field(default=None, validator=is_maybe(str))
+    creditor_id: str | None = field(default=None, validator=is_maybe(str))
+    bank_reference: str | None = field(default=None, validator=is_maybe(str))
+    references: tuple[str, ...] = field(default=(), converter=as_tuple, validator=are_all(str))
+    documents: tuple[str, ...] = field(default=(), converter=as_tuple, validator=are_all(str))
+    remittance: str = field(default="", repr=False, validator=is_a(str))
+    return_reason: str | None = field(default=None, validator=is_maybe(str))
 
 
 @frozen(kw_only=True)
@@ -140,10 +136,10 @@ class EntryBatch:
         total: sum of the payments, positive if it was credited to the account.
     """
 
-    message_id: str | None = attrs.field(default=None, validator=is_maybe(str))
-    batch_id: str | None = attrs.field(default=None, validator=is_maybe(str))
-    count: int | None = attrs.field(default=None, validator=is_maybe(int))
-    total: Money | None = attrs.field(default=None, validator=is_maybe(Money))
+    message_id: str | None = field(default=None, validator=is_maybe(str))
+    batch_id: str | None = field(default=None, validator=is_maybe(str))
+    count: int | None = field(default=None, validator=is_maybe(int))
+    total: Money | None = field(default=None, validator=is_maybe(Money))
 
 
 @frozen(kw_only=True)
@@ -167,19 +163,19 @@ class StatementEntry:
         transactions: the payments; there is always at least one.
     """
 
-    amount: Money = attrs.field(validator=is_a(Money))
-    status: EntryStatus = attrs.field(default=EntryStatus.BOOKED, converter=EntryStatus)
-    status_word: str | None = attrs.field(default=None, validator=is_maybe(str))
-    booked_on: date | None = attrs.field(default=None, validator=is_maybe(date))
-    value_on: date | None = attrs.field(default=None, validator=is_maybe(date))
-    bank_reference: str | None = attrs.field(default=None, validator=is_maybe(str))
-    entry_reference: str | None = attrs.field(default=None, validator=is_maybe(str))
-    code: str | None = attrs.field(default=None, validator=is_maybe(str))
-    bank_code: str | None = attrs.field(default=None, validator=is_maybe(str))
-    reversal: bool = attrs.field(default=False, validator=is_a(bool))
-    text: str = attrs.field(default="", repr=False, validator=is_a(str))
-    batch: EntryBatch | None = attrs.field(default=None, validator=is_maybe(EntryBatch))
-    transactions: tuple[Transaction, ...] = attrs.field(
+    amount: Money = field(validator=is_a(Money))
+    status: EntryStatus = field(default=EntryStatus.BOOKED, converter=EntryStatus)
+    status_word: str | None = field(default=None, validator=is_maybe(str))
+    booked_on: date | None = field(default=None, validator=is_maybe(date))
+    value_on: date | None = field(default=None, validator=is_maybe(date))
+    bank_reference: str | None = field(default=None, validator=is_maybe(str))
+    entry_reference: str | None = field(default=None, validator=is_maybe(str))
+    code: str | None = field(default=None, validator=is_maybe(str))
+    bank_code: str | None = field(default=None, validator=is_maybe(str))
+    reversal: bool = field(default=False, validator=is_a(bool))
+    text: str = field(default="", repr=False, validator=is_a(str))
+    batch: EntryBatch | None = field(default=None, validator=is_maybe(EntryBatch))
+    transactions: tuple[Transaction, ...] = field(
         converter=as_tuple, validator=are_all(Transaction)
     )
 
@@ -201,19 +197,19 @@ class Statement:
         entries: the entries in the order of the file.
     """
 
-    id: str = attrs.field(validator=is_a(str))
-    kind: StatementKind = attrs.field(default=StatementKind.STATEMENT, converter=StatementKind)
-    account: StatementAccount = attrs.field(validator=is_a(StatementAccount))
-    currency: str | None = attrs.field(default=None, validator=is_maybe(str))
-    number: int | None = attrs.field(default=None, validator=is_maybe(int))
-    page: int | None = attrs.field(default=None, validator=is_maybe(int))
-    created: datetime | None = attrs.field(default=None, validator=is_maybe(datetime))
-    opening: AccountBalance | None = attrs.field(default=None, validator=is_maybe(AccountBalance))
-    closing: AccountBalance | None = attrs.field(default=None, validator=is_maybe(AccountBalance))
-    balances: tuple[AccountBalance, ...] = attrs.field(
+    id: str = field(validator=is_a(str))
+    kind: StatementKind = field(default=StatementKind.STATEMENT, converter=StatementKind)
+    account: StatementAccount = field(validator=is_a(StatementAccount))
+    currency: str | None = field(default=None, validator=is_maybe(str))
+    number: int | None = field(default=None, validator=is_maybe(int))
+    page: int | None = field(default=None, validator=is_maybe(int))
+    created: datetime | None = field(default=None, validator=is_maybe(datetime))
+    opening: AccountBalance | None = field(default=None, validator=is_maybe(AccountBalance))
+    closing: AccountBalance | None = field(default=None, validator=is_maybe(AccountBalance))
+    balances: tuple[AccountBalance, ...] = field(
         default=(), converter=as_tuple, validator=are_all(AccountBalance)
     )
-    entries: tuple[StatementEntry, ...] = attrs.field(
+    entries: tuple[StatementEntry, ...] = field(
         default=(), converter=as_tuple, validator=are_all(StatementEntry)
     )
 

@@ -7,8 +7,6 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.contracts.calendars.recurrence import RecurrenceRule, is_maybe_rule
 from moorage.contracts.calendars.times import (
     check_order,
@@ -28,10 +26,12 @@ from moorage.contracts.validators import (
     is_tuple,
 )
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
+    import attrs
+
     from moorage.contracts.ref import Ref
 
 _CLEARABLE: Final = ("description", "location", "attendees", "recurrence")
@@ -103,9 +103,9 @@ class Attendee:
         response: answer of the attendee. It is read only, and not sent.
     """
 
-    email: str = attrs.field(validator=is_filled, repr=False)
-    name: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    kind: AttendeeKind = attrs.field(default=AttendeeKind.REQUIRED, converter=AttendeeKind)
+    email: str = field(validator=is_filled, repr=False)
+    name: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    kind: AttendeeKind = field(default=AttendeeKind.REQUIRED, converter=AttendeeKind)
     response: AttendeeResponse = AttendeeResponse.NONE
 
 
@@ -145,19 +145,19 @@ class NewEvent:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    title: str = attrs.field(validator=is_filled, repr=False)
-    start: date | datetime = attrs.field(validator=is_event_time)
-    end: date | datetime = attrs.field(validator=is_event_time)
-    description: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    location: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    attendees: tuple[Attendee, ...] = attrs.field(
+    title: str = field(validator=is_filled, repr=False)
+    start: date | datetime = field(validator=is_event_time)
+    end: date | datetime = field(validator=is_event_time)
+    description: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    location: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    attendees: tuple[Attendee, ...] = field(
         default=(), converter=as_tuple, validator=_are_apart, repr=False
     )
-    recurrence: str | None = attrs.field(default=None, validator=is_maybe_rule)
-    online_meeting: bool = attrs.field(default=False, validator=is_a(bool))
-    busy: bool = attrs.field(default=True, validator=is_a(bool))
-    private: bool = attrs.field(default=False, validator=is_a(bool))
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    recurrence: str | None = field(default=None, validator=is_maybe_rule)
+    online_meeting: bool = field(default=False, validator=is_a(bool))
+    busy: bool = field(default=True, validator=is_a(bool))
+    private: bool = field(default=False, validator=is_a(bool))
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 
@@ -198,16 +198,16 @@ class EventChanges:
         clear: names of fields to empty, such as ["location"].
     """
 
-    title: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    start: date | datetime | None = attrs.field(default=None, validator=is_maybe_event_time)
-    end: date | datetime | None = attrs.field(default=None, validator=is_maybe_event_time)
-    description: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    location: str | None = attrs.field(default=None, validator=is_maybe_filled, repr=False)
-    attendees: tuple[Attendee, ...] | None = attrs.field(
+    title: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    start: date | datetime | None = field(default=None, validator=is_maybe_event_time)
+    end: date | datetime | None = field(default=None, validator=is_maybe_event_time)
+    description: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    location: str | None = field(default=None, validator=is_maybe_filled, repr=False)
+    attendees: tuple[Attendee, ...] | None = field(
         default=None, converter=_as_maybe_tuple, validator=_are_apart, repr=False
     )
-    recurrence: str | None = attrs.field(default=None, validator=is_maybe_rule)
-    clear: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=_are_clearable)
+    recurrence: str | None = field(default=None, validator=is_maybe_rule)
+    clear: tuple[str, ...] = field(default=(), converter=as_tuple, validator=_are_clearable)
 
     def __attrs_post_init__(self) -> None:
         """Refuse no changes, only one of both times, and a field both to set and to empty."""
@@ -282,19 +282,19 @@ class CalendarEvent:
     """
 
     ref: Ref
-    title: str | None = attrs.field(default=None, repr=False)
+    title: str | None = field(default=None, repr=False)
     start: date | datetime | None = None
     end: date | datetime | None = None
     status: EventStatus = EventStatus.UNKNOWN
-    description: str | None = attrs.field(default=None, repr=False)
-    location: str | None = attrs.field(default=None, repr=False)
-    organizer: str | None = attrs.field(default=None, repr=False)
-    attendees: tuple[Attendee, ...] = attrs.field(default=(), repr=False)
+    description: str | None = field(default=None, repr=False)
+    location: str | None = field(default=None, repr=False)
+    organizer: str | None = field(default=None, repr=False)
+    attendees: tuple[Attendee, ...] = field(default=(), repr=False)
     recurrence: str | None = None
     series: Ref | None = None
-    meeting_url: str | None = attrs.field(default=None, repr=False)
+    meeting_url: str | None = field(default=None, repr=False)
     version: str | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
     @property
     def all_day(self) -> bool:
@@ -321,11 +321,11 @@ class CalendarEntry:
     """
 
     ref: Ref
-    name: str | None = attrs.field(default=None, repr=False)
+    name: str | None = field(default=None, repr=False)
     time_zone: str | None = None
     primary: bool = False
     writable: bool | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -338,7 +338,7 @@ class CalendarPage:
     """
 
     items: tuple[CalendarEntry, ...]
-    next: Ref | None = attrs.field(default=None, repr=False)
+    next: Ref | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)
@@ -365,8 +365,8 @@ class ChangePage:
     """
 
     items: tuple[EventChange, ...]
-    next: Ref | None = attrs.field(default=None, repr=False)
-    later: Ref | None = attrs.field(default=None, repr=False)
+    next: Ref | None = field(default=None, repr=False)
+    later: Ref | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)
@@ -394,6 +394,6 @@ class Availability:
         problem: the vendor's reason, if it could not tell them.
     """
 
-    email: str = attrs.field(repr=False)
+    email: str = field(repr=False)
     busy: tuple[BusyTime, ...] | None
     problem: str | None = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-import attrs
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.validators import is_filled, is_maybe_filled
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    import attrs
 
 _LONGEST: Final = 20_000
 
@@ -33,13 +34,11 @@ class DisputeEvidence:
         tracking_number: number by which the carrier finds the delivery.
     """
 
-    explanation: str = attrs.field(validator=[is_filled, _is_short], repr=False)
-    product: str | None = attrs.field(
+    explanation: str = field(validator=[is_filled, _is_short], repr=False)
+    product: str | None = field(
         default=None, kw_only=True, repr=False, validator=[is_maybe_filled, _is_short]
     )
-    carrier: str | None = attrs.field(
-        default=None, kw_only=True, validator=[is_maybe_filled, _is_short]
-    )
-    tracking_number: str | None = attrs.field(
+    carrier: str | None = field(default=None, kw_only=True, validator=[is_maybe_filled, _is_short])
+    tracking_number: str | None = field(
         default=None, kw_only=True, repr=False, validator=[is_maybe_filled, _is_short]
     )

@@ -18,12 +18,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-import attrs
-
 from moorage.contracts.payments.states import DisputeState, MoveState, PaymentState
 from moorage.contracts.payments.subscriptions import charge_of
 from moorage.contracts.payments.values import Capture, Payment, Refund
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -96,7 +94,7 @@ class PaymentEvent:
     captured: Money | None = None
     refunded: Money | None = None
     decline: Decline | None = None
-    payment: Payment | None = attrs.field(default=None, eq=False)
+    payment: Payment | None = field(default=None, eq=False)
     capture: Capture | None = None
     refund: Refund | None = None
     dispute: Dispute | None = None
@@ -104,7 +102,7 @@ class PaymentEvent:
     subscription: Subscription | None = None
     subscription_charge: SubscriptionCharge | None = None
     ask: bool = False
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
     def expect(self, requested: Money) -> None:
         """Raise unless the event's amounts equal the requested amount; call it before booking.
@@ -133,8 +131,8 @@ def completed_with(event: PaymentEvent, payment: Payment) -> PaymentEvent:
     The reason of a failure is taken from the event if the payment states none.
     """
     if payment.state is PaymentState.FAILED and payment.decline is None:
-        payment = attrs.evolve(payment, decline=event.decline)
-    return attrs.evolve(
+        payment = evolve(payment, decline=event.decline)
+    return evolve(
         event,
         ask=False,
         ref=payment.ref,
@@ -189,11 +187,11 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
                 field="update",
                 remedy="Find the payment that the reference of the event names.",
             )
-        before = attrs.evolve(before, ref=update.ref)
+        before = evolve(before, ref=update.ref)
     is_later = _is_later(before, update)
     captures = _merge_moves(before.captures, update.captures, later=is_later)
     refunds = _merge_moves(before.refunds, update.refunds, later=is_later)
-    later_payment = attrs.evolve(
+    later_payment = evolve(
         before,
         captures=captures,
         refunds=refunds,
@@ -209,7 +207,7 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
         and is_moved
         and _is_progress(before.state, derived_state, later=is_later)
     ):
-        later_payment = attrs.evolve(later_payment, state=derived_state, next_action=None)
+        later_payment = evolve(later_payment, state=derived_state, next_action=None)
     captured = _larger_total(later_payment.captured, update.captured)
     has_failed_refund = any(refund.state in _NOT_DONE for refund in refunds)
     refunded_amount = (
@@ -220,7 +218,7 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
     if update.state is PaymentState.UNKNOWN or not _is_progress(
         later_payment.state, update.state, later=is_later
     ):
-        later_payment = attrs.evolve(later_payment, captured=captured, refunded=refunded_amount)
+        later_payment = evolve(later_payment, captured=captured, refunded=refunded_amount)
         return later_payment if is_moved or later_payment != before else before
     update_fields = {
         name: value
@@ -240,7 +238,7 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
             "authorized_until",
         )
     }
-    return attrs.evolve(
+    return evolve(
         later_payment,
         state=update.state,
         next_action=update.next_action,
@@ -266,7 +264,7 @@ def _is_same_payment(ref: Ref, update: Payment) -> bool:
 
 def _as_payment(before: Payment, event: PaymentEvent) -> Payment:
     if event.payment is not None:
-        return attrs.evolve(event.payment, as_of=event.payment.as_of or event.at)
+        return evolve(event.payment, as_of=event.payment.as_of or event.at)
     state = event.state or PaymentState.UNKNOWN
     if _is_withdrawn(event.dispute) and before.state is PaymentState.DISPUTED:
         state = state_of(before.amount, before.captured, before.refunded) or PaymentState.CAPTURED

@@ -5,15 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.contracts.validators import is_count, is_filled, is_maybe_filled
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import attrs
 
 _LONGEST: Final = 1_000
 _MOST: Final = 1_000_000
@@ -78,15 +78,13 @@ class LineItem:
         sku: your own number of the item.
     """
 
-    name: str = attrs.field(validator=[is_filled, _is_short])
-    unit_price: Money = attrs.field(validator=_is_price)
-    quantity: int = attrs.field(default=1, kw_only=True, validator=[is_count, _is_quantity])
-    discount: Money | None = attrs.field(default=None, kw_only=True, validator=_is_maybe_price)
-    tax: Money | None = attrs.field(default=None, kw_only=True, validator=_is_maybe_price)
-    tax_rate: Decimal | None = attrs.field(default=None, kw_only=True, validator=_is_rate)
-    sku: str | None = attrs.field(
-        default=None, kw_only=True, validator=[is_maybe_filled, _is_short]
-    )
+    name: str = field(validator=[is_filled, _is_short])
+    unit_price: Money = field(validator=_is_price)
+    quantity: int = field(default=1, kw_only=True, validator=[is_count, _is_quantity])
+    discount: Money | None = field(default=None, kw_only=True, validator=_is_maybe_price)
+    tax: Money | None = field(default=None, kw_only=True, validator=_is_maybe_price)
+    tax_rate: Decimal | None = field(default=None, kw_only=True, validator=_is_rate)
+    sku: str | None = field(default=None, kw_only=True, validator=[is_maybe_filled, _is_short])
 
     def __attrs_post_init__(self) -> None:
         """Refuse amounts that do not fit each other."""

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from moorage.contracts.address import Address
 from moorage.contracts.payments.lines import LineItem, check_lines
 from moorage.contracts.payments.requests import is_amount, is_reference
@@ -15,7 +13,7 @@ from moorage.contracts.payments.vendor import PaymentsCapability
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import are_all, as_tuple, is_a, is_maybe, is_moment
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,21 +49,19 @@ class LinkRequest:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    amount: Money = attrs.field(validator=is_amount)
-    reference: str = attrs.field(validator=[is_a(str), is_reference], kw_only=True)
-    description: str | None = attrs.field(default=None, kw_only=True, validator=is_maybe(str))
-    billing_address: Address | None = attrs.field(
+    amount: Money = field(validator=is_amount)
+    reference: str = field(validator=[is_a(str), is_reference], kw_only=True)
+    description: str | None = field(default=None, kw_only=True, validator=is_maybe(str))
+    billing_address: Address | None = field(default=None, kw_only=True, validator=is_maybe(Address))
+    shipping_address: Address | None = field(
         default=None, kw_only=True, validator=is_maybe(Address)
     )
-    shipping_address: Address | None = attrs.field(
-        default=None, kw_only=True, validator=is_maybe(Address)
-    )
-    lines: tuple[LineItem, ...] = attrs.field(
+    lines: tuple[LineItem, ...] = field(
         default=(), converter=as_tuple, kw_only=True, validator=are_all(LineItem)
     )
-    return_url: str | None = attrs.field(default=None, kw_only=True, validator=is_maybe(str))
-    expires_at: datetime | None = attrs.field(default=None, kw_only=True, validator=is_moment)
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    return_url: str | None = field(default=None, kw_only=True, validator=is_maybe(str))
+    expires_at: datetime | None = field(default=None, kw_only=True, validator=is_moment)
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, kw_only=True, validator=is_a(Mapping)
     )
 
@@ -105,10 +101,10 @@ class PaymentLink:
     ref: Ref
     state: LinkState
     vendor_state: str | None = None
-    url: str | None = attrs.field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
     amount: Money | None = None
     reference: str | None = None
     expires_at: datetime | None = None
-    created_at: datetime | None = attrs.field(default=None, eq=False)
+    created_at: datetime | None = field(default=None, eq=False)
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)

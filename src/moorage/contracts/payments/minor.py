@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.money import EXPONENTS, Money
 from moorage.errors import InvalidData
 
@@ -27,8 +25,8 @@ class MinorUnits:
     """
 
     vendor: str
-    exponents: Mapping[str, int] = attrs.field(factory=dict[str, int])
-    steps: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    exponents: Mapping[str, int] = field(factory=dict[str, int])
+    steps: Mapping[str, int] = field(factory=dict[str, int])
 
     def to_minor(self, money: Money) -> int:
         """Convert an amount to the vendor's minor units.

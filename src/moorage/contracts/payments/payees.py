@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from moorage.contracts.payments.requests import is_amount, is_reference, is_short
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import is_a, is_filled, is_maybe_filled
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,13 +31,13 @@ class PayeeTransfer:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    amount: Money = attrs.field(validator=is_amount)
-    payee: str = attrs.field(validator=[is_filled, is_short], repr=False)
-    reference: str = attrs.field(validator=[is_a(str), is_reference], kw_only=True)
-    note: str | None = attrs.field(
+    amount: Money = field(validator=is_amount)
+    payee: str = field(validator=[is_filled, is_short], repr=False)
+    reference: str = field(validator=[is_a(str), is_reference], kw_only=True)
+    note: str | None = field(
         default=None, kw_only=True, repr=False, validator=[is_maybe_filled, is_short]
     )
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, kw_only=True, validator=is_a(Mapping)
     )
 
@@ -68,9 +66,9 @@ class PayeePayout:
     vendor_state: str | None = None
     amount: Money | None = None
     fee: Money | None = None
-    payee: str | None = attrs.field(default=None, repr=False)
+    payee: str | None = field(default=None, repr=False)
     reference: str | None = None
     reason: str | None = None
-    created_at: datetime | None = attrs.field(default=None, eq=False)
+    created_at: datetime | None = field(default=None, eq=False)
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)

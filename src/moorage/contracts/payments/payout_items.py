@@ -5,9 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -59,8 +57,8 @@ class PayoutItem:
     fee: Money | None = None
     net: Money | None = None
     description: str | None = None
-    at: datetime | None = attrs.field(default=None, eq=False)
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    at: datetime | None = field(default=None, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 def unexplained(payout: Payout, items: Iterable[PayoutItem]) -> Money:

@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.contracts.address import Address
 from moorage.contracts.payments.lines import LineItem, check_lines
 from moorage.contracts.payments.vendor import PaymentsCapability
@@ -24,12 +22,14 @@ from moorage.contracts.validators import (
 )
 from moorage.contracts.vendor import no_options
 from moorage.domain.idempotency.claims import checked_key
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    import attrs
 
     from moorage.contracts.ref import Ref
     from moorage.contracts.vendor import MakeRef
@@ -59,12 +59,12 @@ class Customer:
         ip: IP address of the buyer.
     """
 
-    id: str | None = attrs.field(default=None, validator=is_maybe(str))
-    name: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    email: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    phone: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    country: str | None = attrs.field(default=None, validator=is_maybe(str))
-    ip: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    id: str | None = field(default=None, validator=is_maybe(str))
+    name: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    email: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    phone: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    country: str | None = field(default=None, validator=is_maybe(str))
+    ip: str | None = field(default=None, repr=False, validator=is_maybe(str))
 
 
 def is_known_customer(_: object, attribute: attrs.Attribute[Any], value: Customer) -> None:
@@ -143,33 +143,27 @@ class Charge:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    amount: Money = attrs.field(validator=is_amount)
-    source: str | None = attrs.field(default=None, validator=[is_maybe(str), is_source], repr=False)
-    reference: str = attrs.field(validator=[is_a(str), is_reference], kw_only=True)
-    customer: Customer | None = attrs.field(
-        default=None, kw_only=True, validator=is_maybe(Customer)
-    )
-    billing_address: Address | None = attrs.field(
+    amount: Money = field(validator=is_amount)
+    source: str | None = field(default=None, validator=[is_maybe(str), is_source], repr=False)
+    reference: str = field(validator=[is_a(str), is_reference], kw_only=True)
+    customer: Customer | None = field(default=None, kw_only=True, validator=is_maybe(Customer))
+    billing_address: Address | None = field(default=None, kw_only=True, validator=is_maybe(Address))
+    shipping_address: Address | None = field(
         default=None, kw_only=True, validator=is_maybe(Address)
     )
-    shipping_address: Address | None = attrs.field(
-        default=None, kw_only=True, validator=is_maybe(Address)
-    )
-    lines: tuple[LineItem, ...] = attrs.field(
+    lines: tuple[LineItem, ...] = field(
         default=(), converter=as_tuple, kw_only=True, validator=are_all(LineItem)
     )
-    return_url: str | None = attrs.field(default=None, kw_only=True, validator=is_maybe(str))
-    description: str | None = attrs.field(default=None, kw_only=True, validator=is_maybe(str))
-    statement_descriptor: str | None = attrs.field(
-        default=None, kw_only=True, validator=is_maybe(str)
-    )
-    metadata: Mapping[str, str] = attrs.field(
+    return_url: str | None = field(default=None, kw_only=True, validator=is_maybe(str))
+    description: str | None = field(default=None, kw_only=True, validator=is_maybe(str))
+    statement_descriptor: str | None = field(default=None, kw_only=True, validator=is_maybe(str))
+    metadata: Mapping[str, str] = field(
         factory=dict, converter=as_table, validator=are_texts, repr=False, kw_only=True
     )
-    off_session: bool = attrs.field(default=False, kw_only=True, validator=is_a(bool))
-    store_method: bool = attrs.field(default=False, kw_only=True, validator=is_a(bool))
-    three_ds: ThreeDs = attrs.field(default=ThreeDs.AUTO, converter=ThreeDs, kw_only=True)
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    off_session: bool = field(default=False, kw_only=True, validator=is_a(bool))
+    store_method: bool = field(default=False, kw_only=True, validator=is_a(bool))
+    three_ds: ThreeDs = field(default=ThreeDs.AUTO, converter=ThreeDs, kw_only=True)
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, kw_only=True, validator=is_a(Mapping)
     )
 
@@ -227,10 +221,10 @@ class Unsettled:
             differ, so subtract a minute.
     """
 
-    charge: Charge = attrs.field(validator=is_a(Charge))
-    idempotency_key: str = attrs.field(validator=_is_key)
-    operation: str = attrs.field(default="charge", validator=_is_begun_by)
-    since: datetime | None = attrs.field(default=None, validator=is_moment)
+    charge: Charge = field(validator=is_a(Charge))
+    idempotency_key: str = field(validator=_is_key)
+    operation: str = field(default="charge", validator=_is_begun_by)
+    since: datetime | None = field(default=None, validator=is_moment)
 
 
 @frozen(kw_only=True)
@@ -243,9 +237,9 @@ class PaymentQuery:
         limit: maximum number per page; the vendor may return fewer.
     """
 
-    since: datetime | None = attrs.field(default=None, validator=is_moment)
-    until: datetime | None = attrs.field(default=None, validator=is_moment)
-    limit: int = attrs.field(default=50, validator=is_count)
+    since: datetime | None = field(default=None, validator=is_moment)
+    until: datetime | None = field(default=None, validator=is_moment)
+    limit: int = field(default=50, validator=is_count)
 
 
 def check_amount(value: object, field: str = "amount") -> Money:

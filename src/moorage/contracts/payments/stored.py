@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from moorage.contracts.payments.requests import Customer, is_known_customer, is_source
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import is_a, is_maybe
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -46,10 +44,10 @@ class StoreRequest:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    source: str = attrs.field(validator=[is_a(str), is_source], repr=False)
-    customer: Customer = attrs.field(kw_only=True, validator=[is_a(Customer), is_known_customer])
-    return_url: str | None = attrs.field(default=None, kw_only=True, validator=is_maybe(str))
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    source: str = field(validator=[is_a(str), is_source], repr=False)
+    customer: Customer = field(kw_only=True, validator=[is_a(Customer), is_known_customer])
+    return_url: str | None = field(default=None, kw_only=True, validator=is_maybe(str))
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, kw_only=True, validator=is_a(Mapping)
     )
 
@@ -81,6 +79,6 @@ class StoredMeans:
     customer: str | None = None
     means: MeansOfPayment | None = None
     next_action: NextAction | None = None
-    created_at: datetime | None = attrs.field(default=None, eq=False)
+    created_at: datetime | None = field(default=None, eq=False)
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.contracts.payments.requests import (
     Customer,
     check_amount,
@@ -22,11 +20,13 @@ from moorage.contracts.payments.vendor import PaymentsCapability
 from moorage.contracts.replays import replay_field
 from moorage.contracts.validators import OneOf, is_a, is_maybe, is_maybe_filled, is_moment
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    import attrs
 
     from moorage.contracts.payments.values import NextAction, Payment
     from moorage.contracts.ref import Ref
@@ -96,8 +96,8 @@ class BillingInterval:
         count: number of units.
     """
 
-    unit: IntervalUnit = attrs.field(converter=IntervalUnit)
-    count: int = attrs.field(default=1, validator=_is_quantity)
+    unit: IntervalUnit = field(converter=IntervalUnit)
+    count: int = field(default=1, validator=_is_quantity)
 
 
 @frozen
@@ -120,22 +120,20 @@ class SubscriptionRequest:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    amount: Money = attrs.field(validator=is_amount)
-    interval: BillingInterval = attrs.field(validator=is_a(BillingInterval))
-    source: str | None = attrs.field(
+    amount: Money = field(validator=is_amount)
+    interval: BillingInterval = field(validator=is_a(BillingInterval))
+    source: str | None = field(
         default=None, validator=[is_maybe(str), is_source, is_short], repr=False
     )
-    customer: Customer | None = attrs.field(
-        default=None, kw_only=True, validator=is_maybe(Customer)
-    )
-    reference: str = attrs.field(validator=[is_a(str), is_reference], kw_only=True)
-    quantity: int = attrs.field(default=1, kw_only=True, validator=_is_quantity)
-    description: str | None = attrs.field(
+    customer: Customer | None = field(default=None, kw_only=True, validator=is_maybe(Customer))
+    reference: str = field(validator=[is_a(str), is_reference], kw_only=True)
+    quantity: int = field(default=1, kw_only=True, validator=_is_quantity)
+    description: str | None = field(
         default=None, kw_only=True, validator=[is_maybe_filled, is_short]
     )
-    starts_at: datetime | None = attrs.field(default=None, kw_only=True, validator=is_moment)
-    return_url: str | None = attrs.field(default=None, kw_only=True, validator=is_maybe(str))
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    starts_at: datetime | None = field(default=None, kw_only=True, validator=is_moment)
+    return_url: str | None = field(default=None, kw_only=True, validator=is_maybe(str))
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, kw_only=True, validator=is_a(Mapping)
     )
 
@@ -192,15 +190,15 @@ class Subscription:
     quantity: int | None = None
     interval: BillingInterval | None = None
     customer: str | None = None
-    source: str | None = attrs.field(default=None, repr=False)
+    source: str | None = field(default=None, repr=False)
     reference: str | None = None
     starts_at: datetime | None = None
     next_charge_at: datetime | None = None
     ends_at: datetime | None = None
-    created_at: datetime | None = attrs.field(default=None, eq=False)
+    created_at: datetime | None = field(default=None, eq=False)
     next_action: NextAction | None = None
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)

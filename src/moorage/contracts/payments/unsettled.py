@@ -5,9 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -152,5 +150,5 @@ class SettledPayment:
 
     payment: UnsettledPayment
     outcome: SettledAs
-    receipt: Any = attrs.field(default=None, repr=False)
+    receipt: Any = field(default=None, repr=False)
     error: Exception | None = None

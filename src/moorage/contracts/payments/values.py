@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import attrs
-
 from moorage.contracts.payments.brands import card_brand
 from moorage.contracts.payments.states import (
     DeclineReason,
@@ -17,7 +15,7 @@ from moorage.contracts.payments.states import (
 )
 from moorage.contracts.replays import replay_field
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,10 +43,10 @@ class NextAction:
     """
 
     type: NextActionType
-    url: str | None = attrs.field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
     method: str = "GET"
-    fields: Mapping[str, Any] = attrs.field(factory=no_options, repr=False)
-    token: str | None = attrs.field(default=None, repr=False)
+    fields: Mapping[str, Any] = field(factory=no_options, repr=False)
+    token: str | None = field(default=None, repr=False)
     expires_at: datetime | None = None
     vendor_type: str | None = None
 
@@ -77,11 +75,11 @@ class MeansOfPayment:
     """
 
     type: str | None = None
-    brand: str | None = attrs.field(default=None, converter=card_brand)
-    last4: str | None = attrs.field(default=None, repr=False)
-    expires: tuple[int, int] | None = attrs.field(default=None, repr=False)
+    brand: str | None = field(default=None, converter=card_brand)
+    last4: str | None = field(default=None, repr=False)
+    expires: tuple[int, int] | None = field(default=None, repr=False)
     wallet: str | None = None
-    stored: str | None = attrs.field(default=None, repr=False)
+    stored: str | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)
@@ -107,10 +105,10 @@ class Capture:
     vendor_state: str | None = None
     amount: Money | None = None
     reason: str | None = None
-    at: datetime | None = attrs.field(default=None, eq=False)
-    after: Payment | None = attrs.field(default=None, eq=False)
+    at: datetime | None = field(default=None, eq=False)
+    after: Payment | None = field(default=None, eq=False)
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -135,9 +133,9 @@ class Refund:
     vendor_state: str | None = None
     amount: Money | None = None
     reason: str | None = None
-    at: datetime | None = attrs.field(default=None, eq=False)
+    at: datetime | None = field(default=None, eq=False)
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -158,9 +156,9 @@ class Void:
     payment: Ref
     state: MoveState
     vendor_state: str | None = None
-    after: Payment | None = attrs.field(default=None, eq=False)
+    after: Payment | None = field(default=None, eq=False)
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -197,17 +195,17 @@ class Payment:
     refunded: Money | None = None
     next_action: NextAction | None = None
     decline: Decline | None = None
-    client_token: str | None = attrs.field(default=None, repr=False)
+    client_token: str | None = field(default=None, repr=False)
     means: MeansOfPayment | None = None
     reference: str | None = None
-    captures: tuple[Capture, ...] = attrs.field(default=(), eq=False)
-    refunds: tuple[Refund, ...] = attrs.field(default=(), eq=False)
+    captures: tuple[Capture, ...] = field(default=(), eq=False)
+    refunds: tuple[Refund, ...] = field(default=(), eq=False)
     subscription: Ref | None = None
-    created_at: datetime | None = attrs.field(default=None, eq=False)
-    authorized_until: datetime | None = attrs.field(default=None, eq=False)
-    as_of: datetime | None = attrs.field(default=None, eq=False)
+    created_at: datetime | None = field(default=None, eq=False)
+    authorized_until: datetime | None = field(default=None, eq=False)
+    as_of: datetime | None = field(default=None, eq=False)
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
     @property
     def authorised(self) -> Money | None:
@@ -255,9 +253,9 @@ class Dispute:
     amount: Money | None = None
     reason: str | None = None
     respond_by: datetime | None = None
-    created_at: datetime | None = attrs.field(default=None, eq=False)
+    created_at: datetime | None = field(default=None, eq=False)
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -281,8 +279,8 @@ class Payout:
     amount: Money | None = None
     arrives: datetime | None = None
     reason: str | None = None
-    created_at: datetime | None = attrs.field(default=None, eq=False)
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    created_at: datetime | None = field(default=None, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from moorage.contracts.address import Address
 from moorage.contracts.ref import Ref
 from moorage.contracts.replays import replay_field
 from moorage.contracts.shipping.rates import CarrierMessage, ShippingCapability
 from moorage.contracts.validators import is_a, is_maybe, is_moment, several
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -59,13 +57,13 @@ class PickupRequest:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    shipments: tuple[Ref, ...] = attrs.field(converter=shipment_refs)
-    address: Address = attrs.field(validator=is_a(Address))
-    earliest: datetime = attrs.field(validator=is_moment)
-    latest: datetime = attrs.field(validator=is_moment)
-    instructions: str | None = attrs.field(default=None, validator=is_maybe(str), repr=False)
-    reference: str | None = attrs.field(default=None, validator=is_maybe(str))
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    shipments: tuple[Ref, ...] = field(converter=shipment_refs)
+    address: Address = field(validator=is_a(Address))
+    earliest: datetime = field(validator=is_moment)
+    latest: datetime = field(validator=is_moment)
+    instructions: str | None = field(default=None, validator=is_maybe(str), repr=False)
+    reference: str | None = field(default=None, validator=is_maybe(str))
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 
@@ -120,7 +118,7 @@ class Pickup:
     cost: Money | None = None
     messages: tuple[CarrierMessage, ...] = ()
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 class ManifestState(StrEnum):
@@ -149,10 +147,10 @@ class Manifest:
     ref: Ref
     state: ManifestState
     vendor_status: str | None = None
-    documents: tuple[str, ...] = attrs.field(default=(), repr=False)
+    documents: tuple[str, ...] = field(default=(), repr=False)
     messages: tuple[CarrierMessage, ...] = ()
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 class ServicePointKind(StrEnum):
@@ -181,7 +179,7 @@ class ServicePoint:
     address: Address
     kind: ServicePointKind = ServicePointKind.UNKNOWN
     distance: int | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -196,4 +194,4 @@ class ServicePointResult:
 
     points: tuple[ServicePoint, ...]
     messages: tuple[CarrierMessage, ...] = ()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, measure
 from moorage.contracts.validators import OneOf, are_all, as_tuple, is_a, is_maybe
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from decimal import Decimal
+
+    import attrs
 
 
 def _weight(value: object) -> Decimal:
@@ -34,13 +34,13 @@ class Parcel:
         reference: your own name of the parcel.
     """
 
-    weight: Decimal = attrs.field(converter=_weight)
-    weight_unit: WeightUnit = attrs.field(default=WeightUnit.KILOGRAM, converter=WeightUnit)
-    length: Decimal | None = attrs.field(default=None, converter=_side)
-    width: Decimal | None = attrs.field(default=None, converter=_side)
-    height: Decimal | None = attrs.field(default=None, converter=_side)
-    length_unit: LengthUnit = attrs.field(default=LengthUnit.CENTIMETRE, converter=LengthUnit)
-    reference: str | None = attrs.field(default=None, validator=is_maybe(str))
+    weight: Decimal = field(converter=_weight)
+    weight_unit: WeightUnit = field(default=WeightUnit.KILOGRAM, converter=WeightUnit)
+    length: Decimal | None = field(default=None, converter=_side)
+    width: Decimal | None = field(default=None, converter=_side)
+    height: Decimal | None = field(default=None, converter=_side)
+    length_unit: LengthUnit = field(default=LengthUnit.CENTIMETRE, converter=LengthUnit)
+    reference: str | None = field(default=None, validator=is_maybe(str))
 
     def __attrs_post_init__(self) -> None:
         """Refuse a parcel with only some of its dimensions."""
@@ -102,14 +102,14 @@ class CustomsItem:
         sku: your own article number.
     """
 
-    description: str = attrs.field(validator=is_a(str))
-    quantity: int = attrs.field(validator=_is_quantity)
-    value: Money = attrs.field(validator=is_a(Money))
-    weight: Decimal = attrs.field(converter=_weight)
-    weight_unit: WeightUnit = attrs.field(default=WeightUnit.KILOGRAM, converter=WeightUnit)
-    hs_code: str | None = attrs.field(default=None, validator=is_maybe(str))
-    origin: str = attrs.field(validator=is_a(str))
-    sku: str | None = attrs.field(default=None, validator=is_maybe(str))
+    description: str = field(validator=is_a(str))
+    quantity: int = field(validator=_is_quantity)
+    value: Money = field(validator=is_a(Money))
+    weight: Decimal = field(converter=_weight)
+    weight_unit: WeightUnit = field(default=WeightUnit.KILOGRAM, converter=WeightUnit)
+    hs_code: str | None = field(default=None, validator=is_maybe(str))
+    origin: str = field(validator=is_a(str))
+    sku: str | None = field(default=None, validator=is_maybe(str))
 
 
 @frozen(kw_only=True)
@@ -127,14 +127,14 @@ class Customs:
         eel_pfc: citation of an exemption from filing, such as "NOEEI 30.37(a)".
     """
 
-    items: tuple[CustomsItem, ...] = attrs.field(converter=as_tuple, validator=are_all(CustomsItem))
-    signer: str = attrs.field(repr=False, validator=is_a(str))
-    contents: Contents = attrs.field(default=Contents.MERCHANDISE, converter=Contents)
-    explanation: str | None = attrs.field(default=None, validator=is_maybe(str))
-    non_delivery: NonDelivery = attrs.field(default=NonDelivery.RETURN, converter=NonDelivery)
-    incoterm: str | None = attrs.field(default=None, validator=is_maybe(str))
-    invoice_number: str | None = attrs.field(default=None, validator=is_maybe(str))
-    eel_pfc: str | None = attrs.field(default=None, validator=is_maybe(str))
+    items: tuple[CustomsItem, ...] = field(converter=as_tuple, validator=are_all(CustomsItem))
+    signer: str = field(repr=False, validator=is_a(str))
+    contents: Contents = field(default=Contents.MERCHANDISE, converter=Contents)
+    explanation: str | None = field(default=None, validator=is_maybe(str))
+    non_delivery: NonDelivery = field(default=NonDelivery.RETURN, converter=NonDelivery)
+    incoterm: str | None = field(default=None, validator=is_maybe(str))
+    invoice_number: str | None = field(default=None, validator=is_maybe(str))
+    eel_pfc: str | None = field(default=None, validator=is_maybe(str))
 
     def __attrs_post_init__(self) -> None:
         """Refuse a declaration without items."""

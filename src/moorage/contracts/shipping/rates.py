@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.contracts.address import Address
 from moorage.contracts.replays import replay_field
 from moorage.contracts.shipping.parcels import Customs, Parcel
@@ -21,7 +19,7 @@ from moorage.contracts.validators import (
     is_maybe_whole,
 )
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen, optional
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
@@ -128,28 +126,24 @@ class RateRequest:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    sender: Address = attrs.field(validator=is_a(Address))
-    recipient: Address = attrs.field(validator=is_a(Address))
-    return_to: Address | None = attrs.field(default=None, validator=is_maybe(Address))
-    parcels: tuple[Parcel, ...] = attrs.field(converter=_parcels, validator=are_all(Parcel))
-    customs: Customs | None = attrs.field(default=None, validator=is_maybe(Customs))
-    carrier_accounts: tuple[str, ...] = attrs.field(
+    sender: Address = field(validator=is_a(Address))
+    recipient: Address = field(validator=is_a(Address))
+    return_to: Address | None = field(default=None, validator=is_maybe(Address))
+    parcels: tuple[Parcel, ...] = field(converter=_parcels, validator=are_all(Parcel))
+    customs: Customs | None = field(default=None, validator=is_maybe(Customs))
+    carrier_accounts: tuple[str, ...] = field(
         default=(), converter=as_tuple, validator=are_all(str)
     )
-    ship_date: date | None = attrs.field(default=None, validator=is_maybe_day)
-    label: LabelFormat = attrs.field(default=LabelFormat.PDF, converter=LabelFormat)
-    label_size: LabelSize | None = attrs.field(
-        default=None, converter=attrs.converters.optional(LabelSize)
-    )
-    insurance: Money | None = attrs.field(default=None, validator=is_maybe(Money))
-    signature: Signature | None = attrs.field(
-        default=None, converter=attrs.converters.optional(Signature)
-    )
-    saturday: bool = attrs.field(default=False, validator=is_a(bool))
-    is_return: bool = attrs.field(default=False, validator=is_a(bool))
-    service_point: str | None = attrs.field(default=None, validator=is_maybe(str))
-    reference: str | None = attrs.field(default=None, validator=is_maybe(str))
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    ship_date: date | None = field(default=None, validator=is_maybe_day)
+    label: LabelFormat = field(default=LabelFormat.PDF, converter=LabelFormat)
+    label_size: LabelSize | None = field(default=None, converter=optional(LabelSize))
+    insurance: Money | None = field(default=None, validator=is_maybe(Money))
+    signature: Signature | None = field(default=None, converter=optional(Signature))
+    saturday: bool = field(default=False, validator=is_a(bool))
+    is_return: bool = field(default=False, validator=is_a(bool))
+    service_point: str | None = field(default=None, validator=is_maybe(str))
+    reference: str | None = field(default=None, validator=is_maybe(str))
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 
@@ -226,8 +220,8 @@ class Rate:
     delivery_date: datetime | None = None
     guaranteed: bool | None = None
     carrier_account: str | None = None
-    rate_request: RateRequest | None = attrs.field(default=None, repr=False, eq=False)
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    rate_request: RateRequest | None = field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -246,7 +240,7 @@ class RateResult:
     messages: tuple[CarrierMessage, ...] = ()
     ref: Ref | None = None
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 class Prize(OneOf, field="by"):
@@ -268,11 +262,11 @@ class Choice:
         by: criterion for the best; among equals the cheapest, then the first.
     """
 
-    carriers: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=are_all(str))
-    services: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=are_all(str))
-    most: Money | None = attrs.field(default=None, validator=is_maybe(Money))
-    within_days: int | None = attrs.field(default=None, validator=is_maybe_whole)
-    by: Prize = attrs.field(default=Prize.PRICE, converter=Prize)
+    carriers: tuple[str, ...] = field(default=(), converter=as_tuple, validator=are_all(str))
+    services: tuple[str, ...] = field(default=(), converter=as_tuple, validator=are_all(str))
+    most: Money | None = field(default=None, validator=is_maybe(Money))
+    within_days: int | None = field(default=None, validator=is_maybe_whole)
+    by: Prize = field(default=Prize.PRICE, converter=Prize)
 
     def of(self, rates: Iterable[Rate]) -> Rate | None:
         """The best rate; None if no rate passes the filters."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from moorage.contracts.replays import replay_field
 from moorage.contracts.shipping.rates import CarrierMessage, Choice, LabelFormat, RateRequest
 from moorage.contracts.validators import is_a
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from moorage.contracts.address import Address
@@ -44,8 +42,8 @@ class ShipmentRequest:
         choose: rule that chooses the rate; the cheapest by default.
     """
 
-    rate_request: RateRequest = attrs.field(validator=is_a(RateRequest))
-    choose: Choice = attrs.field(factory=Choice, validator=is_a(Choice))
+    rate_request: RateRequest = field(validator=is_a(RateRequest))
+    choose: Choice = field(factory=Choice, validator=is_a(Choice))
 
     @property
     def needs(self) -> frozenset[str]:
@@ -67,8 +65,8 @@ class Label:
     """
 
     format: LabelFormat
-    content: bytes | None = attrs.field(default=None, repr=False)
-    url: str | None = attrs.field(default=None, repr=False)
+    content: bytes | None = field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
     size: str | None = None
     vendor_format: str | None = None
     tracking_number: str | None = None
@@ -97,15 +95,15 @@ class Shipment:
     state: ShipmentState
     vendor_status: str | None = None
     tracking_numbers: tuple[str, ...] = ()
-    tracking_url: str | None = attrs.field(default=None, repr=False)
+    tracking_url: str | None = field(default=None, repr=False)
     carrier: str | None = None
     service: str | None = None
     cost: Money | None = None
     labels: tuple[Label, ...] = ()
-    documents: tuple[str, ...] = attrs.field(default=(), repr=False)
+    documents: tuple[str, ...] = field(default=(), repr=False)
     warnings: tuple[CarrierMessage, ...] = ()
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 class CancelState(StrEnum):
@@ -135,7 +133,7 @@ class CancelResult:
     vendor_status: str | None = None
     refund: Money | None = None
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 class AddressVerdict(StrEnum):
@@ -167,4 +165,4 @@ class AddressResult:
     changes: tuple[str, ...] = ()
     messages: tuple[CarrierMessage, ...] = ()
     residential: bool | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -60,7 +58,7 @@ class TrackingEvent:
     code: str | None = None
     at: datetime | None = None
     text: str | None = None
-    location: Place | None = attrs.field(default=None, repr=False)
+    location: Place | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)
@@ -89,9 +87,9 @@ class Tracking:
     events: tuple[TrackingEvent, ...] = ()
     estimated_delivery: datetime | None = None
     delivered_at: datetime | None = None
-    signed_by: str | None = attrs.field(default=None, repr=False)
-    url: str | None = attrs.field(default=None, repr=False)
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    signed_by: str | None = field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -114,4 +112,4 @@ class ShippingEvent:
     state: ShipmentState | None = None
     vendor_status: str | None = None
     at: datetime | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)

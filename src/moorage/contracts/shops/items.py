@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.contracts.validators import check_kind, check_text
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
@@ -35,7 +33,7 @@ class ShopItem:
     title: str | None = None
     price: Money | None = None
     stock: int | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -63,7 +61,7 @@ class StockReceipt:
 
     ref: Ref
     quantity: int
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -78,7 +76,7 @@ class PriceReceipt:
 
     ref: Ref
     price: Money
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 def check_sku(value: object) -> None:

@@ -6,8 +6,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import attrs
-
 from moorage.contracts.replays import replay_field
 from moorage.contracts.shops.vendor import ShopsCapability
 from moorage.contracts.validators import (
@@ -19,10 +17,12 @@ from moorage.contracts.validators import (
     is_filled,
     is_maybe_filled,
 )
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
+    import attrs
+
     from moorage.contracts.ref import Ref
     from moorage.domain.values.money import Money
 
@@ -61,8 +61,8 @@ class FulfilledLine:
         quantity: quantity that is shipped.
     """
 
-    id: str = attrs.field(validator=is_filled)
-    quantity: int = attrs.field(validator=is_count)
+    id: str = field(validator=is_filled)
+    quantity: int = field(validator=is_count)
 
 
 def _are_distinct(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -88,13 +88,13 @@ class Fulfilment:
         notify: True to have the shop write to the buyer about the parcel.
     """
 
-    tracking_number: str | None = attrs.field(default=None, validator=is_maybe_filled)
-    carrier: str | None = attrs.field(default=None, validator=is_maybe_filled)
-    tracking_url: str | None = attrs.field(default=None, repr=False, validator=_is_maybe_url)
-    lines: tuple[FulfilledLine, ...] = attrs.field(
+    tracking_number: str | None = field(default=None, validator=is_maybe_filled)
+    carrier: str | None = field(default=None, validator=is_maybe_filled)
+    tracking_url: str | None = field(default=None, repr=False, validator=_is_maybe_url)
+    lines: tuple[FulfilledLine, ...] = field(
         default=(), converter=as_tuple, validator=_are_distinct
     )
-    notify: bool = attrs.field(default=False, validator=is_a(bool))
+    notify: bool = field(default=False, validator=is_a(bool))
 
     @property
     def needs(self) -> frozenset[str]:
@@ -120,7 +120,7 @@ class FulfilmentReceipt:
     completion: Completion
     vendor_status: str | None = None
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -137,7 +137,7 @@ class CancelReceipt:
     ref: Ref
     completion: Completion
     vendor_status: str | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -156,7 +156,7 @@ class ShopRefund:
     id: str
     amount: Money
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 def check_same_currency(amount: Money, ref: Ref, field: str) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from moorage.contracts.validators import is_count, is_moment
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -63,8 +61,8 @@ class OrderQuery:
         limit: maximum number per page; the vendor may return fewer.
     """
 
-    updated_since: datetime | None = attrs.field(default=None, validator=is_moment)
-    limit: int = attrs.field(default=50, validator=is_count)
+    updated_since: datetime | None = field(default=None, validator=is_moment)
+    limit: int = field(default=50, validator=is_count)
 
 
 @frozen(kw_only=True)
@@ -124,19 +122,19 @@ class ShopOrder:
     payment: OrderPayment
     fulfilment: OrderFulfilment
     vendor_status: str
-    lines: tuple[OrderLine, ...] = attrs.field(default=(), repr=False)
+    lines: tuple[OrderLine, ...] = field(default=(), repr=False)
     total: Money | None = None
     buyer_total: Money | None = None
     tax: Money | None = None
     shipping: Money | None = None
     discount: Money | None = None
-    email: str | None = attrs.field(default=None, repr=False)
-    billing_address: Address | None = attrs.field(default=None, repr=False)
-    shipping_address: Address | None = attrs.field(default=None, repr=False)
-    note: str | None = attrs.field(default=None, repr=False)
+    email: str | None = field(default=None, repr=False)
+    billing_address: Address | None = field(default=None, repr=False)
+    shipping_address: Address | None = field(default=None, repr=False)
+    note: str | None = field(default=None, repr=False)
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)

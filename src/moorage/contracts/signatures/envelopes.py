@@ -5,10 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from moorage.contracts.replays import replay_field
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -70,7 +68,7 @@ class SignatureReceipt:
     status: EnvelopeStatus | None = None
     at: datetime | None = None
     replayed: bool = replay_field()
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -87,13 +85,13 @@ class SignerState:
         reason: reason for declining, as the person gave it.
     """
 
-    email: str | None = attrs.field(repr=False)
-    name: str | None = attrs.field(default=None, repr=False)
+    email: str | None = field(repr=False)
+    name: str | None = field(default=None, repr=False)
     status: SignerStatus = SignerStatus.UNKNOWN
     vendor_status: str | None = None
     viewed_at: datetime | None = None
     signed_at: datetime | None = None
-    reason: str | None = attrs.field(default=None, repr=False)
+    reason: str | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)
@@ -116,11 +114,11 @@ class Envelope:
     status: EnvelopeStatus
     vendor_status: str | None = None
     signers: tuple[SignerState, ...] = ()
-    reason: str | None = attrs.field(default=None, repr=False)
+    reason: str | None = field(default=None, repr=False)
     created_at: datetime | None = None
     completed_at: datetime | None = None
     expires_at: datetime | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -134,7 +132,7 @@ class SigningLink:
         expires_at: time from which it does not work any more, if the vendor states it.
     """
 
-    url: str = attrs.field(repr=False)
+    url: str = field(repr=False)
     expires_at: datetime | None = None
 
 
@@ -147,5 +145,5 @@ class SignedFile:
         content_type: media type of the file.
     """
 
-    content: bytes = attrs.field(repr=False)
+    content: bytes = field(repr=False)
     content_type: str = "application/pdf"

@@ -5,9 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,6 +46,6 @@ class SignatureEvent:
     ref: Ref
     type: SignatureEventType
     vendor_type: str | None = None
-    signer: str | None = attrs.field(default=None, repr=False)
+    signer: str | None = field(default=None, repr=False)
     at: datetime | None = None
-    raw: Any = attrs.field(default=None, repr=False, eq=False)
+    raw: Any = field(default=None, repr=False, eq=False)

@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.contracts.signatures.vendor import SignaturesCapability
 from moorage.contracts.validators import (
     are_all,
@@ -21,11 +19,13 @@ from moorage.contracts.validators import (
     is_maybe_day,
 )
 from moorage.contracts.vendor import no_options
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from datetime import date
+
+    import attrs
 
 
 _EMAIL: Final = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+")
@@ -110,8 +110,8 @@ class SignatureDocument:
         content: bytes of the file.
     """
 
-    name: str = attrs.field(validator=_is_file_name)
-    content: bytes = attrs.field(repr=False, validator=_is_content)
+    name: str = field(validator=_is_file_name)
+    content: bytes = field(repr=False, validator=_is_content)
 
 
 @frozen(kw_only=True)
@@ -128,11 +128,11 @@ class SignaturePlace:
         y: points below the anchor, or below the upper edge of the page.
     """
 
-    anchor: str | None = attrs.field(default=None, validator=is_maybe(str))
-    page: int | None = attrs.field(default=None, validator=is_maybe_count)
-    document: int = attrs.field(default=1, validator=is_count)
-    x: int = attrs.field(default=0, validator=_is_offset)
-    y: int = attrs.field(default=0, validator=_is_offset)
+    anchor: str | None = field(default=None, validator=is_maybe(str))
+    page: int | None = field(default=None, validator=is_maybe_count)
+    document: int = field(default=1, validator=is_count)
+    x: int = field(default=0, validator=_is_offset)
+    y: int = field(default=0, validator=_is_offset)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a place with two meanings, with none, or off the page."""
@@ -171,13 +171,13 @@ class Signer:
         places: places of the signatures; only with documents. Without one, the vendor decides.
     """
 
-    name: str = attrs.field(repr=False, validator=is_filled)
-    email: str = attrs.field(repr=False, validator=_is_email)
-    order: int | None = attrs.field(default=None, validator=is_maybe_count)
-    role: str | None = attrs.field(default=None, validator=is_maybe(str))
-    phone: str | None = attrs.field(default=None, repr=False, validator=_is_phone)
-    embedded: bool = attrs.field(default=False, validator=is_a(bool))
-    places: tuple[SignaturePlace, ...] = attrs.field(
+    name: str = field(repr=False, validator=is_filled)
+    email: str = field(repr=False, validator=_is_email)
+    order: int | None = field(default=None, validator=is_maybe_count)
+    role: str | None = field(default=None, validator=is_maybe(str))
+    phone: str | None = field(default=None, repr=False, validator=_is_phone)
+    embedded: bool = field(default=False, validator=is_a(bool))
+    places: tuple[SignaturePlace, ...] = field(
         default=(), converter=as_tuple, validator=are_all(SignaturePlace)
     )
 
@@ -210,17 +210,17 @@ class SignatureRequest:
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
-    subject: str = attrs.field(repr=False, validator=is_filled)
-    signers: tuple[Signer, ...] = attrs.field(converter=as_tuple, validator=are_all(Signer))
-    documents: tuple[SignatureDocument, ...] = attrs.field(
+    subject: str = field(repr=False, validator=is_filled)
+    signers: tuple[Signer, ...] = field(converter=as_tuple, validator=are_all(Signer))
+    documents: tuple[SignatureDocument, ...] = field(
         default=(), converter=as_tuple, validator=are_all(SignatureDocument)
     )
-    template: str | None = attrs.field(default=None, validator=is_maybe(str))
-    message: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
-    language: str | None = attrs.field(default=None, validator=_is_language)
-    expires_on: date | None = attrs.field(default=None, validator=is_maybe_day)
-    remind_every: int | None = attrs.field(default=None, validator=is_maybe_count)
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+    template: str | None = field(default=None, validator=is_maybe(str))
+    message: str | None = field(default=None, repr=False, validator=is_maybe(str))
+    language: str | None = field(default=None, validator=_is_language)
+    expires_on: date | None = field(default=None, validator=is_maybe_day)
+    remind_every: int | None = field(default=None, validator=is_maybe_count)
+    extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, repr=False, validator=is_a(Mapping)
     )
 

@@ -18,16 +18,17 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
-import attrs
-
 from moorage.domain.auth.methods import AuthMethod, Credentials, OAuthCredentials
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.signings import SIGNINGS, Signing
+from moorage.domain.values.frozen_values import NOTHING, fields_of
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import attrs
 
     from moorage.domain.auth.keeping import Kept
 
@@ -134,7 +135,7 @@ def _read_credentials(written: object) -> tuple[Kept | None, str, str]:
 
 def _credentials_of(table: Mapping[Any, Any]) -> tuple[Kept | None, str]:
     kind = OAuthCredentials if _OAUTH in table else Credentials
-    names = {field.name for field in attrs.fields(kind)}
+    names = {field.name for field in fields_of(kind)}
     if kind is Credentials:
         names.add(_BINARY)
     if not table.keys() <= names:
@@ -161,13 +162,11 @@ def _sign(fields: dict[str, Any]) -> str:
     kind, table = SIGNINGS.get(fields["method"]), dict(fields["signing"])
     if kind is None:
         return f"It has a table signing, and its method is none of {', '.join(SIGNINGS)}."
-    defaults = attrs.fields(kind)
+    defaults = fields_of(kind)
     if not table.keys() <= {field.name for field in defaults}:
         names = ", ".join(sorted(field.name for field in defaults))
         return f"Its signing has a field that is none of {names}."
-    missing_names = {
-        field.name for field in defaults if field.default is attrs.NOTHING
-    } - table.keys()
+    missing_names = {field.name for field in defaults if field.default is NOTHING} - table.keys()
     if missing_names:
         return f"Its signing lacks {', '.join(sorted(missing_names))}."
     if "lifetime" in table:
@@ -194,7 +193,7 @@ def _decode_bytes(text: str | Secret) -> bytes:
 def _table(value: Kept | attrs.AttrsInstance) -> dict[str, Any]:
     """Return a credential's method, and those of its fields that differ from their defaults."""
     table: dict[str, Any] = {}
-    for field in attrs.fields(type(value)):
+    for field in fields_of(type(value)):
         setting = getattr(value, field.name)
         if setting is None or (setting == field.default and field.name != "method"):
             continue

@@ -10,12 +10,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import attrs
-
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.http.fingerprint import digest
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.state.packing import pack_values, unpack_values
+from moorage.domain.values.frozen_values import fields_of
 from moorage.errors import ConnectorError, InvalidData
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ def _text(secret: bytes) -> Secret:
 
 
 def _signing(signing: Signing) -> dict[str, Any]:
-    fields = attrs.fields(type(signing))
+    fields = fields_of(type(signing))
     return {field.name: _value(getattr(signing, field.name)) for field in fields}
 
 

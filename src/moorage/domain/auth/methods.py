@@ -9,13 +9,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import attrs
-
 from moorage.domain.http.headers import check_settable
 from moorage.domain.http.urls import is_absolute
 from moorage.domain.secrets.frames import careful, refusing
 from moorage.domain.secrets.secret import Secret, as_secret, check_sendable
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import Factory, field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -127,12 +125,12 @@ class Credentials:
         expires_at: the time at which the credentials expire, in UTC, if known.
     """
 
-    method: AuthMethod = attrs.field(default=AuthMethod.NONE, converter=_method)
-    username: str | None = attrs.field(default=None, repr=False)
-    secret: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
-    name: str | None = attrs.field(default=attrs.Factory(_usual_name, takes_self=True))
+    method: AuthMethod = field(default=AuthMethod.NONE, converter=_method)
+    username: str | None = field(default=None, repr=False)
+    secret: Secret | None = field(default=None, converter=_secret, hash=False)
+    name: str | None = field(default=Factory(_usual_name, takes_self=True))
     signing: Signing | None = None
-    expires_at: datetime | None = attrs.field(default=None, converter=_in_utc)
+    expires_at: datetime | None = field(default=None, converter=_in_utc)
 
     def __attrs_post_init__(self) -> None:
         """Check that the credentials can be sent, before the first call uses them."""
@@ -245,13 +243,13 @@ class OAuthCredentials:
             Requests then carry a proof of possession of this key (RFC 9449).
     """
 
-    access_token: Secret = attrs.field(converter=as_secret, hash=False)
-    refresh_token: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
+    access_token: Secret = field(converter=as_secret, hash=False)
+    refresh_token: Secret | None = field(default=None, converter=_secret, hash=False)
     token_type: str = "Bearer"  # noqa: S105 - the name of a scheme
-    expires_at: datetime | None = attrs.field(default=None, converter=_in_utc)
-    issued_at: datetime | None = attrs.field(default=None, converter=_in_utc)
-    scope: tuple[str, ...] = attrs.field(default=(), converter=_scope)
-    dpop_key: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
+    expires_at: datetime | None = field(default=None, converter=_in_utc)
+    issued_at: datetime | None = field(default=None, converter=_in_utc)
+    scope: tuple[str, ...] = field(default=(), converter=_scope)
+    dpop_key: Secret | None = field(default=None, converter=_secret, hash=False)
 
     def __attrs_post_init__(self) -> None:
         """Check that the tokens can be sent, before the first call uses them."""

@@ -14,8 +14,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import attrs
-
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.http.headers import Headers, as_headers
 from moorage.domain.http.media_type import essence, is_json
@@ -24,11 +22,14 @@ from moorage.domain.http.response import Response
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.secrets.sensitive import MASK, bot_tokens, is_sensitive, secret_segments
 from moorage.domain.secrets.value_mask import is_telling, mask_error, masked_text, value_mask
+from moorage.domain.values.frozen_values import fields_of
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import attrs
 
     from moorage.domain.http.requests import Request
     from moorage.domain.secrets.value_mask import Masker
@@ -298,7 +299,7 @@ def credential_values(
             holders.append(credentials.signing)
     for holder in holders:
         kind = cast("type[attrs.AttrsInstance]", type(holder))
-        for field in attrs.fields(kind):
+        for field in fields_of(kind):
             value = getattr(holder, field.name)
             if isinstance(value, Secret):
                 yield value.reveal_bytes()

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 
@@ -58,8 +56,8 @@ class BodyStream:
         replayable: whether `open` may be called again, so that an attempt may be repeated.
     """
 
-    open: Callable[[], Chunks] = attrs.field(repr=False)
-    length: int | None = attrs.field(default=None, validator=_is_count)
+    open: Callable[[], Chunks] = field(repr=False)
+    length: int | None = field(default=None, validator=_is_count)
     replayable: bool = False
 
     @classmethod

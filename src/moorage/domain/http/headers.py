@@ -6,11 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Final, TypeAlias, TypeVar, cast, overload
 
-import attrs
-
 from moorage.domain.secrets.frames import bare
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, fields_of, frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
@@ -99,8 +97,8 @@ class Headers(Mapping[str, str]):
     """
 
     # Pretty-printers show attrs fields, whatever `__repr__` returns.
-    pairs: tuple[tuple[str, str], ...] = attrs.field(repr=False)
-    _first: dict[str, str] = attrs.field(repr=False)
+    pairs: tuple[tuple[str, str], ...] = field(repr=False)
+    _first: dict[str, str] = field(repr=False)
 
     def __init__(self, fields: HeadersInput = ()) -> None:
         try:
@@ -213,7 +211,7 @@ def _checked_headers(pairs: tuple[tuple[str, str], ...], first: dict[str, str]) 
     return headers
 
 
-_set_pairs, _set_first = (vars(Headers)[field.name].__set__ for field in attrs.fields(Headers))
+_set_pairs, _set_first = (vars(Headers)[field.name].__set__ for field in fields_of(Headers))
 
 
 def sound(fields: Iterable[tuple[str, str]]) -> Headers:

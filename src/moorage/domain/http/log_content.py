@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
-from typing import Final
-
-import attrs
+from typing import TYPE_CHECKING, Final
 
 from moorage.domain.values.durations import count
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
+
+if TYPE_CHECKING:
+    import attrs
 
 LARGEST_BODY: Final = 16_384
 """The maximum number of bytes of a body that a service can have logged."""
@@ -35,8 +36,8 @@ class LogContent:
         max_body: the bytes of each body that are stored at most; an entry says if there were more.
     """
 
-    calls: LoggedCalls = attrs.field(default=LoggedCalls.FAILURES, converter=LoggedCalls)
-    max_body: int = attrs.field(default=2_048, validator=_is_size)
+    calls: LoggedCalls = field(default=LoggedCalls.FAILURES, converter=LoggedCalls)
+    max_body: int = field(default=2_048, validator=_is_size)
 
     def includes(self, *, failed: bool) -> bool:
         """Return whether the content of a successful or failed call is stored."""

@@ -21,14 +21,14 @@ from ipaddress import (
 )
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import attrs
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -130,9 +130,9 @@ class OutgoingGuard:
         plain_http: whether `http` is allowed besides `https`.
     """
 
-    hosts: tuple[str, ...] = attrs.field(default=(), converter=_hosts)
-    networks: tuple[Network, ...] = attrs.field(default=(), converter=_networks)
-    ports: tuple[int, ...] = attrs.field(default=(80, 443), converter=_ports, validator=_are_ports)
+    hosts: tuple[str, ...] = field(default=(), converter=_hosts)
+    networks: tuple[Network, ...] = field(default=(), converter=_networks)
+    ports: tuple[int, ...] = field(default=(80, 443), converter=_ports, validator=_are_ports)
     plain_http: bool = True
 
     def objection(self, host: str, port: int, *, secure: bool) -> str | None:

@@ -13,15 +13,13 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
-import attrs
-
 from moorage.domain.http.headers import Headers
 from moorage.domain.http.media_type import decoded, essence, is_json
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.personal import Personal, mask, mask_personal
 from moorage.domain.secrets.secret import Secret, as_secrets
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 
@@ -125,13 +123,13 @@ class Redaction:
             them without being listed.
     """
 
-    header_names: frozenset[str] = attrs.field(default=frozenset(), converter=_folded_names)
-    query_names: frozenset[str] = attrs.field(default=frozenset(), converter=_folded_names)
-    body_keys: frozenset[str] = attrs.field(default=frozenset(), converter=_folded_names)
-    body_paths: frozenset[tuple[str, ...]] = attrs.field(default=frozenset(), converter=_paths)
-    patterns: tuple[re.Pattern[str], ...] = attrs.field(default=(), converter=_patterns)
-    personal: tuple[Personal, ...] = attrs.field(default=tuple(Personal), converter=_kinds)
-    secrets: tuple[Secret, ...] = attrs.field(default=(), converter=as_secrets, hash=False)
+    header_names: frozenset[str] = field(default=frozenset(), converter=_folded_names)
+    query_names: frozenset[str] = field(default=frozenset(), converter=_folded_names)
+    body_keys: frozenset[str] = field(default=frozenset(), converter=_folded_names)
+    body_paths: frozenset[tuple[str, ...]] = field(default=frozenset(), converter=_paths)
+    patterns: tuple[re.Pattern[str], ...] = field(default=(), converter=_patterns)
+    personal: tuple[Personal, ...] = field(default=tuple(Personal), converter=_kinds)
+    secrets: tuple[Secret, ...] = field(default=(), converter=as_secrets, hash=False)
 
     def headers(self, headers: Headers) -> Headers:
         """Return headers with the secrets in them masked."""

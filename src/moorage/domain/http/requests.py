@@ -6,8 +6,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-import attrs
-
 from moorage.domain.http.body import Body, BodyInput, BodyStream, as_body
 from moorage.domain.http.fingerprint import fingerprint
 from moorage.domain.http.headers import Headers, HeadersInput, as_headers
@@ -17,7 +15,7 @@ from moorage.domain.http.timeouts import Timeouts
 from moorage.domain.http.urls import join_url, validate_base_url, validate_path
 from moorage.domain.secrets.frames import refusing
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, field, fields_of, frozen
 from moorage.domain.values.json_text import encode_json
 from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
@@ -104,13 +102,13 @@ class Request:
         idempotent: whether sending it twice is harmless; by default the method decides.
     """
 
-    method: HttpMethod = attrs.field(converter=as_method)
+    method: HttpMethod = field(converter=as_method)
     # Pretty-printers show attrs fields, whatever `__repr__` returns.
-    path: str = attrs.field(converter=validate_path, repr=False)
-    query: Pairs = attrs.field(default=(), converter=_query, repr=False, kw_only=True)
-    headers: Headers = attrs.field(factory=Headers, converter=as_headers, repr=False, kw_only=True)
-    body: Body = attrs.field(default=b"", converter=as_body, repr=False, kw_only=True)
-    idempotent: bool | None = attrs.field(default=None, validator=_is_bool, kw_only=True)
+    path: str = field(converter=validate_path, repr=False)
+    query: Pairs = field(default=(), converter=_query, repr=False, kw_only=True)
+    headers: Headers = field(factory=Headers, converter=as_headers, repr=False, kw_only=True)
+    body: Body = field(default=b"", converter=as_body, repr=False, kw_only=True)
+    idempotent: bool | None = field(default=None, validator=_is_bool, kw_only=True)
 
     @classmethod
     @refusing
@@ -263,7 +261,7 @@ class Request:
         """Return this request with other headers in place of its own."""
         # Each authorised or signed request is copied here; valid fields are not validated again.
         if type(self) is not Request:
-            return attrs.evolve(self, headers=headers)
+            return evolve(self, headers=headers)
         request = object.__new__(Request)
         _set_method(request, self.method)
         _set_path(request, self.path)
@@ -276,7 +274,7 @@ class Request:
     @refusing
     def evolve(self, **changes: Any) -> Request:
         """Return this request with the given attributes replaced."""
-        return attrs.evolve(self, **changes)
+        return evolve(self, **changes)
 
     @property
     def replayable(self) -> bool:
@@ -300,7 +298,7 @@ class Request:
 
 
 _set_method, _set_path, _set_query, _set_headers, _set_body, _set_idempotent = (
-    vars(Request)[field.name].__set__ for field in attrs.fields(Request)
+    vars(Request)[field.name].__set__ for field in fields_of(Request)
 )
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
-
 from moorage.domain.http.headers import Headers, as_headers
 from moorage.domain.http.media_type import decoded
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, field, fields_of, frozen
 from moorage.domain.values.json_text import decode_json
 from moorage.errors import InvalidData
 
@@ -47,15 +45,15 @@ class Response:
             could not be reached.
     """
 
-    status: int = attrs.field(validator=_is_status)
+    status: int = field(validator=_is_status)
     # Pretty-printers show attrs fields, whatever `__repr__` returns.
-    headers: Headers = attrs.field(factory=Headers, converter=as_headers, repr=False)
-    body: bytes = attrs.field(default=b"", validator=_is_bytes, repr=False)
-    reason: str | None = attrs.field(default=None, kw_only=True)
-    url: str | None = attrs.field(default=None, repr=False, kw_only=True)
-    elapsed: float = attrs.field(default=0.0, kw_only=True)
-    replayed: bool = attrs.field(default=False, kw_only=True)
-    cached: bool = attrs.field(default=False, kw_only=True)
+    headers: Headers = field(factory=Headers, converter=as_headers, repr=False)
+    body: bytes = field(default=b"", validator=_is_bytes, repr=False)
+    reason: str | None = field(default=None, kw_only=True)
+    url: str | None = field(default=None, repr=False, kw_only=True)
+    elapsed: float = field(default=0.0, kw_only=True)
+    replayed: bool = field(default=False, kw_only=True)
+    cached: bool = field(default=False, kw_only=True)
 
     @property
     def ok(self) -> bool:
@@ -91,7 +89,7 @@ class Response:
     def as_replayed(self) -> Response:
         """Return this response marked as the stored answer of an earlier call with the key."""
         if type(self) is not Response:
-            return attrs.evolve(self, replayed=True)
+            return evolve(self, replayed=True)
         response = self._copied()
         _set_replayed(response, True)
         return response
@@ -99,7 +97,7 @@ class Response:
     def as_cached(self, headers: Headers, body: bytes) -> Response:
         """Return this response as the cache answers with it, with the given headers and body."""
         if type(self) is not Response:
-            return attrs.evolve(self, headers=headers, body=body, cached=True)
+            return evolve(self, headers=headers, body=body, cached=True)
         new_response = self._copied()
         _set_headers(new_response, headers)
         _set_body(new_response, body)
@@ -121,7 +119,7 @@ class Response:
 
     def evolve(self, **changes: Any) -> Response:
         """Return this response with the given attributes replaced."""
-        return attrs.evolve(self, **changes)
+        return evolve(self, **changes)
 
     def __repr__(self) -> str:
         return f"<Response {self.status} ({len(self.body)} bytes)>"
@@ -136,4 +134,4 @@ class Response:
     _set_elapsed,
     _set_replayed,
     _set_cached,
-) = (vars(Response)[field.name].__set__ for field in attrs.fields(Response))
+) = (vars(Response)[field.name].__set__ for field in fields_of(Response))

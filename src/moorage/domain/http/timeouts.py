@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Final
-
-import attrs
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.durations import seconds
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, fields_of, frozen
+
+if TYPE_CHECKING:
+    import attrs
 
 
 def _seconds_value(value: float | timedelta | None) -> float | None:
@@ -35,21 +36,11 @@ class Timeouts:
         total: for the whole attempt.
     """
 
-    connect: float | None = attrs.field(
-        default=None, converter=_seconds_value, validator=_check_timeout
-    )
-    read: float | None = attrs.field(
-        default=None, converter=_seconds_value, validator=_check_timeout
-    )
-    write: float | None = attrs.field(
-        default=None, converter=_seconds_value, validator=_check_timeout
-    )
-    pool: float | None = attrs.field(
-        default=None, converter=_seconds_value, validator=_check_timeout
-    )
-    total: float | None = attrs.field(
-        default=None, converter=_seconds_value, validator=_check_timeout
-    )
+    connect: float | None = field(default=None, converter=_seconds_value, validator=_check_timeout)
+    read: float | None = field(default=None, converter=_seconds_value, validator=_check_timeout)
+    write: float | None = field(default=None, converter=_seconds_value, validator=_check_timeout)
+    pool: float | None = field(default=None, converter=_seconds_value, validator=_check_timeout)
+    total: float | None = field(default=None, converter=_seconds_value, validator=_check_timeout)
 
     def within(self, remaining: float) -> Timeouts:
         """Return these time limits, none of them longer than the remaining time."""
@@ -71,5 +62,5 @@ class Timeouts:
 
 
 _set_connect, _set_read, _set_write, _set_pool, _set_total = (
-    vars(Timeouts)[field.name].__set__ for field in attrs.fields(Timeouts)
+    vars(Timeouts)[field.name].__set__ for field in fields_of(Timeouts)
 )

@@ -9,13 +9,11 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
-import attrs
-
 from moorage.domain.http.urls import is_host
 from moorage.domain.secrets.frames import careful, refusing
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, Problem
 
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
     from pathlib import Path
     from typing import Self
+
+    import attrs
 
 PEM: Final = "-----BEGIN "
 """The beginning of keys and certificates in PEM text."""
@@ -120,7 +120,7 @@ class DangerouslyUnverified:
         because: the reason why that is safe here; an event tells it whenever a client starts.
     """
 
-    because: str = attrs.field(validator=_reason)
+    because: str = field(validator=_reason)
 
 
 @checked_options
@@ -140,14 +140,12 @@ class Tls:
         unverified: turns off every check, and says why.
     """
 
-    authorities: str | bytes | None = attrs.field(default=None, converter=_pem)
-    certificate: str | bytes | None = attrs.field(default=None, converter=_pem, repr=False)
-    key: Secret | str | None = attrs.field(default=None, converter=_key, repr=False, hash=False)
-    password: Secret | None = attrs.field(default=None, converter=_password, repr=False, hash=False)
-    minimum: TlsVersion = attrs.field(default=TlsVersion.V1_2, converter=_version)
-    unverified: DangerouslyUnverified | None = attrs.field(
-        default=None, validator=_check_verification
-    )
+    authorities: str | bytes | None = field(default=None, converter=_pem)
+    certificate: str | bytes | None = field(default=None, converter=_pem, repr=False)
+    key: Secret | str | None = field(default=None, converter=_key, repr=False, hash=False)
+    password: Secret | None = field(default=None, converter=_password, repr=False, hash=False)
+    minimum: TlsVersion = field(default=TlsVersion.V1_2, converter=_version)
+    unverified: DangerouslyUnverified | None = field(default=None, validator=_check_verification)
 
     def __attrs_post_init__(self) -> None:
         """Check that the TLS settings do not contradict each other."""
@@ -258,10 +256,10 @@ class Proxy:
             such as 10.0.0.0/8; `*` is every host.
     """
 
-    url: str = attrs.field(validator=_check_bare_address)
-    username: str | None = attrs.field(default=None, repr=False, validator=_user)
-    password: Secret | None = attrs.field(default=None, converter=_password, repr=False, hash=False)
-    bypass: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    url: str = field(validator=_check_bare_address)
+    username: str | None = field(default=None, repr=False, validator=_user)
+    password: Secret | None = field(default=None, converter=_password, repr=False, hash=False)
+    bypass: tuple[str, ...] = field(default=(), converter=_names)
 
     @classmethod
     @refusing

@@ -7,6 +7,7 @@ import marshal
 from typing import Any, Final, cast
 
 from moorage.domain.values.fingerprints import LONGEST_KEPT, Fingerprint
+from moorage.domain.values.frozen_values import as_dict, has_fields
 from moorage.domain.values.plain import is_plain
 from moorage.errors import InvalidData
 
@@ -105,7 +106,6 @@ def _canonical_value(value: object) -> object:
         return str(value)
     if isinstance(value, Enum):
         return _plain_value(value.value)
-    fields: tuple[Any, ...] | None = getattr(type(value), "__attrs_attrs__", None)
-    if fields is None:
+    if not has_fields(type(value)):
         raise _UnknownError(type(value).__name__)
-    return _plain_value({field.name: getattr(value, field.name) for field in fields})
+    return _plain_value(as_dict(value))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.domain.http.urls import validate_path
 from moorage.domain.monitoring.probes import foreign_address
 from moorage.domain.secrets.secret import Secret, as_secrets
 from moorage.domain.values.durations import is_seconds, plain
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, fields_of, frozen
 from moorage.domain.values.names import repeats
 from moorage.errors import ConfigurationError, Problem
 
@@ -67,11 +65,11 @@ class ChannelSettings:
         function: For a function, the function of an `AlertDelivery`.
     """
 
-    kind: str = attrs.field(default="logging", metadata={"choices": KINDS})
+    kind: str = field(default="logging", metadata={"choices": KINDS})
     service: str | None = None
-    path: str = attrs.field(default="/", validator=_is_path)
-    secrets: tuple[Secret, ...] = attrs.field(default=(), converter=_secrets, repr=False)
-    to: tuple[str, ...] = attrs.field(default=(), converter=_recipients)
+    path: str = field(default="/", validator=_is_path)
+    secrets: tuple[Secret, ...] = field(default=(), converter=_secrets, repr=False)
+    to: tuple[str, ...] = field(default=(), converter=_recipients)
     tenant: str | None = None
     function: Callable[..., Any] | None = None
 
@@ -96,13 +94,13 @@ class ChannelSettings:
                 f"The {self.kind} channel has no `{needed_field}`.",
                 f"Give `{needed_field}`.",
             )
-        for field in attrs.fields(ChannelSettings):
-            is_used = field.name == "kind" or field.name in _KIND_SETTINGS[self.kind]
-            if not is_used and getattr(self, field.name) != field.default:
-                kinds = [kind for kind, names in _KIND_SETTINGS.items() if field.name in names]
+        for option in fields_of(ChannelSettings):
+            is_used = option.name == "kind" or option.name in _KIND_SETTINGS[self.kind]
+            if not is_used and getattr(self, option.name) != option.default:
+                kinds = [kind for kind, names in _KIND_SETTINGS.items() if option.name in names]
                 yield Problem(
-                    field.name,
-                    f"A channel of the kind {self.kind} does not use `{field.name}`.",
+                    option.name,
+                    f"A channel of the kind {self.kind} does not use `{option.name}`.",
                     f"Remove it, or make the kind {' or '.join(kinds)}.",
                 )
 
@@ -135,9 +133,9 @@ class AlertSettings:
         every: Seconds between two evaluations.
     """
 
-    rules: tuple[AlertRule, ...] = attrs.field(default=(), converter=_alert_rules)
-    channels: Mapping[str, ChannelSettings] = attrs.field(factory=dict[str, ChannelSettings])
-    every: float = attrs.field(default=30.0, converter=plain, validator=is_seconds)
+    rules: tuple[AlertRule, ...] = field(default=(), converter=_alert_rules)
+    channels: Mapping[str, ChannelSettings] = field(factory=dict[str, ChannelSettings])
+    every: float = field(default=30.0, converter=plain, validator=is_seconds)
 
     def __attrs_post_init__(self) -> None:
         """Check that rule names are unique, and that all named channels exist."""

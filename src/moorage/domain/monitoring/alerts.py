@@ -16,18 +16,18 @@ from enum import StrEnum
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.domain.monitoring.alert_conditions import FIGURES, Condition, contradictions
 from moorage.domain.monitoring.health import Concern
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import count, if_given, is_seconds, is_wait, plain
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, field, fields_of, frozen
 from moorage.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
+
+    import attrs
 
 CONCERNS: Final = tuple(concern.value for concern in Concern)
 """The kinds of health problems that an alert rule can watch."""
@@ -104,27 +104,27 @@ class AlertRule:
         channels: The names of the channels; by default all.
     """
 
-    name: str = attrs.field(converter=_name)
-    when: str = attrs.field(validator=_is_watched, metadata={"choices": (*FIGURES, *CONCERNS)})
+    name: str = field(converter=_name)
+    when: str = field(validator=_is_watched, metadata={"choices": (*FIGURES, *CONCERNS)})
     service: str | None = None
     operation: str | None = None
     tenant: str | None = None
-    above: float | None = attrs.field(default=None, validator=if_given(_is_threshold))
-    below: float | None = attrs.field(default=None, validator=if_given(_is_threshold))
-    clear: float | None = attrs.field(default=None, validator=if_given(_is_threshold))
-    window: float = attrs.field(default=3_600.0, converter=plain, validator=is_seconds)
-    short_window: float = attrs.field(default=300.0, converter=plain, validator=is_seconds)
-    objective: float = attrs.field(default=0.999, validator=_is_objective)
-    minimum_calls: int = attrs.field(default=10, validator=_is_count)
-    hold: float = attrs.field(default=0.0, converter=plain, validator=is_wait)
-    repeat: float = attrs.field(default=14_400.0, converter=plain, validator=is_wait)
+    above: float | None = field(default=None, validator=if_given(_is_threshold))
+    below: float | None = field(default=None, validator=if_given(_is_threshold))
+    clear: float | None = field(default=None, validator=if_given(_is_threshold))
+    window: float = field(default=3_600.0, converter=plain, validator=is_seconds)
+    short_window: float = field(default=300.0, converter=plain, validator=is_seconds)
+    objective: float = field(default=0.999, validator=_is_objective)
+    minimum_calls: int = field(default=10, validator=_is_count)
+    hold: float = field(default=0.0, converter=plain, validator=is_wait)
+    repeat: float = field(default=14_400.0, converter=plain, validator=is_wait)
     group: str | None = None
-    severity: Severity = attrs.field(default=Severity.WARNING, converter=Severity)
-    channels: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    severity: Severity = field(default=Severity.WARNING, converter=Severity)
+    channels: tuple[str, ...] = field(default=(), converter=_texts)
 
     def __attrs_post_init__(self) -> None:
         """Refuse conditions that contradict each other, or that can never or always be met."""
-        defaults = {field.name: field.default for field in attrs.fields(AlertRule)}
+        defaults = {field.name: field.default for field in fields_of(AlertRule)}
         changed_settings = {
             name for name, default in defaults.items() if getattr(self, name) != default
         }
@@ -388,13 +388,13 @@ def _progressed(
         if alert is None or alert.notified_at is None:
             return None
         text = alert.text if measurement is None else measurement.text
-        return attrs.evolve(alert, stage=Stage.CLEARED, value=value, text=text)
+        return evolve(alert, stage=Stage.CLEARED, value=value, text=text)
     if alert is None:
         alert = Alert(rule=rule.name, subject=subject, stage=Stage.PENDING, since=now)
     is_held = (now - alert.since).total_seconds() >= rule.hold
     stage = Stage.FIRING if is_held or alert.stage is not Stage.PENDING else Stage.PENDING
     text = "" if measurement is None else measurement.text
-    return attrs.evolve(alert, stage=stage, value=value, text=text)
+    return evolve(alert, stage=stage, value=value, text=text)
 
 
 def _alert_after_report(
@@ -406,8 +406,8 @@ def _alert_after_report(
     if alert.stage is Stage.PENDING:
         return alert, None
     if alert.notified_at is None:
-        return attrs.evolve(alert, notified_at=now), Change.FIRING
+        return evolve(alert, notified_at=now), Change.FIRING
     age = (now - alert.notified_at).total_seconds()
     if rule.repeat and age >= rule.repeat:
-        return attrs.evolve(alert, notified_at=now), Change.STILL_FIRING
+        return evolve(alert, notified_at=now), Change.STILL_FIRING
     return alert, None

@@ -5,10 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.domain.values.durations import is_seconds, is_wait, plain
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -183,10 +181,10 @@ class HealthPolicy:
             reported.
     """
 
-    required: tuple[str, ...] = attrs.field(default=(), converter=_names)
-    longest_wait: float = attrs.field(default=10.0, converter=plain, validator=is_wait)
-    latest: float = attrs.field(default=300.0, converter=plain, validator=is_seconds)
-    expiry_notice: float = attrs.field(default=_FORTNIGHT, converter=plain, validator=is_seconds)
+    required: tuple[str, ...] = field(default=(), converter=_names)
+    longest_wait: float = field(default=10.0, converter=plain, validator=is_wait)
+    latest: float = field(default=300.0, converter=plain, validator=is_seconds)
+    expiry_notice: float = field(default=_FORTNIGHT, converter=plain, validator=is_seconds)
 
 
 @frozen(kw_only=True)
@@ -227,4 +225,4 @@ class Expiry:
     """
 
     name: str
-    at: datetime = attrs.field(validator=_is_aware)
+    at: datetime = field(validator=_is_aware)

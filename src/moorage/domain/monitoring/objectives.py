@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
-
-import attrs
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.observation.figures import DIMENSIONS, added
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import if_given, is_seconds, plain
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.names import repeats
 from moorage.errors import InvalidData, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    import attrs
+
     from moorage.domain.observation.figures import Figures, WindowFigures
+
+
+_WITHIN: Final = 0.95
 
 
 def _maybe_plain(value: Any) -> Any:
@@ -63,16 +66,16 @@ class Objective:
         within: The share of calls that have to end within the latency.
     """
 
-    name: str = attrs.field(converter=_name)
+    name: str = field(converter=_name)
     service: str | None = None
     operation: str | None = None
     tenant: str | None = None
-    by: tuple[str, ...] = attrs.field(default=(), converter=_names)
-    availability: float | None = attrs.field(default=None, validator=if_given(_is_target))
-    latency: float | None = attrs.field(
+    by: tuple[str, ...] = field(default=(), converter=_names)
+    availability: float | None = field(default=None, validator=if_given(_is_target))
+    latency: float | None = field(
         default=None, converter=_maybe_plain, validator=if_given(is_seconds)
     )
-    within: float = attrs.field(default=0.95, validator=_is_target)
+    within: float = field(default=_WITHIN, validator=_is_target)
 
     def __attrs_post_init__(self) -> None:
         if self.availability is None and self.latency is None:
@@ -81,7 +84,7 @@ class Objective:
                 field="availability",
                 remedy="Give an availability such as 0.999, or a latency such as 0.8, or both.",
             )
-        if self.latency is None and self.within != attrs.fields(Objective).within.default:
+        if self.latency is None and self.within != _WITHIN:
             raise InvalidData(
                 f"The objective {self.name!r} has `within`, but no latency that it is a share of.",
                 field="within",

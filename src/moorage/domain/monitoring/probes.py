@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import is_absolute, same_origin
 from moorage.domain.monitoring.readings import ProbeReading
@@ -16,7 +14,7 @@ from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.health import health
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import is_count, is_seconds, plain
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, field, frozen
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -81,13 +79,13 @@ class Probe:
             circuit leaves probes out.
     """
 
-    service: str = attrs.field(converter=_name)
-    request: Request | None = attrs.field(default=None, converter=_request)
+    service: str = field(converter=_name)
+    request: Request | None = field(default=None, converter=_request)
     function: Callable[[], Any] | None = None
-    every: float = attrs.field(default=60.0, converter=plain, validator=is_seconds)
-    jitter: float = attrs.field(default=0.1, validator=_is_share)
-    timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
-    threshold: int = attrs.field(default=2, validator=is_count)
+    every: float = field(default=60.0, converter=plain, validator=is_seconds)
+    jitter: float = field(default=0.1, validator=_is_share)
+    timeout: float = field(default=5.0, converter=plain, validator=is_seconds)
+    threshold: int = field(default=2, validator=is_count)
     counts: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -207,7 +205,7 @@ def after(
         return ProbeState(next_probe, done=True)
     text = failure_of(error)
     if text is None:
-        return attrs.evolve(state, due=next_probe)
+        return evolve(state, due=next_probe)
     return ProbeState(next_probe, state.failures + 1, text, done=True)
 
 

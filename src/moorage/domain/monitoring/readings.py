@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from moorage.domain.monitoring.health import Backlog, Expiry
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,12 +63,10 @@ class Signals:
         near_bound: the idempotency records of tenants when they came near their bound.
     """
 
-    outages: Mapping[str, str] = attrs.field(factory=dict[str, str])
-    tokens: Mapping[str, TokenReading] = attrs.field(factory=dict[str, TokenReading])
+    outages: Mapping[str, str] = field(factory=dict[str, str])
+    tokens: Mapping[str, TokenReading] = field(factory=dict[str, TokenReading])
     lost_entries: int = 0
-    near_bound: Mapping[str, TenantRecordsReading] = attrs.field(
-        factory=dict[str, TenantRecordsReading]
-    )
+    near_bound: Mapping[str, TenantRecordsReading] = field(factory=dict[str, TenantRecordsReading])
 
 
 @frozen(kw_only=True)
@@ -119,11 +115,9 @@ class Readings:
     """
 
     services: tuple[ServiceReading, ...] = ()
-    queues: Mapping[str, Backlog] = attrs.field(factory=dict[str, Backlog])
+    queues: Mapping[str, Backlog] = field(factory=dict[str, Backlog])
     unsettled: int = 0
-    outages: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    outages: Mapping[str, str] = field(factory=dict[str, str])
     lost_entries: int = 0
     expiries: tuple[Expiry, ...] = ()
-    records: Mapping[str, TenantRecordsReading] = attrs.field(
-        factory=dict[str, TenantRecordsReading]
-    )
+    records: Mapping[str, TenantRecordsReading] = field(factory=dict[str, TenantRecordsReading])

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from moorage.domain.monitoring.health import HealthPolicy
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.names import repeats
 from moorage.errors import ConfigurationError, Problem
 
@@ -56,6 +54,6 @@ class HealthSettings:
         expiries: certificates and secrets whose end is known.
     """
 
-    policy: HealthPolicy = attrs.field(factory=HealthPolicy)
-    probes: tuple[Probe, ...] = attrs.field(default=(), converter=_probes, validator=_are_apart)
-    expiries: tuple[Expiry, ...] = attrs.field(default=(), converter=_expiries)
+    policy: HealthPolicy = field(factory=HealthPolicy)
+    probes: tuple[Probe, ...] = field(default=(), converter=_probes, validator=_are_apart)
+    expiries: tuple[Expiry, ...] = field(default=(), converter=_expiries)

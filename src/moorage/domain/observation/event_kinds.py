@@ -9,10 +9,13 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from moorage.domain.values.field_declarations import NOTHING, field
+from moorage.domain.values.frozen_classes import described
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import attrs
 
     # For type checkers, event classes are attrs classes with the same initialiser.
     from attrs import frozen as frozen  # noqa: PLC0414 - exported for the module of the events
@@ -34,7 +37,7 @@ class EventKind(type):
     values of attrs.
 
     Attributes:
-        field_defaults: the default of each field, first those of the base class; `attrs.NOTHING`
+        field_defaults: the default of each field, first those of the base class; `NOTHING`
             for a field without a default.
     """
 
@@ -43,7 +46,7 @@ class EventKind(type):
     def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> EventKind:
         """Create an event class from the body of its definition."""
         names = tuple(namespace.get("__annotations__", ()))
-        defaults = {field: namespace.pop(field, attrs.NOTHING) for field in names}
+        defaults = {item: namespace.pop(item, NOTHING) for item in names}
         namespace["__slots__"] = (*namespace.get("__slots__", ()), *names)
         kind = super().__new__(cls, name, bases, namespace)
         kind.field_defaults = {**getattr(kind, "field_defaults", {}), **defaults}
@@ -63,11 +66,8 @@ def _attrs_fields(kind: EventKind) -> tuple[attrs.Attribute[Any], ...]:
         if isinstance(base, EventKind)
         for name, annotation in base.__annotations__.items()
     }
-    fields = {
-        name: attrs.field(default=default, type=types[name], kw_only=True)
+    fields = (
+        field(default=default, kw_only=True).named(name, types[name])
         for name, default in kind.field_defaults.items()
-    }
-    described: tuple[attrs.Attribute[Any], ...] = attrs.fields(
-        attrs.make_class(kind.__name__, fields)
     )
-    return described
+    return described(kind.__name__, fields)

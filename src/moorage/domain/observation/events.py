@@ -9,10 +9,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
-import attrs
-
 from moorage.domain.observation.event_kinds import EventKind, frozen
 from moorage.domain.observation.late_fields import LateFields
+from moorage.domain.values.frozen_values import NOTHING, refuse_change
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from moorage.domain.resilience.circuit import CircuitState
 
 
-_NO_DEFAULT: Final = attrs.NOTHING
 _set_field: Final = object.__setattr__
 
 
@@ -59,15 +57,15 @@ class Event(LateFields, metaclass=EventKind):
                 names = ", ".join(repr(name) for name in values if name not in defaults)
                 raise TypeError(f"{type(self).__name__} has no field {names}.")
             for name, value in all_values.items():
-                if value is _NO_DEFAULT:
+                if value is NOTHING:
                     raise TypeError(f"{type(self).__name__} needs the argument {name!r}.")
                 _set_field(self, name, value)
 
         def __setattr__(self, name: str, value: object) -> NoReturn:
-            raise attrs.exceptions.FrozenInstanceError
+            refuse_change()
 
         def __delattr__(self, name: str) -> NoReturn:
-            raise attrs.exceptions.FrozenInstanceError
+            refuse_change()
 
     def __eq__(self, other: object) -> bool:
         """Return whether another event has the same class and the same values."""

@@ -10,17 +10,17 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.domain.observation.integration_log import IntegrationStatus, status_of
 from moorage.domain.observation.sketch import Sketch, SketchRecorder
 from moorage.domain.values.durations import is_seconds, plain, seconds
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, fields_of, frozen
 from moorage.domain.values.text import column_text
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+
+    import attrs
 
 OTHER: Final = "other"
 """The name under which calls beyond the limit of metric series are counted."""
@@ -118,7 +118,7 @@ class Figures:
     retries: int = 0
     bytes_out: int = 0
     bytes_in: int = 0
-    durations: Sketch = attrs.field(factory=Sketch)
+    durations: Sketch = field(factory=Sketch)
 
     @property
     def calls(self) -> int:
@@ -151,7 +151,7 @@ class Figures:
         return 1 - self.bad / valid if valid else None
 
 
-COUNTS: Final = tuple(field.name for field in attrs.fields(Figures) if field.name != "durations")
+COUNTS: Final = tuple(field.name for field in fields_of(Figures) if field.name != "durations")
 """The names of the counts in metrics of calls."""
 
 
@@ -280,10 +280,10 @@ class FiguresQuery:
     service: str | None = None
     operation: str | None = None
     tenant: str | None = None
-    since: datetime | None = attrs.field(default=None, validator=_aware)
-    until: datetime | None = attrs.field(default=None, validator=_aware)
-    window: int | None = attrs.field(default=None, converter=_window)
-    by: tuple[str, ...] = attrs.field(default=DIMENSIONS, converter=_dimensions)
+    since: datetime | None = field(default=None, validator=_aware)
+    until: datetime | None = field(default=None, validator=_aware)
+    window: int | None = field(default=None, converter=_window)
+    by: tuple[str, ...] = field(default=DIMENSIONS, converter=_dimensions)
 
     def matches(self, row: WindowFigures) -> bool:
         """Return whether the metrics of a stored window meet the query's conditions."""
@@ -379,9 +379,9 @@ class Retention:
         days: for how long windows of a day stay, before they are removed.
     """
 
-    minutes: float = attrs.field(default=DAY, converter=plain, validator=is_seconds)
-    hours: float = attrs.field(default=32 * DAY, converter=plain, validator=is_seconds)
-    days: float = attrs.field(default=800 * DAY, converter=plain, validator=is_seconds)
+    minutes: float = field(default=DAY, converter=plain, validator=is_seconds)
+    hours: float = field(default=32 * DAY, converter=plain, validator=is_seconds)
+    days: float = field(default=800 * DAY, converter=plain, validator=is_seconds)
 
     def __attrs_post_init__(self) -> None:
         if not DAY <= self.minutes <= self.hours <= self.days:

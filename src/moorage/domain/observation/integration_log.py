@@ -8,8 +8,6 @@ from enum import Enum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.domain.observation.call_events import (
     CallFinished,
     error_text,
@@ -20,11 +18,13 @@ from moorage.domain.observation.call_events import (
 )
 from moorage.domain.observation.late_fields import LateFields, facts_of, late
 from moorage.domain.values.durations import count
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, fields_of, frozen
 from moorage.errors import ConnectorError, InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    import attrs
 
     from moorage.domain.observation.call_events import CallFacts, SuccessFacts
     from moorage.domain.observation.events import Event
@@ -125,7 +125,7 @@ class IntegrationLog(LateFields):
     id: str
     service: str
     status: IntegrationStatus
-    started_at: datetime = attrs.field(validator=_aware)
+    started_at: datetime = field(validator=_aware)
     duration: float
     attempts: int = 0
     operation: str | None = None
@@ -142,8 +142,8 @@ class IntegrationLog(LateFields):
     method: str | None = None
     route: str | None = None
     error_message: str | None = None
-    request: str | None = attrs.field(default=None, repr=False)
-    response: str | None = attrs.field(default=None, repr=False)
+    request: str | None = field(default=None, repr=False)
+    response: str | None = field(default=None, repr=False)
 
     if not TYPE_CHECKING:
 
@@ -158,7 +158,7 @@ class IntegrationLog(LateFields):
 
 
 _SETTERS: Final = {
-    field.name: vars(IntegrationLog)[field.name].__set__ for field in attrs.fields(IntegrationLog)
+    field.name: vars(IntegrationLog)[field.name].__set__ for field in fields_of(IntegrationLog)
 }
 
 _stored_values: Final = attrgetter(*_SETTERS)
@@ -209,11 +209,11 @@ class LogQuery:
     account: str | None = None
     trace_id: str | None = None
     text: str | None = None
-    since: datetime | None = attrs.field(default=None, validator=_aware)
-    until: datetime | None = attrs.field(default=None, validator=_aware)
-    limit: int = attrs.field(default=100, validator=lambda _, __, value: count(value, "limit"))
+    since: datetime | None = field(default=None, validator=_aware)
+    until: datetime | None = field(default=None, validator=_aware)
+    limit: int = field(default=100, validator=lambda _, __, value: count(value, "limit"))
     after: str | None = None
-    scan_limit: int = attrs.field(
+    scan_limit: int = field(
         default=SCAN_LIMIT, validator=lambda _, __, value: count(value, "scan_limit")
     )
 

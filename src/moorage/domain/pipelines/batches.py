@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from zlib import crc32
 
-import attrs
-
 from moorage.domain.values.durations import is_count, is_wait, plain
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,9 +26,9 @@ class BatchLimits:
             for none.
     """
 
-    records: int = attrs.field(default=500, validator=is_count)
-    size: int = attrs.field(default=1_000_000, validator=is_count)
-    wait: float = attrs.field(default=0.0, converter=plain, validator=is_wait)
+    records: int = field(default=500, validator=is_count)
+    size: int = field(default=1_000_000, validator=is_count)
+    wait: float = field(default=0.0, converter=plain, validator=is_wait)
 
 
 class BatchSize(NamedTuple):

@@ -14,7 +14,7 @@ from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import validate_path
 from moorage.domain.resilience.classify import unreadable
 from moorage.domain.values.durations import SECOND, is_count, is_seconds, is_wait, micros, plain
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.domain.values.text import is_encodable
 from moorage.errors import ConfigurationError, InvalidData
@@ -87,7 +87,7 @@ def _are_parameters(_: object, field: attrs.Attribute[Any], value: dict[str, str
 
 def _optional() -> Any:
     """Return an optional field of text."""
-    return attrs.field(default=None, validator=attrs.validators.optional(_is_text))
+    return field(default=None, validator=attrs.validators.optional(_is_text))
 
 
 @frozen(kw_only=True)
@@ -117,26 +117,24 @@ class PolledEndpoint:
         interval: seconds between two requests if there was nothing new.
     """
 
-    service: str = attrs.field(validator=_is_text)
-    path: str = attrs.field(validator=[_is_text, _is_path])
-    query: dict[str, str] = attrs.field(
-        factory=dict[str, str], validator=_are_parameters, repr=False
-    )
+    service: str = field(validator=_is_text)
+    path: str = field(validator=[_is_text, _is_path])
+    query: dict[str, str] = field(factory=dict[str, str], validator=_are_parameters, repr=False)
     items: str | None = _optional()
-    id: str = attrs.field(default="id", validator=_is_text)
+    id: str = field(default="id", validator=_is_text)
     key: str | None = _optional()
     next_page: str | None = _optional()
-    link_header: bool = attrs.field(default=False, validator=_is_bool)
+    link_header: bool = field(default=False, validator=_is_bool)
     cursor: str | None = _optional()
     since: str | None = _optional()
     time: str | None = _optional()
-    time_format: str = attrs.field(
+    time_format: str = field(
         default="iso", metadata={"choices": _TIME_FORMATS}, validator=_is_time_format
     )
-    overlap: float = attrs.field(default=60.0, converter=plain, validator=is_wait)
+    overlap: float = field(default=60.0, converter=plain, validator=is_wait)
     start: str | None = _optional()
-    remember: int = attrs.field(default=1_000, validator=is_count)
-    interval: float = attrs.field(default=10.0, converter=plain, validator=is_seconds)
+    remember: int = field(default=1_000, validator=is_count)
+    interval: float = field(default=10.0, converter=plain, validator=is_seconds)
 
     def __attrs_post_init__(self) -> None:
         """Refuse options that do not fit together."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-import attrs
-
 from moorage.domain.pipelines.batches import BatchLimits
 from moorage.domain.pipelines.failures import Exhausted
 from moorage.domain.resilience.retry import Jitter, RetryPolicy
 from moorage.domain.secrets.frames import careful
 from moorage.domain.values.durations import is_count, is_seconds, is_wait, plain
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, field, fields_of, frozen
 from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
@@ -84,20 +82,20 @@ class PipelineConfig:
             if the source can tell.
     """
 
-    lanes: int = attrs.field(default=1, validator=is_count)
-    order: Order = attrs.field(default=Order.KEY, converter=_order)
-    batch: BatchLimits = attrs.field(factory=BatchLimits)
-    records_in_flight: int = attrs.field(default=2_000, validator=is_count)
-    size_in_flight: int = attrs.field(default=32_000_000, validator=is_count)
-    retry: RetryPolicy = attrs.field(factory=lambda: RetryPolicy(max_attempts=5))
-    exhausted: Exhausted = attrs.field(default=Exhausted.RETRY, converter=exhausted_of)
-    reconnect: RetryPolicy = attrs.field(
+    lanes: int = field(default=1, validator=is_count)
+    order: Order = field(default=Order.KEY, converter=_order)
+    batch: BatchLimits = field(factory=BatchLimits)
+    records_in_flight: int = field(default=2_000, validator=is_count)
+    size_in_flight: int = field(default=32_000_000, validator=is_count)
+    retry: RetryPolicy = field(factory=lambda: RetryPolicy(max_attempts=5))
+    exhausted: Exhausted = field(default=Exhausted.RETRY, converter=exhausted_of)
+    reconnect: RetryPolicy = field(
         factory=lambda: RetryPolicy(base_delay=0.2, max_delay=1.5, jitter=Jitter.EQUAL)
     )
-    dead_letters_in_a_row: int = attrs.field(default=1_000, validator=is_count)
-    poll_wait: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
-    drain: float = attrs.field(default=25.0, converter=plain, validator=is_wait)
-    measure_every: float = attrs.field(default=10.0, converter=plain, validator=is_seconds)
+    dead_letters_in_a_row: int = field(default=1_000, validator=is_count)
+    poll_wait: float = field(default=1.0, converter=plain, validator=is_seconds)
+    drain: float = field(default=25.0, converter=plain, validator=is_wait)
+    measure_every: float = field(default=10.0, converter=plain, validator=is_seconds)
 
 
 class PipelineState(Enum):
@@ -158,10 +156,14 @@ class PipelineStatistics:
     def plus(self, other: PipelineStatistics) -> PipelineStatistics:
         """Return the sum of two statistics, with the state, lag and last error of the first."""
         sums = {name: getattr(self, name) + getattr(other, name) for name in _NUMBERS}
-        return attrs.evolve(self, **sums)
+        return evolve(self, **sums)
 
 
-_NUMBERS: Final = attrs.fields_dict(PipelineStatistics).keys() - {"state", "lag", "last_error"}
+_NUMBERS: Final = {field.name for field in fields_of(PipelineStatistics)} - {
+    "state",
+    "lag",
+    "last_error",
+}
 
 
 class ObservedPipeline(Protocol):

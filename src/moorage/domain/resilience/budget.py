@@ -12,13 +12,13 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import attrs
-
 from moorage.domain.state.commands import steady
 from moorage.domain.values.durations import count, is_seconds, is_share, micros, plain
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
+    import attrs
+
     from moorage.domain.state.commands import State
 
 Budget: TypeAlias = "tuple[int, int, int, int, int, int]"
@@ -41,9 +41,9 @@ class RetryBudget:
         period: the length of a period in seconds.
     """
 
-    ratio: float = attrs.field(default=0.2, validator=is_share)
-    floor: int = attrs.field(default=10, validator=_is_floor)
-    period: float = attrs.field(default=10.0, converter=plain, validator=is_seconds)
+    ratio: float = field(default=0.2, validator=is_share)
+    floor: int = field(default=10, validator=_is_floor)
+    period: float = field(default=10.0, converter=plain, validator=is_seconds)
 
 
 class BudgetRule:

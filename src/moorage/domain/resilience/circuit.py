@@ -30,8 +30,6 @@ import struct
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-import attrs
-
 from moorage.domain.state.commands import SMALL_STEP, steady
 from moorage.domain.values.durations import (
     DAY,
@@ -46,11 +44,13 @@ from moorage.domain.values.durations import (
     micros,
     plain,
 )
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen, optional
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    import attrs
 
     from moorage.domain.state.commands import State
 
@@ -189,24 +189,24 @@ class CircuitBreakerConfig:
         shadow: whether to count and report without ever refusing a call.
     """
 
-    failures: int | None = attrs.field(default=5, validator=if_given(_is_kept))
-    failure_rate: float | None = attrs.field(default=None, validator=if_given(is_share))
-    minimum_calls: int = attrs.field(default=10, validator=is_count)
-    window: float = attrs.field(default=60.0, converter=plain, validator=is_seconds)
-    window_calls: int | None = attrs.field(default=None, validator=if_given(is_count))
-    consecutive_failures: int | None = attrs.field(default=5, validator=if_given(is_count))
-    slow_call: float | None = attrs.field(
+    failures: int | None = field(default=5, validator=if_given(_is_kept))
+    failure_rate: float | None = field(default=None, validator=if_given(is_share))
+    minimum_calls: int = field(default=10, validator=is_count)
+    window: float = field(default=60.0, converter=plain, validator=is_seconds)
+    window_calls: int | None = field(default=None, validator=if_given(is_count))
+    consecutive_failures: int | None = field(default=5, validator=if_given(is_count))
+    slow_call: float | None = field(
         default=None,
-        converter=attrs.converters.optional(plain),
+        converter=optional(plain),
         validator=if_given(is_seconds),
     )
-    slow_call_rate: float = attrs.field(default=0.5, validator=is_share)
-    open_for: float = attrs.field(default=60.0, converter=plain, validator=is_seconds)
-    open_growth: float = attrs.field(default=2.0, validator=_is_growth)
-    open_at_most: float = attrs.field(default=600.0, converter=plain, validator=is_seconds)
-    probes: int = attrs.field(default=1, validator=_is_kept)
-    successes: int = attrs.field(default=1, validator=is_count)
-    quorum: int = attrs.field(default=1, validator=_is_kept)
+    slow_call_rate: float = field(default=0.5, validator=is_share)
+    open_for: float = field(default=60.0, converter=plain, validator=is_seconds)
+    open_growth: float = field(default=2.0, validator=_is_growth)
+    open_at_most: float = field(default=600.0, converter=plain, validator=is_seconds)
+    probes: int = field(default=1, validator=_is_kept)
+    successes: int = field(default=1, validator=is_count)
+    quorum: int = field(default=1, validator=_is_kept)
     shadow: bool = False
 
     def __attrs_post_init__(self) -> None:

@@ -19,11 +19,10 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.domain.resilience.admission import Admission
 from moorage.domain.resilience.gate_commands import Confirm, GiveBack, Pause, ReadCircuit, Report
 from moorage.domain.state.codec import VERSION
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +41,7 @@ _SILENCE: Final = 5_000_000_000
 _NEARLY: Final = 0.9
 
 
-@attrs.define(eq=False)
+@frozen(eq=False)
 class Outage:
     """An outage of a shared store or of one of its nodes.
 
@@ -58,7 +57,7 @@ class Outage:
     since: int
     until: int
     probes: int = 0
-    turn: list[None] = attrs.field(factory=lambda: [None])
+    turn: list[None] = field(factory=lambda: [None])
 
 
 def noticed(

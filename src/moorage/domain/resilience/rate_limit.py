@@ -29,17 +29,17 @@ from enum import Enum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
-import attrs
-
 from moorage.domain.resilience.bucket import TokenBucket
 from moorage.domain.resilience.quota import CalendarQuota
 from moorage.domain.state.commands import EXACT
 from moorage.domain.values.durations import FOREVER, SECOND, count, is_seconds, plain
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import Factory, field, frozen
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    import attrs
 
     from moorage.domain.state.commands import State, Ticket
 
@@ -146,18 +146,14 @@ class RateLimitConfig:
             limit.
     """
 
-    rate: float | Fraction = attrs.field(validator=_is_rate)
-    per: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
-    burst: int = attrs.field(
-        default=attrs.Factory(_whole_period, takes_self=True), validator=_is_burst
-    )
-    calendar: Calendar | None = attrs.field(default=None, converter=_calendar, kw_only=True)
-    without_store: WithoutStore = attrs.field(
-        default=1.0, validator=_is_share_or_refuse, kw_only=True
-    )
-    parts: int = attrs.field(default=1, validator=_is_number_of_parts, kw_only=True)
-    rule: Rule = attrs.field(init=False, repr=False, eq=False)
-    rules: tuple[Rule, ...] = attrs.field(init=False, repr=False, eq=False)
+    rate: float | Fraction = field(validator=_is_rate)
+    per: float = field(default=1.0, converter=plain, validator=is_seconds)
+    burst: int = field(default=Factory(_whole_period, takes_self=True), validator=_is_burst)
+    calendar: Calendar | None = field(default=None, converter=_calendar, kw_only=True)
+    without_store: WithoutStore = field(default=1.0, validator=_is_share_or_refuse, kw_only=True)
+    parts: int = field(default=1, validator=_is_number_of_parts, kw_only=True)
+    rule: Rule = field(init=False, repr=False, eq=False)
+    rules: tuple[Rule, ...] = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         rule = _bucket(self) if self.calendar is None else _quota(self, self.calendar)

@@ -15,11 +15,9 @@ from enum import Enum
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 
-import attrs
-
 from moorage.domain.resilience.health import BUGS
 from moorage.domain.values.durations import FOREVER, SECOND, is_count, is_wait, plain
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectionFailed, ConnectorError
 
@@ -133,16 +131,14 @@ class RetryPolicy:
             this package that are `retryable`, and foreign errors except programming mistakes.
     """
 
-    max_attempts: int = attrs.field(default=3, validator=is_count)
-    base_delay: float = attrs.field(default=1.0, converter=plain, validator=is_wait)
-    multiplier: float = attrs.field(default=2.0, validator=_is_growth)
-    max_delay: float = attrs.field(default=30.0, converter=plain, validator=is_wait)
-    backoff: Backoff = attrs.field(default=Backoff.EXPONENTIAL, converter=_backoff, kw_only=True)
-    jitter: Jitter = attrs.field(default=Jitter.FULL, converter=_jitter, kw_only=True)
-    max_retry_after: float = attrs.field(
-        default=60.0, converter=plain, validator=is_wait, kw_only=True
-    )
-    retry_on: Predicate | type[Exception] | tuple[type[Exception], ...] | None = attrs.field(
+    max_attempts: int = field(default=3, validator=is_count)
+    base_delay: float = field(default=1.0, converter=plain, validator=is_wait)
+    multiplier: float = field(default=2.0, validator=_is_growth)
+    max_delay: float = field(default=30.0, converter=plain, validator=is_wait)
+    backoff: Backoff = field(default=Backoff.EXPONENTIAL, converter=_backoff, kw_only=True)
+    jitter: Jitter = field(default=Jitter.FULL, converter=_jitter, kw_only=True)
+    max_retry_after: float = field(default=60.0, converter=plain, validator=is_wait, kw_only=True)
+    retry_on: Predicate | type[Exception] | tuple[type[Exception], ...] | None = field(
         default=None, validator=_tells_errors_apart, kw_only=True
     )
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import attrs
 
 LONGEST_SCHEMA: Final = 4 * 1024 * 1024
 """The maximum length of a schema's text in characters."""
@@ -109,8 +109,8 @@ class SchemaReference:
     """
 
     name: str
-    subject: str = attrs.field(converter=_reference_subject)
-    version: int = attrs.field(converter=_reference_version)
+    subject: str = field(converter=_reference_subject)
+    version: int = field(converter=_reference_version)
 
 
 def _references(values: Iterable[SchemaReference]) -> tuple[SchemaReference, ...]:
@@ -128,11 +128,9 @@ class Schema:
         references: the schemas that it uses by name.
     """
 
-    text: str = attrs.field(validator=_is_schema_text, repr=False)
-    format: SchemaFormat = attrs.field(converter=_format)
-    references: tuple[SchemaReference, ...] = attrs.field(
-        default=(), converter=_references, kw_only=True
-    )
+    text: str = field(validator=_is_schema_text, repr=False)
+    format: SchemaFormat = field(converter=_format)
+    references: tuple[SchemaReference, ...] = field(default=(), converter=_references, kw_only=True)
 
 
 @frozen(kw_only=True)

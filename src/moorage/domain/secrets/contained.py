@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-import attrs
-
 from moorage.domain.secrets.secret import Secret
+from moorage.domain.values.frozen_values import fields_of, has_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import attrs
 
 
 def secrets_in(value: object) -> Iterator[Secret]:
@@ -20,8 +21,8 @@ def secrets_in(value: object) -> Iterator[Secret]:
     """
     if isinstance(value, Secret):
         yield value
-    elif attrs.has(type(value)):
-        for field in attrs.fields(cast("type[attrs.AttrsInstance]", type(value))):
+    elif has_fields(type(value)):
+        for field in fields_of(cast("type[attrs.AttrsInstance]", type(value))):
             yield from secrets_in(getattr(value, field.name))
     elif isinstance(value, Mapping):
         for item in cast("Mapping[Any, object]", value).values():

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from functools import wraps
-from typing import Any, Final, TypeVar, cast
-
-import attrs
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret
+from moorage.domain.values.frozen_values import fields_of
 from moorage.domain.values.patterns import late_pattern
 from moorage.domain.values.text import is_encodable, with_article
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
+
+if TYPE_CHECKING:
+    import attrs
 
 K = TypeVar("K")
 
@@ -99,7 +101,7 @@ def rename(error: ConnectorError, option: str) -> None:
 
 
 def _fields(value: Any) -> tuple[attrs.Attribute[Any], ...]:
-    return tuple(field for field in attrs.fields(value.__class__) if field.init)
+    return tuple(field for field in fields_of(value.__class__) if field.init)
 
 
 def _named_error(error: Exception, value: Any, options: Mapping[str, Any]) -> Exception:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NoReturn, final
 
-from attrs.exceptions import FrozenInstanceError
-
 from moorage.domain.secrets.sensitive import MASK
+from moorage.domain.values.frozen_values import refuse_change
 from moorage.domain.values.text import is_encodable
 from moorage.errors import InvalidData
 
@@ -127,10 +126,10 @@ class Secret:
         )
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise FrozenInstanceError
+        refuse_change()
 
     def __delattr__(self, name: str) -> NoReturn:
-        raise FrozenInstanceError
+        refuse_change()
 
 
 def _sealed_reader(value: str | bytes) -> Callable[[], str | bytes]:

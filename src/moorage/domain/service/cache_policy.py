@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.domain.http.headers import Headers
 from moorage.domain.values.durations import DAY, SECOND, count, is_seconds, is_wait, plain
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import attrs
 
     from moorage.domain.values.durations import Validator
 
@@ -61,13 +61,11 @@ class CachePolicy:
             manager waits as long as the cache's own timeout, then skips the cache for a while.
     """
 
-    heuristic: float = attrs.field(default=0.0, validator=_is_share)
-    heuristic_limit: float = attrs.field(default=_DAY, converter=plain, validator=is_seconds)
-    stale_if_error: float = attrs.field(default=0.0, converter=plain, validator=is_wait)
-    keep_stale: float = attrs.field(default=_DAY, converter=plain, validator=is_wait)
-    max_bytes: int = attrs.field(default=1 << 20, validator=_up_to(32 << 20))
-    max_variants: int = attrs.field(default=8, validator=_up_to(1_000))
-    varies_by: tuple[str, ...] = attrs.field(
-        default=("accept", "accept-language"), converter=_names
-    )
-    max_wait: float = attrs.field(default=0.25, converter=plain, validator=is_seconds)
+    heuristic: float = field(default=0.0, validator=_is_share)
+    heuristic_limit: float = field(default=_DAY, converter=plain, validator=is_seconds)
+    stale_if_error: float = field(default=0.0, converter=plain, validator=is_wait)
+    keep_stale: float = field(default=_DAY, converter=plain, validator=is_wait)
+    max_bytes: int = field(default=1 << 20, validator=_up_to(32 << 20))
+    max_variants: int = field(default=8, validator=_up_to(1_000))
+    varies_by: tuple[str, ...] = field(default=("accept", "accept-language"), converter=_names)
+    max_wait: float = field(default=0.25, converter=plain, validator=is_seconds)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from moorage.domain.auth.methods import authorise, needs_flow
 from moorage.domain.http.headers import Headers
 from moorage.domain.http.log_content import LoggedCalls
@@ -23,6 +21,7 @@ from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.service.settings import INHERIT
 from moorage.domain.state.keys import home_of, own_key_in, part_key, state_key
 from moorage.domain.values.durations import FOREVER, micros
+from moorage.domain.values.frozen_values import evolve
 
 if TYPE_CHECKING:
     from typing import Any
@@ -165,7 +164,7 @@ class Plan:
         self.span = int(timeout * 1e9)
         self.seconds = timeout
         steps: Timeouts = _setting(service, endpoint, "timeouts")
-        self.timeouts = attrs.evolve(steps, total=attempt)
+        self.timeouts = evolve(steps, total=attempt)
         self.timeouts_at_first = self.timeouts.within(timeout)
         self.retry: RetryPolicy = _setting(service, endpoint, "retry") or ONCE
         self.fallback: Fallback | None = _setting(service, endpoint, "fallback")

@@ -18,19 +18,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import attrs
-
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.http.urls import is_absolute, same_origin, validate_base_url
 from moorage.domain.secrets.frames import careful
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import is_count
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+    import attrs
 
 
 def _name_of_region(value: object) -> str:
@@ -61,11 +61,11 @@ class Region:
             may include the name of the region.
     """
 
-    name: str = attrs.field(converter=_name_of_region)
-    base_url: str = attrs.field(converter=validate_base_url)
-    weight: int = attrs.field(default=1, validator=is_count, kw_only=True)
-    tier: int = attrs.field(default=1, validator=is_count, kw_only=True)
-    credentials: Credentials | OAuthCredentials | None = attrs.field(
+    name: str = field(converter=_name_of_region)
+    base_url: str = field(converter=validate_base_url)
+    weight: int = field(default=1, validator=is_count, kw_only=True)
+    tier: int = field(default=1, validator=is_count, kw_only=True)
+    credentials: Credentials | OAuthCredentials | None = field(
         default=None, validator=_is_credentials, kw_only=True
     )
 

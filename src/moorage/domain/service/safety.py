@@ -11,9 +11,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, Problem, RecipientRefused
 
@@ -80,7 +78,7 @@ class Safety:
     """
 
     dry_run: bool = False
-    recipients: tuple[str, ...] = attrs.field(default=(), converter=_patterns)
+    recipients: tuple[str, ...] = field(default=(), converter=_patterns)
     live: bool | None = None
 
     def allows(self, recipient: str) -> bool:

@@ -6,8 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-import attrs
-
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.http.headers import Headers, as_headers, check_settable
 from moorage.domain.http.log_content import LogContent
@@ -25,7 +23,7 @@ from moorage.domain.service.endpoint_index import EndpointIndex
 from moorage.domain.service.region import Region, belonging
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import count, if_given, is_count, is_seconds, is_wait, plain
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen, optional
 from moorage.domain.values.functions import check_callable, check_plain
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData, Problem
@@ -33,6 +31,8 @@ from moorage.errors import ConfigurationError, ConnectorError, InvalidData, Prob
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
     from pathlib import PurePath
+
+    import attrs
 
     from moorage.domain.http.requests import HttpMethod, Request, Response
     from moorage.domain.values.durations import Validator
@@ -143,10 +143,10 @@ class BulkheadConfig:
             allows.
     """
 
-    max_concurrent: int = attrs.field(validator=is_count)
-    max_waiting: int = attrs.field(default=0, validator=_is_number)
-    max_wait: float | None = attrs.field(
-        default=None, converter=attrs.converters.optional(plain), validator=if_given(is_wait)
+    max_concurrent: int = field(validator=is_count)
+    max_waiting: int = field(default=0, validator=_is_number)
+    max_wait: float | None = field(
+        default=None, converter=optional(plain), validator=if_given(is_wait)
     )
 
     def __attrs_post_init__(self) -> None:
@@ -168,8 +168,8 @@ class HedgeConfig:
         max_extra: the number of times that it is sent again at most.
     """
 
-    delay: float = attrs.field(converter=plain, validator=is_seconds)
-    max_extra: int = attrs.field(default=1, validator=is_count)
+    delay: float = field(converter=plain, validator=is_seconds)
+    max_extra: int = field(default=1, validator=is_count)
 
 
 def _are_steps(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -230,60 +230,58 @@ class Endpoint:
         idempotent: whether repeating is harmless; by default the method decides.
     """
 
-    name: str = attrs.field(converter=_name_of_endpoint)
-    method: HttpMethod | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_method)
-    )
-    path: str | None = attrs.field(default=None, validator=if_given(_is_template))
-    timeout: float = attrs.field(
+    name: str = field(converter=_name_of_endpoint)
+    method: HttpMethod | None = field(default=None, converter=optional(as_method))
+    path: str | None = field(default=None, validator=if_given(_is_template))
+    timeout: float = field(
         default=INHERIT, converter=plain, validator=unless_inherited(is_seconds), kw_only=True
     )
-    attempt_timeout: float | None = attrs.field(
+    attempt_timeout: float | None = field(
         default=INHERIT,
-        converter=attrs.converters.optional(plain),
+        converter=optional(plain),
         validator=unless_inherited(if_given(is_seconds)),
         kw_only=True,
     )
-    timeouts: Timeouts = attrs.field(
+    timeouts: Timeouts = field(
         default=INHERIT, validator=unless_inherited(_are_steps), kw_only=True
     )
-    retry: RetryPolicy | None = attrs.field(
+    retry: RetryPolicy | None = field(
         default=INHERIT,
         validator=unless_inherited(if_given(_is_one_of(RetryPolicy))),
         kw_only=True,
     )
-    limits: tuple[RateLimitConfig, ...] = attrs.field(
+    limits: tuple[RateLimitConfig, ...] = field(
         default=(),
         converter=_as_tuple,
         validator=_are_limits,
         kw_only=True,
     )
-    circuit: CircuitBreakerConfig | None = attrs.field(
+    circuit: CircuitBreakerConfig | None = field(
         default=INHERIT,
         validator=unless_inherited(if_given(_is_one_of(CircuitBreakerConfig))),
         kw_only=True,
     )
-    hedge: HedgeConfig | None = attrs.field(
+    hedge: HedgeConfig | None = field(
         default=INHERIT,
         validator=unless_inherited(if_given(_is_one_of(HedgeConfig))),
         kw_only=True,
     )
-    cache: CachePolicy | None = attrs.field(
+    cache: CachePolicy | None = field(
         default=INHERIT,
         validator=unless_inherited(if_given(_is_one_of(CachePolicy))),
         kw_only=True,
     )
-    fallback: Fallback | None = attrs.field(
+    fallback: Fallback | None = field(
         default=INHERIT, validator=unless_inherited(if_given(_is_callable)), kw_only=True
     )
-    request_transforms: tuple[RequestTransform, ...] = attrs.field(
+    request_transforms: tuple[RequestTransform, ...] = field(
         default=(), converter=_as_tuple, validator=_each_item(_is_callable), kw_only=True
     )
-    response_transforms: tuple[ResponseTransform, ...] = attrs.field(
+    response_transforms: tuple[ResponseTransform, ...] = field(
         default=(), converter=_as_tuple, validator=_each_item(_is_callable), kw_only=True
     )
-    cost: int = attrs.field(default=1, validator=is_count, kw_only=True)
-    idempotent: bool | None = attrs.field(
+    cost: int = field(default=1, validator=is_count, kw_only=True)
+    idempotent: bool | None = field(
         default=None, validator=if_given(_is_one_of(bool)), kw_only=True
     )
 
@@ -379,118 +377,114 @@ class Service:
         endpoints: operations with settings of their own.
     """
 
-    name: str = attrs.field(converter=_name_of_service)
-    base_url: str | None = attrs.field(
-        default=None, converter=attrs.converters.optional(validate_base_url)
-    )
-    timeout: float = attrs.field(default=30.0, converter=plain, validator=is_seconds, kw_only=True)
-    attempt_timeout: float | None = attrs.field(
+    name: str = field(converter=_name_of_service)
+    base_url: str | None = field(default=None, converter=optional(validate_base_url))
+    timeout: float = field(default=30.0, converter=plain, validator=is_seconds, kw_only=True)
+    attempt_timeout: float | None = field(
         default=None,
-        converter=attrs.converters.optional(plain),
+        converter=optional(plain),
         validator=if_given(is_seconds),
         kw_only=True,
     )
-    timeouts: Timeouts = attrs.field(factory=Timeouts, validator=_are_steps, kw_only=True)
-    retry: RetryPolicy | None = attrs.field(
+    timeouts: Timeouts = field(factory=Timeouts, validator=_are_steps, kw_only=True)
+    retry: RetryPolicy | None = field(
         factory=RetryPolicy.default, validator=if_given(_is_one_of(RetryPolicy)), kw_only=True
     )
-    limits: tuple[RateLimitConfig, ...] = attrs.field(
+    limits: tuple[RateLimitConfig, ...] = field(
         default=(),
         converter=_as_tuple,
         validator=_are_limits,
         kw_only=True,
     )
-    circuit: CircuitBreakerConfig | None = attrs.field(
+    circuit: CircuitBreakerConfig | None = field(
         factory=CircuitBreakerConfig,
         validator=if_given(_is_one_of(CircuitBreakerConfig)),
         kw_only=True,
     )
-    retry_budget: RetryBudget | None = attrs.field(
+    retry_budget: RetryBudget | None = field(
         default=None, validator=if_given(_is_one_of(RetryBudget)), kw_only=True
     )
-    bulkhead: BulkheadConfig | None = attrs.field(
+    bulkhead: BulkheadConfig | None = field(
         default=None, validator=if_given(_is_one_of(BulkheadConfig)), kw_only=True
     )
-    hedge: HedgeConfig | None = attrs.field(
+    hedge: HedgeConfig | None = field(
         default=None, validator=if_given(_is_one_of(HedgeConfig)), kw_only=True
     )
-    cache: CachePolicy | None = attrs.field(
+    cache: CachePolicy | None = field(
         default=None, validator=if_given(_is_one_of(CachePolicy)), kw_only=True
     )
-    fallback: Fallback | None = attrs.field(
-        default=None, validator=if_given(_is_callable), kw_only=True
-    )
-    credentials: Credentials | OAuthCredentials | None = attrs.field(
+    fallback: Fallback | None = field(default=None, validator=if_given(_is_callable), kw_only=True)
+    credentials: Credentials | OAuthCredentials | None = field(
         default=None,
         validator=if_given(_is_one_of(Credentials, OAuthCredentials)),
         kw_only=True,
     )
-    needs_credentials: bool = attrs.field(default=False, validator=_is_one_of(bool), kw_only=True)
-    http2: bool = attrs.field(default=False, validator=_is_one_of(bool), kw_only=True)
-    headers: Headers = attrs.field(
+    needs_credentials: bool = field(default=False, validator=_is_one_of(bool), kw_only=True)
+    http2: bool = field(default=False, validator=_is_one_of(bool), kw_only=True)
+    headers: Headers = field(
         factory=Headers,
         converter=as_headers,
         validator=_are_settable,
         repr=False,
         kw_only=True,
     )
-    request_transforms: tuple[RequestTransform, ...] = attrs.field(
+    request_transforms: tuple[RequestTransform, ...] = field(
         default=(), converter=_as_tuple, validator=_each_item(_is_callable), kw_only=True
     )
-    response_transforms: tuple[ResponseTransform, ...] = attrs.field(
+    response_transforms: tuple[ResponseTransform, ...] = field(
         default=(), converter=_as_tuple, validator=_each_item(_is_callable), kw_only=True
     )
-    classify: Classify | None = attrs.field(
+    classify: Classify | None = field(
         default=None,
         validator=if_given(_is_plain),
         kw_only=True,
     )
-    idempotency_header: str | None = attrs.field(
+    idempotency_header: str | None = field(
         default=None, validator=if_given(_is_header), kw_only=True
     )
-    honours_keys: bool | None = attrs.field(
+    honours_keys: bool | None = field(
         default=None, validator=if_given(_is_one_of(bool)), kw_only=True
     )
-    idempotency_memory: float | None = attrs.field(
+    idempotency_memory: float | None = field(
         default=None,
-        converter=attrs.converters.optional(plain),
+        converter=optional(plain),
         validator=if_given(is_seconds),
         kw_only=True,
     )
-    idempotency_replays: bool = attrs.field(default=True, validator=_is_one_of(bool), kw_only=True)
-    idempotency_ttl: float = attrs.field(
+    idempotency_replays: bool = field(default=True, validator=_is_one_of(bool), kw_only=True)
+    idempotency_ttl: float = field(
         default=86_400.0, converter=plain, validator=is_seconds, kw_only=True
     )
-    idempotency_across_regions: bool = attrs.field(
+    idempotency_across_regions: bool = field(
         default=False, validator=_is_one_of(bool), kw_only=True
     )
-    moves_money: bool = attrs.field(default=False, validator=_is_one_of(bool), kw_only=True)
-    volatile_keys: bool = attrs.field(default=False, validator=_is_one_of(bool), kw_only=True)
-    max_pause: float = attrs.field(
+    moves_money: bool = field(default=False, validator=_is_one_of(bool), kw_only=True)
+    volatile_keys: bool = field(default=False, validator=_is_one_of(bool), kw_only=True)
+    max_pause: float = field(
         default=LONGEST_PAUSE, converter=plain, validator=is_seconds, kw_only=True
     )
-    max_limit_wait: float | None = attrs.field(
+    max_limit_wait: float | None = field(
         default=None,
-        converter=attrs.converters.optional(plain),
+        converter=optional(plain),
         validator=if_given(is_wait),
         kw_only=True,
     )
-    redaction: Redaction = attrs.field(
+    redaction: Redaction = field(
         default=_USUALLY_MASKED, validator=_is_one_of(Redaction), kw_only=True
     )
-    log_content: LogContent | None = attrs.field(
+    log_content: LogContent | None = field(
         default=None, validator=if_given(_is_one_of(LogContent)), kw_only=True
     )
-    endpoints: tuple[Endpoint, ...] = attrs.field(
+    endpoints: tuple[Endpoint, ...] = field(
         default=(),
         converter=_as_tuple,
         validator=_are_named_apart(Endpoint, "endpoint"),
         kw_only=True,
     )
-    regions: tuple[Region, ...] = attrs.field(
+    regions: tuple[Region, ...] = field(
         default=(), converter=_as_tuple, validator=_are_named_apart(Region, "region"), kw_only=True
     )
-    _index: EndpointIndex = attrs.field(init=False, eq=False, repr=False)
+    _index: EndpointIndex = field(init=False, eq=False, repr=False)
 
     @classmethod
     def from_openapi(
@@ -508,7 +502,7 @@ class Service:
         """Return the service that an OpenAPI 3.0 or 3.1 description describes.
 
         It has an endpoint for each operation, under the name of its operationId. It has no
-        credentials: give it some with `attrs.evolve`, or let a credential provider supply them.
+        credentials: give it some with `evolve`, or let a credential provider supply them.
 
         Args:
             description: the path of a file in JSON or YAML; or its content, parsed.

@@ -7,13 +7,11 @@ from binascii import a2b_base64, b2a_base64
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import parse_qsl
 
-import attrs
-
 from moorage.domain.http.dates import write_http_date
 from moorage.domain.http.requests import BodyStream
 from moorage.domain.secrets.frames import careful
 from moorage.domain.signing.occasion import Target
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -61,7 +59,7 @@ class AzureSharedKey:
 
     method: ClassVar = "azure_shared_key"
 
-    account: str = attrs.field(validator=_is_account)
+    account: str = field(validator=_is_account)
 
     def check_key(self, key: Secret) -> None:
         """Refuse a secret that is not a storage account's key."""

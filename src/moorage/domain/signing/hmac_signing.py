@@ -9,8 +9,6 @@ from string import Formatter
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import parse_qsl
 
-import attrs
-
 from moorage.domain.http.dates import write_http_date
 from moorage.domain.http.headers import Headers, check_settable
 from moorage.domain.http.query import Pairs, PairsInput, as_pairs, encode_pairs
@@ -18,7 +16,7 @@ from moorage.domain.http.requests import BodyStream
 from moorage.domain.secrets.frames import careful
 from moorage.domain.signing.choice import choose
 from moorage.domain.signing.occasion import Target
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -110,19 +108,19 @@ class HmacSigning:
     method: ClassVar = "hmac"
 
     signs: str
-    headers: Pairs = attrs.field(default=(), converter=_fields)
-    query: Pairs = attrs.field(default=(), converter=_query)
-    key_id: str = attrs.field(default="", repr=False)
-    algorithm: HmacAlgorithm = attrs.field(default=HmacAlgorithm.SHA256, converter=_algorithm)
-    encoding: HmacEncoding = attrs.field(default=HmacEncoding.HEX, converter=_encoding)
-    timestamp: TimestampForm = attrs.field(default=TimestampForm.SECONDS, converter=_timestamp)
+    headers: Pairs = field(default=(), converter=_fields)
+    query: Pairs = field(default=(), converter=_query)
+    key_id: str = field(default="", repr=False)
+    algorithm: HmacAlgorithm = field(default=HmacAlgorithm.SHA256, converter=_algorithm)
+    encoding: HmacEncoding = field(default=HmacEncoding.HEX, converter=_encoding)
+    timestamp: TimestampForm = field(default=TimestampForm.SECONDS, converter=_timestamp)
 
     def __attrs_post_init__(self) -> None:
         """Refuse templates with unknown placeholders."""
         _check(self.signs, _PLACES | _SENT_PLACES, "signs")
-        for field in ("headers", "query"):
-            for _, text in getattr(self, field):
-                _check(text, _SENT_PLACES | {_SIGNATURE}, field)
+        for option in ("headers", "query"):
+            for _, text in getattr(self, option):
+                _check(text, _SENT_PLACES | {_SIGNATURE}, option)
         for name, _ in self.headers:
             check_settable(name, "headers")
         Headers([("key-id", self.key_id)])

@@ -7,13 +7,11 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import attrs
-
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.choice import choose
 from moorage.domain.signing.keys import SignatureAlgorithm, check_key, sign_bytes
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import InvalidData
 
@@ -99,13 +97,13 @@ class JwtSigning:
 
     method: ClassVar = "jwt"
 
-    algorithm: JwtAlgorithm = attrs.field(converter=_algorithm)
+    algorithm: JwtAlgorithm = field(converter=_algorithm)
     issuer: str | None = None
     subject: str | None = None
     audience: str | None = None
-    lifetime: timedelta = attrs.field(default=timedelta(minutes=5), validator=_is_lifetime)
+    lifetime: timedelta = field(default=timedelta(minutes=5), validator=_is_lifetime)
     key_id: str | None = None
-    claims: Mapping[str, Any] = attrs.field(
+    claims: Mapping[str, Any] = field(
         factory=dict[str, Any],
         converter=_claims,
         validator=_are_claims,

@@ -6,19 +6,20 @@ from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, quote_plus
 
-import attrs
-
 from moorage.domain.http.requests import BodyStream
 from moorage.domain.secrets.frames import careful
 from moorage.domain.signing.choice import choose
 from moorage.domain.signing.keys import SignatureAlgorithm, check_key, sign_bytes
 from moorage.domain.signing.occasion import Target
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.durations import if_given
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+    import attrs
 
     from moorage.domain.http.requests import Request
     from moorage.domain.secrets.secret import Secret
@@ -89,11 +90,11 @@ class MessageSignature:
 
     method: ClassVar = "http_signature"
 
-    components: tuple[str, ...] = attrs.field(converter=tuple[str, ...], validator=_are_components)
-    key_id: str = attrs.field(repr=False, validator=_is_quotable)
-    algorithm: SignatureAlgorithm = attrs.field(converter=_algorithm)
-    label: str = attrs.field(default="sig1", validator=_is_label)
-    tag: str | None = attrs.field(default=None, validator=attrs.validators.optional(_is_quotable))
+    components: tuple[str, ...] = field(converter=tuple[str, ...], validator=_are_components)
+    key_id: str = field(repr=False, validator=_is_quotable)
+    algorithm: SignatureAlgorithm = field(converter=_algorithm)
+    label: str = field(default="sig1", validator=_is_label)
+    tag: str | None = field(default=None, validator=if_given(_is_quotable))
     lifetime: timedelta | None = None
     with_nonce: bool = True
     with_algorithm: bool = True

@@ -13,14 +13,12 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote, unquote_to_bytes
 
-import attrs
-
 from moorage.domain.http.query import encode_pairs
 from moorage.domain.http.requests import BodyStream
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret, as_secret, check_sendable
 from moorage.domain.signing.occasion import Target
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import Factory, field, frozen, optional
 from moorage.domain.values.json_text import encode_json
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
@@ -28,6 +26,8 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+
+    import attrs
 
     from moorage.domain.http.headers import Headers
     from moorage.domain.http.requests import Request
@@ -93,15 +93,13 @@ class AwsSigV4:
 
     method: ClassVar = "aws_sigv4"
 
-    access_key_id: str = attrs.field(repr=False, validator=_is_word)
-    region: str = attrs.field(validator=_is_word)
-    service: str = attrs.field(validator=_is_word)
-    session_token: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret), hash=False
-    )
+    access_key_id: str = field(repr=False, validator=_is_word)
+    region: str = field(validator=_is_word)
+    service: str = field(validator=_is_word)
+    session_token: Secret | None = field(default=None, converter=optional(as_secret), hash=False)
     sign_session_token: bool = True
-    normalise_path: bool = attrs.field(default=attrs.Factory(_not_s3, takes_self=True))
-    encode_path_twice: bool = attrs.field(default=attrs.Factory(_not_s3, takes_self=True))
+    normalise_path: bool = field(default=Factory(_not_s3, takes_self=True))
+    encode_path_twice: bool = field(default=Factory(_not_s3, takes_self=True))
 
     def __attrs_post_init__(self) -> None:
         """Check that headers can carry the session token, and that temporary keys have one."""

@@ -16,12 +16,10 @@ import re
 from binascii import a2b_base64, b2a_base64
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from moorage.domain.secrets.frames import careful, refusing
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.state.packing import pack_values
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.text import is_encodable
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 
@@ -59,7 +57,7 @@ class KeyRing:
         keys: pairs of a version, from 1 to 2^32 - 1, and a key of 32 bytes.
     """
 
-    keys: tuple[tuple[int, Secret], ...] = attrs.field(converter=_pairs, hash=False)
+    keys: tuple[tuple[int, Secret], ...] = field(converter=_pairs, hash=False)
 
     def __attrs_post_init__(self) -> None:
         """Check that the keys can encrypt, for example that they have the right length."""

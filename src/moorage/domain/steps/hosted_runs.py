@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 import attrs
 
 from moorage.domain.steps.runs import EndReason, RunPhase, RunStatus
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, frozen
 from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class RunNote:
 
     def changed(self, **fields: Any) -> Self:
         """Return the note with other values of some fields."""
-        return attrs.evolve(self, **fields)
+        return evolve(self, **fields)
 
     def packed(self) -> str:
         """Return the note as text of letters, digits and hyphens, which no host changes."""

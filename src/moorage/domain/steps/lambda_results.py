@@ -6,9 +6,7 @@ import json
 from binascii import a2b_base64
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -34,9 +32,9 @@ class LambdaResult:
         version: the version of the function that ran; None if the event was queued.
     """
 
-    payload: Any = attrs.field(default=None, repr=False)
+    payload: Any = field(default=None, repr=False)
     error: str | None = None
-    log: str = attrs.field(default="", repr=False)
+    log: str = field(default="", repr=False)
     request_id: str | None = None
     version: str | None = None
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
-import attrs
-
 from moorage.domain.steps.runs import EndReason
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import Factory, evolve, field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,12 +60,12 @@ class ExecutionResult:
     """
 
     exit_code: int
-    stdout: str = attrs.field(default="", repr=False)
-    stderr: str = attrs.field(default="", repr=False)
-    outcome: StepOutcome = attrs.field(default=attrs.Factory(_outcome_of_code, takes_self=True))
-    metadata: Mapping[str, Any] = attrs.field(factory=dict[str, Any], converter=dict)
+    stdout: str = field(default="", repr=False)
+    stderr: str = field(default="", repr=False)
+    outcome: StepOutcome = field(default=Factory(_outcome_of_code, takes_self=True))
+    metadata: Mapping[str, Any] = field(factory=dict[str, Any], converter=dict)
     hook_errors: tuple[HookError, ...] = ()
-    files: Mapping[str, bytes] = attrs.field(factory=dict[str, bytes], repr=False)
+    files: Mapping[str, bytes] = field(factory=dict[str, bytes], repr=False)
 
     @classmethod
     def success(cls, stdout: str = "", stderr: str = "", **metadata: Any) -> Self:
@@ -94,7 +92,7 @@ class ExecutionResult:
 
     def with_metadata(self, **metadata: Any) -> Self:
         """Return the result with further facts; those of the same name are replaced."""
-        return attrs.evolve(self, metadata={**self.metadata, **metadata})
+        return evolve(self, metadata={**self.metadata, **metadata})
 
 
 def outcome_of(exit_code: int, reason: EndReason) -> StepOutcome:

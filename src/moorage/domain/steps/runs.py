@@ -5,10 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-import attrs
-
 from moorage.domain.secrets.frames import careful
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import IdempotencyConflict
 
 if TYPE_CHECKING:
@@ -63,9 +61,9 @@ class RunSpec:
 
     name: str
     step: Step
-    secrets: Mapping[str, Secret] = attrs.field(factory=dict[str, "Secret"], repr=False)
-    labels: Mapping[str, str] = attrs.field(factory=dict[str, str])
-    inputs: Mapping[str, bytes] = attrs.field(factory=dict[str, bytes], repr=False)
+    secrets: Mapping[str, Secret] = field(factory=dict[str, "Secret"], repr=False)
+    labels: Mapping[str, str] = field(factory=dict[str, str])
+    inputs: Mapping[str, bytes] = field(factory=dict[str, bytes], repr=False)
 
     @property
     def files(self) -> Mapping[str, bytes]:
@@ -99,8 +97,8 @@ class RunStatus:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     step: str | None = None
-    labels: Mapping[str, str] = attrs.field(factory=dict[str, str])
-    metadata: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    labels: Mapping[str, str] = field(factory=dict[str, str])
+    metadata: Mapping[str, Any] = field(factory=dict[str, Any])
 
     @property
     def is_over(self) -> bool:

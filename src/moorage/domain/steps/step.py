@@ -11,7 +11,7 @@ import attrs
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.values.durations import is_seconds, is_wait, plain
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, field, frozen, optional
 from moorage.domain.values.patterns import late_pattern
 from moorage.domain.values.text import is_encodable
 from moorage.errors import InvalidData
@@ -248,12 +248,12 @@ class Workspace:
             paths. Only a success is stored; after another end they are part of the result.
     """
 
-    files: Mapping[str, bytes] = attrs.field(
+    files: Mapping[str, bytes] = field(
         factory=dict[str, bytes], converter=_files, repr=lambda files: f"{len(files)} files"
     )
-    collect: tuple[str, ...] = attrs.field(default=(), converter=_paths)
-    inputs: Mapping[str, str] = attrs.field(factory=dict[str, str], converter=_input_keys)
-    outputs: Mapping[str, str] = attrs.field(factory=dict[str, str], converter=_output_keys)
+    collect: tuple[str, ...] = field(default=(), converter=_paths)
+    inputs: Mapping[str, str] = field(factory=dict[str, str], converter=_input_keys)
+    outputs: Mapping[str, str] = field(factory=dict[str, str], converter=_output_keys)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a file that is given twice."""
@@ -283,7 +283,7 @@ class Workspace:
     def with_those_of(self, other: Workspace) -> Workspace:
         """Return the workspace with the paths and keys of another one in addition to its own."""
         inputs = {path: key for path, key in other.inputs.items() if path not in self.files}
-        return attrs.evolve(
+        return evolve(
             self,
             collect=tuple(dict.fromkeys([*self.collect, *other.collect])),
             inputs={**inputs, **self.inputs},
@@ -301,13 +301,13 @@ class Resources:
         processes: the number of processes and threads.
     """
 
-    cpus: float | None = attrs.field(
+    cpus: float | None = field(
         default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
     )
-    memory: int | None = attrs.field(
+    memory: int | None = field(
         default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
     )
-    processes: int | None = attrs.field(
+    processes: int | None = field(
         default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
     )
 
@@ -337,34 +337,34 @@ class Step:
             by its digest, or none, and its secrets must be references.
     """
 
-    name: str = attrs.field(validator=_is_name)
-    command: tuple[str, ...] = attrs.field(converter=_command)
-    image: str | None = attrs.field(kw_only=True, default=None, validator=_is_image)
-    type: ConnectorType | None = attrs.field(
-        kw_only=True, default=None, converter=attrs.converters.optional(ConnectorType)
+    name: str = field(validator=_is_name)
+    command: tuple[str, ...] = field(converter=_command)
+    image: str | None = field(kw_only=True, default=None, validator=_is_image)
+    type: ConnectorType | None = field(
+        kw_only=True, default=None, converter=optional(ConnectorType)
     )
-    environment: Mapping[str, str] = attrs.field(
+    environment: Mapping[str, str] = field(
         kw_only=True, factory=dict[str, str], converter=_texts, validator=_are_variables
     )
-    secrets: Mapping[str, Secret | str] = attrs.field(
+    secrets: Mapping[str, Secret | str] = field(
         kw_only=True,
         factory=dict[str, "Secret | str"],
         converter=_secrets,
         validator=_are_variables,
     )
-    workspace: Workspace = attrs.field(
+    workspace: Workspace = field(
         kw_only=True, factory=Workspace, validator=attrs.validators.instance_of(Workspace)
     )
-    resources: Resources = attrs.field(
+    resources: Resources = field(
         kw_only=True, factory=Resources, validator=attrs.validators.instance_of(Resources)
     )
-    timeout: float = attrs.field(kw_only=True, default=300.0, converter=plain, validator=is_seconds)
-    grace: float = attrs.field(kw_only=True, default=10.0, converter=plain, validator=is_wait)
-    pinned: bool = attrs.field(default=False, kw_only=True)
-    cache: float | None = attrs.field(
+    timeout: float = field(kw_only=True, default=300.0, converter=plain, validator=is_seconds)
+    grace: float = field(kw_only=True, default=10.0, converter=plain, validator=is_wait)
+    pinned: bool = field(default=False, kw_only=True)
+    cache: float | None = field(
         kw_only=True,
         default=None,
-        converter=attrs.converters.optional(plain),
+        converter=optional(plain),
         validator=_is_age,
     )
 

@@ -1,93 +1,36 @@
-"""A decorator for immutable values that takes half as long at import as the one of attrs.
+"""Immutable values as those of attrs, whose code is generated when it is first needed.
 
-attrs writes and compiles source text for each method of each class when its module is imported.
-Here, only the initialiser comes from attrs. Equality, hash and representation are the same as those
-of attrs, but are closures over the names of the fields, so nothing is compiled for them.
+Loading attrs costs a process as much as half of a first manager, and attrs compiles source text for
+each class when its module is imported. The decorator `frozen` takes the same declarations, and
+compiles an initialiser when a class is first called. `attrs.fields`, `attrs.evolve` and
+`attrs.asdict` work on these classes and their values.
 """
 
 from __future__ import annotations
 
-from operator import attrgetter
-from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-import attrs
+from moorage.domain.values.frozen_classes import as_dict, refuse_change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    # For type checkers, the classes are attrs classes with the same initialiser.
-    from attrs import frozen as frozen  # noqa: PLC0414 - exported for the modules of values
+    # For type checkers, these are the declarations and functions of attrs.
+    from attrs import NOTHING, Factory, evolve, field, frozen
+    from attrs import fields as fields_of
+    from attrs import has as has_fields
+    from attrs.converters import optional
 else:
+    from moorage.domain.values.field_declarations import NOTHING, Factory, field, optional
+    from moorage.domain.values.frozen_classes import evolve, fields_of, frozen, has_fields
 
-    def frozen(kind: type | None = None, **options: Any) -> Any:
-        """Turn a class into an immutable value, as `attrs.frozen` does.
-
-        It takes the options of `attrs.frozen`, except `order` and `cache_hash`. Fields are
-        compared without a function for `eq`. Methods that the class itself defines stay.
-        """
-
-        def decorate(kind: type) -> type:
-            return _frozen_kind(kind, **options)
-
-        return decorate if kind is None else decorate(kind)
-
-
-Kind = TypeVar("Kind", bound=type)
-
-
-def _frozen_kind(kind: Kind, *, eq: bool = True, repr: bool = True, **options: Any) -> Kind:  # noqa: A002 - the name of attrs' option
-    body = kind.__dict__
-    has_own_hash = body.get("__hash__") is not None
-    adds_equality = eq and "__eq__" not in body
-    adds_repr = repr and "__repr__" not in body
-    value_kind: Any = attrs.frozen(eq=False, repr=False, **options)(kind)
-    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(value_kind)
-    if adds_equality:
-        value_kind.__eq__ = _equality(_getter([field.name for field in fields if field.eq]))
-        if not has_own_hash:
-            hashed = [
-                field.name for field in fields if (field.eq if field.hash is None else field.hash)
-            ]
-            value_kind.__hash__ = _hash(_getter(hashed))
-    if adds_repr:
-        value_kind.__repr__ = _representation(fields)
-    result: Kind = value_kind
-    return result
-
-
-def _getter(names: Sequence[str]) -> Callable[[object], object]:
-    return attrgetter(*names) if names else _no_values
-
-
-def _no_values(_value: object) -> object:
-    return None
-
-
-def _equality(values_of: Callable[[object], object]) -> Callable[[object, object], bool]:
-    def __eq__(self: object, other: object) -> bool:  # noqa: N807 - becomes a class's method
-        if other.__class__ is not self.__class__:
-            return NotImplemented
-        return values_of(self) == values_of(other)
-
-    return __eq__
-
-
-def _hash(values_of: Callable[[object], object]) -> Callable[[object], int]:
-    def __hash__(self: object) -> int:  # noqa: N807 - becomes a class's method
-        return hash(values_of(self))
-
-    return __hash__
-
-
-def _representation(fields: tuple[attrs.Attribute[Any], ...]) -> Callable[[object], str]:
-    shown_fields = tuple(
-        (field.name, repr if field.repr is True else field.repr) for field in fields if field.repr
-    )
-
-    @recursive_repr("...")
-    def __repr__(self: object) -> str:  # noqa: N807 - becomes a class's method
-        values = ", ".join(f"{name}={show(getattr(self, name))}" for name, show in shown_fields)
-        return f"{type(self).__qualname__.rpartition('>.')[2]}({values})"
-
-    return __repr__
+__all__ = (
+    "NOTHING",
+    "Factory",
+    "as_dict",
+    "evolve",
+    "field",
+    "fields_of",
+    "frozen",
+    "has_fields",
+    "optional",
+    "refuse_change",
+)

@@ -8,8 +8,6 @@ from datetime import timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
-import attrs
-
 from moorage.domain.entries.renewal import Held
 from moorage.domain.idempotency.claims import (
     Claim,
@@ -27,7 +25,7 @@ from moorage.domain.idempotency.refusals import pack_refusal, unpack_refusal
 from moorage.domain.observation.events import AnswerNotStored, IdempotencyReplayed
 from moorage.domain.service.plan import MARGIN
 from moorage.domain.values.durations import SECOND, micros
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import Factory, field, frozen
 from moorage.errors import (
     ConnectorError,
     IdempotencyConflict,
@@ -88,16 +86,14 @@ class KeyRules:
     """
 
     target: str
-    remembered: int = attrs.field(converter=micros)
-    ttl: int = attrs.field(converter=micros)
+    remembered: int = field(converter=micros)
+    ttl: int = field(converter=micros)
     encode: Callable[[Any], Any]
     decode: Callable[[Any], Any]
     lookup: Callable[[str], str]
     nothing_done: tuple[type[Exception], ...] = ()
     refuses: bool = False
-    honoured: bool = attrs.field(
-        default=attrs.Factory(lambda self: self.remembered > 0, takes_self=True)
-    )
+    honoured: bool = field(default=Factory(lambda self: self.remembered > 0, takes_self=True))
 
 
 class Once(NamedTuple):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import attrs
-
 from moorage.domain.http.requests import Response
 from moorage.domain.idempotency.claims import Resolve, checked_key
 from moorage.domain.observation.events import CircuitChanged, PauseEnded
@@ -14,7 +12,7 @@ from moorage.domain.resilience.circuit import CircuitState, joint_state
 from moorage.domain.resilience.gate_commands import ReadCircuit, Resume, SetCircuit
 from moorage.domain.service.plan import circuit_name
 from moorage.domain.values.durations import SECOND, micros
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import as_dict, frozen
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData, StorageUnavailable
 from moorage.services.calling.admission import for_all_parts
@@ -69,7 +67,7 @@ async def recorded(core: Core, act: ManualAct, perform: Callable[[], Awaitable[R
     record = core.audit
     if record is None:
         return await perform()
-    fields = attrs.asdict(act, recurse=False)
+    fields = as_dict(act)
     await record(**fields)
     try:
         return await perform()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import attrs
-
 from moorage.contracts.effects import has_effect
 from moorage.contracts.replays import as_replay
 from moorage.contracts.vendor import UnknownOutcome
@@ -13,7 +11,7 @@ from moorage.domain.idempotency.claims import AS_USUAL, KeyUse, checked_key
 from moorage.domain.observation.events import FailedOver
 from moorage.domain.service.safety import Safety
 from moorage.domain.values.durations import maybe_seconds
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import evolve, field, frozen
 from moorage.errors import (
     BulkheadFull,
     CircuitBreakerOpen,
@@ -105,11 +103,11 @@ class Dispatcher:
     step: Callable[[Callable[[], Any], Core], AttemptStep]
     transports: Mapping[str, Any]
     subject: str | None = None
-    safety: Safety = attrs.field(factory=Safety)
+    safety: Safety = field(factory=Safety)
 
     def about(self, subject: str) -> Dispatcher:
         """Return a dispatcher whose calls are recorded as data about this person."""
-        return attrs.evolve(self, subject=subject)
+        return evolve(self, subject=subject)
 
     async def execute(
         self,
@@ -195,7 +193,7 @@ class Dispatcher:
     ) -> VendorWire:
         rehearses = operation.full_name if self.rehearses(operation) else None
         repeats = _REPEATS.get(account.vendor.unknown_outcomes.get(operation.operation))
-        use = operation.use if repeats is None else attrs.evolve(operation.use, repeats=repeats)
+        use = operation.use if repeats is None else evolve(operation.use, repeats=repeats)
         return self.wire(
             account,
             operation.tenant,

@@ -5,13 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-import attrs
-
 from moorage.contracts.ref import Ref
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.auth.sent_values import Sent, witness
 from moorage.domain.idempotency.claims import AS_USUAL, KeyUse, Reach
 from moorage.domain.observation.call_identity import ContractCall
+from moorage.domain.values.frozen_values import evolve
 from moorage.domain.values.names import service_name
 from moorage.errors import (
     ConfigurationError,
@@ -248,7 +247,7 @@ class VendorWire:
     def _next_use(self) -> KeyUse:
         """Return how the next step uses the idempotency key; a begun operation is completed."""
         begun = self._use.reach is Reach.AGAIN and self._replays
-        return attrs.evolve(self._use, reach=Reach.FRESH) if begun else self._use
+        return evolve(self._use, reach=Reach.FRESH) if begun else self._use
 
     def rehearse(self, request: str) -> None:
         """In a dry run, stop before anything is sent, and report the request.

@@ -6,12 +6,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-import attrs
-
 from moorage.domain.observation.call_identity import CallIdentity
 from moorage.domain.observation.success_listeners import NO_LISTENERS, SuccessListeners
 from moorage.domain.service.plan import AFTERWARDS
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import Factory, evolve, field, frozen
 from moorage.services.core.digests import DigestChallenges
 from moorage.services.core.nonces import Nonces
 from moorage.services.core.refreshes import UnprovenRefreshes
@@ -136,7 +134,7 @@ class Core:
     aside: Callable[[Callable[[], Any]], Flow[Any]] = _in_place
     nanoseconds: Callable[[], int]
     utc: Callable[[], datetime]
-    wall: Callable[[], int] = attrs.Factory(lambda self: _wall_of(self.utc), takes_self=True)
+    wall: Callable[[], int] = Factory(lambda self: _wall_of(self.utc), takes_self=True)
     new_id: Callable[[], str]
     late_id: Callable[[int], str] | None = None
     fraction: Callable[[], float]
@@ -159,11 +157,11 @@ class Core:
     stores_content: bool = False
     cipher: Cipher | None = None
     audit: Callable[..., Flow[object]] | None = None
-    nonces: Nonces = attrs.field(factory=Nonces)
-    digests: DigestChallenges = attrs.field(factory=DigestChallenges)
-    refreshes: UnprovenRefreshes = attrs.field(factory=UnprovenRefreshes)
-    renewals: Renewals | Unrenewed = attrs.field(factory=Unrenewed)
-    waiters: Waiters = attrs.field(factory=Waiters)
+    nonces: Nonces = field(factory=Nonces)
+    digests: DigestChallenges = field(factory=DigestChallenges)
+    refreshes: UnprovenRefreshes = field(factory=UnprovenRefreshes)
+    renewals: Renewals | Unrenewed = field(factory=Unrenewed)
+    waiters: Waiters = field(factory=Waiters)
     tenant_records: TenantRecords | None = None
     reporter: Callable[[], str]
 
@@ -179,7 +177,7 @@ class Core:
 
     def unobserved(self) -> Core:
         """Return a copy whose observers hear nothing, for calls that send nothing."""
-        return attrs.evolve(
+        return evolve(
             self,
             observers=None,
             tell=_tell_nobody,

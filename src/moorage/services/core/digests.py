@@ -5,9 +5,8 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from moorage.domain.values.bounded import Bounded
+from moorage.domain.values.frozen_values import evolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +57,7 @@ class DigestChallenges:
         if status != _UNAUTHORIZED:
             nonce = next_nonce(headers)
             if remembered is not None and nonce is not None and nonce != remembered[0].nonce:
-                self._remember(base_url, attrs.evolve(remembered[0], nonce=nonce))
+                self._remember(base_url, evolve(remembered[0], nonce=nonce))
             return None
         challenge = digest_challenge(headers)
         if challenge is None:

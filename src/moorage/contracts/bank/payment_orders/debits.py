@@ -24,7 +24,7 @@ from moorage.contracts.bank.payment_orders.fields import (
 from moorage.contracts.bank.payment_orders.parties import BankParty
 from moorage.contracts.bank.references import CreditorId, CreditorReference
 from moorage.contracts.validators import OneOf, are_all, as_tuple, is_a, is_day, is_maybe
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen, optional
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -61,17 +61,13 @@ class MandateAmendment:
         other_account: True if the debtor has an account at another bank now.
     """
 
-    original_id: str | None = attrs.field(default=None, validator=is_maybe_identifier)
-    original_creditor_id: CreditorId | None = attrs.field(
-        default=None, converter=attrs.converters.optional(CreditorId)
-    )
-    original_creditor_name: str | None = attrs.field(
+    original_id: str | None = field(default=None, validator=is_maybe_identifier)
+    original_creditor_id: CreditorId | None = field(default=None, converter=optional(CreditorId))
+    original_creditor_name: str | None = field(
         default=None, repr=False, validator=maybe_at_most(70)
     )
-    original_iban: Iban | None = attrs.field(
-        default=None, converter=attrs.converters.optional(Iban)
-    )
-    other_account: bool = attrs.field(default=False, validator=is_a(bool))
+    original_iban: Iban | None = field(default=None, converter=optional(Iban))
+    other_account: bool = field(default=False, validator=is_a(bool))
 
     def __attrs_post_init__(self) -> None:
         """Refuse an amendment without content, and two accounts."""
@@ -94,11 +90,9 @@ class Mandate:
         amendment: change since the last direct debit.
     """
 
-    id: str = attrs.field(validator=is_identifier)
-    signed: date = attrs.field(validator=is_day)
-    amendment: MandateAmendment | None = attrs.field(
-        default=None, validator=is_maybe(MandateAmendment)
-    )
+    id: str = field(validator=is_identifier)
+    signed: date = field(validator=is_day)
+    amendment: MandateAmendment | None = field(default=None, validator=is_maybe(MandateAmendment))
 
 
 @frozen(kw_only=True)
@@ -117,16 +111,16 @@ class DirectDebitOrder:
         ultimate_debtor: name of the party for whom the debtor pays.
     """
 
-    end_to_end_id: str = attrs.field(validator=is_identifier)
-    amount: Money = attrs.field(validator=is_payable)
-    debtor: BankParty = attrs.field(validator=is_a(BankParty))
-    mandate: Mandate = attrs.field(validator=is_a(Mandate))
-    remittance: str | CreditorReference | None = attrs.field(
+    end_to_end_id: str = field(validator=is_identifier)
+    amount: Money = field(validator=is_payable)
+    debtor: BankParty = field(validator=is_a(BankParty))
+    mandate: Mandate = field(validator=is_a(Mandate))
+    remittance: str | CreditorReference | None = field(
         default=None, repr=False, validator=is_remittance
     )
-    instruction_id: str | None = attrs.field(default=None, validator=is_maybe_identifier)
-    purpose: str | None = attrs.field(default=None, validator=is_maybe_code)
-    ultimate_debtor: str | None = attrs.field(default=None, repr=False, validator=maybe_at_most(70))
+    instruction_id: str | None = field(default=None, validator=is_maybe_identifier)
+    purpose: str | None = field(default=None, validator=is_maybe_code)
+    ultimate_debtor: str | None = field(default=None, repr=False, validator=maybe_at_most(70))
 
 
 @frozen(kw_only=True)
@@ -145,17 +139,17 @@ class DirectDebitBatch:
         category: code of the category purpose.
     """
 
-    id: str = attrs.field(validator=is_identifier)
-    creditor: BankParty = attrs.field(validator=is_a(BankParty))
-    creditor_id: CreditorId = attrs.field(converter=CreditorId)
-    collection_date: date = attrs.field(validator=is_day)
-    debits: tuple[DirectDebitOrder, ...] = attrs.field(
+    id: str = field(validator=is_identifier)
+    creditor: BankParty = field(validator=is_a(BankParty))
+    creditor_id: CreditorId = field(converter=CreditorId)
+    collection_date: date = field(validator=is_day)
+    debits: tuple[DirectDebitOrder, ...] = field(
         converter=as_tuple, validator=[are_all(DirectDebitOrder), has_items]
     )
-    sequence: SequenceType = attrs.field(converter=SequenceType)
-    scheme: DebitScheme = attrs.field(default=DebitScheme.CORE, converter=DebitScheme)
-    single_booking: bool = attrs.field(default=True, validator=is_a(bool))
-    category: str | None = attrs.field(default=None, validator=is_maybe_code)
+    sequence: SequenceType = field(converter=SequenceType)
+    scheme: DebitScheme = field(default=DebitScheme.CORE, converter=DebitScheme)
+    single_booking: bool = field(default=True, validator=is_a(bool))
+    category: str | None = field(default=None, validator=is_maybe_code)
 
     @property
     def total(self) -> Money:
@@ -175,10 +169,10 @@ class DirectDebitFile:
         batches: direct debits by account, day, scheme and sequence type.
     """
 
-    message_id: str = attrs.field(validator=is_identifier)
-    created: datetime = attrs.field(converter=whole_second, validator=is_time)
-    initiator: str = attrs.field(repr=False, validator=at_most(70))
-    batches: tuple[DirectDebitBatch, ...] = attrs.field(
+    message_id: str = field(validator=is_identifier)
+    created: datetime = field(converter=whole_second, validator=is_time)
+    initiator: str = field(repr=False, validator=at_most(70))
+    batches: tuple[DirectDebitBatch, ...] = field(
         converter=as_tuple, validator=[are_all(DirectDebitBatch), has_items]
     )
 

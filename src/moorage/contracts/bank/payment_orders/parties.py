@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import attrs
+from typing import TYPE_CHECKING, Any
 
 from moorage.contracts.bank.bic import Bic
 from moorage.contracts.bank.iban import Iban
 from moorage.contracts.bank.payment_orders.fields import at_most, maybe_at_most
 from moorage.contracts.validators import are_all, as_tuple, is_maybe
 from moorage.domain.values.countries import COUNTRIES
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen, optional
 from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    import attrs
 
 
 def _is_country(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -36,12 +37,12 @@ class PartyAddress:
             until November 2026.
     """
 
-    country: str = attrs.field(validator=_is_country)
-    town: str | None = attrs.field(default=None, repr=False, validator=maybe_at_most(35))
-    postal_code: str | None = attrs.field(default=None, repr=False, validator=maybe_at_most(16))
-    street: str | None = attrs.field(default=None, repr=False, validator=maybe_at_most(70))
-    building: str | None = attrs.field(default=None, repr=False, validator=maybe_at_most(16))
-    lines: tuple[str, ...] = attrs.field(
+    country: str = field(validator=_is_country)
+    town: str | None = field(default=None, repr=False, validator=maybe_at_most(35))
+    postal_code: str | None = field(default=None, repr=False, validator=maybe_at_most(16))
+    street: str | None = field(default=None, repr=False, validator=maybe_at_most(70))
+    building: str | None = field(default=None, repr=False, validator=maybe_at_most(16))
+    lines: tuple[str, ...] = field(
         default=(), repr=False, converter=as_tuple, validator=are_all(str)
     )
 
@@ -66,7 +67,7 @@ class BankParty:
         address: postal address; needed for countries outside of the European Economic Area.
     """
 
-    name: str = attrs.field(repr=False, validator=at_most(70))
-    iban: Iban = attrs.field(converter=Iban)
-    bic: Bic | None = attrs.field(default=None, converter=attrs.converters.optional(Bic))
-    address: PartyAddress | None = attrs.field(default=None, validator=is_maybe(PartyAddress))
+    name: str = field(repr=False, validator=at_most(70))
+    iban: Iban = field(converter=Iban)
+    bic: Bic | None = field(default=None, converter=optional(Bic))
+    address: PartyAddress | None = field(default=None, validator=is_maybe(PartyAddress))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from moorage.contracts.bank.payment_orders.fields import (
     at_most,
     check_identifiers,
@@ -22,7 +20,7 @@ from moorage.contracts.bank.payment_orders.fields import (
 )
 from moorage.contracts.bank.payment_orders.parties import BankParty
 from moorage.contracts.validators import are_all, as_tuple, is_a, is_day
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.values.frozen_values import field, frozen
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -46,18 +44,16 @@ class CreditTransfer:
         ultimate_debtor, ultimate_creditor: names of parties for whom the payment is made.
     """
 
-    end_to_end_id: str = attrs.field(validator=is_identifier)
-    amount: Money = attrs.field(validator=is_payable)
-    creditor: BankParty = attrs.field(validator=is_a(BankParty))
-    remittance: str | CreditorReference | None = attrs.field(
+    end_to_end_id: str = field(validator=is_identifier)
+    amount: Money = field(validator=is_payable)
+    creditor: BankParty = field(validator=is_a(BankParty))
+    remittance: str | CreditorReference | None = field(
         default=None, repr=False, validator=is_remittance
     )
-    instruction_id: str | None = attrs.field(default=None, validator=is_maybe_identifier)
-    purpose: str | None = attrs.field(default=None, validator=is_maybe_code)
-    ultimate_debtor: str | None = attrs.field(default=None, repr=False, validator=maybe_at_most(70))
-    ultimate_creditor: str | None = attrs.field(
-        default=None, repr=False, validator=maybe_at_most(70)
-    )
+    instruction_id: str | None = field(default=None, validator=is_maybe_identifier)
+    purpose: str | None = field(default=None, validator=is_maybe_code)
+    ultimate_debtor: str | None = field(default=None, repr=False, validator=maybe_at_most(70))
+    ultimate_creditor: str | None = field(default=None, repr=False, validator=maybe_at_most(70))
 
 
 @frozen(kw_only=True)
@@ -74,15 +70,15 @@ class CreditTransferBatch:
         category: code of the category purpose, such as `SALA` for wages.
     """
 
-    id: str = attrs.field(validator=is_identifier)
-    debtor: BankParty = attrs.field(validator=is_a(BankParty))
-    execution_date: date = attrs.field(validator=is_day)
-    transfers: tuple[CreditTransfer, ...] = attrs.field(
+    id: str = field(validator=is_identifier)
+    debtor: BankParty = field(validator=is_a(BankParty))
+    execution_date: date = field(validator=is_day)
+    transfers: tuple[CreditTransfer, ...] = field(
         converter=as_tuple, validator=[are_all(CreditTransfer), has_items]
     )
-    single_booking: bool = attrs.field(default=True, validator=is_a(bool))
-    instant: bool = attrs.field(default=False, validator=is_a(bool))
-    category: str | None = attrs.field(default=None, validator=is_maybe_code)
+    single_booking: bool = field(default=True, validator=is_a(bool))
+    instant: bool = field(default=False, validator=is_a(bool))
+    category: str | None = field(default=None, validator=is_maybe_code)
 
     @property
     def total(self) -> Money:
@@ -102,10 +98,10 @@ class CreditTransferFile:
         batches: payments by account and day.
     """
 
-    message_id: str = attrs.field(validator=is_identifier)
-    created: datetime = attrs.field(converter=whole_second, validator=is_time)
-    initiator: str = attrs.field(repr=False, validator=at_most(70))
-    batches: tuple[CreditTransferBatch, ...] = attrs.field(
+    message_id: str = field(validator=is_identifier)
+    created: datetime = field(converter=whole_second, validator=is_time)
+    initiator: str = field(repr=False, validator=at_most(70))
+    batches: tuple[CreditTransferBatch, ...] = field(
         converter=as_tuple, validator=[are_all(CreditTransferBatch), has_items]
     )
 
