@@ -287,7 +287,7 @@ def _initialiser(kind: type, all_fields: Sequence[Field]) -> FunctionType:
     initialiser: FunctionType = names.pop("__init__")
     initialiser.__module__ = kind.__module__
     initialiser.__qualname__ = f"{kind.__qualname__}.__init__"
-    initialiser.__doc__ = f"Create a {kind.__name__} of its fields."
+    initialiser.__doc__ = "Create the value of its fields."
     initialiser.__annotations__ = _annotations(all_fields)
     return initialiser
 
