@@ -474,3 +474,17 @@ def test_flows_are_gathered_in_threads() -> None:
 
     assert [3, 4] == run_now(gathered_sync(every)([step(1), step(2)], at_once=7))
     assert {"at_once": 7} == fields
+
+
+def test_gathered_calls_lifted_functions_directly() -> None:
+    """A step that calls a lifted function becomes a call of the function, without a coroutine."""
+
+    def add(first: int, second: int) -> int:
+        return first + second
+
+    def every(steps: list[Any]) -> list[int]:
+        return [step.func(*step.args, **step.keywords) for step in steps if step.func is add]
+
+    step = functools.partial(lift(add), 1, second=2)
+
+    assert [3] == run_now(gathered_sync(every)([step]))

@@ -46,6 +46,7 @@ _NO_BOUND: Final = (
     " runs it. Give what you call a timeout of its own."
 )
 _GENERATORS: Final = frozenset({GeneratorType, AsyncGeneratorType})
+_LIFTED: Final = "lifted_function"
 NOT_PLAIN: Final = _GENERATOR | inspect.CO_COROUTINE
 
 _allowed: Final[ContextVar[float | None]] = ContextVar("allowed", default=None)
@@ -79,6 +80,7 @@ def lift(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
     async def run_lifted(*args: P.args, **kwargs: P.kwargs) -> R:
         return function(*args, **kwargs)
 
+    setattr(run_lifted, _LIFTED, function)
     return run_lifted
 
 
@@ -526,9 +528,19 @@ def gathered_sync(verb: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any,
     """Adapt a method of the Gather port to synchronous code: each step runs in a thread."""
 
     async def gather(steps: Any, /, **options: Any) -> Any:
-        return verb([functools.partial(_run_step, step) for step in steps], **options)
+        return verb([_plain_step(step) for step in steps], **options)
 
     return gather
+
+
+def _plain_step(step: Callable[[], Coroutine[Any, Any, R]]) -> Callable[[], R]:
+    """Return a step that needs no coroutine if it calls a lifted function."""
+    function = getattr(step, "func", None)
+    lifted_function = getattr(function, _LIFTED, None)
+    if lifted_function is None:
+        return functools.partial(_run_step, step)
+    call: Any = step
+    return functools.partial(lifted_function, *call.args, **call.keywords)
 
 
 def _run_step(step: Callable[[], Coroutine[Any, Any, R]]) -> R:

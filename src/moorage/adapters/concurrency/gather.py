@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 
 _Outcome: TypeAlias = "tuple[Result | None, BaseException | None]"
@@ -35,6 +36,13 @@ def _value_of(outcome: _Outcome[Result]) -> Result:
     if error is not None:
         raise error
     return cast("Result", value)
+
+
+def _taken_from(waiting: deque[Item]) -> Iterator[Item]:
+    """Take items from a queue that several threads empty, until there is none."""
+    with suppress(IndexError):
+        while True:
+            yield waiting.popleft()
 
 
 def daemon(run: Callable[[], None]) -> bool:
@@ -80,7 +88,8 @@ class ThreadGather:
 
     def every(self, steps: Sequence[Callable[[], Result]], /, *, at_once: int) -> list[Result]:
         """Run all steps, at most `at_once` at a time, and return their results in order."""
-        waiting_steps = deque((number, step, copy_context()) for number, step in enumerate(steps))
+        waiting_steps = deque(enumerate(steps))
+        context = copy_context()
         answers: SimpleQueue[tuple[int, _Outcome[Result]]] = SimpleQueue()
 
         def start_threads() -> None:
@@ -89,22 +98,21 @@ class ThreadGather:
                     return
 
         def work() -> None:
-            while True:
-                try:
-                    number, step, context = waiting_steps.popleft()
-                except IndexError:
-                    return
-                outcome = _outcome_of(step, context)
+            for number, step in _taken_from(waiting_steps):
+                outcome = _outcome_of(step, context.copy())
                 if outcome[1] is not None:
                     waiting_steps.clear()
                 answers.put((number, outcome))
 
         results: list[Any] = [None] * len(steps)
+        missing_count = len(steps)
         try:
             if at_once > 1 and len(steps) > 1:
                 self._later(start_threads)
-            work()
-            for _ in steps:
+            for number, step in _taken_from(waiting_steps):
+                results[number] = context.copy().run(step)
+                missing_count -= 1
+            for _ in range(missing_count):
                 number, outcome = answers.get()
                 results[number] = _value_of(outcome)
         finally:
