@@ -43,6 +43,8 @@ def forms(secret: bytes) -> dict[str, bytes]:
         "json utf-8": json.dumps(text, ensure_ascii=False)[1:-1].encode(),
         "json slashes": json.dumps(text)[1:-1].replace("/", "\\/").encode(),
         "html": escape(text).encode(),
+        "url of all": "".join(f"%{byte:02X}" for byte in secret).encode(),
+        "bytes": "".join(f"\\x{byte:02x}" for byte in secret).encode(),
     }
     for before in range(3):
         around = b"u:"[:before] + b"?" * max(0, before - 2) + secret + b"!!"
@@ -123,6 +125,13 @@ def test_lines_appear_at_once() -> None:
     assert b"tok\n" == mask.feed(b"tok\n")
     assert b"wait " == mask.feed(b"wait tok_9")
     assert b"tok_9!\n" == mask.feed(b"!\n")
+
+
+def test_secret_whose_end_may_begin_another_is_held_back() -> None:
+    """A secret is masked when it is clear that no other one begins inside it."""
+    mask = StreamMask([b"alpha-7788-omega", b"omega-9911-kappa"])
+    assert b"x " == mask.feed(b"x alpha-7788-omega")
+    assert b"*** y" == mask.feed(b" y") + mask.finish()
 
 
 def test_no_secrets() -> None:

@@ -4,7 +4,8 @@ Laws:
 
 1. The masked stream does not depend on how the stream was cut into parts.
 2. A secret is found unchanged, in Base64 at every alignment and in both alphabets, in hexadecimal
-   digits, and with the escapes of URLs, JSON, HTML and XML; also if line breaks are inside it. A
+   digits, and with the escapes of URLs, JSON, HTML and XML, of some or of all of its characters;
+   also if line breaks are inside it. A
    character of Base64 that a secret shares with its neighbours stays; it has up to four bits of it.
 3. A mask takes the place of a secret together with as many line breaks as were inside it, so a line
    of the stream stays a line.
@@ -41,6 +42,8 @@ _BREAKS: Final = b"\r\n"
 _BREAK: Final = re.compile(rb"[\r\n]")
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _PERCENT: Final = re.compile(rb"%[0-9A-F]{2}")
+_ESCAPES: Final = ("%", "\\x", "\\u00")
+"""The beginnings of escapes that name a byte by two hexadecimal digits."""
 _BLOCK: Final = 256 * 1024
 _GROUP: Final = 256
 """The number of words that are compared at once before each of them is."""
@@ -61,6 +64,7 @@ class StreamMask:
 
     def __init__(self, secrets: Iterable[bytes]) -> None:
         self._forms = sorted({form for secret in secrets for form in _forms(secret)})
+        self._beginnings = {form[:size] for form in self._forms for size in (1, 2)}
         self._reach = max(map(len, self._forms), default=0)
         longs = [form for form in self._forms if len(form) >= 2 * _LONG_WORD - 1]
         shorts = [form for form in self._forms if len(form) < 2 * _LONG_WORD - 1]
@@ -122,7 +126,10 @@ class StreamMask:
         """Return the position up to which the text is no beginning of a secret."""
         size = min(self._reach, len(squeezed))
         for length in range(size, 0, -1):
-            tail = squeezed[-length:]
+            first = len(squeezed) - length
+            if squeezed[first : first + 2] not in self._beginnings:
+                continue
+            tail = squeezed[first:]
             at = bisect_left(self._forms, tail)
             if at == len(self._forms) or not self._forms[at].startswith(tail):
                 continue
@@ -214,6 +221,10 @@ def _escaped(text: bytes) -> Iterator[bytes]:
             form = variant.encode()
             yield form
             yield _PERCENT.sub(lambda code: code[0].lower(), form)
+    # Some programs escape every character.
+    for before in _ESCAPES:
+        for digits in ("{:02x}", "{:02X}"):
+            yield "".join(before + digits.format(byte) for byte in text).encode()
     try:
         words = text.decode()
     except UnicodeDecodeError:
