@@ -129,6 +129,8 @@ class Shop:
         class Following:
             """The account's verifier, but following links with the given function."""
 
+            hints = False
+
             def __init__(self, account: str, verifier: Any) -> None:
                 self._account = account
                 self.verify, self.averify = verifier.verify, verifier.averify

@@ -130,6 +130,11 @@ class WebhookVerifier(Part):
         """The text to send as the answer to an accepted webhook; empty for most vendors."""
         return self._endpoint.scheme.accepted
 
+    @property
+    def hints(self) -> bool:
+        """True if the vendor sends the same webhook for each change, so that none is a repeat."""
+        return self._endpoint.scheme.hints
+
     @functools.cached_property
     def _plainly(self) -> Receiving:
         get: Any = self._secrets.get

@@ -414,9 +414,11 @@ def _pairs(headers: Any) -> list[tuple[str, str]]:
     return pairs
 
 
-def _is_pair(value: object) -> bool:
-    is_long_enough = isinstance(value, (tuple, list)) and len(value) == 2
-    return is_long_enough and all(isinstance(part, str) for part in value)
+def _is_pair(value: Any) -> bool:
+    if not isinstance(value, (tuple, list)):
+        return False
+    parts: list[Any] = [*value]
+    return len(parts) == 2 and all(isinstance(part, str) for part in parts)
 
 
 class _AsyncStore:

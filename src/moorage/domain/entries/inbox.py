@@ -48,14 +48,24 @@ def entry_of(
     subject: str | None,
     lane: str | None,
     now: datetime,
+    delivery: str | None = None,
 ) -> InboxEntry:
     """Return a new inbox entry for a webhook, still without its content.
 
     Its id is derived from the account, the tenant and the delivery's own id, so a repeated delivery
     gets the same id.
+
+    Args:
+        account: account whose vendor sent the webhook.
+        events: events of the webhook.
+        tenant: tenant of the webhook.
+        subject: person whom the webhook is about, if known.
+        lane: ordering lane.
+        now: current time.
+        delivery: id of this delivery, where the vendor sends the same webhook for each change.
     """
     return InboxEntry(
-        id=_source_name(account, tenant, events),
+        id=_source_name(account, tenant, events, delivery),
         target=account,
         operation=storable((events[0].type or events[0].vendor_type or "webhook")[:_OPERATION]),
         tenant=tenant,
@@ -66,11 +76,14 @@ def entry_of(
     )
 
 
-def _source_name(account: str, tenant: str | None, events: Sequence[WebhookEvent]) -> str:
+def _source_name(
+    account: str, tenant: str | None, events: Sequence[WebhookEvent], delivery: str | None
+) -> str:
     from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
 
     marks = tuple(event.claim[0] if event.claim else event.id for event in events)
-    return sha256(pack_values((account, tenant, marks))).hexdigest()[:_MARK]
+    parts = (account, tenant, marks) if delivery is None else (account, tenant, marks, delivery)
+    return sha256(pack_values(parts)).hexdigest()[:_MARK]
 
 
 def pack_events(events: Sequence[WebhookEvent]) -> bytes:

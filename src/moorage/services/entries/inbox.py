@@ -54,6 +54,8 @@ class Senders:
         confirm: follow the link that confirms a subscription.
         meaning: convert a webhook to events of the contracts.
         accepted: the text that an account's vendor expects as the answer.
+        hints: whether an account's vendor sends the same webhook for each change of an object, so
+            that no delivery is a repeat.
     """
 
     look_up: Callable[[str], Awaitable[object]]
@@ -62,6 +64,7 @@ class Senders:
     confirm: Callable[[str, WebhookEvent], Awaitable[bool]]
     meaning: Callable[[str, WebhookEvent], tuple[Any, ...]]
     accepted: Callable[[str], str]
+    hints: Callable[[str], bool]
 
 
 class InboxFlows(Claiming[InboxEntry]):
@@ -150,6 +153,7 @@ class InboxFlows(Claiming[InboxEntry]):
             subject=subject,
             lane=lane,
             now=self.core.utc(),
+            delivery=self.core.new_id() if self._senders.hints(account) else None,
         )
         if events[0].reply is not None:
             return attrs.evolve(entry, reply=events[0].reply, state=EntryState.DONE, due=None)

@@ -1,0 +1,111 @@
+"""Forged, damaged and repeated webhooks of payment vendors change nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.contracts.payments import PaymentState
+from moorage.domain.entries.queue import EntryQuery
+from moorage.vendors.payments.mollie import Mollie
+from tests.vendors.attacked_webhooks import UNSIGNED, VENDORS, Attacked, attack
+from tests.vendors.subjects.mollie import mollie
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import PaymentEvent
+    from moorage.contracts.vendor import MakeRef
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.testing.kits.payments_conformance import PaymentsSubject
+
+EACH = pytest.mark.parametrize("name", VENDORS)
+
+
+@EACH
+@pytest.mark.untraced
+def test_damaged_and_hostile_webhooks(name: str) -> None:
+    """No damaged webhook is stored as another one, and no value of an event raises strangely."""
+    stored_count = attack(name, 300)
+
+    assert 0 < stored_count < 300
+
+
+@EACH
+def test_damaged_webhooks_under_the_tracer(name: str) -> None:
+    """A few damaged webhooks of each vendor are refused or stored as they were."""
+    assert attack(name, 10, seed=1) <= 10
+
+
+@EACH
+def test_forged_webhook_is_not_stored(name: str) -> None:
+    """A webhook with another secret, or another signed content, is answered with 401."""
+    attacked = Attacked(name)
+    stored = attacked.inbox.find(EntryQuery()).items
+    genuine = attacked.sent[0]
+    if name in UNSIGNED:
+        forged = attrs.evolve(genuine, url=f"{genuine.url}x")
+    else:
+        # The amount, or another number that the signature covers.
+        digit = next(byte for byte in b"2574138" if bytes([byte]) in genuine.body)
+        forged = attrs.evolve(genuine, body=genuine.body.replace(bytes([digit]), b"6"))
+    reply = attacked.inbox.answer("main", **forged.arguments())
+
+    assert 401 == reply.status
+    assert stored == attacked.inbox.find(EntryQuery()).items
+
+
+@EACH
+def test_repeated_webhook_is_handled_once(name: str) -> None:
+    """A webhook that is sent again is handled once, unless it is the same for each change."""
+    attacked = Attacked(name)
+    handled: list[str] = []
+    attacked.inbox.on("webhook")(lambda _, entry: handled.append(entry.id))
+    attacked.inbox.handle()
+    assert len(attacked.sent) == len(handled)
+    for sent in attacked.sent:
+        assert 200 == attacked.inbox.answer("main", **sent.arguments()).status
+    attacked.inbox.handle()
+
+    # Mollie's webhooks name a payment and no event, so each of them may report another change.
+    assert len(handled) == len(attacked.sent) * (2 if name in UNSIGNED else 1)
+    assert len(handled) == len(set(handled))
+
+
+@attrs.frozen(kw_only=True)
+class Trusting(Mollie):
+    """A faulty vendor that trusts what an unsigned webhook says."""
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """Take the payment for captured without asking."""
+        return tuple(
+            attrs.evolve(item, ask=False, state=PaymentState.CAPTURED)
+            for item in Mollie.events(self, event, ref)
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Gullible(Mollie):
+    """A faulty vendor that expects values of the right type."""
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """Use a value as a text."""
+        text: Any = event.data["id"]
+        assert text.upper()
+        return Mollie.events(self, event, ref)
+
+
+@pytest.mark.parametrize(
+    "kind, error", [(Trusting, AssertionError), (Gullible, (AttributeError, KeyError, TypeError))]
+)
+def test_the_attack_notices_faulty_vendors(kind: type[Mollie], error: Any) -> None:
+    """A vendor that trusts an unsigned webhook, or the types of its values, is noticed."""
+
+    def faulty() -> PaymentsSubject:
+        subject = mollie()
+        account: Any = subject.vendor
+        values = attrs.asdict(account, recurse=False)
+        return attrs.evolve(subject, vendor=kind(**values))
+
+    with pytest.raises(error):
+        attack("mollie", 300, make=faulty)
