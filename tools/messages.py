@@ -128,10 +128,10 @@ SUBJECTS: Final = (
     ),
     _subject(
         "protocols",
-        "Connectors, GraphQL, gRPC, LDAP, OData, SOAP, WebSocket and XML-RPC",
+        "Connectors, GraphQL, gRPC, IMAP, LDAP, OData, SOAP, WebSocket and XML-RPC",
         "how-to/connectors",
         *("adapters/graphql", "adapters/grpc", "adapters/http_operations", "adapters/websocket"),
-        "adapters/ldap",
+        *("adapters/ldap", "adapters/imap"),
         *("domain/connectors", "domain/graphql", "domain/odata", "domain/soap", "hub/connectors"),
         *("config/connectors", "wiring/installed_connectors", "domain/service/xml_rpc"),
     ),

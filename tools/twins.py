@@ -22,6 +22,7 @@ MODULES: Final = {
     "src/moorage/adapters/http_operations/soap/connector_async.py": (
         "src/moorage/adapters/http_operations/soap/connector_sync.py"
     ),
+    "src/moorage/adapters/imap/connector_async.py": "src/moorage/adapters/imap/connector_sync.py",
     "src/moorage/adapters/ldap/connector_async.py": "src/moorage/adapters/ldap/connector_sync.py",
     "src/moorage/adapters/links/pool_async.py": "src/moorage/adapters/links/pool_sync.py",
     "src/moorage/adapters/links/shared_async.py": "src/moorage/adapters/links/shared_sync.py",

@@ -162,6 +162,13 @@ def test_pipelines_in_toml(tmp_path: Path) -> None:
             {"subjects": ("orders.*",), "group": "billing", "extend_every": 3.0},
         ),
         (
+            "imap",
+            {"url": "imaps://mail.example", "user": "ada", "password": "x"},
+            {"folder": "Bills", "mark": "\\Seen", "move_to": "Done"},
+            "moorage.adapters.imap.source",
+            {"folder": "Bills"},
+        ),
+        (
             "mqtt",
             {"url": "mqtt://mqtt.example"},
             {"topics": ["orders/#"], "client_id": "billing-1", "group": "billing", "qos": 2},

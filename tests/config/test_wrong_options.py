@@ -55,6 +55,7 @@ CONNECTORS: Final[dict[str, dict[str, Any]]] = {
     "grpc": {"address": "grpc.example:443"},
     "json-rpc": {},
     "kafka": {"servers": "kafka.example:9092"},
+    "imap": {"url": "imaps://mail.example", "user": "ada", "password": "x"},
     "ldap": {"url": "ldap://directory.example"},
     "mongodb": {"url": "mongodb://mongo.example/erp"},
     "mqtt": {"url": "mqtt://mqtt.example"},
@@ -70,6 +71,7 @@ CONNECTORS: Final[dict[str, dict[str, Any]]] = {
 }
 """Valid settings of each kind of connectors."""
 SOURCES: Final[dict[str, dict[str, Any]]] = {
+    "imap": {},
     "kafka": {"topics": ["orders"], "group": "erp"},
     "mqtt": {"topics": ["orders"], "client_id": "erp"},
     "nats": {"subjects": ["orders"], "group": "erp"},

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from moorage import AsyncConnectorManager, RedisStreams, Secret, Service
+from moorage.adapters.imap.source import ImapSource
 from moorage.adapters.messages.kafka import Kafka
 from moorage.adapters.messages.kafka_source import KafkaSource
 from moorage.adapters.messages.nats import Nats
@@ -23,6 +24,7 @@ from moorage.adapters.redis_streams.source import RedisStreamsSource
 from moorage.testing import TcpProxy, name_of, source_conformance
 from tests.adapters.messages.rabbitmq_lab import Broker
 from tests.pipelines.broker_lab import Revocations
+from tests.support.imap_servers import PrivateDovecot
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.mqtt_brokers import PrivateMosquitto
 from tests.support.nats_servers import PrivateNats
@@ -153,6 +155,38 @@ async def test_mqtt(
                 publish=publishing(Mqtt(url=Secret(mqtt_broker.url), qos=qos), topic),
                 interrupt=interrupting(proxy),
                 releases=False,
+            )
+        )
+
+
+@pytest.fixture(scope="module")
+def dovecot() -> Generator[PrivateDovecot]:
+    """Yield an IMAP server for these tests alone."""
+    with PrivateDovecot() as server:
+        yield server
+
+
+@CHECKS
+@pytest.mark.parametrize("moves", [False, True], ids=["mark", "move"])
+async def test_imap(
+    check: source_conformance.Check, dovecot: PrivateDovecot, *, moves: bool
+) -> None:
+    """The IMAP source passes the source conformance kit."""
+    user = uuid4().hex
+    with dovecot.client(user) as client:
+        client.create("Done")
+
+    async def publish(messages: Sequence[Message]) -> None:
+        await asyncio.to_thread(dovecot.add, user, *(message.payload for message in messages))
+
+    with TcpProxy("127.0.0.1", dovecot.port) as proxy:
+        settings = dovecot.settings(user, proxy.address[1])
+        await check(
+            source_conformance.SourceSubject(
+                make=lambda: ImapSource(settings, move_to="Done" if moves else None),
+                publish=publish,
+                interrupt=interrupting(proxy),
+                keeps=frozenset(),
             )
         )
 

@@ -73,6 +73,15 @@ def slapd_program() -> str:
     return program
 
 
+def dovecot_program() -> str:
+    """Return the program that starts private IMAP servers."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+    program = shutil.which("dovecot", path=path)
+    if program is None or os.getuid() != 0:
+        _skip_or_fail("`dovecot` needs root: run `apt-get install dovecot-imapd`, and be root")
+    return program
+
+
 def needs_postgres_programs() -> None:
     """Skip the test where the programs of a PostgreSQL server are not installed."""
     from tools.crashes import cluster  # noqa: PLC0415 - imports psycopg, which older hosts lack

@@ -10,10 +10,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moorage.adapters.http.connections._loops import Loops
+from moorage.adapters.http.connections._reaching import reaching_error
 from moorage.adapters.http.connections._threads import Threads, run
 from moorage.adapters.http.connections._tls import secured
 from moorage.adapters.http.connections._wire import Origin, TimeIsUp, dial
-from moorage.adapters.messages.network_faults import network_fault
 from moorage.domain.connectors import ldap_wire
 from moorage.domain.connectors.ldap_failures import (
     IS_FALSE,
@@ -24,12 +24,10 @@ from moorage.domain.connectors.ldap_failures import (
     ldap_error,
     malformed,
     timed_out,
-    unreachable,
 )
 from moorage.domain.connectors.ldap_values import LdapEntry, present
-from moorage.domain.messages.publish_failures import PublishFault
+from moorage.domain.connectors.unreachable import unreachable
 from moorage.domain.secrets.frames import bare
-from moorage.errors import ConnectorError
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -46,12 +44,6 @@ _LOOPS: Final = Loops()
 _THREADS: Final = Threads()
 _LAST_NUMBER: Final = 2**31 - 1
 _ENDS: Final = frozenset({SUCCESS, IS_FALSE, IS_TRUE})
-_REASONS: Final = {
-    PublishFault.HOST: "host",
-    PublishFault.TLS: "TLS",
-    PublishFault.REFUSED: "refused",
-    PublishFault.SLOW_CONNECT: "slow",
-}
 _ABOUT_SERVER: Final = ("vendorName", "vendorVersion")
 _ANYTHING: Final = present("objectClass").encoded
 _TOO_MANY: Final = 4
@@ -156,7 +148,7 @@ async def _opened(target: LdapTarget, until: float, network: Network) -> AsyncLd
         if target.start_tls and context is not None:
             await link.start_tls(context, target.host, until)
     except Exception as error:  # noqa: BLE001 - judged, and raised again
-        failure = _connecting_error(error)
+        failure = reaching_error(error)
     except BaseException:
         if link is not None:
             link.close()
@@ -166,20 +158,6 @@ async def _opened(target: LdapTarget, until: float, network: Network) -> AsyncLd
     if link is not None:
         link.close()
     raise bare(failure)
-
-
-def _connecting_error(error: Exception) -> Exception:
-    """Return the error for an exception that ended the opening of a connection."""
-    if isinstance(error, ConnectorError):
-        return error
-    if isinstance(error, TimeIsUp):
-        return unreachable("slow")
-    if isinstance(error, UnicodeError):
-        return unreachable("host")
-    fault = network_fault(error)
-    if fault is not None:
-        return unreachable(_REASONS[fault])
-    return unreachable("") if isinstance(error, OSError) else error
 
 
 class AsyncLdapLink:

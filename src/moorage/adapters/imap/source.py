@@ -1,0 +1,314 @@
+"""A source of the messages that arrive in a folder.
+
+Laws:
+
+1. A message is read until it has the mark, or was moved. The mark is at the message itself, so
+   that it holds for every connection and worker, and after the server has numbered the messages
+   anew.
+2. A message is marked only after `commit`. What was not marked is read again after a crash.
+3. A delivery is valid as long as the folder's number of validity is the same. With another one the
+   same uids are other messages, so all deliveries become void, and nothing is marked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from itertools import islice
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from moorage.adapters.imap._links import connect_async, login_of
+from moorage.domain.connectors.imap_failures import connection_lost, renumbered
+from moorage.domain.connectors.imap_values import flag_name, folder_name, has_flag, undeleted
+from moorage.domain.pipelines.records import SinkRecord
+from moorage.domain.secrets.frames import bare, careful
+from moorage.domain.values.durations import seconds
+from moorage.errors import ConfigurationError, ConnectionFailed, UnsupportedByVendor
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from datetime import timedelta
+
+    from moorage.adapters.imap._links import AsyncImapLink, Selected
+    from moorage.adapters.imap.kind import Imap
+    from moorage.domain.connectors.imap_values import ImapMessage
+    from moorage.domain.pipelines.records import Offset, Partition
+    from moorage.ports.credentials import AsyncCredentialProvider, CredentialProvider
+    from moorage.ports.pipelines import PollLimits, Revocation
+
+_PATIENCE: Final = 30.0
+"""Seconds in which the server must answer a command."""
+
+_MIME: Final = "message/rfc822"
+
+
+@careful
+class ImapSource:
+    r"""A source that reads the messages of a folder, and waits for new ones.
+
+    The payload of a record is a message in MIME format, which
+    `moorage.contracts.email_mime.read_mime` reads. Of a message that is larger than the settings
+    allow, it is the header, and the attribute "complete" is "false". The messages of one folder are
+    for one worker: another one would read those that are under way too.
+
+    Args:
+        settings: the server and the user.
+        folder: the name of the folder.
+        mark: the keyword that a processed message is marked with, or a flag such as "\\Seen".
+            Messages that have it are not read.
+        move_to: the folder to which a processed message is moved instead.
+        provider: has the credentials of the service "imap", or that of the settings, instead of
+            the settings themselves.
+        renew: the seconds after which a wait for messages is renewed, so that a silent connection
+            is noticed. Servers give up a wait of half an hour.
+        pause: the seconds between two looks at a server that does not tell of new messages.
+    """
+
+    commits: Literal["each", "prefix"] = "each"
+    extend_every: float | None = None
+
+    def __init__(
+        self,
+        settings: Imap,
+        *,
+        folder: str = "INBOX",
+        mark: str = "moorage",
+        move_to: str | None = None,
+        provider: AsyncCredentialProvider | CredentialProvider | None = None,
+        renew: float | timedelta = 300.0,
+        pause: float | timedelta = 5.0,
+    ) -> None:
+        self.folder = folder_name(folder)
+        self._mark = flag_name(mark)
+        self._move_to = None if move_to is None else folder_name(move_to)
+        self._condition = undeleted()
+        if move_to is None:
+            self._condition &= ~has_flag(mark)
+        self._renew = seconds(renew, "renew")
+        self._pause = seconds(pause, "pause")
+        self._settings = settings
+        self._login = login_of(settings, settings.service or "imap", provider)
+        self._reading: AsyncImapLink | None = None
+        self._telling: AsyncImapLink | None = None
+        self._section = asyncio.Lock()
+        self._selected: Selected | None = None
+        self._delivered: set[int] = set()
+        self._waiting: deque[int] = deque()
+        self._ready: deque[SinkRecord] = deque()
+        self._round: asyncio.Task[None] | None = None
+
+    async def open(self, revoked: Revocation, /) -> None:
+        """Connect, and open the folder; deliveries become void if it was numbered anew."""
+        await self.close()
+        before = self._selected
+        try:
+            self._reading, selected = await self._connected()
+            self._telling, selected_twice = await self._connected()
+        except BaseException:
+            await self.close()
+            raise
+        if selected_twice != selected or (
+            before is not None and before.validity != selected.validity
+        ):
+            self._delivered.clear()
+            await revoked(None)
+        self._selected = selected
+        # What was read and not delivered is read again.
+        self._waiting.clear()
+        self._ready.clear()
+
+    async def _connected(self) -> tuple[AsyncImapLink, Selected]:
+        settings = self._settings
+        link = await connect_async(settings, self._login, settings.connect_timeout)
+        try:
+            selected = await link.select(self.folder, monotonic() + _PATIENCE)
+            self._check(selected)
+        except BaseException:
+            link.close()
+            raise
+        return link, selected
+
+    def _check(self, selected: Selected) -> None:
+        mark = self._mark
+        if self._move_to is None and not (
+            mark in selected.permanent or (selected.takes_keywords and not mark.startswith("\\"))
+        ):
+            raise ConfigurationError(
+                f"The server keeps no flag {mark} in the folder, so processed messages could not be"
+                " told apart.",
+                path="mark",
+                remedy="Give the name of a folder as `move_to`, or a flag such as \\Seen.",
+            )
+
+    async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
+        """Return messages in the order in which they arrived."""
+        self._link()
+        if not self._ready:
+            if self._round is None:
+                self._round = asyncio.ensure_future(self._fill(limits))
+            # A poll that is cancelled leaves the round to the next one.
+            await asyncio.wait([self._round], timeout=max(0.0, limits.wait))
+            if self._round is not None and self._round.done():
+                finished, self._round = self._round, None
+                _raise_failure(finished)
+        records: list[SinkRecord] = []
+        size = 0
+        while self._ready and len(records) < limits.records and (not records or size < limits.size):
+            size += len(self._ready[0].payload)
+            if records and size > limits.size:
+                break
+            records.append(self._ready.popleft())
+        return records
+
+    async def _fill(self, limits: PollLimits) -> None:
+        """Read messages until at least one is ready."""
+        link, size = self._link(), 0
+        while not self._ready:
+            if not self._waiting:
+                result = await link.search(self.folder, self._condition, monotonic() + _PATIENCE)
+                # Released messages may have come back while the server looked.
+                known_uids = self._delivered.union(self._waiting)
+                self._waiting.extend(uid for uid in result.uids if uid not in known_uids)
+            if not self._waiting:
+                await self._change(link)
+                continue
+            chunk = [*islice(self._waiting, limits.records)]
+            sizes = await link.sizes(chunk, monotonic() + _PATIENCE)
+            for uid in chunk:
+                if self._ready and size + sizes.get(uid, 0) > limits.size:
+                    break
+                message = None
+                if uid in sizes and self._selected is not None:
+                    patience = monotonic() + _PATIENCE
+                    message = await link.message(self._selected, uid, sizes[uid], patience)
+                self._waiting.remove(uid)
+                if message is not None:
+                    size += len(message.content)
+                    self._delivered.add(uid)
+                    self._ready.append(_record(message))
+
+    async def _change(self, link: AsyncImapLink) -> None:
+        """Wait until there may be new messages."""
+        if "IDLE" in link.capabilities:
+            await link.idle(self._renew, _PATIENCE)
+        else:
+            await asyncio.sleep(self._pause)
+            await link.ping(_PATIENCE)
+
+    async def commit(self, records: Sequence[SinkRecord], /) -> None:
+        """Mark messages as processed, or move them."""
+        uids = self._uids(records)
+        if not uids:
+            return
+        validity = None if self._selected is None else self._selected.validity
+
+        async def mark(link: AsyncImapLink) -> None:
+            until = monotonic() + _PATIENCE
+            if self._move_to is None:
+                await link.flag(self.folder, uids, validity, ("+", (self._mark,)), until)
+            else:
+                await link.move(self.folder, uids, validity, self._move_to, until)
+
+        await self._tell(mark)
+        self._delivered.difference_update(uids)
+
+    async def release(self, records: Sequence[SinkRecord], /) -> None:
+        """Deliver messages again."""
+        uids = self._uids(records)
+        if not uids:
+            return
+        self._delivered.difference_update(uids)
+        self._waiting.extendleft(sorted(uids, reverse=True))
+        if self._reading is not None:
+            await self._reading.end_idle(monotonic() + _PATIENCE)
+
+    async def extend(self, records: Sequence[SinkRecord], /) -> None:
+        """Do nothing, because IMAP delivers messages to nobody else."""
+
+    async def seek(self, partition: Partition, offset: Offset, /) -> None:
+        """Raise an error, because marks say which messages are read."""
+        del partition, offset
+        raise UnsupportedByVendor(
+            "A folder has no position that could be moved.",
+            remedy="Remove the mark from messages that are to be read again.",
+        )
+
+    async def lag(self) -> int | None:
+        """Return the number of messages that are not marked."""
+        numbers: list[int] = []
+
+        async def count(link: AsyncImapLink) -> None:
+            result = await link.search(self.folder, self._condition, monotonic() + _PATIENCE)
+            numbers.append(len(result.uids))
+
+        await self._tell(count)
+        return numbers[0]
+
+    async def close(self) -> None:
+        """Drop the connections; what was not committed is read again by the next worker."""
+        current, self._round = self._round, None
+        if current is not None:
+            current.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await current
+        for link in (self._reading, self._telling):
+            if link is not None:
+                link.close()
+        self._reading = self._telling = None
+        self._delivered.difference_update(int(str(record.offset)) for record in self._ready)
+        self._ready.clear()
+
+    def _link(self) -> AsyncImapLink:
+        if self._reading is None:
+            raise connection_lost(has_effect=False)
+        return self._reading
+
+    async def _tell(self, work: Callable[[AsyncImapLink], Awaitable[None]]) -> None:
+        """Use the connection that never waits for messages."""
+        async with self._section:
+            if self._telling is None:
+                raise connection_lost(has_effect=False)
+            await work(self._telling)
+
+    def _uids(self, records: Sequence[SinkRecord]) -> list[int]:
+        """Return the uids of records, which must be those of the open folder."""
+        self._link()
+        validity = None if self._selected is None else str(self._selected.validity)
+        for record in records:
+            if _validity(record) != validity:
+                raise ConnectionFailed(
+                    renumbered().message, may_have_been_processed=False, retryable=True
+                )
+        return [int(str(record.offset)) for record in records]
+
+
+def _raise_failure(finished: asyncio.Task[None]) -> None:
+    """Raise the error with which a round ended, if it did."""
+    failure = None if finished.cancelled() else finished.exception()
+    if failure is not None:
+        raise bare(failure)
+
+
+def _validity(record: SinkRecord) -> str:
+    return next((str(value) for value in record.values_of("validity")), "")
+
+
+def _record(message: ImapMessage) -> SinkRecord:
+    fields: dict[str, Any] = {
+        "id": f"{message.validity}-{message.uid}",
+        "topic": message.folder,
+        # Messages of a folder are processed in the order of their arrival.
+        "key": message.folder,
+        "offset": message.uid,
+        "content_type": _MIME,
+        "published_at": message.at,
+    }
+    attributes = (
+        ("validity", str(message.validity)),
+        ("flags", " ".join(message.flags)),
+        ("size", str(message.size)),
+        ("complete", str(message.is_complete).lower()),
+    )
+    return SinkRecord(message.content, attributes=attributes, **fields)

@@ -1,0 +1,139 @@
+"""The meaning of IMAP's failures: the moorage error, and whether the work may be done.
+
+Laws:
+
+1. A command that the server answers with NO or BAD did nothing that matters; flags and moves of
+   several messages may have been made in part.
+2. If a change was sent and no answer came, it may have happened.
+3. No error quotes the server, because its words may hold a value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.errors import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    ChangesExpired,
+    ConnectionFailed,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    from moorage.domain.connectors.imap_wire import ImapReply
+    from moorage.errors import ConnectorError
+
+_CODES: Final[dict[str, tuple[type[ConnectorError], str, str]]] = {
+    "AUTHENTICATIONFAILED": (
+        AuthenticationFailed,
+        "The server refused the user, the password or the token.",
+        "Correct user and password, or renew the token.",
+    ),
+    "AUTHORIZATIONFAILED": (
+        AuthenticationFailed,
+        "The user may not open this mailbox.",
+        "Grant the user access to the mailbox.",
+    ),
+    "EXPIRED": (
+        AuthenticationFailed,
+        "The password has expired.",
+        "Set a new password.",
+    ),
+    "PRIVACYREQUIRED": (
+        AuthenticationFailed,
+        "The server demands an encrypted connection.",
+        "Leave start_tls on, or give a URL that begins with imaps://.",
+    ),
+    "NOPERM": (
+        AuthenticationFailed,
+        "The user may not do this in the folder.",
+        "Grant the user the right in the folder.",
+    ),
+    "NONEXISTENT": (VendorRejected, "There is no such folder.", "Correct the name of the folder."),
+    "TRYCREATE": (VendorRejected, "There is no such folder.", "Create the folder."),
+    "OVERQUOTA": (VendorRejected, "The mailbox is full.", "Delete messages, or raise the quota."),
+    "LIMIT": (
+        RateLimitExceeded,
+        "The server allows no more of this now.",
+        "Use fewer connections, or wait.",
+    ),
+}
+_TEMPORARY: Final = frozenset({"UNAVAILABLE", "INUSE", "SERVERBUG", "CONTACTADMIN"})
+
+
+def imap_error(reply: ImapReply, *, is_login: bool = False) -> ConnectorError:
+    """Return the error for a command that the server refused.
+
+    Args:
+        reply: the reply that ended the command.
+        is_login: whether the command authenticated the user.
+    """
+    code = reply.code.partition(" ")[0].upper()
+    if code in _TEMPORARY:
+        return ConnectionFailed(
+            "The server cannot do this now.",
+            may_have_been_processed=False,
+            remedy="Try again, and look at the state of the server.",
+        )
+    if code in _CODES:
+        kind, text, remedy = _CODES[code]
+        return kind(text, remedy=remedy)
+    if is_login:
+        kind, text, remedy = _CODES["AUTHENTICATIONFAILED"]
+        return kind(text, remedy=remedy)
+    if reply.status == "BAD":
+        return InvalidRequest(
+            "The server does not understand the command.",
+            remedy="Check which extensions of IMAP the server has.",
+        )
+    return VendorRejected(
+        "The server refused the command.",
+        remedy="Check the names of folders, and the rights of the user.",
+        vendor_code=code or None,
+    )
+
+
+def no_folder() -> VendorRejected:
+    """Return the error for a folder that cannot be opened."""
+    return VendorRejected(
+        "The folder cannot be opened.", remedy="Correct its name, or grant the user access to it."
+    )
+
+
+def renumbered() -> ChangesExpired:
+    """Return the error for uids that are those of other messages by now."""
+    return ChangesExpired(
+        "The server has numbered the messages of the folder anew.",
+        remedy="Search again, and use the new uids with the new validity.",
+    )
+
+
+def connection_lost(*, has_effect: bool) -> ConnectionFailed:
+    """Return the error for a connection to an IMAP server that ended before its answer came."""
+    return ConnectionFailed(
+        "The connection to the server was lost.",
+        may_have_been_processed=has_effect,
+        remedy="Check that the server is up, and the network and proxies before it.",
+    )
+
+
+def timed_out(*, has_effect: bool) -> AttemptTimeout:
+    """Return the error for an IMAP operation that exceeded its time limit."""
+    return AttemptTimeout(
+        "The operation took longer than the attempt may.",
+        may_have_been_processed=has_effect,
+        remedy="Ask for fewer messages at once, or allow the call more time.",
+    )
+
+
+def malformed(*, has_effect: bool) -> ConnectorError:
+    """Return the error for bytes that are no reply of IMAP, or a larger one than allowed."""
+    text = "The server sent something that is no reply of IMAP, or a larger one than allowed."
+    remedy = "Check host and port, ask for less at once, or raise `largest`."
+    if has_effect:
+        return ConnectionFailed(text, may_have_been_processed=True, remedy=remedy)
+    return VendorFailed(text, remedy=remedy)

@@ -1,0 +1,250 @@
+"""IMAP's commands and replies as bytes.
+
+A reply is a line, in which literals may stand: a number of bytes that follow the line's end, after
+which the line goes on. Replies that break a rule raise `ValueError`, however they were broken.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from moorage.domain.values.json_text import is_list
+from moorage.domain.values.patterns import late_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_LITERAL: Final = re.compile(rb"\{([0-9]{1,10})\}\r\n\Z")
+_STATUS: Final = re.compile(
+    rb"(OK|NO|BAD|BYE|PREAUTH)(?: (?:\[([^\]]*)\] ?)?(.*))?", re.IGNORECASE | re.DOTALL
+)
+_TOKEN: Final = re.compile(rb'[ ]*(?:(\()|(\))|"((?:[^"\\\r\n]|\\["\\])*)"|([^ ()"\r\n]+))')
+_ESCAPE: Final = re.compile(rb"\\(.)")
+_SAFE: Final = late_pattern(r"[ -~]*")
+_SHIFTED: Final = late_pattern(r"[^ -~]+|&")
+_DEEPEST: Final = 20
+_LONGEST_LINE: Final = 1_000_000
+_NIL: Final = b"NIL"
+
+
+class ImapReply(NamedTuple):
+    """One reply of a server.
+
+    Attributes:
+        tag: the tag of the command that it ends; "*" for other replies, and "+" if the server waits
+            for more.
+        status: "OK", "NO", "BAD", "BYE" or "PREAUTH"; empty for replies with data.
+        code: the code in brackets, such as "UIDVALIDITY 3"; empty if there is none.
+        items: the data: bytes, None, and lists of these.
+    """
+
+    tag: str
+    status: str = ""
+    code: str = ""
+    items: tuple[Any, ...] = ()
+
+
+class ReplyBuffer:
+    """The bytes that arrived from a server, cut into replies.
+
+    Args:
+        largest: the largest number of bytes of one reply.
+    """
+
+    def __init__(self, largest: int) -> None:
+        self._largest = largest
+        self._arrived = bytearray()
+        self._place = 0
+        self._parts: list[bytes] = []
+        self._literal: int | None = None
+        self._size = 0
+
+    def __bool__(self) -> bool:
+        """Return whether bytes have arrived that belong to no reply yet."""
+        return bool(self._arrived or self._parts)
+
+    def add(self, data: bytes) -> None:
+        """Add bytes that arrived."""
+        self._arrived += data
+
+    def next(self) -> list[bytes] | None:
+        """Return the parts of the next reply, lines and literals in turn; None if it is incomplete.
+
+        Raises:
+            ValueError: a line or the reply is larger than it may be.
+        """
+        while True:
+            if self._literal is not None:
+                if len(self._arrived) < self._literal:
+                    return None
+                self._take(self._literal)
+                self._literal = None
+                continue
+            end = self._arrived.find(b"\n", self._place)
+            if end < 0:
+                self._place = len(self._arrived)
+                if self._place > _LONGEST_LINE:
+                    raise ValueError("a line is longer than it may be")
+                return None
+            line = self._take(end + 1)
+            literal = _LITERAL.search(line)
+            if literal is None:
+                parts, self._parts, self._size = self._parts, [], 0
+                return parts
+            self._literal = int(literal[1])
+            if self._size + self._literal > self._largest:
+                raise ValueError("a reply is larger than it may be")
+
+    def _take(self, size: int) -> bytes:
+        part = bytes(self._arrived[:size])
+        del self._arrived[:size]
+        self._place = 0
+        self._parts.append(part)
+        self._size += size
+        if self._size > self._largest:
+            raise ValueError("a reply is larger than it may be")
+        return part
+
+
+def read_reply(parts: Sequence[bytes]) -> ImapReply:
+    """Return the reply that these lines and literals are.
+
+    Raises:
+        ValueError: they are no reply of IMAP.
+    """
+    tag, _, rest = parts[0].partition(b" ")
+    name = tag.strip().decode("ascii", "replace")
+    if name == "+":
+        return ImapReply("+")
+    text = rest.rstrip(b"\r\n")
+    status = _STATUS.fullmatch(text) if len(parts) == 1 else None
+    if status is not None:
+        code = (status[2] or b"").decode("ascii", "replace")
+        return ImapReply(name, status[1].decode().upper(), code)
+    if name != "*":
+        raise ValueError("a reply has neither a status nor data")
+    return ImapReply("*", items=tuple(_values(_tokens([rest, *parts[1:]]), 0)))
+
+
+def _tokens(parts: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Yield the kinds and the contents of the tokens in lines and literals in turn."""
+    for number, part in enumerate(parts):
+        if number % 2:
+            yield "value", part
+            continue
+        line = _LITERAL.sub(b"", part).rstrip(b"\r\n ")
+        place = 0
+        while place < len(line):
+            match = _TOKEN.match(line, place)
+            if match is None:
+                raise ValueError("a reply has an unknown character")
+            place = match.end()
+            if match[1] or match[2]:
+                yield "bracket", match[1] or match[2]
+            elif match[4] is None:
+                yield "value", _ESCAPE.sub(rb"\1", match[3])
+            else:
+                yield "atom", match[4]
+
+
+def _values(tokens: Iterator[tuple[str, bytes]], depth: int) -> list[Any]:
+    """Return the values up to the bracket that closes them, or up to the end."""
+    values: list[Any] = []
+    if depth > _DEEPEST:
+        raise ValueError("a reply is nested too deeply")
+    for kind, content in tokens:
+        if kind == "bracket" and content == b"(":
+            values.append(_values(tokens, depth + 1))
+        elif kind == "bracket":
+            if not depth:
+                raise ValueError("a reply closes what was not opened")
+            return values
+        elif kind == "atom" and content.upper() == _NIL:
+            values.append(None)
+        else:
+            values.append(content)
+    if depth:
+        raise ValueError("a reply does not close what it opened")
+    return values
+
+
+def pairs_of(items: object) -> dict[str, Any]:
+    """Return a list of names and values in turn as a dictionary; names are in upper case.
+
+    Raises:
+        ValueError: it is no such list.
+    """
+    if not is_list(items) or len(items) % 2:
+        raise ValueError("a reply has names without values")
+    values = items
+    return {
+        word(name).upper(): value for name, value in zip(values[::2], values[1::2], strict=True)
+    }
+
+
+def word(value: object) -> str:
+    """Return a value of a reply as a text.
+
+    Raises:
+        ValueError: it is a list or missing.
+    """
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    raise ValueError("a reply has no text where one belongs")
+
+
+def number(value: object) -> int:
+    """Return a value of a reply as a number.
+
+    Raises:
+        ValueError: it is none.
+    """
+    text = word(value)
+    if not (text.isascii() and text.isdigit() and len(text) <= 20):
+        raise ValueError("a reply has no number where one belongs")
+    return int(text)
+
+
+def command(tag: str, words: Iterable[str | bytes]) -> list[bytes]:
+    """Return a command as chunks; each but the last one is sent, and the server asked to go on.
+
+    Args:
+        tag: the tag of the command.
+        words: texts, which are sent as they are, and bytes, which are sent as strings.
+    """
+    chunks: list[bytes] = []
+    line = tag.encode()
+    for item in words:
+        if isinstance(item, str):
+            line += b" " + item.encode("ascii")
+        elif _SAFE.fullmatch(text := item.decode("latin-1")) and len(text) <= 1_000:
+            line += b' "' + text.replace("\\", "\\\\").replace('"', '\\"').encode() + b'"'
+        else:
+            chunks.append(line + b" {%d}\r\n" % len(item))
+            line = item
+    return [*chunks, line + b"\r\n"]
+
+
+def mailbox_bytes(name: str) -> bytes:
+    """Return the name of a folder as IMAP sends it (RFC 3501, 5.1.3)."""
+
+    def shifted(text: str) -> str:
+        if text == "&":
+            return "&-"
+        code = b64encode(text.encode("utf-16-be")).rstrip(b"=").replace(b"/", b",")
+        return f"&{code.decode()}-"
+
+    return _SHIFTED.sub(lambda match: shifted(match[0]), name).encode()
+
+
+def uid_set(uids: Sequence[int]) -> str:
+    """Return numbers as a set of IMAP, in which neighbours are a range."""
+    ranges: list[list[int]] = []
+    for uid in sorted(set(uids)):
+        if ranges and ranges[-1][1] == uid - 1:
+            ranges[-1][1] = uid
+        else:
+            ranges.append([uid, uid])
+    return ",".join(str(low) if low == high else f"{low}:{high}" for low, high in ranges)

@@ -1,0 +1,111 @@
+"""IMAP's commands and replies, as pure functions of bytes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage.domain.connectors.imap_failures import imap_error
+from moorage.domain.connectors.imap_values import moment, plain_messages
+from moorage.domain.connectors.imap_wire import (
+    ImapReply,
+    ReplyBuffer,
+    command,
+    mailbox_bytes,
+    read_reply,
+    uid_set,
+)
+from moorage.errors import VendorRejected
+from tests.support.examples import examples
+
+
+def replies_of(data: bytes, largest: int = 1_000, step: int = 1_000) -> list[ImapReply]:
+    """Return the replies in bytes that arrive in pieces."""
+    buffer = ReplyBuffer(largest)
+    replies: list[ImapReply] = []
+    for start in range(0, len(data), step):
+        buffer.add(data[start : start + step])
+        while (parts := buffer.next()) is not None:
+            replies.append(read_reply(parts))
+    return replies
+
+
+@pytest.mark.parametrize("step", [1, 7, 1_000])
+def test_replies(step: int) -> None:
+    """Replies are read however they arrive, with literals, quotations, lists and codes."""
+    data = (
+        b'* 1 FETCH (UID 7 BODY[] {6}\r\na)\r\n"b X "q\\"\\\\" Y NIL)\r\n'
+        b"* OK [UIDVALIDITY 3] fine (or not\r\n+ go on\r\nm1 NO [LIMIT] no\r\nm2 ok\r\n"
+    )
+
+    fields = [b"UID", b"7", b"BODY[]", b'a)\r\n"b', b"X", b'q"\\', b"Y", None]
+    assert [
+        ImapReply("*", items=(b"1", b"FETCH", fields)),
+        ImapReply("*", "OK", "UIDVALIDITY 3"),
+        ImapReply("+"),
+        ImapReply("m1", "NO", "LIMIT"),
+        ImapReply("m2", "OK"),
+    ] == replies_of(data, step=step)
+
+
+@examples(300)
+@given(st.binary(max_size=80) | st.text('*+ ()"{}\r\nOK[]1\\', max_size=60).map(str.encode))
+def test_any_bytes(data: bytes) -> None:
+    """Bytes that are no replies raise ValueError and nothing else, whichever they are."""
+    try:
+        replies_of(data + b"\r\n")
+    except ValueError:
+        return
+
+
+def test_commands() -> None:
+    """Texts are sent as they are, and bytes as strings that cannot end."""
+    assert [b'm1 LOGIN "a\\"b" {2}\r\n', b"\r\n X\r\n"] == command(
+        "m1", ["LOGIN", b'a"b', b"\r\n", "X"]
+    )
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [("INBOX", b"INBOX"), ("Entwürfe", b"Entw&APw-rfe"), ("A&B", b"A&-B"), ("台北", b"&U,BTFw-")],
+)
+def test_names_of_folders(name: str, expected: bytes) -> None:
+    """Names of folders are written in IMAP's own form of UTF-7."""
+    assert expected == mailbox_bytes(name)
+
+
+def test_sets() -> None:
+    """Neighbouring numbers are a range."""
+    assert "1:3,5,7:8" == uid_set([8, 1, 2, 3, 5, 7, 1])
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        (" 7-Jan-2026 02:44:25 -0130", datetime(2026, 1, 7, 4, 14, 25, tzinfo=UTC)),
+        ("07-Jan-2026 02:44:25 +0200", datetime(2026, 1, 7, 0, 44, 25, tzinfo=UTC)),
+        ("31-Feb-2026 02:44:25 +0200", None),
+        ("7-Mai-2026 02:44:25 +0200", None),
+        ("7-Jan-2026 02:44:25 +9999", None),
+        ("", None),
+    ],
+)
+def test_moments(text: str, expected: datetime | None) -> None:
+    """Times of arrival are read with their zone; others are none."""
+    assert expected == moment(text)
+
+
+def test_no_messages() -> None:
+    """No messages are an empty list of plain JSON."""
+    assert [] == plain_messages(())
+
+
+def test_refusal_with_an_unknown_code() -> None:
+    """An unknown code is kept as the vendor's, and the words of the server are not."""
+    error = imap_error(ImapReply("m1", "NO", "ODD 7"))
+
+    assert isinstance(error, VendorRejected)
+    assert "ODD" == error.vendor_code

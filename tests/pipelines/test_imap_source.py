@@ -1,0 +1,242 @@
+"""The IMAP source, where scripted servers behave as no real one does on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import ConfigurationError, ConnectionFailed, ConnectorError, UnsupportedByVendor
+from moorage.adapters.imap.source import ImapSource
+from moorage.contracts.email_mime import read_mime
+from moorage.contracts.ref import Ref
+from moorage.ports.pipelines import PollLimits
+from tests.pipelines.broker_lab import Revocations
+from tests.support.imap_servers import PrivateDovecot, ScriptedImap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage import SinkRecord
+
+LIMITS = PollLimits(100, 1_000_000, 60.0)
+MAIL = b"From: ada@example.org\r\nSubject: Hello\r\n\r\nText"
+
+
+class Folder:
+    """A scripted folder, whose messages a test changes.
+
+    Attributes:
+        validity: the number under which the uids are valid.
+        sizes: the sizes of the messages that are not marked, by uid.
+        gone: the uids of messages that have no content any more.
+    """
+
+    def __init__(self, *uids: int) -> None:
+        self.validity = 7
+        self.sizes = dict.fromkeys(uids, 10)
+        self.gone: set[int] = set()
+        self.permanent = "\\Seen \\*"
+
+    def answer(self, line: str) -> bytes | None:
+        """Answer a command."""
+        if line.startswith("SELECT"):
+            codes = f"[PERMANENTFLAGS ({self.permanent})]", f"[UIDVALIDITY {self.validity}]"
+            return b"".join(f"* OK {code} x\r\n".encode() for code in codes) + b"TAG OK\r\n"
+        if "SEARCH" in line:
+            uids = " ".join(map(str, self.sizes))
+            return f"* SEARCH {uids}\r\nTAG OK\r\n".encode()
+        if "FETCH" in line:
+            return self._fetched(line).encode()
+        return None
+
+    def _fetched(self, line: str) -> str:
+        uids = [uid for uid in self.sizes if uid not in self.gone or "SIZE" in line]
+        numbers = re.findall(r"\d+", line.partition("(")[0])
+        if "SIZE" not in line:
+            uids = [uid for uid in uids if str(uid) in numbers]
+        body = "RFC822.SIZE 10" if "SIZE" in line else 'BODY[] "Subject: x"'
+        return "".join(f"* 1 FETCH (UID {uid} {body})\r\n" for uid in uids) + "TAG OK\r\n"
+
+
+async def opened(source: ImapSource) -> Revocations:
+    """Open a source, and return what it revokes."""
+    revocations = Revocations()
+    await source.open(revocations)
+    return revocations
+
+
+def uids(records: Sequence[SinkRecord]) -> list[Any]:
+    """Return the uids of records."""
+    return [record.offset for record in records]
+
+
+async def test_new_numbers_make_deliveries_void() -> None:
+    """If the folder is numbered anew, old deliveries mark nothing, and all come again."""
+    folder = Folder(1, 2)
+    with ScriptedImap(folder.answer) as server:
+        source = ImapSource(server.settings())
+        await opened(source)
+        records = await source.poll(LIMITS)
+        folder.validity = 8
+        revocations = await opened(source)
+        with pytest.raises(ConnectionFailed, match="anew"):
+            await source.commit(records)
+        again = await source.poll(LIMITS)
+        await source.commit(again)
+        await source.close()
+        marks = [line for line in server.lines if "STORE" in line]
+
+    assert [None] == [*revocations]
+    assert ([1, 2], [1, 2]) == (uids(records), uids(again))
+    assert ["UID STORE 1:2 +FLAGS.SILENT (moorage)"] == marks
+    assert records[0].id != again[0].id
+
+
+async def test_deliveries_outlive_their_connection() -> None:
+    """A source that opens again delivers nothing twice, and can commit what it delivered."""
+    folder = Folder(1, 2)
+    with ScriptedImap(folder.answer) as server:
+        source = ImapSource(server.settings())
+        await opened(source)
+        records = await source.poll(LIMITS)
+        revocations = await opened(source)
+        folder.sizes[3] = 10
+        more = await source.poll(LIMITS)
+        await source.commit([*records, *more])
+        assert 3 == await source.lag()
+        await source.close()
+
+    assert ([], [1, 2], [3]) == ([*revocations], uids(records), uids(more))
+
+
+async def test_limits_and_messages_that_are_gone() -> None:
+    """A poll keeps its limits; a message that is deleted meanwhile is passed over."""
+    folder = Folder(1, 2, 3, 4)
+    folder.gone = {2}
+    with ScriptedImap(folder.answer) as server:
+        source = ImapSource(server.settings())
+        await opened(source)
+        first = await source.poll(LIMITS._replace(size=12))
+        second = await source.poll(LIMITS._replace(records=1))
+        third = await source.poll(LIMITS)
+        await source.close()
+
+    assert ([1], [3], [4]) == (uids(first), uids(second), uids(third))
+
+
+async def test_released_messages_come_again_in_order() -> None:
+    """Released messages are delivered before others."""
+    folder = Folder(1, 2, 3)
+    with ScriptedImap(folder.answer) as server:
+        source = ImapSource(server.settings())
+        await opened(source)
+        records = await source.poll(LIMITS)
+        await source.release(records[:2])
+        await source.release([])
+        again = await source.poll(LIMITS._replace(records=2))
+        await source.extend(again)
+        await source.commit([])
+        await source.close()
+
+    assert [1, 2] == uids(again)
+
+
+async def test_server_without_idle() -> None:
+    """A source looks again at a server that does not tell of new messages."""
+    folder = Folder()
+    with ScriptedImap(folder.answer) as server:
+        source = ImapSource(server.settings(), pause=0.01)
+        await opened(source)
+        assert [] == await source.poll(LIMITS._replace(wait=0.05))
+        folder.sizes[5] = 10
+        assert [5] == uids(await source.poll(LIMITS))
+        await source.close()
+
+
+@pytest.mark.parametrize("event", ["* 1 EXISTS", "* OK still here", ""])
+async def test_idle(event: str) -> None:
+    """A wait ends with a new message, and is renewed after its time."""
+    folder = Folder()
+
+    def answer(line: str) -> bytes | None:
+        if line == "IDLE":
+            folder.sizes[5] = 10
+            return b"* 3 RECENT\r\n+ waiting\r\n" + (f"{event}\r\n".encode() if event else b"")
+        return folder.answer(line)
+
+    with ScriptedImap(answer, capabilities="IDLE") as server:
+        source = ImapSource(server.settings(), renew=0.05)
+        await opened(source)
+        assert [5] == uids(await source.poll(LIMITS))
+        await source.close()
+
+    assert "DONE" in server.lines
+
+
+@pytest.mark.parametrize("reply", [b"TAG NO no\r\n", b"+ \r\n* BYE\r\n", b"+ \r\n* )\r\n"])
+async def test_failed_wait(reply: bytes) -> None:
+    """A wait that the server refuses or ends is an error of the next poll."""
+    folder = Folder()
+
+    def answer(line: str) -> bytes | None:
+        return reply if line == "IDLE" else folder.answer(line)
+
+    with ScriptedImap(answer, capabilities="IDLE") as server:
+        source = ImapSource(server.settings())
+        await opened(source)
+        with pytest.raises(ConnectorError):
+            await source.poll(LIMITS)
+        await source.close()
+
+
+@pytest.mark.parametrize(
+    "permanent, mark, is_kept",
+    [
+        ("\\Seen \\*", "moorage", True),
+        ("\\Seen moorage", "moorage", True),
+        ("\\Seen", "moorage", False),
+        ("\\Seen", "\\Seen", True),
+        ("\\*", "\\Seen", False),
+    ],
+)
+async def test_flags_that_a_server_keeps(permanent: str, mark: str, *, is_kept: bool) -> None:
+    """A mark that the server would forget is refused when the source opens."""
+    folder = Folder()
+    folder.permanent = permanent
+    with ScriptedImap(folder.answer) as server:
+        source = ImapSource(server.settings(), mark=mark)
+        if is_kept:
+            await opened(source)
+        else:
+            with pytest.raises(ConfigurationError, match="keeps no flag"):
+                await opened(source)
+        await source.close()
+
+
+async def test_positions_and_closed_sources() -> None:
+    """A folder has no position, and a source that is not open raises errors of moorage."""
+    with ScriptedImap(Folder(1).answer) as server:
+        source = ImapSource(server.settings())
+        with pytest.raises(UnsupportedByVendor):
+            await source.seek(("INBOX", None), 1)
+        for method in (source.poll(LIMITS), source.lag(), source.commit([])):
+            with pytest.raises(ConnectionFailed):
+                await method
+
+
+async def test_mail_from_a_real_server() -> None:
+    """A record is a message in MIME format, of which large ones have their header only."""
+    with PrivateDovecot() as server:
+        await asyncio.to_thread(server.add, "ada", MAIL, MAIL + b"x" * 1000)
+        source = ImapSource(server.settings("ada", largest=500))
+        await opened(source)
+        records = await source.poll(LIMITS)
+        await source.close()
+
+    message = read_mime(records[0].payload, Ref("imap", "post", "1"))
+    assert ("Hello", "Text") == (message.subject, (message.text or "").strip())
+    assert [["true"], ["false"]] == [[*record.values_of("complete")] for record in records]
+    assert records[0].published_at is not None
