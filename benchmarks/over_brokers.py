@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import aio_pika
 import confluent_kafka
+import faststream.nats
 import nats
 import pika
 import redis
@@ -92,10 +93,29 @@ async def _awaited(work: Awaitable[object]) -> None:
     await work
 
 
-def _rows(library: str, bare: Block, ours: Block, rounds: int) -> Any:
+async def _consume_with(
+    broker: Any, register: Callable[[Callable[[list[bytes]], Awaitable[None]]], None], calls: int
+) -> None:
+    """Consume batches with a broker of FastStream, which acknowledges what its handler took."""
+    read, all_read = 0, asyncio.Event()
+
+    async def handle(messages: list[bytes]) -> None:
+        nonlocal read
+        read += len(messages)
+        if read >= calls:
+            all_read.set()
+
+    register(handle)
+    async with broker:
+        await broker.start()
+        await all_read.wait()
+
+
+def _rows(library: str, bare: Block, ours: Block, rounds: int, peer: Block | None = None) -> Any:
+    peers = [] if peer is None else [Contender("FastStream", peer)]
     return compare(
         None,
-        [Contender(library, bare), Contender("moorage", ours)],
+        [Contender(library, bare), Contender("moorage", ours), *peers],
         rounds=max(5, rounds // 4),
         clock=PROCESSOR,
         block_seconds=0.1,
@@ -173,9 +193,23 @@ def pipeline_nats(rounds: int) -> Comparison:
     async def ours(subject: str, calls: int) -> None:
         await run_pipeline(NatsSource(Nats(url=NATS), [subject], group=GROUP), calls)
 
+    async def peer(subject: str, calls: int) -> None:
+        broker = faststream.nats.NatsBroker(NATS, logger=None)
+        options = {"stream": faststream.nats.JStream(subject, declare=False), "durable": GROUP}
+        pull = faststream.nats.PullSub(batch_size=BATCH, batch=True)
+
+        def register(handle: Callable[[list[bytes]], Awaitable[None]]) -> None:
+            broker.subscriber(subject, pull_sub=pull, **options)(handle)
+
+        await _consume_with(broker, register, calls)
+
     names = count()
     rows = _rows(
-        "nats-py", _reading(fill, bare, drop, names), _reading(fill, ours, drop, names), rounds
+        "nats-py",
+        _reading(fill, bare, drop, names),
+        _reading(fill, ours, drop, names),
+        rounds,
+        _reading(fill, peer, drop, names),
     )
     return Comparison("a record from a stream of NATS", rows, _READING)
 

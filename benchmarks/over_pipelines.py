@@ -10,6 +10,7 @@ import shutil
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
+import faststream.redis
 import redis as redis_sync
 import redis.asyncio as redis_async
 import servers
@@ -148,12 +149,31 @@ def pipeline_redis(rounds: int) -> Comparison:
                 RedisStreamsSource(RedisStreams(url=url), [stream], group=GROUP), calls
             )
 
+        async def peer(stream: str, calls: int) -> None:
+            broker = faststream.redis.RedisBroker(url, logger=None)
+            stream_of = faststream.redis.StreamSub(
+                stream, group=GROUP, consumer="bench", batch=True, max_records=BATCH
+            )
+            read, all_read = 0, asyncio.Event()
+
+            @broker.subscriber(stream=stream_of)
+            async def handle(messages: list[Any]) -> None:
+                nonlocal read
+                read += len(messages)
+                if read >= calls:
+                    all_read.set()
+
+            async with broker:
+                await broker.start()
+                await all_read.wait()
+
         names = count()
         rows = compare(
             None,
             [
                 Contender("redis-py, XREADGROUP and XACK", _filled_block(url, bare, names)),
                 Contender("moorage", _filled_block(url, ours, names)),
+                Contender("FastStream", _filled_block(url, peer, names)),
             ],
             rounds=max(5, rounds // 4),
             clock=PROCESSOR,

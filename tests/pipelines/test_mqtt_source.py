@@ -304,6 +304,23 @@ async def test_stop_leaves_the_rest_at_the_broker(broker: PrivateMosquitto, topi
     await reader.close()
 
 
+async def test_prefetch_holds_whatever_the_broker_sends(
+    broker: PrivateMosquitto, topic: str
+) -> None:
+    """No more messages are out than `prefetch` says, also after some of them were acknowledged."""
+    reader = await opened(broker, topic, prefetch=10)
+    await publish(broker, topic, messages(50))
+    records = await taken(reader, 10)
+    assert [] == await reader.poll(MANY)
+    await reader.commit(records[1:5])
+    assert [] == await reader.poll(MANY)
+    await reader.commit(records[:1])
+    records += await taken(reader, 5)
+    assert [] == await reader.poll(MANY)
+    assert [*range(15)] == [record.json() for record in records]
+    await reader.close()
+
+
 def test_killed_worker_loses_nothing(broker: PrivateMosquitto, topic: str, tmp_path: Path) -> None:
     """After kill -9 at random moments each message has its effect."""
 

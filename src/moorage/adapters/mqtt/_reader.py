@@ -4,8 +4,9 @@ Laws:
 
 1. Acknowledgements are sent in the order in which the messages arrived, as MQTT demands. A message
    that is done before an earlier one waits for it, at most until the connection is closed.
-2. The broker limits unacknowledged messages. Those of QoS 0 it does not limit, so beyond a number
-   nothing is read from the network.
+2. No more unacknowledged messages are out than the limit says, whatever the broker sends: some
+   brokers send more once a first message is acknowledged. Beyond a number nothing is read from the
+   network, since no broker limits messages of QoS 0.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class MqttReader:
         self._link = link
         self._name = token_hex(8)
         self._count = 0
+        self._prefetch = prefetch
         self._most = prefetch + _MOST_BEYOND
+        self._out = 0
         self._buffer: deque[SinkRecord] = deque()
         self._unsettled: dict[str, tuple[int, int]] = {}
         self._done: set[str] = set()
@@ -75,19 +78,25 @@ class MqttReader:
         """Return messages that have arrived, or the first that arrives."""
         with suppress(TimeoutError):
             async with asyncio.timeout(limits.wait):
-                while not self._buffer and self._failure is None:
+                while not self._has_next and self._failure is None:
                     self._arrived.clear()
                     await self._arrived.wait()
         self._check()
         records: list[SinkRecord] = []
         size = 0
-        while self._buffer and len(records) < limits.records and size < limits.size:
+        while self._has_next and len(records) < limits.records and size < limits.size:
             record = self._buffer.popleft()
             size += len(record.payload)
+            self._out += str(record.offset) in self._unsettled
             records.append(record)
         self._taken = self._taken or bool(records)
         self._has_room.set()
         return records
+
+    @property
+    def _has_next(self) -> bool:
+        """True if a message waits in memory, and may be out."""
+        return bool(self._buffer) and self._out < self._prefetch
 
     async def acknowledge(self, records: Sequence[SinkRecord]) -> None:
         """Acknowledge messages, once all that arrived before them are done too."""
@@ -109,6 +118,8 @@ class MqttReader:
     def _acknowledge(self, offset: str) -> None:
         number, qos = self._unsettled.pop(offset)
         self._done.discard(offset)
+        self._out -= 1
+        self._arrived.set()
         self._link.session.acknowledge(number, qos)
 
     async def close(self) -> None:
