@@ -108,9 +108,7 @@ class Reef(sdk.ApiVendor):
     owner: str = attrs.field(
         validator=sdk.matches("[a-z/]+", problem="This is no owner.", remedy="Give a name.")
     )
-    region: str = attrs.field(
-        default="eu", validator=sdk.one_of("eu", "us", problem="This is no region.")
-    )
+    region: str = sdk.choice("eu", "eu", "us", problem="This is no region.")
     base_url: str = "https://api.reef.example"
     files_url: str = "https://files.reef.example"
 

@@ -315,6 +315,15 @@ def test_invalid_region_is_refused(region: Any) -> None:
     assert "region" == excinfo.value.path
 
 
+@pytest.mark.parametrize("category", ["", "news", None])
+def test_unknown_category_is_refused(category: Any) -> None:
+    """A category that Bird does not have is refused before anything is sent."""
+    with pytest.raises(ConfigurationError, match="category") as excinfo:
+        Bird(region="eu1", category=category)
+
+    assert "category" == excinfo.value.path
+
+
 def test_region_says_where_it_is() -> None:
     """The region decides Bird's URL, and an account without a key uses the provider."""
     service = VENDOR.services()[""]

@@ -34,7 +34,8 @@ from moorage.errors import (
 )
 from moorage.testing.sandboxes.base import Lost, reply
 from moorage.testing.sandboxes.payments._gocardless_payments_rules import error, wrong
-from moorage.vendor_sdk import Mode
+from moorage.vendor_sdk import Answer, Mode
+from moorage.vendors.payments._gocardless_payments_answers import payment_of, read_request
 from moorage.vendors.payments.gocardless_payments import GoCardlessPayments
 from tests.vendors.gocardless_payments_account import EUROS, MANDATE, PART, Shop, order
 
@@ -552,6 +553,32 @@ def test_refused_mandate_stays(shop: Shop) -> None:
         shop.payments.remove_means(
             Ref("gocardless_payments", "main", mandate), idempotency_key="m-1"
         )
+
+
+def test_payment_of_a_subscription_in_its_currency() -> None:
+    """The reference of a payment's subscription has the currency of the payment."""
+
+    def ref(id: str, /, **related: str | None) -> Ref:
+        named = {name: text for name, text in related.items() if text is not None}
+        return Ref("gocardless_payments", "main", id, named)
+
+    body = {"id": "PM1", "status": "paid_out", "amount": 500, "currency": "GBP"}
+    payment = payment_of(ref, Answer({**body, "links": {"subscription": "SB1"}}))
+
+    assert payment is not None
+    assert ref("SB1", currency="GBP") == payment.subscription
+
+
+@pytest.mark.parametrize("name", ["id", "status", "payment_request"])
+def test_incomplete_billing_request_is_malformed(name: str) -> None:
+    """A billing request without an id, a status or an amount is a failure of the vendor."""
+    amount = {"amount": 500, "currency": "GBP"}
+    body = {"id": "BRQ1", "status": "pending", "payment_request": amount}
+    response = reply({"billing_requests": {key: body[key] for key in body if key != name}})
+    wire: Any = None
+
+    with pytest.raises(VendorFailed, match="payment_request"):
+        read_request(wire, response)
 
 
 def test_bare_conflict_may_be_in_progress(shop: Shop) -> None:

@@ -117,6 +117,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.operations import get as get
     from moorage.vendor_sdk.operations import post as post
     from moorage.vendor_sdk.operations import put as put
+    from moorage.vendor_sdk.options import choice as choice
     from moorage.vendor_sdk.options import matches as matches
     from moorage.vendor_sdk.options import one_of as one_of
     from moorage.vendor_sdk.options import whole_number as whole_number
@@ -157,6 +158,7 @@ _HOME = {
     "part_key": "contracts.vendor",
     "Mode": "domain.service.safety",
     # its account: options, services and credentials
+    "choice": "vendor_sdk.options",
     "matches": "vendor_sdk.options",
     "one_of": "vendor_sdk.options",
     "whole_number": "vendor_sdk.options",

@@ -1,17 +1,18 @@
-"""Validators of an account's options, for `attrs.field(validator=…)`."""
+"""An account's options: validators for `attrs.field(validator=…)`, and options with few values."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
+from moorage.contracts.vendor import choices
 from moorage.domain.values.durations import count
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import attrs
 
 
 def matches(pattern: str, *, problem: str, remedy: str) -> Callable[..., None]:
@@ -39,15 +40,31 @@ def one_of(*words: str | int, problem: str, remedy: str | None = None) -> Callab
         problem: the message of the error, such as "The vendor has no region of this name."
         remedy: the action that corrects it; by default the words are listed.
     """
-    choices = " or ".join(str(word) for word in words)
+    listed_words = " or ".join(str(word) for word in words)
 
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not any(type(value) is type(word) and value == word for word in words):
             raise ConfigurationError(
-                problem, path=attribute.name, remedy=remedy or f"Use {choices}."
+                problem, path=attribute.name, remedy=remedy or f"Use {listed_words}."
             )
 
     return check
+
+
+def choice(default: str | int, *words: str | int, problem: str, remedy: str | None = None) -> Any:
+    """An option that is one of these words or numbers, which configurations and schemas show.
+
+    Args:
+        default: the value of an account that states none.
+        words: the allowed values.
+        problem: the message of the error, such as "The vendor has no region of this name."
+        remedy: the action that corrects it; by default the words are listed.
+    """
+    return attrs.field(
+        default=default,
+        metadata=choices(*words),
+        validator=one_of(*words, problem=problem, remedy=remedy),
+    )
 
 
 def whole_number(*, least: int = 1, most: int = 10**9) -> Callable[..., None]:

@@ -113,11 +113,7 @@ class Odoo(sdk.Vendor):
     database: str
     user_id: int = attrs.field(validator=sdk.whole_number())
     api_key: Secret = attrs.field(converter=sdk.as_secret)
-    release: int = attrs.field(
-        default=18,
-        validator=sdk.one_of(*_MEMOS, problem="This release of Odoo is not supported."),
-        metadata=sdk.choices(*_MEMOS),
-    )
+    release: int = sdk.choice(18, *_MEMOS, problem="This release of Odoo is not supported.")
 
     def services(self) -> Mapping[str, sdk.Service]:
         """The JSON-RPC API; the key of the user is added when a call is sent."""

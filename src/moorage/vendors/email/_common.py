@@ -14,7 +14,13 @@ from urllib.parse import quote
 
 import attrs
 
-from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, RecipientOutcome
+from moorage.contracts.email_outcomes import (
+    EmailCounts,
+    EmailReceipt,
+    EmailStatistics,
+    EmailStatus,
+    RecipientOutcome,
+)
 from moorage.vendor_sdk import (
     ConfigurationError,
     InvalidData,
@@ -22,21 +28,27 @@ from moorage.vendor_sdk import (
     Request,
     Result,
     as_answer,
+    is_list,
     malformed,
     part_key,
+    read_answer,
+    required,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from moorage.contracts.email import Attachment, EmailMessage
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_outcomes import StatisticsQuery
     from moorage.vendor_sdk import Ref, Response, Wire
 
 _TAG: Final = "tag_"
 """Prefix of a tag's name at a vendor that has only names with values."""
+_AT_ONCE: Final = 4
+"""Most requests at once for a bulk whose messages are sent one by one."""
 _IS_TAG: Final = "true"
 """Value of a tag at such a vendor."""
 _METADATA: Final = "word_"
@@ -219,6 +231,39 @@ def sum_of(numbers: Iterable[int | None]) -> int | None:
     return sum(present_numbers) if present_numbers else None
 
 
+def days_of(
+    query: StatisticsQuery,
+    response: Response,
+    rows: str,
+    day: str,
+    names: Mapping[str, str | tuple[str, ...]],
+) -> EmailStatistics:
+    """The statistics of an answer that has a row for each day.
+
+    Args:
+        query: the query for them.
+        response: the answer.
+        rows: the path of the rows.
+        day: the field of a row with its day.
+        names: for each field of the counts, the field of a row, or several that are added up.
+
+    Raises:
+        VendorFailed: the answer has no list of rows, or a row has no day.
+    """
+    body = read_answer(response)
+    if not is_list(body.value(rows)):
+        raise malformed(response, rows)
+    counted_pairs: list[tuple[date, EmailCounts]] = []
+    for row in body.objects(rows):
+        time = required(row.time(day), response, day)
+        numbers = {
+            field: sum_of(map(row.integer, (name,) if isinstance(name, str) else name))
+            for field, name in names.items()
+        }
+        counted_pairs.append((time.date(), EmailCounts(**numbers)))
+    return EmailStatistics.of(query, counted_pairs, body.raw)
+
+
 def outcomes(people: Iterable[EmailAddress], status: EmailStatus) -> tuple[RecipientOutcome, ...]:
     """The same status for all recipients."""
     return tuple(RecipientOutcome(email=address.email, status=status) for address in people)
@@ -292,6 +337,25 @@ async def in_parts(
     for part, item in zip(parts, outcomes, strict=True):
         results += item.unwrap() if item.ok else [Result(error=item.error) for _ in part.recipients]
     return results
+
+
+async def one_by_one(
+    wire: Wire, bulk: BulkMessage, send: Callable[..., Awaitable[EmailReceipt]], key: str | None
+) -> list[Result[EmailReceipt]]:
+    """Send each message of a bulk in a request of its own, a few at once.
+
+    Args:
+        wire: the connection to the vendor.
+        bulk: the messages.
+        send: sends one of them, as a vendor's `send_transactional`.
+        key: the idempotency key of all.
+    """
+
+    async def send_alone(part: BulkMessage, part_key: str | None) -> list[Result[EmailReceipt]]:
+        [message] = messages_of(part)
+        return [Result(await send(wire, message, key=part_key))]
+
+    return await in_parts(wire, bulk, 1, send_alone, key, at_once=_AT_ONCE)
 
 
 def check_some_readable(results: Sequence[Result[EmailReceipt]], response: Response) -> None:

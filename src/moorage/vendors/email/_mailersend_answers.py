@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.email_outcomes import (
-    EmailCounts,
     EmailEvent,
     EmailReceipt,
     EmailStatistics,
@@ -20,18 +19,14 @@ from moorage.vendor_sdk import (
     VendorRejected,
     as_answer,
     error_answer,
-    is_list,
-    malformed,
     masked_words,
     read_answer,
     refusal,
     required,
 )
-from moorage.vendors.email._common import bare, status_of, sum_of
+from moorage.vendors.email._common import bare, days_of, status_of
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_outcomes import StatisticsQuery
     from moorage.contracts.email_received import ReceivedEmail
@@ -146,18 +141,7 @@ def _reasons(warnings: list[Answer]) -> dict[str, str | None]:
 
 def read_analytics(query: StatisticsQuery, response: Response) -> EmailStatistics:
     """Parse statistics."""
-    body = read_answer(response)
-    if not is_list(body.value("data.stats")):
-        raise malformed(response, "stats")
-    counted_pairs: list[tuple[date, EmailCounts]] = []
-    for row in body.objects("data.stats"):
-        day = required(row.time("date"), response, "date")
-        numbers = {
-            field_name: sum_of([row.integer(name) for name in vendor_names])
-            for field_name, vendor_names in COUNTS.items()
-        }
-        counted_pairs.append((day.date(), EmailCounts(**numbers)))
-    return EmailStatistics.of(query, counted_pairs, body.raw)
+    return days_of(query, response, "data.stats", "date", COUNTS)
 
 
 def read_event(

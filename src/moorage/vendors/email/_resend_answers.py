@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.email_outcomes import (
-    EmailCounts,
     EmailEvent,
     EmailReceipt,
     EmailStatistics,
@@ -37,6 +36,7 @@ from moorage.vendor_sdk import (
 from moorage.vendors.email._common import (
     bare,
     check_some_readable,
+    days_of,
     receipt_of,
     status_of,
     tags_and_words,
@@ -44,8 +44,6 @@ from moorage.vendors.email._common import (
 )
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import StatisticsQuery
@@ -183,17 +181,7 @@ def _refused_one(wire: Wire, error: Answer) -> InvalidRequest:
 
 def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
     """Parse statistics."""
-    body = read_answer(response)
-    if not is_list(body.value("data")):
-        raise malformed(response, "data")
-    counted_pairs: list[tuple[date, EmailCounts]] = []
-    for row in body.objects("data"):
-        day = required(row.time("period"), response, "period")
-        numbers = {
-            field_name: row.integer(metric_name) for field_name, metric_name in COUNTS.items()
-        }
-        counted_pairs.append((day.date(), EmailCounts(**numbers)))
-    return EmailStatistics.of(query, counted_pairs, body.raw)
+    return days_of(query, response, "data", "period", COUNTS)
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.email_outcomes import (
     AddressCheck,
-    EmailCounts,
     EmailEvent,
     EmailReceipt,
     EmailStatistics,
@@ -24,19 +23,15 @@ from moorage.vendor_sdk import (
     VendorRejected,
     as_answer,
     error_answer,
-    is_list,
     is_object,
-    malformed,
     masked_words,
     read_answer,
     refusal,
     required,
 )
-from moorage.vendors.email._common import bare, outcomes, status_of, texts_of
+from moorage.vendors.email._common import bare, days_of, outcomes, status_of, texts_of
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_outcomes import StatisticsQuery
@@ -219,15 +214,7 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
 
 def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
     """Parse statistics."""
-    body = read_answer(response)
-    if not is_list(body.value("results")):
-        raise malformed(response, "results")
-    counted_pairs: list[tuple[date, EmailCounts]] = []
-    for row in body.objects("results"):
-        day = required(row.time("ts"), response, "ts")
-        numbers = {field: row.integer(metric) for field, metric in METRICS.items()}
-        counted_pairs.append((day.date(), EmailCounts(**numbers)))
-    return EmailStatistics.of(query, counted_pairs, body.raw)
+    return days_of(query, response, "results", "ts", METRICS)
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:

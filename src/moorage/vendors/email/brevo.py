@@ -24,11 +24,10 @@ from moorage.vendor_sdk import (
     Refusals,
     Request,
     api_key,
-    choices,
+    choice,
     encode_json,
     extra_for,
     merged,
-    one_of,
 )
 from moorage.vendors.email._brevo_answers import (
     read_event,
@@ -142,14 +141,11 @@ class Brevo(ApiVendor):
     sender: EmailAddress | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_address)
     )
-    webhook_authentication: str = attrs.field(
-        default="bearer",
-        metadata=choices(*_SCHEMES),
-        validator=one_of(
-            *_SCHEMES,
-            problem="Brevo's webhooks have no such authentication.",
-            remedy="Give 'bearer' for a token, or 'basic' for a name and a password in the URL.",
-        ),
+    webhook_authentication: str = choice(
+        "bearer",
+        *_SCHEMES,
+        problem="Brevo's webhooks have no such authentication.",
+        remedy="Give 'bearer' for a token, or 'basic' for a name and a password in the URL.",
     )
     base_url: str = "https://api.brevo.com"
 

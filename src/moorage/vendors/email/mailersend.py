@@ -33,9 +33,8 @@ from moorage.vendors.email._common import (
     check_type,
     in_ascii,
     in_base64,
-    in_parts,
     masked,
-    messages_of,
+    one_by_one,
     sender_of,
     without_nothing,
 )
@@ -61,7 +60,6 @@ if TYPE_CHECKING:
     from moorage.contracts.email_received import ReceivedEmail
     from moorage.vendor_sdk import MakeRef, Ref, WebhookEvent, Wire
 
-_AT_ONCE: Final = 4
 _LAST_MOMENT: Final = time(23, 59, 59)
 _MOST: Final = {"cc": 10, "bcc": 10, "reply_to": 1, "tags": 5}
 """Most entries in fields of a message."""
@@ -129,13 +127,7 @@ class MailerSend(ApiVendor):
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
         """Send a message to each recipient, in one request each."""
-        return await in_parts(wire, bulk, 1, partial(self._send_alone, wire), key, at_once=_AT_ONCE)
-
-    async def _send_alone(
-        self, wire: Wire, bulk: BulkMessage, key: str | None
-    ) -> list[Result[EmailReceipt]]:
-        [message] = messages_of(bulk)
-        return [Result(await self.send_transactional(wire, message, key=key))]
+        return await one_by_one(wire, bulk, self.send_transactional, key)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
         """Delete a scheduled message."""

@@ -8,7 +8,6 @@ single requests.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
@@ -28,16 +27,15 @@ from moorage.vendor_sdk import (
     Secret,
     VendorRejected,
     as_time,
-    choices,
+    choice,
     error_answer,
     is_success,
     malformed,
     matches,
-    one_of,
     read_answer,
     required,
 )
-from moorage.vendors.email._common import in_parts, messages_of, receipt_of, status_of
+from moorage.vendors.email._common import one_by_one, receipt_of, status_of
 from moorage.vendors.email._mailgun_events import bare_message_id, read_events
 from moorage.vendors.email._mailgun_forms import bulk_request, fits_one, mail_request
 from moorage.vendors.email._mailgun_statistics import statistics
@@ -66,7 +64,6 @@ if TYPE_CHECKING:
     )
 
 _LONGEST: Final = 300
-_AT_ONCE: Final = 4
 _WORDS: Final = Redaction()
 _DOMAIN: Final = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
 _REGIONS: Final = {"us": "https://api.mailgun.net", "eu": "https://api.eu.mailgun.net"}
@@ -155,19 +152,13 @@ class Mailgun(ApiVendor):
             remedy="Give it as Mailgun shows it, such as 'mail.example.com'.",
         )
     )
-    region: str = attrs.field(
-        default="us",
-        validator=one_of(*_REGIONS, problem="Mailgun has no region of this name."),
-        metadata=choices(*_REGIONS),
-    )
+    region: str = choice("us", *_REGIONS, problem="Mailgun has no region of this name.")
     sender: EmailAddress | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_address)
     )
     test_mode: bool = False
-    webhook_content: str = attrs.field(
-        default="events",
-        validator=one_of(*_SCHEMES, problem="Mailgun's webhooks have no such content."),
-        metadata=choices(*_SCHEMES),
+    webhook_content: str = choice(
+        "events", *_SCHEMES, problem="Mailgun's webhooks have no such content."
     )
     base_url: str | None = None
 
@@ -192,8 +183,7 @@ class Mailgun(ApiVendor):
     ) -> list[Result[EmailReceipt]]:
         """Send a message to each recipient: in one request if it can express the differences."""
         if not fits_one(bulk):
-            send_alone = partial(self._send_alone, wire)
-            return await in_parts(wire, bulk, 1, send_alone, key, at_once=_AT_ONCE)
+            return await one_by_one(wire, bulk, self.send_transactional, key)
         request = bulk_request(self.domain, bulk, self.sender, **self._fields())
         id_, raw_answer = await wire.send(request, key=key, parse=read_id)
         status = status_of(bulk.base)
@@ -201,12 +191,6 @@ class Mailgun(ApiVendor):
             Result(receipt_of(wire, id_, recipient.everybody, status, raw_answer))
             for recipient in bulk.recipients
         ]
-
-    async def _send_alone(
-        self, wire: Wire, bulk: BulkMessage, key: str | None
-    ) -> list[Result[EmailReceipt]]:
-        [message] = messages_of(bulk)
-        return [Result(await self.send_transactional(wire, message, key=key))]
 
     async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
         """Check an address."""

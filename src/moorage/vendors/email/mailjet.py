@@ -32,8 +32,7 @@ from moorage.vendors.email._common import (
     id_of_ours,
     in_ascii,
     in_base64,
-    in_parts,
-    messages_of,
+    one_by_one,
     sender_of,
     without_nothing,
 )
@@ -58,7 +57,6 @@ if TYPE_CHECKING:
     )
     from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent, Wire
 
-_AT_ONCE: Final = 4
 _PAGE: Final = 1_000
 _LAST_SECOND: Final = time(23, 59, 59)
 _NUMBER: Final = re.compile("[0-9]{1,18}")
@@ -120,13 +118,7 @@ class Mailjet(ApiVendor):
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
         """Send a message to each recipient, in one request each."""
-        return await in_parts(wire, bulk, 1, partial(self._send_alone, wire), key, at_once=_AT_ONCE)
-
-    async def _send_alone(
-        self, wire: Wire, bulk: BulkMessage, key: str | None
-    ) -> list[Result[EmailReceipt]]:
-        [message] = messages_of(bulk)
-        return [Result(await self.send_transactional(wire, message, key=key))]
+        return await one_by_one(wire, bulk, self.send_transactional, key)
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of messages by the day in UTC on which they were sent."""

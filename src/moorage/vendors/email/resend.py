@@ -35,8 +35,8 @@ from moorage.vendors.email._common import (
     all_written,
     in_ascii,
     in_base64,
-    in_parts,
     messages_of,
+    one_by_one,
     pairs_of,
     sender_of,
     status_of,
@@ -70,7 +70,6 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, WebhookEvent, Wire
 
 _KEY: Final = 256
-_AT_ONCE: Final = 4
 _MOST_FILES: Final = 100
 _MOST_TAGS: Final = 75
 _TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
@@ -154,13 +153,7 @@ class Resend(ApiVendor):
         """Send a message to each recipient: in one request, or with files in one request each."""
         if not bulk.base.attachments:
             return await self._send_batch(wire, bulk, key)
-        return await in_parts(wire, bulk, 1, partial(self._send_alone, wire), key, at_once=_AT_ONCE)
-
-    async def _send_alone(
-        self, wire: Wire, bulk: BulkMessage, key: str | None
-    ) -> list[Result[EmailReceipt]]:
-        [message] = messages_of(bulk)
-        return [Result(await self.send_transactional(wire, message, key=key))]
+        return await one_by_one(wire, bulk, self.send_transactional, key)
 
     async def _send_batch(
         self, wire: Wire, bulk: BulkMessage, key: str | None

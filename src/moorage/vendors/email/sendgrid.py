@@ -23,8 +23,7 @@ from moorage.vendor_sdk import (
     Service,
     Vendor,
     as_secret,
-    choices,
-    one_of,
+    choice,
     read_answers,
 )
 from moorage.vendors.email._common import status_of
@@ -104,15 +103,12 @@ class SendGrid(Vendor):
         default=None, converter=attrs.converters.optional(as_address)
     )
     sandbox: bool = False
-    webhook_content: str = attrs.field(
-        default="events",
-        metadata=choices(*_SCHEMES),
-        validator=one_of(
-            *_SCHEMES,
-            problem="SendGrid's webhooks have no such content.",
-            remedy="Give 'events', 'received' if Inbound Parse signs, or 'received_basic' for a"
-            " name and a password in the URL.",
-        ),
+    webhook_content: str = choice(
+        "events",
+        *_SCHEMES,
+        problem="SendGrid's webhooks have no such content.",
+        remedy="Give 'events', 'received' if Inbound Parse signs, or 'received_basic' for a"
+        " name and a password in the URL.",
     )
     base_url: str = "https://api.sendgrid.com"
 

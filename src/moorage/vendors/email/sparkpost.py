@@ -23,17 +23,15 @@ from moorage.vendor_sdk import (
     Request,
     Result,
     api_key,
-    choices,
+    choice,
     extra_for,
     matches,
     merged,
-    one_of,
 )
 from moorage.vendors.email._common import (
     cancel_at,
     in_base64,
-    in_parts,
-    messages_of,
+    one_by_one,
     sender_of,
     without_nothing,
 )
@@ -62,7 +60,6 @@ if TYPE_CHECKING:
     from moorage.contracts.email_suppressions import SuppressionPage
     from moorage.vendor_sdk import MakeRef, Ref, WebhookEvent, Wire
 
-_AT_ONCE: Final = 4
 _LONGEST_TAG: Final = 64
 _REGIONS: Final = {"us": "https://api.sparkpost.com", "eu": "https://api.eu.sparkpost.com"}
 _SCHEMES: Final = {"basic": "sparkpost", "oauth2": "sparkpost-oauth2"}
@@ -102,14 +99,8 @@ class SparkPost(ApiVendor):
     refusals = staticmethod(classify)
     ping_path = "/api/v1/account"
 
-    region: str = attrs.field(
-        default="us",
-        metadata=choices(*_REGIONS),
-        validator=one_of(
-            *_REGIONS,
-            problem="SparkPost has no region of this name.",
-            remedy="Give us or eu.",
-        ),
+    region: str = choice(
+        "us", *_REGIONS, problem="SparkPost has no region of this name.", remedy="Give us or eu."
     )
     subaccount: str | None = attrs.field(
         default=None,
@@ -125,14 +116,11 @@ class SparkPost(ApiVendor):
         default=None, converter=attrs.converters.optional(as_address)
     )
     transactional: bool = True
-    webhook_auth: str = attrs.field(
-        default="basic",
-        metadata=choices(*_SCHEMES),
-        validator=one_of(
-            *_SCHEMES,
-            problem="SparkPost's webhooks have no authentication of this name.",
-            remedy="Give basic or oauth2.",
-        ),
+    webhook_auth: str = choice(
+        "basic",
+        *_SCHEMES,
+        problem="SparkPost's webhooks have no authentication of this name.",
+        remedy="Give basic or oauth2.",
     )
     base_url: str | None = None
 
@@ -160,13 +148,7 @@ class SparkPost(ApiVendor):
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
         """Send a message to each recipient, in one request each."""
-        return await in_parts(wire, bulk, 1, partial(self._send_alone, wire), key, at_once=_AT_ONCE)
-
-    async def _send_alone(
-        self, wire: Wire, bulk: BulkMessage, key: str | None
-    ) -> list[Result[EmailReceipt]]:
-        [message] = messages_of(bulk)
-        return [Result(await self.send_transactional(wire, message, key=key))]
+        return await one_by_one(wire, bulk, self.send_transactional, key)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
         """Delete a scheduled transmission."""

@@ -44,6 +44,7 @@ from moorage.vendor_sdk import (
     key_at,
     malformed,
     read_answer,
+    words,
 )
 from moorage.vendors.payments._adyen_answers import classify, read_move, read_payment
 from moorage.vendors.payments._adyen_disputes import (
@@ -155,14 +156,9 @@ class Adyen(Vendor):
     limits: ClassVar[Mapping[str, int]] = {"reference": 80}
     webhook: ClassVar[str | None] = "adyen"
     idempotency: ClassVar[VendorKeys | None] = _KEYS
-    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
-        "authorize": UnknownOutcome.ASKED_AGAIN,
-        "charge": UnknownOutcome.ASKED_AGAIN,
-        "capture": UnknownOutcome.ASKED_AGAIN,
-        "void": UnknownOutcome.ASKED_AGAIN,
-        "refund": UnknownOutcome.ASKED_AGAIN,
-        "complete": UnknownOutcome.ASKED_AGAIN,
-    }
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = words(
+        UnknownOutcome.ASKED_AGAIN, "authorize charge capture void refund complete"
+    )
 
     merchant_account: str
     credentials: Secret | None = attrs.field(

@@ -39,6 +39,7 @@ from moorage.vendor_sdk import (
     part_key,
     read_answer,
     read_answers,
+    words,
 )
 from moorage.vendors.payments._checkout_com_answers import (
     PAYMENTS,
@@ -143,12 +144,8 @@ class CheckoutCom(ApiVendor):
     webhook = "checkout-com"
     idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
-        "authorize": UnknownOutcome.ASKED_AGAIN,
-        "charge": UnknownOutcome.ASKED_AGAIN,
-        "capture": UnknownOutcome.ASKED_AGAIN,
-        "void": UnknownOutcome.ASKED_AGAIN,
-        "refund": UnknownOutcome.ASKED_AGAIN,
-        "complete": UnknownOutcome.REPEATED,
+        **words(UnknownOutcome.ASKED_AGAIN, "authorize charge capture void refund"),
+        **words(UnknownOutcome.REPEATED, "complete"),
     }
 
     urls: ClassVar[Mapping[str, str]] = {"": "url"}

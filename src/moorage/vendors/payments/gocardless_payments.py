@@ -28,6 +28,7 @@ from moorage.vendor_sdk import (
     key_at,
     mode_at,
     part_key,
+    words,
 )
 from moorage.vendors.payments._common import events_of, is_return_url, left_of, url_of, void_of
 from moorage.vendors.payments._gocardless_payments_answers import (
@@ -144,12 +145,8 @@ class GoCardlessPayments(ApiVendor):
     webhook = "gocardless"
     idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
-        "create_intent": UnknownOutcome.ASKED_AGAIN,
-        "charge": UnknownOutcome.ASKED_AGAIN,
-        "complete": UnknownOutcome.REPEATED,
-        "void": UnknownOutcome.REPEATED,
-        "refund": UnknownOutcome.ASKED_AGAIN,
-        "create_subscription": UnknownOutcome.ASKED_AGAIN,
+        **words(UnknownOutcome.ASKED_AGAIN, "create_intent charge refund create_subscription"),
+        **words(UnknownOutcome.REPEATED, "complete void"),
     }
 
     refusals = staticmethod(classify)

@@ -27,6 +27,7 @@ from moorage.vendor_sdk import (
     check_done,
     key_at,
     mode_of_key,
+    words,
 )
 from moorage.vendors.payments._common import answered_at, is_return_url, left_of, named, void_of
 from moorage.vendors.payments._mollie_answers import (
@@ -132,14 +133,11 @@ class Mollie(ApiVendor):
     webhook = "mollie-classic"
     idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
-        "authorize": UnknownOutcome.ASKED_AGAIN,
-        "charge": UnknownOutcome.ASKED_AGAIN,
-        "capture": UnknownOutcome.ASKED_AGAIN,
-        "void": UnknownOutcome.ASKED_AGAIN,
-        "refund": UnknownOutcome.ASKED_AGAIN,
-        "create_intent": UnknownOutcome.ASKED_AGAIN,
-        "complete": UnknownOutcome.REPEATED,
-        "create_subscription": UnknownOutcome.ASKED_AGAIN,
+        **words(
+            UnknownOutcome.ASKED_AGAIN,
+            "authorize charge capture void refund create_intent create_subscription",
+        ),
+        **words(UnknownOutcome.REPEATED, "complete"),
     }
 
     refusals = staticmethod(classify)

@@ -37,6 +37,7 @@ from moorage.vendor_sdk import (
     mode_at,
     read_answer,
     required,
+    words,
 )
 from moorage.vendors.payments._common import is_return_url, named, url_of
 from moorage.vendors.payments._paypal_answers import (
@@ -166,15 +167,11 @@ class PayPal(Vendor):
     webhook: ClassVar[str | None] = "paypal"
     idempotency: ClassVar[VendorKeys | None] = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
-        "authorize": UnknownOutcome.ASKED_AGAIN,
-        "charge": UnknownOutcome.ASKED_AGAIN,
-        "capture": UnknownOutcome.ASKED_AGAIN,
-        "void": UnknownOutcome.REPEATED,
-        "refund": UnknownOutcome.ASKED_AGAIN,
-        "create_intent": UnknownOutcome.ASKED_AGAIN,
-        "complete": UnknownOutcome.ASKED_AGAIN,
-        "pay_payee": UnknownOutcome.ASKED_AGAIN,
-        "create_subscription": UnknownOutcome.ASKED_AGAIN,
+        **words(
+            UnknownOutcome.ASKED_AGAIN,
+            "authorize charge capture refund create_intent complete pay_payee create_subscription",
+        ),
+        **words(UnknownOutcome.REPEATED, "void"),
     }
     # "A maximum of three hours": developer.paypal.com/docs/api/transaction-search/v1/
     listed_within: ClassVar[float] = 3 * 3_600.0

@@ -32,6 +32,7 @@ from moorage.vendor_sdk import (
     basic,
     matches,
     part_key,
+    words,
 )
 from moorage.vendor_sdk import Mode as AccountMode
 from moorage.vendors.payments._common import is_return_url, left_of, named, url_of
@@ -154,13 +155,11 @@ class Razorpay(ApiVendor):
     webhook = "razorpay"
     idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
-        "create_intent": UnknownOutcome.REPEATED,
-        "authorize": UnknownOutcome.REPEATED,
-        "charge": UnknownOutcome.REPEATED,
-        "complete": UnknownOutcome.REPEATED,
-        "capture": UnknownOutcome.REPEATED,
-        "refund": UnknownOutcome.ASKED_AGAIN,
-        "create_subscription": UnknownOutcome.REPEATED,
+        **words(
+            UnknownOutcome.REPEATED,
+            "create_intent authorize charge complete capture create_subscription",
+        ),
+        **words(UnknownOutcome.ASKED_AGAIN, "refund"),
     }
 
     auth = basic("key_id")

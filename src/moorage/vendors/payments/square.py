@@ -33,6 +33,7 @@ from moorage.vendor_sdk import (
     mode_at,
     part_key,
     read_answer,
+    words,
 )
 from moorage.vendors.payments._common import is_within, left_of, named, url_of, void_of
 from moorage.vendors.payments._square_answers import (
@@ -136,11 +137,8 @@ class Square(ApiVendor):
     webhook = "square"
     idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
-        "authorize": UnknownOutcome.ASKED_AGAIN,
-        "charge": UnknownOutcome.ASKED_AGAIN,
-        "capture": UnknownOutcome.REPEATED,
-        "void": UnknownOutcome.REPEATED,
-        "refund": UnknownOutcome.ASKED_AGAIN,
+        **words(UnknownOutcome.ASKED_AGAIN, "authorize charge refund"),
+        **words(UnknownOutcome.REPEATED, "capture void"),
     }
 
     refusals = staticmethod(classify)

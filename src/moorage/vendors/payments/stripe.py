@@ -41,6 +41,7 @@ from moorage.vendor_sdk import (
     VendorRejected,
     matches,
     mode_of_key,
+    words,
 )
 from moorage.vendors.payments._common import url_of, void_of
 from moorage.vendors.payments._stripe_answers import (
@@ -138,17 +139,10 @@ class Stripe(ApiVendor):
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": KEY, "page": PAGE}
     webhook = "stripe"
     idempotency = _KEYS
-    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
-        "authorize": UnknownOutcome.ASKED_AGAIN,
-        "charge": UnknownOutcome.ASKED_AGAIN,
-        "capture": UnknownOutcome.ASKED_AGAIN,
-        "void": UnknownOutcome.ASKED_AGAIN,
-        "refund": UnknownOutcome.ASKED_AGAIN,
-        "create_intent": UnknownOutcome.ASKED_AGAIN,
-        "complete": UnknownOutcome.ASKED_AGAIN,
-        "pay_payee": UnknownOutcome.ASKED_AGAIN,
-        "create_subscription": UnknownOutcome.ASKED_AGAIN,
-    }
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = words(
+        UnknownOutcome.ASKED_AGAIN,
+        "authorize charge capture void refund create_intent complete pay_payee create_subscription",
+    )
 
     refusals = staticmethod(classify)
     ping_path = "/v1/payment_intents"

@@ -29,7 +29,7 @@ from moorage.vendor_sdk import (
     Vendor,
     VendorRejected,
     as_secret,
-    choices,
+    choice,
     key_at,
     malformed,
     mode_at,
@@ -84,15 +84,6 @@ _BACK: Final = 3 * _DAY
 """Seconds for which a purchase with a lost answer is searched."""
 
 
-def _is_pickup(_: object, attribute: attrs.Attribute[str], value: object) -> None:
-    if value not in _PICKUPS:
-        raise ConfigurationError(
-            f"{str(value)[:40]!r} is not a pickup type of FedEx.",
-            path=attribute.name,
-            remedy=f"Give one of {', '.join(_PICKUPS)}.",
-        )
-
-
 @attrs.frozen(kw_only=True)
 class FedEx(Vendor):
     """An account at FedEx.
@@ -133,9 +124,7 @@ class FedEx(Vendor):
     tracking_credentials: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
     )
-    pickup: str = attrs.field(
-        default=_PICKUPS[0], validator=_is_pickup, metadata=choices(*_PICKUPS)
-    )
+    pickup: str = choice(_PICKUPS[0], *_PICKUPS, problem="This is not a pickup type of FedEx.")
     sandbox: bool = False
     base_url: str | None = None
 

@@ -28,7 +28,7 @@ from moorage.vendor_sdk import (
     VendorRejected,
     api_key,
     as_answer,
-    choices,
+    choice,
     key_at,
     malformed,
     mode_of_key,
@@ -103,8 +103,12 @@ class ShipEngine(ApiVendor):
     ping_path = "/v1/carriers"
 
     carriers: tuple[str, ...] = attrs.field(default=(), converter=texts)
-    insurer: str = attrs.field(
-        default="carrier", metadata=choices("carrier", "shipsurance", "third_party")
+    insurer: str = choice(
+        "carrier",
+        "carrier",
+        "shipsurance",
+        "third_party",
+        problem="ShipEngine has no insurer of this name.",
     )
     base_url: str = "https://api.shipengine.com"
     label_hosts: tuple[str, ...] = attrs.field(

@@ -209,9 +209,13 @@ class Bird(sdk.ApiVendor):
         )
     )
     sender: str | None = None
-    category: str = attrs.field(
-        default="transactional",
-        metadata=sdk.choices("transactional", "marketing", "authentication", "service"),
+    category: str = sdk.choice(
+        "transactional",
+        "transactional",
+        "marketing",
+        "authentication",
+        "service",
+        problem="Bird has no category of this name.",
     )
     base_url: str | None = None
 

@@ -145,14 +145,11 @@ class Plivo(sdk.ApiVendor):
     )
     sender: str | None = None
     verify_app: str | None = None
-    webhook_version: int = attrs.field(
-        default=3,
-        metadata=sdk.choices(*_SCHEMES),
-        validator=sdk.one_of(
-            *_SCHEMES,
-            problem="Plivo's webhooks have no signatures of this version.",
-            remedy="Give 3, or 2 if the account's webhooks have no other.",
-        ),
+    webhook_version: int = sdk.choice(
+        3,
+        *_SCHEMES,
+        problem="Plivo's webhooks have no signatures of this version.",
+        remedy="Give 3, or 2 if the account's webhooks have no other.",
     )
     base_url: str = "https://api.plivo.com"
     lookups_url: str = "https://lookup.plivo.com"

@@ -169,11 +169,7 @@ class Sinch(sdk.ApiVendor):
             remedy="Give the id that the dashboard shows beside the API token.",
         )
     )
-    region: str = attrs.field(
-        default="us",
-        metadata=sdk.choices(*_REGIONS),
-        validator=sdk.one_of(*_REGIONS, problem="Sinch has no region of this name."),
-    )
+    region: str = sdk.choice("us", *_REGIONS, problem="Sinch has no region of this name.")
     sender: str | None = None
     base_url: str | None = None
 
