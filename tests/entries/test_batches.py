@@ -28,10 +28,14 @@ if TYPE_CHECKING:
 
 
 class Counting(SqliteOutbox):
-    """A store that counts writing transactions and records claims."""
+    """A store that counts writing transactions and records claims.
+
+    `after_each` is called after each of them.
+    """
 
     def __init__(self, path: Path, **options: Any) -> None:
         super().__init__(path, create=True, **options)
+        self.after_each: Callable[[], object] = lambda: None
         self.claims: list[int] = []
         self.settled: list[int] = []
 
@@ -39,12 +43,15 @@ class Counting(SqliteOutbox):
         """Claim entries, and record the claims."""
         taken_entries = super().claim(*options, **named)
         self.claims.append(len(taken_entries))
+        self.after_each()
         return taken_entries
 
     def settle(self, entries: Any, *options: Any, **named: Any) -> Sequence[bool]:
         """Settle entries, and count the transaction."""
         self.settled.append(len(entries))
-        return super().settle(entries, *options, **named)
+        swapped = super().settle(entries, *options, **named)
+        self.after_each()
+        return swapped
 
 
 class Vendor:
@@ -118,6 +125,18 @@ def test_batches_grow_while_calls_are_quick(hub: Hub, vendor: Vendor, store: Cou
     assert store.claims == [1, 2, 4, 8, 16, 32, 50, 50, 37, 0]
     assert store.settled == store.claims[:-1]
     assert states(outbox) == ["done"] * 200
+
+
+def test_busy_store_does_not_make_batches_smaller(hub: Hub, store: Counting) -> None:
+    """If claims and writes take long because the store is busy, batches grow all the same."""
+    clock = VirtualClock()
+    outbox = Outbox(store, clock=clock)
+    put(outbox, *range(200))
+    store.after_each = lambda: clock.advance(1)
+
+    assert 200 == outbox.deliver(hub, limit=1000).done
+    assert [1, 2, 4, 8, 16, 32, 50, 50, 37, 0] == store.claims
+    assert store.settled == store.claims[:-1]
 
 
 def test_slow_calls_are_settled_at_once(hub: Hub, vendor: Vendor, store: Counting) -> None:

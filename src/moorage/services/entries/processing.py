@@ -377,9 +377,11 @@ class Keeping(Managing[E]):
             once.
         """
         assert self.store.claim is not None  # noqa: S101 - for the type checker
-        start_time = self.core.nanoseconds()
         size = max(self._pace.batch, concurrency.at_once)
         claimed_entries = await self.store.claim(min(size, limit), lease, self._retry.max_attempts)
+        # The store's time does not count: if many workers keep it busy, smaller batches would give
+        # it even more to do.
+        start_time = self.core.nanoseconds()
         leases = {
             entry.id: self._renewals.hold(entry, lease)
             for entry in claimed_entries
@@ -391,9 +393,9 @@ class Keeping(Managing[E]):
                 partial(self._process_claimed, batch, entry, work, utc) for entry in claimed_entries
             ]
             await concurrency.run(steps, stops)
+            seconds = (self.core.nanoseconds() - start_time) / 1e9
         finally:
             await self._write(batch, ends=True)
-        seconds = (self.core.nanoseconds() - start_time) / 1e9
         self._pace.batch = next_batch(size, len(claimed_entries), seconds)
         return batch.worked
 
