@@ -383,9 +383,11 @@ def test_a_webhook_without_an_envelope_is_no_event() -> None:
         verifier = hub.webhooks("main", secrets=sandbox.connect_key)
         event = verifier.verify(**notice.arguments())[0]
         other = attrs.evolve(event, payload={"event": "account-changed", "data": {}})
+        nameless = attrs.evolve(event, payload={"data": {"envelopeId": ref.id}})
 
         assert len(hub.events("main", event)) == 1
         assert hub.events("main", other) == ()
+        assert hub.events("main", nameless) == ()
 
 
 def application() -> tuple[dict[str, Any], DocusignSandbox]:

@@ -15,6 +15,7 @@ from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.vendor_sdk import Answer
 from moorage.vendors.payments._adyen_order import order_fields as adyen_fields
 from moorage.vendors.payments._mollie_order import order_fields as mollie_fields
+from moorage.vendors.payments._order_details import TaxedLine, taxed_line
 from moorage.vendors.payments._paypal_requests import order_body
 from moorage.vendors.payments._square_order import order_fields as square_fields
 from moorage.vendors.payments._stripe_intents import confirmed_body, intent_body
@@ -360,6 +361,29 @@ def test_paypal_refuses_long_texts(fields: dict[str, Any]) -> None:
     line = LineItem(unit_price=TOTAL, **fields)
     with pytest.raises(InvalidData, match="at most 127"):
         order_body(order("card:1", lines=[line]), "CAPTURE", None)
+
+
+@pytest.mark.parametrize(
+    "line, taxed",
+    [
+        (
+            LineItem("Chair", Money("10.00", "EUR"), quantity=3, tax=Money("3.00", "EUR")),
+            TaxedLine("Chair", 3, Money("11.00", "EUR"), Money("1.00", "EUR")),
+        ),
+        (
+            LineItem("Chair", Money("10.00", "EUR"), quantity=3, tax=Money("1.00", "EUR")),
+            TaxedLine("3 × Chair", 1, Money("31.00", "EUR"), Money("1.00", "EUR")),
+        ),
+        (
+            LineItem("Chair", Money("10.00", "EUR"), quantity=3, discount=Money("3.00", "EUR")),
+            TaxedLine("3 × Chair", 1, Money("27.00", "EUR"), None),
+        ),
+    ],
+    ids=["divisible", "not divisible", "discount"],
+)
+def test_unit_price_includes_tax_that_can_be_divided(line: LineItem, taxed: TaxedLine) -> None:
+    """A unit price includes its tax; items whose tax or discount cannot be divided become one."""
+    assert taxed == taxed_line(line)
 
 
 def test_square_order() -> None:

@@ -160,6 +160,15 @@ def test_customs_become_an_invoice() -> None:
     assert "Shirts of cotton, with short sleeves and a pocket" == shipment["Description"]
 
 
+def test_description_of_goods_has_three_lines_at_most() -> None:
+    """UPS gets three lines of 35 characters about goods, and no more of a longer text."""
+    item = attrs.evolve(CUSTOMS.items[0], description="a" * 35 + "b" * 35 + "c" * 35 + "d")
+    shipment = shipment_request(recipient=AWAY, customs=attrs.evolve(CUSTOMS, items=[item]))
+    products = shipment["ShipmentServiceOptions"]["InternationalForms"]["Product"]
+
+    assert ["a" * 35, "b" * 35, "c" * 35] == products[0]["Description"]
+
+
 def test_invoice_needs_a_number(shop: Shop) -> None:
     """A UPS invoice has our reference as its number; only Canada needs the total value too."""
     german = attrs.evolve(AWAY, country="DE", region=None)
