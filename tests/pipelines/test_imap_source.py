@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,7 +31,8 @@ class Folder:
 
     Attributes:
         validity: the number under which the uids are valid.
-        sizes: the sizes of the messages that are not marked, by uid.
+        sizes: the sizes of the messages, by uid.
+        marked: the uids of messages that a search does not find.
         gone: the uids of messages that have no content any more.
     """
 
@@ -38,6 +40,7 @@ class Folder:
         self.validity = 7
         self.sizes = dict.fromkeys(uids, 10)
         self.gone: set[int] = set()
+        self.marked: set[int] = set()
         self.permanent = "\\Seen \\*"
 
     def answer(self, line: str) -> bytes | None:
@@ -46,7 +49,7 @@ class Folder:
             codes = f"[PERMANENTFLAGS ({self.permanent})]", f"[UIDVALIDITY {self.validity}]"
             return b"".join(f"* OK {code} x\r\n".encode() for code in codes) + b"TAG OK\r\n"
         if "SEARCH" in line:
-            uids = " ".join(map(str, self.sizes))
+            uids = " ".join(str(uid) for uid in self.sizes if uid not in self.marked)
             return f"* SEARCH {uids}\r\nTAG OK\r\n".encode()
         if "FETCH" in line:
             return self._fetched(line).encode()
@@ -110,6 +113,39 @@ async def test_deliveries_outlive_their_connection() -> None:
         await source.close()
 
     assert ([], [1, 2], [3]) == ([*revocations], uids(records), uids(more))
+
+
+async def test_processed_messages_in_a_late_answer() -> None:
+    """A message that is marked while the server looks for messages is not delivered again."""
+    folder = Folder(1)
+    searching, marked = threading.Event(), threading.Event()
+
+    def answer(line: str) -> bytes | None:
+        if "SEARCH" in line and folder.sizes == {1: 10, 2: 10}:
+            reply = folder.answer(line)
+            searching.set()
+            assert marked.wait(60)
+            folder.marked.add(1)
+            return reply
+        return folder.answer(line)
+
+    with ScriptedImap(answer) as server:
+        source = ImapSource(server.settings(), pause=0.01)
+        await opened(source)
+        first = await source.poll(LIMITS)
+        folder.sizes[2] = 10
+        polling = asyncio.ensure_future(source.poll(LIMITS))
+        assert await asyncio.to_thread(searching.wait, 60)
+        await source.commit(first)
+        marked.set()
+        second = await polling
+        await source.commit(second)
+        folder.marked.add(2)
+        folder.sizes[3] = 10
+        third = await source.poll(LIMITS)
+        await source.close()
+
+    assert ([1], [2], [3]) == (uids(first), uids(second), uids(third))
 
 
 async def test_limits_and_messages_that_are_gone() -> None:

@@ -95,6 +95,7 @@ class ImapSource:
         self._section = asyncio.Lock()
         self._selected: Selected | None = None
         self._delivered: set[int] = set()
+        self._processed: set[int] = set()
         self._waiting: deque[int] = deque()
         self._ready: deque[SinkRecord] = deque()
         self._round: asyncio.Task[None] | None = None
@@ -113,6 +114,7 @@ class ImapSource:
             before is not None and before.validity != selected.validity
         ):
             self._delivered.clear()
+            self._processed.clear()
             await revoked(None)
         self._selected = selected
         # What was read and not delivered is read again.
@@ -167,10 +169,7 @@ class ImapSource:
         link, size = self._link(), 0
         while not self._ready:
             if not self._waiting:
-                result = await link.search(self.folder, self._condition, monotonic() + _PATIENCE)
-                # Released messages may have come back while the server looked.
-                known_uids = self._delivered.union(self._waiting)
-                self._waiting.extend(uid for uid in result.uids if uid not in known_uids)
+                await self._look(link)
             if not self._waiting:
                 await self._change(link)
                 continue
@@ -188,6 +187,15 @@ class ImapSource:
                     size += len(message.content)
                     self._delivered.add(uid)
                     self._ready.append(_record(message))
+
+    async def _look(self, link: AsyncImapLink) -> None:
+        """Look for messages that are neither delivered nor processed."""
+        earlier = set(self._processed)
+        result = await link.search(self.folder, self._condition, monotonic() + _PATIENCE)
+        # A message that was marked, or released, while the server looked may be in its answer.
+        known_uids = self._delivered.union(self._waiting, self._processed)
+        self._waiting.extend(uid for uid in result.uids if uid not in known_uids)
+        self._processed -= earlier.difference(result.uids)
 
     async def _change(self, link: AsyncImapLink) -> None:
         """Wait until there may be new messages."""
@@ -212,6 +220,7 @@ class ImapSource:
                 await link.move(self.folder, uids, validity, self._move_to, until)
 
         await self._tell(mark)
+        self._processed.update(uids)
         self._delivered.difference_update(uids)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
