@@ -130,9 +130,36 @@ CODEC: dict[str, Any] = {"request_deserializer": json.loads, "response_serialize
 servicer = health.HealthServicer()
 
 
+class TokenGuard(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs alone
+    """An interceptor that refuses calls without the right token.
+
+    Args:
+        token: the token.
+    """
+
+    def __init__(self, token: str) -> None:
+        self._expected = ("authorization", f"Bearer {token}")
+
+        def refuse(_: Any, context: Any) -> None:
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is wrong")
+
+        self._refusal = grpc.unary_unary_rpc_method_handler(refuse)
+
+    def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """Return the handler of a call, or the one that refuses it."""
+        if self._expected in handler_call_details.invocation_metadata:
+            return continuation(handler_call_details)
+        return self._refusal
+
+
 def main(folder: Path | None) -> None:
     """Serve until the process is killed."""
-    server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
+    token = os.environ.get("MOORAGE_LAB_TOKEN")
+    server = grpc.server(
+        ThreadPoolExecutor(16),
+        interceptors=[] if token is None else [TokenGuard(token)],
+        options=[("grpc.so_reuseport", 0)],
+    )
     methods = {
         "Echo": grpc.unary_unary_rpc_method_handler(echo, **CODEC),
         "Count": grpc.unary_stream_rpc_method_handler(count, **CODEC),

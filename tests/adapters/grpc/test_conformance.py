@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from moorage import ConnectionFailed, Credentials, Tls
+from moorage import AuthenticationFailed, ConnectionFailed, Credentials, Tls
 from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
 from moorage.adapters.grpc.connector_sync import GrpcConnector
 from moorage.testing import TcpProxy, connector_conformance, name_of
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 SECRET = "token-4711-very-secret"
+WRONG = f"{SECRET}-no-more"
+"""A wrong token; an error that shows it would show the secret in it too."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -40,6 +42,14 @@ def _untrusted(tmp_path_factory: pytest.TempPathFactory) -> Generator[UntrustedS
         yield untrusted
 
 
+@pytest.fixture(scope="module", name="guarded")
+def _guarded() -> Generator[LabServer]:
+    """Yield a server that refuses calls without the right token."""
+    server = LabServer(MOORAGE_LAB_TOKEN=SECRET)
+    yield server
+    server.kill()
+
+
 @pytest.fixture
 def proxy(server: LabServer) -> Generator[TcpProxy]:
     """Yield a TCP proxy between the connector and the server."""
@@ -48,7 +58,11 @@ def proxy(server: LabServer) -> Generator[TcpProxy]:
 
 
 def subject(
-    kind: Any, server: LabServer, untrusted: UntrustedServer, network: TcpProxy | None
+    kind: Any,
+    server: LabServer,
+    untrusted: UntrustedServer,
+    network: TcpProxy | None,
+    guarded: LabServer,
 ) -> connector_conformance.ConnectorSubject:
     """Return a description of the connector under test for the conformance kit."""
     port = server.port if network is None else network.address[1]
@@ -76,6 +90,10 @@ def subject(
             "nobody listens": connector_conformance.Refusal(
                 make=lambda _: make(free_port()), error=ConnectionFailed, because="accepts"
             ),
+            "wrong token": connector_conformance.Refusal(
+                make=lambda _: make(guarded.port, credentials=Credentials.bearer(WRONG)),
+                error=AuthenticationFailed,
+            ),
             "unknown host": connector_conformance.Refusal(
                 make=lambda _: make(host="grpc.invalid", plaintext=False),
                 error=ConnectionFailed,
@@ -101,10 +119,10 @@ def subject(
     "check", connector_conformance.CHECKS + connector_conformance.NETWORK_CHECKS, ids=name_of
 )
 def test_a_synchronous_connector_passes(
-    check: Any, server: LabServer, untrusted: UntrustedServer, proxy: TcpProxy
+    check: Any, server: LabServer, untrusted: UntrustedServer, proxy: TcpProxy, guarded: LabServer
 ) -> None:
     """The synchronous gRPC connector passes each check of the conformance kit."""
-    check(subject(GrpcConnector, server, untrusted, proxy))
+    check(subject(GrpcConnector, server, untrusted, proxy, guarded))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +131,17 @@ def test_a_synchronous_connector_passes(
     ids=name_of,
 )
 def test_an_asynchronous_connector_passes(
-    check: Any, server: LabServer, untrusted: UntrustedServer, proxy: TcpProxy
+    check: Any, server: LabServer, untrusted: UntrustedServer, proxy: TcpProxy, guarded: LabServer
 ) -> None:
     """The asynchronous gRPC connector passes each check of the conformance kit."""
-    asyncio.run(check(subject(AsyncGrpcConnector, server, untrusted, proxy)))
+    asyncio.run(check(subject(AsyncGrpcConnector, server, untrusted, proxy, guarded)))
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_right_token(guarded: LabServer, mode: str) -> None:
+    """The server that refuses a wrong token accepts the right one."""
+    lab = Lab(mode, guarded.address, credentials=Credentials.bearer(SECRET))
+    try:
+        assert "x" == lab.call(READ, name="x")["name"]
+    finally:
+        lab.close()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 from sqlalchemy import make_url
 
@@ -16,8 +18,10 @@ from moorage.adapters.sql.statements import Command, Query
 from moorage.testing import TcpProxy, name_of
 from moorage.testing import connector_conformance as kit
 from tests.adapters.sql.database_lab import SERVERS, Administrator, url_of
-from tests.support.servers import free_port
+from tests.support.servers import free_port, needs_postgres_programs
 from tests.support.volumes import operations
+from tests.support.waiting import wait_until
+from tools.crashes.cluster import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -29,6 +33,8 @@ ECHO = {
 }
 INSERT = Command("INSERT INTO moorage_kit (note) VALUES (:text)", name="notes.insert")
 PASSWORD = "correct-horse"
+WRONG = f"{PASSWORD}-no-more"
+"""A wrong password; an error that shows it would show the secret in it too."""
 
 
 class Database:
@@ -82,9 +88,33 @@ def _databases() -> Generator[Callable[[str], Database]]:
         opened.drop()
 
 
+@pytest.fixture(scope="module", name="guarded")
+def _guarded() -> Generator[str]:
+    """Yield the URL of a PostgreSQL server that demands the password of a user."""
+    needs_postgres_programs()
+    with Cluster() as cluster, psycopg.connect(cluster.url("postgres"), autocommit=True) as server:
+        server.execute(f"CREATE ROLE guarded LOGIN PASSWORD '{PASSWORD}'")
+        (path,) = server.execute("SHOW hba_file").fetchone() or ("",)
+        rules = Path(path)
+        rules.write_text(f"host all guarded all scram-sha-256\n{rules.read_text()}")
+        server.execute("SELECT pg_reload_conf()")
+        url = cluster.url("postgres").replace("postgres@", "guarded@")
+
+        def is_refused() -> bool:
+            try:
+                psycopg.connect(url, password=WRONG).close()
+            except psycopg.OperationalError:
+                return True
+            return False
+
+        wait_until(is_refused, "demanding a password")
+        psycopg.connect(url, password=PASSWORD).close()
+        yield url
+
+
 @pytest.fixture(name="subject_of")
 def _subject_of(
-    databases: Callable[[str], Database],
+    databases: Callable[[str], Database], request: pytest.FixtureRequest
 ) -> Generator[Callable[[str, str], kit.ConnectorSubject]]:
     proxies: list[TcpProxy] = []
 
@@ -92,14 +122,17 @@ def _subject_of(
         database = databases(system)
         proxy = TcpProxy(database.host, database.port)
         proxies.append(proxy)
-        return server_subject(database, proxy, mode)
+        guarded = request.getfixturevalue("guarded") if system == "postgresql" else None
+        return server_subject(database, proxy, mode, guarded)
 
     yield subject
     for proxy in proxies:
         proxy.__exit__(None, None, None)
 
 
-def server_subject(database: Database, proxy: TcpProxy, mode: str) -> kit.ConnectorSubject:
+def server_subject(
+    database: Database, proxy: TcpProxy, mode: str, guarded: str | None
+) -> kit.ConnectorSubject:
     """Return a description of a server's connector for the conformance kit."""
     kind: Any = SqlConnector if mode == "sync" else AsyncSqlConnector
     direct = (database.host, database.port)
@@ -130,12 +163,11 @@ def server_subject(database: Database, proxy: TcpProxy, mode: str) -> kit.Connec
             because="TLS",
         ),
     }
-    if database.system == "mariadb":
-        # The PostgreSQL test server accepts everybody without a password.
-        refusals["wrong password"] = kit.Refusal(
-            make=made(database.url(*direct), password=Secret("guess-4711")),
-            error=AuthenticationFailed,
-        )
+    # The shared PostgreSQL server may accept everybody without a password.
+    demanding = database.url(*direct) if guarded is None else guarded
+    refusals["wrong password"] = kit.Refusal(
+        make=made(demanding, password=Secret(WRONG)), error=AuthenticationFailed
+    )
     return kit.ConnectorSubject(
         make=made(database.url(*proxy.address), connections=5),
         read=lambda connector, text: connector.query(ECHO[database.system], text=text),
