@@ -24,6 +24,7 @@ from over_http import Vendor
 from pyreqwest.client import ClientBuilder, SyncClientBuilder
 
 from moorage import Request, Timeouts, Tls
+from moorage.adapters.http.borrowed.aiohttp import AsyncAiohttpHttpClient
 from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient
 from moorage.adapters.http.pyreqwest.client_async import AsyncPyreqwestHttpClient
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
@@ -157,6 +158,10 @@ def _async(rounds: int, clock: Clock, *, secure: bool) -> Comparison:
                 _concurrent_calls(_moorage_client(AsyncPyreqwestHttpClient(tls=tls), url), loop),
             ),
             Contender("pyreqwest, bare", _concurrent_calls(ask_pyreqwest, loop)),
+            Contender(
+                "AsyncAiohttpHttpClient",
+                _concurrent_calls(_moorage_client(AsyncAiohttpHttpClient(tls=tls), url), loop),
+            ),
             Contender("aiohttp, bare", _concurrent_calls(ask_aiohttp, loop)),
             Contender("httpx2, bare", _concurrent_calls(ask_httpx, loop)),
         ]

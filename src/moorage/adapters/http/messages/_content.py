@@ -20,7 +20,10 @@ _WINDOWS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 def wants_identity(request: Headers) -> bool:
     """Return whether a request's `Accept-Encoding` excludes compressed answers."""
-    codings = request.get("accept-encoding", "").lower().split(",")
+    accepted = request.get("accept-encoding")
+    if accepted is None:
+        return False
+    codings = accepted.lower().split(",")
     return any(coding.partition(";")[0].strip() == "identity" for coding in codings)
 
 

@@ -38,7 +38,7 @@ class StepTimeouts:
 
     def remaining(self, seconds: float) -> timedelta:
         """Return the time left for pyreqwest: at least a minimum, at most the total timeout."""
-        if seconds + _MIN_SECONDS > self._total.total_seconds():
+        if self.total is None or seconds + _MIN_SECONDS > self.total:
             return self._total
         return timedelta(seconds=max(seconds, _MIN_SECONDS))
 
