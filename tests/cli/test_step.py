@@ -37,6 +37,17 @@ collect = ["sums/total"]
 [steps.wait]
 command = ["sh", "-c", "echo begun; while [ ! -e $FOLDER/go ]; do sleep 0.05; done; echo over"]
 
+[steps.stored]
+command = ["sh", "-c", "cat order > copy"]
+inputs = {order = "orders/1"}
+outputs = {copy = "copies/1", other = "copies/2"}
+
+[storage]
+vendor = "local_files"
+
+[vendors.local_files]
+root = "kept"
+
 [steps.cached]
 command = ["sh", "-c", "echo x >> $FOLDER/counter; echo done"]
 cache = 3600
@@ -182,6 +193,19 @@ def test_end_of_a_long_result_is_shown() -> None:
     assert ["done\n"] * 2 == outputs
 
 
+def test_files_that_were_not_stored_are_named() -> None:
+    """`step run` reads inputs from the storage, and says which outputs are not there."""
+    Path("kept/orders").mkdir(parents=True)
+    Path("kept/orders/1").write_text("5\n")
+
+    ending = command("step", "run", "stored")
+
+    assert 0 == ending.code
+    assert "other was not stored: The step left no such file" in ending.err
+    assert "copy was not" not in ending.err
+    assert "5\n" == Path("kept/copies/1").read_text()
+
+
 def test_files_are_brought_back() -> None:
     """`--output` writes the files that the step leaves to a folder."""
     Path("orders").write_text("a\nb\n")
@@ -289,6 +313,7 @@ def test_steps_are_listed() -> None:
         ("greet", "here"),
         ("total", "here"),
         ("wait", "here"),
+        ("stored", "here"),
         ("cached", "here"),
         ("stubborn", "here"),
     ] == [(row["step"], row["platform"]) for row in fields]

@@ -348,7 +348,9 @@ def _shown(name: str, key: str, result: ExecutionResult, log: _Printed) -> Comma
     after = "" if seconds is None else f" after {seconds:.1f} s"
     if result.metadata.get("cached"):
         after = " in an earlier, equal run, which is reused"
-    log.end(f"{name} {_ENDINGS[result.outcome]}{after}, exit code {result.exit_code}; key {key}")
+    ending = f"{name} {_ENDINGS[result.outcome]}{after}, exit code {result.exit_code}; key {key}"
+    problems = result.metadata.get("not_stored", {}).items()
+    log.end("\n".join([ending, *(f"{path} was not stored: {text}" for path, text in problems)]))
     texts = [] if log.has_lines else [result.stdout, result.stderr]
     output = [line for text in texts for line in text.splitlines()]
     return CommandResult(document, output, _exit_code(result.exit_code, result.outcome))
