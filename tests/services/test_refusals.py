@@ -281,12 +281,14 @@ async def test_own_process_uses_what_is_given_back(world: World) -> None:
 
 
 @sync_and_async
-async def test_refusal_during_an_outage_is_not_remembered(world: World) -> None:
-    """While the store is away, a call that the process itself refuses still finds it again."""
+async def test_refusal_during_an_outage_is_remembered_until_the_next_probe(world: World) -> None:
+    """While the store is away, a process decides once about refused calls, and finds it in time."""
     world.store.is_away = StorageUnavailable("it does not answer.")
     manager = limited(world, limits=RateLimitConfig.per_hour(1))
-    assert 1 == await granted(manager, 5)
+    assert 1 == await granted(manager, 20)
+    assert 1 == admissions(world)
     world.store.is_away = None
     world.clock.advance(0.25)
 
     assert 1 == await granted(manager, 5)
+    assert 3 == admissions(world)

@@ -381,7 +381,7 @@ class World:
         if self.falls_back:
             core = self._with_fallback(core, worker)
         elif self.remembers:
-            core = _with_memory(core, lambda _: False)
+            core = _with_memory(core, lambda _: None)
         return core
 
     async def _execute(self, worker: Worker, command: Command[Any], timeout: float | None) -> Any:
@@ -458,7 +458,7 @@ class World:
 
         fallback = StoreFallback(core, "state", decide_alone, node_of)
         core = attrs.evolve(core, execute=fallback.execute, post=fallback.post)
-        return _with_memory(core, fallback.is_away) if self.remembers else core
+        return _with_memory(core, fallback.next_probe) if self.remembers else core
 
     def _ask(self, worker: Worker, command: Command[Any], shard: str) -> Any:
         answer = self.store.apply(self.now, worker.name, command, shard)
@@ -484,9 +484,9 @@ class Ticking:
         return datetime.fromtimestamp(self.world.now / 1e6, UTC)
 
 
-def _with_memory(core: Core, is_away: Callable[[Command[Any]], bool]) -> Core:
+def _with_memory(core: Core, next_probe: Callable[[Command[Any]], int | None]) -> Core:
     """Return the core with a memory of its store's refusals."""
-    refusals = Refusals(core.execute, core.post, is_away, core.nanoseconds)
+    refusals = Refusals(core.execute, core.post, next_probe, core.nanoseconds)
     return attrs.evolve(core, execute=refusals.execute, post=refusals.post)
 
 

@@ -104,7 +104,7 @@ def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
         lambda command: local_store.get().execute(command),
         getattr(state, "node_of", None),
     )
-    refusals = Refusals(fallback.execute, fallback.post, fallback.is_away, core.nanoseconds)
+    refusals = Refusals(fallback.execute, fallback.post, fallback.next_probe, core.nanoseconds)
     return evolve(
         core,
         execute=refusals.execute,

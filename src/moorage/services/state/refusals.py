@@ -58,13 +58,14 @@ class Refusals:
     An open circuit stays open until its time unless a person closes it, and an empty limit has no
     token before its time unless a caller gives one back or a person ends a pause. A process
     remembers both for at most a second. So it obeys other processes within a second, and its own at
-    once. A half-open circuit may close at any moment, and is not remembered. Neither is a refusal
-    during an outage, because calls have to find the store again.
+    once. A half-open circuit may close at any moment, and is not remembered. During an outage a
+    refusal is remembered until the next probe, because calls have to find the store again.
 
     Args:
         execute: runs a command in the store, or in its fallback.
         post: the same without waiting for the result.
-        is_away: returns whether the store of a command's states is unavailable.
+        next_probe: returns the time of the next probe if the store of a command's states is
+            unavailable, by the local clock; None if it is available.
         nanoseconds: the local clock.
     """
 
@@ -72,12 +73,12 @@ class Refusals:
         self,
         execute: Callable[[Command[Any], float | None], Flow[Any]],
         post: Callable[[Command[Any]], None],
-        is_away: Callable[[Command[Any]], bool],
+        next_probe: Callable[[Command[Any]], int | None],
         nanoseconds: Callable[[], int],
     ) -> None:
         self._execute = execute
         self._post = post
-        self._is_away = is_away
+        self._next_probe = next_probe
         self._nanoseconds = nanoseconds
         self._refusals: Bounded[str, _Refusal] = Bounded(_MOST)
         """The refusals of circuits, and of limits by the key of the first one."""
@@ -115,15 +116,15 @@ class Refusals:
         return None
 
     def _remember(self, command: Admission, admitted: Admitted, asked_at: int) -> None:
-        if self._is_away(command):
-            return
         answer, wait, _, _ = admitted
         gates = command.gates
+        ask_again = asked_at + min(wait, _LONGEST) * 1000
+        probe_time = self._next_probe(command)
         self._refusals.add(
             gates.circuit_key if answer is CIRCUIT_OPEN else gates.limit_keys[0],
             _Refusal(
                 answer,
-                asked_at + min(wait, _LONGEST) * 1000,
+                ask_again if probe_time is None else min(ask_again, probe_time),
                 None if wait >= FOREVER else asked_at + wait * 1000,
                 gates,
                 command.costs,

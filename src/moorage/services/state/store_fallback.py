@@ -67,12 +67,16 @@ class StoreFallback:
         """Run a command without waiting for its result."""
         if is_local(command):
             self._local(alone(command))
-        elif not self.is_away(command) or command.durable:
+        elif self._probe(command).outage is None or command.durable:
             self._core.post(self._usable(command))
 
-    def is_away(self, command: Command[Any]) -> bool:
-        """Return whether the store, or the node with the command's states, is unavailable."""
-        return self._probe(command).outage is not None
+    def next_probe(self, command: Command[Any]) -> int | None:
+        """Return when the node of a command is probed again if it is unavailable; otherwise None.
+
+        The time is nanoseconds of the local clock.
+        """
+        outage = self._probe(command).outage
+        return None if outage is None else outage.until
 
     async def _execute(self, command: Command[Any], timeout: float | None) -> Any:
         """Run a command in the store or its fallback, depending on the store's last answers."""
