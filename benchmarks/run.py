@@ -60,6 +60,7 @@ PEERS = (
     "procrastinate",
     "celery",
     "aiodocker",
+    "faststream",
 )
 
 TABLES = {

@@ -232,6 +232,26 @@ async def test_revoked_before_others_get_a_partition(cluster: KafkaCluster, assi
     await second.close()
 
 
+async def test_partition_that_comes_back_is_read(cluster: KafkaCluster) -> None:
+    """A partition that went to another member while there was no room is read when it is back."""
+    first, second = source(cluster), source(cluster)
+    await first.open(Revocations())
+    await publish(cluster, Message("begin", key="a"))
+    await first.commit(await read(first, 1))
+    await second.open(Revocations())
+    link = second._link  # noqa: SLF001 - to see what the member has
+    assert link is not None
+    async with asyncio.timeout(120):
+        while not link.reader.known:
+            await first.extend([])
+            await second.poll(MANY)
+    await second.close()
+    await publish(cluster, *numbered(40))
+    numbers = sorted(int(record.payload) for record in await read(first, 40))
+    assert [*range(40)] == numbers
+    await first.close()
+
+
 async def test_lost_partitions_are_not_committed(cluster: KafkaCluster) -> None:
     """A member that was away for too long commits no positions of lost partitions."""
     await publish(cluster, *numbered(20))

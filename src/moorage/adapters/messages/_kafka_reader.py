@@ -247,6 +247,8 @@ class KafkaReader:
         moved = [item for item in partitions if _place(item) in self._positions]
         for item in moved:
             item.offset = self._positions.pop(_place(item))
+        # librdkafka remembers that a partition was paused when it went to another member.
+        consumer.resume(partitions)
         if moved:
             assign = consumer.incremental_assign if self._is_cooperative else consumer.assign
             assign(partitions)
