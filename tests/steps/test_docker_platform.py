@@ -36,7 +36,7 @@ from moorage.adapters.steps._docker_wire import Engine
 from moorage.adapters.steps.docker import DOCKER, DockerPlatform, DockerSettings
 from moorage.domain.steps.runs import EndReason, RunPhase, RunSpec
 from moorage.domain.steps.shell_limits import LIMIT_CODE, limited_command
-from moorage.domain.steps.step import Resources, run_name
+from moorage.domain.steps.step import Resources, Workspace, run_name
 from moorage.testing import name_of
 from moorage.testing.kits import platform_conformance
 from tests.steps.docker_lab import IMAGE, engine
@@ -268,6 +268,24 @@ def test_other_user_can_write_to_the_working_directory(socket: str) -> None:
         platform = DockerPlatform(socket, user=user)
         steps = StepConnector(platform, ConnectorManager([Service("steps")]))
         assert "1\n" == steps.execute_step(step).stdout
+
+
+@pytest.mark.parametrize("files", [{}, {"a": b"1"}], ids=["empty", "with files"])
+def test_container_that_nobody_started_is_started(socket: str, files: dict[str, bytes]) -> None:
+    """Whoever finds a container whose creator died starts it, and creates no other one."""
+    platform = DockerPlatform(socket)
+    step = Step("x", ["true"], image=IMAGE, workspace=Workspace(files=files))
+    spec = RunSpec(name=f"made-{os.getpid()}-{len(files)}", step=step)
+    create = platform._create  # noqa: SLF001 - all that a starter did before it died
+    first, second = (create(spec, 60.0) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.metadata["container"] == second.metadata["container"]
+    assert RunPhase.STARTING is second.phase
+    begun = platform.start(spec, 60.0)
+    assert first.metadata["container"] == begun.metadata["container"]
+    assert platform.wait(spec.name, 120.0)
+    platform.remove(spec.name, 60.0)
 
 
 class _UnixServer(ThreadingHTTPServer):

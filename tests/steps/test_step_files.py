@@ -21,6 +21,7 @@ from moorage.adapters.steps.local import LocalPlatform
 from moorage.domain.steps.result import ExecutionResult, StepOutcome
 from moorage.domain.steps.runs import RunSpec
 from moorage.domain.steps.step import run_name
+from moorage.hub.step_files_async import AsyncStorageFiles
 from moorage.hub.step_files_sync import StorageFiles
 from moorage.testing import MockPlatform
 from tests.steps.docker_lab import IMAGE, engine
@@ -137,6 +138,13 @@ def test_large_input_is_refused(tmp_path: Path) -> None:
         assert 4096 == len(files.read("large", 4096, None))
         with pytest.raises(InvalidData, match="too large"):
             files.read("large", 4095, None)
+
+    async def read() -> bytes:
+        async with moorage.aopen(configuration(tmp_path)) as hub:
+            return await AsyncStorageFiles(hub.storage).read("large", 4095, None)
+
+    with pytest.raises(InvalidData, match="too large"):
+        asyncio.run(read())
 
 
 @modes

@@ -455,11 +455,10 @@ class DockerPlatform:
         """Return the reason of a container's end, by the notes inside it."""
         if state.get("OOMKilled"):
             return EndReason.OUT_OF_MEMORY
-        if self._has_note(name, "", timeout):
-            for reason in (EndReason.STOPPED, EndReason.DEADLINE):
-                if self._has_note(name, f"/{reason.value}", timeout):
-                    return reason
-        return EndReason.EXITED
+        if not self._has_note(name, "", timeout):
+            return EndReason.EXITED
+        is_stopped = self._has_note(name, f"/{EndReason.STOPPED.value}", timeout)
+        return EndReason.STOPPED if is_stopped else EndReason.DEADLINE
 
     def _has_note(self, name: str, note: str, timeout: float) -> bool:
         """Return whether a watchdog left a note in a container, or any if its name is empty."""
