@@ -109,9 +109,9 @@ class Worker:
     shards: Shards | None = None
     """The shards that the process knows; None if the store is not spread."""
     answered: dict[str, int] = attrs.field(factory=dict)
-    """For each shard, the time of its last answer."""
+    """For each node, the time of its last answer; two shards that one key needs are a node too."""
     silenced: set[str] = attrs.field(factory=set)
-    """The shards that do not answer the process."""
+    """The nodes that do not answer the process."""
     outbox: list[Command[Any]] = attrs.field(factory=list)
 
 
@@ -388,25 +388,26 @@ class World:
         """Run a command on the shard that has its states, and before on the former one."""
         shard, former = self._location(worker, command)
         if former is None:
-            return await self._execute_on(worker, shard, command, timeout)
-        start_time = self.now
-        is_here, answer = await self._execute_on(worker, former, Leave(command), timeout)
+            return await self._execute_on(worker, shard, shard, command, timeout)
+        start_time, node = self.now, f"{former}, {shard}"
+        is_here, answer = await self._execute_on(worker, node, former, Leave(command), timeout)
         if is_here:
             return answer
         if timeout is not None:
             timeout = max(0.0, timeout - (self.now - start_time) / 1e6)
-        return await self._execute_on(worker, shard, command, timeout)
+        return await self._execute_on(worker, node, shard, command, timeout)
 
     async def _execute_on(
-        self, worker: Worker, shard: str, command: Command[Any], timeout: float | None
+        self, worker: Worker, node: str, shard: str, command: Command[Any], timeout: float | None
     ) -> Any:
+        """Run a command on a shard, which counts as an answer of a node with outages of its own."""
         name = f"{type(command).__name__} {shard}".rstrip()
-        await self._hinder(worker, shard, name, timeout)
+        await self._hinder(worker, node, name, timeout)
         answer = await SchedulerStep(name, lambda: self._ask(worker, command, shard))
-        worker.answered[shard] = self.now
-        worker.silenced.discard(shard)
+        worker.answered[node] = self.now
+        worker.silenced.discard(node)
         if self.strikes("answer_lost"):
-            worker.silenced.add(shard)
+            worker.silenced.add(node)
             await SchedulerStep(f"{name}: answer lost", _raise_unavailable)
         return answer
 
@@ -418,10 +419,10 @@ class World:
         """Return a simulated time as a date on a clock that is ahead by this many seconds."""
         return datetime.fromtimestamp(now / 1e6, UTC) + timedelta(seconds=ahead)
 
-    async def _hinder(self, worker: Worker, shard: str, name: str, timeout: float | None) -> None:
-        """Make a shard fail or reply late for a worker, as the drawn faults decide."""
+    async def _hinder(self, worker: Worker, node: str, name: str, timeout: float | None) -> None:
+        """Make a node fail or reply late for a worker, as the drawn faults decide."""
         if self.strikes("store_away"):
-            worker.silenced.add(shard)
+            worker.silenced.add(node)
             await SchedulerStep(f"{name}: store away", _raise_unavailable)
         if not self.strikes("store_slow"):
             return
@@ -434,11 +435,11 @@ class World:
 
         def fail_late() -> None:
             waited_time = self.now - start_time
-            answered = worker.answered.get(shard)
+            answered = worker.answered.get(node)
             silence = FOREVER if answered is None else self.now - answered
-            worker.silenced.discard(shard)
+            worker.silenced.discard(node)
             if silence >= min(3 * waited_time, max(waited_time, SILENCE)):
-                worker.silenced.add(shard)
+                worker.silenced.add(node)
             _raise_unavailable()
 
         await SchedulerStep(f"{name}: store too slow", fail_late)
