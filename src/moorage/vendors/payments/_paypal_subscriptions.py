@@ -119,6 +119,8 @@ async def change_subscription(
     amount: Money | None,
     quantity: int | None,
     return_url: str | None,
+    *,
+    key: str,
 ) -> Subscription:
     """Ask for a change, which is in force from the next charge after the buyer's approval on.
 
@@ -138,23 +140,26 @@ async def change_subscription(
     if return_url is not None:
         body |= _context(return_url)
     request = Request.post(url_of(_SUBSCRIPTIONS, ref.id, "revise"), json=body)
-    response = await wire.send(request.evolve(idempotent=True))
-    action = _approval_in(read_answer(response))
+    sending = wire.send(
+        request.evolve(idempotent=True), key=key_at(wire, key, KEY), parse=_read_approval
+    )
+    action = await sending
     if action is None:
         return await get_subscription(wire, ref)
     return attrs.evolve(subscription, next_action=action)
 
 
-async def cancel_subscription(wire: Wire, ref: Ref) -> Subscription:
+async def cancel_subscription(wire: Wire, ref: Ref, key: str) -> Subscription:
     """Cancel a subscription at once, which PayPal refuses a second time."""
     look_up = partial(get_subscription, wire, ref)
-    return await unless_done(_cancel(wire, ref), look_up, SubscriptionState.CANCELED)
+    return await unless_done(_cancel(wire, ref, key), look_up, SubscriptionState.CANCELED)
 
 
-async def _cancel(wire: Wire, ref: Ref) -> Subscription:
+async def _cancel(wire: Wire, ref: Ref, key: str) -> Subscription:
     body = {"reason": "Cancelled by the merchant."}
     request = Request.post(url_of(_SUBSCRIPTIONS, ref.id, "cancel"), json=body)
-    await wire.send(request.evolve(idempotent=True), parse=check_done)
+    repeatable = request.evolve(idempotent=True)
+    await wire.send(repeatable, key=key_at(wire, key, KEY), parse=check_done)
     return await get_subscription(wire, ref)
 
 
@@ -339,6 +344,11 @@ def _interval_of(cycle: Answer) -> BillingInterval | None:
 def _sequence_of(subscription: Subscription) -> int | None:
     cycle = _regular_cycle(as_answer(subscription.raw))
     return None if cycle is None else cycle.integer("sequence")
+
+
+def _read_approval(response: Response) -> NextAction | None:
+    """Parse the page for a buyer in the answer to a change."""
+    return _approval_in(read_answer(response))
 
 
 def _approval_in(body: Answer) -> NextAction | None:

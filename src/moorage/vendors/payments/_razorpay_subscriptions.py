@@ -105,22 +105,24 @@ async def change_subscription(
     Razorpay has one change of a subscription at a time, so an earlier one is repeated in this one.
     """
     subscription, plan = await _with_plan(wire, ref)
-    plan_id = plan.id
+    plan_id, price = plan.id, amount or plan.amount
     if amount is not None and amount != plan.amount:
         plan_id = await _plan_for(wire, _plan_body(amount, plan.interval, subscription), key)
     pieces = quantity or subscription.quantity or 1
     fields = {"plan_id": plan_id, "quantity": pieces, "schedule_change_at": "cycle_end"}
     request = Request.patch(url_of(SUBSCRIPTIONS, ref.id), json=fields)
-    await wire.send(request.evolve(idempotent=True))
-    return await get_subscription(wire, ref)
+    parse = partial(_read_subscription, wire)
+    changed = await wire.send(request.evolve(idempotent=True), key=key, parse=parse)
+    return attrs.evolve(changed, amount=price, interval=plan.interval, quantity=pieces)
 
 
-async def cancel_subscription(wire: Wire, ref: Ref) -> Subscription:
+async def cancel_subscription(wire: Wire, ref: Ref, key: str) -> Subscription:
     """Cancel a subscription at once; Razorpay refuses a second cancellation."""
     path = url_of(SUBSCRIPTIONS, ref.id, "cancel")
     request = Request.post(path, json={"cancel_at_cycle_end": False})
+    parse = partial(_read_subscription, wire)
     canceled = await unless_done(
-        wire.send(request.evolve(idempotent=True), parse=partial(_read_subscription, wire)),
+        wire.send(request.evolve(idempotent=True), key=key, parse=parse),
         partial(_plain_subscription, wire, ref),
         SubscriptionState.CANCELED,
     )

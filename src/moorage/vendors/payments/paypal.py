@@ -388,10 +388,10 @@ class PayPal(Vendor):
         *,
         amount: Money | None,
         quantity: int | None,
-        key: str,  # noqa: ARG002 - PayPal takes none, and a repeat asks for the same
+        key: str,
     ) -> Subscription:
         """Ask for a change of a subscription that the buyer approves at PayPal."""
-        return await change_subscription(wire, ref, amount, quantity, self.return_url)
+        return await change_subscription(wire, ref, amount, quantity, self.return_url, key=key)
 
     async def cancel_subscription(
         self,
@@ -400,10 +400,10 @@ class PayPal(Vendor):
         /,
         *,
         at_period_end: bool,  # noqa: ARG002 - PayPal cancels at once
-        key: str,  # noqa: ARG002 - PayPal takes none
+        key: str,
     ) -> Subscription:
         """Cancel a subscription at once; a repeat has no further effect."""
-        return await cancel_subscription(wire, ref)
+        return await cancel_subscription(wire, ref, key)
 
     async def list_subscriptions(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /

@@ -372,10 +372,10 @@ class Razorpay(ApiVendor):
         /,
         *,
         at_period_end: bool,  # noqa: ARG002 - it is not seen afterwards
-        key: str,  # noqa: ARG002 - Razorpay takes none
+        key: str,
     ) -> Subscription:
         """Cancel a subscription at once; a repeat has no further effect."""
-        return await cancel_subscription(wire, ref)
+        return await cancel_subscription(wire, ref, key)
 
     async def list_subscriptions(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
