@@ -196,7 +196,7 @@ def pipeline_nats(rounds: int) -> Comparison:
     async def peer(subject: str, calls: int) -> None:
         broker = faststream.nats.NatsBroker(NATS, logger=None)
         options = {"stream": faststream.nats.JStream(subject, declare=False), "durable": GROUP}
-        pull = faststream.nats.PullSub(batch_size=BATCH, batch=True)
+        pull = faststream.nats.PullSub(batch_size=BATCH, timeout=0.2, batch=True)
 
         def register(handle: Callable[[list[bytes]], Awaitable[None]]) -> None:
             broker.subscriber(subject, pull_sub=pull, **options)(handle)
