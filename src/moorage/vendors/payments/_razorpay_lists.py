@@ -1,14 +1,21 @@
-"""Razorpay's lists."""
+"""Razorpay's lists and look-ups."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from moorage.contracts.payments import Page
-from moorage.vendor_sdk import Request
+from moorage.contracts.payments import Page, PaymentState
+from moorage.vendor_sdk import Request, part_key
 from moorage.vendors.payments._common import is_within, url_of
-from moorage.vendors.payments._razorpay_answers import dispute_of, read_items, token_of
+from moorage.vendors.payments._razorpay_answers import (
+    dispute_of,
+    read_attempts,
+    read_items,
+    read_payment,
+    removed,
+    token_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
 R = TypeVar("R", "Payment", "Payout", "Subscription")
 
 PAYMENTS: Final = "/v1/payments"
+ORDERS: Final = "/v1/orders"
 CUSTOMERS: Final = "/v1/customers"
 LONGEST_PAGE: Final = 100
 CARD: Final = {"expand[]": "card"}
@@ -77,3 +85,29 @@ async def list_tokens(wire: Wire, customer: str) -> Page[StoredMeans]:
     request = Request.get(url_of(CUSTOMERS, customer, "tokens"))
     items = read_items(wire.ref, read_one, await wire.send(request))
     return Page(tuple(item for item in items if item is not None))
+
+
+async def attempts_at(wire: Wire, order: Ref) -> list[Payment]:
+    """Get the payments that were attempted for an order."""
+    request = Request.get(url_of(ORDERS, order.id, "payments"))
+    return read_attempts(wire, await wire.send(request))
+
+
+async def paid_by(wire: Wire, order: Ref) -> str | None:
+    """The id of the payment of an order, if possible of one that has not failed."""
+    attempts = await attempts_at(wire, order)
+    attempts.sort(key=lambda item: item.state is PaymentState.FAILED)
+    return attempts[0].ref.id if attempts else None
+
+
+async def payment_before(wire: Wire, ref: Ref, key: str) -> Payment:
+    """The payment as it was when this key was first used."""
+    request = Request.get(url_of(PAYMENTS, ref.id))
+    parse = partial(read_payment, wire)
+    return await wire.send(request, key=part_key(key, "before"), parse=parse)
+
+
+async def remove_token(wire: Wire, ref: Ref, key: str) -> StoredMeans:
+    """Delete a token of a customer."""
+    path = url_of(CUSTOMERS, ref.other("customer") or "", "tokens", ref.id)
+    return await wire.send(Request.delete(path), key=key, parse=partial(removed, ref))

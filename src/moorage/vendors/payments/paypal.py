@@ -15,7 +15,6 @@ import attrs
 
 from moorage.contracts.payments import (
     Capture,
-    MoveState,
     Page,
     PaymentsCapability,
     Void,
@@ -31,22 +30,16 @@ from moorage.vendor_sdk import (
     UnknownOutcome,
     Vendor,
     VendorKeys,
-    VendorRejected,
     as_secret,
     key_at,
     mode_at,
     read_answer,
-    required,
     words,
 )
 from moorage.vendors.payments._common import is_return_url, named, url_of
 from moorage.vendors.payments._paypal_answers import (
-    OURS,
-    amount_body,
-    capture_of,
     is_ready,
     read_payment,
-    refund_of,
     refunded_order,
     unconfirmed,
 )
@@ -58,11 +51,15 @@ from moorage.vendors.payments._paypal_disputes import (
     submit_evidence,
 )
 from moorage.vendors.payments._paypal_events import classify, declined, read_events
+from moorage.vendors.payments._paypal_moves import (
+    capture_payment,
+    read_refund,
+    refund_payment,
+    void_payment,
+)
 from moorage.vendors.payments._paypal_payees import get_payee_payout, pay_payee
 from moorage.vendors.payments._paypal_references import (
-    authorization_id,
     get_payment,
-    refundable_capture,
 )
 from moorage.vendors.payments._paypal_reports import payment_in, payout_in, reported
 from moorage.vendors.payments._paypal_requests import (
@@ -102,7 +99,7 @@ if TYPE_CHECKING:
         Subscription,
         SubscriptionRequest,
     )
-    from moorage.vendor_sdk import MakeRef, Mode, Ref, Response, WebhookEvent, Wire
+    from moorage.vendor_sdk import MakeRef, Mode, Ref, WebhookEvent, Wire
 
 _LIVE: Final = "https://api-m.paypal.com"
 _KEYS: Final = VendorKeys(
@@ -236,16 +233,15 @@ class PayPal(Vendor):
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create an order that the buyer pays in PayPal's form; `complete` then captures it."""
-        body = self._order(attrs.evolve(charge, source=None), CAPTURE)
-        return await _order_payment(wire, body, charge.amount, key)
+        return await self._pay(wire, attrs.evolve(charge, source=None), CAPTURE, key)
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create an order that is authorised once the buyer has approved it."""
-        return await _order_payment(wire, self._order(charge, AUTHORIZE), charge.amount, key)
+        return await self._pay(wire, charge, AUTHORIZE, key)
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create an order that is captured once the buyer has approved it."""
-        return await _order_payment(wire, self._order(charge, CAPTURE), charge.amount, key)
+        return await self._pay(wire, charge, CAPTURE, key)
 
     async def complete(
         self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
@@ -272,31 +268,11 @@ class PayPal(Vendor):
         self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
     ) -> Capture:
         """Capture an authorised amount."""
-        path = url_of(PAYMENTS, "authorizations", await authorization_id(wire, ref))
-        body: dict[str, Any] = {"final_capture": final}
-        if amount is not None:
-            body["amount"] = amount_body(amount)
-        else:
-            await _check_untouched(wire, path)
-        request = posted(f"{path}/capture", body)
-        parse = partial(_capture, wire, ref)
-        return await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
+        return await capture_payment(wire, ref, amount, final=final, key=key)
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:  # noqa: ARG002 - PayPal takes none
         """Void an authorised amount; a repeat has no further effect."""
-        path = url_of(PAYMENTS, "authorizations", await authorization_id(wire, ref))
-        # It may be sent again, although PayPal takes no key for it.
-        request = posted(f"{path}/void").evolve(idempotent=True)
-        try:
-            response = await wire.send(request)
-        except VendorRejected as error:
-            if error.vendor_code != "PREVIOUSLY_VOIDED":
-                raise
-            response = await wire.send(Request.get(path))
-        body = read_answer(response)
-        status = body.text("status")
-        state = MoveState.SUCCEEDED if status == "VOIDED" else MoveState.UNKNOWN
-        return Void(ref=ref, payment=ref, state=state, vendor_state=status, raw=body.raw)
+        return await void_payment(wire, ref)
 
     async def refund(
         self,
@@ -309,13 +285,7 @@ class PayPal(Vendor):
         key: str,
     ) -> Refund:
         """Refund a capture; the refund records the order's id, which webhooks report."""
-        order, capture = await refundable_capture(wire, ref, amount)
-        body: dict[str, Any] = {"custom_id": f"{OURS}{order}"}
-        if amount is not None:
-            body["amount"] = amount_body(amount)
-        request = posted(url_of(PAYMENTS, "captures", capture, "refund"), body)
-        parse = partial(_refund, wire, ref if ref.id == order else wire.ref(order))
-        return await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
+        return await refund_payment(wire, ref, amount, key)
 
     # --- looking up ----------------------------------------------------------
 
@@ -327,7 +297,7 @@ class PayPal(Vendor):
         """Get a refund."""
         response = await wire.send(Request.get(url_of(PAYMENTS, "refunds", ref.id)))
         order = ref.other("order") or refunded_order(read_answer(response))
-        return _refund(wire, None if order is None else wire.ref(order), response)
+        return read_refund(wire, None if order is None else wire.ref(order), response)
 
     async def payments(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
@@ -415,20 +385,9 @@ class PayPal(Vendor):
         """Convert a webhook to events of orders, what was done under them, and subscriptions."""
         return read_events(event, ref)
 
-    def _order(self, charge: Charge, intent: str) -> dict[str, Any]:
-        return order_body(charge, intent, charge.return_url or self.return_url)
-
-
-def _capture(wire: Wire, payment: Ref, response: Response) -> Capture:
-    return required(capture_of(wire.ref, payment, read_answer(response)), response, "id or status")
-
-
-def _refund(wire: Wire, payment: Ref | None, response: Response) -> Refund:
-    return required(refund_of(wire.ref, payment, read_answer(response)), response, "id or status")
-
-
-async def _order_payment(wire: Wire, body: Mapping[str, Any], amount: Money, key: str) -> Payment:
-    return await _try_payment(wire, posted(ORDERS, body), amount, key)
+    async def _pay(self, wire: Wire, charge: Charge, intent: str, key: str) -> Payment:
+        body = order_body(charge, intent, charge.return_url or self.return_url)
+        return await _try_payment(wire, posted(ORDERS, body), charge.amount, key)
 
 
 async def _try_payment(
@@ -438,13 +397,3 @@ async def _try_payment(
     parse = partial(read_payment, wire)
     sending = wire.send(request, key=key_at(wire, key, KEY), parse=parse)
     return await named(wire, amount, sending, payment_id=known_order)
-
-
-async def _check_untouched(wire: Wire, path: str) -> None:
-    """Refuse a capture without an amount after a partial one: PayPal would capture too much."""
-    response = await wire.send(Request.get(path))
-    if read_answer(response).text("status") == "PARTIALLY_CAPTURED":
-        raise VendorRejected(
-            "A part of this payment was captured already.",
-            remedy="Give the amount of the rest to capture.",
-        )

@@ -45,24 +45,26 @@ from moorage.vendors.payments._razorpay_answers import (
     classify,
     declined,
     payment_of,
-    read_attempts,
     read_order,
     read_payment,
     read_payment_id,
     read_refund,
-    removed,
     settlement_of,
 )
 from moorage.vendors.payments._razorpay_events import read_events
 from moorage.vendors.payments._razorpay_links import close_link, create_link, get_link
 from moorage.vendors.payments._razorpay_lists import (
     CARD,
-    CUSTOMERS,
     LONGEST_PAGE,
+    ORDERS,
     PAYMENTS,
+    attempts_at,
     list_disputes,
     list_tokens,
     listed,
+    paid_by,
+    payment_before,
+    remove_token,
 )
 from moorage.vendors.payments._razorpay_requests import (
     MOST_NOTES,
@@ -104,7 +106,6 @@ if TYPE_CHECKING:
     )
     from moorage.vendor_sdk import MakeRef, Mode, Money, Ref, WebhookEvent, Wire
 
-_ORDERS: Final = "/v1/orders"
 _REFUNDS: Final = "/v1/refunds"
 _ORDER_ID: Final = "order_"
 _REFUND_KEY: Final = "X-Refund-Idempotency"
@@ -184,7 +185,7 @@ class Razorpay(ApiVendor):
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create an order that the buyer pays in Razorpay's Checkout."""
-        request = Request.post(_ORDERS, json=intent_fields(charge))
+        request = Request.post(ORDERS, json=intent_fields(charge))
         order: Payment = await wire.send(request, key=key, parse=partial(read_order, wire))
         url = charge.return_url or self.return_url
         action = NextAction(
@@ -205,11 +206,11 @@ class Razorpay(ApiVendor):
     async def _pay(self, wire: Wire, charge: Charge, key: str, *, capture: bool) -> Payment:
         """Create an order, and pay it with a token."""
         recurring_fields(charge, "")  # refused before anything is sent
-        request = Request.post(_ORDERS, json=order_fields(charge, capture=capture))
+        request = Request.post(ORDERS, json=order_fields(charge, capture=capture))
         parse_order = partial(read_order, wire)
         order = await wire.send(request, key=part_key(key, "order"), parse=parse_order)
         # A payment may be pending for days, and its order takes another one in the meantime.
-        payment_id = await self._paid_by(wire, order.ref) if order.replayed else None
+        payment_id = await paid_by(wire, order.ref) if order.replayed else None
         if payment_id is None:
             paying = Request.post(RECURRING, json=recurring_fields(charge, order.ref.id))
             # Without a key, the request is not repeated by itself after a lost answer.
@@ -218,7 +219,7 @@ class Razorpay(ApiVendor):
                 payment_id = await named(wire, charge.amount, sending_coroutine)
             except (InvalidRequest, ConnectionFailed, OutcomeUnknown, VendorFailed):
                 # The request may have paid the order although its answer was lost.
-                payment_id = await self._paid_by(wire, order.ref)
+                payment_id = await paid_by(wire, order.ref)
                 if payment_id is None:
                     raise
         request = Request.get(url_of(PAYMENTS, payment_id), query=CARD)
@@ -227,16 +228,6 @@ class Razorpay(ApiVendor):
         if payment.state is PaymentState.FAILED:
             raise declined(payment)
         return payment
-
-    async def _paid_by(self, wire: Wire, order: Ref) -> str | None:
-        """The id of the payment of an order, if possible of one that has not failed."""
-        attempts = await self._attempts(wire, order)
-        attempts.sort(key=lambda item: item.state is PaymentState.FAILED)
-        return attempts[0].ref.id if attempts else None
-
-    async def _attempts(self, wire: Wire, order: Ref) -> list[Payment]:
-        request = Request.get(url_of(_ORDERS, order.id, "payments"))
-        return read_attempts(wire, await wire.send(request))
 
     async def complete(
         self,
@@ -268,7 +259,7 @@ class Razorpay(ApiVendor):
         key: str,
     ) -> Capture:
         """Capture an authorised payment, always all of it."""
-        earlier_payment = await self._payment_before(wire, ref, key)
+        earlier_payment = await payment_before(wire, ref, key)
         whole = amount or stated_amount(ref) or earlier_payment.amount
         fields = {} if whole is None else amount_fields(whole)
         request = Request.post(url_of(PAYMENTS, ref.id, "capture"), json=fields)
@@ -292,7 +283,7 @@ class Razorpay(ApiVendor):
         key: str,
     ) -> Refund:
         """Refund a payment, or the remaining amount of it."""
-        refunded_amount = amount or left_of(await self._payment_before(wire, ref, key))
+        refunded_amount = amount or left_of(await payment_before(wire, ref, key))
         fields: dict[str, Any] = {"amount": UNITS.to_minor(refunded_amount)}
         if reason is not None:
             fields["notes"] = {"reason": reason.value}
@@ -305,24 +296,18 @@ class Razorpay(ApiVendor):
         refund: Refund = await wire.send(keyed, key=key, parse=partial(read_refund, wire))
         return attrs.evolve(refund, payment=ref)
 
-    async def _payment_before(self, wire: Wire, ref: Ref, key: str) -> Payment:
-        """The payment as it was when this key was first used."""
-        request = Request.get(url_of(PAYMENTS, ref.id))
-        parse = partial(read_payment, wire)
-        return await wire.send(request, key=part_key(key, "before"), parse=parse)
-
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
         """Get a payment; of an order, the payment that was made for it."""
         if not ref.id.startswith(_ORDER_ID):
             request = Request.get(url_of(PAYMENTS, ref.id), query=CARD)
             return read_payment(wire, await wire.send(request))
-        payments = await self._attempts(wire, ref)
+        payments = await attempts_at(wire, ref)
         for payment in payments:
             if payment.state is not PaymentState.FAILED:
                 return payment
         if payments:
             return payments[0]
-        return read_order(wire, await wire.send(Request.get(url_of(_ORDERS, ref.id))))
+        return read_order(wire, await wire.send(Request.get(url_of(ORDERS, ref.id))))
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
         """Get a refund."""
@@ -395,10 +380,7 @@ class Razorpay(ApiVendor):
 
     async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
         """Delete a token of a customer."""
-        path = url_of(CUSTOMERS, ref.other("customer") or "", "tokens", ref.id)
-        parse = partial(removed, ref)
-        stored: StoredMeans = await wire.send(Request.delete(path), key=key, parse=parse)
-        return stored
+        return await remove_token(wire, ref, key)
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
         """Create a payment link, whose name at Razorpay can be used once."""

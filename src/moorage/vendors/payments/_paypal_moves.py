@@ -1,0 +1,78 @@
+"""Captures, voids and refunds of orders at PayPal."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from moorage.contracts.payments import Capture, MoveState, Refund, Void
+from moorage.vendor_sdk import Request, VendorRejected, key_at, read_answer, required
+from moorage.vendors.payments._common import url_of
+from moorage.vendors.payments._paypal_answers import OURS, amount_body, capture_of, refund_of
+from moorage.vendors.payments._paypal_references import authorization_id, refundable_capture
+from moorage.vendors.payments._paypal_requests import KEY, PAYMENTS, posted
+
+if TYPE_CHECKING:
+    from moorage.vendor_sdk import Money, Ref, Response, Wire
+
+
+async def capture_payment(
+    wire: Wire, ref: Ref, amount: Money | None, *, final: bool, key: str
+) -> Capture:
+    """Capture an authorised amount."""
+    path = url_of(PAYMENTS, "authorizations", await authorization_id(wire, ref))
+    body: dict[str, Any] = {"final_capture": final}
+    if amount is not None:
+        body["amount"] = amount_body(amount)
+    else:
+        await _check_untouched(wire, path)
+    request = posted(f"{path}/capture", body)
+    parse = partial(_read_capture, wire, ref)
+    return await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
+
+
+async def void_payment(wire: Wire, ref: Ref) -> Void:
+    """Void an authorised amount; a repeat has no further effect."""
+    path = url_of(PAYMENTS, "authorizations", await authorization_id(wire, ref))
+    # It may be sent again, although PayPal takes no key for it.
+    request = posted(f"{path}/void").evolve(idempotent=True)
+    try:
+        response = await wire.send(request)
+    except VendorRejected as error:
+        if error.vendor_code != "PREVIOUSLY_VOIDED":
+            raise
+        response = await wire.send(Request.get(path))
+    body = read_answer(response)
+    status = body.text("status")
+    state = MoveState.SUCCEEDED if status == "VOIDED" else MoveState.UNKNOWN
+    return Void(ref=ref, payment=ref, state=state, vendor_state=status, raw=body.raw)
+
+
+async def refund_payment(wire: Wire, ref: Ref, amount: Money | None, key: str) -> Refund:
+    """Refund a capture; the refund records the order's id, which webhooks report."""
+    order, capture = await refundable_capture(wire, ref, amount)
+    body: dict[str, Any] = {"custom_id": f"{OURS}{order}"}
+    if amount is not None:
+        body["amount"] = amount_body(amount)
+    request = posted(url_of(PAYMENTS, "captures", capture, "refund"), body)
+    parse = partial(read_refund, wire, ref if ref.id == order else wire.ref(order))
+    return await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
+
+
+def read_refund(wire: Wire, payment: Ref | None, response: Response) -> Refund:
+    """Parse the refund in an answer."""
+    return required(refund_of(wire.ref, payment, read_answer(response)), response, "id or status")
+
+
+def _read_capture(wire: Wire, payment: Ref, response: Response) -> Capture:
+    return required(capture_of(wire.ref, payment, read_answer(response)), response, "id or status")
+
+
+async def _check_untouched(wire: Wire, path: str) -> None:
+    """Refuse a capture without an amount after a partial one: PayPal would capture too much."""
+    response = await wire.send(Request.get(path))
+    if read_answer(response).text("status") == "PARTIALLY_CAPTURED":
+        raise VendorRejected(
+            "A part of this payment was captured already.",
+            remedy="Give the amount of the rest to capture.",
+        )
