@@ -29,7 +29,7 @@ from moorage.errors import (
 )
 from moorage.testing.sandboxes.base import Altered, Lost, Slow
 from moorage.vendor_sdk import Answer
-from moorage.vendors.payments._paypal_subscriptions import sale_event, subscription_event
+from moorage.vendors.payments._paypal_charges import sale_event, subscription_event
 from moorage.vendors.payments._paypal_subscriptions import subscription_of as paypal_subscription
 from moorage.vendors.payments._razorpay_subscriptions import (
     subscription_of as razorpay_subscription,

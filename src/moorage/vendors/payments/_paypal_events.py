@@ -31,8 +31,8 @@ from moorage.vendors.payments._paypal_answers import (
     refund_of,
     refunded_order,
 )
+from moorage.vendors.payments._paypal_charges import sale_event, subscription_event
 from moorage.vendors.payments._paypal_disputes import dispute_of
-from moorage.vendors.payments._paypal_subscriptions import sale_event, subscription_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
