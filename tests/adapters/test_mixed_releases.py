@@ -1,7 +1,8 @@
 """Workers of two releases on the same tables, during a roll-out.
 
 A newer release may add columns with defaults, and write states of a version that this one cannot
-read. Its workers are statements here. An older release wrote no columns that have a default.
+read. The tests play its workers by SQL statements. An older release
+wrote no columns that have a default.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Mixed(Database):
         )
 
     def copy(self, name: str, **changes: Any) -> None:
-        """Add a row with the values of the only one, except for some."""
+        """Add a copy of the only row, with some other values."""
         table = self.table(name)
         with self.engine.begin() as connection:
             row = connection.execute(sqlalchemy.select(table)).mappings().one()
@@ -250,7 +251,7 @@ class Worker:
                 grants += self._manager.run("vat", lambda: 1, tenant=tenant)
         return grants
 
-    def keyed(self, key: str) -> int:
+    def call_with_key(self, key: str) -> int:
         """Call with an idempotency key."""
         return self._manager.run("vat", lambda: 1, tenant="keys", idempotency_key=key)
 
@@ -264,7 +265,7 @@ def rolled_out(database: Mixed) -> dict[str, bytes]:
     """The states of a tenant and of a key, which the next release has rewritten."""
     worker = Worker(database)
     assert 1 == worker.granted("moved", calls=1)
-    assert 1 == worker.keyed("moved")
+    assert 1 == worker.call_with_key("moved")
     worker.close()
     return rewritten(database)
 
@@ -285,7 +286,7 @@ def test_newer_states_affect_nothing_else(database: Mixed, rolled_out: dict[str,
     first, second = Worker(database), Worker(database)
 
     assert 2 == first.granted("other", calls=1) + second.granted("other", calls=3)
-    assert 1 == first.keyed("other")
+    assert 1 == first.call_with_key("other")
     assert rolled_out.items() <= states(database).items()
 
 
@@ -293,7 +294,7 @@ def test_newer_claim_is_refused(database: Mixed, rolled_out: dict[str, bytes]) -
     """A call under a key that a worker cannot read is refused, and the key stays as it is."""
     worker = Worker(database)
     with pytest.raises(StateUnavailable) as excinfo:
-        worker.keyed("moved")
+        worker.call_with_key("moved")
 
     assert "version 2" in excinfo.value.message
     assert rolled_out.items() <= states(database).items()

@@ -53,7 +53,7 @@ def test_replies(step: int) -> None:
 
 @examples(300)
 @given(st.binary(max_size=80) | st.text('*+ ()"{}\r\nOK[]1\\', max_size=60).map(str.encode))
-def test_any_bytes(data: bytes) -> None:
+def test_malformed_bytes_raise_value_error(data: bytes) -> None:
     """Bytes that are no replies raise ValueError and nothing else, whichever they are."""
     try:
         replies_of(data + b"\r\n")
@@ -62,7 +62,7 @@ def test_any_bytes(data: bytes) -> None:
 
 
 def test_commands() -> None:
-    """Texts are sent as they are, and bytes as strings that cannot end."""
+    """Texts are sent as they are, and bytes as strings that no content can end early."""
     assert [b'm1 LOGIN "a\\"b" {2}\r\n', b"\r\n X\r\n"] == command(
         "m1", ["LOGIN", b'a"b', b"\r\n", "X"]
     )
@@ -77,7 +77,7 @@ def test_names_of_folders(name: str, expected: bytes) -> None:
     assert expected == mailbox_bytes(name)
 
 
-def test_sets() -> None:
+def test_neighbouring_uids_become_a_range() -> None:
     """Neighbouring numbers are a range."""
     assert "1:3,5,7:8" == uid_set([8, 1, 2, 3, 5, 7, 1])
 
@@ -93,12 +93,12 @@ def test_sets() -> None:
         ("", None),
     ],
 )
-def test_moments(text: str, expected: datetime | None) -> None:
-    """Times of arrival are read with their zone; others are none."""
+def test_arrival_times(text: str, expected: datetime | None) -> None:
+    """Times of arrival are read with their zone; a malformed time is None."""
     assert expected == moment(text)
 
 
-def test_no_messages() -> None:
+def test_empty_list_of_messages_as_json() -> None:
     """No messages are an empty list of plain JSON."""
     assert [] == plain_messages(())
 

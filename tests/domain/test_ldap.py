@@ -48,7 +48,7 @@ def test_bytes_of_a_search() -> None:
     )
 
 
-def test_rule_of_a_chain() -> None:
+def test_member_of_chain_names_the_rule() -> None:
     """The condition for groups within groups names the rule of Active Directory."""
     encoded = member_of_chain("memberOf", "cn=g").encoded
 
@@ -68,7 +68,7 @@ def test_written_message_is_read_again(number: int, content: bytes) -> None:
 
 @examples(300)
 @given(st.binary(max_size=80))
-def test_any_bytes(data: bytes) -> None:
+def test_malformed_bytes_raise_value_error(data: bytes) -> None:
     """Bytes that are no message raise ValueError and nothing else, whichever they are."""
     for read in (
         lambda: ldap_wire.message_size(data, 1_000),
@@ -111,7 +111,7 @@ def test_result_with_referrals_and_a_cookie() -> None:
     assert [expected, expected._replace(cookie=b""), expected._replace(cookie=b"")] == results
 
 
-def test_reader_ends() -> None:
+def test_reader_has_no_tag_at_its_end() -> None:
     """A reader has no next tag at its end."""
     assert (-1, False) == (BerReader(b"").next_tag(), BerReader(b"").more())
 
@@ -134,8 +134,8 @@ def test_escaped_values(value: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "uid)(x", "1.", "ü", 7, "cn;"])
-def test_no_name_of_an_attribute(name: object) -> None:
-    """Only names and numbers of attributes are taken for one."""
+def test_malformed_attribute_names_are_refused(name: object) -> None:
+    """Only well-formed names and numbers are accepted for an attribute."""
     with pytest.raises(InvalidData, match="not the name"):
         attribute_name(name)
 
@@ -150,7 +150,7 @@ def test_unencodable_values() -> None:
 
 
 def test_values_of_an_entry() -> None:
-    """Values are found whatever the case; a range of them is no whole, and bytes are no text."""
+    """Values are found in any case; parts of them, and bytes read as texts, are refused."""
     entry = LdapEntry(
         "cn=g",
         {
@@ -205,7 +205,7 @@ CODES: dict[int, tuple[type[ConnectorError], bool]] = {
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_codes(code: int) -> None:
+def test_result_codes_become_errors(code: int) -> None:
     """Each code has its error; only a failure of the server itself leaves a change open."""
     kind, is_open = CODES[code]
     error = ldap_error(LdapResult(code, "secret words"), has_effect=True)
@@ -216,12 +216,12 @@ def test_codes(code: int) -> None:
     assert error.remedy
 
 
-def test_failure_of_a_server_that_read() -> None:
+def test_failed_read_changed_nothing() -> None:
     """A server that fails while it reads has done nothing."""
     assert type(ldap_error(LdapResult(80), has_effect=False)) is VendorFailed
 
 
-def test_number_of_active_directory() -> None:
+def test_reason_of_active_directory_is_kept() -> None:
     """The number in which Active Directory says why it refused a password is kept."""
     words = (
         "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data 533, v1db1"

@@ -24,7 +24,7 @@ ORDER = ("INV-1", "149.90", "tok_visa")
 DECLINED = ("INV-2", "9.90", "tok_visa_chargeDeclined")
 
 
-class Sent(NamedTuple):
+class SentRequest(NamedTuple):
     """A request that the vendor received."""
 
     method: str
@@ -38,12 +38,12 @@ class Recorder(SandboxHttpClient):
 
     def __init__(self, stripe: StripeSandbox) -> None:
         super().__init__(stripe)
-        self.sent: list[Sent] = []
+        self.sent: list[SentRequest] = []
 
     def send(self, request: Request, url: str, timeouts: Any, /) -> Response:
         """Remember a request, and send it to the sandbox."""
         key = request.headers.get("Idempotency-Key")
-        self.sent.append(Sent(request.method.value, urlsplit(url).path, key, request.body))
+        self.sent.append(SentRequest(request.method.value, urlsplit(url).path, key, request.body))
         return super().send(request, url, timeouts)
 
 
@@ -114,6 +114,6 @@ class Erp:
 
 
 def busy(erp: Erp) -> None:
-    """Plan the vendor's refusal of the next request, for a second."""
+    """Make the vendor refuse the next request, with a pause of a second."""
     body = {"error": {"type": "api_error", "message": "busy"}}
     erp.stripe.fail(attrs.evolve(reply(body, status=429), headers=Headers({"Retry-After": "1"})))

@@ -40,7 +40,7 @@ from moorage import (
     VendorFailed,
 )
 from moorage.testing.sandboxes.base import Lost
-from tests.embedding.engine_lab import DECLINED, ORDER, Erp, Sent, busy
+from tests.embedding.engine_lab import DECLINED, ORDER, Erp, SentRequest, busy
 from tests.support.servers import postgres_url, restate
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _keyless(tmp_path: Path) -> Iterator[Erp]:
 
 
 @pytest.fixture(name="expected")
-def _expected(erp: Erp, tmp_path: Path) -> list[Sent]:
+def _expected(erp: Erp, tmp_path: Path) -> list[SentRequest]:
     """Return what the vendor receives from the flow without any engine."""
     bare = Erp(tmp_path / "bare")
     close_order(Order(*ORDER), flow_key(ORDER[0]))
@@ -152,7 +152,7 @@ def _keep_logging(**_: object) -> None:
 
 
 def test_celery_sends_what_the_bare_flow_sends(
-    erp: Erp, expected: list[Sent], celery_close: Any
+    erp: Erp, expected: list[SentRequest], celery_close: Any
 ) -> None:
     """A task and its repetition send the vendor the same requests and keys as the bare flow."""
     results = [celery_close.delay(*ORDER).get(timeout=60) for _ in range(2)]
@@ -162,7 +162,7 @@ def test_celery_sends_what_the_bare_flow_sends(
 
 
 def test_celery_waits_as_long_as_the_vendor_says(
-    erp: Erp, expected: list[Sent], celery_close: Any
+    erp: Erp, expected: list[SentRequest], celery_close: Any
 ) -> None:
     """A vendor's Retry-After becomes the delay of the task, which then ends."""
     busy(erp)
@@ -216,7 +216,9 @@ class Jobs:
         """Work on a job until nothing is due or planned; return its id and its state."""
         return asyncio.run(self._run(order, again))
 
-    async def closed(self, orders: Iterable[Any], after_round: Callable[[], object]) -> None:
+    async def work_until_done(
+        self, orders: Iterable[Any], after_round: Callable[[], object]
+    ) -> None:
         """Work on jobs until all have succeeded, and call a function after each round."""
         connector = self._engine.PsycopgConnector(conninfo=self._url)
         with self._engine.app.replace_connector(connector) as app:
@@ -271,7 +273,7 @@ def _jobs() -> Iterator[Jobs]:
 
 
 def test_procrastinate_sends_what_the_bare_flow_sends(
-    erp: Erp, expected: list[Sent], jobs: Jobs
+    erp: Erp, expected: list[SentRequest], jobs: Jobs
 ) -> None:
     """A job and its repetition send the vendor the same requests and keys as the bare flow."""
     assert ["succeeded", "succeeded"] == [jobs.run(*ORDER)[1] for _ in range(2)]
@@ -280,7 +282,7 @@ def test_procrastinate_sends_what_the_bare_flow_sends(
 
 
 def test_procrastinate_waits_as_long_as_the_vendor_says(
-    erp: Erp, expected: list[Sent], jobs: Jobs
+    erp: Erp, expected: list[SentRequest], jobs: Jobs
 ) -> None:
     """A vendor's Retry-After becomes the time at which the job is planned again."""
     busy(erp)
@@ -296,7 +298,7 @@ def test_procrastinate_worker_is_free_while_a_step_goes_on(erp: Erp, jobs: Jobs)
         if erp.book_rows():
             go.touch()
 
-    asyncio.run(jobs.closed([ORDER, ("INV-3", *ORDER[1:])], end_the_step))
+    asyncio.run(jobs.work_until_done([ORDER, ("INV-3", *ORDER[1:])], end_the_step))
     assert ["INV-3", "INV-1"] == [number for number, _ in erp.book_rows()]
 
 
@@ -340,7 +342,7 @@ def _dbos_engine() -> Iterator[Any]:
 
 
 def test_dbos_sends_what_the_bare_flow_sends(
-    erp: Erp, expected: list[Sent], dbos_engine: Any
+    erp: Erp, expected: list[SentRequest], dbos_engine: Any
 ) -> None:
     """A workflow and another one of the same order send the same as the bare flow."""
     results = [dbos_engine.close(*ORDER) for _ in range(2)]
@@ -349,7 +351,7 @@ def test_dbos_sends_what_the_bare_flow_sends(
 
 
 def test_dbos_waits_as_long_as_the_vendor_says(
-    erp: Erp, expected: list[Sent], dbos_engine: Any
+    erp: Erp, expected: list[SentRequest], dbos_engine: Any
 ) -> None:
     """A vendor's Retry-After becomes a durable pause of the workflow."""
     busy(erp)
@@ -358,7 +360,7 @@ def test_dbos_waits_as_long_as_the_vendor_says(
 
 
 def test_dbos_workflow_asks_for_a_step_that_goes_on(
-    erp: Erp, expected: list[Sent], dbos_engine: Any
+    erp: Erp, expected: list[SentRequest], dbos_engine: Any
 ) -> None:
     """While a step goes on, the workflow is in a durable pause between two short parts."""
     go = erp.hold("INV-1")
@@ -418,7 +420,7 @@ def run_activities(engine: Any, *order: str) -> str:
 
 
 def test_temporal_sends_what_the_bare_flow_sends(
-    erp: Erp, expected: list[Sent], temporal_engine: Any
+    erp: Erp, expected: list[SentRequest], temporal_engine: Any
 ) -> None:
     """Activities that run again send the vendor the same requests and keys as the bare flow."""
     results = [run_activities(temporal_engine, *ORDER) for _ in range(2)]
@@ -495,7 +497,7 @@ def run_workflows(engine: Any, *orders: tuple[str | None, str, str]) -> list[str
 
 
 def test_temporal_workflow_sends_what_the_bare_flow_sends(
-    erp: Erp, expected: list[Sent], temporal_engine: Any
+    erp: Erp, expected: list[SentRequest], temporal_engine: Any
 ) -> None:
     """A workflow and another one of the same order send the same as the bare flow."""
     results = run_workflows(temporal_engine, ORDER, ORDER)
@@ -505,7 +507,7 @@ def test_temporal_workflow_sends_what_the_bare_flow_sends(
 
 
 def test_temporal_workflow_waits_as_long_as_the_vendor_says(
-    erp: Erp, expected: list[Sent], temporal_engine: Any
+    erp: Erp, expected: list[SentRequest], temporal_engine: Any
 ) -> None:
     """After a vendor's Retry-After the workflow goes on by itself."""
     busy(erp)
@@ -675,7 +677,7 @@ def until_answered(url: str, body: Any) -> None:
 
 
 def test_restate_sends_what_the_bare_flow_sends(
-    erp: Erp, expected: list[Sent], workflows: Workflows
+    erp: Erp, expected: list[SentRequest], workflows: Workflows
 ) -> None:
     """A workflow and another one of the same order send the same as the bare flow."""
     results = [workflows.ask(f"same-{number}", "run", ORDER) for number in range(2)]
@@ -684,7 +686,7 @@ def test_restate_sends_what_the_bare_flow_sends(
 
 
 def test_restate_waits_as_long_as_the_vendor_says(
-    erp: Erp, expected: list[Sent], workflows: Workflows
+    erp: Erp, expected: list[SentRequest], workflows: Workflows
 ) -> None:
     """A vendor's Retry-After becomes a durable pause of the workflow."""
     busy(erp)
@@ -693,7 +695,7 @@ def test_restate_waits_as_long_as_the_vendor_says(
 
 
 def test_restate_workflow_asks_for_a_step_that_goes_on(
-    erp: Erp, expected: list[Sent], workflows: Workflows
+    erp: Erp, expected: list[SentRequest], workflows: Workflows
 ) -> None:
     """While a step goes on, the workflow sleeps between two short parts."""
     go = erp.hold("INV-1")

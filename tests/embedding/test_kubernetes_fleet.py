@@ -84,7 +84,7 @@ def test_object_has_only_fields_of_its_object_schema(item: dict[str, Any]) -> No
 
 
 def places(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield the objects within an object that have fields, in which names are not free."""
+    """Yield the objects within an object whose fields have names that Kubernetes defines."""
     if isinstance(value, dict):
         yield value
         for name, child in value.items():

@@ -247,7 +247,7 @@ async def test_flags_that_a_server_keeps(permanent: str, mark: str, *, is_kept: 
         if is_kept:
             await opened(source)
         else:
-            with pytest.raises(ConfigurationError, match="keeps no flag"):
+            with pytest.raises(ConfigurationError, match="cannot keep the flag"):
                 await opened(source)
         await source.close()
 

@@ -49,7 +49,7 @@ def admissions(world: World) -> int:
     return sum(isinstance(command, Admission) for command in world.store.commands)
 
 
-async def opened(world: World) -> AwaitedManager:
+async def manager_with_open_circuit(world: World) -> AwaitedManager:
     """Return a manager whose circuit has just opened."""
     world.vendor.otherwise = 503
     manager = shared(world)
@@ -58,7 +58,7 @@ async def opened(world: World) -> AwaitedManager:
     return manager
 
 
-async def refused(manager: AwaitedManager) -> CircuitBreakerOpen:
+async def refusal_of_call(manager: AwaitedManager) -> CircuitBreakerOpen:
     """Return the error of a refused call."""
     with pytest.raises(CircuitBreakerOpen) as excinfo:
         await manager.call("vat", GET)
@@ -68,12 +68,12 @@ async def refused(manager: AwaitedManager) -> CircuitBreakerOpen:
 @sync_and_async
 async def test_refusals_of_one_second_ask_the_store_once(world: World) -> None:
     """While a circuit is open, a process asks the store at most once a second."""
-    manager = await opened(world)
+    manager = await manager_with_open_circuit(world)
     before = admissions(world)
 
     for _ in range(3):
         for _ in range(20):
-            await refused(manager)
+            await refusal_of_call(manager)
         world.clock.advance(1)
 
     assert 3 == admissions(world) - before
@@ -83,10 +83,10 @@ async def test_refusals_of_one_second_ask_the_store_once(world: World) -> None:
 @sync_and_async
 async def test_remembered_refusal_tells_when_to_retry(world: World) -> None:
     """The time to retry is when the circuit half-opens, however old the memory is."""
-    manager = await opened(world)
-    first = await refused(manager)
+    manager = await manager_with_open_circuit(world)
+    first = await refusal_of_call(manager)
     world.clock.advance(0.75)
-    second = await refused(manager)
+    second = await refusal_of_call(manager)
 
     assert first.retry_at is not None
     assert first.retry_at == second.retry_at
@@ -95,9 +95,9 @@ async def test_remembered_refusal_tells_when_to_retry(world: World) -> None:
 @sync_and_async
 async def test_remembered_circuit_is_probed_in_time(world: World) -> None:
     """The first call after the open time is a probe."""
-    manager = await opened(world)
+    manager = await manager_with_open_circuit(world)
     world.clock.advance(59.5)
-    await refused(manager)
+    await refusal_of_call(manager)
     world.vendor.otherwise = 200
     world.clock.advance(0.5)
 
@@ -107,8 +107,8 @@ async def test_remembered_circuit_is_probed_in_time(world: World) -> None:
 @sync_and_async
 async def test_own_process_obeys_a_person_at_once(world: World) -> None:
     """A circuit that is closed by hand admits the next call of the same manager."""
-    manager = await opened(world)
-    await refused(manager)
+    manager = await manager_with_open_circuit(world)
+    await refusal_of_call(manager)
     world.vendor.otherwise = 200
     await manager.set_circuit("vat", CircuitState.CLOSED)
 
@@ -118,11 +118,11 @@ async def test_own_process_obeys_a_person_at_once(world: World) -> None:
 @sync_and_async
 async def test_other_processes_obey_a_person_within_a_second(world: World) -> None:
     """A circuit that another process closes by hand admits calls a second later."""
-    manager = await opened(world)
-    await refused(manager)
+    manager = await manager_with_open_circuit(world)
+    await refusal_of_call(manager)
     world.vendor.otherwise = 200
     await shared(world).set_circuit("vat", CircuitState.CLOSED)
-    await refused(manager)
+    await refusal_of_call(manager)
     world.clock.advance(1)
 
     assert 200 == (await manager.call("vat", GET)).status
@@ -134,7 +134,7 @@ async def test_circuit_opened_by_hand_is_remembered_as_such(world: World) -> Non
     manager = shared(world)
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
     before = admissions(world)
-    messages = {(await refused(manager)).message for _ in range(5)}
+    messages = {(await refusal_of_call(manager)).message for _ in range(5)}
 
     assert {"The circuit was opened by hand."} == messages
     assert 1 == admissions(world) - before
@@ -143,7 +143,7 @@ async def test_circuit_opened_by_hand_is_remembered_as_such(world: World) -> Non
 @sync_and_async
 async def test_half_open_circuit_is_not_remembered(world: World) -> None:
     """A call that is refused during a probe does not delay the calls after the probe."""
-    manager = await opened(world)
+    manager = await manager_with_open_circuit(world)
     world.clock.advance(60)
     world.vendor.otherwise = 200
     gate = world.gate()
@@ -154,7 +154,7 @@ async def test_half_open_circuit_is_not_remembered(world: World) -> None:
 
     probe = world.start(call)
     await gate.reached()
-    error = await refused(manager)
+    error = await refusal_of_call(manager)
     gate.open()
     await probe.result()
 

@@ -267,7 +267,7 @@ def test_log_gets_what_another_follower_has_read(mode: str, looks: int, tmp_path
     assert "log_error" not in result.metadata
 
 
-class Telling(MockPlatform):
+class EndReportingPlatform(MockPlatform):
     """A platform with one endless run, which tells of ends as scripted.
 
     A run has ended when the last item of the script is told.
@@ -293,8 +293,8 @@ class Telling(MockPlatform):
 
 @modes
 def test_platform_that_tells_of_ends_is_waited_for(mode: str) -> None:
-    """Pauses end with the run; one that is told of too early, or not at all, changes nothing."""
-    platform = Telling(True, ConnectionFailed("x"), False, True)
+    """A pause ends with the run; a report that is early or missing changes nothing."""
+    platform = EndReportingPlatform(True, ConnectionFailed("x"), False, True)
 
     result = executor(mode, platform)(Step("a", ["true"]))
 
@@ -304,7 +304,7 @@ def test_platform_that_tells_of_ends_is_waited_for(mode: str) -> None:
 
 
 def test_pauses_that_end_with_the_run_grow_faster() -> None:
-    """Nobody looks at a quiet run more than twice a second, and soon so if its end is told."""
+    """Pauses of a quiet run grow to half a second, and grow faster if its end is reported."""
     quiet = [True, *[False] * 9]
     assert 0.02 == pause_after([True]) == pause_after([True], ends_with_run=True)
     assert pause_after(quiet) < 0.05

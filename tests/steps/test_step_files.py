@@ -204,7 +204,7 @@ def test_settled_outputs_are_stored_once(mode: str, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/state.db"
     step = Step("a", ["true"], workspace=Workspace(outputs={"x": "x.csv"}))
     scripted = ExecutionResult(exit_code=0, files={"x": b"1"})
-    platform, files = Keeps({"a": scripted}), Files()
+    platform, files = PlatformThatKeepsRuns({"a": scripted}), Files()
     execute = executor(mode, platform, url, files=files_of(mode, files))
 
     first = execute(step, idempotency_key="k")
@@ -214,7 +214,7 @@ def test_settled_outputs_are_stored_once(mode: str, tmp_path: Path) -> None:
     assert {} == files.contents
 
 
-class Keeps(MockPlatform):
+class PlatformThatKeepsRuns(MockPlatform):
     """A platform that does not remove runs."""
 
     def remove(self, name: str, timeout: float, /) -> None:

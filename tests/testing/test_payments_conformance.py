@@ -185,7 +185,7 @@ class Optimistic(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class Pushy(Razorpay):
+class VendorWithoutConsentPage(Razorpay):
     """A faulty vendor that asks no buyer."""
 
     async def create_subscription(
@@ -197,7 +197,7 @@ class Pushy(Razorpay):
 
 
 @attrs.frozen(kw_only=True)
-class Hasty(Razorpay):
+class VendorActiveBeforeConsent(Razorpay):
     """A faulty vendor that takes a subscription for active before its buyer has consented."""
 
     async def create_subscription(
@@ -209,7 +209,7 @@ class Hasty(Razorpay):
 
 
 @attrs.frozen(kw_only=True)
-class Insistent(Razorpay):
+class VendorThatAsksAgain(Razorpay):
     """A faulty vendor that asks buyers who have consented."""
 
     async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
@@ -262,11 +262,11 @@ def test_notices_broken_vendors(kind: type[Stripe], name: str) -> None:
 @pytest.mark.parametrize(
     "kind, name",
     [
-        (Pushy, "a_buyer_consents_to_a_subscription"),
-        (Pushy, "a_subscription_is_created_once"),
-        (Hasty, "a_buyer_consents_to_a_subscription"),
-        (Insistent, "a_buyer_consents_to_a_subscription"),
-        (Insistent, "a_subscription_is_created_once"),
+        (VendorWithoutConsentPage, "a_buyer_consents_to_a_subscription"),
+        (VendorWithoutConsentPage, "a_subscription_is_created_once"),
+        (VendorActiveBeforeConsent, "a_buyer_consents_to_a_subscription"),
+        (VendorThatAsksAgain, "a_buyer_consents_to_a_subscription"),
+        (VendorThatAsksAgain, "a_subscription_is_created_once"),
     ],
 )
 def test_notices_vendors_that_ask_no_buyer(kind: type[Razorpay], name: str) -> None:

@@ -145,7 +145,7 @@ def test_links_and_tokens_end_once() -> None:
 
 
 def test_subscriptions() -> None:
-    """A subscription is refused in the past, without an end, and changes that it cannot have."""
+    """A start in the past, a missing end and impossible changes are refused."""
     sandbox = RazorpaySandbox(now=lambda: 1_000_000)
     plan = answer_of(sandbox, "POST", "/v1/plans", PLAN).json()["id"]
     fields = {"plan_id": plan, "total_count": 2}

@@ -126,8 +126,8 @@ class Attacked:
             self.convert(event)
         return True
 
-    def hostile(self, dice: random.Random) -> None:
-        """Convert the event of a genuine webhook some of whose values are others."""
+    def convert_hostile(self, dice: random.Random) -> None:
+        """Convert the event of a genuine webhook after some of its values were replaced."""
         event = dice.choice(self.events)
         payload, data = event.payload, event.data
         for _ in range(dice.choice((1, 1, 2, 4))):
@@ -161,7 +161,7 @@ class Attacked:
 
 
 def _replaced(dice: random.Random, value: Any) -> Any:
-    """Return a JSON value one part of which is another."""
+    """Return a JSON value in which one part is replaced."""
     if isinstance(value, dict) and value and dice.random() < 0.9:
         name = dice.choice([*value])
         if dice.random() < 0.1:
@@ -188,5 +188,5 @@ def attack(
     stored_count = 0
     for _ in range(inputs):
         stored_count += attacked.damage(dice)
-        attacked.hostile(dice)
+        attacked.convert_hostile(dice)
     return stored_count

@@ -154,7 +154,7 @@ class Site(Shop):
 # --- the contract -------------------------------------------------------------
 
 
-def test_needs() -> None:
+def test_vendor_must_charge_the_source_or_ask_the_buyer() -> None:
     """A subscription needs a vendor that charges its source, or one that asks the buyer."""
     monthly = BillingInterval("month")
     ada = Customer(id="cus_ada")
@@ -304,14 +304,16 @@ def test_razorpay_charges_no_day_by_day() -> None:
 def test_razorpay_changes_at_the_end_of_the_period() -> None:
     """A change of the amount is a plan, which is in force from the next charge on."""
     shop = Site(razorpay)
-    begun = shop.begin(description="Tea")
+    new_subscription = shop.begin(description="Tea")
     plans = len(shop.sandbox.billing.plans)
     fifteen = Money("15.00", "EUR")
-    changed = shop.payments.change_subscription(begun.ref, amount=fifteen, idempotency_key="2")
-    more = shop.payments.change_subscription(begun.ref, quantity=2, idempotency_key="3")
+    changed = shop.payments.change_subscription(
+        new_subscription.ref, amount=fifteen, idempotency_key="2"
+    )
+    more = shop.payments.change_subscription(new_subscription.ref, quantity=2, idempotency_key="3")
 
-    assert (TEN, fifteen, fifteen) == (begun.amount, changed.amount, more.amount)
-    assert ((1, 1), 2) == ((begun.quantity, changed.quantity), more.quantity)
+    assert (TEN, fifteen, fifteen) == (new_subscription.amount, changed.amount, more.amount)
+    assert ((1, 1), 2) == ((new_subscription.quantity, changed.quantity), more.quantity)
     assert plans + 1 == len(shop.sandbox.billing.plans)
     plan = f"plan_{int(shop.sandbox.billing.plans.popitem()[0][5:]):014d}"
     assert [
@@ -323,15 +325,15 @@ def test_razorpay_changes_at_the_end_of_the_period() -> None:
 def test_razorpay_charges_the_change_next() -> None:
     """The next charge takes the changed amount and quantity."""
     shop = Site(razorpay)
-    begun = shop.begin()
+    new_subscription = shop.begin()
     shop.payments.change_subscription(
-        begun.ref, amount=Money("15.00", "EUR"), quantity=2, idempotency_key="2"
+        new_subscription.ref, amount=Money("15.00", "EUR"), quantity=2, idempotency_key="2"
     )
-    shop.sandbox.renew(begun.ref.id)
+    shop.sandbox.renew(new_subscription.ref.id)
     charges = [event.subscription_charge for event in shop.events()]
 
     assert [TEN, Money("30.00", "EUR")] == [charge.amount for charge in charges if charge]
-    current = shop.payments.get_subscription(begun.ref)
+    current = shop.payments.get_subscription(new_subscription.ref)
     assert (Money("15.00", "EUR"), 2) == (current.amount, current.quantity)
 
 
@@ -383,8 +385,8 @@ def test_razorpay_creates_one_after_a_lost_answer(lost: int) -> None:
         ("levitated", SubscriptionState.UNKNOWN),
     ],
 )
-def test_razorpay_states(status: str, state: SubscriptionState) -> None:
-    """Each documented state has its own, and only one that waits has a next action."""
+def test_razorpay_status_becomes_state(status: str, state: SubscriptionState) -> None:
+    """Each documented status has a state, and only a waiting one has a next action."""
     subscription = razorpay_subscription(ref, Answer({**RAZORPAY, "status": status}))
 
     assert subscription is not None
@@ -392,7 +394,7 @@ def test_razorpay_states(status: str, state: SubscriptionState) -> None:
     assert (status == "created") == (subscription.next_action is not None)
 
 
-def test_razorpay_documented() -> None:
+def test_razorpay_documented_subscription_is_read() -> None:
     """Razorpay's documented subscription is read."""
     subscription = razorpay_subscription(ref, Answer(RAZORPAY))
 
@@ -411,7 +413,7 @@ def test_razorpay_documented() -> None:
 
 @pytest.mark.parametrize("name", ["id", "status"])
 def test_razorpay_without_a_field_is_malformed(name: str) -> None:
-    """A subscription without an id or a status is none."""
+    """A subscription without an id or a status is malformed."""
     assert razorpay_subscription(ref, Answer({**RAZORPAY, name: None})) is None
 
 
@@ -426,17 +428,17 @@ def test_razorpay_without_a_field_is_malformed(name: str) -> None:
     ],
 )
 def test_razorpay_intervals(period: str, count: Any, interval: BillingInterval | None) -> None:
-    """A quarter is three months, and an interval that is not known is none."""
+    """A quarter is three months, and an unknown interval is None."""
     shop = Site(razorpay)
-    begun = shop.begin()
+    new_subscription = shop.begin()
     (plan,) = shop.sandbox.billing.plans.values()
     plan |= {"period": period, "interval": count}
 
-    assert interval == shop.payments.get_subscription(begun.ref).interval
+    assert interval == shop.payments.get_subscription(new_subscription.ref).interval
     if interval is None:
         with pytest.raises(InvalidData):
             shop.payments.change_subscription(
-                begun.ref, amount=Money("1", "EUR"), idempotency_key="2"
+                new_subscription.ref, amount=Money("1", "EUR"), idempotency_key="2"
             )
 
 
@@ -446,20 +448,20 @@ def test_razorpay_intervals(period: str, count: Any, interval: BillingInterval |
 def test_razorpay_plan_without_a_field_is_malformed(body: Any) -> None:
     """A plan without an id or an amount is malformed."""
     shop = Site(razorpay)
-    begun = shop.begin()
+    new_subscription = shop.begin()
     (plan,) = shop.sandbox.billing.plans.values()
     plan.clear()
     plan.update(body)
 
     with pytest.raises(VendorFailed):
-        shop.payments.get_subscription(begun.ref)
+        shop.payments.get_subscription(new_subscription.ref)
 
 
 def test_razorpay_events() -> None:
     """Events have the state of the subscription, and those of a charge its payment."""
     shop = Site(razorpay)
-    begun = shop.begin()
-    shop.sandbox.renew(begun.ref.id, success=False)
+    new_subscription = shop.begin()
+    shop.sandbox.renew(new_subscription.ref.id, success=False)
     events = [event for event in shop.events() if event.subscription is not None]
 
     assert [
@@ -581,9 +583,9 @@ def test_paypal_needs_a_return_url() -> None:
 def test_paypal_change_waits_for_the_buyer() -> None:
     """PayPal charges the old amount until the buyer approves the new one, with all its terms."""
     shop = Site(paypal)
-    begun = shop.begin(quantity=2, customer=None)
+    new_subscription = shop.begin(quantity=2, customer=None)
     change = shop.payments.change_subscription(
-        begun.ref, amount=Money("15.00", "EUR"), idempotency_key="2"
+        new_subscription.ref, amount=Money("15.00", "EUR"), idempotency_key="2"
     )
 
     assert {
@@ -597,16 +599,19 @@ def test_paypal_change_waits_for_the_buyer() -> None:
         },
         "quantity": "2",
     } == shop.bodies()[-1][1]
-    assert (TEN, TEN) == (change.amount, shop.payments.get_subscription(begun.ref).amount)
+    assert (TEN, TEN) == (
+        change.amount,
+        shop.payments.get_subscription(new_subscription.ref).amount,
+    )
     assert change.next_action is not None
     shop.consent(change)
-    current = shop.payments.get_subscription(begun.ref)
+    current = shop.payments.get_subscription(new_subscription.ref)
     assert (Money("15.00", "EUR"), 2, None) == (
         current.amount,
         current.quantity,
         current.next_action,
     )
-    shop.sandbox.billing.renew(begun.ref.id)
+    shop.sandbox.billing.renew(new_subscription.ref.id)
     charges = [event.subscription_charge for event in shop.events()]
     assert [Money("20.00", "EUR"), Money("30.00", "EUR")] == [
         charge.amount for charge in charges if charge
@@ -619,8 +624,8 @@ def test_paypal_change_returns_to_the_accounts_url() -> None:
     account: Any = subject.vendor
     vendor = attrs.evolve(account, return_url="https://erp.example/changed")
     shop = Site(lambda: attrs.evolve(subject, vendor=vendor))
-    begun = shop.begin()
-    shop.payments.change_subscription(begun.ref, quantity=2, idempotency_key="2")
+    new_subscription = shop.begin()
+    shop.payments.change_subscription(new_subscription.ref, quantity=2, idempotency_key="2")
 
     context = shop.bodies()[-1][1]["application_context"]
     assert "https://erp.example/changed" == context["return_url"]
@@ -629,14 +634,16 @@ def test_paypal_change_returns_to_the_accounts_url() -> None:
 def test_paypal_change_without_approval() -> None:
     """A change that nobody has to approve is in force at once."""
     shop = Site(paypal)
-    begun = shop.begin()
+    new_subscription = shop.begin()
 
     def approved(answer: Response) -> Response:
-        shop.consent(begun)
+        shop.consent(new_subscription)
         return answer.evolve(body=b'{"links": [{"rel": "self", "href": "https://x.example"}]}')
 
     shop.sandbox.fail(Slow(0.0), Altered(approved))
-    changed = shop.payments.change_subscription(begun.ref, quantity=2, idempotency_key="2")
+    changed = shop.payments.change_subscription(
+        new_subscription.ref, quantity=2, idempotency_key="2"
+    )
 
     assert (2, None) == (changed.quantity, changed.next_action)
 
@@ -645,11 +652,11 @@ def test_paypal_change_without_approval() -> None:
 def test_paypal_changes_no_subscription_without_a_price(plan: Any) -> None:
     """A subscription that is charged in two ways, or in none, is not changed."""
     shop = Site(paypal)
-    begun = shop.begin()
+    new_subscription = shop.begin()
     shop.sandbox.billing.plans["P-0000000000000000000001"] |= {"billing_cycles": [], **plan}
-    assert shop.payments.get_subscription(begun.ref).amount is None
+    assert shop.payments.get_subscription(new_subscription.ref).amount is None
     with pytest.raises(InvalidData, match="no fixed price"):
-        shop.payments.change_subscription(begun.ref, quantity=2, idempotency_key="2")
+        shop.payments.change_subscription(new_subscription.ref, quantity=2, idempotency_key="2")
 
 
 def test_paypal_cancels_only_what_was_approved() -> None:
@@ -678,8 +685,8 @@ def test_paypal_cancels_only_what_was_approved() -> None:
         ("LEVITATED", SubscriptionState.UNKNOWN),
     ],
 )
-def test_paypal_states(status: str, state: SubscriptionState) -> None:
-    """Each documented state has its own."""
+def test_paypal_status_becomes_state(status: str, state: SubscriptionState) -> None:
+    """Each documented status has a state."""
     subscription = paypal_subscription(ref, Answer({**PAYPAL, "status": status}), NOW)
 
     assert subscription is not None
@@ -689,7 +696,7 @@ def test_paypal_states(status: str, state: SubscriptionState) -> None:
     assert subscription.next_action is None
 
 
-def test_paypal_documented() -> None:
+def test_paypal_documented_subscription_is_read() -> None:
     """PayPal's documented subscription is read, with its plan if it is there."""
     subscription = paypal_subscription(ref, Answer(PAYPAL), NOW)
     with_plan = paypal_subscription(ref, Answer({**PAYPAL, "plan": PLAN}), NOW)
@@ -721,7 +728,7 @@ def test_paypal_documented() -> None:
     ],
 )
 def test_paypal_intervals(frequency: Any, interval: BillingInterval | None) -> None:
-    """An interval without a count is one, and one that is not known is none."""
+    """An interval without a count has the count one, and an unknown interval is None."""
     cycle = {"tenure_type": "REGULAR", "frequency": frequency}
     body = {**PAYPAL, "quantity": "1.5", "plan": {"billing_cycles": [cycle]}}
     subscription = paypal_subscription(ref, Answer(body), NOW)
@@ -747,7 +754,7 @@ def test_paypal_trial_and_failure() -> None:
 
 @pytest.mark.parametrize("name", ["id", "status"])
 def test_paypal_without_a_field_is_malformed(name: str) -> None:
-    """A subscription without an id or a status is none, and has no event."""
+    """A subscription without an id or a status is malformed, and has no event."""
     body = Answer({**PAYPAL, name: None})
     assert paypal_subscription(ref, body, NOW) is None
     assert subscription_event(ref, body, "BILLING.SUBSCRIPTION.UPDATED") is None

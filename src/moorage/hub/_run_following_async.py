@@ -114,7 +114,7 @@ class AsyncRunReader:
                 raise self._running(status)
             if not is_new:
                 is_running = status.phase is RunPhase.RUNNING
-                # One that told of an end too early is not asked again at once.
+                # A platform that reported an end too early is not asked again at once.
                 is_told = await self._pause(name, rounds, can_wait=is_running and not is_told)
 
     def _has_waited(self, began: int, patience: float | None) -> bool:

@@ -625,7 +625,7 @@ class StepConnector:
 
 @attrs.frozen
 class _Start:
-    """The operation that starts a run, or finds the one of its name.
+    """The operation that starts a run, or finds the run with its name.
 
     It starts nothing for a step whose result is reused, or whose run has its inputs already.
     """

@@ -534,7 +534,7 @@ def gathered_sync(verb: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any,
 
 
 def _plain_step(step: Callable[[], Coroutine[Any, Any, R]]) -> Callable[[], R]:
-    """Return a step that needs no coroutine if it calls a lifted function."""
+    """Return a function for a step; it needs no coroutine if the step calls a lifted function."""
     function = getattr(step, "func", None)
     lifted_function = getattr(function, _LIFTED, None)
     if lifted_function is None:

@@ -95,7 +95,7 @@ class Observers:
         )
         self._usual_listeners = self._listeners_with(())
         self._listeners: dict[tuple[tuple[type[Event], ...], ...], SuccessListeners] = {}
-        # Replaced as a whole, by any thread. At first no wishes equal these.
+        # Replaced as a whole, by any thread.
         self._latest: tuple[list[tuple[type[Event], ...]], SuccessListeners] = ([], NO_LISTENERS)
 
     def __bool__(self) -> bool:
@@ -186,7 +186,7 @@ class Observers:
                 self._report(observer, error, event)
 
     def _listeners_of(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
-        """Return the listeners for momentary wishes, which are kept for later calls."""
+        """Return the listeners for the current wishes of observers; later calls reuse them."""
         listeners = self._listeners.get(wishes)
         if listeners is None:
             listeners = self._listeners_with(wishes)

@@ -374,7 +374,7 @@ def test_password_that_cannot_be_renewed() -> None:
         ]
 
 
-def test_nobody() -> None:
+def test_provider_without_credentials() -> None:
     """Without credentials of a provider the server decides."""
     with (
         ScriptedImap(lambda _: None) as server,
@@ -414,7 +414,7 @@ def test_login_without_sasl(capabilities: str, line: str | None) -> None:
     ],
 )
 def test_greetings(greeting: bytes, message: str | None, *, start_tls: bool) -> None:
-    """A greeting of somebody who is authenticated is not trusted before the encryption."""
+    """A greeting that claims an authenticated user is not trusted before the encryption."""
 
     def answer(line: str) -> bytes | None:
         return b"TAG OK\r\n* OK injected\r\n" if line == "STARTTLS" else None
@@ -469,7 +469,7 @@ REPLIES: dict[str, tuple[bytes, type[ConnectorError]]] = {
 
 @MODES
 @pytest.mark.parametrize("name", REPLIES)
-def test_replies(name: str, *, is_async: bool) -> None:
+def test_refusals_and_malformed_replies_become_errors(name: str, *, is_async: bool) -> None:
     """Each refusal and each malformed reply is an error of moorage."""
     reply, kind = REPLIES[name]
     with ScriptedImap(lambda line: reply if "SEARCH" in line else None) as server:

@@ -555,7 +555,7 @@ GARBAGE: dict[str, tuple[bytes, type[ConnectorError]]] = {
 @pytest.mark.parametrize("name", GARBAGE)
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize("changes", [False, True])
-def test_garbage(name: str, *, is_async: bool, changes: bool) -> None:
+def test_malformed_response(name: str, *, is_async: bool, changes: bool) -> None:
     """A malformed response is an error, which leaves the outcome of a change open."""
     response, kind = GARBAGE[name]
     expected: type[ConnectorError] = ConnectionFailed if changes else kind
@@ -572,7 +572,7 @@ def test_garbage(name: str, *, is_async: bool, changes: bool) -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-def test_garbage_in_a_stream(*, is_async: bool) -> None:
+def test_malformed_response_in_a_stream(*, is_async: bool) -> None:
     """A malformed response to the first page of a stream gives its connection back."""
     with ScriptedServer(b"HTTP/1.1") as server:
         settings = Ldap(url=server.url, start_tls=False)
@@ -597,7 +597,7 @@ def test_references_are_not_followed() -> None:
     assert ((), ("ldap://b",)) == (result.entries, result.references)
 
 
-def test_traits_of_operations() -> None:
+def test_operation_names_its_target() -> None:
     """An operation names the server and the directory for traces, and judges no foreign error."""
     ldap = LdapConnector(Ldap(url="ldap://directory.example", base=BASE))
     other = LdapConnector(Ldap(url="ldap://directory.example:1389"))

@@ -38,7 +38,7 @@ def _value_of(outcome: _Outcome[Result]) -> Result:
     return cast("Result", value)
 
 
-def _taken_from(waiting: deque[Item]) -> Iterator[Item]:
+def _drain(waiting: deque[Item]) -> Iterator[Item]:
     """Take items from a queue that several threads empty, until there is none."""
     with suppress(IndexError):
         while True:
@@ -98,7 +98,7 @@ class ThreadGather:
                     return
 
         def work() -> None:
-            for number, step in _taken_from(waiting_steps):
+            for number, step in _drain(waiting_steps):
                 outcome = _outcome_of(step, context.copy())
                 if outcome[1] is not None:
                     waiting_steps.clear()
@@ -109,7 +109,7 @@ class ThreadGather:
         try:
             if at_once > 1 and len(steps) > 1:
                 self._later(start_threads)
-            for number, step in _taken_from(waiting_steps):
+            for number, step in _drain(waiting_steps):
                 results[number] = context.copy().run(step)
                 missing_count -= 1
             for _ in range(missing_count):

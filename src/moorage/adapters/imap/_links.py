@@ -145,7 +145,7 @@ async def _connected(
 
 
 async def _opened(settings: Imap, until: float, network: Network) -> AsyncImapLink:
-    """Open a connection, with TLS if the settings want it, and authenticate nobody."""
+    """Open a connection, with TLS if the settings want it, without an authentication."""
     failure: Exception
     link: AsyncImapLink | None = None
     try:
@@ -214,7 +214,7 @@ class AsyncImapLink:
         await self.command(["NOOP"], monotonic() + timeout)
 
     async def greet(self, until: float) -> None:
-        """Wait for the first words of the server."""
+        """Wait for the greeting of the server."""
         try:
             reply = await self._reply(until)
         except BaseException as error:  # noqa: BLE001 - judged, and raised again
@@ -228,7 +228,7 @@ class AsyncImapLink:
 
     async def start_tls(self, context: SSLContext, host: str, until: float) -> None:
         """Encrypt the connection, and verify the certificate of the server."""
-        # Nobody may be authenticated by words that were not encrypted.
+        # An authentication that an unencrypted greeting claims could come from anybody.
         if self._is_authenticated:
             raise unreachable("TLS")
         reply = await self._command(["STARTTLS"], until)
@@ -302,7 +302,7 @@ class AsyncImapLink:
         validity = codes.get("UIDVALIDITY", "")
         if not validity.isdigit():
             raise UnsupportedByVendor(
-                "The server does not number the messages of the folder lastingly.",
+                "The server gives the messages of the folder no permanent numbers.",
                 remedy="Use another folder, or another server.",
             )
         permanent = frozenset(codes.get("PERMANENTFLAGS", "\\*").strip("()").split())
@@ -529,7 +529,7 @@ class AsyncImapLink:
             if reply.tag == tag:
                 return reply
             if reply.tag == "+":
-                # A challenge after the last answer tells of a refusal, and wants an empty one.
+                # A challenge after the last answer reports a refusal, and needs an empty answer.
                 await self._send([chunks.pop(0) if chunks else b"\r\n"], until)
             elif reply.status == "BYE":
                 raise ConnectionResetError

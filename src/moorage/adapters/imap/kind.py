@@ -80,7 +80,7 @@ class Imap:
             )
         if self.password is not None and self.token is not None:
             raise ConfigurationError(
-                "There are a password and a token.", path="token", remedy="Give one of them."
+                "There is both a password and a token.", path="token", remedy="Give one of them."
             )
         if "\0" in self.user or "\1" in self.user:
             raise ConfigurationError(
@@ -88,7 +88,7 @@ class Imap:
             )
         if self.tls != Tls() and address.tls is None and not self.start_tls:
             raise ConfigurationError(
-                "There are files for TLS, and the connection has none.",
+                "There are files for TLS, but the connection has no TLS.",
                 path="start_tls",
                 remedy="Leave start_tls on, or give a URL that begins with imaps://.",
             )

@@ -138,8 +138,8 @@ class ImapSource:
             mark in selected.permanent or (selected.takes_keywords and not mark.startswith("\\"))
         ):
             raise ConfigurationError(
-                f"The server keeps no flag {mark} in the folder, so processed messages could not be"
-                " told apart.",
+                f"The server cannot keep the flag {mark} in the folder, so processed messages"
+                " could not be told apart.",
                 path="mark",
                 remedy="Give the name of a folder as `move_to`, or a flag such as \\Seen.",
             )

@@ -371,14 +371,14 @@ class LdapConnector:
         account too.
 
         Raises:
-            InvalidData: the password is empty, which servers take for a question about nobody.
+            InvalidData: the password is empty, which servers take for an anonymous login.
         """
         secret = password if isinstance(password, Secret) else Secret(password)
         if not secret.reveal_bytes() or not text_argument("entry", entry):
             raise InvalidData(
                 "The name or the password is empty.",
                 field="password",
-                remedy="Refuse empty passwords yourself: servers accept them for nobody.",
+                remedy="Refuse empty passwords yourself: servers take them for an anonymous login.",
             )
 
         def work(until: float) -> bool:
@@ -448,7 +448,7 @@ class LdapConnector:
                 remedy='Give "subtree", "one" or "base".',
             )
         if limit is not None and limit < 1:
-            raise InvalidData("The limit is no number.", field="limit", remedy="Give 1 or more.")
+            raise InvalidData("The limit is less than 1.", field="limit", remedy="Give 1 or more.")
         page = min(self._page, limit or self._page) if has_pages else 0
         return SearchRequest(
             base=self.base if base is None else text_argument("base", base),

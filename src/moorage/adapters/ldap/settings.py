@@ -79,7 +79,7 @@ class Ldap:
         """Refuse settings with which no connection could be made, or a careless one."""
         self.target()
         if self.password is not None and not self.password.reveal_bytes():
-            # RFC 4513, 5.1.2: servers take a name without a password for nobody, and say yes.
+            # RFC 4513, 5.1.2: servers take a name without a password for an anonymous login.
             raise ConfigurationError(
                 "The password is empty, and servers accept any name without a password.",
                 path="password",
@@ -94,7 +94,7 @@ class Ldap:
             )
         if self.external and (self.user is not None or self.certificate is None):
             raise ConfigurationError(
-                "An external identity is that of a client certificate, and nothing else.",
+                "An external identity is that of a client certificate alone.",
                 path="external",
                 remedy="Give certificate and key, and leave out user and password.",
             )
@@ -133,7 +133,7 @@ class LdapTarget:
         is_encrypted = address.tls is not None
         if tls != Tls() and not is_encrypted and not settings.start_tls:
             raise ConfigurationError(
-                "There are files for TLS, and the connection has none.",
+                "There are files for TLS, but the connection has no TLS.",
                 path="start_tls",
                 remedy="Leave start_tls on, or give a URL that begins with ldaps://.",
             )
@@ -158,7 +158,7 @@ class LdapTarget:
         return None if self._tls is None else context_for(self._tls)
 
     def bind_request(self) -> bytes | None:
-        """Return the request that authenticates the connector; None if it remains nobody."""
+        """Return the request that authenticates the connector; None if it stays anonymous."""
         settings = self._settings
         if settings.external:
             return ldap_wire.bind_external()

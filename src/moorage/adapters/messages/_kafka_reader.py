@@ -68,7 +68,7 @@ class KafkaReader:
         is_stopped: whether its waits have been ended.
         lag: the records of its partitions that were not committed lately; None if not known.
         known: the partitions that it has or had.
-        membership: its membership of the group when it last had a say in it; None before.
+        membership: its membership of the group when it last had partitions; None before.
 
     Args:
         options: the configuration of librdkafka.

@@ -201,7 +201,7 @@ class KafkaTransactions:
                 return
 
     def _report(self, error: Any, message: Any) -> None:
-        """Keep the failure of a message; those that an abort gives up are no causes."""
+        """Keep the failure of a message, unless an abort is its cause."""
         if error is not None and not error.name().startswith("_PURGE"):
             self._failed.append(_Failed(error.name(), message.topic()))
 

@@ -4,9 +4,9 @@ Laws:
 
 1. Acknowledgements are sent in the order in which the messages arrived, as MQTT demands. A message
    that is done before an earlier one waits for it, at most until the connection is closed.
-2. No more unacknowledged messages are out than the limit says, whatever the broker sends: some
-   brokers send more once a first message is acknowledged. Beyond a number nothing is read from the
-   network, since no broker limits messages of QoS 0.
+2. No more unacknowledged messages are delivered than the limit says, whatever the broker sends:
+   some brokers send more once a first message is acknowledged. Beyond a number nothing is read from
+   the network, since no broker limits messages of QoS 0.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class MqttReader:
 
     @property
     def _has_next(self) -> bool:
-        """True if a message waits in memory, and may be out."""
+        """True if a message waits in memory, and the limit lets it be delivered."""
         return bool(self._buffer) and self._out < self._prefetch
 
     async def acknowledge(self, records: Sequence[SinkRecord]) -> None:

@@ -96,10 +96,10 @@ class JsonSchemaCodec:
         limit = self._depth_limit
         if limit is not None and depth_of(value) > limit:
             raise InvalidData(
-                f"The value of a record has more than {limit} levels, below which its JSON Schema"
-                " checks the same part of it too often.",
+                f"The value of a record has more than {limit} levels, and below them its JSON"
+                " Schema would check the same part of it too often.",
                 field=field,
-                remedy="Let fewer parts of the schema check the same property by the same part.",
+                remedy="Let fewer parts of the schema check the same property by the same rules.",
             )
         try:
             self._validator.validate(value)

@@ -1,4 +1,4 @@
-"""Checks of what the small operations of git hosts are given."""
+"""Checks of the arguments of operations on git hosts."""
 
 from __future__ import annotations
 

@@ -355,14 +355,14 @@ class DockerPlatform:
         )
         if code != _CONFLICT:
             return _created(spec, content)
-        # The Engine gives a name away before others can look at the container.
+        # The Engine reserves a name before others can see its container.
         until = monotonic() + min(timeout, _LONGEST_CREATION)
         while (status := self.look(spec.name, timeout)) is None and monotonic() < until:
             sleep(_PAUSE)
         return status
 
     def _is_for_root(self, step: Step, timeout: float) -> bool:
-        """Return whether root runs a step: then it can write to a directory of the Engine's."""
+        """Return whether root runs a step, who can write to a directory that the Engine made."""
         user = self._user
         if user is None:
             code, content = self._engine.ask(

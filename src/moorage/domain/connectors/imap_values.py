@@ -69,7 +69,7 @@ class ImapCondition:
 
 
 def everything() -> ImapCondition:
-    """Return the condition that every message holds."""
+    """Return the condition that every message fulfils."""
     return ImapCondition(("ALL",))
 
 

@@ -101,14 +101,17 @@ def _count(
             for part in group:
                 others = counts[id(part)]
                 most = {
-                    label: max(_of(most, label), _of(others, label)) for label in {*most, *others}
+                    label: max(_count_of(most, label), _count_of(others, label))
+                    for label in {*most, *others}
                 }
-            sums = {label: _of(sums, label) + _of(most, label) for label in {*sums, *most}}
+            sums = {
+                label: _count_of(sums, label) + _count_of(most, label) for label in {*sums, *most}
+            }
         counts[number] = sums
 
 
-def _of(counts: _Counts, label: _Label) -> int:
-    """Return the number of a label, or else of all labels of its kind."""
+def _count_of(counts: _Counts, label: _Label) -> int:
+    """Return the count of a label; without one, the count that holds for all labels of its kind."""
     return counts[label] if label in counts else counts.get((label[0], None), 0)
 
 

@@ -52,7 +52,7 @@ def rules_per_value(documents: Sequence[tuple[str, Any]]) -> int:
 def applied_parts(documents: Sequence[tuple[str, Any]]) -> _Applied | None:
     """Return the parts that apply to the same value as each part; None if they are too many.
 
-    The parts of a schema are known by `id`. Of each list of parts one is meant.
+    The parts of a schema are known by `id`. Each list holds alternatives, of which one applies.
 
     Args:
         documents: the schema and its references, each with its name.

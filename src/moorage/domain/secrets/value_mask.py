@@ -118,9 +118,9 @@ class _View:
 
     @cached_property
     def _changes(self) -> tuple[list[int], list[tuple[int, int, int]]]:
-        """Where the last step put its replacements; the size of each, and the part it replaced.
+        """The positions and sizes of the last step's replacements, and the parts they replaced.
 
-        It is needed where a secret was found, so hardly ever.
+        It is needed only where a secret was found, which is rare.
         """
         places: list[int] = []
         parts: list[tuple[int, int, int]] = []
@@ -137,7 +137,7 @@ class _View:
 
 
 class _Blocks:
-    """Parts of secrets, one of which is in a text before any secret is.
+    """Parts of secrets: a text that contains none of them contains no secret.
 
     Of a block of seven bytes or more, four bytes in a row begin at a multiple of four in the text.
     They are looked up in a set as one number, so a text is read once, and not once per block.
@@ -153,7 +153,7 @@ class _Blocks:
         )
 
     def may_be_in(self, text: bytes) -> bool:
-        """Return whether a block may be in a text; if not, none is."""
+        """Return whether a block may be in a text; False is certain."""
         grams = memoryview(text)[: len(text) // _GRAM * _GRAM].cast("I")
         return not self._grams.isdisjoint(grams) or any(
             block in text for block in self._short_blocks

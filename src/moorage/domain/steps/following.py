@@ -17,7 +17,7 @@ _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
 _GROWTH: Final = 1.1
 """The growth of pauses, by which an end is noticed late by about a twentieth of the run's time."""
-_GROWTH_IF_TOLD: Final = 1.5
+_GROWTH_WITH_REPORTED_END: Final = 1.5
 """The growth of pauses that end with the run."""
 _SHORTEST_POLL: Final = 1.0
 _LONGEST_POLL: Final = 15.0
@@ -112,7 +112,7 @@ def pause_after(rounds: Sequence[bool], *, ends_with_run: bool = False) -> float
         if is_new:
             break
         quiet += 1
-    growth = _GROWTH_IF_TOLD if ends_with_run else _GROWTH
+    growth = _GROWTH_WITH_REPORTED_END if ends_with_run else _GROWTH
     return min(_LONGEST_PAUSE, _FIRST_PAUSE * growth**quiet)
 
 

@@ -1,4 +1,4 @@
-"""The latest looks at runs, which spare a platform further requests."""
+"""The latest answers on whether runs are over, which spare a platform further requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST: Final = 1000
 
 
 class Looks:
-    """The answers of the latest looks, each of which serves one reading of each output.
+    """The latest answers on whether runs are over; each serves one reading of each output.
 
     A run that was over is still over; of one that was not, more is read later in any case.
     """

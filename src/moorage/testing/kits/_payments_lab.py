@@ -236,7 +236,7 @@ class Lab(ContractLab[PaymentsSubject]):
         """Return an operation's result if the vendor's last answer has this state.
 
         `in_all` is True if each answer has it, so that the order of requests does not matter.
-        It is done twice: first as ever, to learn the word and how many requests it takes.
+        The operation runs twice: first unchanged, to learn the word and the number of requests.
         """
         request_count = len(self.sandbox.requests)
         keys = [named.pop("idempotency_key", None), named.pop("other_key", None)]

@@ -1,4 +1,4 @@
-"""Adyen's Disputes API: a service of its own, whose only answer without documents is acceptance.
+"""Adyen's Disputes API, a separate service: without documents, a dispute can only be accepted.
 
 The paths and fields are those of DisputeService-v30.json in github.com/Adyen/adyen-openapi at
 aa014f0 (1 July 2026), read on 27 November 2026.

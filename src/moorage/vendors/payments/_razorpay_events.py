@@ -31,7 +31,7 @@ _RETURNED: Final = frozenset({DisputeState.WON, DisputeState.CLOSED, DisputeStat
 def read_events(
     event: WebhookEvent, make: MakeRef, settlement_currency: str
 ) -> tuple[PaymentEvent, ...]:
-    """Convert a webhook to the event of its object; none without an object that is known."""
+    """Convert a webhook to the event of its object; none if it has no known object."""
     payload = as_answer(event.data)
     payment = payment_of(make, payload.object("payment.entity"))
     refund = refund_of(make, payload.object("refund.entity"))

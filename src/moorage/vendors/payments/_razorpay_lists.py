@@ -39,7 +39,7 @@ LONGEST_PAGE: Final = 100
 CARD: Final = {"expand[]": "card"}
 
 
-async def listed(
+async def get_page(
     wire: Wire,
     path: str,
     query: PaymentQuery,

@@ -140,7 +140,7 @@ def list_of(ref: MakeRef, response: Response) -> list[Subscription]:
 
 
 async def _plan_for(wire: Wire, body: dict[str, Any], key: str) -> str:
-    """Create a plan for a key of ours; one whose answer is lost is never used."""
+    """Create a plan under an idempotency key; a plan whose answer is lost is never used."""
     request = Request.post(_PLANS, json=body)
     plan_id: str = await wire.send(
         request.evolve(idempotent=True), key=part_key(key, "plan"), parse=_read_plan_id
@@ -215,7 +215,7 @@ def _period_of(interval: BillingInterval | None) -> tuple[str, int]:
     days = IntervalUnit.DAY
     if interval is None or (interval.unit is days and interval.count < _FEWEST_DAYS):
         raise InvalidData(
-            f"Razorpay charges a subscription once in {_FEWEST_DAYS} days at most.",
+            f"Razorpay charges a subscription at most once in {_FEWEST_DAYS} days.",
             field="interval",
             remedy=f"Give at least {_FEWEST_DAYS} days, or weeks, months or years.",
         )

@@ -382,7 +382,7 @@ class PayPal(Vendor):
         return await list_subscriptions(wire, query, after)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Convert a webhook to events of orders, what was done under them, and subscriptions."""
+        """Convert a webhook to events of orders and their payments, and of subscriptions."""
         return read_events(event, ref)
 
     async def _pay(self, wire: Wire, charge: Charge, intent: str, key: str) -> Payment:

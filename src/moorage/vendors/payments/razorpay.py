@@ -59,9 +59,9 @@ from moorage.vendors.payments._razorpay_lists import (
     ORDERS,
     PAYMENTS,
     attempts_at,
+    get_page,
     list_disputes,
     list_tokens,
-    listed,
     paid_by,
     payment_before,
     remove_token,
@@ -317,12 +317,12 @@ class Razorpay(ApiVendor):
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Payment]:
         """List payments, the newest first."""
-        return await listed(wire, PAYMENTS, query, after, payment_of, **CARD)
+        return await get_page(wire, PAYMENTS, query, after, payment_of, **CARD)
 
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
         """List settlements, the newest first."""
         read_one = partial(settlement_of, currency=self.settlement_currency)
-        return await listed(wire, "/v1/settlements", query, after, read_one)
+        return await get_page(wire, "/v1/settlements", query, after, read_one)
 
     async def disputes(
         self,
@@ -366,7 +366,7 @@ class Razorpay(ApiVendor):
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Subscription]:
         """List subscriptions, the newest first, without their amounts."""
-        return await listed(wire, SUBSCRIPTIONS, query, after, subscription_of)
+        return await get_page(wire, SUBSCRIPTIONS, query, after, subscription_of)
 
     async def stored_means(
         self,

@@ -82,7 +82,7 @@ class PayPalSubscriptions:
     """Subscriptions to plans, which their buyers approve; a month has 30 days.
 
     Args:
-        time: tells the time in PayPal's format, some seconds later.
+        time: returns the time so many seconds from now, in PayPal's format.
         notify: sends a webhook about an object.
 
     Attributes:
@@ -266,7 +266,7 @@ class PayPalSubscriptions:
         return self.subscriptions[id]
 
     def _plan_of(self, subscription: dict[str, Any]) -> dict[str, Any]:
-        """Return the plan of a subscription with the terms that only this one has."""
+        """Return the plan of a subscription with the subscription's own terms in it."""
         plan = self.plans[subscription["plan_id"]]
         overrides = {
             cycle["sequence"]: cycle
