@@ -145,7 +145,7 @@ async def _connected(
 
 
 async def _opened(settings: Imap, until: float, network: Network) -> AsyncImapLink:
-    """Open a connection, with TLS if the settings want it, without an authentication."""
+    """Open a connection, with TLS if the settings want it, but do not authenticate."""
     failure: Exception
     link: AsyncImapLink | None = None
     try:

@@ -137,7 +137,7 @@ async def _connected(target: LdapTarget, timeout: float, network: Network) -> As
 
 
 async def _opened(target: LdapTarget, until: float, network: Network) -> AsyncLdapLink:
-    """Open a connection, with TLS if the target has it, without an authentication."""
+    """Open a connection, with TLS if the target has it, but do not authenticate."""
     failure: Exception
     link: AsyncLdapLink | None = None
     try:

@@ -114,7 +114,7 @@ def message(number: int, operation: bytes, controls: bytes = b"") -> bytes:
 
 
 def bind_simple(name: str, password: bytes) -> bytes:
-    """Return the request that authenticates by a name and a password; both empty for anonymous."""
+    """Return the request that authenticates by name and password; anonymous if both are empty."""
     return tlv(0x60, integer(3), octets(name), octets(password, 0x80))
 
 

@@ -153,7 +153,7 @@ class _Blocks:
         )
 
     def may_be_in(self, text: bytes) -> bool:
-        """Return whether a block may be in a text; False is certain."""
+        """Return whether a block may be in a text; if False, none is."""
         grams = memoryview(text)[: len(text) // _GRAM * _GRAM].cast("I")
         return not self._grams.isdisjoint(grams) or any(
             block in text for block in self._short_blocks

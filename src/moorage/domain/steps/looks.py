@@ -15,7 +15,7 @@ _MOST: Final = 1000
 class Looks:
     """The latest answers on whether runs are over; each serves one reading of each output.
 
-    A run that was over is still over; of one that was not, more is read later in any case.
+    A run that was over stays over; the output of any other run is read again later anyway.
     """
 
     def __init__(self) -> None:

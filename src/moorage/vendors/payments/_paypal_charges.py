@@ -41,7 +41,7 @@ def subscription_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent |
 
 
 def _failure(subscription: Subscription, body: Answer) -> SubscriptionCharge | None:
-    """The latest charge that failed, which PayPal gives no id; None if it is not stated."""
+    """The latest failed charge, to which PayPal gives no id; None if none is stated."""
     failed_at = body.text("billing_info.last_failed_payment.time")
     if failed_at is None:
         return None
