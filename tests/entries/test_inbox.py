@@ -234,20 +234,20 @@ def test_plain_content_is_readable(shop: Shop) -> None:
 def test_subject_of_a_webhook(*, awaited: bool) -> None:
     """The host names the subject of a webhook; if that fails, the webhook is stored anyway."""
 
-    def whose(event: PaymentEvent) -> str | None:
+    def subject_of(event: PaymentEvent) -> str | None:
         return {"INV-1": "customer-1"}[reference(event)]
 
-    shop = Shop(awaited=awaited, subject=whose)
+    shop = Shop(awaited=awaited, subject=subject_of)
     assert "customer-1" == receive_notice(shop, shop.paid()).subject
     unknown_entry = receive_notice(shop, shop.paid("INV-2"))
     assert None is unknown_entry.subject
     assert None is not unknown_entry.lane
 
 
-@pytest.mark.parametrize("whose", ["", "x" * 256, 42, "customer\0", "\ud800"])
-def test_invalid_subject_is_ignored(whose: Any) -> None:
+@pytest.mark.parametrize("invalid_subject", ["", "x" * 256, 42, "customer\0", "\ud800"])
+def test_invalid_subject_is_ignored(invalid_subject: Any) -> None:
     """A subject that the store cannot hold is left out, and the webhook is stored."""
-    shop = Shop(subject=lambda _: whose)
+    shop = Shop(subject=lambda _: invalid_subject)
     assert 200 == shop.inbox.answer("stripe", **shop.paid().arguments()).status
     (entry,) = shop.inbox.find(EntryQuery()).items
     assert None is entry.subject
@@ -258,10 +258,10 @@ def test_invalid_subject_is_ignored(whose: Any) -> None:
 def test_delivery_about_several_has_no_subject(*, awaited: bool) -> None:
     """A webhook about several subjects is stored without subject and lane."""
 
-    def whose(event: PaymentEvent) -> str | None:
+    def subject_of(event: PaymentEvent) -> str | None:
         return reference(event)
 
-    shop = Shop(awaited=awaited, subject=whose)
+    shop = Shop(awaited=awaited, subject=subject_of)
     understood = shop.hub.events
     notices = [shop.paid("INV-1"), shop.paid("INV-2")]
     reports = [shop.inbox.webhooks(receive_notice(shop, notice))[0] for notice in notices]
@@ -269,7 +269,7 @@ def test_delivery_about_several_has_no_subject(*, awaited: bool) -> None:
     shop.hub.events = lambda account, _: [
         event for report in reports for event in understood(account, report)
     ]
-    shop.inbox = shop.inbox_over(MemoryInbox(shop.clock), subject=whose)
+    shop.inbox = shop.inbox_over(MemoryInbox(shop.clock), subject=subject_of)
     shared_entry = receive_notice(shop, notices[0])
     assert (None, None) == (shared_entry.subject, shared_entry.lane)
 

@@ -281,14 +281,16 @@ class KafkaTransactions:
         """End the producer in a thread of its own, which may take librdkafka a second."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            box = [producer]
+            last_reference = [producer]
             del producer
-            Thread(target=_end, args=(box,), name="moorage-kafka-close", daemon=True).start()
+            Thread(
+                target=_end, args=(last_reference,), name="moorage-kafka-close", daemon=True
+            ).start()
 
 
-def _end(box: list[Any]) -> None:
+def _end(last_reference: list[Any]) -> None:
     """Drop the last reference to a producer; closing it would wait for its transaction."""
-    box.pop().purge()
+    last_reference.pop().purge()
 
 
 def _offset(place: Partition, position: int) -> Any:
