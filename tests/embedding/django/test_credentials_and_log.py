@@ -167,6 +167,7 @@ def test_unreachable_database() -> None:
     """An unreachable database raises StorageUnavailable, not Django's database error."""
     absent_database = {
         **connections.settings[POSTGRES],
+        "NAME": "absent",
         "HOST": "127.0.0.1",
         "PORT": 9,
         "USER": "nobody",
