@@ -189,7 +189,7 @@ NEEDED = {
     "accept_dispute": {"accept_dispute"},
     "submit_evidence": {"dispute_evidence"},
     "pay_payee": {"payees"},
-    "create_subscription": {"subscriptions"},
+    "create_subscription": {"subscriptions", "subscription_source"},
     "change_subscription": {"subscriptions", "subscription_quantity"},
     "cancel_subscription": {"subscriptions"},
     "create_link": {"links"},
