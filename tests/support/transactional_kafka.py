@@ -115,6 +115,10 @@ class _Group:
     leader: str = ""
     protocol: str = ""
 
+    def has_silent_member(self) -> bool:
+        """Return whether the session of a member has ended."""
+        return any(monotonic() > member.seen + member.session for member in self.members.values())
+
 
 class TransactionalKafka:
     """A broker that runs until it is closed.
@@ -463,15 +467,17 @@ class TransactionalKafka:
                 id_ = f"member-{self._ids}"
             if group.state != "preparing":
                 self._prepare(group)
-            group.members[id_] = _Member(protocols, session, monotonic(), is_joined=True)
-            while not self._is_closed and group.state == "preparing":
+            member = group.members[id_] = _Member(protocols, session, monotonic(), is_joined=True)
+            last_generation = group.generation
+            while not self._is_closed and group.generation == last_generation:
+                member.seen = monotonic()
                 self._try_to_complete(group)
                 self._lock.wait(0.02)
             members = group.members.items() if id_ == group.leader else ()
             answer.i16(0).i32(group.generation).text(group.protocol).text(group.leader).text(id_)
             answer.i32(len(members))
-            for other, member in members:
-                answer.text(other).bytes(dict(member.protocols)[group.protocol])
+            for other, other_member in members:
+                answer.text(other).bytes(dict(other_member.protocols)[group.protocol])
 
     def _try_to_complete(self, group: _Group) -> None:
         now = monotonic()
@@ -479,7 +485,12 @@ class TransactionalKafka:
             if not member.is_joined and now > member.seen + member.session:
                 del group.members[id_]
         is_complete = all(member.is_joined for member in group.members.values())
-        if group.members and is_complete and now > group.first_join + _JOIN_WAIT:
+        if (
+            group.state == "preparing"
+            and group.members
+            and is_complete
+            and now > group.first_join + _JOIN_WAIT
+        ):
             group.generation += 1
             group.state = "completing"
             group.leader = next(iter(group.members))
@@ -495,10 +506,7 @@ class TransactionalKafka:
                 answer.i16(_UNKNOWN_MEMBER)
                 return
             group.members[id_].seen = monotonic()
-            if (
-                any(monotonic() > member.seen + member.session for member in group.members.values())
-                and group.state == "stable"
-            ):
+            if group.state == "stable" and group.has_silent_member():
                 self._prepare(group)
             if group.state == "preparing":
                 answer.i16(_REBALANCING)
@@ -529,6 +537,11 @@ class TransactionalKafka:
                 and generation == group.generation
                 and group.state == "completing"
             ):
+                if id_ in group.members:
+                    group.members[id_].seen = monotonic()
+                # The leader may have gone before it gave the assignment.
+                if group.has_silent_member():
+                    self._prepare(group)
                 self._lock.wait(0.02)
             asking = group.members.get(id_)
             if asking is None or asking.assignment is None or generation != group.generation:
