@@ -188,7 +188,7 @@ class Order:
 class PaidOrder(Order):
     """An order with a field that replaces one of its base class, and a new one."""
 
-    size: int = 5
+    size: int = 5  # pyright: ignore[reportIncompatibleVariableOverride]  # the subject of a test
     at: int
 
     @property
@@ -308,7 +308,7 @@ def test_fields_cannot_be_set() -> None:
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         value.name = "b"  # type: ignore[misc]  # the refused assignment is the subject
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        del value.name
+        del value.name  # pyright: ignore[reportAttributeAccessIssue]  # the refused deletion
     assert Value("b") == attrs.evolve(value, name="b")
     assert ("a", "secret", "", "abc") == attrs.astuple(value)
 

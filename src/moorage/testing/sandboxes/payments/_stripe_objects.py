@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.testing.sandboxes.base import reply
 
@@ -74,11 +74,12 @@ _FIELDS: Final[dict[str, dict[str, Any]]] = {
 def whole_object(value: Any) -> Any:
     """Return a JSON value in which each of Stripe's objects has all fields that Stripe requires."""
     if isinstance(value, list):
-        return [whole_object(item) for item in value]
+        return [whole_object(item) for item in cast("list[Any]", value)]
     if not isinstance(value, dict):
         return value
-    fields = _FIELDS.get(str(value.get("object")), {})
-    return fields | {name: whole_object(item) for name, item in value.items()}
+    members = cast("dict[str, Any]", value)
+    fields = _FIELDS.get(str(members.get("object")), {})
+    return fields | {name: whole_object(item) for name, item in members.items()}
 
 
 def stripe_reply(value: object, status: int = 200, **headers: str) -> Response:
