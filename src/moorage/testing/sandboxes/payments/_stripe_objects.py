@@ -74,7 +74,7 @@ _FIELDS: Final[dict[str, dict[str, Any]]] = {
 def whole_object(value: Any) -> Any:
     """Return a JSON value in which each of Stripe's objects has all fields that Stripe requires."""
     if isinstance(value, list):
-        return [whole_object(item) for item in cast("list[Any]", value)]
+        return [whole_object(item) for item in cast("list[object]", value)]
     if not isinstance(value, dict):
         return value
     members = cast("dict[str, Any]", value)
