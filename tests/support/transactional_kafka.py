@@ -444,6 +444,8 @@ class TransactionalKafka:
         answer.i32(0).i16(0).text(None).i32(1).text("127.0.0.1").i32(self._port)
 
     def _prepare(self, group: _Group) -> None:
+        if group.state == "preparing":
+            return  # who has joined already waits for the others
         group.state = "preparing"
         group.first_join = monotonic()
         for member in group.members.values():
