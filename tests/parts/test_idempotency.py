@@ -274,6 +274,28 @@ def test_stored_answer_is_found_without_a_call(use: Callable[..., Any]) -> None:
 
 
 @BOTH
+def test_answer_is_stored_without_a_call(use: Callable[..., Any]) -> None:
+    """A stored answer is replayed to calls, and one that is stored already stays."""
+    part, shop = keeper(cipher=AesGcmCipher(generate_keys())), Shop()
+
+    def store(key: str, answer: Any, **payload: Any) -> tuple[Any, bool]:
+        is_sync = use is called
+        answered = (
+            part.store(key, answer, **payload)
+            if is_sync
+            else run(part.astore(key, answer, **payload))
+        )
+        return answered.value, answered.replayed
+
+    assert ("found", False) == store("INV-1", "found")
+    assert ("found", True) == store("INV-1", "another")
+    assert "found" == part.answer("INV-1", shop.sell, payload=None).value
+    assert [] == shop.effects
+    with pytest.raises(IdempotencyConflict):
+        store("INV-1", "another", payload=["another"])
+
+
+@BOTH
 def test_look_up_of_a_lost_answer_settles_nothing(use: Callable[..., Any]) -> None:
     """A look-up after a call that failed in the middle says that the outcome is unknown."""
     part, shop = keeper(), Shop()

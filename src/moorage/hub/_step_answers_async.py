@@ -21,6 +21,11 @@ async def once_async(
     return (await part.aanswer(key, function, payload=None)).value
 
 
+async def store_async(part: Idempotency, key: str, value: R) -> R:
+    """Store a value for a key unless one is stored, and return the one that is stored now."""
+    return (await part.astore(key, value)).value
+
+
 async def stored_async(part: Idempotency, key: str) -> Any:
     """Return what the function of a key has returned; None if it was not called to its end."""
     try:

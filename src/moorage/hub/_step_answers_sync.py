@@ -19,6 +19,11 @@ def once_sync(part: Idempotency, key: str, function: Callable[[], R]) -> R:
     return part.answer(key, function, payload=None).value
 
 
+def store_sync(part: Idempotency, key: str, value: R) -> R:
+    """Store a value for a key unless one is stored, and return the one that is stored now."""
+    return part.store(key, value).value
+
+
 def stored_sync(part: Idempotency, key: str) -> Any:
     """Return what the function of a key has returned; None if it was not called to its end."""
     try:

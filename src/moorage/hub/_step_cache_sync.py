@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from moorage.domain.steps.cached import cache_key, is_cacheable
 from moorage.domain.steps.result import packed_result, unpacked_result
 from moorage.errors import ConnectorError
-from moorage.hub._step_answers_sync import once_sync, stored_sync
+from moorage.hub._step_answers_sync import store_sync, stored_sync
 from moorage.hub.internals import ports_of
 from moorage.parts.idempotency import Idempotency
 
@@ -48,19 +47,13 @@ class StepCache:
             return
         key = cache_key(step, self._service, self._kind, tenant)
         with suppress(ConnectorError):
-            once_sync(self._results(step.cache), key, partial(_ready, packed_result(result)))
+            store_sync(self._results(step.cache), key, packed_result(result))
 
     def _results(self, age: float) -> Idempotency:
         return Idempotency(
             name=f"{self._service}.cached",
             storage=self._ports.claims or self._ports.state,
             ttl=age,
-            # A worker that dies while it stores a result has had no effect elsewhere.
-            remembered=age,
             cipher=self._ports.cipher,
             clock=self._ports.clock,
         )
-
-
-def _ready(value: dict[str, Any]) -> dict[str, Any]:
-    return value

@@ -8,8 +8,8 @@ Laws:
    the run again is the platform's part, because the run has the name that follows from the key.
 2. Following a run is no attempt of an operation: it takes no place in a limit, and its failures
    are repeated until the platform answers again.
-3. The end is settled once per key: one follower calls the hook, and all others get its result. A
-   settled run is removed from the platform; its result remains stored.
+3. The end is settled once per key: one follower calls the hook, if there is one, and all others get
+   its result. A settled run is removed from the platform; its result remains stored.
 4. A follower that is cancelled stops nothing, because others may follow the same run.
 5. Nobody but the platform, and whoever calls `stop`, ends a run that somebody follows.
 """
@@ -63,7 +63,7 @@ from moorage.hub._run_following_sync import (
     FollowerLease,
     RunReader,
 )
-from moorage.hub._step_answers_sync import once_sync, stored_sync
+from moorage.hub._step_answers_sync import once_sync, store_sync, stored_sync
 from moorage.hub._step_cache_sync import StepCache
 from moorage.hub._step_log_writer import LogWriter
 from moorage.hub.internals import core_of, ports_of
@@ -135,8 +135,6 @@ class StepConnector:
             name=f"{service}.settled",
             storage=ports.claims or ports.state,
             timeout=_SETTLING,
-            # Raised before the hook is called.
-            nothing_done=OutcomeUnknown,
             cipher=ports.cipher,
             clock=ports.clock,
         )
@@ -478,8 +476,7 @@ class StepConnector:
         if result is None or self.look(key, tenant=tenant) is not None:
             return None
         name = run_name(self._service, tenant, key)
-        store = partial(_ready, packed_result(result))
-        return unpacked_result(once_sync(self._once, f"{name}.end", store))
+        return unpacked_result(store_sync(self._once, f"{name}.end", packed_result(result)))
 
     def _overrides(self, hook: str) -> bool:
         return getattr(type(self), hook) is not getattr(StepConnector, hook)
@@ -526,36 +523,28 @@ class StepConnector:
                     stderr=masked_text(draft.stderr, mask),
                 )
                 draft = self._with_outputs(spec, draft, mask)
-        try:
-            stored = once_sync(
-                self._once, f"{spec.name}.end", partial(self._settle, spec, draft, mask)
-            )
-        except OutcomeUnknown:
-            if draft is None:
-                raise
-            problem = "It was interrupted, so nobody knows whether it was done."
-            return attrs.evolve(draft, hook_errors=(HookError("post_execute", problem),))
+        end = f"{spec.name}.end"
+        if draft is None:
+            stored = stored_sync(self._once, end)
+            if stored is None:
+                raise _unknown_end(spec)
+        elif self._after is None and not self._overrides("post_execute"):
+            stored = store_sync(self._once, end, packed_result(draft))
+        else:
+            try:
+                settle = partial(self._with_hook, spec.step, draft, mask)
+                stored = once_sync(self._once, end, settle)
+            except OutcomeUnknown:
+                problem = "It was interrupted, so nobody knows whether it was done."
+                return attrs.evolve(draft, hook_errors=(HookError("post_execute", problem),))
         with suppress(ConnectorError):
             self._platform.remove(spec.name, LOOK)
         return unpacked_result(stored)
 
-    def _settle(
-        self,
-        spec: RunSpec,
-        draft: ExecutionResult | None,
-        mask: Masker,
-    ) -> dict[str, Any]:
+    def _with_hook(self, step: Step, draft: ExecutionResult, mask: Masker) -> dict[str, Any]:
         """Call the hook after the step, and return the result as plain values."""
-        if draft is None:
-            raise OutcomeUnknown(
-                f"The run of the step {spec.step.name!r} was started, and its end was never"
-                " recorded: it was removed or killed from outside.",
-                idempotency_key=spec.labels[_LABEL_KEY],
-                lookup=f"the run {spec.name} on its platform, and the effects of the step",
-                remedy="Look up what the step has done before you run it again with another key.",
-            )
         try:
-            self.post_execute(spec.step, draft)
+            self.post_execute(step, draft)
         except Exception as error:  # noqa: BLE001 - stands beside the result
             hook_error = HookError("post_execute", _text_of(error, mask))
             draft = attrs.evolve(draft, hook_errors=(hook_error,))
@@ -656,8 +645,14 @@ class _Start:
         )
 
 
-def _ready(value: dict[str, Any]) -> dict[str, Any]:
-    return value
+def _unknown_end(spec: RunSpec) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"The run of the step {spec.step.name!r} was started, and its end was never recorded:"
+        " it was removed or killed from outside.",
+        idempotency_key=spec.labels[_LABEL_KEY],
+        lookup=f"the run {spec.name} on its platform, and the effects of the step",
+        remedy="Look up what the step has done before you run it again with another key.",
+    )
 
 
 def _text_of(error: Exception, mask: Masker) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 import attrs
 
-from moorage.domain.idempotency.claims import Reach, Resolve, checked_key
+from moorage.domain.idempotency.claims import Reach, Resolve, WriteOnce, checked_key
 from moorage.domain.idempotency.payload import compared_payload, payload_fingerprint
 from moorage.domain.resilience.retry import error_types
 from moorage.domain.service.settings import Service
@@ -149,6 +149,31 @@ class Idempotency(Part):
         ending = await self._look(self._later, key, payload)
         return _found(lambda: value_of(ending))
 
+    def store(self, key: str, answer: R, /, *, payload: object = None) -> Answered[R]:
+        """Store an answer under a key without calling a function, unless the key has one already.
+
+        It takes one write, since nothing happens that a claim would have to protect.
+
+        Args:
+            key: the key.
+            answer: the answer, for example one that another system has stored before.
+            payload: the payload that later calls will be given.
+
+        Returns:
+            The answer that is stored now.
+        """
+        command = self._write(key, answer, payload)
+        if self._execute(command, None) == command.value:
+            return Answered(answer, replayed=False)
+        return self.stored(key, payload=payload) or Answered(answer, replayed=False)
+
+    async def astore(self, key: str, answer: R, /, *, payload: object = None) -> Answered[R]:
+        """Store an answer under a key without calling a function; asynchronous."""
+        command = self._write(key, answer, payload)
+        if await self._later.execute(command, None) == command.value:
+            return Answered(answer, replayed=False)
+        return await self.astored(key, payload=payload) or Answered(answer, replayed=False)
+
     def __call__(
         self, key: Callable[..., str], /, *, payload: Callable[..., object] | None = None
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -197,6 +222,15 @@ class Idempotency(Part):
 
     async def _value_later(self, key: str, function: Callable[[], Any], payload: object) -> Any:
         return (await self.aanswer(key, function, payload=payload)).value
+
+    def _write(self, key: str, answer: object, payload: object) -> WriteOnce:
+        key, plan = checked_key(key), self._plan
+        return WriteOnce(
+            plan.claim_key(key),
+            sealed(self._cipher, plan, key, ("value", self._rules.encode(answer))),
+            fingerprint=payload_fingerprint(payload),
+            ttl=self._rules.ttl,
+        )
 
     def _resolve(self, key: str, done: bool, answer: object) -> Resolve:  # noqa: FBT001 - as public
         key, plan = checked_key(key), self._plan
