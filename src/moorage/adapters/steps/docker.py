@@ -70,6 +70,11 @@ _ROOT: Final = frozenset({"", "0", "root"})
 _PAUSE: Final = 0.02
 _LONGEST_CREATION: Final = 5.0
 _NEVER: Final = "0001"
+_BEGAN: Final = "start"
+_PUT: Final = "extract-to-dir"
+_RECALL: Final = 2.0
+"""Seconds for recalling events; the Engine waits for the future if its clock was set back."""
+
 _PHASES: Final = {"exited": RunPhase.ENDED, "created": RunPhase.STARTING}
 _REMOVED: Final = frozenset({"removing", "dead"})
 """The states of a container whose output the Engine does not show any more."""
@@ -159,7 +164,7 @@ class DockerPlatform:
                 if status is not None and status.phase is RunPhase.STARTING:
                     step = spec.step
                     task = self._task(spec.name, step.timeout, step.grace, EndReason.DEADLINE)
-                    watchdog.watch(task)
+                    watchdog.watch(*task)
                     status = self._begin(status, timeout)
         if status is None:
             raise ConnectionFailed(f"The container {spec.name} was removed while it started.")
@@ -244,7 +249,7 @@ class DockerPlatform:
         status = self.look(name, timeout)
         if status is not None and not status.is_over:
             with _Watchdog(self._python) as watchdog:
-                watchdog.watch(self._task(name, 0.0, grace, EndReason.STOPPED))
+                watchdog.watch(*self._task(name, 0.0, grace, EndReason.STOPPED))
 
     def runs(self, timeout: float, /) -> Sequence[RunStatus]:
         """Return the status of all runs of this scope, by name."""
@@ -418,15 +423,10 @@ class DockerPlatform:
             raise refusal(code, content)
         return status
 
-    def _task(self, name: str, after: float, grace: float, reason: EndReason) -> dict[str, Any]:
+    def _task(self, name: str, after: float, grace: float, reason: EndReason) -> Sequence[object]:
         """Return the task of a watchdog: to stop a container after some seconds."""
-        return {
-            "socket": str(Path(self._engine.path).absolute()),
-            "container": name,
-            "after": after,
-            "grace": round(grace),
-            "reason": reason.value,
-        }
+        socket = Path(self._engine.path).absolute()
+        return (socket, name, after, round(grace), reason.value)
 
     def _status(self, name: str, facts: Mapping[str, Any], timeout: float) -> RunStatus:
         state = facts["State"]
@@ -438,7 +438,7 @@ class DockerPlatform:
             name=name,
             phase=phase,
             exit_code=code if is_over else None,
-            reason=self._reason(name, state, timeout) if is_over else None,
+            reason=self._reason(name, facts, timeout) if is_over else None,
             fingerprint=labels.get(f"{_LABEL}.fingerprint"),
             started_at=_moment(state["StartedAt"]) or (created if is_over else None),
             ended_at=(_moment(state["FinishedAt"]) or created) if is_over else None,
@@ -451,14 +451,33 @@ class DockerPlatform:
             metadata={"container": facts["Id"], "image": facts["Image"]},
         )
 
-    def _reason(self, name: str, state: Mapping[str, Any], timeout: float) -> EndReason:
+    def _reason(self, name: str, facts: Mapping[str, Any], timeout: float) -> EndReason:
         """Return the reason of a container's end, by the notes inside it."""
-        if state.get("OOMKilled"):
+        if facts["State"].get("OOMKilled"):
             return EndReason.OUT_OF_MEMORY
-        if not self._has_note(name, "", timeout):
+        if self._was_untouched(facts, timeout) or not self._has_note(name, "", timeout):
             return EndReason.EXITED
         is_stopped = self._has_note(name, f"/{EndReason.STOPPED.value}", timeout)
         return EndReason.STOPPED if is_stopped else EndReason.DEADLINE
+
+    def _was_untouched(self, facts: Mapping[str, Any], timeout: float) -> bool:
+        """Return whether the Engine remembers a container's start, and nothing put in it since.
+
+        It remembers its last 256 events. To look into a container takes it much longer, because it
+        mounts the files.
+        """
+        filters = {"container": [facts["Id"]], "event": [_BEGAN, _PUT]}
+        query = {
+            "since": _seconds(facts["Created"]),
+            "until": _seconds(facts["State"]["FinishedAt"]),
+            "filters": json.dumps(filters),
+        }
+        try:
+            _, content = self._engine.ask("GET", "/events", min(timeout, _RECALL), query=query)
+        except ConnectorError:
+            return False
+        *_, last = [None, *(json.loads(line)["Action"] for line in content.splitlines())]
+        return bool(last == _BEGAN)
 
     def _has_note(self, name: str, note: str, timeout: float) -> bool:
         """Return whether a watchdog left a note in a container, or any if its name is empty."""
@@ -528,22 +547,34 @@ class _Watchdog:
                 start_new_session=True,
             )
         except OSError as error:
-            raise ConnectionFailed(
-                f"The watchdog of a container cannot be started ({type(error).__name__}).",
-                may_have_been_processed=False,
-                remedy="Give `python` the path of a Python interpreter.",
-            ) from None
+            raise _no_watchdog(error) from None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Without a task it reads an empty one, and ends.
+        # Without a task it reads an empty one, and ends; with one, it leaves this process.
         self._process.communicate()
 
-    def watch(self, task: Mapping[str, Any]) -> None:
-        """Give it its task, and return once the end of this process cannot stop it."""
-        self._process.communicate(json.dumps(task).encode())
+    def watch(self, *task: object) -> None:
+        """Give it its task: the values that `_docker_watchdog` reads.
+
+        The whole task is in the pipe then, so the watchdog does it although this process ends.
+        """
+        assert self._process.stdin is not None  # noqa: S101 - it was asked for
+        try:
+            with self._process.stdin as pipe:
+                pipe.write("\0".join(map(str, task)).encode())
+        except OSError as error:
+            raise _no_watchdog(error) from None
+
+
+def _no_watchdog(error: OSError) -> ConnectionFailed:
+    return ConnectionFailed(
+        f"The watchdog of a container cannot be started ({type(error).__name__}).",
+        may_have_been_processed=False,
+        remedy="Give `python` the path of a Python interpreter.",
+    )
 
 
 def _container(name: str, action: str) -> str:
