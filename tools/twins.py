@@ -24,6 +24,7 @@ MODULES: Final = {
     ),
     "src/moorage/adapters/imap/connector_async.py": "src/moorage/adapters/imap/connector_sync.py",
     "src/moorage/adapters/ldap/connector_async.py": "src/moorage/adapters/ldap/connector_sync.py",
+    "src/moorage/adapters/links/connector_async.py": "src/moorage/adapters/links/connector_sync.py",
     "src/moorage/adapters/links/pool_async.py": "src/moorage/adapters/links/pool_sync.py",
     "src/moorage/adapters/links/shared_async.py": "src/moorage/adapters/links/shared_sync.py",
     "src/moorage/adapters/mongodb/changes_async.py": (
@@ -63,7 +64,7 @@ _RULES: Final = (
     (r"\bawait |\basync (?=def |with |for )|\bAwaitable, (?=Callable)", ""),
     (r"\bAwaitable\[([^\[\]]+)\]", r"\1"),
     (r"\brun_later\b", "run_now"),
-    (r"\bAsync(?=[A-Z])", ""),
+    (r"\b(Abstract)?Async(?=[A-Z])", r"\1"),
     (r"\b__a(?=(?:enter|exit|iter|next)__)", "__"),
     (r"(?<=[a-z])_async\b", "_sync"),
     (r"\baiter\(", "iter("),

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
+
+    from moorage.domain.connectors.pool_statistics import PoolStatistics
+
+L_co = TypeVar("L_co", covariant=True)
 
 
 class Link(Protocol):
@@ -64,3 +71,27 @@ class AsyncLeavingLink(AsyncLink, Protocol):
     """The asynchronous `LeavingLink`."""
 
     async def leave(self, timeout: float, /) -> None: ...
+
+
+class LinkSource(Protocol[L_co]):
+    """Lends connections to a foreign system: a `LinkPool` or a `SharedLink`."""
+
+    def link(self, operation: str, timeout: float) -> AbstractContextManager[L_co, Any]: ...
+
+    def open(self, timeout: float) -> None: ...
+
+    def statistics(self) -> PoolStatistics: ...
+
+    def close(self) -> None: ...
+
+
+class AsyncLinkSource(Protocol[L_co]):
+    """The asynchronous `LinkSource`: an `AsyncLinkPool` or an `AsyncSharedLink`."""
+
+    def link(self, operation: str, timeout: float) -> AbstractAsyncContextManager[L_co, Any]: ...
+
+    async def open(self, timeout: float) -> None: ...
+
+    def statistics(self) -> PoolStatistics: ...
+
+    async def close(self) -> None: ...

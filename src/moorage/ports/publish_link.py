@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from moorage.ports.link import AsyncLink, Link
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
-    from moorage.domain.connectors.pool_statistics import PoolStatistics
     from moorage.domain.messages.message import OutgoingMessage, PublishReceipt
     from moorage.domain.values.result import Result
-
-L_co = TypeVar("L_co", covariant=True)
 
 
 class PublishLink(Link, Protocol):
@@ -52,27 +48,3 @@ class AsyncPublishLink(AsyncLink, Protocol):
     ) -> list[Result[PublishReceipt]]: ...
 
     def concern(self) -> tuple[str, str] | None: ...
-
-
-class LinkSource(Protocol[L_co]):
-    """Lends connections to a broker: a `LinkPool` or a `SharedLink`."""
-
-    def link(self, operation: str, timeout: float) -> AbstractContextManager[L_co, Any]: ...
-
-    def open(self, timeout: float) -> None: ...
-
-    def statistics(self) -> PoolStatistics: ...
-
-    def close(self) -> None: ...
-
-
-class AsyncLinkSource(Protocol[L_co]):
-    """The asynchronous `LinkSource`: an `AsyncLinkPool` or an `AsyncSharedLink`."""
-
-    def link(self, operation: str, timeout: float) -> AbstractAsyncContextManager[L_co, Any]: ...
-
-    async def open(self, timeout: float) -> None: ...
-
-    def statistics(self) -> PoolStatistics: ...
-
-    async def close(self) -> None: ...

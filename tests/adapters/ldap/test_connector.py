@@ -769,7 +769,7 @@ def test_wrong_certificate_file() -> None:
     ):
         error = directory.error(directory.connector.search(), ConfigurationError)
 
-    assert "tls.authorities" == error.path
+    assert "authorities" == error.path
 
 
 def test_host_that_is_no_name() -> None:

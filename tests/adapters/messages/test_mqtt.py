@@ -420,7 +420,7 @@ def test_tls_is_verified(mqtt: Callable[..., Lab], tmp_path: Path, protocol: str
                 lab.finish(lab.publisher.open(PATIENCE))
             assert not caught.value.may_have_been_processed
         lab = mqtt(url, authorities=str(tmp_path / "none.pem"))
-        with pytest.raises(ConfigurationError, match="cannot be used"):
+        with pytest.raises(ConfigurationError, match="cannot be read"):
             lab.finish(lab.publisher.open(PATIENCE))
 
 

@@ -433,7 +433,7 @@ def test_tls_is_verified(streams: Callable[..., Lab], tmp_path: Path) -> None:
             lab.finish(lab.publisher.open(5.0))
         assert not caught.value.retryable
         lab = streams(f"rediss://127.0.0.1:{port}/0", authorities=str(tmp_path / "none.pem"))
-        with pytest.raises(ConfigurationError, match="cannot be used"):
+        with pytest.raises(ConfigurationError, match="cannot be read"):
             lab.finish(lab.publisher.open(5.0))
 
 

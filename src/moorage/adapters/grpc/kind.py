@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.auth.methods import Credentials
-from moorage.domain.http.transport import Tls
+from moorage.domain.connectors.server_address import tls_of
 from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.values.installation import install
 from moorage.errors import ConfigurationError
@@ -69,12 +69,7 @@ class GrpcSettings:
     def arguments(self, name: str) -> dict[str, Any]:
         """Return the arguments of a connector with these settings."""
         has_tls = any((self.authorities, self.certificate, self.key, self.key_password))
-        tls = Tls(
-            authorities=self.authorities,
-            certificate=self.certificate,
-            key=self.key,
-            password=self.key_password,
-        )
+        tls = tls_of(self)
         settings = attrs.asdict(self, filter=attrs.filters.exclude(*_OF_OTHERS), recurse=False)
         return {
             **settings,

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from moorage.adapters.links.health import health_of
 from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
-from moorage.domain.monitoring.health import HealthState
 from moorage.errors import ConnectorError, LocalFailure
 
 if TYPE_CHECKING:
@@ -104,20 +103,12 @@ class HttpConnector:
         It asks through the service, so an open circuit shows as an unavailable service.
         """
         begun = monotonic()
-        error: ConnectorError | None = None
         try:
             self._check_open()
             self._ask(timeout)
-        except ConnectorError as failure:
-            error = failure
-        return ConnectorHealth(
-            connector=self.name,
-            at=datetime.now(UTC),
-            state=HealthState.HEALTHY if error is None else HealthState.UNAVAILABLE,
-            seconds=monotonic() - begun if error is None else None,
-            text=None if error is None else error.message,
-            remedy=None if error is None else error.remedy,
-        )
+        except ConnectorError as error:
+            return health_of(self.name, "The service", monotonic() - begun, error=error)
+        return health_of(self.name, "The service", monotonic() - begun)
 
     def close(self) -> None:
         """Mark the connector as closed; its connections belong to the manager."""

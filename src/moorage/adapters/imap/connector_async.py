@@ -10,14 +10,13 @@ A connector makes operations, and a manager performs them:
 from __future__ import annotations
 
 from functools import partial
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from moorage.adapters.imap._links import connect_async, login_of
+from moorage.adapters.imap._links import AsyncImapLink, connect_async, login_of
 from moorage.adapters.imap._named_operations import named_operations
+from moorage.adapters.links.connector_async import AsyncLinkConnector, AsyncLinkOperation
 from moorage.adapters.links.pool_async import AsyncLinkPool
-from moorage.adapters.messages._health import health_of
-from moorage.domain.connectors.health import ConnectorVersions
+from moorage.adapters.wire_links.server import WireServer
 from moorage.domain.connectors.imap_values import (
     everything,
     flag_name,
@@ -27,70 +26,29 @@ from moorage.domain.connectors.imap_values import (
     unpack_result,
 )
 from moorage.domain.connectors.link_pool import PoolConfig
-from moorage.domain.secrets.frames import bare
-from moorage.errors import ConnectorError, InvalidData
+from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from moorage.adapters.imap._links import AsyncImapLink
     from moorage.adapters.imap.kind import Imap
-    from moorage.domain.connectors.health import ConnectorHealth
     from moorage.domain.connectors.imap_values import (
         ImapCondition,
         ImapMessage,
         ImapSearchResult,
     )
     from moorage.domain.connectors.named_operation import NamedOperation
-    from moorage.domain.connectors.pool_statistics import PoolStatistics
-    from moorage.domain.service.operation import OperationAttempt
     from moorage.ports.credentials import AsyncCredentialProvider
 
 R = TypeVar("R")
 
-_CONNECT_TIMEOUT: Final = 5.0
-_MARGIN: Final = 0.02
-"""Seconds, and the share of an attempt, that are left for reporting a failure in time."""
 
+class AsyncImapOperation(AsyncLinkOperation[R]):
+    """An operation on a mailbox, for `AsyncConnectorManager.perform`."""
 
-class AsyncImapOperation(Generic[R]):
-    """An operation on a mailbox, for `AsyncConnectorManager.perform`.
-
-    Attributes:
-        name: its name in events, errors and logs.
-        safe: True if it changes nothing.
-        repeatable: True if performing it twice does no harm.
-    """
-
-    __slots__ = ("_connector", "_work", "name", "repeatable", "safe")
+    __slots__ = ()
 
     system = "imap"
-
-    def __init__(
-        self,
-        connector: AsyncImapConnector,
-        name: str,
-        work: Callable[[AsyncImapLink, float], Awaitable[R]],
-        *,
-        safe: bool = False,
-        repeatable: bool = False,
-    ) -> None:
-        self._connector = connector
-        self._work = work
-        self.name = name
-        self.safe = safe
-        self.repeatable = safe or repeatable
-
-    async def perform(self, attempt: OperationAttempt, /) -> R:
-        """Make one attempt of the operation."""
-        timeout = attempt.timeout
-        until = monotonic() + timeout - min(_MARGIN, timeout * _MARGIN)
-        return await self._connector.attempt(self.name, self._work, until)
-
-    def judge(self, error: Exception, /) -> ConnectorError | None:
-        """Return None: every error of a link is one of moorage already."""
-        del error
-        return None
 
     def pack_result(self, result: Any, /) -> object:
         """Return a result as plain values, which a store keeps for repeats of the key."""
@@ -100,11 +58,8 @@ class AsyncImapOperation(Generic[R]):
         """Return the result that `pack_result` returned as plain values."""
         return unpack_result(stored)
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
 
-
-class AsyncImapConnector:
+class AsyncImapConnector(AsyncLinkConnector[AsyncImapLink]):
     """A connector of a mailbox over IMAP, for asynchronous programs.
 
     Args:
@@ -115,7 +70,6 @@ class AsyncImapConnector:
     """
 
     kind = "imap"
-    versions = ConnectorVersions()
 
     def __init__(
         self,
@@ -124,24 +78,18 @@ class AsyncImapConnector:
         name: str = "imap",
         provider: AsyncCredentialProvider | None = None,
     ) -> None:
-        self.name = name
-        self.service = name if settings.service is None else settings.service
-        login = login_of(settings, self.service, provider)
-        self._pool: AsyncLinkPool[AsyncImapLink] = AsyncLinkPool(
-            partial(connect_async, settings, login), PoolConfig(maximum=settings.connections)
+        login = login_of(settings, settings.service or name, provider)
+        server = WireServer(settings.address(), settings.connect_timeout)
+        pool = AsyncLinkPool(
+            partial(connect_async, server, settings, login),
+            PoolConfig(maximum=settings.connections),
         )
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
+        super().__init__(name, settings.service, pool, title="The mailbox")
 
     @property
     def operations(self) -> Mapping[str, NamedOperation]:
         """The operations that can be performed by name."""
         return named_operations(self)
-
-    def statistics(self) -> PoolStatistics:
-        """Return the numbers of the connection pool, without waiting."""
-        return self._pool.statistics()
 
     def search(
         self, where: ImapCondition | None = None, /, *, folder: str = "INBOX"
@@ -157,7 +105,7 @@ class AsyncImapConnector:
         async def work(link: AsyncImapLink, until: float) -> ImapSearchResult:
             return await link.search(place, condition, until)
 
-        return AsyncImapOperation(self, "search", work, safe=True)
+        return AsyncImapOperation("search", self._on_link("search", work), safe=True)
 
     def fetch(
         self, uids: Iterable[int], /, *, validity: int | None = None, folder: str = "INBOX"
@@ -177,7 +125,7 @@ class AsyncImapConnector:
         async def work(link: AsyncImapLink, until: float) -> tuple[ImapMessage, ...]:
             return await link.fetch(place, numbers, validity, until)
 
-        return AsyncImapOperation(self, "fetch", work, safe=True)
+        return AsyncImapOperation("fetch", self._on_link("fetch", work), safe=True)
 
     def flag(
         self,
@@ -211,7 +159,7 @@ class AsyncImapConnector:
             for change in changes:
                 await link.flag(place, numbers, validity, change, until)
 
-        return AsyncImapOperation(self, "flag", work, repeatable=True)
+        return AsyncImapOperation("flag", self._on_link("flag", work), repeatable=True)
 
     def move(
         self,
@@ -235,52 +183,4 @@ class AsyncImapConnector:
         async def work(link: AsyncImapLink, until: float) -> None:
             await link.move(place, numbers, validity, target, until)
 
-        return AsyncImapOperation(self, "move", work)
-
-    async def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
-        """Open a connection, so that a wrong configuration is noticed now."""
-        try:
-            await self._pool.open(timeout)
-        except Exception as error:  # noqa: BLE001 - raised again without its frames
-            failure = error
-        else:
-            return
-        raise bare(failure)
-
-    async def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
-        """Return the health of the mailbox, as a value."""
-        begun = monotonic()
-
-        async def work(link: AsyncImapLink, until: float) -> None:
-            await link.ping(max(0.0, until - monotonic()))
-
-        try:
-            await self.attempt("health", work, begun + timeout)
-        except ConnectorError as error:
-            return health_of(self.name, "The mailbox", monotonic() - begun, error=error)
-        return health_of(self.name, "The mailbox", monotonic() - begun)
-
-    async def close(self) -> None:
-        """Close the idle connections; those in use are closed at the end of their operations."""
-        await self._pool.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def attempt(
-        self,
-        name: str,
-        work: Callable[[AsyncImapLink, float], Awaitable[R]],
-        until: float,
-    ) -> R:
-        """Make one attempt before a deadline; applications make operations instead."""
-        try:
-            async with self._pool.link(name, max(0.0, until - monotonic())) as link:
-                return await work(link, until)
-        except Exception as error:  # noqa: BLE001 - as below
-            failure = error
-        # The frames hold the password and the messages.
-        raise bare(failure)
+        return AsyncImapOperation("move", self._on_link("move", work))

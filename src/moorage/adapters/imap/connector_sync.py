@@ -10,14 +10,13 @@ A connector makes operations, and a manager performs them:
 from __future__ import annotations
 
 from functools import partial
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from moorage.adapters.imap._links import connect_sync, login_of
+from moorage.adapters.imap._links import ImapLink, connect_sync, login_of
 from moorage.adapters.imap._named_operations import named_operations
+from moorage.adapters.links.connector_sync import LinkConnector, LinkOperation
 from moorage.adapters.links.pool_sync import LinkPool
-from moorage.adapters.messages._health import health_of
-from moorage.domain.connectors.health import ConnectorVersions
+from moorage.adapters.wire_links.server import WireServer
 from moorage.domain.connectors.imap_values import (
     everything,
     flag_name,
@@ -27,70 +26,29 @@ from moorage.domain.connectors.imap_values import (
     unpack_result,
 )
 from moorage.domain.connectors.link_pool import PoolConfig
-from moorage.domain.secrets.frames import bare
-from moorage.errors import ConnectorError, InvalidData
+from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from moorage.adapters.imap._links import ImapLink
     from moorage.adapters.imap.kind import Imap
-    from moorage.domain.connectors.health import ConnectorHealth
     from moorage.domain.connectors.imap_values import (
         ImapCondition,
         ImapMessage,
         ImapSearchResult,
     )
     from moorage.domain.connectors.named_operation import NamedOperation
-    from moorage.domain.connectors.pool_statistics import PoolStatistics
-    from moorage.domain.service.operation import OperationAttempt
     from moorage.ports.credentials import CredentialProvider
 
 R = TypeVar("R")
 
-_CONNECT_TIMEOUT: Final = 5.0
-_MARGIN: Final = 0.02
-"""Seconds, and the share of an attempt, that are left for reporting a failure in time."""
 
+class ImapOperation(LinkOperation[R]):
+    """An operation on a mailbox, for `ConnectorManager.perform`."""
 
-class ImapOperation(Generic[R]):
-    """An operation on a mailbox, for `ConnectorManager.perform`.
-
-    Attributes:
-        name: its name in events, errors and logs.
-        safe: True if it changes nothing.
-        repeatable: True if performing it twice does no harm.
-    """
-
-    __slots__ = ("_connector", "_work", "name", "repeatable", "safe")
+    __slots__ = ()
 
     system = "imap"
-
-    def __init__(
-        self,
-        connector: ImapConnector,
-        name: str,
-        work: Callable[[ImapLink, float], R],
-        *,
-        safe: bool = False,
-        repeatable: bool = False,
-    ) -> None:
-        self._connector = connector
-        self._work = work
-        self.name = name
-        self.safe = safe
-        self.repeatable = safe or repeatable
-
-    def perform(self, attempt: OperationAttempt, /) -> R:
-        """Make one attempt of the operation."""
-        timeout = attempt.timeout
-        until = monotonic() + timeout - min(_MARGIN, timeout * _MARGIN)
-        return self._connector.attempt(self.name, self._work, until)
-
-    def judge(self, error: Exception, /) -> ConnectorError | None:
-        """Return None: every error of a link is one of moorage already."""
-        del error
-        return None
 
     def pack_result(self, result: Any, /) -> object:
         """Return a result as plain values, which a store keeps for repeats of the key."""
@@ -100,11 +58,8 @@ class ImapOperation(Generic[R]):
         """Return the result that `pack_result` returned as plain values."""
         return unpack_result(stored)
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
 
-
-class ImapConnector:
+class ImapConnector(LinkConnector[ImapLink]):
     """A connector of a mailbox over IMAP, for synchronous programs.
 
     Args:
@@ -115,7 +70,6 @@ class ImapConnector:
     """
 
     kind = "imap"
-    versions = ConnectorVersions()
 
     def __init__(
         self,
@@ -124,24 +78,18 @@ class ImapConnector:
         name: str = "imap",
         provider: CredentialProvider | None = None,
     ) -> None:
-        self.name = name
-        self.service = name if settings.service is None else settings.service
-        login = login_of(settings, self.service, provider)
-        self._pool: LinkPool[ImapLink] = LinkPool(
-            partial(connect_sync, settings, login), PoolConfig(maximum=settings.connections)
+        login = login_of(settings, settings.service or name, provider)
+        server = WireServer(settings.address(), settings.connect_timeout)
+        pool = LinkPool(
+            partial(connect_sync, server, settings, login),
+            PoolConfig(maximum=settings.connections),
         )
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
+        super().__init__(name, settings.service, pool, title="The mailbox")
 
     @property
     def operations(self) -> Mapping[str, NamedOperation]:
         """The operations that can be performed by name."""
         return named_operations(self)
-
-    def statistics(self) -> PoolStatistics:
-        """Return the numbers of the connection pool, without waiting."""
-        return self._pool.statistics()
 
     def search(
         self, where: ImapCondition | None = None, /, *, folder: str = "INBOX"
@@ -157,7 +105,7 @@ class ImapConnector:
         def work(link: ImapLink, until: float) -> ImapSearchResult:
             return link.search(place, condition, until)
 
-        return ImapOperation(self, "search", work, safe=True)
+        return ImapOperation("search", self._on_link("search", work), safe=True)
 
     def fetch(
         self, uids: Iterable[int], /, *, validity: int | None = None, folder: str = "INBOX"
@@ -177,7 +125,7 @@ class ImapConnector:
         def work(link: ImapLink, until: float) -> tuple[ImapMessage, ...]:
             return link.fetch(place, numbers, validity, until)
 
-        return ImapOperation(self, "fetch", work, safe=True)
+        return ImapOperation("fetch", self._on_link("fetch", work), safe=True)
 
     def flag(
         self,
@@ -211,7 +159,7 @@ class ImapConnector:
             for change in changes:
                 link.flag(place, numbers, validity, change, until)
 
-        return ImapOperation(self, "flag", work, repeatable=True)
+        return ImapOperation("flag", self._on_link("flag", work), repeatable=True)
 
     def move(
         self,
@@ -235,52 +183,4 @@ class ImapConnector:
         def work(link: ImapLink, until: float) -> None:
             link.move(place, numbers, validity, target, until)
 
-        return ImapOperation(self, "move", work)
-
-    def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
-        """Open a connection, so that a wrong configuration is noticed now."""
-        try:
-            self._pool.open(timeout)
-        except Exception as error:  # noqa: BLE001 - raised again without its frames
-            failure = error
-        else:
-            return
-        raise bare(failure)
-
-    def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
-        """Return the health of the mailbox, as a value."""
-        begun = monotonic()
-
-        def work(link: ImapLink, until: float) -> None:
-            link.ping(max(0.0, until - monotonic()))
-
-        try:
-            self.attempt("health", work, begun + timeout)
-        except ConnectorError as error:
-            return health_of(self.name, "The mailbox", monotonic() - begun, error=error)
-        return health_of(self.name, "The mailbox", monotonic() - begun)
-
-    def close(self) -> None:
-        """Close the idle connections; those in use are closed at the end of their operations."""
-        self._pool.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def attempt(
-        self,
-        name: str,
-        work: Callable[[ImapLink, float], R],
-        until: float,
-    ) -> R:
-        """Make one attempt before a deadline; applications make operations instead."""
-        try:
-            with self._pool.link(name, max(0.0, until - monotonic())) as link:
-                return work(link, until)
-        except Exception as error:  # noqa: BLE001 - as below
-            failure = error
-        # The frames hold the password and the messages.
-        raise bare(failure)
+        return ImapOperation("move", self._on_link("move", work))

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.connectors.imap_values import flag_name
-from moorage.domain.http.transport import Tls
-from moorage.domain.messages.broker_address import AddressForm
+from moorage.domain.connectors.server_address import AddressForm, tls_of
 from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import is_count, is_seconds, plain
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from moorage.adapters.imap.connector_async import AsyncImapConnector
     from moorage.adapters.imap.connector_sync import ImapConnector
     from moorage.adapters.imap.source import ImapSource
-    from moorage.domain.messages.broker_address import BrokerAddress
+    from moorage.domain.connectors.server_address import ServerAddress
 
 _FORM: Final = AddressForm(
     title="an IMAP server",
@@ -73,11 +72,7 @@ class Imap:
 
     def __attrs_post_init__(self) -> None:
         """Refuse settings with which no connection could be made."""
-        address = self.address()
-        if address.user or address.password is not None:
-            raise ConfigurationError(
-                "The URL names a user.", path="url", remedy="Give `user` and `password` instead."
-            )
+        self.address()
         if self.password is not None and self.token is not None:
             raise ConfigurationError(
                 "There is both a password and a token.", path="token", remedy="Give one of them."
@@ -86,30 +81,14 @@ class Imap:
             raise ConfigurationError(
                 "The user has a control character.", path="user", remedy="Correct the name."
             )
-        if self.tls != Tls() and address.tls is None and not self.start_tls:
-            raise ConfigurationError(
-                "There are files for TLS, but the connection has no TLS.",
-                path="start_tls",
-                remedy="Leave start_tls on, or give a URL that begins with imaps://.",
-            )
 
-    @property
-    def tls(self) -> Tls:
-        """The trust of encrypted connections."""
-        return Tls(
-            authorities=self.authorities,
-            certificate=self.certificate,
-            key=self.key,
-            password=self.key_password,
-        )
-
-    def address(self) -> BrokerAddress:
-        """Return the address of the server, with `tls` if it is encrypted from the first byte.
+    def address(self) -> ServerAddress:
+        """Return the address of the server.
 
         Raises:
-            ConfigurationError: the URL is wrong.
+            ConfigurationError: the URL or the settings of TLS are wrong.
         """
-        return _FORM.address(self.url)
+        return _FORM.upgradable_address(self.url, tls=tls_of(self), start_tls=self.start_tls)
 
 
 def _is_flag(_: object, __: object, value: object) -> None:

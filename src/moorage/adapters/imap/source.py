@@ -20,8 +20,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from moorage.adapters.imap._links import connect_async, login_of
-from moorage.domain.connectors.imap_failures import connection_lost, renumbered
+from moorage.adapters.wire_links.server import WireServer
+from moorage.domain.connectors.imap_failures import renumbered
 from moorage.domain.connectors.imap_values import flag_name, folder_name, has_flag, undeleted
+from moorage.domain.connectors.interruptions import connection_lost
 from moorage.domain.pipelines.records import SinkRecord
 from moorage.domain.secrets.frames import bare, careful
 from moorage.domain.values.durations import seconds
@@ -89,6 +91,7 @@ class ImapSource:
         self._renew = seconds(renew, "renew")
         self._pause = seconds(pause, "pause")
         self._settings = settings
+        self._server = WireServer(settings.address(), settings.connect_timeout)
         self._login = login_of(settings, settings.service or "imap", provider)
         self._reading: AsyncImapLink | None = None
         self._telling: AsyncImapLink | None = None
@@ -123,7 +126,7 @@ class ImapSource:
 
     async def _connected(self) -> tuple[AsyncImapLink, Selected]:
         settings = self._settings
-        link = await connect_async(settings, self._login, settings.connect_timeout)
+        link = await connect_async(self._server, settings, self._login, settings.connect_timeout)
         try:
             selected = await link.select(self.folder, monotonic() + _PATIENCE)
             self._check(selected)

@@ -1,47 +1,33 @@
-"""Connections to directories, for synchronous and asynchronous programs.
-
-A link is written once, for a network that suspends a task or blocks a thread. A link whose request
-was interrupted is closed: a late response would be taken for that of the next request.
-"""
+"""Connections to directories, for synchronous and asynchronous programs."""
 
 from __future__ import annotations
 
 from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from moorage.adapters.http.connections._loops import Loops
-from moorage.adapters.http.connections._reaching import reaching_error
-from moorage.adapters.http.connections._threads import Threads, run
-from moorage.adapters.http.connections._tls import secured
-from moorage.adapters.http.connections._wire import Origin, TimeIsUp, dial
+from moorage.adapters.http.connections._threads import run
+from moorage.adapters.wire_links.link import AsyncWireLink, WireLink
+from moorage.adapters.wire_links.server import LOOPS, THREADS
 from moorage.domain.connectors import ldap_wire
 from moorage.domain.connectors.ldap_failures import (
+    INTERRUPTIONS,
     IS_FALSE,
     IS_TRUE,
     SUCCESS,
     WRONG_PASSWORD,
-    connection_lost,
     ldap_error,
-    malformed,
-    timed_out,
 )
 from moorage.domain.connectors.ldap_values import LdapEntry, present
-from moorage.domain.connectors.unreachable import unreachable
-from moorage.domain.secrets.frames import bare
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
-
     from moorage.adapters.http.connections._wire import Network, Wire
-    from moorage.adapters.ldap.settings import LdapTarget
+    from moorage.adapters.ldap.settings import Ldap
+    from moorage.adapters.wire_links.server import WireServer
     from moorage.domain.connectors.ldap_wire import LdapResult
-    from moorage.domain.secrets.secret import Secret
 
 AsyncEndOfStream: Final = StopAsyncIteration
 EndOfStream: Final = StopIteration
 
-_LOOPS: Final = Loops()
-_THREADS: Final = Threads()
 _LAST_NUMBER: Final = 2**31 - 1
 _ENDS: Final = frozenset({SUCCESS, IS_FALSE, IS_TRUE})
 _ABOUT_SERVER: Final = ("vendorName", "vendorVersion")
@@ -85,32 +71,33 @@ class SearchRequest(NamedTuple):
     limit: int
 
 
-def connect_sync(target: LdapTarget, timeout: float) -> LdapLink:
+def connect_sync(server: WireServer, settings: Ldap, timeout: float) -> LdapLink:
     """Open and authenticate a connection for a synchronous program."""
-    return LdapLink(run(_connected(target, timeout, _THREADS)))
+    return LdapLink(run(_connected(server, settings, timeout, THREADS)))
 
 
-async def connect_async(target: LdapTarget, timeout: float) -> AsyncLdapLink:
+async def connect_async(server: WireServer, settings: Ldap, timeout: float) -> AsyncLdapLink:
     """Open and authenticate a connection for an asynchronous program."""
-    return await _connected(target, timeout, _LOOPS)
+    return await _connected(server, settings, timeout, LOOPS)
 
 
-def accepts_sync(target: LdapTarget, name: str, password: Secret, until: float) -> bool:
-    """Return whether the directory accepts a name and a password, on a connection of its own."""
-    return run(_accepts(target, name, password, until, _THREADS))
+def accepts_sync(server: WireServer, settings: Ldap, identity: bytes, until: float) -> bool:
+    """Return whether the directory accepts an identity, on a connection of its own."""
+    return run(_accepts(server, settings, identity, until, THREADS))
 
 
-async def accepts_async(target: LdapTarget, name: str, password: Secret, until: float) -> bool:
-    """Return whether the directory accepts a name and a password, on a connection of its own."""
-    return await _accepts(target, name, password, until, _LOOPS)
+async def accepts_async(server: WireServer, settings: Ldap, identity: bytes, until: float) -> bool:
+    """Return whether the directory accepts an identity, on a connection of its own."""
+    return await _accepts(server, settings, identity, until, LOOPS)
 
 
 async def _accepts(
-    target: LdapTarget, name: str, password: Secret, until: float, network: Network
+    server: WireServer, settings: Ldap, identity: bytes, until: float, network: Network
 ) -> bool:
-    link = await _opened(target, min(until, monotonic() + target.connect_timeout), network)
+    opening = server.deadline(until - monotonic())
+    link = await _opened(server, settings, opening, network)
     try:
-        result = await link.bind(ldap_wire.bind_simple(name, password.reveal_bytes()), until)
+        result = await link.bind(identity, until)
         if result.code not in {SUCCESS, WRONG_PASSWORD}:
             raise ldap_error(result, has_effect=False)
         return result.code == SUCCESS
@@ -118,15 +105,17 @@ async def _accepts(
         link.close()
 
 
-async def _connected(target: LdapTarget, timeout: float, network: Network) -> AsyncLdapLink:
-    until = monotonic() + min(timeout, target.connect_timeout)
-    link = await _opened(target, until, network)
-    request = target.bind_request()
-    if request is None:
+async def _connected(
+    server: WireServer, settings: Ldap, timeout: float, network: Network
+) -> AsyncLdapLink:
+    until = server.deadline(timeout)
+    link = await _opened(server, settings, until, network)
+    identity = settings.identity()
+    if identity is None:
         return link
     is_bound = False
     try:
-        result = await link.bind(request, until)
+        result = await link.bind(identity, until)
         is_bound = result.code == SUCCESS
     finally:
         if not is_bound:
@@ -136,44 +125,27 @@ async def _connected(target: LdapTarget, timeout: float, network: Network) -> As
     return link
 
 
-async def _opened(target: LdapTarget, until: float, network: Network) -> AsyncLdapLink:
-    """Open a connection, with TLS if the target has it, but do not authenticate."""
-    failure: Exception
-    link: AsyncLdapLink | None = None
-    try:
-        context = target.context()
-        origin = Origin(target.host, target.port, secure=context is not None)
-        wire = await dial(network, origin, until, None if target.start_tls else context)
-        link = AsyncLdapLink(wire, target.largest)
-        if target.start_tls and context is not None:
-            await link.start_tls(context, target.host, until)
-    except Exception as error:  # noqa: BLE001 - judged, and raised again
-        failure = reaching_error(error)
-    except BaseException:
-        if link is not None:
-            link.close()
-        raise
-    else:
-        return link
-    if link is not None:
-        link.close()
-    raise bare(failure)
+async def _opened(
+    server: WireServer, settings: Ldap, until: float, network: Network
+) -> AsyncLdapLink:
+    """Open a connection, but do not authenticate."""
+    return await server.opened(lambda wire: AsyncLdapLink(wire, settings.largest), until, network)
 
 
-class AsyncLdapLink:
+class AsyncLdapLink(AsyncWireLink):
     """A connection to a directory, for one task at a time.
 
     Attributes:
         version: the name and the version of the server, if it told them when it was asked.
     """
 
+    failures = INTERRUPTIONS
+
     def __init__(self, wire: Wire, largest: int) -> None:
-        self.version: str | None = None
-        self._wire = wire
+        super().__init__(wire)
         self._largest = largest
         self._arrived = bytearray()
         self._number = 0
-        self._is_closed = False
 
     def is_connected(self) -> bool:
         """Return whether the connection is open, and the server sent nothing unasked."""
@@ -212,14 +184,11 @@ class AsyncLdapLink:
         """Authenticate, and return the result of the server."""
         return await self._exchange(operation, ldap_wire.BIND_RESPONSE, until, has_effect=False)
 
-    async def start_tls(self, context: SSLContext, host: str, until: float) -> None:
-        """Encrypt the connection, and verify the certificate of the server."""
+    async def accepts_tls(self, until: float) -> bool:
+        """Ask the server to encrypt the connection; return whether it agreed and sent no more."""
         operation, kind = ldap_wire.extended(ldap_wire.START_TLS), ldap_wire.EXTENDED_RESPONSE
         result = await self._exchange(operation, kind, until, has_effect=False)
-        # Bytes that came before the encryption would be taken for encrypted ones.
-        if result.code != SUCCESS or self._arrived:
-            raise unreachable("TLS")
-        self._wire = await secured(self._wire, context, host, until)
+        return result.code == SUCCESS and not self._arrived
 
     async def search(self, request: SearchRequest, cookie: bytes, until: float) -> SearchPage:
         """Return one page of a search.
@@ -256,7 +225,7 @@ class AsyncLdapLink:
                     break
                 _check_size(page, size, self._largest, most)
         except BaseException as error:  # noqa: BLE001 - judged, and raised again
-            failure = self._interrupted(error, has_effect=False)
+            failure = self.interrupted(error, has_effect=False)
         else:
             # The caller's own limit is no failure.
             if result.code == SUCCESS or (
@@ -266,12 +235,6 @@ class AsyncLdapLink:
             failure = ldap_error(result, has_effect=False)
         raise failure
 
-    def close(self) -> None:
-        """Drop the connection, without waiting for the server."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._wire.close()
-
     async def _exchange(
         self, operation: bytes, kind: int, until: float, *, has_effect: bool
     ) -> LdapResult:
@@ -280,7 +243,7 @@ class AsyncLdapLink:
             response, _ = await self._response(number, until)
             return self._result(response, kind)
         except BaseException as error:  # noqa: BLE001 - judged, and raised again
-            failure = self._interrupted(error, has_effect=has_effect)
+            failure = self.interrupted(error, has_effect=has_effect)
         raise failure
 
     async def _send(self, operation: bytes, controls: bytes, until: float) -> int:
@@ -294,10 +257,7 @@ class AsyncLdapLink:
         while (size := ldap_wire.message_size(arrived, self._largest)) is None or size > len(
             arrived
         ):
-            data = await self._wire.receive(until)
-            if not data:
-                raise ConnectionResetError
-            arrived += data
+            arrived += await self.receive(until)
         response = ldap_wire.read_message(bytes(arrived[:size]))
         del arrived[:size]
         if response.id == 0:  # the server says that it ends the connection
@@ -312,39 +272,14 @@ class AsyncLdapLink:
             raise ValueError("a response is of another kind than its request")
         return ldap_wire.read_result(response)
 
-    def _interrupted(self, error: BaseException, *, has_effect: bool) -> BaseException:
-        """Close the connection, and return the error for what interrupted a request."""
-        self.close()
-        if isinstance(error, TimeIsUp):
-            return timed_out(has_effect=has_effect)
-        if isinstance(error, OSError):
-            return connection_lost(has_effect=has_effect)
-        return malformed(has_effect=has_effect) if isinstance(error, ValueError) else error
-
 
 def _check_size(page: SearchPage, size: int, largest: int, most: int) -> None:
     if size > largest or len(page.entries) > most:
         raise ValueError("a page is larger than it may be")
 
 
-class LdapLink:
+class LdapLink(WireLink[AsyncLdapLink]):
     """A connection to a directory, for one thread at a time."""
-
-    def __init__(self, link: AsyncLdapLink) -> None:
-        self._link = link
-
-    @property
-    def version(self) -> str | None:
-        """The name and the version of the server, if it told them when it was asked."""
-        return self._link.version
-
-    def is_connected(self) -> bool:
-        """Return whether the connection is open, and the server sent nothing unasked."""
-        return self._link.is_connected()
-
-    def ping(self, timeout: float) -> None:
-        """Ask the server about itself."""
-        run(self._link.ping(timeout))
 
     def perform(self, operation: bytes, kind: int, until: float) -> LdapResult:
         """Perform a change, and return the result of the server."""
@@ -357,7 +292,3 @@ class LdapLink:
     def search(self, request: SearchRequest, cookie: bytes, until: float) -> SearchPage:
         """Return one page of a search."""
         return run(self._link.search(request, cookie, until))
-
-    def close(self) -> None:
-        """Drop the connection, without waiting for the server."""
-        self._link.close()

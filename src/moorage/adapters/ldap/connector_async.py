@@ -12,19 +12,20 @@ from __future__ import annotations
 from collections import deque
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from moorage.adapters.ldap._links import (
     AsyncEndOfStream,
+    AsyncLdapLink,
     SearchRequest,
     accepts_async,
     connect_async,
 )
 from moorage.adapters.ldap._named_operations import named_operations
+from moorage.adapters.links.connector_async import AsyncLinkConnector, AsyncLinkOperation
 from moorage.adapters.links.pool_async import AsyncLinkPool
-from moorage.adapters.messages._health import health_of
+from moorage.adapters.wire_links.server import WireServer
 from moorage.domain.connectors import ldap_wire
-from moorage.domain.connectors.health import ConnectorVersions
 from moorage.domain.connectors.ldap_failures import closed
 from moorage.domain.connectors.ldap_values import (
     LdapSearchResult,
@@ -40,25 +41,17 @@ from moorage.domain.connectors.link_pool import PoolConfig
 from moorage.domain.observation.operation_target import DatabaseTarget
 from moorage.domain.secrets.frames import bare
 from moorage.domain.secrets.secret import Secret
-from moorage.errors import ConnectorError, InvalidData
+from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
-    from moorage.adapters.ldap._links import AsyncLdapLink
     from moorage.adapters.ldap.settings import Ldap
-    from moorage.adapters.links.pool_async import AsyncLinkLoan
-    from moorage.domain.connectors.health import ConnectorHealth
     from moorage.domain.connectors.ldap_values import LdapEntry, LdapFilter, LdapValue
     from moorage.domain.connectors.named_operation import NamedOperation
-    from moorage.domain.connectors.pool_statistics import PoolStatistics
-    from moorage.domain.service.operation import OperationAttempt
 
 R = TypeVar("R")
-
-_CONNECT_TIMEOUT: Final = 5.0
-_MARGIN: Final = 0.02
-"""Seconds, and the share of an attempt, that are left for reporting a failure in time."""
 
 _SCOPES: Final = {
     "base": ldap_wire.BASE,
@@ -69,16 +62,14 @@ _ANYTHING: Final = present("objectClass")
 _USUAL_PORTS: Final = frozenset({389, 636})
 
 
-class AsyncLdapOperation(Generic[R]):
+class AsyncLdapOperation(AsyncLinkOperation[R]):
     """An operation on a directory, for `AsyncConnectorManager.perform`.
 
     Attributes:
-        name: its name in events, errors and logs.
-        safe: True if it changes nothing.
-        repeatable: True if performing it twice does no harm.
+        target: the directory that the operation concerns, for traces and metrics.
     """
 
-    __slots__ = ("_connector", "_work", "is_search", "name", "repeatable", "safe")
+    __slots__ = ("target",)
 
     system = "ldap"
 
@@ -90,56 +81,33 @@ class AsyncLdapOperation(Generic[R]):
         *,
         safe: bool = False,
         repeatable: bool = False,
-        is_search: bool = False,
     ) -> None:
-        self._connector = connector
-        self._work = work
-        self.name = name
-        self.safe = safe
-        self.repeatable = safe or repeatable
-        self.is_search = is_search
-
-    @property
-    def target(self) -> DatabaseTarget:
-        """The directory that the operation concerns, for traces and metrics."""
-        target = self._connector.target
-        return DatabaseTarget(
+        super().__init__(name, work, safe=safe, repeatable=repeatable)
+        address = connector.server.address
+        self.target = DatabaseTarget(
             system=self.system,
-            namespace=self._connector.base or None,
-            host=target.host,
-            port=None if target.port in _USUAL_PORTS else target.port,
-            operation=self.name,
+            namespace=connector.base or None,
+            host=address.host,
+            port=None if address.port in _USUAL_PORTS else address.port,
+            operation=name,
         )
 
-    async def perform(self, attempt: OperationAttempt, /) -> R:
-        """Make one attempt of the operation."""
-        timeout = attempt.timeout
-        until = monotonic() + timeout - min(_MARGIN, timeout * _MARGIN)
-        try:
-            return await self._work(until)
-        except Exception as error:  # noqa: BLE001 - as below
-            failure = error
-        # The frames hold the password and the values.
-        raise bare(failure)
 
-    def judge(self, error: Exception, /) -> ConnectorError | None:
-        """Return None: every error of a link is one of moorage already."""
-        del error
-        return None
+class AsyncLdapSearch(AsyncLdapOperation[LdapSearchResult]):
+    """A search in a directory, whose result is kept under the idempotency key."""
 
-    def pack_result(self, result: Any, /) -> object:
+    __slots__ = ()
+
+    def pack_result(self, result: LdapSearchResult, /) -> object:
         """Return a result as plain values, which a store keeps for repeats of the key."""
-        return pack_result(result) if self.is_search else result
+        return pack_result(result)
 
-    def unpack_result(self, stored: Any, /) -> Any:
+    def unpack_result(self, stored: Any, /) -> LdapSearchResult:
         """Return the result that `pack_result` returned as plain values."""
-        return unpack_result(stored) if self.is_search else stored
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
+        return unpack_result(stored)
 
 
-class AsyncLdapConnector:
+class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
     """A connector of a directory over LDAP, for asynchronous programs.
 
     Args:
@@ -150,33 +118,19 @@ class AsyncLdapConnector:
     kind = "ldap"
 
     def __init__(self, settings: Ldap, *, name: str = "ldap") -> None:
-        self.name = name
-        self.service = name if settings.service is None else settings.service
-        self.base = settings.base
-        self.target = settings.target()
-        self._page = settings.page
-        self._largest = settings.largest
-        self._version: str | None = None
-        self._pool: AsyncLinkPool[AsyncLdapLink] = AsyncLinkPool(
-            partial(connect_async, self.target), PoolConfig(maximum=settings.connections)
+        self.server = WireServer(settings.address(), settings.connect_timeout)
+        pool = AsyncLinkPool(
+            partial(connect_async, self.server, settings),
+            PoolConfig(maximum=settings.connections),
         )
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
-
-    @property
-    def versions(self) -> ConnectorVersions:
-        """The version of the server, if it told it when its health was asked."""
-        return ConnectorVersions(server=self._version)
+        super().__init__(name, settings.service, pool, title="The directory")
+        self.base = settings.base
+        self._settings = settings
 
     @property
     def operations(self) -> Mapping[str, NamedOperation]:
         """The operations that can be performed by name."""
         return named_operations(self)
-
-    def statistics(self) -> PoolStatistics:
-        """Return the numbers of the connection pool, without waiting."""
-        return self._pool.statistics()
 
     def search(
         self,
@@ -188,7 +142,7 @@ class AsyncLdapConnector:
         attributes: Sequence[str] = (),
         limit: int | None = None,
         pages: bool = True,
-    ) -> AsyncLdapOperation[LdapSearchResult]:
+    ) -> AsyncLdapSearch:
         """Return the operation that reads all entries of a search into memory.
 
         Args:
@@ -202,27 +156,25 @@ class AsyncLdapConnector:
         """
         request = self._request(where, base, scope, attributes, limit, has_pages=pages)
 
-        async def work(until: float) -> LdapSearchResult:
+        async def work(link: AsyncLdapLink, until: float) -> LdapSearchResult:
             entries: list[LdapEntry] = []
             references: list[str] = []
             size, cookie = 0, b""
-            async with self.link("search", until) as link:
-                while True:
-                    page = await link.search(request, cookie, until)
-                    entries += page.entries
-                    references += page.references
-                    size, cookie = size + page.size, page.cookie
-                    if not cookie or (limit is not None and len(entries) >= limit):
-                        break
-                    if size > self._largest:
-                        raise InvalidData(
-                            "The entries are larger than a search may hold in memory.",
-                            field="limit",
-                            remedy="Read them with stream(), give a limit, or raise `largest`.",
-                        )
-            return LdapSearchResult(tuple(entries[:limit]), tuple(references))
+            while True:
+                page = await link.search(request, cookie, until)
+                entries += page.entries
+                references += page.references
+                size, cookie = size + page.size, page.cookie
+                if not cookie or (limit is not None and len(entries) >= limit):
+                    return LdapSearchResult(tuple(entries[:limit]), tuple(references))
+                if size > self._settings.largest:
+                    raise InvalidData(
+                        "The entries are larger than a search may hold in memory.",
+                        field="limit",
+                        remedy="Read them with stream(), give a limit, or raise `largest`.",
+                    )
 
-        return AsyncLdapOperation(self, "search", work, safe=True, is_search=True)
+        return AsyncLdapSearch(self, "search", self._on_link("search", work), safe=True)
 
     def stream(
         self,
@@ -241,7 +193,7 @@ class AsyncLdapConnector:
         request = self._request(where, base, scope, attributes, None, has_pages=True)
 
         async def work(until: float) -> AsyncLdapStream:
-            loan = self.link("stream", until)
+            loan = self._link("stream", until)
             seconds = until - monotonic()
             link = await loan.__aenter__()
             stream = AsyncLdapStream(loan, link, request, seconds)
@@ -358,11 +310,10 @@ class AsyncLdapConnector:
         name = attribute_name(attribute)
         request = ldap_wire.compare(text_argument("entry", entry), name, value_bytes(name, value))
 
-        async def work(until: float) -> bool:
-            async with self.link("compare", until) as link:
-                return await link.compare(request, until)
+        async def work(link: AsyncLdapLink, until: float) -> bool:
+            return await link.compare(request, until)
 
-        return AsyncLdapOperation(self, "compare", work, safe=True)
+        return AsyncLdapOperation(self, "compare", self._on_link("compare", work), safe=True)
 
     def check_password(self, entry: str, password: Secret | str, /) -> AsyncLdapOperation[bool]:
         """Return the operation that asks whether a password is that of an entry.
@@ -382,54 +333,18 @@ class AsyncLdapConnector:
             )
 
         async def work(until: float) -> bool:
-            return await accepts_async(self.target, entry, secret, until)
+            identity = ldap_wire.bind_simple(entry, secret.reveal_bytes())
+            return await accepts_async(self.server, self._settings, identity, until)
 
         return AsyncLdapOperation(self, "check_password", work, safe=True)
-
-    async def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
-        """Open a connection, so that a wrong configuration is noticed now."""
-        try:
-            await self._pool.open(timeout)
-        except Exception as error:  # noqa: BLE001 - raised again without its frames
-            failure = error
-        else:
-            return
-        raise bare(failure)
-
-    async def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
-        """Return the health of the directory, as a value."""
-        begun = monotonic()
-        until = begun + timeout
-        try:
-            async with self.link("health", until) as link:
-                await link.ping(max(0.0, until - monotonic()))
-                self._version = link.version
-        except ConnectorError as error:
-            return health_of(self.name, "The directory", monotonic() - begun, error=bare(error))
-        return health_of(self.name, "The directory", monotonic() - begun)
-
-    async def close(self) -> None:
-        """Close the idle connections; those in use are closed at the end of their operations."""
-        await self._pool.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    def link(self, operation: str, until: float) -> AsyncLinkLoan[AsyncLdapLink]:
-        """Return a context manager that lends a connection; applications make operations."""
-        return self._pool.link(operation, max(0.0, until - monotonic()))
 
     def _change(
         self, name: str, request: bytes, kind: int, *, repeatable: bool = False
     ) -> AsyncLdapOperation[None]:
-        async def work(until: float) -> None:
-            async with self.link(name, until) as link:
-                await link.perform(request, kind, until)
+        async def work(link: AsyncLdapLink, until: float) -> None:
+            await link.perform(request, kind, until)
 
-        return AsyncLdapOperation(self, name, work, repeatable=repeatable)
+        return AsyncLdapOperation(self, name, self._on_link(name, work), repeatable=repeatable)
 
     def _request(
         self,
@@ -449,7 +364,7 @@ class AsyncLdapConnector:
             )
         if limit is not None and limit < 1:
             raise InvalidData("The limit is less than 1.", field="limit", remedy="Give 1 or more.")
-        page = min(self._page, limit or self._page) if has_pages else 0
+        page = min(self._settings.page, limit or self._settings.page) if has_pages else 0
         return SearchRequest(
             base=self.base if base is None else text_argument("base", base),
             scope=_SCOPES[scope],
@@ -470,12 +385,12 @@ class AsyncLdapStream:
 
     def __init__(
         self,
-        loan: AsyncLinkLoan[AsyncLdapLink],
+        loan: AbstractAsyncContextManager[AsyncLdapLink, Any],
         link: AsyncLdapLink,
         request: SearchRequest,
         seconds: float,
     ) -> None:
-        self._loan: AsyncLinkLoan[AsyncLdapLink] | None = loan
+        self._loan: AbstractAsyncContextManager[AsyncLdapLink, Any] | None = loan
         self._link = link
         self._request = request
         self._seconds = seconds

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from moorage.domain.connectors import ldap_wire
-from moorage.domain.http.transport import Tls
-from moorage.domain.messages.broker_address import AddressForm
+from moorage.domain.connectors.server_address import AddressForm, tls_of
 from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import is_count, is_seconds, plain
@@ -17,7 +15,7 @@ from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
+    from moorage.domain.connectors.server_address import ServerAddress
 
 LARGEST: Final = 64 * 1024 * 1024
 """The bytes of one page of a search, at most, unless the settings say otherwise."""
@@ -77,7 +75,7 @@ class Ldap:
 
     def __attrs_post_init__(self) -> None:
         """Refuse settings with which no connection could be made, or a careless one."""
-        self.target()
+        self.address()
         if self.password is not None and not self.password.reveal_bytes():
             # RFC 4513, 5.1.2: servers take a name without a password for an anonymous login.
             raise ConfigurationError(
@@ -99,69 +97,18 @@ class Ldap:
                 remedy="Give certificate and key, and leave out user and password.",
             )
 
-    def target(self) -> LdapTarget:
-        """Return the server with the identity.
+    def address(self) -> ServerAddress:
+        """Return the address of the server.
 
         Raises:
             ConfigurationError: the URL or the settings of TLS are wrong.
         """
-        tls = Tls(
-            authorities=self.authorities,
-            certificate=self.certificate,
-            key=self.key,
-            password=self.key_password,
-        )
-        return LdapTarget(self, tls)
+        return _FORM.upgradable_address(self.url, tls=tls_of(self), start_tls=self.start_tls)
 
-
-class LdapTarget:
-    """The server that a connector connects to, with the identity and the trust.
-
-    Attributes:
-        host, port: the address of the server.
-        start_tls: whether the encryption begins on the open connection.
-        connect_timeout: seconds for opening a connection.
-        largest: the largest number of bytes of one page.
-    """
-
-    def __init__(self, settings: Ldap, tls: Tls) -> None:
-        address = _FORM.address(settings.url)
-        if address.user or address.password is not None:
-            raise ConfigurationError(
-                "The URL names a user.", path="url", remedy="Give `user` and `password` instead."
-            )
-        is_encrypted = address.tls is not None
-        if tls != Tls() and not is_encrypted and not settings.start_tls:
-            raise ConfigurationError(
-                "There are files for TLS, but the connection has no TLS.",
-                path="start_tls",
-                remedy="Leave start_tls on, or give a URL that begins with ldaps://.",
-            )
-        self.host = address.host
-        self.port = address.port
-        self.start_tls = settings.start_tls and not is_encrypted
-        self.connect_timeout = settings.connect_timeout
-        self.largest = settings.largest
-        self._settings = settings
-        self._tls = tls if is_encrypted or settings.start_tls else None
-
-    def context(self) -> SSLContext | None:
-        """Return the context of TLS; None for a connection without TLS."""
-        return self._context
-
-    @cached_property
-    def _context(self) -> SSLContext | None:
-        from moorage.adapters.http.connections._trust import (  # noqa: PLC0415 - loads ssl
-            context_for,
-        )
-
-        return None if self._tls is None else context_for(self._tls)
-
-    def bind_request(self) -> bytes | None:
-        """Return the request that authenticates the connector; None if it stays anonymous."""
-        settings = self._settings
-        if settings.external:
+    def identity(self) -> bytes | None:
+        """Return the request that authenticates a connection; None if it stays anonymous."""
+        if self.external:
             return ldap_wire.bind_external()
-        if settings.user is None or settings.password is None:
+        if self.user is None or self.password is None:
             return None
-        return ldap_wire.bind_simple(settings.user, settings.password.reveal_bytes())
+        return ldap_wire.bind_simple(self.user, self.password.reveal_bytes())

@@ -19,7 +19,7 @@ from moorage.adapters.concurrency.background import Background
 from moorage.adapters.messages._nats_client import NatsClient
 from moorage.adapters.messages._nats_keys import nats_key, read_credentials
 from moorage.adapters.messages.network_faults import network_fault
-from moorage.adapters.messages.tls import tls_context
+from moorage.adapters.trust import context_for
 from moorage.domain.messages.message import PublishReceipt
 from moorage.domain.messages.nats import (
     RULES,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from moorage.adapters.messages.nats import Nats
-    from moorage.domain.messages.broker_address import BrokerAddress
+    from moorage.domain.connectors.server_address import ServerAddress
     from moorage.domain.messages.message import OutgoingMessage
 
 _MOST_STREAMS: Final = 32
@@ -71,10 +71,10 @@ def connect_nats(settings: Nats, timeout: float) -> NatsLink:
     return NatsLink(_BACKGROUND.run(connect_nats_async(settings, timeout)))
 
 
-async def _connected(settings: Nats, address: BrokerAddress, seconds: float) -> AsyncNatsLink:
+async def _connected(settings: Nats, address: ServerAddress, seconds: float) -> AsyncNatsLink:
     options = _login(settings, address)
     if address.tls is not None:
-        options["tls"] = tls_context(address.tls)
+        options["tls"] = context_for(address.tls, "")
     link = AsyncNatsLink(settings, address, options.pop("public_key", None))
     try:
         async with asyncio.timeout(seconds):
@@ -90,7 +90,7 @@ async def _connected(settings: Nats, address: BrokerAddress, seconds: float) -> 
     raise bare(failure)
 
 
-def _login(settings: Nats, address: BrokerAddress) -> dict[str, Any]:
+def _login(settings: Nats, address: ServerAddress) -> dict[str, Any]:
     """Return the options of nats-py that name the user."""
     if settings.credentials is not None:
         token, key = read_credentials(settings.credentials)
@@ -122,7 +122,7 @@ def _connecting_error(error: Exception) -> Exception:
 class AsyncNatsLink:
     """A connection of an asynchronous program, which many tasks use at once."""
 
-    def __init__(self, settings: Nats, address: BrokerAddress, public_key: str | None) -> None:
+    def __init__(self, settings: Nats, address: ServerAddress, public_key: str | None) -> None:
         self._settings = settings
         self._client = NatsClient(
             insists_on_tls=address.tls is not None, public_key=public_key, on_end=self._on_end
@@ -140,7 +140,7 @@ class AsyncNatsLink:
         self._subscription: Any = None
         self.version: str | None = None
 
-    async def begin(self, address: BrokerAddress, options: dict[str, Any], seconds: float) -> None:
+    async def begin(self, address: ServerAddress, options: dict[str, Any], seconds: float) -> None:
         """Connect, and subscribe to the acknowledgements."""
         settings = self._settings
         client: Any = self._client

@@ -15,7 +15,7 @@ import aio_pika
 
 from moorage.adapters.messages._rabbitmq_faults import rabbitmq_fault
 from moorage.adapters.messages.rabbitmq import EXCHANGE_RULES, OF_CHANNEL, RULES, connecting_error
-from moorage.adapters.messages.tls import tls_context
+from moorage.adapters.trust import context_for
 from moorage.domain.messages.broker_rules import headers_of
 from moorage.domain.messages.message import PublishReceipt
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
@@ -58,7 +58,7 @@ async def connect_aio_pika(settings: RabbitMq, timeout: float) -> AioPikaLink:
 async def open_connection(settings: RabbitMq, seconds: float) -> Any:
     """Open a connection with aio-pika, whose exceptions the caller must convert."""
     address = settings.address()
-    context = None if address.tls is None else tls_context(address.tls)
+    context = None if address.tls is None else context_for(address.tls, "")
     return await aio_pika.connect(
         host=address.host,
         port=address.port,

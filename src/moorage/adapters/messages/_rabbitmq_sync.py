@@ -24,7 +24,7 @@ from moorage.adapters.messages.rabbitmq import (
     RULES,
     connecting_error,
 )
-from moorage.adapters.messages.tls import tls_context
+from moorage.adapters.trust import context_for
 from moorage.domain.messages.broker_rules import headers_of
 from moorage.domain.messages.message import PublishReceipt
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
@@ -180,7 +180,7 @@ class PikaLink:
         address = settings.address()
         options = None
         if address.tls is not None:
-            options = pika.SSLOptions(tls_context(address.tls), address.host)
+            options = pika.SSLOptions(context_for(address.tls, ""), address.host)
         return pika.ConnectionParameters(
             host=address.host,
             port=address.port,

@@ -18,12 +18,8 @@ if TYPE_CHECKING:
     from moorage.domain.messages.broker_rules import BrokerRules
     from moorage.errors import ConnectorError
     from moorage.ports.connector import KindSource
-    from moorage.ports.publish_link import (
-        AsyncLinkSource,
-        AsyncPublishLink,
-        LinkSource,
-        PublishLink,
-    )
+    from moorage.ports.link import AsyncLinkSource, LinkSource
+    from moorage.ports.publish_link import AsyncPublishLink, PublishLink
 
 
 def installed_library(title: str, package: str, extra: str) -> str:

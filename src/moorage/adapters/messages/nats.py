@@ -15,8 +15,7 @@ from moorage.adapters.messages.broker_settings import (
     BrokerSettings,
     broker_kind,
 )
-from moorage.domain.http.transport import Tls
-from moorage.domain.messages.broker_address import AddressForm
+from moorage.domain.connectors.server_address import AddressForm, tls_of
 from moorage.domain.messages.nats import RULES
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
@@ -28,7 +27,7 @@ from moorage.ports.connector import KindSource
 if TYPE_CHECKING:
     from moorage.adapters.messages._nats_links import AsyncNatsLink, NatsLink
     from moorage.adapters.messages.nats_source import NatsSource
-    from moorage.domain.messages.broker_address import BrokerAddress
+    from moorage.domain.connectors.server_address import ServerAddress
     from moorage.domain.messages.broker_rules import BrokerRules
 
 _FORM: Final = AddressForm(
@@ -158,18 +157,13 @@ class Nats(BrokerSettings):
             return self.api_prefix
         return "$JS.API" if self.domain is None else f"$JS.{self.domain}.API"
 
-    def addresses(self) -> list[BrokerAddress]:
+    def addresses(self) -> list[ServerAddress]:
         """Return the addresses of the servers.
 
         Raises:
             ConfigurationError: the URL or the settings of TLS are wrong.
         """
-        tls = Tls(
-            authorities=self.authorities,
-            certificate=self.certificate,
-            key=self.key,
-            password=self.key_password,
-        )
+        tls = tls_of(self)
         return [
             _FORM.address(url.strip(), password=self.password, tls=tls)
             for url in self.url.reveal().split(",")

@@ -13,9 +13,9 @@ and a function that knows the exceptions of its client library.
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from moorage.adapters.messages._health import health_of
+from moorage.adapters.links.connector_async import AsyncLinkConnector, end_of
 from moorage.adapters.messages._named_operations import named_operations
 from moorage.domain.connectors.health import ConnectorVersions
 from moorage.domain.messages.broker_rules import (
@@ -42,24 +42,19 @@ from moorage.domain.observation.operation_target import MessageTarget
 from moorage.domain.resilience.health import may_have_acted
 from moorage.domain.secrets.frames import bare
 from moorage.errors import ConnectorError, InvalidData
+from moorage.ports.publish_link import AsyncPublishLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from moorage.domain.connectors.health import ConnectorHealth
     from moorage.domain.connectors.named_operation import NamedOperation
-    from moorage.domain.connectors.pool_statistics import PoolStatistics
     from moorage.domain.messages.broker_rules import BrokerRules
     from moorage.domain.messages.message import Message, OutgoingMessage, PublishReceipt
     from moorage.domain.service.operation import OperationAttempt
     from moorage.domain.values.result import Result
-    from moorage.ports.publish_link import AsyncLinkSource, AsyncPublishLink
+    from moorage.ports.link import AsyncLinkSource
 
 R = TypeVar("R")
-
-_CONNECT_TIMEOUT: Final = 5.0
-_MARGIN: Final = 0.02
-"""Seconds, and the share of an attempt, that are left for reporting a failure in time."""
 
 
 class AsyncPublishOperation(Generic[R]):
@@ -130,9 +125,8 @@ class AsyncPublishOperation(Generic[R]):
         key = attempt.idempotency_key
         rules = publisher.rules.of(self._topic)
         items = outgoing(self._topic, self._messages, rules, key, attempt.trace_headers)
-        timeout = attempt.timeout
         begun = monotonic()
-        until = begun + timeout - min(_MARGIN, timeout * _MARGIN)
+        until = end_of(attempt.timeout)
         doubtful_since = self._doubtful_since if attempt.number > 1 else None
         if doubtful_since is not None:
             check_repeat(rules, begun - doubtful_since)
@@ -162,7 +156,7 @@ class AsyncPublishOperation(Generic[R]):
         return f"<{type(self).__name__} {self.name} ({self.system})>"
 
 
-class AsyncMessagePublisher:
+class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
     """A connector that publishes messages to a broker, for asynchronous programs.
 
     The settings of a broker make it, such as `RabbitMq(...)`, or a configuration.
@@ -198,15 +192,12 @@ class AsyncMessagePublisher:
         server: tuple[str, int] | None = None,
         exchange: str = "",
     ) -> None:
-        self.name = name
-        self.service = name if service is None else service
+        super().__init__(name, service, links, title=rules.title)
         self.rules = rules
         self.judge = judge
-        self._links = links
         self.server = server
         self._exchange = exchange
         self._library = library
-        self._server: str | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} ({self.kind})>"
@@ -229,10 +220,6 @@ class AsyncMessagePublisher:
     def destination(self, topic: str) -> str:
         """Return the name of a destination at the broker, as "exchange:topic" or "topic"."""
         return f"{self._exchange}:{topic}" if self._exchange else topic
-
-    def statistics(self) -> PoolStatistics:
-        """Return the statistics of the connections, without waiting."""
-        return self._links.statistics()
 
     def publish(
         self, topic: str, message: Message, *, name: str = "publish"
@@ -275,44 +262,10 @@ class AsyncMessagePublisher:
             )
         return AsyncPublishOperation(self, topic, batch, name=name, is_batch=True)
 
-    async def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
-        """Open a connection, so that a wrong configuration is noticed now."""
-        try:
-            await self._links.open(timeout)
-        except Exception as error:  # noqa: BLE001 - judged, and raised again
-            failure = self._judged(error)
-        else:
-            return
-        raise bare(failure)
-
-    async def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
-        """Return the health of the broker, as a value."""
-        begun = monotonic()
-        until = begun + timeout
-        try:
-            async with self._links.link("health", timeout) as link:
-                self._server = link.version
-                await link.ping(max(0.0, until - monotonic()))
-                concern = link.concern()
-        except Exception as error:  # noqa: BLE001 - health is a value
-            failure = self._judged(error)
-            return health_of(self.name, self.rules.title, monotonic() - begun, error=failure)
-        return health_of(self.name, self.rules.title, monotonic() - begun, concern=concern)
-
-    async def close(self) -> None:
-        """Close the connections; those in use are closed when their messages are acknowledged."""
-        await self._links.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
     async def send(self, name: str, item: OutgoingMessage, until: float) -> PublishReceipt:
         """Publish one message before a deadline; applications call `publish` instead."""
         try:
-            async with self._links.link(name, max(0.0, until - monotonic())) as link:
+            async with self._link(name, until) as link:
                 self._server = link.version
                 return await link.publish(item, max(0.0, until - monotonic()))
         except Exception as error:  # noqa: BLE001 - judged, and raised again
@@ -328,7 +281,7 @@ class AsyncMessagePublisher:
         sent = 0
         failure: Exception | None = None
         try:
-            async with self._links.link(name, max(0.0, until - monotonic())) as link:
+            async with self._link(name, until) as link:
                 self._server = link.version
                 for batch in batches(items, self.rules):
                     sent += len(batch)
@@ -349,3 +302,7 @@ class AsyncMessagePublisher:
         if isinstance(error, TimeoutError):
             return publish_error(PublishFault.TIMEOUT, self.rules)
         return self.judge(error) or error
+
+    def _concern(self, link: AsyncPublishLink) -> tuple[str, str] | None:
+        """Return what is wrong with a broker that answers, and what to do about it."""
+        return link.concern()

@@ -16,8 +16,7 @@ from moorage.adapters.messages.broker_settings import (
     broker_kind,
 )
 from moorage.domain.connectors.link_pool import PoolConfig
-from moorage.domain.http.transport import Tls
-from moorage.domain.messages.broker_address import AddressForm
+from moorage.domain.connectors.server_address import AddressForm, tls_of
 from moorage.domain.messages.broker_rules import BrokerRules
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
 from moorage.domain.secrets.options import checked_options
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from moorage.adapters.messages._rabbitmq_async import AioPikaLink
     from moorage.adapters.messages._rabbitmq_sync import PikaLink
     from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
-    from moorage.domain.messages.broker_address import BrokerAddress
+    from moorage.domain.connectors.server_address import ServerAddress
     from moorage.errors import ConnectorError
 
 RULES: Final = BrokerRules(
@@ -112,18 +111,13 @@ class RabbitMq(BrokerSettings):
         """The broker's rules for messages, which are those of RabbitMQ."""
         return RULES
 
-    def address(self) -> BrokerAddress:
+    def address(self) -> ServerAddress:
         """Return the address of the broker, whose path is the name of the virtual host.
 
         Raises:
             ConfigurationError: the URL or the settings of TLS are wrong.
         """
-        tls = Tls(
-            authorities=self.authorities,
-            certificate=self.certificate,
-            key=self.key,
-            password=self.key_password,
-        )
+        tls = tls_of(self)
         address = _FORM.address(self.url.reveal(), password=self.password, tls=tls)
         return attrs.evolve(
             address,

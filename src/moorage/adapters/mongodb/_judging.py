@@ -17,11 +17,11 @@ from pymongo.errors import (
 )
 from pymongo.errors import ConfigurationError as SettingsError
 
+from moorage.domain.connectors.interruptions import connection_lost
 from moorage.domain.connectors.mongodb_failures import (
     MongoFault,
     MongoPhase,
     closed,
-    connection_lost,
     mongodb_error,
     not_replicated,
     partly_refused,
@@ -81,7 +81,7 @@ def _of_driver(error: PyMongoError, progress: Progress, obstacles: str) -> Conne
             "The server or the driver cannot do this with the settings of the connector.",
             remedy="Check the read and write concerns, and that the server has sessions.",
         )
-    return connection_lost(phase)
+    return connection_lost(has_effect=phase is MongoPhase.SENT)
 
 
 def _of_server(error: OperationFailure, progress: Progress) -> ConnectorError:

@@ -9,12 +9,18 @@ from bson.errors import BSONError
 
 from moorage.adapters.mongodb._packing import as_json, from_json
 from moorage.domain.connectors.mongodb_values import MongoOperators
-from moorage.domain.connectors.named_operation import NamedOperation
+from moorage.domain.connectors.operation_forms import (
+    OperationForm,
+    check_type,
+    operations_of,
+    wrong_argument,
+)
 from moorage.domain.values.json_text import is_list, is_object
-from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+
+    from moorage.domain.connectors.named_operation import NamedOperation
 
 _COLLECTION: Final = "The name of the collection."
 _WHERE: Final = 'The condition as a JSON object, such as {"status": "open"}; {} for all documents.'
@@ -81,6 +87,15 @@ _ARGUMENTS: Final[dict[str, tuple[str, dict[str, str], dict[str, str]]]] = {
 }
 """The operations: what each does, the arguments that it needs, and those that it takes."""
 
+_FORMS: Final = {
+    name: OperationForm(
+        about=about,
+        required={"collection": _COLLECTION, **needed},
+        optional=taken,
+        render=as_json,
+    )
+    for name, (about, needed, taken) in _ARGUMENTS.items()
+}
 _TYPES: Final[dict[str, tuple[type[Any], str]]] = {
     "collection": (str, "a text"),
     "where": (dict, "a JSON object"),
@@ -106,39 +121,23 @@ class AnyMongoConnector(Protocol):
 
 def named_operations(connector: AnyMongoConnector) -> Mapping[str, NamedOperation]:
     """Return the operations of a connector, by name."""
-    return {
-        name: NamedOperation(
-            name=name,
-            about=about,
-            arguments={"collection": _COLLECTION, **needed, **taken},
-            required=frozenset({"collection", *needed}),
-            build=partial(_build, getattr(connector, name), are_marked=connector.takes_operators),
-            render=as_json,
-        )
-        for name, (about, needed, taken) in _ARGUMENTS.items()
-    }
+    trusted = _CONDITIONS if connector.takes_operators else frozenset[str]()
+    return operations_of(connector, _FORMS, partial(_converted, trusted=trusted))
 
 
-def _build(make: Callable[..., Any], arguments: Mapping[str, Any], *, are_marked: bool) -> Any:
-    return make(
-        **{
-            name: _checked(name, value, are_marked=are_marked and name in _CONDITIONS)
-            for name, value in arguments.items()
-        }
-    )
-
-
-def _checked(name: str, value: Any, *, are_marked: bool) -> Any:
+def _converted(name: str, value: Any, *, trusted: frozenset[str]) -> Any:
+    """Return an argument in the form of the connector's method."""
+    check_type(name, value, _TYPES)
     kind, words = _TYPES[name]
-    if type(value) is not kind:
-        raise _wrong(name, words)
     try:
         converted = from_json(value)
     except (TypeError, ValueError, ArithmeticError, BSONError):
         converted = None
     if not isinstance(converted, kind):
-        raise _wrong(name, f"{words} in which MongoDB's types have their form of Extended JSON")
-    return _marked(converted) if are_marked else converted
+        raise wrong_argument(
+            name, f"{words} in which MongoDB's types have their form of Extended JSON"
+        )
+    return _marked(converted) if name in trusted else converted
 
 
 def _marked(value: Any) -> Any:
@@ -148,9 +147,3 @@ def _marked(value: Any) -> Any:
     if is_list(value):
         return [_marked(item) for item in value]
     return value
-
-
-def _wrong(name: str, words: str) -> InvalidData:
-    return InvalidData(
-        f"The argument {name!r} has the wrong form.", field=name, remedy=f"Give {words}."
-    )

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, datetime
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -15,6 +14,7 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.links.health import health_of
 from moorage.adapters.mongodb._client_settings import ClientSettings
 from moorage.adapters.mongodb._judging import judge
 from moorage.adapters.mongodb._modes_async import Client, Scope, cancellable, ready, time_limit
@@ -23,12 +23,11 @@ from moorage.adapters.mongodb._named_operations import named_operations
 from moorage.adapters.mongodb.changes_async import AsyncMongoChanges
 from moorage.adapters.mongodb.documents_async import AsyncMongoCollections
 from moorage.adapters.mongodb.operations_async import AsyncMongoOperation, AsyncMongoTransaction
-from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
+from moorage.domain.connectors.health import ConnectorVersions
 from moorage.domain.connectors.mongodb_failures import closed
 from moorage.domain.connectors.mongodb_values import (
     stages_of,
 )
-from moorage.domain.monitoring.health import HealthState
 from moorage.domain.secrets.frames import bare, refusing
 from moorage.domain.secrets.secret import Secret
 from moorage.errors import ConnectorError, InvalidData
@@ -36,6 +35,7 @@ from moorage.errors import ConnectorError, InvalidData
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from moorage.domain.connectors.health import ConnectorHealth
     from moorage.domain.connectors.named_operation import NamedOperation
     from moorage.domain.connectors.pool_statistics import PoolStatistics
     from moorage.domain.http.transport import Tls
@@ -221,23 +221,11 @@ class AsyncMongoConnector(AsyncMongoCollections):
     async def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
         """Return the health of the server, as a value."""
         begun = monotonic()
-        moment = datetime.now(UTC)
         try:
             await self.open(timeout)
         except ConnectorError as error:
-            return ConnectorHealth(
-                connector=self.name,
-                at=moment,
-                state=HealthState.UNAVAILABLE,
-                text=error.message,
-                remedy=error.remedy,
-            )
-        return ConnectorHealth(
-            connector=self.name,
-            at=moment,
-            state=HealthState.HEALTHY,
-            seconds=monotonic() - begun,
-        )
+            return health_of(self.name, "The server", monotonic() - begun, error=error)
+        return health_of(self.name, "The server", monotonic() - begun)
 
     async def close(self) -> None:
         """Close the idle connections; those in use are closed at the end of their operations."""

@@ -16,8 +16,8 @@ from moorage.adapters.http.connections._loops import Loops
 from moorage.adapters.http.connections._threads import Threads, run
 from moorage.adapters.http.connections._wire import Origin, TimeIsUp, dial
 from moorage.adapters.messages.network_faults import network_fault
-from moorage.adapters.messages.tls import tls_context
 from moorage.adapters.mqtt._session import MqttSession
+from moorage.adapters.trust import context_for
 from moorage.domain.messages.message import PublishReceipt
 from moorage.domain.messages.mqtt import RULES, connect_error, ending_fault
 from moorage.domain.messages.mqtt_subscriptions import end_error
@@ -75,7 +75,7 @@ async def _connected(
     wire: Wire | None = None
     try:
         address = settings.address()
-        context = None if address.tls is None else tls_context(address.tls)
+        context = None if address.tls is None else context_for(address.tls, "")
         origin = Origin(address.host, address.port, secure=context is not None)
         wire = await dial(network, origin, until, context)
         link = AsyncMqttLink(settings, wire, MqttSession(settings, client_id, subscription))

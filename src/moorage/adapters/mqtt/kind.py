@@ -15,8 +15,7 @@ from moorage.adapters.messages.broker_settings import (
     broker_kind,
 )
 from moorage.domain.connectors.link_pool import PoolConfig
-from moorage.domain.http.transport import Tls
-from moorage.domain.messages.broker_address import AddressForm
+from moorage.domain.connectors.server_address import AddressForm, tls_of
 from moorage.domain.messages.mqtt import LONGEST_TEXT, RULES, RULES_311, MqttVersion
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
@@ -28,7 +27,7 @@ from moorage.ports.connector import KindSource
 if TYPE_CHECKING:
     from moorage.adapters.mqtt._links import AsyncMqttLink, MqttLink
     from moorage.adapters.mqtt.source import MqttSource
-    from moorage.domain.messages.broker_address import BrokerAddress
+    from moorage.domain.connectors.server_address import ServerAddress
     from moorage.domain.messages.broker_rules import BrokerRules
 
 _FORM: Final = AddressForm(
@@ -147,18 +146,13 @@ class Mqtt(BrokerSettings):
         """The broker's rules for messages, by the version of the protocol."""
         return RULES if self.version is MqttVersion.V5 else RULES_311
 
-    def address(self) -> BrokerAddress:
+    def address(self) -> ServerAddress:
         """Return the address of the broker.
 
         Raises:
             ConfigurationError: the URL or the settings of TLS are wrong.
         """
-        tls = Tls(
-            authorities=self.authorities,
-            certificate=self.certificate,
-            key=self.key,
-            password=self.key_password,
-        )
+        tls = tls_of(self)
         return _FORM.address(self.url.reveal(), password=self.password, tls=tls)
 
     def links(self) -> LinkPool[MqttLink]:

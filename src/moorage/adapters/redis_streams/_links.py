@@ -15,9 +15,9 @@ from redis.asyncio.connection import SSLConnection as AsyncSSLConnection
 from redis.connection import Connection, SSLConnection
 
 from moorage.adapters.messages.network_faults import network_fault
-from moorage.adapters.messages.tls import tls_context
 from moorage.adapters.redis_streams.kind import RULES
 from moorage.adapters.state._redis_socket import dialling_concurrently, timed
+from moorage.adapters.trust import context_for
 from moorage.domain.messages.broker_rules import headers_of
 from moorage.domain.messages.message import PublishReceipt
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from moorage.adapters.redis_streams.kind import RedisStreams
+    from moorage.domain.http.transport import Tls
     from moorage.domain.messages.message import OutgoingMessage
 
 _LOST = (wrong.RedisError, OSError)
@@ -80,12 +81,23 @@ def _drop(link: RedisLink | AsyncRedisLink | None) -> None:
         link.close()
 
 
+def _check_files(tls: Tls) -> None:
+    """Refuse files that redis-py could not read, or content in their place."""
+    if isinstance(tls.authorities, bytes) or isinstance(tls.certificate, bytes):
+        raise ConfigurationError(
+            "redis-py reads certificates from files, one of which is not a path.",
+            path="certificate",
+            remedy="Give the paths of PEM files instead of their content.",
+        )
+    context_for(tls, "")
+
+
 def _connection(settings: RedisStreams, seconds: float, *, is_async: bool) -> Any:
     address = settings.address()
     kind: Any = AsyncConnection if is_async else Connection
     options: dict[str, Any] = {}
     if address.tls is not None:
-        tls_context(address.tls)
+        _check_files(address.tls)
         kind = AsyncSSLConnection if is_async else SSLConnection
         options = {
             "ssl_cert_reqs": "required",

@@ -15,8 +15,8 @@ from moorage.adapters.messages.broker_settings import (
     broker_kind,
 )
 from moorage.domain.connectors.link_pool import PoolConfig
+from moorage.domain.connectors.server_address import AddressForm
 from moorage.domain.http.transport import Tls
-from moorage.domain.messages.broker_address import AddressForm
 from moorage.domain.messages.broker_rules import BrokerRules
 from moorage.domain.messages.redis_streams import FIELDS
 from moorage.domain.secrets.options import checked_options
@@ -28,7 +28,7 @@ from moorage.ports.connector import KindSource
 if TYPE_CHECKING:
     from moorage.adapters.redis_streams._links import AsyncRedisLink, RedisLink
     from moorage.adapters.redis_streams.source import RedisStreamsSource
-    from moorage.domain.messages.broker_address import BrokerAddress
+    from moorage.domain.connectors.server_address import ServerAddress
 
 RULES: Final = BrokerRules(
     system="redis-streams",
@@ -98,7 +98,7 @@ class RedisStreams(BrokerSettings):
         """The broker's rules for messages, which are those of Redis streams."""
         return RULES
 
-    def address(self) -> BrokerAddress:
+    def address(self) -> ServerAddress:
         """Return the address of the server, whose path is the number of the database.
 
         Raises:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from math import inf
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from moorage.adapters.sql._connecting import Limits, make_engine
 from moorage.adapters.sql._database import Database, Session, many, prepared
 from moorage.adapters.sql._driver_errors import judge
 from moorage.adapters.sql._links import SqlLinks
-from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
+from moorage.domain.connectors.health import ConnectorVersions
 from moorage.domain.connectors.named_operation import NamedOperation
 from moorage.domain.connectors.sql_failures import SqlPhase, timed_out
-from moorage.domain.monitoring.health import HealthState
 from moorage.domain.secrets.frames import refusing
 from moorage.domain.secrets.secret import Secret
 from moorage.errors import ConnectorError, InvalidData
@@ -264,32 +261,6 @@ class Steps:
 def ping(session: Session) -> None:
     """Ask the server whether it answers."""
     session.control("SELECT 1")
-
-
-def health_of(name: str, begun: float, error: Exception | None) -> ConnectorHealth:
-    """Return the health of a database by the outcome of a ping.
-
-    Args:
-        name: the name of the connector.
-        begun: the start of the ping, in seconds of the monotonic clock.
-        error: the error of the ping; None if the database answered.
-    """
-    seconds = monotonic() - begun
-    moment = datetime.now(UTC)
-    if error is None:
-        return ConnectorHealth(
-            connector=name, at=moment, state=HealthState.HEALTHY, seconds=seconds
-        )
-    text, remedy = "The database did not answer in time.", "Check that it is up, and the network."
-    if isinstance(error, ConnectorError):
-        text, remedy = error.message, error.remedy
-    return ConnectorHealth(
-        connector=name,
-        at=moment,
-        state=HealthState.UNAVAILABLE,
-        text=text,
-        remedy=remedy,
-    )
 
 
 def _as_json(value: Any) -> Any:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from sqlalchemy.util import greenlet_spawn
 
 from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.links.health import health_of
 from moorage.adapters.sql._common import (
     CONNECT_TIMEOUT,
     AsyncSqlOperation,
@@ -24,7 +25,6 @@ from moorage.adapters.sql._common import (
     SqlOperation,
     Steps,
     Streaming,
-    health_of,
     ping,
 )
 from moorage.adapters.sql._database import Session
@@ -163,8 +163,8 @@ class SqlConnector(CommonConnector):
         try:
             self.attempt("health", timeout, ping)
         except ConnectorError as error:
-            return health_of(self.name, begun, error)
-        return health_of(self.name, begun, None)
+            return health_of(self.name, "The database", monotonic() - begun, error=error)
+        return health_of(self.name, "The database", monotonic() - begun)
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed at the end of their operations."""
@@ -333,8 +333,8 @@ class AsyncSqlConnector(CommonConnector):
             async with asyncio.timeout(timeout):
                 await self.attempt("health", timeout, ping)
         except (ConnectorError, TimeoutError) as error:
-            return health_of(self.name, begun, error)
-        return health_of(self.name, begun, None)
+            return health_of(self.name, "The database", monotonic() - begun, error=error)
+        return health_of(self.name, "The database", monotonic() - begun)
 
     async def close(self) -> None:
         """Close the idle connections; those in use are closed at the end of their operations."""

@@ -10,18 +10,18 @@ All of them share one connection, on which a codec tells the messages apart by t
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from importlib.metadata import version
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from moorage.adapters.concurrency.background import Background
+from moorage.adapters.links.credentials import current_credentials
+from moorage.adapters.links.health import health_of
 from moorage.adapters.websocket.subscriptions import AsyncSubscription, Subscription
 from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
 from moorage.domain.connectors.named_operation import NamedOperation
 from moorage.domain.connectors.reconnecting import ReconnectPolicy
 from moorage.domain.connectors.websocket_failures import reply_timeout
-from moorage.domain.monitoring.health import HealthState
 from moorage.domain.secrets.frames import refusing
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.service.json_rpc_messages import JsonRpcMessages
@@ -219,38 +219,20 @@ class _Connector:
 
     async def _current(self, stale: Any) -> Credentials | OAuthCredentials | None:
         """Return the credentials to connect with; `stale` ones were refused by the server."""
-        provider: Any = self._provider
-        if provider is None or self._credentials is not None:
+        if self._provider is None or self._credentials is not None:
             return self._credentials
-        lookup = (
-            provider.get(self.service, None)
-            if stale is None
-            else provider.refresh(self.service, None, stale)
-        )
-        return await lookup if asyncio.iscoroutine(lookup) else lookup  # type: ignore[no-any-return]  # of a port
+        return await current_credentials(self._provider, self.service, stale)
 
     async def _health(self, timeout: float) -> ConnectorHealth:
         begun = monotonic()
-        moment = datetime.now(UTC)
         try:
             session = await self.line.session(timeout)
             async with asyncio.timeout(max(0.0, begun + timeout - monotonic())):
                 await session.ping()
         except (ConnectorError, TimeoutError) as error:
             failure = error if isinstance(error, ConnectorError) else reply_timeout(was_sent=True)
-            return ConnectorHealth(
-                connector=self.name,
-                at=moment,
-                state=HealthState.UNAVAILABLE,
-                text=failure.message,
-                remedy=failure.remedy,
-            )
-        return ConnectorHealth(
-            connector=self.name,
-            at=moment,
-            state=HealthState.HEALTHY,
-            seconds=monotonic() - begun,
-        )
+            return health_of(self.name, "The server", monotonic() - begun, error=failure)
+        return health_of(self.name, "The server", monotonic() - begun)
 
 
 class WebSocketConnector(_Connector):
@@ -466,7 +448,7 @@ def _tls_settings(url: Secret, tls: Tls | None) -> dict[str, Any]:
             path="tls",
             remedy="Give a URL that begins with wss, or leave `tls` out.",
         )
-    from moorage.adapters.http.connections._trust import context_for  # noqa: PLC0415 - imports ssl
+    from moorage.adapters.trust import context_for  # noqa: PLC0415 - imports ssl
     from moorage.domain.http.transport import Tls as TlsSettings  # noqa: PLC0415 - few need it
 
     return {"ssl": context_for(TlsSettings() if tls is None else tls)}

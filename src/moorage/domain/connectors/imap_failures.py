@@ -12,20 +12,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from moorage.domain.connectors.interruptions import Interruptions
 from moorage.errors import (
-    AttemptTimeout,
     AuthenticationFailed,
     ChangesExpired,
     ConnectionFailed,
     InvalidRequest,
     RateLimitExceeded,
-    VendorFailed,
     VendorRejected,
 )
 
 if TYPE_CHECKING:
     from moorage.domain.connectors.imap_wire import ImapReply
     from moorage.errors import ConnectorError
+
+INTERRUPTIONS: Final = Interruptions(
+    answer="reply of IMAP",
+    slow="Ask for fewer messages at once, or allow the call more time.",
+)
+"""The errors for interrupted requests."""
 
 _CODES: Final[dict[str, tuple[type[ConnectorError], str, str]]] = {
     "AUTHENTICATIONFAILED": (
@@ -110,30 +115,3 @@ def renumbered() -> ChangesExpired:
         "The server has numbered the messages of the folder anew.",
         remedy="Search again, and use the new uids with the new validity.",
     )
-
-
-def connection_lost(*, has_effect: bool) -> ConnectionFailed:
-    """Return the error for a connection to an IMAP server that ended before its answer came."""
-    return ConnectionFailed(
-        "The connection to the server was lost.",
-        may_have_been_processed=has_effect,
-        remedy="Check that the server is up, and the network and proxies before it.",
-    )
-
-
-def timed_out(*, has_effect: bool) -> AttemptTimeout:
-    """Return the error for an IMAP operation that exceeded its time limit."""
-    return AttemptTimeout(
-        "The operation took longer than the attempt may.",
-        may_have_been_processed=has_effect,
-        remedy="Ask for fewer messages at once, or allow the call more time.",
-    )
-
-
-def malformed(*, has_effect: bool) -> ConnectorError:
-    """Return the error for bytes that are no reply of IMAP, or a larger one than allowed."""
-    text = "The server sent something that is no reply of IMAP, or a larger one than allowed."
-    remedy = "Check host and port, ask for less at once, or raise `largest`."
-    if has_effect:
-        return ConnectionFailed(text, may_have_been_processed=True, remedy=remedy)
-    return VendorFailed(text, remedy=remedy)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from moorage.domain.connectors.interruptions import Interruptions
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import (
     AlreadyExists,
@@ -29,6 +30,12 @@ from moorage.errors import (
 if TYPE_CHECKING:
     from moorage.domain.connectors.ldap_wire import LdapResult
     from moorage.errors import ConnectorError
+
+INTERRUPTIONS: Final = Interruptions(
+    answer="response of LDAP",
+    slow="Check the load of the server and its indexes, or allow the call more time.",
+)
+"""The errors for interrupted requests."""
 
 SUCCESS: Final = 0
 IS_FALSE: Final = 5
@@ -196,33 +203,6 @@ def ldap_error(result: LdapResult, *, has_effect: bool) -> ConnectorError:
         )
     kind, text, remedy = _REJECTED.get(code, _OTHER)
     return kind(text, remedy=remedy, vendor_code=str(code))
-
-
-def connection_lost(*, has_effect: bool) -> ConnectionFailed:
-    """Return the error for a connection to an LDAP server that ended before the result came."""
-    return ConnectionFailed(
-        "The connection to the server was lost.",
-        may_have_been_processed=has_effect,
-        remedy="Check that the server is up, and the network and proxies before it.",
-    )
-
-
-def timed_out(*, has_effect: bool) -> AttemptTimeout:
-    """Return the error for an LDAP operation that exceeded its time limit."""
-    return AttemptTimeout(
-        "The operation took longer than the attempt may.",
-        may_have_been_processed=has_effect,
-        remedy="Check the load of the server and its indexes, or allow the call more time.",
-    )
-
-
-def malformed(*, has_effect: bool) -> ConnectorError:
-    """Return the error for bytes that are no response of LDAP, or a larger one than allowed."""
-    text = "The server sent something that is no response of LDAP, or a larger one than allowed."
-    remedy = "Check host and port, ask for less at once, or raise `largest`."
-    if has_effect:
-        return ConnectionFailed(text, may_have_been_processed=True, remedy=remedy)
-    return VendorFailed(text, remedy=remedy)
 
 
 def closed() -> LocalFailure:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.domain.connectors import interruptions
+from moorage.domain.connectors.interruptions import connection_lost
 from moorage.errors import (
     AttemptTimeout,
     AuthenticationFailed,
@@ -212,7 +214,7 @@ def _interrupted(meaning: _Meaning, phase: MongoPhase, done: MongoPhase) -> Conn
         case _Meaning.STEPPING:
             return _stepped_down(phase)
         case _:
-            return connection_lost(phase)
+            return connection_lost(has_effect=phase is MongoPhase.SENT)
 
 
 def _conflict() -> TransactionConflict:
@@ -237,7 +239,7 @@ def unreachable(words: str, phase: MongoPhase = MongoPhase.CONNECTING) -> Connec
         phase: the progress of the operation.
     """
     if phase is not MongoPhase.CONNECTING:
-        return connection_lost(phase)
+        return connection_lost(has_effect=phase is MongoPhase.SENT)
     lowered = words.lower()
     for beginnings, message, remedy, retryable in _WORDS:
         if any(word in lowered for word in beginnings):
@@ -252,21 +254,11 @@ def unreachable(words: str, phase: MongoPhase = MongoPhase.CONNECTING) -> Connec
     )
 
 
-def connection_lost(phase: MongoPhase) -> ConnectionFailed:
-    """Return the error for a MongoDB connection that ended."""
-    return ConnectionFailed(
-        "The connection to the server was lost.",
-        may_have_been_processed=phase is MongoPhase.SENT,
-        remedy="Check that the server is up, and the network and proxies before it.",
-    )
-
-
 def timed_out(phase: MongoPhase) -> AttemptTimeout:
     """Return the error for a MongoDB operation that exceeded its time limit."""
-    return AttemptTimeout(
-        "The operation took longer than the attempt may.",
-        may_have_been_processed=phase is MongoPhase.SENT,
-        remedy="Look at the plan and the indexes of the operation, or allow the call more time.",
+    return interruptions.timed_out(
+        "Look at the plan and the indexes of the operation, or allow the call more time.",
+        has_effect=phase is MongoPhase.SENT,
     )
 
 

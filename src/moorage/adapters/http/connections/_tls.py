@@ -6,8 +6,8 @@ import contextlib
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from moorage.adapters.http.connections._trust import context_for
 from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.trust import context_for
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:

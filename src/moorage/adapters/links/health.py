@@ -1,4 +1,4 @@
-"""Describes the health of a message broker."""
+"""Describes the health of a foreign system by the outcome of a ping."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def health_of(
     error: Exception | None = None,
     concern: tuple[str, str] | None = None,
 ) -> ConnectorHealth:
-    """Return the health of a message broker as a `ConnectorHealth`.
+    """Return the health of a foreign system as a `ConnectorHealth`.
 
     Args:
         name: the name of the connector.
-        title: the name of the broker in sentences.
-        seconds: the time that the broker took to answer.
+        title: the name of the system in sentences.
+        seconds: the time that the system took to answer.
         error: why it did not answer; None if it did.
         concern: what is wrong although it answered, and what to do about it.
     """

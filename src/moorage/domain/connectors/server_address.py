@@ -1,8 +1,8 @@
-"""The address of a message broker, from its URL and further settings."""
+"""The address of a server, from its URL and further settings."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 import attrs
@@ -19,9 +19,23 @@ _NO_TLS: Final = Tls()
 _ANY_PATH: Final = late_pattern(r".*")
 
 
+def tls_of(settings: Any) -> Tls:
+    """Return the trust that the settings of a connector describe.
+
+    Args:
+        settings: has the attributes `authorities`, `certificate`, `key` and `key_password`.
+    """
+    return Tls(
+        authorities=settings.authorities,
+        certificate=settings.certificate,
+        key=settings.key,
+        password=settings.key_password,
+    )
+
+
 @attrs.frozen(kw_only=True)
-class BrokerAddress:
-    """The address of a message broker, with all settings for a connection.
+class ServerAddress:
+    """The address of a server, with all settings for a connection.
 
     Attributes:
         host: the name or the address of the host.
@@ -30,6 +44,7 @@ class BrokerAddress:
         user: the name of the user; empty if the URL has none.
         password: the password; None if there is none.
         tls: the trust, if the connection is encrypted.
+        start_tls: whether the encryption begins on the open connection.
     """
 
     host: str
@@ -38,18 +53,19 @@ class BrokerAddress:
     user: str = ""
     password: Secret | None = attrs.field(default=None, repr=False, hash=False)
     tls: Tls | None = None
+    start_tls: bool = False
 
     def password_text(self) -> str:
-        """Return the broker's password as text; empty if there is none."""
+        """Return the password as text; empty if there is none."""
         return "" if self.password is None else self.password.reveal()
 
 
 @attrs.frozen(kw_only=True)
 class AddressForm:
-    """The form of the URLs of one kind of broker.
+    """The form of the URLs of one kind of server.
 
     Attributes:
-        title: the name of the broker in sentences.
+        title: the name of the server in sentences.
         ports: the usual ports by scheme.
         encrypted: the scheme that asks for TLS.
         remedy: the sentence that shows what a URL looks like.
@@ -64,8 +80,8 @@ class AddressForm:
 
     def address(
         self, url: str, *, password: Secret | None = None, tls: Tls = _NO_TLS
-    ) -> BrokerAddress:
-        """Return the broker's address that a URL names.
+    ) -> ServerAddress:
+        """Return the address that a URL names.
 
         Args:
             url: the URL, which may contain a user and a password.
@@ -101,7 +117,7 @@ class AddressForm:
             )
         if password is None and parts.password:
             password = Secret(unquote(parts.password))
-        return BrokerAddress(
+        return ServerAddress(
             host=host,
             port=port or self.ports[parts.scheme],
             path=unquote(path),
@@ -109,3 +125,32 @@ class AddressForm:
             password=password,
             tls=tls if is_encrypted else None,
         )
+
+    def upgradable_address(self, url: str, *, tls: Tls, start_tls: bool) -> ServerAddress:
+        """Return the address of a server that may encrypt a connection after it was opened.
+
+        Args:
+            url: the URL, without a user and a password.
+            tls: the trust of encrypted connections.
+            start_tls: whether a connection that begins without TLS is encrypted later.
+
+        Raises:
+            ConfigurationError: the URL is none of this form, or it names a user, or the connection
+                would have no TLS although there are files for TLS.
+        """
+        address = self.address(url)
+        if address.user or address.password is not None:
+            raise ConfigurationError(
+                "The URL names a user.", path="url", remedy="Give `user` and `password` instead."
+            )
+        if address.tls is not None:
+            return attrs.evolve(address, tls=tls)
+        if start_tls:
+            return attrs.evolve(address, tls=tls, start_tls=True)
+        if tls != _NO_TLS:
+            raise ConfigurationError(
+                "There are files for TLS, but the connection has no TLS.",
+                path="start_tls",
+                remedy=f"Leave start_tls on, or give a URL that begins with {self.encrypted}://.",
+            )
+        return address

@@ -28,8 +28,12 @@ _CERTIFICATES: Final = re.compile(
 )
 
 
-def context_for(tls: Tls) -> ssl.SSLContext:
+def context_for(tls: Tls, path: str = "tls.") -> ssl.SSLContext:
     """Return an `SSLContext` for the TLS settings of a client.
+
+    Args:
+        tls: the settings.
+        path: the beginning of their paths in the configuration, which errors show.
 
     Raises:
         ConfigurationError: a file cannot be read, or is not what it should be.
@@ -54,7 +58,9 @@ def context_for(tls: Tls) -> ssl.SSLContext:
         except ConfigurationError as error:
             problems += error.problems
     if problems:
-        raise ConfigurationError.of(problems)
+        raise ConfigurationError.of(
+            [problem._replace(path=f"{path}{problem.path}") for problem in problems]
+        )
     return context
 
 
@@ -72,7 +78,7 @@ def _unreadable_files(tls: Tls) -> Iterator[Problem]:
 
 def _names(problems: Iterable[Problem], *names: str) -> bool:
     """Return whether any of the problems concerns one of these settings."""
-    return any(problem.path == f"tls.{name}" for problem in problems for name in names)
+    return any(problem.path in names for problem in problems)
 
 
 def _trust_context(authorities: str | bytes | None) -> ssl.SSLContext:
@@ -83,7 +89,7 @@ def _trust_context(authorities: str | bytes | None) -> ssl.SSLContext:
 
 def _problem(name: str, cause: str) -> Problem:
     return Problem(
-        f"tls.{name}",
+        name,
         f"{cause}.",
         "Pass PEM files, or their content; and the password of the key if it has one.",
     )
@@ -136,6 +142,6 @@ def _encrypted_key(key: Secret, own_password: Secret | None, password: Secret) -
         # What cryptography says may show some of the key.
         raise ConfigurationError(
             "The private key is malformed, or the password does not decrypt it.",
-            path="tls.key",
+            path="key",
             remedy="Pass the key as PEM, and its password if it is encrypted.",
         ) from None

@@ -1,4 +1,4 @@
-"""A message broker's address, as its URL and settings name it."""
+"""A server's address, as its URL and settings name it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from moorage import ConfigurationError, Secret
+from moorage.domain.connectors.server_address import AddressForm
 from moorage.domain.http.transport import Tls
-from moorage.domain.messages.broker_address import AddressForm
 from moorage.domain.values.patterns import late_pattern
 
 FORM = AddressForm(
@@ -21,7 +21,7 @@ FORM = AddressForm(
 
 
 def test_url_names_everything() -> None:
-    """A broker's URL gives host, port, path, user and password, and TLS by its scheme."""
+    """A server's URL gives host, port, path, user and password, and TLS by its scheme."""
     address = FORM.address("pigeons://a%40b:p%2Fw@[::1]:99/lo%66t")
     assert ("::1", 99, "loft") == (address.host, address.port, address.path)
     assert ("a@b", "p/w", Tls()) == (address.user, address.password_text(), address.tls)
@@ -29,7 +29,7 @@ def test_url_names_everything() -> None:
 
 
 def test_missing_parts_have_defaults() -> None:
-    """A broker's port follows from the URL's scheme; user, password and TLS are optional."""
+    """A server's port follows from the URL's scheme; user, password and TLS are optional."""
     address = FORM.address("pigeon://roof")
     assert ("roof", 7, "", "", "") == (
         address.host,
@@ -43,7 +43,7 @@ def test_missing_parts_have_defaults() -> None:
 
 
 def test_password_beside_the_url_goes_first() -> None:
-    """A password among a broker's settings replaces the one in its URL."""
+    """A password among a server's settings replaces the one in its URL."""
     address = FORM.address("pigeon://me:old@roof", password=Secret("new"))
     assert "new" == address.password_text()
 
@@ -64,7 +64,7 @@ def test_password_beside_the_url_goes_first() -> None:
     ],
 )
 def test_text_that_is_no_address(url: str) -> None:
-    """A text that is no broker URL is refused with an example, and is not shown."""
+    """A text that is no URL of a server is refused with an example, and is not shown."""
     with pytest.raises(ConfigurationError, match="not an address of Pigeons") as caught:
         FORM.address(url)
     assert ("url", FORM.remedy) == (caught.value.path, caught.value.remedy)
@@ -72,7 +72,7 @@ def test_text_that_is_no_address(url: str) -> None:
 
 @pytest.mark.parametrize("files", [{"authorities": "ca.pem"}, {"certificate": "me.pem"}])
 def test_files_for_tls_need_a_url_for_tls(files: dict[str, Any]) -> None:
-    """TLS files for a broker whose URL has no TLS are refused."""
+    """TLS files for a server whose URL has no TLS are refused."""
     with pytest.raises(ConfigurationError, match="without TLS") as caught:
         FORM.address("pigeon://roof", tls=Tls(**files))
     assert "pigeons://" in caught.value.remedy

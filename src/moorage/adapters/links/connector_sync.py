@@ -1,0 +1,196 @@
+"""The form of connectors whose operations use links, for synchronous programs.
+
+`python -m tools.twins` makes this file; do not edit it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
+
+from moorage.adapters.links.health import health_of
+from moorage.domain.connectors.health import ConnectorVersions
+from moorage.domain.secrets.frames import bare
+from moorage.ports.link import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from moorage.domain.connectors.health import ConnectorHealth
+    from moorage.domain.connectors.pool_statistics import PoolStatistics
+    from moorage.domain.service.operation import OperationAttempt
+    from moorage.errors import ConnectorError
+    from moorage.ports.link import LinkSource
+
+R = TypeVar("R")
+L = TypeVar("L", bound=Link)
+
+_CONNECT_TIMEOUT: Final = 5.0
+_MARGIN: Final = 0.02
+"""Seconds, and the share of an attempt, that are left for reporting a failure in time."""
+
+
+def end_of(timeout: float) -> float:
+    """Return the moment until which the work of an attempt may last, of `monotonic`.
+
+    Args:
+        timeout: the seconds after which the attempt must have ended.
+    """
+    return monotonic() + timeout - min(_MARGIN, timeout * _MARGIN)
+
+
+class LinkOperation(Generic[R]):
+    """An operation that uses links, for `ConnectorManager.perform`.
+
+    Attributes:
+        name: its name in events, errors and logs.
+        safe: True if it changes nothing.
+        repeatable: True if performing it twice does no harm.
+    """
+
+    __slots__ = ("_work", "name", "repeatable", "safe")
+
+    system: ClassVar[str]
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[float], R],
+        *,
+        safe: bool = False,
+        repeatable: bool = False,
+    ) -> None:
+        self._work = work
+        self.name = name
+        self.safe = safe
+        self.repeatable = safe or repeatable
+
+    def perform(self, attempt: OperationAttempt, /) -> R:
+        """Make one attempt of the operation."""
+        try:
+            return self._work(end_of(attempt.timeout))
+        except Exception as error:  # noqa: BLE001 - as below
+            failure = error
+        # The frames hold passwords and values.
+        raise bare(failure)
+
+    def judge(self, error: Exception, /) -> ConnectorError | None:
+        """Return None: every error of a link is one of moorage already."""
+        del error
+        return None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+class LinkConnector(Generic[L]):
+    """A connector whose operations use links, for synchronous programs.
+
+    Attributes:
+        kind: the name of the connector's kind.
+        name: the name of the connector.
+        service: the service whose protections apply.
+
+    Args:
+        name: the name of the connector.
+        service: the service whose protections apply; by default the one of the connector's name.
+        links: lends connections to the foreign system.
+        title: the name of the foreign system in sentences.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        service: str | None,
+        links: LinkSource[L],
+        *,
+        title: str,
+    ) -> None:
+        self.name = name
+        self.service = name if service is None else service
+        self._links = links
+        self._title = title
+        self._server: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    @property
+    def versions(self) -> ConnectorVersions:
+        """The version of the server, if a connection has told it."""
+        return ConnectorVersions(server=self._server)
+
+    def statistics(self) -> PoolStatistics:
+        """Return the statistics of the connections, without waiting."""
+        return self._links.statistics()
+
+    def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
+        """Open a connection, so that a wrong configuration is noticed now."""
+        try:
+            self._links.open(timeout)
+        except Exception as error:  # noqa: BLE001 - judged, and raised again
+            failure = self._judged(error)
+        else:
+            return
+        raise bare(failure)
+
+    def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
+        """Return the health of the foreign system, as a value."""
+        begun = monotonic()
+        until = begun + timeout
+        try:
+            with self._link("health", until) as link:
+                link.ping(max(0.0, until - monotonic()))
+                self._server = link.version
+                concern = self._concern(link)
+        except Exception as error:  # noqa: BLE001 - health is a value
+            failure = self._judged(error)
+            return health_of(self.name, self._title, monotonic() - begun, error=bare(failure))
+        return health_of(self.name, self._title, monotonic() - begun, concern=concern)
+
+    def close(self) -> None:
+        """Close the idle connections; those in use are closed at the end of their operations."""
+        self._links.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _link(self, operation: str, until: float) -> AbstractContextManager[L, Any]:
+        """Return a context manager that lends a connection."""
+        return self._links.link(operation, max(0.0, until - monotonic()))
+
+    def _on_link(
+        self,
+        operation: str,
+        work: Callable[[L, float], R],
+    ) -> Callable[[float], R]:
+        """Return the work of an operation that uses one connection.
+
+        Args:
+            operation: the name of the operation.
+            work: is called with the connection and the deadline.
+        """
+        return partial(self._lending, operation, work)
+
+    def _lending(
+        self,
+        operation: str,
+        work: Callable[[L, float], R],
+        until: float,
+    ) -> R:
+        with self._link(operation, until) as link:
+            return work(link, until)
+
+    def _judged(self, error: Exception) -> Exception:
+        """Return the error of moorage for an exception of a link; others are returned unchanged."""
+        return error
+
+    def _concern(self, link: L) -> tuple[str, str] | None:
+        """Return what is wrong with a system that answers, and what to do about it."""
+        del link
+        return None

@@ -1,0 +1,1 @@
+"""Connections over which moorage speaks a protocol itself."""

@@ -1,0 +1,123 @@
+"""Connections over which moorage speaks a protocol itself, instead of a client library.
+
+A link is written once, for a network that suspends a task or blocks a thread. A link whose request
+was interrupted is closed: a late answer would be taken for that of the next request.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from moorage.adapters.http.connections._threads import run
+from moorage.adapters.http.connections._tls import secured
+from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.domain.connectors.interruptions import connection_lost
+from moorage.domain.connectors.unreachable import unreachable
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from moorage.adapters.http.connections._wire import Wire
+    from moorage.domain.connectors.interruptions import Interruptions
+
+
+class AsyncWireLink(ABC):
+    """A connection to a server, for one task at a time.
+
+    Attributes:
+        version: the version of the server, as soon as it is known.
+        failures: the errors for requests of this protocol that were interrupted.
+    """
+
+    failures: Interruptions
+    version: str | None = None
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._is_closed = False
+
+    @abstractmethod
+    def is_connected(self) -> bool:
+        """Return whether the connection is open and in order, without waiting."""
+
+    @abstractmethod
+    async def ping(self, timeout: float) -> None:
+        """Ask the server for a sign of life."""
+
+    @abstractmethod
+    async def accepts_tls(self, until: float) -> bool:
+        """Ask the server to encrypt the connection; return whether it agreed and sent no more.
+
+        Bytes that came before the encryption would be taken for encrypted ones.
+        """
+
+    async def greet(self, until: float) -> None:
+        """Wait for the greeting of the server, if the protocol has one."""
+        del until
+
+    async def start_tls(self, context: SSLContext, host: str, until: float) -> None:
+        """Encrypt the connection, and verify the certificate of the server."""
+        if not await self.accepts_tls(until):
+            raise unreachable("TLS")
+        self._wire = await secured(self._wire, context, host, until)
+
+    async def receive(self, until: float) -> bytes:
+        """Wait for bytes of the server.
+
+        Raises:
+            ConnectionResetError: the server has ended the connection.
+            TimeIsUp: nothing came in time.
+        """
+        data = await self._wire.receive(until)
+        if not data:
+            raise ConnectionResetError
+        return data
+
+    def interrupted(self, error: BaseException, *, has_effect: bool) -> BaseException:
+        """Close the connection, and return the error for what interrupted a request."""
+        self.close()
+        if isinstance(error, TimeIsUp):
+            return self.failures.timed_out(has_effect=has_effect)
+        if isinstance(error, OSError):
+            return connection_lost(has_effect=has_effect)
+        if isinstance(error, ValueError):
+            return self.failures.malformed(has_effect=has_effect)
+        return error
+
+    def close(self) -> None:
+        """Drop the connection, without waiting for the server."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._wire.close()
+
+
+L = TypeVar("L", bound=AsyncWireLink)
+
+
+class WireLink(Generic[L]):
+    """A connection to a server, for one thread at a time.
+
+    Args:
+        link: the connection, opened for a network that blocks a thread.
+    """
+
+    def __init__(self, link: L) -> None:
+        self._link = link
+
+    @property
+    def version(self) -> str | None:
+        """The version of the server, as soon as it is known."""
+        return self._link.version
+
+    def is_connected(self) -> bool:
+        """Return whether the connection is open and in order, without waiting."""
+        return self._link.is_connected()
+
+    def ping(self, timeout: float) -> None:
+        """Ask the server for a sign of life."""
+        run(self._link.ping(timeout))
+
+    def close(self) -> None:
+        """Drop the connection, without waiting for the server."""
+        self._link.close()

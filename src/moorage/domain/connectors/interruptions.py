@@ -1,0 +1,64 @@
+"""The errors for requests whose answer never came, or could not be read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from moorage.errors import AttemptTimeout, ConnectionFailed, VendorFailed
+
+if TYPE_CHECKING:
+    from moorage.errors import ConnectorError
+
+
+def connection_lost(*, has_effect: bool) -> ConnectionFailed:
+    """Return the error for a connection to a server that ended before the answer came.
+
+    Args:
+        has_effect: whether the request may have changed something.
+    """
+    return ConnectionFailed(
+        "The connection to the server was lost.",
+        may_have_been_processed=has_effect,
+        remedy="Check that the server is up, and the network and proxies before it.",
+    )
+
+
+def timed_out(remedy: str, *, has_effect: bool) -> AttemptTimeout:
+    """Return the error for an operation that exceeded its time limit.
+
+    Args:
+        remedy: the sentence that says what to do.
+        has_effect: whether the operation may have changed something.
+    """
+    return AttemptTimeout(
+        "The operation took longer than the attempt may.",
+        may_have_been_processed=has_effect,
+        remedy=remedy,
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Interruptions:
+    """The errors for the interrupted requests of one protocol.
+
+    Attributes:
+        answer: an answer of the protocol in sentences, such as "reply of IMAP".
+        slow: the sentence that says what to do about slow operations.
+    """
+
+    answer: str
+    slow: str
+
+    def timed_out(self, *, has_effect: bool) -> AttemptTimeout:
+        """Return the error for an operation that exceeded its time limit."""
+        return timed_out(self.slow, has_effect=has_effect)
+
+    def malformed(self, *, has_effect: bool) -> ConnectorError:
+        """Return the error for bytes that are no answer, or a larger one than allowed."""
+        text = f"The server sent something that is no {self.answer}, or a larger one than allowed."
+        remedy = "Check host and port, ask for less at once, or raise `largest`."
+        if has_effect:
+            return ConnectionFailed(text, may_have_been_processed=True, remedy=remedy)
+        return VendorFailed(text, remedy=remedy)

@@ -1,0 +1,92 @@
+"""Tables of the operations that a connector offers by name, each of which is a method of it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.domain.connectors.named_operation import NamedOperation
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+@attrs.frozen(kw_only=True)
+class OperationForm:
+    """The form of a method that makes an operation.
+
+    Attributes:
+        about: what the operation does, as one sentence.
+        required: the arguments without which it cannot be made, with a description of each.
+        optional: the other arguments, with a description of each.
+        positional: the names of the arguments that the method takes without their names.
+        render: converts the result of the operation to plain JSON.
+    """
+
+    about: str
+    required: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    optional: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    positional: tuple[str, ...] = ()
+    render: Callable[[Any], Any] = _unchanged
+
+
+def operations_of(
+    connector: Any, forms: Mapping[str, OperationForm], convert: Callable[[str, Any], Any]
+) -> Mapping[str, NamedOperation]:
+    """Return the operations of a connector, by the names of its methods.
+
+    Args:
+        connector: has a method for each form.
+        forms: the forms of the methods, by name.
+        convert: converts an argument of plain JSON, by its name, to what the methods take; it
+            raises `InvalidData` for a wrong one.
+    """
+
+    def build(name: str, form: OperationForm, arguments: Mapping[str, Any]) -> Any:
+        values = {argument: convert(argument, value) for argument, value in arguments.items()}
+        positional = [values.pop(argument) for argument in form.positional if argument in values]
+        return getattr(connector, name)(*positional, **values)
+
+    return {
+        name: NamedOperation(
+            name=name,
+            about=form.about,
+            arguments={**form.required, **form.optional},
+            required=frozenset(form.required),
+            build=partial(build, name, form),
+            render=form.render,
+        )
+        for name, form in forms.items()
+    }
+
+
+def wrong_argument(name: str, words: str) -> InvalidData:
+    """Return the error for an argument of another type than its operation takes.
+
+    Args:
+        name: the name of the argument.
+        words: what to give, such as "a number".
+    """
+    return InvalidData(
+        f"The argument {name!r} has the wrong form.", field=name, remedy=f"Give {words}."
+    )
+
+
+def check_type(name: str, value: Any, types: Mapping[str, tuple[type[Any], str]]) -> None:
+    """Refuse an argument of another type than a table says.
+
+    Args:
+        name: the name of the argument.
+        value: its value.
+        types: the type of each argument, and what to give in words; others may be anything.
+    """
+    kind, words = types.get(name, (None, ""))
+    if kind is not None and type(value) is not kind:
+        raise wrong_argument(name, words)
