@@ -28,6 +28,8 @@ APP = '''
 
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 
 from moorage import BatchSink, InvalidData, SourceRecord
@@ -52,9 +54,14 @@ def fail(record):
 
 
 def hang(record):
+    threading.Thread(target=time.sleep, args=(3_600,)).start()
     Path("hanging").touch()
-    while True:
-        pass
+    time.sleep(3_600)
+
+
+async def block(record):
+    Path("hanging").touch()
+    time.sleep(3_600)
 
 
 def measure(record):
@@ -314,9 +321,12 @@ def test_records_under_way_are_processed_after_a_signal(private: PrivateRedis) -
         assert 0 == client.xpending("orders", "billing")["pending"]
 
 
-def test_records_that_are_cut_off_are_told_by_the_exit_code(private: PrivateRedis) -> None:
-    """If a sink exceeds the `drain` time, its record is given back, and the worker exits with 5."""
-    configure(redis_configuration(private.url, '{function = "our_orders:hang"}', drain="0.01"))
+@pytest.mark.parametrize("sink", ["hang", "block"])
+def test_records_that_are_cut_off_are_told_by_the_exit_code(
+    sink: str, private: PrivateRedis
+) -> None:
+    """If a sink hangs, alone or with the event loop or a thread, the worker exits with 5."""
+    configure(redis_configuration(private.url, f'{{function = "our_orders:{sink}"}}', drain="0.01"))
     with redis.Redis.from_url(private.url) as client:
         client.xadd("orders", {"payload": "1"})
         worker = start()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,13 +14,16 @@ from moorage import (
     BatchSink,
     ConnectionFailed,
     Pipeline,
+    PipelineReport,
     PipelineState,
     RetryPolicy,
     SinkRecord,
 )
+from moorage.pipelines._ending import CLOSING
 from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, records_of
 from tests.pipelines.pipeline_waiting import until
 from tests.pipelines.quick_pipelines import config, run
+from tests.simulation import virtual_loop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,3 +150,59 @@ async def test_stop_waits_for_a_commit_under_way() -> None:
     assert report.is_clean
     assert [True] == ended
     assert 1 == report.statistics.committed
+
+
+class Hanging:
+    """A sink and a source whose methods hang, and ignore that they are cancelled.
+
+    Args:
+        open: whether the sink hangs when it is opened.
+    """
+
+    def __init__(self, *, hangs_at_open: bool) -> None:
+        self.may_end = False
+        self.calls: list[str] = []
+        self._source = MemorySource(records_of(3), is_endless=True, commits="each")
+        self._hangs_at_open = hangs_at_open
+        for name in ("process_batch", "flush", "commit", "release", "close", "poll"):
+            setattr(self, name, partial(self._hang, name))
+        self.commits, self.extend_every = "each", None
+
+    async def open(self, *revoked: Any) -> None:
+        """Open the source, or the sink."""
+        if revoked:
+            await self._source.open(*revoked)
+        elif self._hangs_at_open:
+            await self._hang("open")
+
+    async def _hang(self, name: str, *arguments: Any) -> Any:
+        self.calls.append(name)
+        if name == "poll" and self.calls.count(name) == 1:
+            return await self._source.poll(*arguments)
+        while not self.may_end:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(3_600.0)
+        return None
+
+
+@pytest.mark.parametrize("hangs_at_open", [True, False])
+def test_pipeline_ends_in_time_whatever_hangs(*, hangs_at_open: bool) -> None:
+    """A pipeline ends in time, also if its source and sink hang and ignore cancellations."""
+    ends: Any = Hanging(hangs_at_open=hangs_at_open)
+
+    async def stopped() -> tuple[float, PipelineReport]:
+        pipeline = Pipeline("orders", ends, ends, config=config(drain=5.0))
+        running = asyncio.create_task(pipeline.run())
+        await asyncio.sleep(10.0)
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        pipeline.stop()
+        await asyncio.wait([running], timeout=60.0)
+        seconds = loop.time() - begin
+        ends.may_end = True
+        return seconds, await running
+
+    seconds, report = virtual_loop.run(stopped())
+    assert round(seconds, 6) <= 5.0 + CLOSING
+    assert hangs_at_open == report.is_clean
+    assert ["close", "close"] == ends.calls[-2:]

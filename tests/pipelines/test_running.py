@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from moorage import (
     run_pipelines,
 )
 from moorage.pipelines.publishing import DeadLetterTopic, PublishSink
+from moorage.pipelines.running import run_in_limited_loop
 from moorage.testing import MemoryBroker, MemorySink, MemorySource, records_of
 
 
@@ -72,6 +74,27 @@ def test_pipelines_in_another_thread() -> None:
     thread.start()
     thread.join(60)
     assert [PipelineState.STOPPED] == states
+
+
+def test_run_waits_for_no_thread_and_no_task() -> None:
+    """A run returns although a thread hangs, and a task that ignores its cancellation."""
+    may_end = threading.Event()
+
+    async def stubborn() -> None:
+        while not may_end.is_set():
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+
+    async def main() -> tuple[asyncio.Task[None], asyncio.AbstractEventLoop]:
+        hanging = asyncio.get_running_loop().run_in_executor(None, may_end.wait)
+        del hanging
+        task = asyncio.create_task(stubborn())
+        await asyncio.sleep(0)
+        return task, asyncio.get_running_loop()
+
+    task, loop = run_in_limited_loop(main())
+    assert (False, True) == (task.done(), loop.is_closed())
+    may_end.set()
 
 
 def test_failure_of_one_ends_the_others() -> None:

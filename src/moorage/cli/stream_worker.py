@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from moorage.cli.context import Context
+    from moorage.cli.exit_deadline import ExitDeadline
     from moorage.config import Configured
     from moorage.config.pipelines import PipelineSettings
     from moorage.domain.pipelines.settings import PipelineReport
@@ -49,6 +50,7 @@ class StreamWorker:
         self._values: dict[str, object] = {}
         self._group = PipelineGroup({})
         self._hangups = asyncio.Event()
+        self._drain = 0.0
         self.hub: Any = None
 
     @property
@@ -67,12 +69,17 @@ class StreamWorker:
         for stack in self._hubs:
             await stack.aclose()
 
-    async def run(self) -> dict[str, PipelineReport]:
-        """Run the pipelines, and return the report of each by its name."""
+    async def run(self, deadline: ExitDeadline | None = None) -> dict[str, PipelineReport]:
+        """Run the pipelines, and return the report of each by its name.
+
+        Args:
+            deadline: begins at a signal, and ends the process if the pipelines do not end.
+        """
+        at_once = None if deadline is None else lambda: deadline.start(self._drain)
         reloading = asyncio.create_task(self._reload_on_signals())
         try:
             with (
-                signals_call(self._group.stop),
+                signals_call(self._group.stop, at_once=at_once),
                 signals_call(self._hangups.set, [signal.SIGHUP]),
             ):
                 return await self._group.run()
@@ -130,6 +137,7 @@ class StreamWorker:
             hub, storage = await stack.enter_async_context(opened_async(self._context))
             for item in selected:
                 build_pipeline(item, hub, storage)
+            self._drain = max(self._drain, *(item.config.drain for item in selected))
             made = {item.name: self._pipeline(item, hub, storage) for item in selected}
             for names_of_hub in self._hubs.values():
                 names_of_hub -= set(made)

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from moorage.domain.pipelines.failures import Exhausted, source_verdict, verdict
 from moorage.domain.pipelines.settings import PipelineConfig, PipelineReport, PipelineState
 from moorage.domain.secrets.frames import careful
 from moorage.errors import ConfigurationError, ConnectorError, LocalFailure
 from moorage.pipelines._delivery import BatchDelivery
+from moorage.pipelines._ending import Ending
 from moorage.pipelines._in_flight import RecordsInFlight
 from moorage.pipelines._lanes import Lanes
 from moorage.pipelines._numbers import PipelineNumbers
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from moorage.pipelines._delivery import Transform
     from moorage.pipelines._in_flight import DoneRecords
     from moorage.ports.pipelines import DeadLetters, SinkConnector, SourceConnector
-
-CLOSING: Final = 1.0
-"""The seconds in which a source and a sink may be closed after everything else has ended."""
 
 
 @careful
@@ -85,6 +83,7 @@ class Pipeline:
             )
         self._stopping = asyncio.Event()
         self._opened = asyncio.Event()
+        self._ending = Ending(self._config.drain)
         self._numbers = PipelineNumbers()
         self._in_flight = RecordsInFlight(self._config, source.commits)
         self._lanes = Lanes(
@@ -142,8 +141,7 @@ class Pipeline:
             )
         numbers.state = PipelineState.CONNECTING
         try:
-            await self._sink.open()
-            is_clean = await self._run_tasks()
+            is_clean = not await self._open_sink() or await self._run_tasks()
         except BaseException as error:
             numbers.state = PipelineState.FAILED
             if isinstance(error, Exception):
@@ -154,6 +152,22 @@ class Pipeline:
             await self._close()
         numbers.state = PipelineState.STOPPED
         return PipelineReport(is_clean=is_clean, statistics=self.statistics())
+
+    async def _open_sink(self) -> bool:
+        """Open the sink, and return True; False if the pipeline was stopped before it was open."""
+        opening = asyncio.ensure_future(self._sink.open())
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait([opening, stopping], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            is_open = opening.done()
+            if not is_open:
+                self._ending.stop()
+                await self._ending.cancel([opening])
+        if is_open:
+            await opening
+        return is_open
 
     async def _run_tasks(self) -> bool:
         """Run all loops, and return whether each batch under way ended in time."""
@@ -169,14 +183,15 @@ class Pipeline:
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             self._stopping.set()
+            self._ending.stop()
             self._numbers.state = PipelineState.DRAINING
             self._lanes.stop()
-            await _cancel([reading])
+            reading.cancel()
             _, cut = await asyncio.wait(lanes, timeout=self._config.drain)
-            await self._cancel_between_commits([*cut, *helpers])
+            await self._cancel_between_commits([reading, *cut, *helpers])
             is_told = await self._commit_finally()
         finally:
-            await _cancel([reading, *lanes, *helpers, *ends])
+            await self._ending.cancel([reading, *lanes, *helpers, *ends])
         if self._failure is not None:
             raise self._failure
         return is_told and not cut
@@ -184,10 +199,8 @@ class Pipeline:
     async def _cancel_between_commits(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         """Cancel tasks, but first wait a limited time for a commit in progress to end."""
         # A request that is cut off costs the connection, and the last commit needs it.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSING):
-                await self._committing.acquire()
-        await _cancel(tasks)
+        await self._ending.run(self._committing.acquire())
+        await self._ending.cancel(tasks)
         self._committing = asyncio.Lock()
 
     def _task(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
@@ -260,16 +273,17 @@ class Pipeline:
 
     async def _commit_finally(self) -> bool:
         """Commit finished records and release the others; return whether that succeeded."""
-        try:
-            async with asyncio.timeout(CLOSING):
-                await self._commit()
-                records = self._in_flight.open_records()
-                if records:
-                    await self._source.release(records)
-                    self._numbers.released += len(records)
-        except (ConnectorError, TimeoutError):
-            return False
-        return True
+        error = await self._ending.run(self._commit_and_release())
+        if error is None or isinstance(error, (ConnectorError, TimeoutError)):
+            return error is None
+        raise error
+
+    async def _commit_and_release(self) -> None:
+        await self._commit()
+        records = self._in_flight.open_records()
+        if records:
+            await self._source.release(records)
+            self._numbers.released += len(records)
 
     async def _extend(self, seconds: float) -> None:
         """Extend the source's lease on unfinished records, every `seconds` seconds."""
@@ -295,15 +309,5 @@ class Pipeline:
 
     async def _close(self) -> None:
         """Close the source and the sink, in limited time."""
-        ends: tuple[Callable[[], Awaitable[None]], ...] = (self._source.close, self._sink.close)
-        for close in ends:
-            with suppress(Exception):
-                async with asyncio.timeout(CLOSING / len(ends)):
-                    await close()
-
-
-async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel tasks, and wait a limited time for their end."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks, timeout=CLOSING)
+        for close in (self._source.close, self._sink.close):
+            await self._ending.run(close())

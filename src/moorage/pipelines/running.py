@@ -5,20 +5,29 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Coroutine, Generator, Sequence
+    from types import FrameType
 
     from moorage.domain.pipelines.settings import PipelineReport
     from moorage.pipelines.pipeline import Pipeline
     from moorage.pipelines.supervision import SupervisedPipeline
 
+T = TypeVar("T")
+
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+_LEFT_BEHIND: Final = 0.05
+"""Seconds in which tasks that are left after a run may end."""
 
 
 def run_pipelines(make: Callable[[], Sequence[Pipeline]]) -> list[PipelineReport]:
     """Run pipelines in an event loop until they end, or until SIGTERM or SIGINT.
+
+    It returns at most a second after the longest `drain` of the pipelines has passed since the
+    signal, also if a sink hangs, unless something blocks the event loop.
 
     Args:
         make: makes the pipelines; it is called in the event loop.
@@ -33,7 +42,31 @@ def run_pipelines(make: Callable[[], Sequence[Pipeline]]) -> list[PipelineReport
     async def run() -> list[PipelineReport]:
         return await arun_pipelines(make())
 
-    return asyncio.run(run())
+    return run_in_limited_loop(run())
+
+
+def run_in_limited_loop(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a new event loop, and leave behind whatever does not end after it.
+
+    `asyncio.run` waits without a limit for tasks that ignore their cancellation, and for threads.
+    """
+    runner = asyncio.Runner()
+    try:
+        return runner.run(main)
+    finally:
+        runner.run(_end_tasks())
+        # Closing the runner would wait for threads; closing its loop does not.
+        runner.get_loop().close()
+        asyncio.set_event_loop(None)
+
+
+async def _end_tasks() -> None:
+    """Cancel all other tasks of the event loop, and wait a limited time for their end."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    generators = asyncio.create_task(asyncio.get_running_loop().shutdown_asyncgens())
+    await asyncio.wait([*tasks, generators], timeout=_LEFT_BEHIND)
 
 
 async def arun_pipelines(
@@ -66,14 +99,23 @@ async def arun_pipelines(
 
 @contextmanager
 def signals_call(
-    function: Callable[[], None], signals: Sequence[signal.Signals] = _SIGNALS
+    function: Callable[[], None],
+    signals: Sequence[signal.Signals] = _SIGNALS,
+    *,
+    at_once: Callable[[], None] | None = None,
 ) -> Generator[None]:
     """Call a function on signals in a block; restore the earlier handlers after it.
 
     Args:
         function: the function, which is called in the event loop.
         signals: the signals; by default SIGTERM and SIGINT.
+        at_once: a function that is called even while the event loop is blocked.
     """
+
+    def handler(_: int, __: FrameType | None, /) -> None:
+        if at_once is not None:
+            at_once()
+
     loop = asyncio.get_running_loop()
     earlier_handlers: dict[signal.Signals, Any] = {}
     for number in signals:
@@ -82,6 +124,9 @@ def signals_call(
         with suppress(ValueError, RuntimeError, NotImplementedError):
             loop.add_signal_handler(number, function)
             earlier_handlers[number] = earlier_handler
+            if at_once is not None:
+                # The loop hears of the signal by its descriptor, whatever the handler is.
+                signal.signal(number, handler)
     try:
         yield
     finally:

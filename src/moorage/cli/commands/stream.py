@@ -12,6 +12,7 @@ import attrs
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import CUT_OFF, FAILED, OK
+from moorage.cli.exit_deadline import ExitDeadline
 from moorage.cli.places import import_from_working_folder, opened_async, opened_store
 from moorage.domain.pipelines.control import (
     PausePipeline,
@@ -21,6 +22,7 @@ from moorage.domain.pipelines.control import (
 )
 from moorage.domain.pipelines.settings import PipelineState
 from moorage.errors import ConfigurationError
+from moorage.pipelines.running import run_in_limited_loop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,8 +52,8 @@ def run(
     anew, and the others run on. A configuration with a mistake is refused.
 
     A signal ends them in order: batches under way have the time of `drain`. It exits with 0 then,
-    and with 5 if records were cut off, which are delivered again. The failure of one pipeline ends
-    the others in order too.
+    and with 5 if records were cut off, which are delivered again; a second after that time it has
+    exited, whatever hangs. The failure of one pipeline ends the others in order too.
 
     Args:
         names: the pipelines; by default all of them.
@@ -62,20 +64,20 @@ def run(
     """
     selected(context, names)
     import_from_working_folder()
-    reports = asyncio.run(_run(names, interval, (host, port), context))
+    with ExitDeadline(CUT_OFF) as deadline:
+        running = _run(names, interval, (host, port), context, deadline)
+        reports = run_in_limited_loop(running)
+        deadline.code = code = OK if all(item.is_clean for item in reports.values()) else CUT_OFF
     rows = [
         {"name": name, "clean": report.is_clean, **_fields(report)}
         for name, report in reports.items()
     ]
-    is_clean = all(report.is_clean for report in reports.values())
     columns = ("pipeline", "clean", *_NUMBERS)
     lines = [
         [row["name"], "yes" if row["clean"] else "no", *(row[name] for name in _NUMBERS)]
         for row in rows
     ]
-    return CommandResult(
-        {"pipelines": rows}, [Table(columns, lines)], code=OK if is_clean else CUT_OFF
-    )
+    return CommandResult({"pipelines": rows}, [Table(columns, lines)], code=code)
 
 
 def status(*names: str, context: Context) -> CommandResult:
@@ -193,7 +195,11 @@ def selected(context: Context, names: Sequence[str]) -> tuple[PipelineSettings, 
 
 
 async def _run(
-    names: tuple[str, ...], interval: float, place: tuple[str, int | None], context: Context
+    names: tuple[str, ...],
+    interval: float,
+    place: tuple[str, int | None],
+    context: Context,
+    deadline: ExitDeadline,
 ) -> dict[str, PipelineReport]:
     """Run pipelines in this event loop."""
     from moorage.cli.stream_worker import StreamWorker  # noqa: PLC0415 - only this command
@@ -206,7 +212,7 @@ async def _run(
 
             served_port = await stack.enter_async_context(served_pages(worker, host, port))
             context.tell(f"serving http://{host}:{served_port}/metrics, /live, /ready and /health")
-        return await worker.run()
+        return await worker.run(deadline)
 
 
 async def _reset_row_checkpoints(

@@ -1,0 +1,85 @@
+"""The end of a pipeline, which takes a limited time whatever its source and its sink do.
+
+Laws:
+
+1. Nothing is awaited without a time limit, also nothing that was cancelled.
+2. A pipeline that was told to stop has ended `CLOSING` seconds after its `drain` at the latest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable
+
+CLOSING: Final = 0.8
+"""Seconds after `drain` in which everything but the batches must end."""
+
+_LONGEST: Final = 3.0
+"""Seconds that the steps of an end may take together if `drain` leaves them more."""
+
+_STEPS: Final = 6
+"""The number of steps at the end of a pipeline."""
+
+_PATIENCE: Final = 0.75
+"""The part of a step's time after which it is cancelled, so that it can end by itself."""
+
+
+class Ending:
+    """The time that is left to end a pipeline, which its last steps share.
+
+    Each step has an equal share of what is left for it and the steps after it, so that one which
+    hangs leaves time to the others. The time begins with the first step.
+
+    Args:
+        drain: the seconds in which batches under way may end when the pipeline stops.
+    """
+
+    def __init__(self, drain: float) -> None:
+        self._drain = drain
+        self._limit = self._until = float("inf")
+        self._steps = _STEPS
+
+    def stop(self) -> None:
+        """Note that the pipeline stops at this moment."""
+        self._limit = asyncio.get_running_loop().time() + self._drain + CLOSING
+
+    async def cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        """Cancel tasks, and wait for their end as long as this step may take."""
+        await _cancelled(tasks, self._share())
+
+    async def run(self, work: Coroutine[Any, Any, object]) -> Exception | None:
+        """Run a step, and return its error; a `TimeoutError` if it was cut off."""
+        share = self._share()
+        task = asyncio.create_task(work)
+        try:
+            await asyncio.wait([task], timeout=share * _PATIENCE)
+        finally:
+            task.cancel()
+        if not task.done():
+            await _cancelled([task], share * (1 - _PATIENCE))
+        if not task.done() or task.cancelled():
+            return TimeoutError()
+        error = task.exception()
+        if error is None or isinstance(error, Exception):
+            return error
+        raise error
+
+    def _share(self) -> float:
+        """Return the seconds that the next step may take."""
+        now = asyncio.get_running_loop().time()
+        self._until = min(self._until, self._limit, now + _LONGEST)
+        share = max(0.0, self._until - now) / self._steps
+        self._steps = max(1, self._steps - 1)
+        return share
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[Any]], seconds: float) -> None:
+    """Cancel tasks, and wait a limited time for their end."""
+    left = [task for task in tasks if not task.done()]
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=seconds)
