@@ -66,6 +66,7 @@ _POD = {
     },
     "imagePullSecrets": [{"name": str}],
     "volumes": [_VOLUME],
+    "initContainers": [_CONTAINER],
     "containers": [_CONTAINER],
 }
 _SHAPES: dict[str, Any] = {
@@ -109,7 +110,8 @@ class FakeCluster:
 
     Attributes:
         pods: the status of the pod of each Job, by its name; None if there is no pod.
-        logs: the log of each Job's pod.
+        logs: the log of the step in each Job's pod.
+        files: the log of the container that reads the files, likewise.
         failures: answers that the next requests get instead: status, headers, body.
         denied: the resource that the account may not use.
         requests: all requests: method, path with query, body.
@@ -120,6 +122,7 @@ class FakeCluster:
         self.secrets: dict[str, dict[str, Any]] = {}
         self.pods: dict[str, dict[str, Any] | None] = {}
         self.logs: dict[str, bytes] = {}
+        self.files: dict[str, bytes] = {}
         self.failures: list[tuple[int, dict[str, str], bytes]] = []
         self.denied = ""
         self.requests: list[tuple[str, str, Any]] = []
@@ -166,7 +169,8 @@ class FakeCluster:
     def _pods(self, method: str, name: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         name, _, part = name.partition("/")
         if part == "log":
-            log = self.logs.get(name.removeprefix("pod-"))
+            logs = self.files if query["container"] == "files" else self.logs
+            log = logs.get(name.removeprefix("pod-"))
             return (400, {"message": "waiting to start"}) if log is None else (200, log)
         if method == "PATCH":
             return 200, body
@@ -206,6 +210,16 @@ def ended_pod(code: int, reason: str = "Completed", why: str | None = None) -> d
         "finishedAt": _ENDED,
     }
     return pod_state("Failed" if code else "Succeeded", why, terminated=terminated)
+
+
+def reading_pod(code: int, *, reason: str | None = None, **reader: Any) -> dict[str, Any]:
+    """Return the status of a pod whose step has ended, and whose second container reads files."""
+    pod = ended_pod(code)
+    return {
+        **pod_state("Failed" if code else "Pending", reason),
+        "initContainerStatuses": pod["containerStatuses"],
+        "containerStatuses": [{"state": reader or {"waiting": {"reason": "PodInitializing"}}}],
+    }
 
 
 @contextmanager
@@ -258,6 +272,7 @@ def cluster(folder: Path) -> Generator[tuple[FakeCluster, KubernetesPlatform]]:
                     claims={"data": "/data"},
                     pull_secrets=("registry",),
                     service_account="steps",
+                    files_image="busybox:1",
                 )
             ),
         )

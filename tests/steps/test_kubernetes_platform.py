@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +28,13 @@ from moorage import (
     VendorRejected,
     Workspace,
 )
-from tests.steps.kubernetes_lab import FakeCluster, cluster, ended_pod, pod_state
+from tests.steps.kubernetes_lab import FakeCluster, cluster, ended_pod, pod_state, reading_pod
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+_BEGUN = "2030-01-02T03:04:05Z"
 Lab = tuple[FakeCluster, KubernetesPlatform]
 STEP = Step(
     "report",
@@ -109,6 +111,82 @@ def test_files_that_no_secret_keeps_are_refused(lab: Lab) -> None:
     with pytest.raises(InvalidData, match="Secret"):
         platform.start(large, 10.0)
     assert not fake.jobs
+
+
+LEAVING = attrs.evolve(
+    STEP,
+    secrets={},
+    workspace=Workspace(
+        files={"given.txt": b"given"},
+        collect=["total.csv", "-r", "missing", "link", "given.txt"],
+        outputs={"in/a b.bin": "a", "large": "b"},
+    ),
+)
+
+
+def test_left_files_come_by_a_second_container(lab: Lab, tmp_path: Path) -> None:
+    """The files of a success are written to a log of their own, whatever their names and bytes."""
+    fake, platform = lab
+    platform.start(spec(step=LEAVING), 10.0)
+    pod = fake.jobs["run-1"]["spec"]["template"]["spec"]
+    (reader,) = pod["containers"]
+    assert ("step", "busybox:1") == (pod["initContainers"][0]["name"], reader["image"])
+    assert not {"secrets", "claim-0"} & {mount["name"] for mount in reader["volumeMounts"]}
+    assert all(mount["readOnly"] for mount in reader["volumeMounts"])
+    left = {"total.csv": b"total,12\n", "-r": b"", "in/a b.bin": bytes(range(256)) * 99}
+    (tmp_path / "in").mkdir()
+    for path, content in {**left, "large": bytes(4 * 1024 * 1024), "given.txt": b"given"}.items():
+        (tmp_path / path).write_bytes(content)
+    (tmp_path / "link").symlink_to("total.csv")
+    command = [part.replace("$$(", "$(") for part in reader["command"]]
+    fake.files["run-1"] = subprocess.run(
+        command, cwd=tmp_path, check=True, capture_output=True
+    ).stdout
+
+    collected = {
+        path: platform.collect("run-1", path, 100_000, 10.0) for path in (*left, "given.txt")
+    }
+
+    assert {**left, "given.txt": b"given"} == collected
+    for path in ("missing", "link", "large", "undeclared"):
+        assert platform.collect("run-1", path, 1 << 30, 10.0) is None
+    assert platform.collect("run-1", "total.csv", 3, 10.0) is None
+    assert platform.collect("run-2", "total.csv", 3, 10.0) is None
+    for torn in (fake.files["run-1"][:-2], fake.files["run-1"][3:], b".\n", b""):
+        fake.files["run-1"] = torn
+        with pytest.raises(VendorFailed, match="did not arrive whole"):
+            platform.collect("run-1", "total.csv", 100, 10.0)
+    del fake.files["run-1"]
+    assert platform.collect("run-1", "total.csv", 100, 10.0) is None
+
+
+def test_run_ends_when_its_files_are_read(lab: Lab) -> None:
+    """A success goes on until its files are read or cannot be; a failure ends at once."""
+    fake, platform = lab
+    platform.start(spec(step=LEAVING), 10.0)
+    problem = {"reason": "ImagePullBackOff", "message": "not found"}
+    throttled = {"reason": "ErrImagePull", "message": "toomanyrequests"}
+    phases = []
+    for pod in (
+        {
+            **reading_pod(0),
+            "initContainerStatuses": [{"state": {"running": {"startedAt": _BEGUN}}}],
+        },
+        {**reading_pod(0), "containerStatuses": None},
+        reading_pod(0),
+        reading_pod(0, waiting=throttled),
+        reading_pod(0, running={}),
+        reading_pod(0, terminated={"exitCode": 1}),
+        reading_pod(0, waiting=problem),
+        reading_pod(0, reason="Evicted"),
+        reading_pod(3),
+    ):
+        fake.pods["run-1"] = pod
+        status = platform.look("run-1", 10.0)
+        assert status is not None
+        phases.append((status.phase, status.exit_code))
+    running, success = (RunPhase.RUNNING, None), (RunPhase.ENDED, 0)
+    assert [*[running] * 5, *[success] * 3, (RunPhase.ENDED, 3)] == phases
 
 
 def test_second_start_finds_the_job(lab: Lab) -> None:
@@ -336,7 +414,7 @@ def test_wrong_settings_are_named(lab: Lab, tmp_path: Path) -> None:
     ],
 )
 def test_steps_that_no_job_can_run_are_refused(options: dict[str, Any]) -> None:
-    """A step without an image, that leaves files, or with a limit of processes is refused."""
+    """A step without an image, with files that nobody reads, or a limit of processes is refused."""
     platform = KubernetesPlatform(KubernetesSettings(ca_file=None))
     with pytest.raises(InvalidData):
         platform.validate(attrs.evolve(STEP, **options))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime, timedelta
 from math import ceil
 from pathlib import Path
 from time import monotonic, sleep
@@ -17,46 +16,46 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.adapters.steps._kubernetes_files import CONTAINER, file_in_log, writing_command
+from moorage.adapters.steps._kubernetes_status import (
+    CANNOT_START,
+    NOTE,
+    condition_of,
+    moment_of,
+    note_of,
+    status_of,
+)
 from moorage.adapters.steps._kubernetes_wire import Cluster, entries
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.options import checked_options
-from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase, RunStatus
+from moorage.domain.steps.runs import LogChunk, RunPhase
 from moorage.domain.steps.step import ConnectorType
 from moorage.errors import ConfigurationError, ConnectionFailed, InvalidData, VendorRejected
 from moorage.ports.platform import PlatformKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from moorage.domain.steps.runs import LogStream, RunSpec
+    from moorage.domain.steps.runs import LogStream, RunSpec, RunStatus
     from moorage.domain.steps.step import Step
 
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _IN_CLUSTER: Final = "https://kubernetes.default.svc"
 _USER: Final = 65534
-_NOTE: Final = "moorage.step"
 _FILE: Final = "file-{}"
 """The names of files in a Secret, which no name of a step's secret can be."""
 _LARGEST_SECRET: Final = 1024 * 1024
 _SECRETS: Final = "/run/secrets/moorage"
 _WORK: Final = "/workspace"
 _MISSING: Final = frozenset({404})
+_NO_LOG: Final = frozenset({400, 404})
 _CONFLICT: Final = 409
-_KILLED: Final = 137
-_CANNOT_START: Final = 125
 _PART: Final = 4 * 1024 * 1024
 _PAUSE: Final = 0.2
 _LONGEST_LOOK: Final = 5.0
 _RESERVE: Final = 120
 """Seconds for finding a node and an image, which the Job has beyond the time limit of its pod."""
 
-_DYING: Final = 15
-"""Seconds after its grace in which the end of a container is told."""
-
-_IMAGE_PROBLEMS: Final = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
-)
-_THROTTLED: Final = "toomanyrequests"
 _RIGHTS: Final = (
     *(("batch", "jobs", "", verb) for verb in ("create", "get", "list", "patch", "delete")),
     *(("", "pods", "", verb) for verb in ("list", "patch")),
@@ -82,6 +81,8 @@ class KubernetesSettings:
         writable_root: whether steps may write outside of their working directory.
         pull_secrets: the names of the secrets with which images are pulled.
         claims: paths in the container, by the names of the volume claims that are mounted there.
+        files_image: the image of a second container, which writes the files that a step leaves to
+            its log; it needs `sh`, `wc` and `base64`. By default steps leave no files.
         keep: seconds for which the cluster keeps a Job that has ended.
     """
 
@@ -96,6 +97,7 @@ class KubernetesSettings:
     writable_root: bool = False
     pull_secrets: tuple[str, ...] = ()
     claims: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    files_image: str | None = None
     keep: int = attrs.field(default=86_400, validator=attrs.validators.ge(60))
 
 
@@ -104,7 +106,8 @@ class KubernetesPlatform:
     """Runs steps as Jobs of a Kubernetes cluster, each with one pod that is never restarted.
 
     The API's certificate is always checked. The cluster keeps both outputs of a container as one,
-    which is read as standard output; it lends no files to a step and collects none.
+    which is read as standard output. Files that a step leaves are collected after a success, if
+    the settings name an image for that.
 
     Args:
         settings: the cluster, and what the steps may do there.
@@ -126,14 +129,15 @@ class KubernetesPlatform:
         """Refuse a step that a Job cannot run.
 
         Raises:
-            InvalidData: it names no image, leaves files, or limits its processes.
+            InvalidData: it names no image, limits its processes, or leaves files that no container
+                reads.
         """
         problem = None
         if step.image is None:
             problem = ("image", "names no image to make a pod of", "Name one.")
-        elif step.workspace.takes_files:
-            remedy = "Mount a volume with `claims`, or let the step upload them to a signed URL."
-            problem = ("workspace", "leaves files, which a cluster does not collect", remedy)
+        elif step.workspace.takes_files and self._settings.files_image is None:
+            remedy = "Set `files_image`, or let the step upload them to a signed URL."
+            problem = ("workspace", "leaves files, and no image is named that reads them", remedy)
         elif step.resources.processes is not None:
             remedy = "Leave the limit to the cluster."
             problem = ("resources.processes", "limits its processes, which no pod can", remedy)
@@ -200,6 +204,23 @@ class KubernetesPlatform:
             volume = {"claimName": claim}
             volumes.append({"name": f"claim-{number}", "persistentVolumeClaim": volume})
             mounts.append({"name": f"claim-{number}", "mountPath": path})
+        container = {
+            "name": "step",
+            "image": step.image,
+            "command": _literal(step.command),
+            "env": [
+                {"name": name, "value": value}
+                for name, value in zip(variables, _literal(variables.values()), strict=True)
+            ],
+            "workingDir": _WORK,
+            "volumeMounts": mounts,
+            "resources": {"limits": limits},
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": not chosen.writable_root,
+                "capabilities": {"drop": ["ALL"]},
+            },
+        }
         pod: dict[str, Any] = {
             "restartPolicy": "Never",
             "activeDeadlineSeconds": max(1, ceil(step.timeout)),
@@ -214,27 +235,23 @@ class KubernetesPlatform:
             },
             "imagePullSecrets": [{"name": name} for name in chosen.pull_secrets],
             "volumes": volumes,
-            "containers": [
-                {
-                    "name": "step",
-                    "image": step.image,
-                    # Kubernetes would replace $(NAME) otherwise.
-                    "command": [part.replace("$(", "$$(") for part in step.command],
-                    "env": [
-                        {"name": name, "value": value.replace("$(", "$$(")}
-                        for name, value in variables.items()
-                    ],
-                    "workingDir": _WORK,
-                    "volumeMounts": mounts,
-                    "resources": {"limits": limits},
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "readOnlyRootFilesystem": not chosen.writable_root,
-                        "capabilities": {"drop": ["ALL"]},
-                    },
-                }
-            ],
+            "containers": [container],
         }
+        paths = _left_paths(step)
+        if paths:
+            reader = {
+                **container,
+                "name": CONTAINER,
+                "image": chosen.files_image,
+                "command": _literal(writing_command(paths)),
+                "env": [],
+                "volumeMounts": [
+                    {**mount, "readOnly": True}
+                    for mount in mounts
+                    if mount["name"] in {"workspace", "files"}
+                ],
+            }
+            pod.update(initContainers=[container], containers=[reader])
         if chosen.service_account is not None:
             pod["serviceAccountName"] = chosen.service_account
         labels = {"moorage.scope": chosen.scope}
@@ -242,6 +259,7 @@ class KubernetesPlatform:
             "step": step.name,
             "fingerprint": step.fingerprint,
             "labels": dict(spec.labels),
+            **({"files": paths} if paths else {}),
         }
         return {
             "apiVersion": "batch/v1",
@@ -249,7 +267,7 @@ class KubernetesPlatform:
             "metadata": {
                 "name": spec.name,
                 "labels": labels,
-                "annotations": {_NOTE: json.dumps(note)},
+                "annotations": {NOTE: json.dumps(note)},
             },
             "spec": {
                 "completions": 1,
@@ -282,7 +300,7 @@ class KubernetesPlatform:
                 "GET", f"{self._jobs}/{spec.name}", timeout, allowed=_MISSING
             )
         job = json.loads(content)
-        if data and code not in _MISSING and not _condition(job):
+        if data and code not in _MISSING and not condition_of(job):
             # Whoever created the Job may have died before this.
             secret = self._secret(spec.name, data, job["metadata"]["uid"])
             path = f"{self._core}/secrets"
@@ -291,7 +309,7 @@ class KubernetesPlatform:
             status = self.look(spec.name, timeout)
             if status is None:
                 raise ConnectionFailed(f"The Job {spec.name} was removed while it started.")
-            if is_new and "problem" in status.metadata and status.exit_code == _CANNOT_START:
+            if is_new and "problem" in status.metadata and status.exit_code == CANNOT_START:
                 self._delete(spec.name, timeout)
                 raise VendorRejected(
                     f"The image of the step cannot be had: {status.metadata['problem']}",
@@ -307,7 +325,7 @@ class KubernetesPlatform:
         code, content = self._cluster.ask("GET", path, timeout, allowed=_MISSING)
         if code in _MISSING:
             return None
-        return _status(json.loads(content), self._pod(name, timeout))
+        return status_of(json.loads(content), self._pod(name, timeout))
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
         """Return the output of a run after a mark.
@@ -325,17 +343,15 @@ class KubernetesPlatform:
         if since:
             query["sinceTime"] = since
         path = f"{self._core}/pods/{pod['metadata']['name']}/log"
-        code, content = self._cluster.ask(
-            "GET", path, timeout, query=query, allowed=frozenset({400, 404})
-        )
-        if code in {400, 404}:
+        code, content = self._cluster.ask("GET", path, timeout, query=query, allowed=_NO_LOG)
+        if code in _NO_LOG:
             # The container has not begun, or never will.
             return LogChunk(b"", mark, is_over)
         parts: list[bytes] = []
         size = 0
         for entry in entries(content, is_complete=is_over):
             # The cluster begins with the whole second of the mark.
-            if since and _moment(entry.time) < _moment(since):
+            if since and moment_of(entry.time) < moment_of(since):
                 continue
             if entry.time == since and skipped:
                 skipped -= 1
@@ -371,11 +387,24 @@ class KubernetesPlatform:
             pod["metadata"]["labels"].get("job-name"): pod for pod in json.loads(others)["items"]
         }
         jobs = sorted(json.loads(content)["items"], key=lambda job: job["metadata"]["name"])
-        return [_status(job, pods.get(job["metadata"]["name"])) for job in jobs]
+        return [status_of(job, pods.get(job["metadata"]["name"])) for job in jobs]
 
-    def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:  # noqa: ARG002 - there are none
-        """Return None, because a cluster collects no files."""
-        return None
+    def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
+        """Return a file that a success has left; None if there is no such regular file.
+
+        Raises:
+            VendorFailed: the files did not arrive whole.
+        """
+        code, content = self._cluster.ask("GET", f"{self._jobs}/{name}", timeout, allowed=_MISSING)
+        paths: list[str] = [] if code in _MISSING else note_of(json.loads(content)).get("files", [])
+        pod = self._pod(name, timeout)
+        if path not in paths or pod is None:
+            return None
+        place = f"{self._core}/pods/{pod['metadata']['name']}/log"
+        query = {"container": CONTAINER}
+        code, log = self._cluster.ask("GET", place, timeout, query=query, allowed=_NO_LOG)
+        file = None if code in _NO_LOG else file_in_log(log, paths.index(path))
+        return None if file is None or len(file) > limit else file
 
     def remove(self, name: str, timeout: float, /) -> None:
         """Remove a run that has ended, with its output."""
@@ -427,96 +456,13 @@ def _secret_data(spec: RunSpec) -> dict[str, str]:
     return {name: base64.b64encode(content).decode() for name, content in contents.items()}
 
 
-def _condition(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the condition with which a Job has ended; nothing if it goes on."""
-    for condition in job.get("status", {}).get("conditions") or ():
-        if condition["type"] in {"Complete", "Failed"} and condition["status"] == "True":
-            ended: dict[str, Any] = condition
-            return ended
-    return {}
+def _literal(texts: Iterable[str]) -> list[str]:
+    """Return texts in which Kubernetes does not replace $(NAME)."""
+    return [text.replace("$(", "$$(") for text in texts]
 
 
-def _status(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatus:
-    """Return the status that a Job and its pod stand for."""
-    metadata, condition = job["metadata"], _condition(job)
-    annotations: dict[str, str] = metadata.get("annotations") or {}
-    note: dict[str, Any] = json.loads(annotations.get(_NOTE, "{}"))
-    limit = EndReason.STOPPED if "moorage.stopped" in annotations else EndReason.DEADLINE
-    state: dict[str, Any] = pod["status"] if pod is not None else {}
-    containers: list[dict[str, Any]] = state.get("containerStatuses") or [{}]
-    container = containers[0]
-    states: dict[str, dict[str, Any]] = container.get("state", {})
-    waiting = states.get("waiting", {})
-    ended = states.get("terminated", {})
-    is_late = "DeadlineExceeded" in {state.get("reason"), condition.get("reason")}
-    problem: str | None = state.get("reason") or (
-        None if pod is not None else condition.get("reason")
-    )
-    if waiting.get("reason") in _IMAGE_PROBLEMS:
-        problem = f"{waiting['reason']}: {waiting.get('message', '')}"[:300]
-    is_settled = bool(condition)
-    if is_settled and is_late and pod is not None:
-        grace = timedelta(seconds=pod["spec"].get("terminationGracePeriodSeconds", 0) + _DYING)
-        is_settled = datetime.now(UTC) > _moment(condition["lastTransitionTime"]) + grace
-    phase, code = _phase(state, container, problem, is_settled=is_settled, is_late=is_late)
-    reason = None
-    if phase is RunPhase.ENDED:
-        is_out = ended.get("reason") == "OOMKilled"
-        reason = EndReason.OUT_OF_MEMORY if is_out else EndReason.EXITED
-        reason = limit if is_late else reason
-    is_over = phase in {RunPhase.ENDED, RunPhase.LOST}
-    begun = states.get("running", ended).get("startedAt")
-    facts: dict[str, Any] = {"namespace": metadata.get("namespace"), "uid": metadata.get("uid")}
-    if pod is not None:
-        facts["pod"] = pod["metadata"]["name"]
-        facts["node"] = pod.get("spec", {}).get("nodeName")
-    if problem:
-        facts["problem"] = problem
-    created = metadata["creationTimestamp"]
-    end = ended.get("finishedAt") or condition.get("lastTransitionTime") or created
-    return RunStatus(
-        name=metadata["name"],
-        phase=phase,
-        exit_code=code,
-        reason=reason,
-        fingerprint=note.get("fingerprint"),
-        started_at=_moment(begun or created) if begun or is_over else None,
-        ended_at=_moment(end) if is_over else None,
-        step=note.get("step"),
-        labels=note.get("labels", {}),
-        metadata=facts,
-    )
-
-
-def _phase(
-    state: Mapping[str, Any],
-    container: Mapping[str, Any],
-    problem: str | None,
-    *,
-    is_settled: bool,
-    is_late: bool,
-) -> tuple[RunPhase, int | None]:
-    """Return the phase and the exit code that the states of a pod and its container stand for."""
-    ended = container.get("state", {}).get("terminated")
-    if ended is not None:
-        return RunPhase.ENDED, ended["exitCode"]
-    if is_late:
-        # The pod ends at its limit before its container, and old clusters never tell of its end.
-        is_dying = bool(container) and not is_settled
-        return (RunPhase.RUNNING, None) if is_dying else (RunPhase.ENDED, _KILLED)
-    if is_settled or state.get("phase") in {"Failed", "Unknown"}:
-        return RunPhase.LOST, None
-    if state.get("phase") == "Running":
-        return RunPhase.RUNNING, None
-    # A registry that asks for a pause is asked again by the cluster.
-    if "waiting" in container.get("state", {}) and problem and _THROTTLED not in problem:
-        return RunPhase.ENDED, _CANNOT_START
-    return RunPhase.STARTING, None
-
-
-def _moment(text: str) -> datetime:
-    """Return a time that the API writes, with up to nanoseconds."""
-    return datetime.fromisoformat(text)
+def _left_paths(step: Step) -> list[str]:
+    return list(dict.fromkeys([*step.workspace.collect, *step.workspace.outputs]))
 
 
 KUBERNETES: Final = PlatformKind(

@@ -1,0 +1,63 @@
+"""The files that a step of Kubernetes leaves, which a second container writes to its own log.
+
+The step is then the init container of its pod. If it succeeds, the second container begins, finds
+the same working directory, and writes the files in Base64. Its log is their way out of the cluster.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Final
+
+from moorage.errors import VendorFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CONTAINER: Final = "files"
+"""The name of the container that writes the files."""
+
+LARGEST: Final = 4 * 1024 * 1024
+"""The number of bytes of all files. In Base64 and with times they fit in the 10 MiB of a log that a
+node keeps."""
+
+_EDGE: Final = b".\n"
+"""The first and the last line of the log; Base64 has no points."""
+
+_SCRIPT: Final = f"""set -e
+left={LARGEST}
+number=0
+echo .
+for path do
+  if [ -f "./$path" ] && [ ! -L "./$path" ] && [ -r "./$path" ]; then
+    size=$(wc -c < "./$path")
+    if [ "$size" -le "$left" ]; then
+      left=$((left - size))
+      echo ". $number"
+      base64 "./$path"
+    fi
+  fi
+  number=$((number + 1))
+done
+echo .
+"""
+
+
+def writing_command(paths: Sequence[str]) -> list[str]:
+    """Return the command that writes files to the log; it wants `sh`, `wc` and `base64`."""
+    return ["sh", "-c", _SCRIPT, CONTAINER, *paths]
+
+
+def file_in_log(log: bytes, number: int) -> bytes | None:
+    """Return the file of a number from the log; None if there is no such file in it.
+
+    Raises:
+        VendorFailed: a part is missing, because the container was ended or a node cut its log.
+    """
+    if not log.startswith(_EDGE) or not log.endswith(b"\n" + _EDGE):
+        raise VendorFailed(
+            "The files of the step did not arrive whole in the log of their container.",
+            remedy="Look at the limit of the pod's time, and at the size to which nodes cut logs.",
+        )
+    _, is_there, rest = log.removesuffix(_EDGE).partition(b"\n. %d\n" % number)
+    return base64.b64decode(rest.partition(b".")[0]) if is_there else None

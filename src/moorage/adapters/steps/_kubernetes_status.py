@@ -1,0 +1,139 @@
+"""The status of a run, as a Job of Kubernetes and its pod tell it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.steps.runs import EndReason, RunPhase, RunStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NOTE: Final = "moorage.step"
+"""The annotation of a Job with what the platform has noted."""
+
+CANNOT_START: Final = 125
+"""The exit code of a run whose image could not be had."""
+
+_KILLED: Final = 137
+_DYING: Final = 15
+"""Seconds after its grace in which the end of a container is told."""
+
+_IMAGE_PROBLEMS: Final = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+)
+_THROTTLED: Final = "toomanyrequests"
+
+
+def condition_of(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the condition with which a Job has ended; nothing if it goes on."""
+    for condition in job.get("status", {}).get("conditions") or ():
+        if condition["type"] in {"Complete", "Failed"} and condition["status"] == "True":
+            ended: dict[str, Any] = condition
+            return ended
+    return {}
+
+
+def status_of(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatus:
+    """Return the status that a Job and its pod stand for."""
+    metadata, condition = job["metadata"], condition_of(job)
+    annotations: dict[str, str] = metadata.get("annotations") or {}
+    note = note_of(job)
+    limit = EndReason.STOPPED if "moorage.stopped" in annotations else EndReason.DEADLINE
+    state: dict[str, Any] = pod["status"] if pod is not None else {}
+    container, reader = _containers(state)
+    states: dict[str, dict[str, Any]] = container.get("state", {})
+    waiting = states.get("waiting", {})
+    ended = states.get("terminated", {})
+    is_late = "DeadlineExceeded" in {state.get("reason"), condition.get("reason")}
+    problem: str | None = state.get("reason") or (
+        None if pod is not None else condition.get("reason")
+    )
+    reading: dict[str, dict[str, Any]] = (reader or {}).get("state", {})
+    for held_back in (waiting, reading.get("waiting", {})):
+        if held_back.get("reason") in _IMAGE_PROBLEMS:
+            problem = f"{held_back['reason']}: {held_back.get('message', '')}"[:300]
+    is_settled = bool(condition)
+    if is_settled and is_late and pod is not None:
+        grace = timedelta(seconds=pod["spec"].get("terminationGracePeriodSeconds", 0) + _DYING)
+        is_settled = datetime.now(UTC) > moment_of(condition["lastTransitionTime"]) + grace
+    phase, code = _phase(state, container, problem, is_settled=is_settled, is_late=is_late)
+    is_cut_short = is_settled or is_late or (problem is not None and _THROTTLED not in problem)
+    is_reading = reader is not None and "terminated" not in reading
+    if code == 0 and is_reading and not is_cut_short:
+        # The files of a success are part of its run.
+        phase, code = RunPhase.RUNNING, None
+    reason = None
+    if phase is RunPhase.ENDED:
+        is_out = ended.get("reason") == "OOMKilled"
+        reason = EndReason.OUT_OF_MEMORY if is_out else EndReason.EXITED
+        reason = limit if is_late else reason
+    is_over = phase in {RunPhase.ENDED, RunPhase.LOST}
+    begun = states.get("running", ended).get("startedAt")
+    facts: dict[str, Any] = {"namespace": metadata.get("namespace"), "uid": metadata.get("uid")}
+    if pod is not None:
+        facts["pod"] = pod["metadata"]["name"]
+        facts["node"] = pod.get("spec", {}).get("nodeName")
+    if problem:
+        facts["problem"] = problem
+    created = metadata["creationTimestamp"]
+    end = ended.get("finishedAt") or condition.get("lastTransitionTime") or created
+    return RunStatus(
+        name=metadata["name"],
+        phase=phase,
+        exit_code=code,
+        reason=reason,
+        fingerprint=note.get("fingerprint"),
+        started_at=moment_of(begun or created) if begun or is_over else None,
+        ended_at=moment_of(end) if is_over else None,
+        step=note.get("step"),
+        labels=note.get("labels", {}),
+        metadata=facts,
+    )
+
+
+def note_of(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the platform has noted in a Job."""
+    annotations: dict[str, str] = job["metadata"].get("annotations") or {}
+    note: dict[str, Any] = json.loads(annotations.get(NOTE, "{}"))
+    return note
+
+
+def _containers(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return the statuses of the step's container and of the one that reads its files, if any."""
+    statuses: list[dict[str, Any]] = state.get("containerStatuses") or [{}]
+    first: list[dict[str, Any]] = state.get("initContainerStatuses") or []
+    return (first[0], statuses[0]) if first else (statuses[0], None)
+
+
+def _phase(
+    state: Mapping[str, Any],
+    container: Mapping[str, Any],
+    problem: str | None,
+    *,
+    is_settled: bool,
+    is_late: bool,
+) -> tuple[RunPhase, int | None]:
+    """Return the phase and the exit code that the states of a pod and its container stand for."""
+    ended = container.get("state", {}).get("terminated")
+    if ended is not None:
+        return RunPhase.ENDED, ended["exitCode"]
+    if is_late:
+        # The pod ends at its limit before its container, and old clusters never tell of its end.
+        is_dying = bool(container) and not is_settled
+        return (RunPhase.RUNNING, None) if is_dying else (RunPhase.ENDED, _KILLED)
+    if is_settled or state.get("phase") in {"Failed", "Unknown"}:
+        return RunPhase.LOST, None
+    if state.get("phase") == "Running" or "running" in container.get("state", {}):
+        return RunPhase.RUNNING, None
+    # A registry that asks for a pause is asked again by the cluster.
+    if "waiting" in container.get("state", {}) and problem and _THROTTLED not in problem:
+        return RunPhase.ENDED, CANNOT_START
+    return RunPhase.STARTING, None
+
+
+def moment_of(text: str) -> datetime:
+    """Return a time that the API writes, with up to nanoseconds."""
+    return datetime.fromisoformat(text)
