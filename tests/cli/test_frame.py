@@ -49,6 +49,26 @@ def test_command_docstrings_match_the_table(words: str) -> None:
     assert groups | {group.split()[0] for group in groups} == set(GROUPS)
 
 
+@pytest.mark.parametrize(
+    "words, option",
+    [
+        ("logs list --days -5", "--days"),
+        ("logs remove --older-than -5", "--older-than"),
+        ("logs remove --older-than 1e12", "--older-than"),
+        ("logs follow --count 0", "--count"),
+        ("ping vat --timeout nan", "--timeout"),
+        ("inbox run --pause -1", "--pause"),
+        ("dashboard --port 65536", "--port"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(words: str, option: str) -> None:
+    """A number outside of the range of its option is refused with the range."""
+    result = command(*words.split())
+
+    assert 2 == result.code
+    assert re.search(f"for {option}. Pass a number .* and of at most", result.err)
+
+
 @pytest.mark.parametrize("words", COMMANDS)
 def test_every_command_helps(words: str) -> None:
     """The help of each command shows its whole docstring and the common options."""

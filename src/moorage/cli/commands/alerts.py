@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED, OK
+from moorage.cli.numbers import Seconds
 from moorage.cli.places import opened_hub
 from moorage.errors import ConfigurationError
 from moorage.hub.alerts import AlertRunner
@@ -108,7 +109,7 @@ def list_alerts(*, context: Context) -> CommandResult:
 
 
 def silence(
-    duration: float,
+    duration: Seconds,
     reason: str,
     *,
     rule: str | None = None,

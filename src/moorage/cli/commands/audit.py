@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED, OK
+from moorage.cli.numbers import Count
 from moorage.errors import ConfigurationError
 from moorage.hub.audit import AuditHead, AuditQuery
 
@@ -44,7 +45,7 @@ class Records:
     actor: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-    limit: int = 50
+    limit: Count = 50
     after: int | None = None
 
 

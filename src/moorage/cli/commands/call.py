@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED, OK, code_of, error_as_dict
+from moorage.cli.numbers import Seconds
 from moorage.cli.places import opened_hub
 from moorage.domain.http.media_type import is_json
 from moorage.domain.http.redaction import Redaction
@@ -36,7 +37,7 @@ def call(
     body: str | None = None,
     key: str | None = None,
     tenant: str | None = None,
-    timeout: float | None = None,
+    timeout: Seconds | None = None,
     credentials: str | None = None,
     context: Context,
 ) -> CommandResult:

@@ -13,6 +13,7 @@ from typing import Final
 from moorage.cli.answer import CommandResult
 from moorage.cli.commands.entries import InboxPlace, OutboxPlace, opened_inbox, opened_outbox
 from moorage.cli.context import Context
+from moorage.cli.numbers import Count, Port
 from moorage.cli.places import opened
 from moorage.dashboard import ALL_ACTS, Dashboard, DashboardApp, Person
 from moorage.dashboard.gate import Gate, members_of
@@ -28,7 +29,7 @@ _PORT: Final = 8741
 def dashboard(
     *,
     host: str = "127.0.0.1",
-    port: int = _PORT,
+    port: Port = _PORT,
     outbox: str | None = None,
     inbox: str | None = None,
     log: str | None = None,
@@ -37,7 +38,7 @@ def dashboard(
     remote: bool = False,
     read_only: bool = False,
     four_eyes: bool = True,
-    count: int | None = None,
+    count: Count | None = None,
     context: Context,
 ) -> CommandResult:
     """Serve the operations page on this machine; Ctrl-C ends it.

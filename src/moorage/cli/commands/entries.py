@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
+from moorage.cli.numbers import Count, Wait
 from moorage.cli.places import import_from_working_folder, opened_hub
 from moorage.domain.entries.chains import predecessor_ids
 from moorage.domain.values.text import with_article
@@ -83,7 +84,7 @@ class Selection:
     state: EntryState | None = None
     stuck: bool = False
     tenant: str | None = None
-    limit: int = 50
+    limit: Count = 50
     after: str | None = None
 
 
@@ -96,9 +97,9 @@ def run_outbox(
     *,
     place: OutboxPlace = _OUTBOX,
     once: bool = False,
-    pause: float = 1.0,
-    limit: int = 100,
-    at_once: int = 1,
+    pause: Wait = 1.0,
+    limit: Count = 100,
+    at_once: Count = 1,
     context: Context,
 ) -> CommandResult:
     """Make the calls that are due, until SIGTERM or Ctrl-C.
@@ -129,8 +130,8 @@ def run_inbox(
     *,
     app: str | None = None,
     once: bool = False,
-    pause: float = 1.0,
-    limit: int = 100,
+    pause: Wait = 1.0,
+    limit: Count = 100,
     context: Context,
 ) -> CommandResult:
     """Handle the webhooks that are due, until SIGTERM or Ctrl-C.

@@ -64,7 +64,7 @@ def _remove_entries(context: Context, *, migrate: bool) -> int | None:
     configured = context.configured()
     if configured.log in {None, "memory:"} or configured.log_days is None:
         return None
-    end_time = ago(configured.log_days, "log.keep_days")
+    end_time = ago(configured.log_days)
     with opened_log(context, None) as log:
         if migrate:
             log.migrate()

@@ -17,6 +17,7 @@ from cyclopts import Parameter
 from moorage.adapters.logs.export import PAGE, entries_of, export, plain_fields
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
+from moorage.cli.numbers import Age, Count, Days
 from moorage.domain.observation.integration_log import CONTENT_FIELDS, IntegrationStatus, LogQuery
 from moorage.errors import ConfigurationError
 from moorage.wiring.store_urls import open_log
@@ -80,12 +81,12 @@ class Filters:
     key: str | None = None
     trace: str | None = None
     text: str | None = None
-    days: float | None = None
+    days: Days | None = None
 
     def query(self, **fields: Any) -> LogQuery:
         """Return the query of the calls."""
         if self.days is not None:
-            fields.setdefault("since", ago(self.days, "--days"))
+            fields.setdefault("since", ago(self.days))
         return LogQuery(
             service=self.service,
             operation=self.operation,
@@ -110,7 +111,7 @@ def list_calls(
     *,
     store: LogUrl = None,
     filters: Filters = _NO_FILTERS,
-    limit: int = 50,
+    limit: Count = 50,
     after: str | None = None,
     context: Context,
 ) -> CommandResult:
@@ -217,7 +218,7 @@ def follow_calls(
     *,
     store: LogUrl = None,
     filters: Filters = _NO_FILTERS,
-    count: int | None = None,
+    count: Count | None = None,
     context: Context,
 ) -> CommandResult:
     """Show new calls of the integration log until Ctrl-C, the oldest first.
@@ -277,7 +278,7 @@ def _reader_is_gone() -> bool:
     return False
 
 
-def remove_calls(*, store: LogUrl = None, older_than: float, context: Context) -> CommandResult:
+def remove_calls(*, store: LogUrl = None, older_than: Age, context: Context) -> CommandResult:
     """Remove old calls from the integration log, such as once a day.
 
     Args:
@@ -285,7 +286,7 @@ def remove_calls(*, store: LogUrl = None, older_than: float, context: Context) -
         older_than: the minimum age of the calls, in days.
         context: the options that all commands share.
     """
-    end_time = ago(older_than, "--older-than")
+    end_time = ago(older_than)
     with opened_log(context, store) as log:
         removed_calls = log.remove(LogQuery(until=end_time))
     return CommandResult({"removed": removed_calls}, [f"{removed_calls} removed"])
@@ -305,14 +306,9 @@ def opened_log(context: Context, url: str | None) -> Generator[Any]:
         yield log
 
 
-def ago(days: float, path: str) -> datetime:
-    """Return the time this many days ago; `path` is the option that has the number."""
-    try:
-        return datetime.now(UTC) - timedelta(days=days)
-    except (OverflowError, ValueError):
-        raise ConfigurationError(
-            f"{days} days are too many for a date.", path=path, remedy="Pass fewer days."
-        ) from None
+def ago(days: float) -> datetime:
+    """Return the time this many days ago."""
+    return datetime.now(UTC) - timedelta(days=days)
 
 
 def _call_row(entry: IntegrationLog) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
 from moorage.cli.loopback import Loopback
+from moorage.cli.numbers import Port, Seconds
 from moorage.cli.oauth_client import Client
 from moorage.cli.vaults import open_vault
 from moorage.errors import ConfigurationError
@@ -28,9 +29,9 @@ def login(
     scope: str = "",
     parameter: Annotated[tuple[str, ...], Parameter(consume_multiple=False)] = (),
     device: bool = False,
-    port: int = 0,
+    port: Port = 0,
     open_browser: Annotated[bool, Parameter("--open")] = False,
-    timeout: float = _TIMEOUT,
+    timeout: Seconds = _TIMEOUT,
     migrate: bool = False,
     context: Context,
 ) -> CommandResult:

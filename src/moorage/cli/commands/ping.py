@@ -14,6 +14,7 @@ import attrs
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED, OK
+from moorage.cli.numbers import Seconds
 from moorage.cli.places import opened_hub
 from moorage.domain.values.names import service_name
 from moorage.errors import (
@@ -60,7 +61,7 @@ class _Ping:
 
 def ping(
     *names: str,
-    timeout: float = 10.0,
+    timeout: Seconds = 10.0,
     credentials: str | None = None,
     context: Context,
 ) -> CommandResult:

@@ -11,6 +11,7 @@ from moorage.cli.answer import CommandResult, Table
 from moorage.cli.commands.call import read_bytes
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED, OK
+from moorage.cli.numbers import Seconds
 from moorage.cli.places import opened_hub
 from moorage.domain.monitoring.health import HealthState
 from moorage.domain.values.json_text import is_object
@@ -29,7 +30,7 @@ def run(
     arguments: str = "{}",
     key: str | None = None,
     tenant: str | None = None,
-    timeout: float | None = None,
+    timeout: Seconds | None = None,
     context: Context,
 ) -> CommandResult:
     """Run an operation of a connector by its name.

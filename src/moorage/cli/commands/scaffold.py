@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
+from moorage.cli.numbers import Port
 from moorage.config.asyncapi_files import read_asyncapi
 from moorage.config.loading import load
 from moorage.config.openapi_files import read_openapi
@@ -240,7 +241,7 @@ def kubernetes(
     /,
     *,
     image: str,
-    port: int = 9464,
+    port: Port = 9464,
     target: Target = _CURRENT_FOLDER,
     context: Context,
 ) -> CommandResult:
@@ -265,7 +266,7 @@ def systemd(
     name: Name,
     /,
     *,
-    port: int = 9464,
+    port: Port = 9464,
     target: Target = _CURRENT_FOLDER,
     context: Context,
 ) -> CommandResult:

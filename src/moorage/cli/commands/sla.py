@@ -10,6 +10,7 @@ from moorage.adapters.files.whole_files import WholeFile
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.commands.metrics import MetricsUrl, opened_metrics
 from moorage.cli.context import Context
+from moorage.cli.numbers import Count
 from moorage.domain.monitoring.objective_report import COLUMNS, csv_of, html_of, rows_of
 from moorage.domain.monitoring.objectives import compliance, first_month
 from moorage.domain.observation.figures import DAY, FiguresQuery
@@ -25,7 +26,7 @@ _MODE = 0o644
 def sla(
     *,
     store: MetricsUrl = None,
-    months: int = 3,
+    months: Count = 3,
     csv: Path | None = None,
     html: Path | None = None,
     context: Context,

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED, OK, UNKNOWN
+from moorage.cli.numbers import Wait
 from moorage.cli.places import opened_hub
 from moorage.domain.steps.result import StepOutcome, outcome_of
 from moorage.domain.steps.runs import EndReason
@@ -139,7 +140,7 @@ def stop(
     /,
     *,
     key: str,
-    grace: float | None = None,
+    grace: Wait | None = None,
     reason: str = "",
     tenant: str | None = None,
     context: Context,

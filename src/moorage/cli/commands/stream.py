@@ -13,6 +13,7 @@ from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import CUT_OFF, FAILED, OK
 from moorage.cli.exit_deadline import ExitDeadline
+from moorage.cli.numbers import Port, Seconds
 from moorage.cli.places import import_from_working_folder, opened_async, opened_store
 from moorage.domain.pipelines.control import (
     PausePipeline,
@@ -41,8 +42,8 @@ _NUMBERS_NOW: Final = (*_NUMBERS, "lag")
 
 def run(
     *names: str,
-    interval: float = 2.0,
-    port: int | None = None,
+    interval: Seconds = 2.0,
+    port: Port | None = None,
     host: str = "127.0.0.1",
     context: Context,
 ) -> CommandResult:

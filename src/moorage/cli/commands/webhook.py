@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from moorage.cli.answer import CommandResult
 from moorage.cli.commands.call import read_bytes
 from moorage.cli.context import Context
+from moorage.cli.numbers import Count, Port, Seconds
 from moorage.cli.webhook_listener import Listener
 from moorage.cli.webhook_signing import signed_headers
 from moorage.domain.secrets.secret import Secret
@@ -71,7 +72,7 @@ def verify(
     parameter: Annotated[tuple[str, ...], _SINGLE] = (),
     url: str = _URL,
     method: str = "POST",
-    tolerance: float | None = None,
+    tolerance: Seconds | None = None,
     context: Context,
 ) -> CommandResult:
     """Verify a saved webhook from its headers and its exact body.
@@ -106,8 +107,8 @@ def listen(
     *,
     secret_env: str | None = None,
     parameter: Annotated[tuple[str, ...], _SINGLE] = (),
-    port: int = 8080,
-    count: int | None = None,
+    port: Port = 8080,
+    count: Count | None = None,
     context: Context,
 ) -> CommandResult:
     """Listen on this machine, verify and show incoming webhooks; Ctrl-C ends it.
