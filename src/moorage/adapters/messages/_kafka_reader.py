@@ -10,7 +10,7 @@ Laws:
    then. Of a partition that was lost nothing is committed.
 3. Nothing is committed but what `store` is given. librdkafka commits it at once when a partition is
    given back, and several times a second otherwise. The reader commits it earlier if many records
-   wait for it.
+   wait for it, and before it leaves the group.
 4. A read returns no more records than its limit leaves beside those that wait for a commit.
 """
 
@@ -51,6 +51,12 @@ _COMMIT_STEP: Final = 0.001
 
 _UNPAUSED_STEPS: Final = 50
 """Such waits before the partitions are paused, which discards what librdkafka has fetched."""
+
+_LEAVING: Final = 0.25
+"""Seconds in which a member that leaves its group tries to commit."""
+
+_LEAVING_STEP: Final = 0.01
+"""Seconds between two such attempts."""
 
 _PARTS: Final = 4
 """A commit is due when the records that wait for it are this part of a read's limit."""
@@ -345,7 +351,21 @@ class KafkaReader:
         """Commit the stored positions, and leave the consumer group."""
         self.stop()
         self._store_done()
+        if self._is_committing_itself:
+            self._commit_before_leaving()
         self._consumer.close()
+
+    def _commit_before_leaving(self) -> None:
+        """Commit the rest for a limited time, as a group that rebalances refuses it for a moment.
+
+        A member whose group has a new generation has to join that before it may commit, and a
+        member that leaves joins nothing.
+        """
+        until = monotonic() + _LEAVING
+        self._limit = 1
+        while self._uncommitted.records and monotonic() < until:
+            self._pause()
+            self._poll(_LEAVING_STEP)
 
 
 def _attempt(step: Callable[[], object]) -> None:
