@@ -22,6 +22,9 @@ MODULES: Final = {
     "src/moorage/adapters/http_operations/soap/connector_async.py": (
         "src/moorage/adapters/http_operations/soap/connector_sync.py"
     ),
+    "src/moorage/adapters/http/pyreqwest/_whole_async.py": (
+        "src/moorage/adapters/http/pyreqwest/_whole_sync.py"
+    ),
     "src/moorage/adapters/imap/connector_async.py": "src/moorage/adapters/imap/connector_sync.py",
     "src/moorage/adapters/ldap/connector_async.py": "src/moorage/adapters/ldap/connector_sync.py",
     "src/moorage/adapters/links/connector_async.py": "src/moorage/adapters/links/connector_sync.py",

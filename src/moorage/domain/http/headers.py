@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Final, TypeAlias, TypeVar, cast, overload
 
@@ -213,11 +213,20 @@ def _checked_headers(pairs: tuple[tuple[str, str], ...], first: dict[str, str]) 
 
 _set_pairs, _set_first = (vars(Headers)[field.name].__set__ for field in fields_of(Headers))
 
+first_values_of: Final[Callable[[Headers], Mapping[str, str]]] = vars(Headers)["_first"].__get__
+"""Returns the first value of each header by its name in lower case."""
+
 
 def sound(fields: Iterable[tuple[str, str]]) -> Headers:
     """Return headers made of lower-case fields that an HTTP parser has validated."""
     pairs = tuple([(name, value.strip(" \t")) for name, value in fields])
-    return _checked_headers(pairs, dict(reversed(pairs)))
+    first_values = {name: value for name, value in pairs}  # noqa: C416 - `dict` takes twice as long
+    if len(first_values) != len(pairs):
+        first_values = dict(reversed(pairs))
+    headers = object.__new__(Headers)
+    _set_pairs(headers, pairs)
+    _set_first(headers, first_values)
+    return headers
 
 
 def as_headers(fields: HeadersInput | None) -> Headers:

@@ -135,3 +135,19 @@ class Response:
     _set_replayed,
     _set_cached,
 ) = (vars(Response)[field.name].__set__ for field in fields_of(Response))
+
+
+def received_response(
+    status: int, headers: Headers, body: bytes, url: str, elapsed: float
+) -> Response:
+    """Return a response that an HTTP client has received and checked."""
+    response = object.__new__(Response)
+    _set_status(response, status)
+    _set_headers(response, headers)
+    _set_body(response, body)
+    _set_reason(response, None)
+    _set_url(response, url)
+    _set_elapsed(response, elapsed)
+    _set_replayed(response, False)
+    _set_cached(response, False)
+    return response

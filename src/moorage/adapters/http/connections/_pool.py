@@ -104,17 +104,25 @@ class Pool:
 
         `idle` is the number of seconds for which the vendor keeps the connection open.
         """
-        # One second less than the vendor's time, so that it does not close just as we send.
-        keep_seconds = self._keep_alive if idle is None else min(self._keep_alive, idle - 1)
         waiter = None
         with self._lock:
             origin_pool = self._origin_pools.get(origin)
             if origin_pool is not None:  # otherwise the holder did not even reach the queue
-                waiter = origin_pool.pass_on(holder)
-                if wire is not None and keep_seconds > 0 and not self._closed:
-                    origin_pool.idle.append((wire, monotonic() + keep_seconds))
-                    wire = None
-                self._forget(origin, origin_pool)
+                if origin_pool.queue or holder not in origin_pool.holders:
+                    waiter = origin_pool.pass_on(holder)
+                else:
+                    origin_pool.holders.remove(holder)
+                if wire is not None and not self._closed:
+                    # One second less than the vendor's time, so that it does not close just as we
+                    # send.
+                    keep_seconds = (
+                        self._keep_alive if idle is None else min(self._keep_alive, idle - 1)
+                    )
+                    if keep_seconds > 0:
+                        origin_pool.idle.append((wire, monotonic() + keep_seconds))
+                        wire = None
+                if not (origin_pool.holders or origin_pool.idle or origin_pool.queue):
+                    self._spare_pool = self._origin_pools.pop(origin)
         if wire is not None:
             wire.close()
         if waiter is not None:

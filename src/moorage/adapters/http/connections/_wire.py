@@ -32,6 +32,11 @@ class TimeIsUp(Exception):
     """Raised if a deadline has passed."""
 
 
+def below_total(timeout: float | None, total: float | None) -> float | None:
+    """Return the time limit of a step; None if the limit for the whole ends first."""
+    return None if timeout is None or (total is not None and timeout >= total) else timeout
+
+
 class Origin(NamedTuple):
     """The scheme, host and port of a connection."""
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
 
+from moorage.domain.http.headers import first_values_of
 from moorage.domain.http.requests import BodyStream, Headers
 from moorage.errors import InvalidData
 
@@ -40,6 +41,7 @@ _TYPICALLY_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 BODILESS: Final = frozenset({204, 304})
 """Statuses of responses without a body, whatever their headers say."""
+_CONNECTION_FIELDS: Final = frozenset({"connection", "keep-alive"})
 _SWITCHING: Final = 101
 _FIRST_FINAL: Final = 200
 
@@ -401,6 +403,15 @@ def framing(headers: Headers, *, old: bool) -> tuple[bool, int | None]:
     Raises:
         NotHttp: the end of the response is ambiguous.
     """
+    first_values = first_values_of(headers)
+    lengths = first_values.get("content-length")
+    if (
+        lengths is not None
+        and "transfer-encoding" not in first_values
+        and len(first_values) == len(headers.pairs)
+        and _LENGTH.fullmatch(lengths)
+    ):
+        return False, int(lengths)
     codings = _combined(headers, "transfer-encoding")
     lengths = _combined(headers, "content-length")
     if codings is not None:
@@ -427,6 +438,8 @@ def _combined(headers: Headers, name: str) -> str | None:
 
 def _keep_alive_seconds(headers: Headers, *, old: bool) -> float | None:
     """Return the seconds for which the server keeps the connection; negative if it closes it."""
+    if not old and not headers.has_any(_CONNECTION_FIELDS):
+        return None
     options = _combined(headers, "connection")
     connection_options = (
         [option.strip(" \t") for option in options.lower().split(",")] if options else ()

@@ -42,6 +42,9 @@ class Clients:
         settings: the settings of the client.
         identity: the client certificate and its key, if there is one.
         http2: whether HTTP/2 is used with servers that offer it.
+
+    Attributes:
+        pid: the process that has called `enter`.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Clients:
         *,
         http2: bool,
     ) -> None:
+        self.pid = 0
         self._new_builder = new_builder
         self._settings = settings
         self._identity = identity
@@ -67,6 +71,7 @@ class Clients:
         pid = getpid()
         if _uses.get("pid") != pid and (inherited(_LIBRARY) or _uses.setdefault("pid", pid) != pid):
             raise Forked
+        self.pid = pid
 
     def find(self, connect: float | None, read: float | None, *, proxied: bool) -> Any:
         """Return the pyreqwest client with these timeouts, which is created at the first use.

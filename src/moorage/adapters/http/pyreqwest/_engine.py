@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.adapters.http.connections._request import locate
 from moorage.adapters.http.pyreqwest._clients import Clients, check_installed, identity_of
-from moorage.adapters.http.pyreqwest._timeouts import PIECE_SIZE, StepTimeouts, is_streamed
+from moorage.adapters.http.pyreqwest._timeouts import StepTimeouts, is_streamed
 from moorage.adapters.http.stdlib._engine import Engine
 from moorage.adapters.notices import give_notice
 from moorage.domain.http.requests import Response, Timeouts
@@ -21,11 +20,9 @@ if TYPE_CHECKING:
     from moorage.adapters.http.connections._settings import ConnectionSettings
     from moorage.adapters.http.connections._wire import Network
     from moorage.adapters.http.pyreqwest._exchange import PyreqwestExchange
-    from moorage.adapters.http.pyreqwest._runtimes import Runtime
+    from moorage.adapters.http.pyreqwest._loop_runtimes import StreamingRuntime
     from moorage.domain.http.requests import Request
     from moorage.domain.http.transport import HttpPoolStatistics
-
-_NOTHING: Final = 0
 
 
 class PyreqwestEngine(Engine):
@@ -35,6 +32,9 @@ class PyreqwestEngine(Engine):
         network: the way to wait for slots and bodies: blocking, or in an event loop.
         settings: the settings of the client.
         http2: whether HTTP/2 is used with servers that offer it.
+
+    Attributes:
+        max_body: the maximum number of bytes of a body that is held in memory.
     """
 
     def __init__(self, network: Network, settings: ConnectionSettings, *, http2: bool) -> None:
@@ -42,11 +42,11 @@ class PyreqwestEngine(Engine):
         if settings.guard is not None:
             raise _guard_refused()
         super().__init__(network, settings)  # which also tries the certificates
+        self.max_body = settings.max_body
         self._identity = identity_of(settings.tls)
         self._http2 = http2
         self._all_clients: list[Clients] = []
         self._timeouts = StepTimeouts(Timeouts())
-        self._exchange: type[PyreqwestExchange] | None = None
 
     def clients(self, new_builder: Callable[[], Any]) -> Clients:
         """Return new pyreqwest clients from these builders; this engine closes them."""
@@ -61,32 +61,25 @@ class PyreqwestEngine(Engine):
             steps = self._timeouts = StepTimeouts(timeouts)
         return steps
 
-    async def send_with(
-        self, runtime: Runtime, request: Request, url: str, timeouts: Timeouts, *, streamed: bool
+    async def send_streamed(
+        self, runtime: StreamingRuntime, request: Request, url: str, timeouts: Timeouts
     ) -> Response:
-        """Send a request, in pieces if it is streamed, and read the whole response."""
+        """Send a request in pieces, and read its whole response."""
         start_time = monotonic()
-        new_exchange = self._exchange_class(runtime)
-        origin, _, target = locate(url)
-        exchange = new_exchange(
-            self, runtime, origin, self.timeouts(timeouts), self._settings.max_body
-        )
-        await exchange.start(request, url, target, PIECE_SIZE, streamed=streamed)
+        exchange = self._exchange(runtime, url, timeouts, self.max_body)
+        await exchange.start(request, streamed=True)
         body = await exchange.rest()
         return Response(
             exchange.status, exchange.headers, body, url=url, elapsed=monotonic() - start_time
         )
 
     async def open_with(
-        self, runtime: Runtime, request: Request, url: str, timeouts: Timeouts
+        self, runtime: StreamingRuntime, request: Request, url: str, timeouts: Timeouts
     ) -> PyreqwestExchange:
         """Send a request and read its response up to the body."""
-        new_exchange = self._exchange_class(runtime)
-        origin, _, target = locate(url)
-        steps = self.timeouts(timeouts)
-        exchange = new_exchange(self, runtime, origin, steps, None)
-        await exchange.start(request, url, target, _NOTHING, streamed=is_streamed(request, steps))
-        exchange.limit_decompressed(self._settings.max_body)
+        exchange = self._exchange(runtime, url, timeouts, None)
+        await exchange.start(request, streamed=is_streamed(request, self.timeouts(timeouts)))
+        exchange.limit_decompressed(self.max_body)
         return exchange
 
     def statistics(self) -> HttpPoolStatistics:
@@ -112,16 +105,15 @@ class PyreqwestEngine(Engine):
             engine.close()
         return engine
 
-    def _exchange_class(self, runtime: Runtime) -> type[PyreqwestExchange]:
-        """Return the class of exchanges, after checking that this process can use pyreqwest."""
+    def _exchange(
+        self, runtime: StreamingRuntime, url: str, timeouts: Timeouts, max_body: int | None
+    ) -> PyreqwestExchange:
         runtime.clients.enter()
-        if self._exchange is None:
-            from moorage.adapters.http.pyreqwest._exchange import (  # noqa: PLC0415 - loads pyreqwest
-                PyreqwestExchange,
-            )
+        from moorage.adapters.http.pyreqwest._exchange import (  # noqa: PLC0415 - loads pyreqwest
+            PyreqwestExchange,
+        )
 
-            self._exchange = PyreqwestExchange
-        return self._exchange
+        return PyreqwestExchange(self, runtime, url, self.timeouts(timeouts), max_body)
 
 
 def _guard_refused() -> ConfigurationError:

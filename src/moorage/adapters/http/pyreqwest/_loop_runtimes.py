@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from functools import cache
 from os import getpid
 from queue import SimpleQueue
@@ -21,36 +20,24 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-class LoopRuntime:
-    """Waits by suspending the task; for exchanges whose bodies are not streamed."""
+class StreamingRuntime:
+    """Waits for one exchange with a streamed body by suspending the task.
+
+    `enter` sends the request and returns the head of the response; `read` returns the next piece of
+    its body, or None at its end. Both raise `TimeIsUp` with the name of the step whose timeout has
+    passed: `read` has its own, `enter` the last one set by `bound`.
+    """
 
     def __init__(self, clients: Clients) -> None:
         self.clients = clients
-
-    def perform(self, work: Coroutine[Any, Any, _Result]) -> Awaitable[_Result]:
-        return work
-
-    def enter(self, outgoing: Any) -> Awaitable[Any]:
-        return outgoing.__aenter__()  # type: ignore[no-any-return]  # it is one
-
-    def read(self, reader: Any, seconds: float | None) -> Awaitable[Any]:  # noqa: ARG002 - pyreqwest's timeout holds
-        return reader.read_chunk()  # type: ignore[no-any-return]  # it is one
-
-    def leave(self, outgoing: Any) -> None:
-        # It never suspends, although it is a coroutine.
-        with contextlib.suppress(StopIteration):
-            outgoing.__aexit__(None, None, None).send(None)
-
-
-class StreamingRuntime(LoopRuntime):
-    """Waits by suspending the task; for one exchange that may be closed meanwhile."""
-
-    def __init__(self, clients: Clients) -> None:
-        super().__init__(clients)
         self._timeout: asyncio.Timeout | None = None
         self._reading: asyncio.Task[Any] | None = None
         self._hung_up = False
         self._step = ""
+
+    def perform(self, work: Coroutine[Any, Any, _Result]) -> Awaitable[_Result]:
+        """Await work that may block: waiting for a slot, reading the source of a body."""
+        return work
 
     async def enter(self, outgoing: Any) -> Any:
         timeout = asyncio.timeout(None)
@@ -89,6 +76,7 @@ class StreamingRuntime(LoopRuntime):
             self._reading = None
 
     def hang_up(self) -> bool:
+        """Wake the caller that waits in `read`, and return whether there is one."""
         if self._reading is None:
             return False
         self._hung_up = True

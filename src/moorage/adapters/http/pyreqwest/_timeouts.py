@@ -6,6 +6,8 @@ from datetime import timedelta
 from math import frexp, ldexp
 from typing import TYPE_CHECKING, Final
 
+from moorage.adapters.http.connections._wire import below_total
+
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Request, Timeouts
 
@@ -20,32 +22,30 @@ class StepTimeouts:
     Without a connect timeout it is the largest power of two below 0.8 times the total. It passes
     before the total, so that the error shows whether a connection was made; and calls whose totals
     differ a little share a client of pyreqwest, with its connections.
+
+    Attributes:
+        allowed_time: the total in the form that pyreqwest accepts; zero if there is none.
     """
 
-    __slots__ = ("_total", "connect", "pool", "read", "timeouts", "total", "write")
+    __slots__ = ("allowed_time", "connect", "pool", "read", "timeouts", "total", "write")
 
     def __init__(self, timeouts: Timeouts) -> None:
         total = timeouts.total
         self.timeouts = timeouts
         self.total = total
-        self.connect = _below_total(timeouts.connect, total)
-        self.read = _below_total(timeouts.read, total)
-        self.write = _below_total(timeouts.write, total)
-        self.pool = _below_total(timeouts.pool, total)
+        self.connect = below_total(timeouts.connect, total)
+        self.read = below_total(timeouts.read, total)
+        self.write = below_total(timeouts.write, total)
+        self.pool = below_total(timeouts.pool, total)
         if self.connect is None and total is not None:
             self.connect = ldexp(0.5, frexp(total * _CONNECT_SHARE)[1])
-        self._total = timedelta(seconds=total or 0)
+        self.allowed_time = timedelta(seconds=total or 0)
 
     def remaining(self, seconds: float) -> timedelta:
         """Return the time left for pyreqwest: at least a minimum, at most the total timeout."""
         if self.total is None or seconds + _MIN_SECONDS > self.total:
-            return self._total
+            return self.allowed_time
         return timedelta(seconds=max(seconds, _MIN_SECONDS))
-
-
-def _below_total(timeout: float | None, total: float | None) -> float | None:
-    """Return the time limit of a step; None if the limit for the whole ends first."""
-    return None if timeout is None or (total is not None and timeout >= total) else timeout
 
 
 def is_streamed(request: Request, timeouts: StepTimeouts) -> bool:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache
+from os import getpid
 from typing import TYPE_CHECKING
 
 import attrs
 
 from moorage.adapters.http.connections._settings import PoolSettings
-from moorage.adapters.http.connections._threads import Threads, run
+from moorage.adapters.http.connections._threads import Threads
 from moorage.adapters.http.pyreqwest._clients import Forked, async_builder, sync_builder
 from moorage.adapters.http.pyreqwest._engine import PyreqwestEngine
-from moorage.adapters.http.pyreqwest._runtimes import BlockingRuntime
 from moorage.adapters.http.pyreqwest._timeouts import is_streamed
 from moorage.adapters.http.stdlib._clients import IncomingResponse, SyncClient
 from moorage.domain.secrets.frames import careful
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from moorage.adapters.http.connections._settings import ConnectionSettings
     from moorage.adapters.http.pyreqwest._exchange import PyreqwestExchange
     from moorage.adapters.http.pyreqwest._loop_runtimes import BackgroundRuntime
@@ -49,7 +52,7 @@ class PyreqwestHttpClient(SyncClient, PoolSettings):
 
     def _new_engine(self, settings: ConnectionSettings) -> PyreqwestEngine:
         engine = self._pyreqwest = PyreqwestEngine(Threads(), settings, http2=self.http2)
-        self._blocking = BlockingRuntime(engine.clients(sync_builder))
+        self._clients = engine.clients(sync_builder)
         self._streaming_clients = engine.clients(async_builder)
         return engine
 
@@ -58,12 +61,14 @@ class PyreqwestHttpClient(SyncClient, PoolSettings):
         engine = self._pyreqwest
         if self._engine is engine:
             try:
-                if is_streamed(request, engine.timeouts(timeouts)):
+                steps = engine.timeouts(timeouts)
+                if is_streamed(request, steps):
                     runtime = self._background()
-                    return runtime.run(
-                        engine.send_with(runtime, request, url, timeouts, streamed=True)
-                    )
-                return run(engine.send_with(self._blocking, request, url, timeouts, streamed=False))
+                    return runtime.run(engine.send_streamed(runtime, request, url, timeouts))
+                clients = self._clients
+                if clients.pid != getpid():
+                    clients.enter()
+                return _sender()(engine, clients, request, url, steps)
             except Forked:
                 self._fall_back()
         return super().send(request, url, timeouts)
@@ -112,3 +117,12 @@ class _PyreqwestResponse(IncomingResponse):
     def close(self) -> None:
         """Stop reading the response; this may be called at any time, and several times."""
         self._runtime.call(self._exchange.close)
+
+
+@cache
+def _sender() -> Callable[..., Response]:
+    from moorage.adapters.http.pyreqwest._whole_sync import (  # noqa: PLC0415 - loads pyreqwest
+        send_whole,
+    )
+
+    return send_whole

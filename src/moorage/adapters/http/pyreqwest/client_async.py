@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from os import getpid
 from typing import TYPE_CHECKING
 
 import attrs
@@ -10,12 +12,14 @@ from moorage.adapters.http.connections._loops import Loops
 from moorage.adapters.http.connections._settings import PoolSettings
 from moorage.adapters.http.pyreqwest._clients import Forked, async_builder
 from moorage.adapters.http.pyreqwest._engine import PyreqwestEngine
-from moorage.adapters.http.pyreqwest._loop_runtimes import LoopRuntime, StreamingRuntime
+from moorage.adapters.http.pyreqwest._loop_runtimes import StreamingRuntime
 from moorage.adapters.http.pyreqwest._timeouts import is_streamed
 from moorage.adapters.http.stdlib._clients import AsyncClient, AsyncIncomingResponse
 from moorage.domain.secrets.frames import careful
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from moorage.adapters.http.connections._settings import ConnectionSettings
     from moorage.domain.http.requests import Request, Response, Timeouts
 
@@ -48,7 +52,6 @@ class AsyncPyreqwestHttpClient(AsyncClient, PoolSettings):
     def _new_engine(self, settings: ConnectionSettings) -> PyreqwestEngine:
         engine = self._pyreqwest = PyreqwestEngine(Loops(), settings, http2=self.http2)
         self._clients = engine.clients(async_builder)
-        self._unstreamed = LoopRuntime(self._clients)
         return engine
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
@@ -56,11 +59,14 @@ class AsyncPyreqwestHttpClient(AsyncClient, PoolSettings):
         engine = self._pyreqwest
         if self._engine is engine:
             try:
-                streams_body = is_streamed(request, engine.timeouts(timeouts))
-                runtime = StreamingRuntime(self._clients) if streams_body else self._unstreamed
-                return await engine.send_with(
-                    runtime, request, url, timeouts, streamed=streams_body
-                )
+                steps = engine.timeouts(timeouts)
+                if is_streamed(request, steps):
+                    runtime = StreamingRuntime(self._clients)
+                    return await engine.send_streamed(runtime, request, url, timeouts)
+                clients = self._clients
+                if clients.pid != getpid():
+                    clients.enter()
+                return await _sender()(engine, clients, request, url, steps)
             except Forked:
                 self._fall_back()
         return await super().send(request, url, timeouts)
@@ -87,3 +93,12 @@ class AsyncPyreqwestHttpClient(AsyncClient, PoolSettings):
     def _fall_back(self) -> None:
         if self._engine is self._pyreqwest:  # pragma: no branch - another thread may be faster
             self._engine = self._pyreqwest.replacement(type(self).__name__)
+
+
+@cache
+def _sender() -> Callable[..., Awaitable[Response]]:
+    from moorage.adapters.http.pyreqwest._whole_async import (  # noqa: PLC0415 - loads pyreqwest
+        send_whole,
+    )
+
+    return send_whole

@@ -23,34 +23,14 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import BodyStream, Headers
 
 
-class ExchangeBase(ABC):
-    """The base of exchanges, each of which is one request and its response.
+class ExchangeErrors(ABC):
+    """The errors of an exchange, in the words that all clients use."""
 
-    Attributes:
-        status: the status code, once the head of the response has arrived.
-        headers: the header fields, likewise.
-    """
+    __slots__ = ()
 
-    __slots__ = ("_size",)
-
-    status: int
-    headers: Headers
     _deadline: float
-    _engine: Engine
     _gateway: Gateway | None
-    _holder: object
-    _max_body: int | None
     _origin: Origin
-    _pool: Pool | None  # the pool whose slot we hold or wait for
-    _size: int  # bytes of the body so far
-
-    @abstractmethod
-    async def read(self) -> bytes:
-        """Return the next piece of the body, b"" at its end."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Stop reading the response; this may be called at any time, and several times."""
 
     @abstractmethod
     def _bound_of(self, step: str) -> float | None:
@@ -65,22 +45,6 @@ class ExchangeBase(ABC):
         """Return the name of the server, and of the proxy, for messages."""
         proxy = "" if self._gateway is None else f" (through the proxy {self._gateway.origin})"
         return f"{self._origin}{proxy}"
-
-    async def _open_body(self, stream: BodyStream, *, framed: bool = True) -> Upload:
-        """Read the first bytes of the body before anything is sent, since its source may fail."""
-        try:
-            return await Upload.of(self._engine.network, stream, self._deadline, framed=framed)
-        except TimeIsUp:
-            raise self._timed_out("total", "did not receive the request", sent=False) from None
-        except ConnectorError:
-            raise
-        except Exception as error:
-            raise self._body_failed(error, sent=False) from error
-
-    def _count_bytes(self, count: int) -> None:
-        self._size += count
-        if self._max_body is not None and self._size > self._max_body:
-            raise self._bad_response(TooLarge(f"has a body of more than {self._max_body} bytes"))
 
     def _timed_out(self, step: str, problem: str, *, sent: bool) -> AttemptTimeout:
         timeout_seconds = self._bound_of(step)
@@ -117,3 +81,46 @@ class ExchangeBase(ABC):
             status=self._status_so_far(),
             remedy=remedy,
         )
+
+
+class ExchangeBase(ExchangeErrors):
+    """The base of exchanges, each of which is one request and its response.
+
+    Attributes:
+        status: the status code, once the head of the response has arrived.
+        headers: the header fields, likewise.
+    """
+
+    __slots__ = ("_size",)
+
+    status: int
+    headers: Headers
+    _engine: Engine
+    _holder: object
+    _max_body: int | None
+    _pool: Pool | None  # the pool whose slot we hold or wait for
+    _size: int  # bytes of the body so far
+
+    @abstractmethod
+    async def read(self) -> bytes:
+        """Return the next piece of the body, b"" at its end."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop reading the response; this may be called at any time, and several times."""
+
+    async def _open_body(self, stream: BodyStream, *, framed: bool = True) -> Upload:
+        """Read the first bytes of the body before anything is sent, since its source may fail."""
+        try:
+            return await Upload.of(self._engine.network, stream, self._deadline, framed=framed)
+        except TimeIsUp:
+            raise self._timed_out("total", "did not receive the request", sent=False) from None
+        except ConnectorError:
+            raise
+        except Exception as error:
+            raise self._body_failed(error, sent=False) from error
+
+    def _count_bytes(self, count: int) -> None:
+        self._size += count
+        if self._max_body is not None and self._size > self._max_body:
+            raise self._bad_response(TooLarge(f"has a body of more than {self._max_body} bytes"))

@@ -6,30 +6,53 @@ would change is refused; of a field of a response that cannot be decoded, the na
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pyreqwest.http import Url
 
-from moorage.adapters.http.messages._http1 import framing_error
-from moorage.domain.http.headers import sound
-from moorage.domain.http.requests import BodyStream, Headers
+from moorage.adapters.http.connections._request import locate
+from moorage.adapters.http.messages._content import decompressor_for, wants_identity
+from moorage.adapters.http.messages._http1 import (
+    AUTHENTICATION_REQUIRED,
+    BODILESS,
+    check_status,
+    framing,
+    framing_error,
+)
+from moorage.domain.http.headers import first_values_of, sound
+from moorage.domain.http.requests import BodyStream, Headers, HttpMethod
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from moorage.adapters.http.connections._proxy import Gateway
+    from moorage.adapters.http.connections._wire import Origin
+    from moorage.adapters.http.messages._content import Decompressor
     from moorage.domain.http.requests import Request
 
 _IDENTITY: Final = ("Accept-Encoding", "identity")
 _AFTER_SCHEME: Final = 8
+_PARTIAL_CONTENT: Final = 206
+_HEAD: Final = HttpMethod.HEAD
+_SPECIAL: Final = BODILESS | {101, AUTHENTICATION_REQUIRED}
 
 
-def exact_url(url: str, target: str) -> Url:
-    """Return a URL as an object of pyreqwest.
+def address_of(url: str) -> tuple[Origin, Url]:
+    """Return the origin of a URL, and the URL as an object of pyreqwest.
+
+    URLs without a query are kept; a query may hold a secret.
 
     Raises:
-        InvalidData: pyreqwest would change the request target. The message does not repeat it.
+        InvalidData: the URL is not valid, or pyreqwest would change the request target. The message
+            does not repeat it.
     """
+    return _parsed_address(url) if "?" in url else _kept_address(url)
+
+
+def _parsed_address(url: str) -> tuple[Origin, Url]:
+    origin, _, target = locate(url)
     try:
         parsed_url = Url(url.partition("#")[0])
     except ValueError:
@@ -37,7 +60,10 @@ def exact_url(url: str, target: str) -> Url:
     text = str(parsed_url)
     if text[text.find("/", _AFTER_SCHEME) :] != target:
         raise _inexact("has a part that pyreqwest would change")
-    return parsed_url
+    return origin, parsed_url
+
+
+_kept_address: Final = lru_cache(maxsize=256)(_parsed_address)
 
 
 def _inexact(problem: str) -> InvalidData:
@@ -99,3 +125,49 @@ def _readable(fields: Any) -> Iterator[tuple[str, str]]:
             values = [""]
         for value in values:
             yield name, value
+
+
+def plain_length(method: HttpMethod, status: int, headers: Headers) -> int | None:
+    """Return the length of a response's body; None if its head needs a closer look."""
+    first_values = first_values_of(headers)
+    length = first_values.get("content-length")
+    if (
+        length is None
+        or status in _SPECIAL
+        or method is _HEAD
+        or "transfer-encoding" in first_values
+        or "content-encoding" in first_values
+        or len(first_values) != len(headers.pairs)
+        or not length.isdecimal()
+    ):
+        return None
+    return int(length)
+
+
+def check_length(method: HttpMethod, status: int, headers: Headers) -> None:
+    """Refuse a response whose length is ambiguous, which pyreqwest would accept.
+
+    Raises:
+        NotHttp: the length is ambiguous, or the response switches to another protocol.
+    """
+    check_status(status)
+    if method is not _HEAD and status not in BODILESS:
+        framing(headers, old=False)
+
+
+def check_proxy(gateway: Gateway | None, origin: Origin, status: int) -> None:
+    """Raise an error for a response that is the proxy's own.
+
+    Raises:
+        ConnectionFailed: the proxy refuses to send the request.
+    """
+    # Over TLS, a 407 is the vendor's.
+    if gateway is not None and status == AUTHENTICATION_REQUIRED and not origin.secure:
+        raise gateway.refused(origin, status)
+
+
+def decompressor_of(request: Request, status: int, headers: Headers) -> Decompressor | None:
+    """Return a decompressor for the body of a response, if it is to be decompressed."""
+    if "content-encoding" not in headers or status == _PARTIAL_CONTENT:
+        return None  # a part of a compressed body could not be decompressed
+    return None if wants_identity(request.headers) else decompressor_for(headers)

@@ -1,0 +1,33 @@
+"""The steps in which synchronous and asynchronous exchanges through pyreqwest differ."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from moorage.adapters.http.connections._threads import run as run_now
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+_Result = TypeVar("_Result")
+
+__all__ = ("leave_async", "leave_sync", "run_later", "run_now")
+
+
+def run_later(flow: Coroutine[Any, Any, _Result]) -> Coroutine[Any, Any, _Result]:
+    """Return the coroutine for the caller to await; its synchronous twin is `run_now`."""
+    return flow
+
+
+def leave_async(outgoing: Any) -> None:
+    """Give up a response that was not read to its end."""
+    # It never suspends, although it is a coroutine.
+    with contextlib.suppress(Exception, StopIteration):
+        outgoing.__aexit__(None, None, None).send(None)
+
+
+def leave_sync(outgoing: Any) -> None:
+    """Give up a response that was not read to its end."""
+    with contextlib.suppress(Exception):
+        outgoing.__exit__(None, None, None)
