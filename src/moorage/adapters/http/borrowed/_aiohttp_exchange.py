@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -16,13 +17,12 @@ from yarl import URL
 from moorage.adapters.http.borrowed._library_exchange import (
     LoopLibraryExchange,
     Meaning,
-    seconds_left,
 )
+from moorage.adapters.http.connections._wire import below_total
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from types import SimpleNamespace
 
     from moorage.adapters.http.borrowed._library_exchange import OutgoingRequest
 
@@ -41,7 +41,7 @@ MEANINGS: Final[dict[type[BaseException], Meaning]] = {
 """The meaning of an exception, by the first of its classes that is listed here."""
 
 _LOOP_ITERATIONS: Final = 2  # until the event loop has noticed closed connections
-_AUTOMATIC: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+AUTOMATIC_HEADERS: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
 class _DoNotRetry(Exception):
@@ -91,11 +91,8 @@ class AiohttpExchange(LoopLibraryExchange):
     async def send_request(self) -> bytes:
         """Send the request, and return the encoded head of the response."""
         method, target, fields = self.outgoing.parts()
-        origin, timeouts, end_time = (
-            self.outgoing.origin,
-            self.outgoing.timeouts,
-            self.outgoing.until,
-        )
+        origin, timeouts = self.outgoing.origin, self.outgoing.timeouts
+        self.connect_within(timeouts.connect)
         scheme = "https" if origin.secure else "http"
         for _ in range(_LOOP_ITERATIONS):
             await asyncio.sleep(0)
@@ -106,14 +103,11 @@ class AiohttpExchange(LoopLibraryExchange):
                 headers=_encoded_headers(fields + self._proxy_fields()),
                 data=self._data(),
                 allow_redirects=False,
-                skip_auto_headers=_AUTOMATIC,
-                timeout=aiohttp.ClientTimeout(
-                    connect=seconds_left(timeouts.connect, end_time),
-                    sock_read=seconds_left(timeouts.read, end_time),
-                    ceil_threshold=inf,
+                timeout=_client_timeout(
+                    below_total(timeouts.connect, timeouts.total),
+                    below_total(timeouts.read, timeouts.total),
                 ),
                 middlewares=(self._send_once,),
-                trace_request_ctx=self,
                 proxy=self._proxy.url if self._proxy else None,
                 proxy_headers=dict(self._proxy.introduction) if self._proxy else None,
             )
@@ -124,6 +118,13 @@ class AiohttpExchange(LoopLibraryExchange):
             reason = (response.reason or "").encode("utf-8", "surrogateescape")
             return self.encode_head(response.status, reason, list(response.raw_headers))
         raise error
+
+    def is_buffered(self) -> bool:
+        """Return whether all of the response has arrived, so that reading it does not wait."""
+        if self._response is None:
+            return False
+        content = self._response.content
+        return content.is_eof() and content.exception() is None
 
     async def next_piece(self) -> bytes:
         """Return the next piece of the response's body."""
@@ -142,6 +143,8 @@ class AiohttpExchange(LoopLibraryExchange):
         self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """Keep aiohttp from sending a request a second time."""
+        if isinstance(request, ReportingRequest):  # pragma: no branch - every request is one
+            request.exchange = self
         try:
             return await send(request)
         except Exception as error:  # noqa: BLE001 - no error may lead to a retry
@@ -169,21 +172,23 @@ class AiohttpExchange(LoopLibraryExchange):
             self.bound(self.outgoing.until)
 
 
-def tracing() -> aiohttp.TraceConfig:
-    """Return an aiohttp trace configuration that reports the progress of requests."""
+class ReportingRequest(aiohttp.ClientRequest):
+    """A request that tells its exchange when it is sent."""
 
-    async def connecting(_: object, context: SimpleNamespace, __: object) -> None:
-        exchange: AiohttpExchange = context.trace_request_ctx
-        exchange.connect_within(exchange.outgoing.timeouts.connect)
+    exchange: AiohttpExchange
 
-    async def send_body(_: object, context: SimpleNamespace, __: object) -> None:
-        exchange: AiohttpExchange = context.trace_request_ctx
-        exchange.connected()
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        """Send the request over a connection, unless that has been closed."""
+        transport = conn.transport
+        if transport is not None and not transport.is_closing():
+            self.exchange.connected()
+        return await super().send(conn)
 
-    config = aiohttp.TraceConfig()
-    config.on_connection_create_start.append(connecting)
-    config.on_request_headers_sent.append(send_body)
-    return config
+
+@lru_cache(maxsize=64)
+def _client_timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
+    """Return the timeouts that aiohttp applies; `run_until` applies the total."""
+    return aiohttp.ClientTimeout(connect=connect, sock_read=read, ceil_threshold=inf)
 
 
 def _encoded_headers(fields: list[tuple[bytes, bytes]]) -> CIMultiDict[str]:

@@ -210,14 +210,16 @@ class LibraryExchange(ABC):
     def connect_within(self, seconds: float | None) -> None:
         """Note that the library begins to connect, and limit the time for that."""
         self.connecting, self.sent = True, self._ever_sent
-        self.bound(min(self.outgoing.until, inf if seconds is None else monotonic() + seconds))
+        if seconds is not None:
+            self.bound(min(self.outgoing.until, monotonic() + seconds))
 
     def connected(self) -> None:
         """Note that the library has connected and sends the request."""
         self.sent = self._ever_sent = True
         if self.connecting:
             self.connecting = False
-            self.bound(self.outgoing.until)
+            if self.outgoing.timeouts.connect is not None:
+                self.bound(self.outgoing.until)
 
     # --- waiting: blocking, or in an event loop ----------------------------
 
@@ -380,6 +382,8 @@ class LoopLibraryExchange(LibraryExchange):
 
     async def run_until(self, until: float, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Await a coroutine until the deadline."""
+        if self.is_buffered():
+            return await work
         self._timeout = timeout = asyncio.timeout_at(_loop_time(until))
         try:
             async with timeout:
@@ -390,6 +394,10 @@ class LoopLibraryExchange(LibraryExchange):
         finally:
             self._timeout = None
         raise CutOff if self._hung_up else TimeIsUp
+
+    def is_buffered(self) -> bool:
+        """Return whether all of the response has arrived, so that reading it does not wait."""
+        return False
 
     def bound(self, until: float) -> None:
         """Change the deadline of the `run_until` call in progress."""

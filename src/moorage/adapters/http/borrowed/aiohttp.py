@@ -11,9 +11,10 @@ import attrs
 from yarl import URL
 
 from moorage.adapters.http.borrowed._aiohttp_exchange import (
+    AUTOMATIC_HEADERS,
     AiohttpExchange,
     AuthenticatedProxy,
-    tracing,
+    ReportingRequest,
 )
 from moorage.adapters.http.borrowed._aiohttp_resolver import guarded_connector_options
 from moorage.adapters.http.borrowed._exchange import LibraryExchangeEngine
@@ -103,7 +104,9 @@ class _LibraryClient(LoopLibraryClient):
             connector_owner=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            trace_configs=[tracing(), *session.trace_configs],
+            request_class=ReportingRequest,
+            skip_auto_headers=AUTOMATIC_HEADERS,
+            trace_configs=session.trace_configs,
             max_line_size=settings.max_head,
             max_field_size=settings.max_head,
         )
