@@ -27,6 +27,8 @@ from moorage.exporting.recording import recorded
 from moorage.testing.fakes.http import as_bytes
 from tools.description_csdl import read_csdl
 from tools.description_formats import as_openapi, pattern_of
+from tools.description_quirks import QUIRKS
+from tools.description_types import read_package
 from tools.description_xml import read_xml
 
 if TYPE_CHECKING:
@@ -63,138 +65,6 @@ _READERS: Final[dict[str, Callable[[str], Json]]] = {
     "number": float,
     "object": json.loads,
 }
-QUIRKS: Final[dict[str, frozenset[str]]] = {
-    # The description is of an earlier version, whose requests are the same.
-    "azure_blob": frozenset({"headers.x-ms-version cannot be '2025-01-05'."}),
-    # The description of July 2021 lacks later fields and types of payments, which Checkout.com's
-    # SDK for PHP 5.4.0 has. It requires an id of balances that it does not describe.
-    "checkout_com": frozenset(
-        {
-            "body.balances has no id.",
-            "body.items is not known.",
-            "body.payment_type cannot be 'Unscheduled'.",
-            "body.shipping.first_name is not known.",
-            "body.shipping.last_name is not known.",
-            "body.source.store_for_future_use is not known.",
-        }
-    ),
-    # Firebase's reference of messages has these names, which protocol buffers take in JSON too.
-    "firebase": frozenset(
-        {
-            "body.message.android.collapse_key is not known.",
-            "body.message.android.notification.notification_count is not known.",
-            "body.message.apns.fcm_options is not known.",
-            "body.message.webpush.fcm_options is not known.",
-        }
-    ),
-    # HMRC's published source code has up to five lines in an address.
-    "hmrc": frozenset({"body.target.address.line2 is not known."}),
-    # Microsoft documents the query of a calendar view, which its metadata lack, and the names of
-    # this action's parameters with small initials.
-    "microsoft_calendar": frozenset(
-        {
-            "The query's endDateTime is not known.",
-            "The query's startDateTime is not known.",
-            "body.endTime is not known.",
-            "body.schedules is not known.",
-            "body.startTime is not known.",
-        }
-    ),
-    # The embedded captures and refunds are documented beside the schema.
-    "mollie": frozenset({"body._embedded is not known."}),
-    # PayPal documents these fields, which its published files lack. Its published requests accept a
-    # claim in JSON, and have evidence in the part `input`; the files have only documents.
-    "paypal": frozenset(
-        {
-            "The body is not described.",
-            "body.input is not known.",
-            "body.payment_source.card.attributes.verification is not known.",
-            "body.processor_response is not known.",
-            "body.purchase_units[0].payments.authorizations[0].supplementary_data is not known.",
-            "body.purchase_units[0].payments.captures[0].supplementary_data is not known.",
-        }
-    ),
-    # A template brings its subject; a batch of lenient validation lists its errors; the page of
-    # received mails documents the format.
-    "resend": frozenset(
-        {
-            "body has no subject.",
-            "body.errors is not known.",
-            "The query's html_format is not known.",
-        }
-    ),
-    # Custom arguments are an object in each documented example.
-    "sendgrid": frozenset({"body.custom_args is no string."}),
-    # Both alternatives of a shipment require the number of an existing one.
-    "shipengine": frozenset({"body has no shipment_id.", "body.shipment is not known."}),
-    # Each method takes JSON too, and messages have all fields in each documented example; the
-    # description of 2021 has forms, and some of the fields.
-    "slack": frozenset(
-        {
-            "The body is not described.",
-            "body.message.blocks is no object.",
-            # The token is sent as the Authorization header, as documented.
-            "The headers have no token.",
-            *(f"body.message.{name} is not known." for name in ("blocks", "bot_id", "ts", "type")),
-        }
-    ),
-    # The error of a line type is null in each documented example.
-    "twilio": frozenset({"body.line_type_intelligence.error_code is no integer."}),
-    # The key may be sent by HTTP Basic, as documented for each of these operations.
-    "vonage": frozenset(
-        {
-            "The query has no api_key.",
-            "The query has no api_secret.",
-            "body has no api_key.",
-        }
-    ),
-    # Each documented example has these fields, and files are sent with their own media type.
-    "xero": frozenset(
-        {
-            "The body is not described.",
-            *(f"body.{name} is not known." for name in ("DateTimeUTC", "Id", "ProviderName")),
-            "body.Invoices[0].DateString is not known.",
-            "body.Status is not known.",
-        }
-    ),
-    # The newest file that could be had is of August 2023; these fields and moves are later, as
-    # Stripe's library has them. Tokens of cards are documented, but not described.
-    "stripe": frozenset(
-        {
-            "body has no current_period_end.",
-            "body has no current_period_start.",
-            "body.amount_details is not known.",
-            "body.data[0] has no current_period_end.",
-            "body.data[0] has no current_period_start.",
-            "body.data[0].balance_type is not known.",
-            "body.data[0].items.data[0].current_period_end is not known.",
-            "body.data[0].items.data[0].current_period_start is not known.",
-            "body.data[1].balance_type is not known.",
-            "body.data[1].source.payment_method_details.card.capture_before is not known.",
-            "body.final_capture is not known.",
-            "body.items.data[0].current_period_end is not known.",
-            "body.items.data[0].current_period_start is not known.",
-            "body.latest_charge.payment_method_details.card.capture_before is not known.",
-            "body.line_items[0] has no price.",
-            "body.line_items[0].price_data is not known.",
-            "body.line_items[1] has no price.",
-            "body.line_items[1].price_data is not known.",
-            "body.payment_intent_data.metadata is not known.",
-            "body.payment_method_data.card is not known.",
-            "body.payment_method_data.type cannot be 'card'.",
-            "body.restrictions is not known.",
-        }
-    ),
-    # UPS requires either field, and its rating takes the option that shipping describes.
-    "ups": frozenset(
-        {
-            "body.LabelRecoveryRequest has no ReferenceValues.",
-            "body.LabelRecoveryRequest has no TrackingNumbers.",
-            "body.RateRequest.Request.RequestOption is not known.",
-        }
-    ),
-}
-"""Problems of descriptions that contradict themselves or the vendor's documentation."""
 
 
 @attrs.frozen
@@ -229,6 +99,13 @@ class Description:
     """An OpenAPI description, version 2 or 3."""
 
     root: Json
+
+    def leaves_open(self, side: str) -> bool:
+        """Return whether fields of a side may be missing or null although it does not say so.
+
+        The answers in libraries' types are written by hand, and say little about that.
+        """
+        return side == "readOnly" and bool(self.root.get("looseAnswers"))
 
     def operations(self, method: str, target: str) -> list[Operation]:
         """Return the operations whose templates describe a request most closely.
@@ -496,7 +373,7 @@ def _schema_problems(
     description: Description, schema: Json, value: Json, at: str, side: str
 ) -> Iterator[str]:
     schema = _chosen_schema(description, _whole_schema(description, schema), value)
-    if value is None and schema.get("nullable"):
+    if value is None and (schema.get("nullable") or description.leaves_open(side)):
         return
     for name in ("oneOf", "anyOf"):
         if name in schema:
@@ -541,7 +418,8 @@ def _wrong_fields(
         schema.get("additionalProperties"),
     )
     other_side = {"readOnly": "writeOnly", "writeOnly": "readOnly"}[side]
-    for name in schema.get("required", ()):
+    required = () if description.leaves_open(side) else schema.get("required", ())
+    for name in required:
         if name not in value and not _whole_schema(description, properties.get(name, {})).get(
             other_side
         ):
@@ -602,7 +480,9 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def read(file: Path) -> Json:
-    """Read an API description."""
+    """Read an API description: a file, or the folder of an unpacked package."""
+    if file.is_dir():
+        return read_package(file)
     text = file.read_text("utf-8-sig")
     if file.suffix == ".xml":
         return read_csdl(text)
@@ -612,8 +492,12 @@ def read(file: Path) -> Json:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """Return the files of a vendor's folder that are descriptions."""
-    return sorted(file for file in folder.iterdir() if file.suffix in _SUFFIXES)
+    """Return the files and packages in a vendor's folder that are descriptions."""
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if (file / "package.json").exists() or (file.is_file() and file.suffix in _SUFFIXES)
+    )
 
 
 @cache

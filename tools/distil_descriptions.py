@@ -95,6 +95,7 @@ def excerpt(root: Json, source: str, requests: Iterable[tuple[str, str]]) -> Jso
         "basePath": root.get("basePath", ""),
         "servers": [{"url": server["url"]} for server in root.get("servers", ())],
         "paths": paths,
+        **({"looseAnswers": True} if root.get("looseAnswers") else {}),
     }
     _add_references(description, result)
     return result

@@ -32,7 +32,8 @@ UNDESCRIBED: Final = {
 }
 """Requests of the scenarios that no excerpt of the vendor describes."""
 VERSION: Final = r"([0-9a-f]{7}|\d+\.\d+\.\d+) of \d{4}-\d\d-\d\d"
-LICENCES: Final = ("MIT", "Apache 2.0")
+LICENCES: Final = ("MIT", "Apache 2.0", "BSD 3-Clause")
+PAGE: Final = Path(__file__).parents[2] / "docs" / "vendor-descriptions.md"
 
 
 def texts_in(node: Any) -> Iterator[str]:
@@ -78,10 +79,10 @@ def test_sources_are_stated() -> None:
     """The page of sources names each vendor's repository, commit or release, and a licence."""
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in (EXCERPTS / "README.md").read_text("utf-8").splitlines()
-        if re.match(r"\| [a-z_0-9]+ \| \w+(-\w+)*/", line)
+        for line in PAGE.read_text("utf-8").splitlines()
+        if re.match(r"\| \[[a-z_0-9]+\]\(\S+\) \| \w+(-\w+)*/", line)
     ]
 
-    assert VENDORS == [vendor for vendor, *_ in rows]
+    assert [f"[{vendor}](vendors/{vendor}.md)" for vendor in VENDORS] == [row[0] for row in rows]
     assert all(licence.startswith(LICENCES) for *_, licence in rows)
     assert all(re.fullmatch(VERSION, row[2]) for row in rows)

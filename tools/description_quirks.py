@@ -1,0 +1,139 @@
+"""Differences of official descriptions from the vendors' documentation, or from themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+QUIRKS: Final[Mapping[str, frozenset[str]]] = {
+    # The description is of an earlier version, whose requests are the same.
+    "azure_blob": frozenset({"headers.x-ms-version cannot be '2025-01-05'."}),
+    # The description of July 2021 lacks later fields and types of payments, which Checkout.com's
+    # SDK for PHP 5.4.0 has. It requires an id of balances that it does not describe.
+    "checkout_com": frozenset(
+        {
+            "body.balances has no id.",
+            "body.items is not known.",
+            "body.payment_type cannot be 'Unscheduled'.",
+            "body.shipping.first_name is not known.",
+            "body.shipping.last_name is not known.",
+            "body.source.store_for_future_use is not known.",
+        }
+    ),
+    # Firebase's reference of messages has these names, which protocol buffers take in JSON too.
+    "firebase": frozenset(
+        {
+            "body.message.android.collapse_key is not known.",
+            "body.message.android.notification.notification_count is not known.",
+            "body.message.apns.fcm_options is not known.",
+            "body.message.webpush.fcm_options is not known.",
+        }
+    ),
+    # HMRC's published source code has up to five lines in an address.
+    "hmrc": frozenset({"body.target.address.line2 is not known."}),
+    # Microsoft documents the query of a calendar view, which its metadata lack, and the names of
+    # this action's parameters with small initials.
+    "microsoft_calendar": frozenset(
+        {
+            "The query's endDateTime is not known.",
+            "The query's startDateTime is not known.",
+            "body.endTime is not known.",
+            "body.schedules is not known.",
+            "body.startTime is not known.",
+        }
+    ),
+    # PayPal documents these fields, which its published files lack. Its published requests accept a
+    # claim in JSON, and have evidence in the part `input`; the files have only documents.
+    "paypal": frozenset(
+        {
+            "The body is not described.",
+            "body.input is not known.",
+            "body.payment_source.card.attributes.verification is not known.",
+            "body.processor_response is not known.",
+            "body.purchase_units[0].payments.authorizations[0].supplementary_data is not known.",
+            "body.purchase_units[0].payments.captures[0].supplementary_data is not known.",
+        }
+    ),
+    # A template brings its subject; a batch of lenient validation lists its errors; the page of
+    # received mails documents the format.
+    "resend": frozenset(
+        {
+            "body has no subject.",
+            "body.errors is not known.",
+            "The query's html_format is not known.",
+        }
+    ),
+    # Custom arguments are an object in each documented example.
+    "sendgrid": frozenset({"body.custom_args is no string."}),
+    # Both alternatives of a shipment require the number of an existing one.
+    "shipengine": frozenset({"body has no shipment_id.", "body.shipment is not known."}),
+    # Each method takes JSON too, and messages have all fields in each documented example; the
+    # description of 2021 has forms, and some of the fields.
+    "slack": frozenset(
+        {
+            "The body is not described.",
+            "body.message.blocks is no object.",
+            # The token is sent as the Authorization header, as documented.
+            "The headers have no token.",
+            *(f"body.message.{name} is not known." for name in ("blocks", "bot_id", "ts", "type")),
+        }
+    ),
+    # The error of a line type is null in each documented example.
+    "twilio": frozenset({"body.line_type_intelligence.error_code is no integer."}),
+    # The key may be sent by HTTP Basic, as documented for each of these operations.
+    "vonage": frozenset(
+        {
+            "The query has no api_key.",
+            "The query has no api_secret.",
+            "body has no api_key.",
+        }
+    ),
+    # Each documented example has these fields, and files are sent with their own media type.
+    "xero": frozenset(
+        {
+            "The body is not described.",
+            *(f"body.{name} is not known." for name in ("DateTimeUTC", "Id", "ProviderName")),
+            "body.Invoices[0].DateString is not known.",
+            "body.Status is not known.",
+        }
+    ),
+    # The newest file that could be had is of August 2023; these fields and moves are later, as
+    # Stripe's library has them. Tokens of cards are documented, but not described.
+    "stripe": frozenset(
+        {
+            "body has no current_period_end.",
+            "body has no current_period_start.",
+            "body.amount_details is not known.",
+            "body.data[0] has no current_period_end.",
+            "body.data[0] has no current_period_start.",
+            "body.data[0].balance_type is not known.",
+            "body.data[0].items.data[0].current_period_end is not known.",
+            "body.data[0].items.data[0].current_period_start is not known.",
+            "body.data[1].balance_type is not known.",
+            "body.data[1].source.payment_method_details.card.capture_before is not known.",
+            "body.final_capture is not known.",
+            "body.items.data[0].current_period_end is not known.",
+            "body.items.data[0].current_period_start is not known.",
+            "body.latest_charge.payment_method_details.card.capture_before is not known.",
+            "body.line_items[0] has no price.",
+            "body.line_items[0].price_data is not known.",
+            "body.line_items[1] has no price.",
+            "body.line_items[1].price_data is not known.",
+            "body.payment_intent_data.metadata is not known.",
+            "body.payment_method_data.card is not known.",
+            "body.payment_method_data.type cannot be 'card'.",
+            "body.restrictions is not known.",
+        }
+    ),
+    # UPS requires either field, and its rating takes the option that shipping describes.
+    "ups": frozenset(
+        {
+            "body.LabelRecoveryRequest has no ReferenceValues.",
+            "body.LabelRecoveryRequest has no TrackingNumbers.",
+            "body.RateRequest.Request.RequestOption is not known.",
+        }
+    ),
+}
+"""Problems of descriptions that contradict themselves or the vendor's documentation."""

@@ -1,0 +1,380 @@
+"""Reads the types of a vendor's TypeScript library as OpenAPI.
+
+A library's package, unpacked, has declarations with names, types and requirements, but no paths.
+`tools/sdk_operations` has a file for each such vendor, in TypeScript too, whose interface
+`Operations` says which types its requests have:
+
+    interface Operations {
+        "POST /email": { body: Message; answer: MessageSendingResponse };
+        "GET /bounces": { query: BounceFilteringParameters; answer: Bounces };
+    }
+
+Some libraries have names in camel case where the vendor has them in snake case; `SnakeCase<T>` is a
+type with the vendor's names. What the declarations leave open allows each value, as does what this
+module does not know.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from tools.typescript_types import (
+    Fields,
+    Intersection,
+    Keys,
+    Listing,
+    Literal,
+    Mapped,
+    Member,
+    Name,
+    Union,
+    Values,
+    declarations_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tools.typescript_types import Declaration, Type
+
+Json: TypeAlias = Any
+"""Any JSON value."""
+
+OPERATIONS: Final = Path(__file__).parent / "sdk_operations"
+"""The folder with the operations of libraries."""
+_SCALARS: Final[Mapping[str, Json]] = {
+    "Blob": {"type": "string"},
+    "Buffer": {"type": "string"},
+    "Date": {"type": "string"},
+    "boolean": {"type": "boolean"},
+    "null": {"type": "null"},
+    "number": {"type": "number"},
+    "object": {"type": "object"},
+    "string": {"type": "string"},
+}
+_MISSING: Final = frozenset({"never", "undefined", "void"})
+_SAME: Final = frozenset({"NonNullable", "Promise", "Readonly", "Required"})
+_LISTS: Final = frozenset({"Array", "ReadonlyArray", "Set"})
+_TYPE_NAMES: Final = {bool: "boolean", float: "number", int: "number", str: "string"}
+_FOLDERS_OF_OTHERS: Final = frozenset({"esm", "node_modules"})
+
+
+def read_package(folder: Path) -> Json:
+    """Return the description of an unpacked package; the folder around it is the vendor's."""
+    texts = {
+        str(file.relative_to(folder)): file.read_text("utf-8")
+        for file in sorted(folder.rglob("*.d.ts"))
+        if _FOLDERS_OF_OTHERS.isdisjoint(file.relative_to(folder).parts)
+    }
+    package = json.loads((folder / "package.json").read_text("utf-8"))
+    return {
+        **described(texts, (OPERATIONS / f"{folder.parent.name}.d.ts").read_text("utf-8")),
+        "info": {"version": package["version"], "license": {"name": package.get("license")}},
+    }
+
+
+def described(texts: Mapping[str, str], operations: str) -> Json:
+    """Return the description of operations whose types some files declare.
+
+    Args:
+        texts: the files' texts by their names.
+        operations: the text with the interface of the operations.
+    """
+    types = _Types({**texts, "operations": operations})
+    paths: dict[str, dict[str, Json]] = {}
+    for name, use in types.fields_of(Name("Operations", (), ("operations",))).items():
+        method, _, path = name.partition(" ")
+        paths.setdefault(path, {})[method.lower()] = types.operation(use)
+    return {
+        "looseAnswers": True,
+        "servers": [{"url": ""}],
+        "paths": paths,
+        "components": {"schemas": types.schemas},
+    }
+
+
+class _Types:
+    """The schemas of types, each made when it is first referred to."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._declarations: dict[tuple[str, ...], Declaration] = {}
+        self._places: dict[str, list[tuple[str, ...]]] = {}
+        for file, text in texts.items():
+            self._declarations.update(declarations_of(file, text))
+        for place in self._declarations:
+            self._places.setdefault(place[-1], []).append(place)
+        self.schemas: dict[str, Json] = {}
+        self._readers: Mapping[type, Callable[[Any, Mapping[str, Json]], Json]] = {
+            Fields: self._object,
+            Intersection: self._all_of,
+            Keys: self._keys,
+            Listing: self._listing,
+            Literal: self._literal,
+            Mapped: self._mapped,
+            Member: self._member,
+            Name: self._named,
+            Union: self._choice,
+            Values: self._values,
+        }
+        self._names: dict[tuple[str, ...], str] = {}
+        self._pending: list[tuple[tuple[str, ...], list[Json]]] = []
+
+    def operation(self, use: Json) -> Json:
+        """Return an operation of which these parts are known: its query, body and answer."""
+        parts = self._whole(use).get("properties", {})
+        query = self._whole(parts.get("query", {}))
+        operation: dict[str, Any] = {
+            "parameters": [
+                {
+                    "in": "query",
+                    "name": name,
+                    "required": name in query.get("required", ()),
+                    "schema": schema,
+                }
+                for name, schema in query.get("properties", {}).items()
+            ],
+            "responses": {"2XX": _content(parts["answer"]) if "answer" in parts else {}},
+        }
+        if "body" in parts:
+            operation["requestBody"] = _content(parts["body"])
+        return operation
+
+    def fields_of(self, owner: Type) -> Mapping[str, Json]:
+        """Return the schemas of a type's fields."""
+        fields: Mapping[str, Json] = self._whole(self._schema(owner, {})).get("properties", {})
+        return fields
+
+    def _schema(self, type_: Type, bound: Mapping[str, Json]) -> Json:
+        """Return the schema of a type, in which some names are parameters with these schemas."""
+        read = self._readers.get(type(type_))
+        return {} if read is None else read(type_, bound)
+
+    def _literal(self, type_: Literal, _: Mapping[str, Json]) -> Json:
+        return _word(type_.value)
+
+    def _listing(self, type_: Listing, bound: Mapping[str, Json]) -> Json:
+        return {"type": "array", "items": self._schema(type_.item, bound)}
+
+    def _choice(self, type_: Union, bound: Mapping[str, Json]) -> Json:
+        present_types = [
+            part for part in type_.types if not (isinstance(part, Name) and part.name in _MISSING)
+        ]
+        return _union([self._schema(part, bound) for part in present_types])
+
+    def _all_of(self, type_: Intersection, bound: Mapping[str, Json]) -> Json:
+        return {"allOf": [self._schema(part, bound) for part in type_.types]}
+
+    def _keys(self, type_: Keys, bound: Mapping[str, Json]) -> Json:
+        names = list(self._whole(self._schema(type_.owner, bound)).get("properties", {}))
+        return {"type": "string", "enum": names}
+
+    def _values(self, type_: Values, _: Mapping[str, Json]) -> Json:
+        place = self._place(type_.name)
+        return {} if place is None else self._schema(self._declarations[place].type, {})
+
+    def _object(self, type_: Fields, bound: Mapping[str, Json]) -> Json:
+        schema: dict[str, Any] = {"type": "object"}
+        if type_.fields:
+            schema["properties"] = {
+                field.name: self._schema(field.type, bound) for field in type_.fields
+            }
+            schema["required"] = [field.name for field in type_.fields if field.required]
+        if type_.others is not None:
+            schema["additionalProperties"] = self._schema(type_.others, bound)
+        return schema
+
+    def _member(self, type_: Member, bound: Mapping[str, Json]) -> Json:
+        owner = self._whole(self._schema(type_.owner, bound))
+        index = self._whole(self._schema(type_.index, bound))
+        if owner.get("type") == "array":
+            return owner["items"]
+        fields = owner.get("properties", {})
+        return _union([fields.get(name, {}) for name in index.get("enum", ())] or [{}])
+
+    def _mapped(self, type_: Mapped, bound: Mapping[str, Json]) -> Json:
+        """Return the schema of a mapped type.
+
+        One of a type's own names maps the items of a list and the choices of a union, and leaves
+        everything else but objects as it is.
+        """
+        keys = type_.keys
+        required: list[str] = []
+        if isinstance(keys, Keys):
+            owner = self._whole(self._schema(keys.owner, bound))
+            if "anyOf" in owner and isinstance(keys.owner, Name):
+                name = keys.owner.name
+                choices = [{**bound, name: part} for part in owner["anyOf"]]
+                return _union([self._mapped(type_, choice) for choice in choices])
+            if owner.get("type") == "array":
+                return {"type": "array", "items": self._schema(type_.value, bound)}
+            if "properties" not in owner:
+                return owner
+            required = owner.get("required", [])
+        names = self._whole(self._schema(keys, bound)).get("enum", ())
+        return {
+            "type": "object",
+            "properties": {
+                name: self._schema(type_.value, {**bound, type_.parameter: _word(name)})
+                for name in names
+            },
+            "required": [] if type_.is_optional else required,
+        }
+
+    def _named(self, use: Name, bound: Mapping[str, Json]) -> Json:
+        if use.name in bound:
+            return bound[use.name]
+        place = self._place(use)
+        if place is None:
+            return self._built_in(use, bound)
+        arguments = [self._schema(part, bound) for part in use.arguments]
+        if all(part.keys() == {"$ref"} for part in arguments):
+            return {"$ref": f"#/components/schemas/{self._component(place, arguments)}"}
+        if (place, arguments) in self._pending:
+            return {}
+        self._pending.append((place, arguments))
+        schema = self._with_arguments(place, arguments)
+        self._pending.pop()
+        return schema
+
+    def _with_arguments(self, place: tuple[str, ...], arguments: list[Json]) -> Json:
+        declaration = self._declarations[place]
+        parameters: dict[str, Json] = {name: {} for name in declaration.parameters}
+        parameters.update(zip(declaration.parameters, arguments, strict=False))
+        return self._schema(declaration.type, parameters)
+
+    def _component(self, place: tuple[str, ...], arguments: list[Json]) -> str:
+        """Return the name of the schema of a type whose arguments are named types, if any."""
+        key = (*place, *(part["$ref"].rpartition("/")[2] for part in arguments))
+        if key not in self._names:
+            name = ".".join(key[1:])
+            count = sum(other[1:] == key[1:] for other in self._names)
+            self._names[key] = name = f"{name}-{count + 1}" if count else name
+            self.schemas[name] = {}
+            self.schemas[name] = self._with_arguments(place, arguments)
+        return self._names[key]
+
+    def _place(self, use: Name) -> tuple[str, ...] | None:
+        """Return where a used name is declared: around its use, or else in the nearest file."""
+        steps = tuple(use.name.split("."))
+        for count in range(len(use.scope), 0, -1):
+            if (*use.scope[:count], *steps) in self._declarations:
+                return (*use.scope[:count], *steps)
+        places = [
+            place
+            for place in self._places.get(steps[-1], ())
+            if place[-len(steps) :] == steps or len(place) == 2
+        ]
+        file = use.scope[0]
+        return max(places, key=lambda place: _common_length(place[0], file), default=None)
+
+    def _built_in(self, use: Name, bound: Mapping[str, Json]) -> Json:
+        arguments = [self._schema(part, bound) for part in use.arguments]
+        if use.name in _SCALARS:
+            return dict(_SCALARS[use.name])
+        if use.name in _SAME:
+            return arguments[0]
+        if use.name in _LISTS:
+            return {"type": "array", "items": arguments[0]}
+        if use.name == "Record":
+            return {"type": "object", "additionalProperties": arguments[1]}
+        if use.name == "SnakeCase":
+            return self._snake_case(arguments[0], ())
+        if use.name in {"Omit", "Partial", "Pick"}:
+            return self._part(use.name, *arguments)
+        return {}
+
+    def _part(self, word: str, schema: Json, names: Json = None) -> Json:
+        """Return a schema with some of its fields, or with all of them optional."""
+        whole_schema = self._whole(schema)
+        words = set(self._whole(names or {}).get("enum", ()))
+        properties = {
+            name: part
+            for name, part in whole_schema.get("properties", {}).items()
+            if word == "Partial" or (name in words) == (word == "Pick")
+        }
+        required = [name for name in whole_schema.get("required", ()) if name in properties]
+        return {
+            **whole_schema,
+            "properties": properties,
+            "required": [] if word == "Partial" else required,
+        }
+
+    def _snake_case(self, schema: Json, owners: tuple[str, ...]) -> Json:
+        """Return a schema with the names of fields in snake case.
+
+        Args:
+            schema: the schema.
+            owners: references that this schema is part of, where the result allows each value.
+        """
+        reference = schema.get("$ref")
+        if reference in owners:
+            return {}
+        owners = owners if reference is None else (*owners, reference)
+        result = {**self._whole(schema)}
+        if "properties" in result:
+            result["required"] = list(map(_snake_case, result.get("required", ())))
+            result["properties"] = {
+                _snake_case(name): self._snake_case(part, owners)
+                for name, part in result["properties"].items()
+            }
+        for name in {"additionalProperties", "items"} & result.keys():
+            result[name] = self._snake_case(result[name], owners)
+        if "anyOf" in result:
+            result["anyOf"] = [self._snake_case(part, owners) for part in result["anyOf"]]
+        return result
+
+    def _whole(self, schema: Json) -> Json:
+        """Return a schema without a reference, with the fields of all its parts."""
+        while "$ref" in schema:
+            schema = self.schemas[schema["$ref"].rpartition("/")[2]]
+        if "allOf" not in schema:
+            return schema
+        properties: dict[str, Json] = {}
+        required: list[str] = []
+        for part in map(self._whole, schema["allOf"]):
+            properties |= part.get("properties", {})
+            required += part.get("required", ())
+        return {"type": "object", "properties": properties, "required": required}
+
+
+def _word(value: Any) -> Json:
+    return {"type": _TYPE_NAMES[type(value)], "enum": [value]}
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])[A-Z]", r"_\g<0>", name).lower()
+
+
+def _content(schema: Json) -> Json:
+    return {"content": {"*/*": {"schema": schema}}}
+
+
+def _common_length(first: str, second: str) -> int:
+    """Return how many characters the beginnings of two names have in common."""
+    count = 0
+    while first[count : count + 1] == second[count : count + 1] != "":
+        count += 1
+    return count
+
+
+def _union(schemas: list[Json]) -> Json:
+    """Return the schema of values that fit any of these schemas."""
+    if {} in schemas:
+        return {}
+    is_nullable = {"type": "null"} in schemas
+    words = [word for part in schemas for word in part.get("enum", ())]
+    whole_types = {part["type"] for part in schemas if part.keys() == {"type"}} - {"null"}
+    result: list[Json] = [{"type": name} for name in sorted(whole_types)]
+    for name in sorted({_TYPE_NAMES[type(word)] for word in words} - whole_types):
+        enum = [word for word in words if _TYPE_NAMES[type(word)] == name]
+        result.append({"type": name, "enum": enum})
+    result += [part for part in schemas if "enum" not in part and part.keys() != {"type"}]
+    if len(result) != 1:
+        return {"anyOf": [*result, *([{"type": "null"}] if is_nullable else ())]}
+    if not is_nullable:
+        return result[0]
+    (only,) = result
+    return {**only, "nullable": True} if "type" in only else {"anyOf": [only, {"type": "null"}]}
