@@ -44,6 +44,14 @@ QUIRKS: Final[Mapping[str, frozenset[str]]] = {
             "body.startTime is not known.",
         }
     ),
+    # Mollie's description has these fields of mandates and cards, which its library's types lack.
+    "mollie": frozenset(
+        {
+            "body._embedded.mandates[0].customerId is not known.",
+            "body.customerId is not known.",
+            "body.details.cardExpiryDate is not known.",
+        }
+    ),
     # PayPal documents these fields, which its published files lack. Its published requests accept a
     # claim in JSON, and have evidence in the part `input`; the files have only documents.
     "paypal": frozenset(
