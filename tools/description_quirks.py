@@ -64,6 +64,14 @@ QUIRKS: Final[Mapping[str, frozenset[str]]] = {
             "body.purchase_units[0].payments.captures[0].supplementary_data is not known.",
         }
     ),
+    # Only attachments in the HTML have an id, and queries are documented in small letters.
+    "postmark": frozenset(
+        {
+            "The query's fromdate is not known.",
+            "The query's todate is not known.",
+            "body.Attachments[0] has no ContentID.",
+        }
+    ),
     # Empty notes are a list in each documented example, and these numbers are numbers. The customer
     # of a link may be missing, and orders of recurring payments have the capture.
     "razorpay": frozenset(
