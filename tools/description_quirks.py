@@ -33,6 +33,8 @@ QUIRKS: Final[Mapping[str, frozenset[str]]] = {
     ),
     # HMRC's published source code has up to five lines in an address.
     "hmrc": frozenset({"body.target.address.line2 is not known."}),
+    # The query's pages are documented.
+    "mailgun": frozenset({"body.pagination is not known."}),
     # Microsoft documents the query of a calendar view, which its metadata lack, and the names of
     # this action's parameters with small initials.
     "microsoft_calendar": frozenset(
