@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 QUIRKS: Final[Mapping[str, frozenset[str]]] = {
     # The description is of an earlier version, whose requests are the same.
     "azure_blob": frozenset({"headers.x-ms-version cannot be '2025-01-05'."}),
+    # A scheduled email has the number of its batch.
+    "brevo": frozenset({"body.batchId is not known."}),
     # The description of July 2021 lacks later fields and types of payments, which Checkout.com's
     # SDK for PHP 5.4.0 has. It requires an id of balances that it does not describe.
     "checkout_com": frozenset(
