@@ -68,6 +68,15 @@ QUIRKS: Final[Mapping[str, frozenset[str]]] = {
             "body.purchase_units[0].payments.captures[0].supplementary_data is not known.",
         }
     ),
+    # The length of a message, the kind of a look-up and the time that a message is valid are
+    # documented so.
+    "plivo": frozenset(
+        {
+            "The query's type is not known.",
+            "body.message_expiry is not known.",
+            "body.units is no string.",
+        }
+    ),
     # Only attachments in the HTML have an id, and queries are documented in small letters.
     "postmark": frozenset(
         {
