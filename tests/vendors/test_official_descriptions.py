@@ -27,6 +27,7 @@ UNDESCRIBED: Final = {
     "microsoft_calendar": {f"POST /{TENANT}/oauth2/v2.0/token"},
     "paypal": {"GET /v1/billing/subscriptions", "POST /v1/oauth2/token"},
     "sendgrid": {"POST /v3/validations/email"},
+    "shippo": {"GET /{path*}"},
     "vonage": {"POST /v2/verify", "POST /v2/verify/{id_}"},
     "xero": {"POST /connect/token"},
 }
