@@ -109,6 +109,20 @@ QUIRKS: Final[Mapping[str, frozenset[str]]] = {
     ),
     # Custom arguments are an object in each documented example.
     "sendgrid": frozenset({"body.custom_args is no string."}),
+    # Numbers may be sent as texts, as in each documented example, and shipments by their id alone.
+    # `is_return` is documented.
+    "easypost": frozenset(
+        {
+            "body.scan_form.shipments[0].id is not known.",
+            "body.shipment.customs_info.customs_items[0].value is no number.",
+            "body.shipment.customs_info.customs_items[0].weight is no number.",
+            "body.shipment.is_return is not known.",
+            *(
+                f"body.shipment.parcel.{name} is no number."
+                for name in ("height", "length", "weight", "width")
+            ),
+        }
+    ),
     # Both alternatives of a shipment require the number of an existing one.
     "shipengine": frozenset({"body has no shipment_id.", "body.shipment is not known."}),
     # Each method takes JSON too, and messages have all fields in each documented example; the

@@ -18,6 +18,7 @@ EXCERPTS: Final = Path(__file__).parent / "descriptions"
 VENDORS: Final = sorted(folder.name for folder in EXCERPTS.iterdir() if folder.is_dir())
 TENANT: Final = "00000000-0000-4000-8000-00000000d1c7"
 UNDESCRIBED: Final = {
+    "easypost": {"GET /files/{path*}"},
     "entra": {f"POST /{TENANT}/oauth2/v2.0/token"},
     "firebase": {"POST /token"},
     "gcs": {"DELETE /upload/storage/v1/b/sandbox-bucket/o", "POST /token"},

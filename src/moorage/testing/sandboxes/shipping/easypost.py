@@ -60,6 +60,7 @@ _PICKUP_FIELDS: Final = words(
     "address carrier_accounts instructions is_account_address max_datetime min_datetime reference"
     " shipment"
 )
+_NUMBERS: Final = frozenset({"height", "length", "value", "weight", "width"})
 _FORMATS: Final = {
     "PDF": ("application/pdf", "label_pdf_url", "pdf"),
     "PNG": ("image/png", "label_url", "png"),
@@ -184,8 +185,8 @@ class EasyPostSandbox(Sandbox):
             "options": body.get("options", {}),
             "to_address": body["to_address"],
             "from_address": body["from_address"],
-            "parcel": body["parcel"],
-            "customs_info": body.get("customs_info"),
+            "parcel": self._parcel(body["parcel"]),
+            "customs_info": _customs(body),
             "insurance": None,
             "status": "unknown",
             "tracking_code": None,
@@ -200,6 +201,10 @@ class EasyPostSandbox(Sandbox):
             "rates": [] if rate_errors else [self._rate(id, *rate) for rate in SERVICES],
         }
         return reply(self.shipments[id], 201)
+
+    def _parcel(self, body: dict[str, Any]) -> dict[str, Any]:
+        id = f"prcl_{self.number():032x}"
+        return {"id": id, "object": "Parcel", "mode": "test", **_with_numbers(body)}
 
     def _rate(self, shipment: str, _: str, service: str, __: str, price: Any, days: int) -> Any:
         return {
@@ -376,7 +381,6 @@ class EasyPostSandbox(Sandbox):
             "form_url": f"{self.files}/files/scan_form/{id}.pdf",
             "form_file_type": None,
             "batch_id": f"batch_{self.number():032x}",
-            "confirmation": None,
         }
         self.forms[id] = form
         for item in shipments:
@@ -438,6 +442,21 @@ class EasyPostSandbox(Sandbox):
         """Check the credentials of a request."""
         if request.basic() != (self.api_key, ""):
             raise _refusal(401, "APIKEY.INACTIVE", "This api key is no longer active.")
+
+
+def _with_numbers(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields with numbers for sizes, weights and values that were sent as text."""
+    return {
+        name: float(value) if name in _NUMBERS and isinstance(value, str) else value
+        for name, value in fields.items()
+    }
+
+
+def _customs(shipment: dict[str, Any]) -> dict[str, Any] | None:
+    customs: dict[str, Any] | None = shipment.get("customs_info")
+    if customs is None:
+        return None
+    return {**customs, "customs_items": list(map(_with_numbers, customs.get("customs_items", [])))}
 
 
 def _check_customs(shipment: dict[str, Any]) -> None:
