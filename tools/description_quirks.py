@@ -12,18 +12,6 @@ QUIRKS: Final[Mapping[str, frozenset[str]]] = {
     "azure_blob": frozenset({"headers.x-ms-version cannot be '2025-01-05'."}),
     # A scheduled email has the number of its batch.
     "brevo": frozenset({"body.batchId is not known."}),
-    # The description of July 2021 lacks later fields and types of payments, which Checkout.com's
-    # SDK for PHP 5.4.0 has. It requires an id of balances that it does not describe.
-    "checkout_com": frozenset(
-        {
-            "body.balances has no id.",
-            "body.items is not known.",
-            "body.payment_type cannot be 'Unscheduled'.",
-            "body.shipping.first_name is not known.",
-            "body.shipping.last_name is not known.",
-            "body.source.store_for_future_use is not known.",
-        }
-    ),
     # Firebase's reference of messages has these names, which protocol buffers take in JSON too.
     "firebase": frozenset(
         {

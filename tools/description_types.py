@@ -1,8 +1,8 @@
-"""Reads the types of a vendor's TypeScript library as OpenAPI.
+"""Reads the types of a vendor's library for TypeScript or Python as OpenAPI.
 
 A library's package, unpacked, has declarations with names, types and requirements, but no paths.
-`tools/sdk_operations` has a file for each such vendor, in TypeScript too, whose interface
-`Operations` says which types its requests have:
+`tools/sdk_operations` has a file for each such vendor, in TypeScript, whose interface `Operations`
+says which types its requests have:
 
     interface Operations {
         "POST /email": { body: Message; answer: MessageSendingResponse };
@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import json
 import re
+from email import message_from_string
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from tools.python_types import declarations_in
 from tools.typescript_types import (
     Fields,
     Intersection,
@@ -62,18 +64,33 @@ _TYPE_NAMES: Final = {bool: "boolean", float: "number", int: "number", str: "str
 _FOLDERS_OF_OTHERS: Final = frozenset({"esm", "node_modules"})
 
 
+def is_package(folder: Path) -> bool:
+    """Return whether a folder has an unpacked package of npm, or of PyPI."""
+    return (folder / "package.json").exists() or any(folder.glob("*.dist-info"))
+
+
 def read_package(folder: Path) -> Json:
     """Return the description of an unpacked package; the folder around it is the vendor's."""
     texts = {
         str(file.relative_to(folder)): file.read_text("utf-8")
-        for file in sorted(folder.rglob("*.d.ts"))
+        for suffix in (".d.ts", ".py")
+        for file in sorted(folder.rglob(f"*{suffix}"))
         if _FOLDERS_OF_OTHERS.isdisjoint(file.relative_to(folder).parts)
     }
-    package = json.loads((folder / "package.json").read_text("utf-8"))
+    version, licence = _facts_of(folder)
     return {
         **described(texts, (OPERATIONS / f"{folder.parent.name}.d.ts").read_text("utf-8")),
-        "info": {"version": package["version"], "license": {"name": package.get("license")}},
+        "info": {"version": version, "license": {"name": licence}},
     }
+
+
+def _facts_of(folder: Path) -> tuple[str, str | None]:
+    """Return the version and the licence that a package states."""
+    for file in folder.glob("*.dist-info/METADATA"):
+        metadata = message_from_string(file.read_text("utf-8"))
+        return metadata["Version"], metadata["License-Expression"] or metadata["License"]
+    package = json.loads((folder / "package.json").read_text("utf-8"))
+    return package["version"], package.get("license")
 
 
 def described(texts: Mapping[str, str], operations: str) -> Json:
@@ -103,7 +120,8 @@ class _Types:
         self._declarations: dict[tuple[str, ...], Declaration] = {}
         self._places: dict[str, list[tuple[str, ...]]] = {}
         for file, text in texts.items():
-            self._declarations.update(declarations_of(file, text))
+            read = declarations_in if file.endswith(".py") else declarations_of
+            self._declarations.update(read(file, text))
         for place in self._declarations:
             self._places.setdefault(place[-1], []).append(place)
         self.schemas: dict[str, Json] = {}

@@ -28,7 +28,7 @@ from moorage.testing.fakes.http import as_bytes
 from tools.description_csdl import read_csdl
 from tools.description_formats import as_openapi, pattern_of
 from tools.description_quirks import QUIRKS
-from tools.description_types import read_package
+from tools.description_types import is_package, read_package
 from tools.description_xml import read_xml
 
 if TYPE_CHECKING:
@@ -496,7 +496,7 @@ def files_of(folder: Path) -> list[Path]:
     return sorted(
         file
         for file in folder.iterdir()
-        if (file / "package.json").exists() or (file.is_file() and file.suffix in _SUFFIXES)
+        if (file.is_dir() and is_package(file)) or (file.is_file() and file.suffix in _SUFFIXES)
     )
 
 

@@ -33,7 +33,7 @@ UNDESCRIBED: Final = {
     "xero": {"POST /connect/token"},
 }
 """Requests of the scenarios that no excerpt of the vendor describes."""
-VERSION: Final = r"([0-9a-f]{7}|\d+\.\d+\.\d+) of \d{4}-\d\d-\d\d"
+VERSION: Final = r"([0-9a-f]{7}|\d+\.\d+\.\d+) of \d{4}-\d\d(-\d\d)?"
 LICENCES: Final = ("MIT", "Apache 2.0", "BSD 3-Clause")
 PAGE: Final = Path(__file__).parents[2] / "docs" / "vendor-descriptions.md"
 

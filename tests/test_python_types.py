@@ -1,0 +1,81 @@
+"""Types of Python libraries are read as API descriptions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tools.description_types import described
+from tools.descriptions import Description, problems_of, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MODELS = '''
+from pydantic import BaseModel, Field
+
+LIMIT = "not a name"
+Target = Union["Card", str]
+
+class Kind(str, Enum):
+    """A kind."""
+    CARD = "card"
+    BANK = "bank"
+
+class CardId(RootModel[str]):
+    pass
+
+class Base(BaseModel):
+    id: Annotated[CardId, Field(description="The id.")]
+
+class Card(Base):
+    kind: Kind
+    holder: Optional[str] = None
+    expiry: int | None = Field(default=None, alias="expiresAt")
+    tags: Dict[str, List[bool]] = {}
+    level: Literal["low", "high"] = "low"
+    paid: datetime.datetime = None
+    note: "unknown words" = None
+'''
+PLAIN = """
+class Order:
+    lines: list
+    target: 'Kind'
+"""
+CARD = {"id": "1", "kind": "card", "paid": "2031-05-06", "note": 1}
+
+
+@pytest.mark.parametrize(
+    "expression, value, problems",
+    [
+        ("Card", CARD, []),
+        ("Card", {"id": "1"}, ["body has no kind."]),
+        ("Card", {**CARD, "id": 1}, ["body.id is no string."]),
+        ("Card", {**CARD, "kind": "cat"}, ["body.kind cannot be 'cat'."]),
+        ("Card", {**CARD, "holder": None, "expiresAt": None}, []),
+        ("Card", {**CARD, "expiry": 1}, ["body.expiry is not known."]),
+        ("Card", {**CARD, "tags": {"a": [1]}}, ["body.tags.a[0] is no boolean."]),
+        ("Card", {**CARD, "level": "top"}, ["body.level cannot be 'top'."]),
+        ("Order", {"lines": [1], "target": "cat"}, ["body.target cannot be 'cat'."]),
+        ("Order", {}, []),
+        ("Target", 1, ["body is no string."]),
+    ],
+)
+def test_type_is_read(expression: str, value: Any, problems: list[str]) -> None:
+    """A value has the problems of its annotations; only models say which fields are required."""
+    operations = f'interface Operations {{ "POST /a": {{ body: {expression} }} }}'
+    root = described({"models.py": MODELS, "plain.py": PLAIN}, operations)
+    schema = root["paths"]["/a"]["post"]["requestBody"]["content"]["*/*"]["schema"]
+
+    assert problems == problems_of(Description(root), schema, value, "writeOnly")
+
+
+def test_facts_of_a_wheel_are_read(tmp_path: Path) -> None:
+    """An unpacked wheel is described with the version and the licence in its metadata."""
+    package = tmp_path / "bird" / "sdk"
+    (package / "sdk-1.2.dist-info").mkdir(parents=True)
+    metadata = "Metadata-Version: 2.4\nVersion: 1.2\nLicense-Expression: MIT\n"
+    (package / "sdk-1.2.dist-info" / "METADATA").write_text(metadata, "utf-8")
+
+    assert {"version": "1.2", "license": {"name": "MIT"}} == read(package)["info"]

@@ -1,0 +1,145 @@
+"""Parses the types in Python's source: classes with annotated fields, enumerations and aliases.
+
+They have the form of TypeScript's types, under TypeScript's names, such as `string` and `Record`.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Final
+
+from tools.typescript_types import (
+    Anything,
+    Declaration,
+    Field,
+    Fields,
+    Intersection,
+    Listing,
+    Literal,
+    Name,
+    Union,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tools.typescript_types import Type
+
+_NAMES: Final = {
+    "AnyHttpUrl": "string",
+    "AnyUrl": "string",
+    "AwareDatetime": "string",
+    "EmailStr": "string",
+    "UUID": "string",
+    "bool": "boolean",
+    "bytes": "string",
+    "date": "string",
+    "datetime": "string",
+    "dict": "object",
+    "float": "number",
+    "int": "number",
+    "object": "object",
+    "str": "string",
+}
+_LISTS: Final = frozenset({"List", "Sequence", "Set", "list", "set"})
+_TABLES: Final = frozenset({"Dict", "Mapping", "dict"})
+_NO_BASES: Final = frozenset({"ABC", "BaseModel", "Enum", "object", "str"})
+
+
+def declarations_in(file: str, text: str) -> Mapping[tuple[str, ...], Declaration]:
+    """Return the types that a module declares, by the file's name and theirs."""
+    module = ast.parse(text)
+    scope = _Scope(file, "pydantic" in text)
+    return {(file, name): part for name, part in scope.declarations(module)}
+
+
+class _Scope:
+    """The types of a module.
+
+    Args:
+        file: the module's file.
+        has_requirements: whether fields without a default are required; classes whose fields are
+            only annotations do not say it.
+    """
+
+    def __init__(self, file: str, has_requirements: bool) -> None:  # noqa: FBT001 - private
+        self._file = file
+        self._has_requirements = has_requirements
+
+    def declarations(self, module: ast.Module) -> Iterator[tuple[str, Declaration]]:
+        """Yield the names and types that a module declares."""
+        for node in module.body:
+            if isinstance(node, ast.ClassDef):
+                yield node.name, Declaration("class", (), self._class(node))
+            elif isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp | ast.Subscript):
+                for target in node.targets:
+                    yield ast.unparse(target), Declaration("type", (), self.type(node.value))
+
+    def _class(self, node: ast.ClassDef) -> Type:
+        roots = [base for base in node.bases if isinstance(base, ast.Subscript)]
+        if roots:
+            return self.type(roots[0].slice)
+        bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+        if "Enum" in bases:
+            values = [ast.unparse(part.value) for part in node.body if isinstance(part, ast.Assign)]
+            return Union(tuple(Literal(ast.literal_eval(value)) for value in values))
+        fields = Fields(tuple(self._fields(node)), None)
+        names = [Name(base, (), (self._file,)) for base in bases if base not in _NO_BASES]
+        return Intersection((*names, fields)) if names else fields
+
+    def _fields(self, node: ast.ClassDef) -> Iterator[Field]:
+        for part in node.body:
+            if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
+                required = self._has_requirements and part.value is None
+                yield Field(_alias(part) or part.target.id, self.type(part.annotation), required)
+
+    def type(self, node: ast.expr) -> Type:
+        """Return the type that an annotation stands for."""
+        if isinstance(node, ast.Constant):
+            return self._constant(node.value)
+        if isinstance(node, ast.BinOp):
+            return Union((self.type(node.left), self.type(node.right)))
+        if isinstance(node, ast.Attribute):
+            return self._name(node.attr)
+        if isinstance(node, ast.Name):
+            return self._name(node.id)
+        if isinstance(node, ast.Subscript):
+            return self._generic(node)
+        return Anything()
+
+    def _constant(self, value: object) -> Type:
+        if isinstance(value, str) and value.isidentifier():
+            return self._name(value)
+        return self._name("null") if value is None else Anything()
+
+    def _name(self, name: str) -> Type:
+        if name in _LISTS:
+            return Listing(Anything())
+        return Name(_NAMES.get(name, name), (), (self._file,))
+
+    def _generic(self, node: ast.Subscript) -> Type:
+        owner = node.value
+        name = owner.id if isinstance(owner, ast.Name) else getattr(owner, "attr", "")
+        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if name == "Literal":
+            return Union(tuple(Literal(ast.literal_eval(part)) for part in parts))
+        if name == "Annotated":
+            return self.type(parts[0])
+        types = tuple(map(self.type, parts))
+        if name == "Optional":
+            return Union((*types, self._name("null")))
+        if name == "Union":
+            return Union(types)
+        if name in _LISTS:
+            return Listing(types[0])
+        if name in _TABLES:
+            return Name("Record", types, (self._file,))
+        return Anything()
+
+
+def _alias(field: ast.AnnAssign) -> str | None:
+    """Return the name that a field has in JSON, if that is another one."""
+    for node in ast.walk(field):
+        if isinstance(node, ast.keyword) and node.arg in {"alias", "serialization_alias"}:
+            return str(ast.literal_eval(node.value))
+    return None
