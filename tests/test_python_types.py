@@ -30,7 +30,8 @@ class Base(BaseModel):
     id: Annotated[CardId, Field(description="The id.")]
 
 class Card(Base):
-    kind: Kind
+    kind: Kind = Field(description="The kind.")
+    _secret: ClassVar[int] = 1
     holder: Optional[str] = None
     expiry: int | None = Field(default=None, alias="expiresAt")
     tags: Dict[str, List[bool]] = {}

@@ -90,8 +90,10 @@ class _Scope:
     def _fields(self, node: ast.ClassDef) -> Iterator[Field]:
         for part in node.body:
             if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
-                required = self._has_requirements and part.value is None
-                yield Field(_alias(part) or part.target.id, self.type(part.annotation), required)
+                required = self._has_requirements and not _has_default(part.value)
+                if not part.target.id.startswith("_"):
+                    name = _alias(part) or part.target.id
+                    yield Field(name, self.type(part.annotation), required)
 
     def type(self, node: ast.expr) -> Type:
         """Return the type that an annotation stands for."""
@@ -135,6 +137,14 @@ class _Scope:
         if name in _TABLES:
             return Name("Record", types, (self._file,))
         return Anything()
+
+
+def _has_default(value: ast.expr | None) -> bool:
+    """Return whether the value of a field in a class is a default."""
+    if isinstance(value, ast.Call):
+        words = {keyword.arg for keyword in value.keywords}
+        return bool(value.args) or not words.isdisjoint({"default", "default_factory"})
+    return value is not None
 
 
 def _alias(field: ast.AnnAssign) -> str | None:

@@ -25,6 +25,7 @@ UNDESCRIBED: Final = {
     "google_calendar": {"POST /token"},
     "google_workspace": {"POST /token"},
     "hmrc": {"POST /oauth/token"},
+    "infobip": {"GET /account/1/balance"},
     "microsoft_calendar": {f"POST /{TENANT}/oauth2/v2.0/token"},
     "paypal": {"GET /v1/billing/subscriptions", "POST /v1/oauth2/token"},
     "sendgrid": {"POST /v3/validations/email"},

@@ -98,6 +98,7 @@ class InfobipSandbox(SmsSandbox):
         self.api_key = api_key
         self.webhook_password = webhook_password
         self.bulks: dict[str, str] = {}
+        self._callback_data: dict[str, str | None] = {}
         self.balance = 47.79134
 
     def routes(self) -> base.Routes:
@@ -126,7 +127,8 @@ class InfobipSandbox(SmsSandbox):
         }
         report = dict(message)
         report["to"] = report.pop("destination")
-        data = report.pop("content")["callbackData"]
+        del report["content"]
+        data = self._callback_data.get(id_)
         return report if data is None else report | {"callbackData": data}
 
     def _incoming_fields(self, sender: str, text: str, /) -> dict[str, Any]:
@@ -177,8 +179,9 @@ class InfobipSandbox(SmsSandbox):
                 "price": {"pricePerMessage": _PART_PRICE, "currency": "EUR"},
                 "status": _status(name),
                 "error": _error_fields(None),
-                "content": {**message["content"], "callbackData": webhooks.get("callbackData")},
+                "content": message["content"],
             }
+            self._callback_data[id_] = webhooks.get("callbackData")
             url = webhooks.get("delivery", {}).get("url")
             if url is not None:
                 self.callbacks[id_] = url
