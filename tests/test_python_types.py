@@ -43,6 +43,10 @@ PLAIN = """
 class Order:
     lines: list
     target: 'Kind'
+
+class Recipient:
+    swagger_types = {"routing_order": "str", "cards": "list[Card]", "others": "dict(str, str)"}
+    attribute_map = {"routing_order": "routingOrder", "cards": "cards", "others": "others"}
 """
 CARD = {"id": "1", "kind": "card", "paid": "2031-05-06", "note": 1}
 
@@ -60,6 +64,8 @@ CARD = {"id": "1", "kind": "card", "paid": "2031-05-06", "note": 1}
         ("Card", {**CARD, "level": "top"}, ["body.level cannot be 'top'."]),
         ("Order", {"lines": [1], "target": "cat"}, ["body.target cannot be 'cat'."]),
         ("Order", {}, []),
+        ("Recipient", {"routingOrder": 1, "others": 1}, ["body.routingOrder is no string."]),
+        ("Recipient", {"cards": [{**CARD, "a": 1}]}, ["body.cards[0].a is not known."]),
         ("Target", 1, ["body is no string."]),
     ],
 )

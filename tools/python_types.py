@@ -43,6 +43,7 @@ _NAMES: Final = {
 }
 _LISTS: Final = frozenset({"List", "Sequence", "Set", "list", "set"})
 _TABLES: Final = frozenset({"Dict", "Mapping", "dict"})
+_TABLES_OF_FIELDS: Final = frozenset({"attribute_map", "swagger_types"})
 _NO_BASES: Final = frozenset({"ABC", "BaseModel", "Enum", "object", "str"})
 
 
@@ -83,7 +84,7 @@ class _Scope:
         if "Enum" in bases:
             values = [ast.unparse(part.value) for part in node.body if isinstance(part, ast.Assign)]
             return Union(tuple(Literal(ast.literal_eval(value)) for value in values))
-        fields = Fields(tuple(self._fields(node)), None)
+        fields = Fields((*self._fields(node), *self._listed_fields(node)), None)
         names = [Name(base, (), (self._file,)) for base in bases if base not in _NO_BASES]
         return Intersection((*names, fields)) if names else fields
 
@@ -94,6 +95,20 @@ class _Scope:
                 if not part.target.id.startswith("_"):
                     name = _alias(part) or part.target.id
                     yield Field(name, self.type(part.annotation), required)
+
+    def _listed_fields(self, node: ast.ClassDef) -> Iterator[Field]:
+        """Yield the fields that Swagger's generator lists: types and names in JSON by attribute."""
+        tables: dict[str, dict[str, str]] = {
+            name: ast.literal_eval(part.value)
+            for part in node.body
+            if isinstance(part, ast.Assign)
+            for name in map(ast.unparse, part.targets)
+            if name in _TABLES_OF_FIELDS
+        }
+        types = tables.get("swagger_types", {})
+        for attribute, name in tables.get("attribute_map", {}).items():
+            expression = ast.parse(types[attribute], mode="eval").body
+            yield Field(name, self.type(expression), required=False)
 
     def type(self, node: ast.expr) -> Type:
         """Return the type that an annotation stands for."""

@@ -1,0 +1,39 @@
+interface SignersAlone {
+    recipientCount?: string;
+    signers?: (Omit<Signer, "tabs"> & { tabs?: Pick<Tabs, "signHereTabs"> })[];
+}
+interface NewEnvelope
+    extends Pick<EnvelopeDefinition, "emailSubject" | "notification" | "status" | "templateId"> {
+    documents?: Omit<Document, "tabs">[];
+    recipients?: SignersAlone;
+    templateRoles?: Omit<TemplateRole, "tabs">[];
+}
+interface KnownEnvelope
+    extends Omit<
+        Envelope,
+        "envelopeDocuments" | "folders" | "lockInformation" | "powerForm" | "recipients" | "workflow"
+    > {
+    recipients?: SignersAlone;
+}
+interface Operations {
+    "POST /restapi/v2.1/accounts/{account}/envelopes": {
+        body: NewEnvelope;
+        answer: EnvelopeSummary;
+    };
+    "GET /restapi/v2.1/accounts/{account}/envelopes/{id}": {
+        query: { advanced_update?: boolean; include?: string };
+        answer: KnownEnvelope;
+    };
+    "PUT /restapi/v2.1/accounts/{account}/envelopes/{id}": {
+        query: { advanced_update?: boolean; resend_envelope?: boolean };
+        body: KnownEnvelope;
+        answer: Pick<EnvelopeUpdateSummary, "envelopeId" | "errorDetails">;
+    };
+    "GET /restapi/v2.1/accounts/{account}/envelopes/{id}/documents/{document}": {
+        query: { certificate?: boolean; language?: string; show_changes?: boolean };
+    };
+    "POST /restapi/v2.1/accounts/{account}/envelopes/{id}/views/recipient": {
+        body: RecipientViewRequest;
+        answer: ViewUrl;
+    };
+}
