@@ -89,3 +89,10 @@ def test_sources_are_stated() -> None:
     assert [f"[{vendor}](vendors/{vendor}.md)" for vendor in VENDORS] == [row[0] for row in rows]
     assert all(licence.startswith(LICENCES) for *_, licence in rows)
     assert all(re.fullmatch(VERSION, row[2]) for row in rows)
+
+
+def test_every_vendor_has_a_source_or_a_reason() -> None:
+    """The page of sources has each vendor that has a page once, with its source or the reason."""
+    pages = sorted(file.stem for file in (PAGE.parent / "vendors").glob("*.md"))
+
+    assert pages == sorted(re.findall(r"(?m)^\| \[([a-z_0-9]+)\]", PAGE.read_text("utf-8")))
