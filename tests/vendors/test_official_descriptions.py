@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tools.descriptions import QUIRKS, check, compare, files_of
+from tools.description_quirks import QUIRKS
+from tools.descriptions import check, compare, files_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ UNDESCRIBED: Final = {
 }
 """Requests of the scenarios that no excerpt of the vendor describes."""
 VERSION: Final = r"([0-9a-f]{7}|\d+\.\d+\.\d+) of \d{4}-\d\d(-\d\d)?"
-LICENCES: Final = ("MIT", "Apache 2.0", "BSD 3-Clause")
+LICENCES: Final = ("MIT", "Apache 2.0", "BSD 3-Clause", "ISC")
 PAGE: Final = Path(__file__).parents[2] / "docs" / "vendor-descriptions.md"
 
 
@@ -86,7 +87,9 @@ def test_sources_are_stated() -> None:
         if re.match(r"\| \[[a-z_0-9]+\]\(\S+\) \| \w+(-\w+)*/", line)
     ]
 
-    assert [f"[{vendor}](vendors/{vendor}.md)" for vendor in VENDORS] == [row[0] for row in rows]
+    vendors = sorted([*VENDORS, *(file.stem for file in EXCERPTS.glob("*.graphql"))])
+
+    assert [f"[{vendor}](vendors/{vendor}.md)" for vendor in vendors] == [row[0] for row in rows]
     assert all(licence.startswith(LICENCES) for *_, licence in rows)
     assert all(re.fullmatch(VERSION, row[2]) for row in rows)
 

@@ -1,0 +1,41 @@
+"""Shopify's documents, variables and sandbox match an excerpt of Shopify's own GraphQL schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+import graphql
+
+from moorage.testing.fakes.http import as_bytes
+from tools.descriptions import exchanges_of
+from tools.graphql_excerpts import excerpt, requests_of
+
+EXCERPT: Final = Path(__file__).parent / "descriptions" / "shopify.graphql"
+
+
+def test_requests_and_answers_match_the_schema() -> None:
+    """The schema's own engine gives each answer of the sandbox again, with each enumeration."""
+    schema = graphql.build_schema(EXCERPT.read_text("utf-8"))
+    answers: list[object] = []
+    results: list[object] = []
+    for exchange in exchanges_of("shopify"):
+        request = json.loads(as_bytes(exchange.request))
+        document = graphql.parse(request["query"])
+        assert [] == graphql.validate(schema, document)
+        answer = json.loads(exchange.response.body)["data"]
+        result = graphql.execute_sync(
+            schema, document, root_value=answer, variable_values=request["variables"]
+        )
+        answers.append({"data": answer, "errors": None})
+        results.append({"data": result.data, "errors": result.errors})
+
+    assert answers == results
+
+
+def test_excerpt_is_what_the_tool_writes() -> None:
+    """The excerpt of the excerpt is the excerpt: it has no more than the requests use."""
+    text = EXCERPT.read_text("utf-8")
+
+    assert text == excerpt(graphql.build_schema(text), requests_of("shopify"))
