@@ -52,6 +52,7 @@ MODULES: Final = {
     "src/moorage/hub/_run_following_async.py": "src/moorage/hub/_run_following_sync.py",
     "src/moorage/hub/connectors_async.py": "src/moorage/hub/connectors_sync.py",
     "src/moorage/hub/_step_cache_async.py": "src/moorage/hub/_step_cache_sync.py",
+    "src/moorage/hub/_step_log_writer_async.py": "src/moorage/hub/_step_log_writer_sync.py",
     "src/moorage/hub/step_files_async.py": "src/moorage/hub/step_files_sync.py",
     "src/moorage/hub/step_connector_async.py": "src/moorage/hub/step_connector_sync.py",
     "src/moorage/hub/step_manager_async.py": "src/moorage/hub/step_manager_sync.py",

@@ -209,6 +209,7 @@ if TYPE_CHECKING:
     from moorage.domain.steps.images import RegistryLogin as RegistryLogin
     from moorage.domain.steps.lambda_results import LambdaResult as LambdaResult
     from moorage.domain.steps.log_lines import LogLine as LogLine
+    from moorage.domain.steps.log_parts import StorageLog as StorageLog
     from moorage.domain.steps.result import ExecutionResult as ExecutionResult
     from moorage.domain.steps.result import HookError as HookError
     from moorage.domain.steps.result import StepOutcome as StepOutcome
@@ -455,6 +456,7 @@ _HOME = {
     "GitRemote": "adapters.git.remote",
     "MirrorReport": "adapters.git.mirror",
     "FileLog": "adapters.steps.file_log",
+    "StorageLog": "domain.steps.log_parts",
     "LogLine": "domain.steps.log_lines",
     "StorageFiles": "hub.step_files_sync",
     "AsyncStorageFiles": "hub.step_files_async",

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+    from moorage import StepFiles
+
 modes = pytest.mark.parametrize("mode", MODES)
 SUM = Step(
     "sum",
@@ -66,7 +68,7 @@ class Files:
 class AsyncFiles:
     """The asynchronous storage over a synchronous one."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: StepFiles) -> None:
         self._files = files
 
     async def read(self, key: str, limit: int, tenant: str | None, /) -> bytes:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.steps.following import Following
     from moorage.domain.steps.runs import RunSpec, RunStatus
-    from moorage.hub._step_log_writer import LogWriter
+    from moorage.hub._step_log_writer_async import AsyncLogWriter
     from moorage.hub.manager import AsyncConnectorManager
     from moorage.ports.platform import AsyncPlatform
 
@@ -64,7 +64,7 @@ class AsyncRunReader:
         self,
         name: str,
         following: Following,
-        writer: LogWriter,
+        writer: AsyncLogWriter,
         lease: AsyncFollowerLease | None = None,
         spec: RunSpec | None = None,
         *,
@@ -111,6 +111,7 @@ class AsyncRunReader:
             await self._stop_overdue(spec, status)
             rounds.append(is_new)
             if self._has_waited(began, patience):
+                await writer.write((), is_end=True)
                 raise self._running(status)
             if not is_new:
                 is_running = status.phase is RunPhase.RUNNING
@@ -133,13 +134,13 @@ class AsyncRunReader:
             retry_at=now + timedelta(seconds=pause_between_polls(age)),
         )
 
-    async def read(self, name: str, following: Following, writer: LogWriter) -> bool:
+    async def read(self, name: str, following: Following, writer: AsyncLogWriter) -> bool:
         """Read the next part of each output, and return whether there was anything new."""
         is_new = False
         for stream in STREAMS:
             if stream not in following.ended:
                 chunk = await self._platform.logs(name, stream, following.marks[stream], LOOK)
-                writer.write(following.take(stream, chunk))
+                await writer.write(following.take(stream, chunk))
                 is_new = is_new or len(chunk.data) > 0
         return is_new
 

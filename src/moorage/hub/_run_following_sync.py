@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.steps.following import Following
     from moorage.domain.steps.runs import RunSpec, RunStatus
-    from moorage.hub._step_log_writer import LogWriter
+    from moorage.hub._step_log_writer_sync import LogWriter
     from moorage.hub.manager import ConnectorManager
     from moorage.ports.platform import Platform
 
@@ -111,6 +111,7 @@ class RunReader:
             self._stop_overdue(spec, status)
             rounds.append(is_new)
             if self._has_waited(began, patience):
+                writer.write((), is_end=True)
                 raise self._running(status)
             if not is_new:
                 is_running = status.phase is RunPhase.RUNNING

@@ -31,6 +31,7 @@ from moorage.domain.secrets.secret import Secret
 from moorage.domain.secrets.value_mask import mask_error, masked_text, value_mask
 from moorage.domain.state.keys import longer_key, state_key
 from moorage.domain.steps.following import Following
+from moorage.domain.steps.log_parts import StorageLog
 from moorage.domain.steps.result import (
     ExecutionResult,
     HookError,
@@ -65,7 +66,7 @@ from moorage.hub._run_following_async import (
 )
 from moorage.hub._step_answers_async import once_async, store_async, stored_async
 from moorage.hub._step_cache_async import StepCache
-from moorage.hub._step_log_writer import LogWriter
+from moorage.hub._step_log_writer_async import AsyncLogWriter
 from moorage.hub.internals import core_of, ports_of
 from moorage.parts.idempotency import Idempotency
 from moorage.runtime.bridge import run_later
@@ -192,7 +193,7 @@ class AsyncStepConnector:
         *,
         idempotency_key: str | None = None,
         tenant: str | None = None,
-        log: StepLog | Callable[[LogLine], object] | None = None,
+        log: StepLog | StorageLog | Callable[[LogLine], object] | None = None,
         patience: float | None = None,
     ) -> ExecutionResult:
         """Start a step or find its run again, follow it to its end, and return its result.
@@ -208,7 +209,8 @@ class AsyncStepConnector:
                 stored result. By default each call is a run of its own.
             tenant: whose limits, circuit and keys to use.
             log: takes the lines of the output; a function is called with each `LogLine`, and again
-                from the first line if the run or its result is found again.
+                from the first line if the run or its result is found again. A `StorageLog` writes
+                them to the storage of the tenant.
             patience: the seconds to follow the run; by default to its end. The run goes on after
                 them, and the same key finds it again. Give a key with it.
 
@@ -223,6 +225,7 @@ class AsyncStepConnector:
         if environment:
             step = attrs.evolve(step, environment={**step.environment, **environment})
         self.validate(step)
+        writer = self._writer(log, tenant)
         secrets = self._secrets_of(step)
         values = [secret.reveal_bytes() for secret in secrets.values()]
         mask = value_mask(values)
@@ -250,22 +253,21 @@ class AsyncStepConnector:
                 payload={"step": step.fingerprint},
             )
             if reused is None:
-                following, status, writer = await self._follow(spec, values, log, patience)
+                following, status = await self._follow(spec, values, writer, patience)
                 result = await self._settled(spec, following, status, mask)
                 await self._cache.keep(step, tenant, result)
             else:
-                result, status, writer = reused, None, LogWriter(log)
-                following = Following(values, writer.positions())
+                result, status = reused, None
+                following = Following(values, await writer.positions())
         except ConnectorError as error:
             failure = bare(error)
             mask_error(failure, mask)
             failure.idempotency_key = key
             _raise(failure)
-        if status is None:
-            lines = following.rest(result)
-            writer.write(lines or ())
-            if lines is None:
-                writer.miss()
+        lines = following.rest(result) if status is None else []
+        await writer.write(lines or (), is_end=True)
+        if lines is None:
+            writer.miss()
         problem = writer.problem
         return result if problem is None else result.with_metadata(log_error=problem)
 
@@ -339,7 +341,7 @@ class AsyncStepConnector:
     async def output(
         self,
         step: Step,
-        log: StepLog | Callable[[LogLine], object],
+        log: StepLog | StorageLog | Callable[[LogLine], object],
         *,
         idempotency_key: str,
         tenant: str | None = None,
@@ -362,13 +364,15 @@ class AsyncStepConnector:
         status = await self._platform.look(name, LOOK)
         if status is None:
             return None
-        writer = LogWriter(log)
+        writer = self._writer(log, tenant)
         secrets = [secret.reveal_bytes() for secret in self._secrets_of(step).values()]
-        following = Following(secrets, writer.positions())
+        following = Following(secrets, await writer.positions())
         if until_end:
-            return await self._reader.to_end(name, following, writer)
-        while await self._reader.read(name, following, writer):
-            pass
+            status = await self._reader.to_end(name, following, writer)
+        else:
+            while await self._reader.read(name, following, writer):
+                pass
+        await writer.write((), is_end=True)
         return status
 
     async def runs(self) -> tuple[RunStatus, ...]:
@@ -429,6 +433,17 @@ class AsyncStepConnector:
             for name, value in step.secrets.items()
         }
 
+    def _writer(
+        self, log: StepLog | StorageLog | Callable[[LogLine], object] | None, tenant: str | None
+    ) -> AsyncLogWriter:
+        if isinstance(log, StorageLog) and self._files is None:
+            raise ConfigurationError(
+                "The log of a step goes to a storage, and its connector has none.",
+                path="files",
+                remedy="Use the steps of a hub with a storage, or give the connector `files`.",
+            )
+        return AsyncLogWriter(log, self._files, tenant, core_of(self._manager).nanoseconds)
+
     def _lease(self, name: str) -> AsyncFollowerLease:
         return AsyncFollowerLease(
             self._manager, state_key("idempotency", self._service, None, "follower", name)
@@ -485,16 +500,15 @@ class AsyncStepConnector:
         self,
         spec: RunSpec,
         secrets: Sequence[bytes],
-        log: StepLog | Callable[[LogLine], object] | None,
+        writer: AsyncLogWriter,
         patience: float | None,
-    ) -> tuple[Following, RunStatus | None, LogWriter]:
+    ) -> tuple[Following, RunStatus | None]:
         """Follow a run to its end.
 
         Returns:
-            The output that was read, the last status, and the writer of the log.
+            The output that was read, and the last status.
         """
-        writer = LogWriter(log)
-        following = Following(secrets, writer.positions())
+        following = Following(secrets, await writer.positions())
         lease = self._lease(spec.name)
         try:
             status = await self._reader.to_end(
@@ -502,7 +516,7 @@ class AsyncStepConnector:
             )
         finally:
             lease.release()
-        return following, status, writer
+        return following, status
 
     async def _settled(
         self,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.secrets.secret import Secret
     from moorage.domain.steps.log_lines import LogLine
+    from moorage.domain.steps.log_parts import StorageLog
     from moorage.domain.steps.result import ExecutionResult
     from moorage.domain.steps.step import Step, Workspace
     from moorage.hub.manager import AsyncConnectorManager
@@ -160,7 +161,7 @@ class AsyncStepManager:
         *,
         idempotency_key: str | None = None,
         tenant: str | None = None,
-        log: StepLog | Callable[[LogLine], object] | None = None,
+        log: StepLog | StorageLog | Callable[[LogLine], object] | None = None,
         patience: float | None = None,
     ) -> ExecutionResult:
         """Run a step with the connector of its type, and return its result.
@@ -194,7 +195,7 @@ class AsyncStepManager:
         *,
         idempotency_key: str | None = None,
         tenant: str | None = None,
-        log: StepLog | Callable[[LogLine], object] | None = None,
+        log: StepLog | StorageLog | Callable[[LogLine], object] | None = None,
         patience: float | None = None,
     ) -> ExecutionResult:
         """Run a step that was defined or configured, and return its result.

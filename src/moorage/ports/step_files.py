@@ -8,9 +8,10 @@ from typing import Protocol
 class StepFiles(Protocol):
     """A storage of files by key.
 
-    `read` returns a file, and raises `InvalidData` if it has more than `limit` bytes. `write`
-    stores a file in place of an earlier one of this key; a repeat has the same effect. Both belong
-    to a tenant if one is named, and raise errors of moorage only.
+    `read` returns a file, and raises `InvalidData` if it has more than `limit` bytes, and
+    `FileNotFound` if there is none. `write` stores a file in place of an earlier one of this key; a
+    repeat has the same effect. Both belong to a tenant if one is named, and raise errors of moorage
+    only.
     """
 
     def read(self, key: str, limit: int, tenant: str | None, /) -> bytes:

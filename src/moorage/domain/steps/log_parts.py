@@ -1,0 +1,158 @@
+"""The output of a step as numbered files of a storage, which are written while it runs.
+
+Laws:
+
+1. A file is written before the index that counts it, so a file without a count is written again,
+   under the same number.
+2. The index has, for each output, the number of files and what is in them: the whole lines, and the
+   bytes of the line after these. So a later follower goes on in the middle of a line too.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.steps.runs import STREAMS
+from moorage.domain.steps.step import checked_path
+from moorage.domain.values.durations import is_seconds
+from moorage.domain.values.frozen_values import field, frozen
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.domain.steps.log_lines import LogLine
+    from moorage.domain.steps.runs import LogStream
+
+LARGEST_INDEX: Final = 10_000
+"""The number of bytes that an index has at most."""
+
+
+def _folder(value: str) -> str:
+    return checked_path(value, "folder")
+
+
+@frozen
+class StorageLog:
+    """A log that keeps the output of one step in the storage, in files that are written as it runs.
+
+    The files are `FOLDER/stdout/000001.log` and so on, and `FOLDER/stderr/…`; `FOLDER/index.json`
+    counts them. If a process dies, the next follower of the run goes on where the index ends. One
+    process may write at a time.
+
+    Attributes:
+        folder: the first part of all keys.
+        size: the bytes after which a file is written.
+        seconds: the seconds after which a file is written although it has fewer bytes.
+    """
+
+    folder: str = field(converter=_folder)
+    size: int = field(kw_only=True, default=1024 * 1024, validator=attrs.validators.ge(1))
+    seconds: float = field(kw_only=True, default=10.0, validator=is_seconds)
+
+    @property
+    def index(self) -> str:
+        """The key of the index."""
+        return f"{self.folder}/index.json"
+
+
+class _Output:
+    """The progress of one output.
+
+    Attributes:
+        counts: the number of files, of whole lines in them, and of bytes of the line after these.
+        lines: the number of whole lines so far.
+        parts: the bytes that no file has yet.
+        size: their number.
+        since: the time of the first of them, in nanoseconds.
+    """
+
+    def __init__(self, files: int = 0, lines: int = 0, begun: int = 0) -> None:
+        self.counts = [files, lines, begun]
+        self.lines = lines
+        self._begun = 0
+        self._stored = begun
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.since = 0
+
+    def add(self, line: LogLine, now: int) -> None:
+        """Add a line or a piece of one, without the bytes that the files have already."""
+        if line.number <= self.lines:
+            return
+        data = line.data + b"\n" if line.is_whole else line.data
+        overlap = min(len(data), self._stored)
+        self._stored -= overlap
+        if len(data) > overlap:
+            self.since = self.since if self.parts else now
+            self.parts.append(data[overlap:])
+            self.size += len(data) - overlap
+        self._begun = 0 if line.is_whole else self._begun + len(line.data)
+        self.lines += line.is_whole
+
+    def wrote(self) -> None:
+        """Count what was added as the content of a further file."""
+        self.counts = [self.counts[0] + 1, self.lines, self._begun]
+        self.parts, self.size = [], 0
+
+
+class LogParts:
+    """The files of a log that is kept in a storage.
+
+    Args:
+        log: the log.
+        index: the content of its index; None if there is none.
+
+    Attributes:
+        index: the key of the index.
+
+    Raises:
+        InvalidData: the index is none of this log.
+    """
+
+    def __init__(self, log: StorageLog, index: bytes | None) -> None:
+        self._log = log
+        self.index = log.index
+        try:
+            counts: dict[str, list[int]] = json.loads(index or b"{}")
+            self._outputs: dict[LogStream, _Output] = {
+                stream: _Output(*counts.get(stream, ())) for stream in STREAMS
+            }
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            raise InvalidData(
+                f"The file {log.index!r} in the storage is not the index of a step's log.",
+                field="folder",
+                remedy="Give each step a folder of its own.",
+            ) from None
+
+    def positions(self) -> dict[LogStream, int]:
+        """Return the number of whole lines of each output that the files have."""
+        return {stream: output.lines for stream, output in self._outputs.items()}
+
+    def add(self, lines: Sequence[LogLine], now: int) -> None:
+        """Add lines, at a time in nanoseconds."""
+        for line in lines:
+            self._outputs[line.stream].add(line, now)
+
+    def due(self, now: int, *, is_end: bool) -> list[LogStream]:
+        """Return the outputs whose next file is to be written now."""
+        log, latest = self._log, now - self._log.seconds * 1e9
+        return [
+            stream
+            for stream, output in self._outputs.items()
+            if output.parts and (is_end or output.size >= log.size or output.since <= latest)
+        ]
+
+    def next_file(self, stream: LogStream) -> tuple[str, bytes]:
+        """Return the key and the content of the next file of an output."""
+        output = self._outputs[stream]
+        return f"{self._log.folder}/{stream}/{output.counts[0] + 1:06}.log", b"".join(output.parts)
+
+    def wrote(self, stream: LogStream) -> bytes:
+        """Note that this file was written, and return the index to write now."""
+        self._outputs[stream].wrote()
+        counts = {name: output.counts for name, output in self._outputs.items()}
+        return json.dumps(counts).encode()

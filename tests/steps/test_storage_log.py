@@ -1,0 +1,145 @@
+"""The output of a step in the storage: in files that are written while it runs, each byte once."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import ConfigurationError, FileNotFound, Step, VendorFailed
+from moorage.domain.steps.log_lines import LogLine
+from moorage.domain.steps.log_parts import LogParts, StorageLog
+from moorage.domain.steps.result import ExecutionResult, StepOutcome
+from moorage.testing import MockPlatform
+from tests.steps.step_lab import MODES, executor
+from tests.steps.test_step_files import AsyncFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LOG = StorageLog("logs/night", size=10, seconds=5.0)
+STEP = Step("night", ["make"])
+
+
+class Storage:
+    """A storage in memory.
+
+    Attributes:
+        contents: the files by their keys.
+        tenants: the tenants whose files were written.
+        wrote: called after each write with the key.
+    """
+
+    def __init__(self, wrote: Callable[[str], object] = lambda _: None) -> None:
+        self.contents: dict[str, bytes] = {}
+        self.tenants: set[str | None] = set()
+        self.wrote = wrote
+
+    def read(self, key: str, limit: int, tenant: str | None, /) -> bytes:
+        """Return a file."""
+        if key not in self.contents:
+            raise FileNotFound("There is no such file.")
+        return self.contents[key]
+
+    def write(self, key: str, content: bytes, tenant: str | None, /) -> None:
+        """Store a file."""
+        self.contents[key] = content
+        self.tenants.add(tenant)
+        self.wrote(key)
+
+    def output(self, stream: str = "stdout") -> bytes:
+        """Return what all files of an output have."""
+        keys = sorted(key for key in self.contents if f"/{stream}/" in key)
+        return b"".join(self.contents[key] for key in keys)
+
+
+def lines_and_pieces() -> Iterator[LogLine]:
+    """Yield lines, of which the second comes in pieces and the last is torn."""
+    yield LogLine("stdout", 1, b"one")
+    for piece in (b"lo", b"ng", b""):
+        yield LogLine("stdout", 2, piece, is_whole=False)
+    yield LogLine("stdout", 2, b"line")
+    yield LogLine("stdout", 3, b"")
+    yield LogLine("stdout", 4, b"torn", is_whole=False)
+
+
+@pytest.mark.parametrize("is_counted", [True, False])
+def test_each_byte_is_stored_once_wherever_a_process_dies(*, is_counted: bool) -> None:
+    """A follower goes on after the index, in the middle of a line too, and counts no file twice."""
+    lines = list(lines_and_pieces())
+    for cut in range(len(lines) + 1):
+        storage = Storage()
+        for last in (cut, len(lines)):
+            parts = LogParts(LOG, storage.contents.get(LOG.index))
+            position = parts.positions()["stdout"]
+            for line in lines[:last]:
+                if line.number > position:
+                    parts.add([line], 0)
+                for stream in parts.due(0, is_end=True):
+                    storage.write(*parts.next_file(stream), None)
+                    if is_counted or line is not lines[last - 1] or last == len(lines):
+                        storage.write(LOG.index, parts.wrote(stream), None)
+        assert b"one\nlongline\n\ntorn" == storage.output()
+
+
+def test_file_is_due_by_size_or_age() -> None:
+    """Lines wait for each other until a file is full or old, or the run has ended."""
+    parts = LogParts(LOG, None)
+    parts.add([LogLine("stdout", 1, b"1234")], 0)
+    parts.add([LogLine("stdout", 2, b"12")], 4_000_000_000)
+    parts.add([LogLine("stderr", 1, b"1234567890")], 4_000_000_000)
+    assert ["stderr"] == parts.due(4_999_999_999, is_end=False)
+    assert ["stdout", "stderr"] == parts.due(5_000_000_000, is_end=False)
+    parts.wrote("stderr")
+    assert [] == parts.due(4_999_999_999, is_end=False)
+    assert ["stdout"] == parts.due(4_999_999_999, is_end=True)
+    assert ("logs/night/stdout/000001.log", b"1234\n12\n") == parts.next_file("stdout")
+    assert {"stdout": [0, 0, 0], "stderr": [2, 1, 0]} == json.loads(parts.wrote("stderr"))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_output_is_stored_while_the_step_runs(mode: str) -> None:
+    """The run goes on until its output is in the storage; a repeat of the key adds nothing."""
+    result = ExecutionResult.success(stdout="one\ntwo", stderr="problem\n")
+    platform = MockPlatform({"night": result}, endless=["night"])
+
+    def end_run(key: str) -> None:
+        if key == LOG.index and storage.output() and storage.output("stderr"):
+            platform.stop(platform.started[0].name, 0.0, 10.0)
+
+    storage = Storage(end_run)
+    log = StorageLog("logs/night", size=1)
+    execute = executor(mode, platform, files=storage if mode == "sync" else AsyncFiles(storage))
+
+    ended = execute(STEP, idempotency_key="k", tenant="acme", log=log)
+
+    assert (StepOutcome.CANCELLED, None) == (ended.outcome, ended.metadata.get("log_error"))
+    assert (b"one\ntwo", b"problem\n") == (storage.output(), storage.output("stderr"))
+    assert {"acme"} == storage.tenants
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_log_that_cannot_be_stored_changes_no_result(mode: str) -> None:
+    """A failure of the storage, or a foreign index, stands beside the result."""
+
+    def fail(key: str) -> None:
+        raise VendorFailed("The storage is full.")
+
+    for wrote, index in ((fail, b"{}"), (lambda _: None, b"[]")):
+        storage = Storage(wrote)
+        storage.contents[LOG.index] = index
+        platform = MockPlatform(default=ExecutionResult.success(stdout="one\n"))
+        files: Any = storage if mode == "sync" else AsyncFiles(storage)
+        result = executor(mode, platform, files=files)(STEP, log=LOG)
+        assert result.is_success
+        assert "got no further lines" in result.metadata["log_error"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_stored_log_wants_a_storage(mode: str) -> None:
+    """A connector without a storage refuses the log before it starts anything."""
+    platform = MockPlatform()
+    with pytest.raises(ConfigurationError, match="its connector has none"):
+        executor(mode, platform)(STEP, log=LOG)
+    assert [] == platform.started
