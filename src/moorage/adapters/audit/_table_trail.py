@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from moorage.adapters.audit._table import AuditSql
+from moorage.adapters.tables._statements import table_name
 from moorage.domain.observation.audit import damaged
 
 if TYPE_CHECKING:
@@ -65,3 +67,10 @@ class TableTrail:
     def find(self, query: AuditQuery, /) -> AuditPage:
         """Return one page of the matching records, newest first."""
         return self._run(partial(self._table.find, query=query))
+
+
+def statements_of(kind: str, prefix: str, schema: str | None = None) -> AuditSql:
+    """Return the SQL statements of the tables in a database."""
+    bare_name = f"{prefix}{TABLE}"
+    head = table_name(f"{bare_name}_head", prefix, schema, kind)
+    return AuditSql(kind, bare_name, table_name(bare_name, prefix, schema, kind), head)

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from moorage.adapters.audit._table import AuditSql, AuditTable
-from moorage.adapters.audit._table_trail import PREFIX, TABLE, TableTrail
-from moorage.adapters.concurrency._plain import run_now
-from moorage.adapters.databases._sql_schema import dialect_of
-from moorage.adapters.databases._table_definition import ddl_text
-from moorage.adapters.tables._sql import SyncSqlTables
-from moorage.adapters.tables._statements import table_name
+from moorage.adapters.audit._table_trail import PREFIX, TableTrail, statements_of
+from moorage.adapters.tables._sql import SyncSqlTables, ddl_in
 from moorage.domain.secrets.frames import refusing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
     from datetime import timedelta
 
     import sqlalchemy
-
-    from moorage.adapters.tables._table import Execute
-
-A = TypeVar("A")
 
 
 class SqlAudit(TableTrail, SyncSqlTables[AuditSql]):
@@ -54,24 +45,13 @@ class SqlAudit(TableTrail, SyncSqlTables[AuditSql]):
             url,
             timeout,
             connections,
-            lambda kind: _statements(kind, prefix, schema),
+            lambda kind: statements_of(kind, prefix, schema),
             create=create,
             is_async=False,
         )
-        self._set_up(AuditTable(self._sql), self._source.where, self._in_database)
+        self._set_up(AuditTable(self._sql), self._source.where, self._once_in_database)
 
     @classmethod
     def ddl(cls, dialect: str, *, prefix: str = PREFIX, schema: str | None = None) -> str:
         """Return the statements that create the tables in `postgresql`, `mysql` or `mariadb`."""
-        kind = "postgresql" if dialect_of(dialect).name == "postgresql" else "mysql"
-        sql = _statements(kind, prefix, schema)
-        return ddl_text(sql.definitions(mariadb=dialect == "mariadb"))
-
-    def _in_database(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
-        return run_now(self._do(work, None, once=True))
-
-
-def _statements(kind: str, prefix: str, schema: str | None) -> AuditSql:
-    bare_name = f"{prefix}{TABLE}"
-    head = table_name(f"{bare_name}_head", prefix, schema, kind)
-    return AuditSql(kind, bare_name, table_name(bare_name, prefix, schema, kind), head)
+        return ddl_in(dialect, lambda kind: statements_of(kind, prefix, schema))

@@ -13,10 +13,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from moorage.adapters.concurrency._plain import run_now
-from moorage.adapters.databases._sql_schema import dialect_of
-from moorage.adapters.databases._table_definition import ddl_text
 from moorage.adapters.entries._verbs import AsyncHostEntryOperations, HostEntryOperations
-from moorage.adapters.tables._sql import AsyncSqlTables, SqlTables, SyncSqlTables
+from moorage.adapters.tables._sql import AsyncSqlTables, SqlTables, SyncSqlTables, ddl_in
 from moorage.adapters.tables._statements import EntrySql, table_name
 from moorage.adapters.tables._table import EntryTable
 from moorage.domain.entries.inbox import InboxEntry
@@ -53,9 +51,7 @@ class _Entries(SqlTables[EntrySql], Generic[E]):
     @classmethod
     def ddl(cls, dialect: str, *, prefix: str = PREFIX, schema: str | None = None) -> str:
         """Return the statements that create the tables in `postgresql`, `mysql` or `mariadb`."""
-        kind = "postgresql" if dialect_of(dialect).name == "postgresql" else "mysql"
-        sql = cls._statements(kind, prefix, schema)
-        return ddl_text(sql.definitions(mariadb=dialect == "mariadb"))
+        return ddl_in(dialect, lambda kind: cls._statements(kind, prefix, schema))
 
     @classmethod
     def _statements(cls, kind: str, prefix: str, schema: str | None) -> EntrySql:

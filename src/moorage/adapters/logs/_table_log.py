@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from moorage.adapters.concurrency._closing import AsyncClosing
 from moorage.adapters.logs._table import LogSql, LogTable
 from moorage.adapters.logs.queue import LogQueue
+from moorage.adapters.tables._statements import table_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -31,6 +32,9 @@ class Run(Protocol):
 
     def __call__(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A: ...
 
+
+PREFIX: Final = "moorage_"
+"""The usual beginning of the table's name."""
 
 TABLE: Final = "log"
 """The name of the table, without its prefix."""
@@ -174,3 +178,9 @@ class AsyncTableLog(AsyncClosing):
     async def aclose(self) -> None:
         """Store the queued entries, if the database is available, and close every connection."""
         await asyncio.to_thread(self._log.close)
+
+
+def statements_of(kind: str, prefix: str, schema: str | None = None) -> LogSql:
+    """Return the SQL statements of the table in a database."""
+    bare_name = f"{prefix}{TABLE}"
+    return LogSql(kind, bare_name, table_name(bare_name, prefix, schema, kind))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from moorage.adapters.logs._rows import COLUMNS
 from moorage.adapters.logs._table import LogSql
-from moorage.adapters.logs._table_log import TABLE, TableLog
+from moorage.adapters.logs._table_log import PREFIX, TABLE, TableLog
 from moorage.adapters.logs.queue import MAX_BYTES
 from moorage.adapters.tables._host import HostTables, Lend
 from moorage.adapters.tables._statements import table_name
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 __all__ = ("HostIntegrationLogger", "Lend")
-
-PREFIX: Final = "moorage_"
 
 
 class HostIntegrationLogger(TableLog):

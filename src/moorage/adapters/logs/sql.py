@@ -6,29 +6,18 @@ Entries wait in memory for half a second, and a thread stores them together.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from moorage.adapters.concurrency._plain import run_now
-from moorage.adapters.databases._sql_schema import dialect_of
-from moorage.adapters.databases._table_definition import ddl_text
 from moorage.adapters.logs._table import LogSql
-from moorage.adapters.logs._table_log import TABLE, AsyncTableLog, TableLog
+from moorage.adapters.logs._table_log import PREFIX, AsyncTableLog, TableLog, statements_of
 from moorage.adapters.logs.queue import MAX_BYTES
-from moorage.adapters.tables._sql import SyncSqlTables
-from moorage.adapters.tables._statements import table_name
+from moorage.adapters.tables._sql import SyncSqlTables, ddl_in
 from moorage.domain.secrets.frames import refusing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
     from datetime import timedelta
 
     import sqlalchemy
-
-    from moorage.adapters.tables._table import Execute
-
-A = TypeVar("A")
-
-PREFIX: Final = "moorage_"
 
 
 class SqlIntegrationLogger(TableLog, SyncSqlTables[LogSql]):
@@ -71,7 +60,7 @@ class SqlIntegrationLogger(TableLog, SyncSqlTables[LogSql]):
             url,
             timeout,
             connections,
-            lambda kind: _statements(kind, prefix, schema),
+            lambda kind: statements_of(kind, prefix, schema),
             create=create,
             is_async=False,
         )
@@ -88,12 +77,7 @@ class SqlIntegrationLogger(TableLog, SyncSqlTables[LogSql]):
     @classmethod
     def ddl(cls, dialect: str, *, prefix: str = PREFIX, schema: str | None = None) -> str:
         """Return the statements that create the table in `postgresql`, `mysql` or `mariadb`."""
-        kind = "postgresql" if dialect_of(dialect).name == "postgresql" else "mysql"
-        sql = _statements(kind, prefix, schema)
-        return ddl_text(sql.definitions(mariadb=dialect == "mariadb"))
-
-    def _in_database(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
-        return run_now(self._do(work, None))
+        return ddl_in(dialect, lambda kind: statements_of(kind, prefix, schema))
 
 
 class AsyncSqlIntegrationLogger(AsyncTableLog):
@@ -136,8 +120,3 @@ class AsyncSqlIntegrationLogger(AsyncTableLog):
     def ddl(cls, dialect: str, *, prefix: str = PREFIX, schema: str | None = None) -> str:
         """Return the statements that create the table in `postgresql`, `mysql` or `mariadb`."""
         return SqlIntegrationLogger.ddl(dialect, prefix=prefix, schema=schema)
-
-
-def _statements(kind: str, prefix: str, schema: str | None) -> LogSql:
-    bare_name = f"{prefix}{TABLE}"
-    return LogSql(kind, bare_name, table_name(bare_name, prefix, schema, kind))

@@ -6,25 +6,16 @@ Entries wait in memory for half a second, and a thread stores them together.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from moorage.adapters.databases._table_definition import ddl_text
-from moorage.adapters.logs._table import LogSql
-from moorage.adapters.logs._table_log import TABLE, AsyncTableLog, TableLog
+from moorage.adapters.logs._table_log import PREFIX, AsyncTableLog, TableLog, statements_of
 from moorage.adapters.logs.queue import MAX_BYTES
 from moorage.adapters.tables._sqlite import SqliteTables
-from moorage.adapters.tables._statements import table_name
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Coroutine
     from datetime import timedelta
-
-    from moorage.adapters.tables._table import Execute
-
-A = TypeVar("A")
-
-PREFIX: Final = "moorage_"
 
 
 class SqliteIntegrationLogger(TableLog, SqliteTables):
@@ -57,7 +48,7 @@ class SqliteIntegrationLogger(TableLog, SqliteTables):
         every: float | timedelta = 0.5,
         threads: bool | None = None,
     ) -> None:
-        sql = _statements(prefix)
+        sql = statements_of("sqlite", prefix)
         self._open(path, timeout, create=create, definitions=sql.definitions())
         self._set_up(
             sql,
@@ -72,10 +63,7 @@ class SqliteIntegrationLogger(TableLog, SqliteTables):
     @classmethod
     def ddl(cls, *, prefix: str = PREFIX) -> str:
         """Return the statements that create the table, for a host's own migrations."""
-        return ddl_text(_statements(prefix).definitions())
-
-    def _in_file(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
-        return self._do(work, None)
+        return ddl_text(statements_of("sqlite", prefix).definitions())
 
 
 class AsyncSqliteIntegrationLogger(AsyncTableLog):
@@ -113,8 +101,3 @@ class AsyncSqliteIntegrationLogger(AsyncTableLog):
     def ddl(cls, *, prefix: str = PREFIX) -> str:
         """Return the statements that create the table, for a host's own migrations."""
         return SqliteIntegrationLogger.ddl(prefix=prefix)
-
-
-def _statements(prefix: str) -> LogSql:
-    bare_name = f"{prefix}{TABLE}"
-    return LogSql("sqlite", bare_name, table_name(bare_name, prefix, None, "sqlite"))

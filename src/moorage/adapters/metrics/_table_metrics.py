@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from moorage.adapters.concurrency._closing import AsyncClosing
 from moorage.adapters.metrics._table import MetricSql, MetricTable
 from moorage.adapters.metrics.recorder import FiguresRecorder
+from moorage.adapters.tables._statements import table_name
 from moorage.domain.observation.figures import Retention
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ class Run(Protocol):
 
     def __call__(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A: ...
 
+
+PREFIX: Final = "moorage_"
+"""The usual beginning of the table's name."""
 
 TABLE: Final = "metrics"
 """The name of the table, without its prefix."""
@@ -168,3 +172,9 @@ class AsyncTableMetrics(AsyncClosing):
     async def aclose(self) -> None:
         """Store the metrics, if the database is available, and close every connection."""
         await asyncio.to_thread(self._metrics.close)
+
+
+def statements_of(kind: str, prefix: str, schema: str | None = None) -> MetricSql:
+    """Return the SQL statements of the table in a database."""
+    bare_name = f"{prefix}{TABLE}"
+    return MetricSql(kind, bare_name, table_name(bare_name, prefix, schema, kind))

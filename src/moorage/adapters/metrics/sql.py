@@ -6,29 +6,24 @@ Figures wait in memory for ten seconds, and a thread stores them together.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING
 
-from moorage.adapters.concurrency._plain import run_now
-from moorage.adapters.databases._sql_schema import dialect_of
-from moorage.adapters.databases._table_definition import ddl_text
 from moorage.adapters.metrics._table import MetricSql
-from moorage.adapters.metrics._table_metrics import TABLE, AsyncTableMetrics, TableMetrics
-from moorage.adapters.tables._sql import SyncSqlTables
-from moorage.adapters.tables._statements import table_name
+from moorage.adapters.metrics._table_metrics import (
+    PREFIX,
+    AsyncTableMetrics,
+    TableMetrics,
+    statements_of,
+)
+from moorage.adapters.tables._sql import SyncSqlTables, ddl_in
 from moorage.domain.secrets.frames import refusing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
     from datetime import timedelta
 
     import sqlalchemy
 
-    from moorage.adapters.tables._table import Execute
     from moorage.domain.observation.figures import Retention
-
-A = TypeVar("A")
-
-PREFIX: Final = "moorage_"
 
 
 class SqlMetrics(TableMetrics, SyncSqlTables[MetricSql]):
@@ -70,7 +65,7 @@ class SqlMetrics(TableMetrics, SyncSqlTables[MetricSql]):
             url,
             timeout,
             connections,
-            lambda kind: _statements(kind, prefix, schema),
+            lambda kind: statements_of(kind, prefix, schema),
             create=create,
             is_async=False,
         )
@@ -89,12 +84,7 @@ class SqlMetrics(TableMetrics, SyncSqlTables[MetricSql]):
     @classmethod
     def ddl(cls, dialect: str, *, prefix: str = PREFIX, schema: str | None = None) -> str:
         """Return the statements that create the table in `postgresql`, `mysql` or `mariadb`."""
-        kind = "postgresql" if dialect_of(dialect).name == "postgresql" else "mysql"
-        sql = _statements(kind, prefix, schema)
-        return ddl_text(sql.definitions(mariadb=dialect == "mariadb"))
-
-    def _in_database(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
-        return run_now(self._do(work, None))
+        return ddl_in(dialect, lambda kind: statements_of(kind, prefix, schema))
 
 
 class AsyncSqlMetrics(AsyncTableMetrics):
@@ -137,8 +127,3 @@ class AsyncSqlMetrics(AsyncTableMetrics):
     def ddl(cls, dialect: str, *, prefix: str = PREFIX, schema: str | None = None) -> str:
         """Return the statements that create the table in `postgresql`, `mysql` or `mariadb`."""
         return SqlMetrics.ddl(dialect, prefix=prefix, schema=schema)
-
-
-def _statements(kind: str, prefix: str, schema: str | None) -> MetricSql:
-    bare_name = f"{prefix}{TABLE}"
-    return MetricSql(kind, bare_name, table_name(bare_name, prefix, schema, kind))

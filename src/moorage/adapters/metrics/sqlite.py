@@ -6,25 +6,22 @@ Figures wait in memory for ten seconds, and a thread stores them together.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING
 
 from moorage.adapters.databases._table_definition import ddl_text
-from moorage.adapters.metrics._table import MetricSql
-from moorage.adapters.metrics._table_metrics import TABLE, AsyncTableMetrics, TableMetrics
+from moorage.adapters.metrics._table_metrics import (
+    PREFIX,
+    AsyncTableMetrics,
+    TableMetrics,
+    statements_of,
+)
 from moorage.adapters.tables._sqlite import SqliteTables
-from moorage.adapters.tables._statements import table_name
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Coroutine
     from datetime import timedelta
 
-    from moorage.adapters.tables._table import Execute
     from moorage.domain.observation.figures import Retention
-
-A = TypeVar("A")
-
-PREFIX: Final = "moorage_"
 
 
 class SqliteMetrics(TableMetrics, SqliteTables):
@@ -56,7 +53,7 @@ class SqliteMetrics(TableMetrics, SqliteTables):
         threads: bool | None = None,
         retention: Retention | None = None,
     ) -> None:
-        sql = _statements(prefix)
+        sql = statements_of("sqlite", prefix)
         self._open(path, timeout, create=create, definitions=sql.definitions())
         self._set_up(
             sql,
@@ -73,10 +70,7 @@ class SqliteMetrics(TableMetrics, SqliteTables):
     @classmethod
     def ddl(cls, *, prefix: str = PREFIX) -> str:
         """Return the statements that create the table, for a host's own migrations."""
-        return ddl_text(_statements(prefix).definitions())
-
-    def _in_file(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
-        return self._do(work, None)
+        return ddl_text(statements_of("sqlite", prefix).definitions())
 
 
 class AsyncSqliteMetrics(AsyncTableMetrics):
@@ -114,8 +108,3 @@ class AsyncSqliteMetrics(AsyncTableMetrics):
     def ddl(cls, *, prefix: str = PREFIX) -> str:
         """Return the statements that create the table, for a host's own migrations."""
         return SqliteMetrics.ddl(prefix=prefix)
-
-
-def _statements(prefix: str) -> MetricSql:
-    bare_name = f"{prefix}{TABLE}"
-    return MetricSql("sqlite", bare_name, table_name(bare_name, prefix, None, "sqlite"))

@@ -11,8 +11,9 @@ from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sql_engine import Engine
 from moorage.adapters.databases._sql_mysql import AsyncRun, SyncRun
 from moorage.adapters.databases._sql_runtimes import LoopRuntime, ThreadRuntime
-from moorage.adapters.databases._sql_schema import exclusive_creation, run_statement
+from moorage.adapters.databases._sql_schema import dialect_of, exclusive_creation, run_statement
 from moorage.adapters.databases._sql_source import Names, Source
+from moorage.adapters.databases._table_definition import ddl_text
 from moorage.adapters.tables._links import MysqlEntryLink
 from moorage.domain.values.durations import count, seconds
 
@@ -123,6 +124,12 @@ class SqlTables(Generic[S]):
 class SyncSqlTables(Closing, SqlTables[S]):
     """The connections of a synchronous store."""
 
+    def _in_database(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
+        return run_now(self._do(work, None))
+
+    def _once_in_database(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
+        return run_now(self._do(work, None, once=True))
+
     def migrate(self) -> None:
         """Create missing tables, and add missing columns and indexes."""
         self._source.create_tables(self._create)
@@ -143,6 +150,17 @@ class AsyncSqlTables(AsyncClosing, SqlTables[S]):
         """Close idle connections now, and the others when they are given back."""
         self._engine.close()
         await asyncio.sleep(0)  # a transport closes in the next iteration of the loop
+
+
+def ddl_in(dialect: str, statements: Callable[[str], TableSql]) -> str:
+    """Return the statements that create the tables of a store, for a host's own migrations.
+
+    Args:
+        dialect: `postgresql`, `mysql` or `mariadb`.
+        statements: returns the statements of the store for `postgresql` or `mysql`.
+    """
+    kind = "postgresql" if dialect_of(dialect).name == "postgresql" else "mysql"
+    return ddl_text(statements(kind).definitions(mariadb=dialect == "mariadb"))
 
 
 def _links(

@@ -111,6 +111,9 @@ class SqliteTables(Closing):
         """Close idle connections now, and the others when they are given back."""
         self._pool.close()
 
+    def _in_file(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
+        return self._do(work, None)
+
     def _do(self, work: Callable[[Execute], Coroutine[Any, Any, A]], timeout: float | None) -> A:
         limit = bounded(self._timeout, timeout)
         try:
