@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -28,7 +28,13 @@ from moorage.invoices import (
     PrecedingInvoice,
     SupportingDocument,
     VatExemption,
+    read_cii,
+    read_ubl,
+    write_ubl,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SELLER = Party(
     name="Muster Handel GmbH",
@@ -197,3 +203,13 @@ def changed(value: Any, path: str, new: Any) -> Any:
     items = list(field)
     items[int(number)] = changed(items[int(number)], rest, new) if rest else new
     return attrs.evolve(value, **{name: tuple(items)})
+
+
+def received_invoice(
+    writer: Callable[[Invoice], bytes], old: str, new: str, **fields: Any
+) -> Invoice:
+    """Return the invoice of a written document in which one text is replaced."""
+    body = writer(small_invoice(**fields))
+    assert old.encode() in body
+    reader = read_ubl if writer is write_ubl else read_cii
+    return reader(body.replace(old.encode(), new.encode()))

@@ -5,23 +5,19 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from datetime import date
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import moorage
 from moorage import (
-    AsyncConnectorManager,
     AuthenticationFailed,
     ConfigurationError,
     ConnectionFailed,
     ConnectorError,
-    ConnectorManager,
     Credentials,
     InvalidData,
     OAuthCredentials,
-    RetryPolicy,
-    Service,
     UnsupportedByVendor,
     VendorFailed,
     VendorRejected,
@@ -41,10 +37,11 @@ from moorage.domain.connectors.imap_values import (
     subject_contains,
 )
 from moorage.errors import ChangesExpired
+from tests.support.connector_modes import ConnectorInMode
 from tests.support.imap_servers import PASSWORD, PrivateDovecot, ScriptedImap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
 FIRST = (
     b"From: Ada <ada@example.org>\r\nTo: shop@example.com\r\nSubject: Invoice 1\r\n"
@@ -53,46 +50,18 @@ FIRST = (
 SECOND = b"From: grace@example.org\r\nSubject: =?utf-8?q?Caf=C3=A9?=\r\n\r\nSecond"
 
 
-class Mailbox:
+class Mailbox(ConnectorInMode):
     """A connector of a mailbox with the manager that performs its operations, in one mode."""
 
     def __init__(self, settings: Imap, *, is_async: bool = False, provider: Any = None) -> None:
-        services = [Service("imap", retry=RetryPolicy.none(), circuit=None)]
-        self._runner = asyncio.Runner() if is_async else None
-        kinds: Any = (ImapConnector, ConnectorManager)
-        if is_async:
-            kinds = (AsyncImapConnector, AsyncConnectorManager)
-        self.connector: Any = kinds[0](settings, provider=provider)
-        self._manager: Any = kinds[1](services)
-
-    def run(self, call: Callable[[], Any]) -> Any:
-        """Call a method, and await its result if it is asynchronous."""
-        if self._runner is None:
-            return call()
-
-        async def awaited() -> Any:
-            return await call()
-
-        return self._runner.run(awaited())
-
-    def perform(self, operation: Any, **options: Any) -> Any:
-        """Perform an operation of the connector."""
-        return self.run(lambda: self._manager.perform("imap", operation, **options))
+        kind: Any = AsyncImapConnector if is_async else ImapConnector
+        super().__init__(kind(settings, provider=provider), "imap")
 
     def error(self, operation: Any, kind: type[ConnectorError]) -> Any:
-        """Return the error of an operation, which must be of this class."""
-        with pytest.raises(kind) as caught:
-            self.perform(operation)
-        assert PASSWORD not in repr(caught.value)
-        return caught.value
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.run(self.connector.close)
-        if self._runner is not None:
-            self._runner.close()
+        """Return the error of an operation, which must not show the password."""
+        error = super().error(operation, kind)
+        assert PASSWORD not in repr(error)
+        return error
 
 
 @pytest.fixture(scope="module", name="server")
@@ -467,15 +436,15 @@ REPLIES: dict[str, tuple[bytes, type[ConnectorError]]] = {
 }
 
 
-@MODES
 @pytest.mark.parametrize("name", REPLIES)
-def test_refusals_and_malformed_replies_become_errors(name: str, *, is_async: bool) -> None:
+def test_refusals_and_malformed_replies_become_errors(name: str) -> None:
     """Each refusal and each malformed reply is an error of moorage."""
     reply, kind = REPLIES[name]
-    with ScriptedImap(lambda line: reply if "SEARCH" in line else None) as server:
-        settings = server.settings(largest=100_000)
-        with Mailbox(settings, is_async=is_async) as mailbox:
-            mailbox.error(mailbox.connector.search(), kind)
+    with (
+        ScriptedImap(lambda line: reply if "SEARCH" in line else None) as server,
+        Mailbox(server.settings(largest=100_000)) as mailbox,
+    ):
+        mailbox.error(mailbox.connector.search(), kind)
 
 
 def test_lost_reply_to_a_change() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -16,12 +14,8 @@ from moorage import (
     AuthenticationFailed,
     ConfigurationError,
     ConnectionFailed,
-    ConnectorError,
-    ConnectorManager,
     InvalidData,
-    RetryPolicy,
     Service,
-    VendorFailed,
     VendorRejected,
 )
 from moorage.adapters.ldap.connector_async import AsyncLdapConnector
@@ -51,11 +45,12 @@ from tests.support.ldap_servers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     from moorage.domain.connectors.ldap_values import LdapFilter
 
-PEOPLE = f"ou=people,{BASE}"
+from tests.adapters.ldap.directory_lab import PEOPLE, Directory
+
 HARD = 'Smith, "J" #1 + <a>; b=c\\d *(x) '
 """A value with every letter that has a meaning in names and filters."""
 
@@ -84,56 +79,6 @@ def _settings(request: pytest.FixtureRequest) -> Generator[Ldap]:
     }
     with LdapServer(entries) as server:
         yield Ldap(url=server.url, user=USER, password=PASSWORD, base=BASE, start_tls=False)
-
-
-class Directory:
-    """A connector of a directory with the manager that performs its operations, in one mode."""
-
-    def __init__(self, settings: Ldap, *, is_async: bool = False) -> None:
-        services = [Service("ldap", retry=RetryPolicy.none(), circuit=None)]
-        self._runner = asyncio.Runner() if is_async else None
-        kinds: Any = (LdapConnector, ConnectorManager)
-        if is_async:
-            kinds = (AsyncLdapConnector, AsyncConnectorManager)
-        self.connector: Any = kinds[0](settings)
-        self._manager: Any = kinds[1](services)
-
-    def run(self, call: Callable[[], Any]) -> Any:
-        """Call a method, and await its result if it is asynchronous."""
-        if self._runner is None:
-            return call()
-
-        async def awaited() -> Any:
-            return await call()
-
-        return self._runner.run(awaited())
-
-    def perform(self, operation: Any, **options: Any) -> Any:
-        """Perform an operation of the connector."""
-        return self.run(lambda: self._manager.perform("ldap", operation, **options))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.run(self.connector.close)
-        if self._runner is not None:
-            self._runner.close()
-
-    def error(self, operation: Any, kind: type[ConnectorError]) -> Any:
-        """Return the error of an operation, which must be of this class."""
-        with pytest.raises(kind) as caught:
-            self.perform(operation)
-        return caught.value
-
-    def add_people(self, *names: str) -> None:
-        """Add people to the directory."""
-        ldap = self.connector
-        self.perform(ldap.add(PEOPLE, {"objectClass": "organizationalUnit", "ou": "people"}))
-        for number, name in enumerate(names):
-            person = {"objectClass": "inetOrgPerson", "uid": name, "cn": f"{name} {number}"}
-            person |= {"sn": name, "mail": f"{name}@example.org"}
-            self.perform(ldap.add(entry_name("uid", name, PEOPLE), person))
 
 
 @pytest.fixture(name="directory", params=["sync", "async"])
@@ -493,110 +438,6 @@ def test_wrong_settings(settings: dict[str, Any], path: str) -> None:
     assert path == caught.value.path
 
 
-class ScriptedServer:
-    """A server that sends prepared bytes after each request, and then ends the connection.
-
-    Args:
-        responses: the bytes to send after each request.
-    """
-
-    def __init__(self, *responses: bytes) -> None:
-        self._responses = responses
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._thread = Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        """Return the URL of the server."""
-        return f"ldap://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def _serve(self) -> None:
-        connection, _ = self._listener.accept()
-        with connection:
-            for response in self._responses:
-                if not connection.recv(65_536):
-                    return
-                connection.sendall(response)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.join(60)
-        self._listener.close()
-
-
-def message(kind: int, content: bytes, number: int = 1) -> bytes:
-    """Return a message of a server."""
-    operation = bytes([kind, len(content)]) + content
-    body = bytes([2, 1, number]) + operation
-    return bytes([0x30, len(body)]) + body
-
-
-DONE = bytes([0x0A, 1, 0, 4, 0, 4, 0])
-GARBAGE: dict[str, tuple[bytes, type[ConnectorError]]] = {
-    "HTTP": (b"HTTP/1.1 400 Bad Request\r\n\r\n", VendorFailed),
-    "huge": (b"\x30\x84\x7f\xff\xff\xff", VendorFailed),
-    "endless length": (b"\x30\x80\x02\x01\x01", VendorFailed),
-    "nine bytes of length": (b"\x30\x89" + b"\x01" * 9, VendorFailed),
-    "another number": (message(0x65, DONE, number=9), VendorFailed),
-    "another kind": (message(0x61, DONE), VendorFailed),
-    "empty": (b"\x30\x00", VendorFailed),
-    "cut inside": (b"\x30\x05\x02\x01\x01\x65\x09", VendorFailed),
-    "no entry": (message(0x64, b"\x04\x01a\x31\x00"), VendorFailed),
-    "long number": (b"\x30\x0a\x02\x08" + b"\x01" * 8, VendorFailed),
-    "notice of the end": (message(0x78, DONE, number=0), ConnectionFailed),
-    "nothing": (b"", ConnectionFailed),
-    "a part": (b"\x30\x40\x02\x01", ConnectionFailed),
-}
-
-
-@pytest.mark.parametrize("name", GARBAGE)
-@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-@pytest.mark.parametrize("changes", [False, True])
-def test_malformed_response(name: str, *, is_async: bool, changes: bool) -> None:
-    """A malformed response is an error, which leaves the outcome of a change open."""
-    response, kind = GARBAGE[name]
-    expected: type[ConnectorError] = ConnectionFailed if changes else kind
-    with ScriptedServer(response) as server:
-        settings = Ldap(url=server.url, start_tls=False)
-        with Directory(settings, is_async=is_async) as directory:
-            connector = directory.connector
-            operation = connector.delete(BASE) if changes else connector.search()
-            error = directory.error(operation, expected)
-            idle = connector.statistics().idle
-
-    assert not changes or error.may_have_been_processed
-    assert 0 == idle
-
-
-@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-def test_malformed_response_in_a_stream(*, is_async: bool) -> None:
-    """A malformed response to the first page of a stream gives its connection back."""
-    with ScriptedServer(b"HTTP/1.1") as server:
-        settings = Ldap(url=server.url, start_tls=False)
-        with Directory(settings, is_async=is_async) as directory:
-            directory.error(directory.connector.stream(), VendorFailed)
-
-            assert (0, 0) == (
-                directory.connector.statistics().active,
-                directory.connector.statistics().idle,
-            )
-
-
-def test_references_are_not_followed() -> None:
-    """The URLs of other servers are a part of the result, and nobody connects to them."""
-    reference = message(0x73, b"\x04\x08ldap://b")
-    with (
-        ScriptedServer(reference + message(0x65, DONE)) as server,
-        Directory(Ldap(url=server.url, start_tls=False)) as directory,
-    ):
-        result = directory.perform(directory.connector.search())
-
-    assert ((), ("ldap://b",)) == (result.entries, result.references)
-
-
 def test_operation_names_its_target() -> None:
     """An operation names the server and the directory for traces, and judges no foreign error."""
     ldap = LdapConnector(Ldap(url="ldap://directory.example", base=BASE))
@@ -658,183 +499,3 @@ def test_refusals_of_the_fake(slapd: PrivateSlapd) -> None:
                 assert BASE not in [entry.name for entry in directory.perform(children).entries]
 
     assert ["32", "32", "32", "32", "20"] == codes[0] == codes[1]
-
-
-def test_more_entries_than_a_page() -> None:
-    """A server that sends more than a page is cut off, so that memory stays bounded."""
-    entry = message(0x64, b"\x04\x01a\x30\x00")
-    with (
-        ScriptedServer(entry * 1000) as server,
-        Directory(Ldap(url=server.url, start_tls=False, page=10)) as directory,
-    ):
-        error = directory.error(directory.connector.search(), VendorFailed)
-
-    assert "larger" in error.message
-
-
-@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-def test_result_larger_than_allowed(*, is_async: bool) -> None:
-    """A search whose entries are larger than allowed is refused."""
-    entries = {f"cn={number},{BASE}": {"cn": str(number) * 900} for number in range(9)}
-    with LdapServer({BASE: {"o": "Example"}, **entries}) as server:
-        settings = Ldap(url=server.url, start_tls=False, page=2, largest=4000, base=BASE)
-        with Directory(settings, is_async=is_async) as directory:
-            error = directory.error(directory.connector.search(), InvalidData)
-
-    assert "limit" == error.field
-
-
-def test_bytes_before_encryption_are_refused() -> None:
-    """A response that came together with that to StartTLS ends the connection."""
-    response = message(0x78, DONE) + message(0x61, DONE, number=2)
-    with ScriptedServer(response) as server:
-        settings = Ldap(url=server.url, user=USER, password=PASSWORD)
-        with Directory(settings) as directory:
-            error = directory.error(directory.connector.search(), ConnectionFailed)
-
-    assert "TLS" in error.message
-
-
-def test_no_start_tls() -> None:
-    """A server that refuses StartTLS is sent no password."""
-    with LdapServer() as server:
-        settings = Ldap(url=server.url, user=USER, password=PASSWORD)
-        with Directory(settings) as directory:
-            error = directory.error(directory.connector.search(), ConnectionFailed)
-
-    assert ("TLS" in error.message, False) == (True, error.retryable)
-
-
-def test_fake_fails_as_told() -> None:
-    """The fake server answers with the result codes that a test asks for."""
-    with (
-        LdapServer({BASE: {"o": "Example"}}) as server,
-        Directory(Ldap(url=server.url, start_tls=False, base=BASE)) as directory,
-    ):
-        connector = directory.connector
-        server.failures.extend([51, 53])
-        busy = directory.error(connector.search(), ConnectionFailed)
-        refused = directory.error(connector.delete(BASE), VendorRejected)
-        server.drop()
-
-        assert 1 == len(directory.perform(connector.search()).entries)
-
-    assert ((False, True), "53") == (
-        (busy.may_have_been_processed, busy.retryable),
-        refused.vendor_code,
-    )
-
-
-def test_fake_refuses_garbage() -> None:
-    """The fake server ends a connection on which something else than LDAP arrives."""
-    with LdapServer() as server:
-        host, port = server.url.removeprefix("ldap://").split(":")
-        with socket.create_connection((host, int(port)), 60) as connection:
-            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            assert b"" == connection.recv(100)
-        with socket.create_connection((host, int(port)), 60) as connection:
-            connection.sendall(b"\x30\x05\x02\x01\x01\x42\x00")
-            assert b"" == connection.recv(100)
-
-
-@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-def test_opening_and_health(*, is_async: bool) -> None:
-    """Opening a connector tells what is wrong, and its health does so as a value."""
-    with LdapServer(
-        {BASE: {"o": "Example", "vendorName": "Acme"}, "": {"vendorName": "Acme"}}
-    ) as server:
-        settings = Ldap(url=server.url, start_tls=False)
-        with Directory(settings, is_async=is_async) as directory:
-            ldap = directory.connector
-            directory.run(lambda: ldap.open(60.0))
-            assert directory.run(lambda: ldap.health(60.0)).is_healthy
-            assert "Acme" == ldap.versions.server
-            assert "<" in repr(ldap)
-            assert "search" in repr(ldap.search())
-            server.stop()
-
-            assert not directory.run(lambda: ldap.health(60.0)).is_healthy
-        with (
-            Directory(settings, is_async=is_async) as directory,
-            pytest.raises(ConnectionFailed, match="Nothing accepts"),
-        ):
-            directory.run(lambda: directory.connector.open(60.0))
-
-
-def test_wrong_certificate_file() -> None:
-    """A file of TLS that cannot be read is named when a connection is opened."""
-    with (
-        LdapServer() as server,
-        Directory(Ldap(url=server.url, authorities="missing.pem")) as directory,
-    ):
-        error = directory.error(directory.connector.search(), ConfigurationError)
-
-    assert "authorities" == error.path
-
-
-def test_host_that_is_no_name() -> None:
-    """A host that no name server could know is an unknown host."""
-    with Directory(Ldap(url=f"ldap://{'x' * 80}.example")) as directory:
-        error = directory.error(directory.connector.search(), ConnectionFailed)
-
-    assert "host" in error.message
-
-
-@pytest.mark.parametrize("name", ["bind", "StartTLS", "LDAPS"])
-def test_cancelled_while_opening(name: str) -> None:
-    """An opening that is cancelled leaves no connection behind."""
-
-    async def cancel() -> bool:
-        closed = asyncio.Event()
-        has_request = asyncio.Event()
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.read(1)
-            has_request.set()
-            await reader.read()
-            writer.close()
-            closed.set()
-
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
-            settings = Ldap(
-                url=f"{'ldaps' if name == 'LDAPS' else 'ldap'}://127.0.0.1:{port}",
-                user=USER,
-                password=PASSWORD,
-                start_tls=name == "StartTLS",
-            )
-            async with AsyncLdapConnector(settings) as connector:
-                opening = asyncio.ensure_future(connector.open(60.0))
-                await has_request.wait()
-                opening.cancel()
-                await asyncio.wait([opening])
-                async with asyncio.timeout(120):
-                    await closed.wait()
-                return opening.cancelled() and connector.statistics().size == 0
-
-    assert asyncio.run(cancel()) is True
-
-
-def test_check_of_a_password_that_the_server_cannot_make() -> None:
-    """A check of a password that ends with another code than that of a wrong one is an error."""
-    with (
-        LdapServer({BASE: {"userPassword": "x"}}) as server,
-        Directory(Ldap(url=server.url, start_tls=False)) as directory,
-    ):
-        server.failures.append(51)
-        operation = directory.connector.check_password(BASE, "x")
-        error = directory.error(operation, ConnectionFailed)
-
-    assert "busy" in error.message
-
-
-def test_code_of_failure_while_authenticating() -> None:
-    """A server that demands a stronger authentication is told apart from a wrong password."""
-    with LdapServer({BASE: {"userPassword": "x"}}) as server:
-        settings = Ldap(url=server.url, user=BASE, password="x", start_tls=False)
-        with Directory(settings) as directory:
-            server.failures.extend([8])
-            stronger = directory.error(directory.connector.search(), AuthenticationFailed)
-
-    assert "8" == stronger.vendor_code

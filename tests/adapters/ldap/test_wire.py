@@ -1,0 +1,239 @@
+"""The LDAP connector, with servers that send what they should not, and while it connects."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    InvalidData,
+    VendorFailed,
+)
+from moorage.adapters.ldap.connector_async import AsyncLdapConnector
+from moorage.adapters.ldap.settings import Ldap
+from moorage.testing import LdapServer
+from tests.adapters.ldap.directory_lab import DONE, Directory, ScriptedServer, message
+from tests.support.ldap_servers import (
+    BASE,
+    PASSWORD,
+    USER,
+)
+
+GARBAGE: dict[str, tuple[bytes, type[ConnectorError]]] = {
+    "HTTP": (b"HTTP/1.1 400 Bad Request\r\n\r\n", VendorFailed),
+    "huge": (b"\x30\x84\x7f\xff\xff\xff", VendorFailed),
+    "endless length": (b"\x30\x80\x02\x01\x01", VendorFailed),
+    "nine bytes of length": (b"\x30\x89" + b"\x01" * 9, VendorFailed),
+    "another number": (message(0x65, DONE, number=9), VendorFailed),
+    "another kind": (message(0x61, DONE), VendorFailed),
+    "empty": (b"\x30\x00", VendorFailed),
+    "cut inside": (b"\x30\x05\x02\x01\x01\x65\x09", VendorFailed),
+    "no entry": (message(0x64, b"\x04\x01a\x31\x00"), VendorFailed),
+    "long number": (b"\x30\x0a\x02\x08" + b"\x01" * 8, VendorFailed),
+    "notice of the end": (message(0x78, DONE, number=0), ConnectionFailed),
+    "nothing": (b"", ConnectionFailed),
+    "a part": (b"\x30\x40\x02\x01", ConnectionFailed),
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_malformed_response(name: str) -> None:
+    """A malformed response is an error, and its connection is not used again."""
+    response, kind = GARBAGE[name]
+    with ScriptedServer(response) as server:
+        settings = Ldap(url=server.url, start_tls=False)
+        with Directory(settings) as directory:
+            directory.error(directory.connector.search(), kind)
+
+            assert 0 == directory.connector.statistics().idle
+
+
+@pytest.mark.parametrize("response", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_change_without_a_result(response: bytes, *, is_async: bool) -> None:
+    """A change whose result is missing or malformed may have been made."""
+    with ScriptedServer(response) as server:
+        settings = Ldap(url=server.url, start_tls=False)
+        with Directory(settings, is_async=is_async) as directory:
+            error = directory.error(directory.connector.delete(BASE), ConnectionFailed)
+
+    assert error.may_have_been_processed
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_malformed_response_in_a_stream(*, is_async: bool) -> None:
+    """A malformed response to the first page of a stream gives its connection back."""
+    with ScriptedServer(b"HTTP/1.1") as server:
+        settings = Ldap(url=server.url, start_tls=False)
+        with Directory(settings, is_async=is_async) as directory:
+            directory.error(directory.connector.stream(), VendorFailed)
+
+            assert (0, 0) == (
+                directory.connector.statistics().active,
+                directory.connector.statistics().idle,
+            )
+
+
+def test_references_are_not_followed() -> None:
+    """The URLs of other servers are a part of the result, and nobody connects to them."""
+    reference = message(0x73, b"\x04\x08ldap://b")
+    with (
+        ScriptedServer(reference + message(0x65, DONE)) as server,
+        Directory(Ldap(url=server.url, start_tls=False)) as directory,
+    ):
+        result = directory.perform(directory.connector.search())
+
+    assert ((), ("ldap://b",)) == (result.entries, result.references)
+
+
+def test_more_entries_than_a_page() -> None:
+    """A server that sends more than a page is cut off, so that memory stays bounded."""
+    entry = message(0x64, b"\x04\x01a\x30\x00")
+    with (
+        ScriptedServer(entry * 1000) as server,
+        Directory(Ldap(url=server.url, start_tls=False, page=10)) as directory,
+    ):
+        error = directory.error(directory.connector.search(), VendorFailed)
+
+    assert "larger" in error.message
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_result_larger_than_allowed(*, is_async: bool) -> None:
+    """A search whose entries are larger than allowed is refused."""
+    entries = {f"cn={number},{BASE}": {"cn": str(number) * 900} for number in range(9)}
+    with LdapServer({BASE: {"o": "Example"}, **entries}) as server:
+        settings = Ldap(url=server.url, start_tls=False, page=2, largest=4000, base=BASE)
+        with Directory(settings, is_async=is_async) as directory:
+            error = directory.error(directory.connector.search(), InvalidData)
+
+    assert "limit" == error.field
+
+
+def test_bytes_before_encryption_are_refused() -> None:
+    """A response that came together with that to StartTLS ends the connection."""
+    response = message(0x78, DONE) + message(0x61, DONE, number=2)
+    with ScriptedServer(response) as server:
+        settings = Ldap(url=server.url, user=USER, password=PASSWORD)
+        with Directory(settings) as directory:
+            error = directory.error(directory.connector.search(), ConnectionFailed)
+
+    assert "TLS" in error.message
+
+
+def test_no_start_tls() -> None:
+    """A server that refuses StartTLS is sent no password."""
+    with LdapServer() as server:
+        settings = Ldap(url=server.url, user=USER, password=PASSWORD)
+        with Directory(settings) as directory:
+            error = directory.error(directory.connector.search(), ConnectionFailed)
+
+    assert ("TLS" in error.message, False) == (True, error.retryable)
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_opening_and_health(*, is_async: bool) -> None:
+    """Opening a connector tells what is wrong, and its health does so as a value."""
+    with LdapServer(
+        {BASE: {"o": "Example", "vendorName": "Acme"}, "": {"vendorName": "Acme"}}
+    ) as server:
+        settings = Ldap(url=server.url, start_tls=False)
+        with Directory(settings, is_async=is_async) as directory:
+            ldap = directory.connector
+            directory.run(lambda: ldap.open(60.0))
+            assert directory.run(lambda: ldap.health(60.0)).is_healthy
+            assert "Acme" == ldap.versions.server
+            assert "<" in repr(ldap)
+            assert "search" in repr(ldap.search())
+            server.stop()
+
+            assert not directory.run(lambda: ldap.health(60.0)).is_healthy
+        with (
+            Directory(settings, is_async=is_async) as directory,
+            pytest.raises(ConnectionFailed, match="Nothing accepts"),
+        ):
+            directory.run(lambda: directory.connector.open(60.0))
+
+
+def test_wrong_certificate_file() -> None:
+    """A file of TLS that cannot be read is named when a connection is opened."""
+    with (
+        LdapServer() as server,
+        Directory(Ldap(url=server.url, authorities="missing.pem")) as directory,
+    ):
+        error = directory.error(directory.connector.search(), ConfigurationError)
+
+    assert "authorities" == error.path
+
+
+def test_host_that_is_no_name() -> None:
+    """A host that no name server could know is an unknown host."""
+    with Directory(Ldap(url=f"ldap://{'x' * 80}.example")) as directory:
+        error = directory.error(directory.connector.search(), ConnectionFailed)
+
+    assert "host" in error.message
+
+
+@pytest.mark.parametrize("name", ["bind", "StartTLS", "LDAPS"])
+def test_cancelled_while_opening(name: str) -> None:
+    """An opening that is cancelled leaves no connection behind."""
+
+    async def cancel() -> bool:
+        closed = asyncio.Event()
+        has_request = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1)
+            has_request.set()
+            await reader.read()
+            writer.close()
+            closed.set()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            settings = Ldap(
+                url=f"{'ldaps' if name == 'LDAPS' else 'ldap'}://127.0.0.1:{port}",
+                user=USER,
+                password=PASSWORD,
+                start_tls=name == "StartTLS",
+            )
+            async with AsyncLdapConnector(settings) as connector:
+                opening = asyncio.ensure_future(connector.open(60.0))
+                await has_request.wait()
+                opening.cancel()
+                await asyncio.wait([opening])
+                async with asyncio.timeout(120):
+                    await closed.wait()
+                return opening.cancelled() and connector.statistics().size == 0
+
+    assert asyncio.run(cancel()) is True
+
+
+def test_check_of_a_password_that_the_server_cannot_make() -> None:
+    """A check of a password that ends with another code than that of a wrong one is an error."""
+    with (
+        LdapServer({BASE: {"userPassword": "x"}}) as server,
+        Directory(Ldap(url=server.url, start_tls=False)) as directory,
+    ):
+        server.failures.append(51)
+        operation = directory.connector.check_password(BASE, "x")
+        error = directory.error(operation, ConnectionFailed)
+
+    assert "busy" in error.message
+
+
+def test_code_of_failure_while_authenticating() -> None:
+    """A server that demands a stronger authentication is told apart from a wrong password."""
+    with LdapServer({BASE: {"userPassword": "x"}}) as server:
+        settings = Ldap(url=server.url, user=BASE, password="x", start_tls=False)
+        with Directory(settings) as directory:
+            server.failures.extend([8])
+            stronger = directory.error(directory.connector.search(), AuthenticationFailed)
+
+    assert "8" == stronger.vendor_code

@@ -1,0 +1,114 @@
+"""Settings of consumers of NATS, and the meaning of their answers."""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+import pytest
+
+from moorage import (
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    TopicNotFound,
+)
+from moorage.domain.messages.nats_consumers import (
+    ConsumerSettings,
+    api_error,
+    can_pin,
+    error_code,
+    names_in,
+    overlap,
+    read_answer,
+    read_delivery,
+)
+
+
+@pytest.mark.parametrize(
+    "first, second, expected",
+    [
+        ("a.b", "a.b", True),
+        ("a.b", "a.c", False),
+        ("a.*", "a.c", True),
+        ("a.*", "a.b.c", False),
+        ("a.>", "a.b.c", True),
+        ("a.>", "b.>", False),
+        ("*.b", "a.*", True),
+        ("a.>", "a", False),
+    ],
+)
+def test_overlapping_subjects(first: str, second: str, expected: bool) -> None:
+    """Two subjects overlap if some subject matches both."""
+    assert expected is overlap(first, second)
+    assert expected is overlap(second, first)
+
+
+@pytest.mark.parametrize(
+    "subject, expected",
+    [
+        ("$JS.ACK.orders.workers.2.7.9.1700000000000000000.3", ("orders", 7, 2)),
+        ("$JS.ACK.hub.abc.orders.workers.2.7.9.1700000000000000000.3", ("orders", 7, 2)),
+        ("$JS.ACK._.abc.orders.workers.2.7.9.1700000000000000000.3.x", ("orders", 7, 2)),
+        ("_INBOX.1.2", None),
+        ("", None),
+        ("$JS.ACK.orders", None),
+        ("$JS.ACK.orders.workers.x.7.9.1700000000000000000.3", None),
+        ("$JS.ACK.orders.workers.2.7.9.17000000000000000000000000000000000.3", None),
+    ],
+)
+def test_delivery_is_read(subject: str, expected: tuple[str, int, int] | None) -> None:
+    """The subject of an acknowledgement names stream, position and count, in all its forms."""
+    delivery = read_delivery(subject)
+    assert expected == (delivery and (delivery.stream, delivery.sequence, delivery.number))
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b"1", b'{"error": 1}'])
+def test_answers_without_sense(data: bytes) -> None:
+    """An answer that is not an object, or has no error and no names, is empty."""
+    answer = read_answer(data)
+    assert error_code(answer) is None
+    assert [] == names_in(answer)
+
+
+def test_codes_of_answers() -> None:
+    """An error of JetStream has its own code, or that of its status."""
+    for error, code in (({"err_code": 10059}, 10059), ({"code": 503}, 503), ({"code": "x"}, 0)):
+        assert code == error_code(read_answer(json.dumps({"error": error}).encode()))
+
+
+@pytest.mark.parametrize(
+    "code, kind, is_temporary",
+    [
+        (10059, TopicNotFound, False),
+        (10039, ConfigurationError, False),
+        (10008, ConnectionFailed, True),
+        (10014, ConnectionFailed, True),
+        (10148, ConfigurationError, False),
+        (10100, ConfigurationError, False),
+    ],
+)
+def test_meaning_of_codes(code: int, kind: type[ConnectorError], is_temporary: bool) -> None:
+    """A cluster without a leader is a temporary error; a stream that is missing is not."""
+    error = api_error(code, "orders", "workers")
+    assert isinstance(error, kind)
+    assert is_temporary is error.retryable
+
+
+def test_pinned_consumers_need_a_version() -> None:
+    """A consumer that delivers to one worker needs NATS 2.11, and differs from others."""
+    versions = ("NATS 2.9.10", "NATS 2.11.0", "NATS 3.0.1", None)
+    assert [False, True, True, False] == [can_pin(version) for version in versions]
+    shared = ConsumerSettings(
+        subjects=("a",),
+        group="g",
+        start="all",
+        ack_wait=30.0,
+        max_deliveries=None,
+        max_unacknowledged=10,
+        exclusive=False,
+    )
+    pinned = attrs.evolve(shared, exclusive=True)
+    config = pinned.config("g-a", "a")
+    assert "priority_policy" == shared.difference("g-a", "a", config)
+    assert pinned.difference("g-a", "a", config) is None
