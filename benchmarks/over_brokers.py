@@ -21,7 +21,7 @@ import redis
 from measure import PROCESSOR, Block, Comparison, Contender, Read, Target, compare
 from nats.js.api import ConsumerConfig, StreamConfig
 from over_connectors import RABBITMQ, server
-from over_pipelines import BATCH, GROUP, run_pipeline
+from over_pipelines import BATCH, GROUP, reading_rows, run_pipeline
 from over_protocols import NATS, REDIS
 from over_sql import is_reachable
 
@@ -111,16 +111,16 @@ async def _consume_with(
         await all_read.wait()
 
 
-def _rows(library: str, bare: Block, ours: Block, rounds: int, peer: Block | None = None) -> Any:
-    peers = [] if peer is None else [Contender("FastStream", peer)]
+def _publishing_rows(library: str, bare: Block, ours: Block, rounds: int) -> Any:
+    """Measure publishing in short blocks, so that other load falls on all rows alike."""
     return compare(
         None,
-        [Contender(library, bare), Contender("moorage", ours), *peers],
-        rounds=max(5, rounds // 4),
+        [Contender(library, bare), Contender("moorage", ours)],
+        rounds=2 * rounds,
         clock=PROCESSOR,
-        block_seconds=0.1,
+        block_seconds=0.01,
         mirrored=True,
-        least=4 * BATCH,
+        least=BATCH,
     )
 
 
@@ -157,7 +157,7 @@ def pipeline_rabbitmq(rounds: int) -> Comparison:
         await run_pipeline(RabbitMqSource(RabbitMq(url=RABBITMQ), [queue]), calls)
 
     names = count()
-    rows = _rows(
+    rows = reading_rows(
         "aio-pika", _reading(fill, bare, drop, names), _reading(fill, ours, drop, names), rounds
     )
     return Comparison("a record from a queue of RabbitMQ", rows, _READING)
@@ -204,7 +204,7 @@ def pipeline_nats(rounds: int) -> Comparison:
         await _consume_with(broker, register, calls)
 
     names = count()
-    rows = _rows(
+    rows = reading_rows(
         "nats-py",
         _reading(fill, bare, drop, names),
         _reading(fill, ours, drop, names),
@@ -255,7 +255,7 @@ def pipeline_kafka(rounds: int) -> Comparison:
             await run_pipeline(source, calls)
 
         names = count()
-        rows = _rows(
+        rows = reading_rows(
             "confluent-kafka",
             _reading(fill, bare, drop, names),
             _reading(fill, ours, drop, names),
@@ -296,7 +296,9 @@ def publish_redis(rounds: int) -> Comparison:
         _check(manager.perform("events", publisher.publish_batch(topic, _MESSAGES[:size])))
 
     with asyncio.Runner() as runner:
-        rows = _rows("redis-py", _publishing(bare, runner), _publishing(ours, runner), rounds)
+        rows = _publishing_rows(
+            "redis-py", _publishing(bare, runner), _publishing(ours, runner), rounds
+        )
     publisher.close()
     client.delete(topic)
     client.close()
@@ -327,7 +329,9 @@ def publish_rabbitmq(rounds: int) -> Comparison:
             batch = publisher.publish_batch(queue, _MESSAGES[:size])
             _check(await manager.perform("events", batch))
 
-        rows = _rows("aio-pika", _publishing(bare, runner), _publishing(ours, runner), rounds)
+        rows = _publishing_rows(
+            "aio-pika", _publishing(bare, runner), _publishing(ours, runner), rounds
+        )
         runner.run(_awaited(publisher.close()))
         runner.run(_awaited(channel.queue_delete(queue)))
         runner.run(_awaited(connection.close()))
@@ -358,7 +362,9 @@ def publish_nats(rounds: int) -> Comparison:
             batch = publisher.publish_batch(subject, _MESSAGES[:size])
             _check(await manager.perform("events", batch))
 
-        rows = _rows("nats-py", _publishing(bare, runner), _publishing(ours, runner), rounds)
+        rows = _publishing_rows(
+            "nats-py", _publishing(bare, runner), _publishing(ours, runner), rounds
+        )
         runner.run(_awaited(publisher.close()))
         runner.run(_awaited(stream.delete_stream(subject)))
         runner.run(_awaited(client.close()))
@@ -388,7 +394,7 @@ def publish_kafka(rounds: int) -> Comparison:
             _check(manager.perform("events", publisher.publish_batch("bench", _MESSAGES[:size])))
 
         with asyncio.Runner() as runner:
-            rows = _rows(
+            rows = _publishing_rows(
                 "confluent-kafka", _publishing(bare, runner), _publishing(ours, runner), rounds
             )
         publisher.close()
