@@ -408,3 +408,23 @@ def test_arbitrary_bytes_raise_only_own_errors(sent: bytes, places: list[int]) -
     """Arbitrary bytes are read as a response, refused as not HTTP, or reported as cut off."""
     outcome(cut_in_pieces(OK + sent, places))
     outcome(cut_in_pieces(OK + b"Transfer-Encoding: chunked\r\n\r\n" + sent, places))
+
+
+@pytest.mark.parametrize(
+    "status, reason, fields, words",
+    [
+        (200, "OK", [("A", "x" * 2_000)], "head of more than 2000 bytes"),
+        (200, "OK", [("A", "x")] * 21, "more than 20 header fields"),
+        (200, "OK", [("A", "x\r\nB: y")], "malformed header field"),
+        (200, "O\nK", [], "malformed status line"),
+        (99, "", [], "malformed status line"),
+        (101, "", [("Upgrade", "x")], "switches to another protocol"),
+        (200, "OK", [("Content-Length", "2"), ("Content-Length", "3")], "contradictory"),
+    ],
+)
+def test_parsed_head_has_the_same_limits(
+    status: int, reason: str, fields: list[tuple[str, str]], words: str
+) -> None:
+    """The head that another library has parsed is refused for the same reasons."""
+    with pytest.raises(NotHttp, match=words):
+        ResponseReader(LIMITS, to_head=False).begin(status, reason, fields)

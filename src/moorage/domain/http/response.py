@@ -138,14 +138,14 @@ class Response:
 
 
 def received_response(
-    status: int, headers: Headers, body: bytes, url: str, elapsed: float
+    status: int, headers: Headers, body: bytes, *, reason: str | None, url: str, elapsed: float
 ) -> Response:
     """Return a response that an HTTP client has received and checked."""
     response = object.__new__(Response)
     _set_status(response, status)
     _set_headers(response, headers)
     _set_body(response, body)
-    _set_reason(response, None)
+    _set_reason(response, reason)
     _set_url(response, url)
     _set_elapsed(response, elapsed)
     _set_replayed(response, False)

@@ -89,7 +89,7 @@ class AiohttpExchange(LoopLibraryExchange):
         return next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
 
     async def send_request(self) -> bytes:
-        """Send the request, and return the encoded head of the response."""
+        """Send the request, and note the head of the response."""
         method, target, fields = self.outgoing.parts()
         origin, timeouts = self.outgoing.origin, self.outgoing.timeouts
         self.connect_within(timeouts.connect)
@@ -115,8 +115,18 @@ class AiohttpExchange(LoopLibraryExchange):
             error = final_failure.error
         else:
             self._response = response
-            reason = (response.reason or "").encode("utf-8", "surrogateescape")
-            return self.encode_head(response.status, reason, list(response.raw_headers))
+            reason = (response.reason or "").encode("utf-8", "surrogateescape").decode("latin-1")
+            response_fields = [
+                (name.decode("latin-1"), value.decode("latin-1"))
+                for name, value in response.raw_headers
+            ]
+            self.parsed_head = response.status, reason, response_fields
+            self.note_framing(
+                response.status,
+                chunked="Transfer-Encoding" in response.headers,
+                length=response.headers.get("Content-Length", ""),
+            )
+            return b""
         raise error
 
     def is_buffered(self) -> bool:
@@ -129,7 +139,10 @@ class AiohttpExchange(LoopLibraryExchange):
     async def next_piece(self) -> bytes:
         """Return the next piece of the response's body."""
         assert self._response is not None  # noqa: S101 - the request has been sent
-        return await self._response.content.readany()
+        content = self._response.content
+        if content.at_eof() and content.exception() is None:
+            return b""
+        return await content.readany()
 
     async def finish(self) -> None:
         """Give the connection back to aiohttp."""

@@ -137,12 +137,24 @@ class BorrowedExchange(Exchange):
             pool = await self._take_slot()
             exchange = self._wire = pool.exchange(outgoing_request)
             await self._send_request(exchange)
+            if exchange.parsed_head is not None:
+                await self._begin(exchange, *exchange.parsed_head)
             while self._reader.head is None:
                 await self._receive(exchange)
             self._begin_body(request)
         except BaseException:
             self._release()
             raise
+
+    async def _begin(
+        self, exchange: LibraryExchange, status: int, reason: str, fields: list[tuple[str, str]]
+    ) -> None:
+        try:
+            self._reader.begin(status, reason, fields)
+        except NotHttp as error:
+            raise self._bad_response(error) from None
+        if self._reader.done:
+            await self._receive(exchange)
 
     async def _take_slot(self) -> LibraryExchangePool:
         pool = await super()._take_slot()

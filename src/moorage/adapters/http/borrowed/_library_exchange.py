@@ -21,7 +21,7 @@ import attrs
 from moorage.adapters.http.borrowed._watchdog import Watchdog
 from moorage.adapters.http.connections._threads import run
 from moorage.adapters.http.connections._wire import TimeIsUp
-from moorage.adapters.http.messages._http1 import CutOff, NotHttp
+from moorage.adapters.http.messages._http1 import BODILESS, CutOff, NotHttp
 from moorage.domain.resilience.health import is_exhaustion
 from moorage.errors import ConfigurationError, ConnectorError
 
@@ -171,6 +171,8 @@ class LibraryExchange(ABC):
         reports_sending: whether the library reports when it begins to send.
         sent: whether a byte of the request may have been sent.
         connecting: whether a connection is being made, which has its own timeout.
+        parsed_head: the status, reason and header fields of the response, if `send_request` has not
+            encoded them.
     """
 
     reports_sending = True
@@ -181,6 +183,7 @@ class LibraryExchange(ABC):
         self.connecting = False
         self._ever_sent = False
         self._to_head = bytes(outgoing.head[:5]) == b"HEAD "
+        self.parsed_head: tuple[int, str, list[tuple[str, str]]] | None = None
         self._head = b""
         self._chunked = False
         self._remaining: int | None = None
@@ -191,7 +194,7 @@ class LibraryExchange(ABC):
 
     @abstractmethod
     async def send_request(self) -> bytes:
-        """Send the request, and return the encoded head of the response."""
+        """Send the request, and return the encoded head of the response, or set `parsed_head`."""
 
     @abstractmethod
     async def next_piece(self) -> bytes:
@@ -298,13 +301,18 @@ class LibraryExchange(ABC):
         if any(b"\n" in line[:-2] or b"\r" in line[:-2] for line in lines):
             raise NotHttp("has a malformed header field")
         values_by_name = {name.lower(): value for name, value in fields}
-        if self._to_head or status in {204, 304}:
-            self._remaining = 0
-        elif b"transfer-encoding" in values_by_name:
-            self._chunked = True
-        elif (length := values_by_name.get(b"content-length", b"")).isdigit():
-            self._remaining = int(length)
+        length = values_by_name.get(b"content-length", b"").decode("latin-1")
+        self.note_framing(status, chunked=b"transfer-encoding" in values_by_name, length=length)
         return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, b"".join(lines))
+
+    def note_framing(self, status: int, *, chunked: bool, length: str) -> None:
+        """Note how the body of the response is delimited."""
+        if self._to_head or status in BODILESS:
+            self._remaining = 0
+        elif chunked:
+            self._chunked = True
+        elif length.isdecimal():
+            self._remaining = int(length)
 
     async def _translated(self, until: float, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Await a coroutine, and convert an error of the library to one of moorage.

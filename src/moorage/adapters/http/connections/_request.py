@@ -27,9 +27,15 @@ _LAST_PORT: Final = 65_535
 def locate(url: str) -> tuple[Origin, str, str]:
     """Return the origin of a URL, its `Host` field, and the request target.
 
+    URLs without a query are kept; a query may hold a secret.
+
     Raises:
         InvalidData: the URL is not valid; the message does not repeat it.
     """
+    return _divided(url) if "?" in url else _kept(url)
+
+
+def _divided(url: str) -> tuple[Origin, str, str]:
     if not (url.isascii() and url.isprintable() and " " not in url):
         raise _invalid_url("has a space, a control character, or a letter that is not ASCII")
     path_match = _END_OF_HOST.search(url, url.find("://") + 3)
@@ -37,6 +43,9 @@ def locate(url: str) -> tuple[Origin, str, str]:
     origin, host = origin_of(url[:start])
     target = url[start:].partition("#")[0]
     return origin, host, target if target.startswith("/") else f"/{target}"
+
+
+_kept: Final = lru_cache(maxsize=256)(_divided)
 
 
 @lru_cache(maxsize=256)

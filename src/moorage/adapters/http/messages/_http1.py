@@ -31,7 +31,7 @@ from moorage.domain.http.requests import BodyStream, Headers
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sized
 
     from moorage.domain.http.requests import Request
 
@@ -44,10 +44,13 @@ BODILESS: Final = frozenset({204, 304})
 _CONNECTION_FIELDS: Final = frozenset({"connection", "keep-alive"})
 _SWITCHING: Final = 101
 _FIRST_FINAL: Final = 200
+_LAST_STATUS: Final = 999
+_LEAST_HEAD: Final = len("HTTP/1.1 200 \r\n\r\n")
 
 _START: Final = b"HTTP/1."
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 _STATUS_LINE: Final = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
+_REASON: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 _LONGEST_SIZE_LINE: Final = 1024
@@ -197,6 +200,23 @@ class ResponseReader:
         while self._buffer and not self.done and self._step(self):
             pass
 
+    def begin(self, status: int, reason: str, fields: list[tuple[str, str]]) -> None:
+        """Take the head of a response that another library has parsed.
+
+        Raises:
+            NotHttp: it is not the head of a response.
+            TooLarge: it exceeds a limit.
+        """
+        size = sum([len(name) + len(value) for name, value in fields])
+        if size + len(reason) + 4 * len(fields) + _LEAST_HEAD > self._limits.head:
+            raise TooLarge(f"has a head of more than {self._limits.head} bytes")
+        check_status(status)
+        if not _FIRST_FINAL <= status <= _LAST_STATUS or _REASON.fullmatch(reason) is None:
+            raise NotHttp("has a malformed status line")
+        headers = self._headers(fields)
+        self.head = Head(status, reason, headers, None)
+        self._frame(status, headers, old=False)
+
     def end(self) -> None:
         """Note that the connection has ended; raise an error if the response is incomplete.
 
@@ -272,8 +292,7 @@ class ResponseReader:
         return end
 
     def _fields(self, lines: list[str]) -> Headers:
-        if len(lines) > self._limits.fields:
-            raise TooLarge(f"has more than {self._limits.fields} header fields")
+        self._check_count(lines)
         pairs: list[tuple[str, str]] = []
         for line in lines:
             name, colon, value = line.partition(":")
@@ -285,6 +304,14 @@ class ResponseReader:
                 raise NotHttp("has a malformed header field")
             else:
                 pairs.append((name, value))
+        return self._headers(pairs)
+
+    def _check_count(self, fields: Sized) -> None:
+        if len(fields) > self._limits.fields:
+            raise TooLarge(f"has more than {self._limits.fields} header fields")
+
+    def _headers(self, pairs: list[tuple[str, str]]) -> Headers:
+        self._check_count(pairs)
         try:
             return Headers(pairs)
         except InvalidData as error:

@@ -79,7 +79,9 @@ def send_whole(
             decompressor = decompressor_of(request, status, headers)
             body = _whole_body(reader, piece, decompressor, engine.max_body)
         reader = None
-        return received_response(status, headers, body, url, monotonic() - start_time)
+        return received_response(
+            status, headers, body, reason=None, url=url, elapsed=monotonic() - start_time
+        )
     except (ConnectorError, Forked):
         raise
     except Exception as error:  # noqa: BLE001 - every error is replaced

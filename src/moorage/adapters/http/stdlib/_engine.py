@@ -14,7 +14,7 @@ from moorage.adapters.http.connections._settings import ConnectionSettings
 from moorage.adapters.http.connections._wire import dial
 from moorage.adapters.http.messages._http1 import Limits
 from moorage.adapters.http.stdlib._exchange import Exchange
-from moorage.domain.http.requests import Response
+from moorage.domain.http.response import received_response
 from moorage.errors import ConfigurationError, LocalFailure
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from moorage.adapters.http.connections._proxy import Gateway
     from moorage.adapters.http.connections._wire import Network, Origin, Wire
-    from moorage.domain.http.requests import Request, Timeouts
+    from moorage.domain.http.requests import Request, Response, Timeouts
     from moorage.domain.http.transport import HttpPoolStatistics, Tls
 
 
@@ -98,7 +98,7 @@ class Engine:
         exchange = await self._start(request, url, timeouts, self.held)
         status, reason, headers, _ = exchange.head
         body = await exchange.rest()
-        return Response(
+        return received_response(
             status, headers, body, reason=reason, url=url, elapsed=monotonic() - start_time
         )
 
