@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime
+from math import inf
+from os import urandom
+from selectors import EVENT_READ, DefaultSelector
 from time import monotonic
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import pika
-from pika.adapters.select_connection import SelectConnection
+from pika.adapters.select_connection import IOLoop, SelectConnection
 from pika.exceptions import AMQPError, ConnectionClosedByClient
 from pika.spec import Basic
 
@@ -67,6 +69,8 @@ class PikaLink:
         self._returned: set[str] = set()
         self._faults: dict[int, PublishFault] = {}
         self._is_blocked = False
+        self._wakes_at = inf
+        self._arrivals = DefaultSelector()
         self.version: str | None = None
 
     def connect(self, timeout: float) -> None:
@@ -77,12 +81,13 @@ class PikaLink:
         def proceed(*answer: object) -> None:
             steps.append(answer)
 
-        connection: Any = SelectConnection(
-            self._parameters(timeout), proceed, self._on_end, self._on_end
-        )
+        parameters = self._parameters(timeout)
+        loop = _SocketLoop()
+        connection: Any = SelectConnection(parameters, proceed, self._on_end, self._on_end, loop)
         self._connection = connection
         connection.ioloop.activate_poller()
         self._drive(lambda: len(steps) > 0, until)
+        self._arrivals.register(loop.socket, EVENT_READ)
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
         channel = self._channel = connection.channel(on_open_callback=proceed)
@@ -134,7 +139,8 @@ class PikaLink:
         """Publish messages one after another, and wait for all confirmations together."""
         until = monotonic() + timeout
         # A connection that was idle learns here that it was blocked or closed meanwhile.
-        _run_once(self._connection.ioloop)
+        if self._end is None and self._arrivals.select(0):
+            _run_once(self._connection.ioloop)
         if self._end is not None:
             raise publish_error(PublishFault.UNSENT, RULES)
         if self._is_blocked:
@@ -159,6 +165,7 @@ class PikaLink:
     def close(self) -> None:
         """Drop the connection, without waiting for the broker."""
         self._end = self._end or ConnectionError()
+        self._arrivals.close()
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -197,7 +204,7 @@ class PikaLink:
     def _send(self, item: OutgoingMessage) -> int:
         message = item.message
         # A returned message is recognised by its id.
-        message_id = item.id or uuid4().hex
+        message_id = item.id or urandom(16).hex()
         properties = pika.BasicProperties(
             headers=dict(headers_of(message, RULES)),
             content_type=message.content_type,
@@ -219,17 +226,18 @@ class PikaLink:
     def _drive(self, is_done: Callable[[], bool], until: float) -> None:
         """Process pika's events until a condition holds; raise an error after the deadline."""
         loop = self._connection.ioloop
-        timer = loop.call_later(max(0.0, until - monotonic()), _nothing)
-        try:
-            while not is_done():
-                if self._end is not None:
-                    raise self._end
-                if monotonic() >= until:
-                    raise TimeoutError
-                loop.poll()
-                loop.process_timeouts()
-        finally:
-            loop.remove_timeout(timer)
+        while not is_done():
+            if self._end is not None:
+                raise self._end
+            now = monotonic()
+            if now >= until:
+                raise TimeoutError
+            if until < self._wakes_at:
+                # A timer for each message would cost more than the message: pika keeps ended ones.
+                self._wakes_at = until
+                loop.call_later(until - now, self._on_wake)
+            loop.poll()
+            loop.process_timeouts()
 
     def _result(
         self, item: OutgoingMessage, tag: int, rest: PublishFault | None
@@ -256,6 +264,9 @@ class PikaLink:
         if self._end is None:
             self._end = error if isinstance(error, BaseException) else ConnectionError()
 
+    def _on_wake(self) -> None:
+        self._wakes_at = inf
+
     def _on_blocked(self, *_: object) -> None:
         self._is_blocked = True
 
@@ -276,6 +287,17 @@ class PikaLink:
                 self._faults[tag] = PublishFault.UNROUTABLE
             elif isinstance(method, Basic.Nack):
                 self._faults[tag] = PublishFault.REJECTED
+
+
+class _SocketLoop(IOLoop):  # type: ignore[misc]  # pika has no types
+    """An event loop of pika that remembers the file descriptor of its socket."""
+
+    socket: int
+
+    def add_handler(self, fd: int, handler: Any, events: int) -> None:
+        """Watch a file descriptor; that of the connection comes last."""
+        self.socket = fd
+        super().add_handler(fd, handler, events)  # pyright: ignore[reportUnknownMemberType]  # pika has no types
 
 
 def _run_once(loop: Any) -> None:
