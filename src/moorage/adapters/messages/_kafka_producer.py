@@ -143,15 +143,13 @@ class KafkaProducer:
         total = len(items)
         while self._is_open and len(reports) < total and (left := until - monotonic()) > 0:
             self._poll(min(left, STEP))
-        fault = PublishFault.TIMEOUT if self._is_open else PublishFault.LOST
         if len(reports) < total:
+            fault = PublishFault.TIMEOUT if self._is_open else PublishFault.LOST
             self._give_up(reports, total)
-        missing: Result[Any] = Result(error=publish_error(fault, RULES, topic))
+            missing: Result[Any] = Result(error=publish_error(fault, RULES, topic))
+            reports = dict.fromkeys(range(total), missing) | reports
         now = datetime.now(UTC)
-        return [
-            _result(item, reports.get(position, missing), now)
-            for position, item in enumerate(items)
-        ]
+        return [_result(item, reports[position], now) for position, item in enumerate(items)]
 
     def _give_up(self, reports: Sized, total: int) -> None:
         """Purge all unacknowledged messages, and stop using the producer."""

@@ -307,6 +307,8 @@ def traced(
     A header that it has already is not replaced. If the message would break a rule of the broker
     with them, it goes without.
     """
+    if not trace_headers:
+        return message
     names = {name.lower() for name, _ in message.headers}
     missing = tuple(pair for pair in trace_headers if pair[0].lower() not in names)
     if not missing or (not names.isdisjoint(_PARENTS)):
