@@ -51,6 +51,7 @@ RABBITMQ = os.environ.get("MOORAGE_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0
 TARGET: Final = Target(100.0, 10.0, more=True)
 _ROUNDS: Final = 40
 _QUEUE: Final = "moorage_bench"
+_UNCOMPRESSED: Final[dict[str, Any]] = {"compression": None}
 
 _GRPC_SERVER: Final = """
 import grpc
@@ -251,8 +252,8 @@ def websocket_connector(rounds: int) -> Comparison:
         url = f"ws://127.0.0.1:{port}"
         manager = ConnectorManager([Service("socket")])
         with (
-            websockets.sync.client.connect(url, compression=None) as socket,
-            WebSocketConnector(url, name="socket") as connector,
+            websockets.sync.client.connect(url, **_UNCOMPRESSED) as socket,
+            WebSocketConnector(url, name="socket", options=_UNCOMPRESSED) as connector,
         ):
 
             def alone() -> object:
@@ -276,8 +277,8 @@ def websocket_connector_async(rounds: int) -> Comparison:
         url = f"ws://127.0.0.1:{port}"
 
         async def connected() -> tuple[Any, Any]:
-            socket = await websockets.asyncio.client.connect(url, compression=None)
-            return socket, AsyncWebSocketConnector(url, name="socket")
+            socket = await websockets.asyncio.client.connect(url, **_UNCOMPRESSED)
+            return socket, AsyncWebSocketConnector(url, name="socket", options=_UNCOMPRESSED)
 
         socket, connector = runner.run(connected())
         manager = AsyncConnectorManager([Service("socket")])

@@ -86,6 +86,15 @@ class Line:
         """Return an id that no other message of this connector has."""
         return str(next(self._numbers))
 
+    def write(self, payload: Any) -> tuple[str, str | bytes]:
+        """Return the message of a request, after its new id.
+
+        Raises:
+            InvalidData: the codec cannot write the payload.
+        """
+        identity = self.next_id()
+        return identity, self.codec.request(identity, payload)
+
     def statistics(self) -> PoolStatistics:
         """Return the statistics of the connection, without waiting."""
         session = self._session

@@ -153,8 +153,7 @@ class Session:
         try:
             while True:
                 message = await self._connection.recv()
-                size = len(message.encode() if isinstance(message, str) else message)
-                await self._deliver(self._codec.read(message), size)
+                await self._deliver(self._codec.read(message), message)
         except ConnectionClosed as error:
             closure = closure_of(error)
         except Exception:  # noqa: BLE001 - whatever a codec raises
@@ -164,7 +163,7 @@ class Session:
         if closure.code == _UNREADABLE:
             await self._connection.close(_UNREADABLE)
 
-    async def _deliver(self, arrival: Arrival, size: int) -> None:
+    async def _deliver(self, arrival: Arrival, message: str | bytes) -> None:
         if arrival.is_ready and not self._is_ready.done():
             self._is_ready.set_result(None)
         if arrival.answer is not None:
@@ -179,6 +178,7 @@ class Session:
             elif arrival.has_value or arrival.error is not None:
                 reply.set_result(arrival)
         elif inbox is not None:
+            size = len(message.encode() if isinstance(message, str) else message)
             await self._put(identity, inbox, arrival, size)
 
     async def _put(self, identity: str, inbox: Inbox, arrival: Arrival, size: int) -> None:

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from moorage.adapters.concurrency._timers import bound_here
 from moorage.adapters.concurrency.background import Background
 from moorage.adapters.links.credentials import current_credentials
 from moorage.adapters.links.health import health_of
@@ -95,9 +96,17 @@ class AsyncWebSocketOperation(_Described):
 class _Work:
     """One attempt to send a request or to begin a subscription."""
 
-    def __init__(self, line: Line, payload: Any, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        line: Line,
+        payload: Any,
+        *,
+        written: tuple[str, str | bytes] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         self._line = line
         self._payload = payload
+        self._written = [] if written is None else [written]
         self._options = options
 
     async def attempt(self, timeout: float) -> Any:
@@ -109,13 +118,18 @@ class _Work:
             return subscription
         end = monotonic() + limit
         session = await self._line.session(limit)
-        identity = self._line.next_id()
-        message = self._line.codec.request(identity, self._payload)
+        # A reply to an earlier attempt must not count, so only the first one has this message.
+        written = self._written.pop() if self._written else self._line.write(self._payload)
+        bound = bound_here(max(0.0, end - monotonic()))
         try:
-            async with asyncio.timeout(max(0.0, end - monotonic())):
-                return await session.request(identity, message)
-        except TimeoutError:
-            raise reply_timeout(was_sent=True) from None
+            return await session.request(*written)
+        except asyncio.CancelledError:
+            if bound is None or not bound.end():
+                raise
+        finally:
+            if bound is not None:
+                bound.end()
+        raise reply_timeout(was_sent=True)
 
 
 class _Connector:
@@ -210,12 +224,14 @@ class _Connector:
         )
 
     def _request(self, kind: Any, payload: Any, name: str, *, safe: bool, repeatable: bool) -> Any:
-        self._codec.request("0", payload)  # a payload that cannot be written is refused now
-        return kind(self, _Work(self.line, payload), name, safe=safe, repeatable=repeatable or safe)
+        work = _Work(self.line, payload, written=self.line.write(payload))
+        return kind(self, work, name, safe=safe, repeatable=repeatable or safe)
 
     def _subscription(self, kind: Any, payload: Any, name: str, options: dict[str, Any]) -> Any:
         self._codec.subscription("0", payload, options["after"])
-        return kind(self, _Work(self.line, payload, options), name, safe=True, repeatable=True)
+        return kind(
+            self, _Work(self.line, payload, options=options), name, safe=True, repeatable=True
+        )
 
     async def _current(self, stale: Any) -> Credentials | OAuthCredentials | None:
         """Return the credentials to connect with; `stale` ones were refused by the server."""
