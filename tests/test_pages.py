@@ -61,7 +61,7 @@ SHOWN_ONLY = {
     "docs/vendors/web_push.md": 1,  # a service worker of a browser
     "docs/how-to/add-a-contract.md": 2,  # parts of files of moorage itself
     "docs/tutorials/production.md": 2,  # a unit of systemd, and variables for a server of yours
-    "docs/how-to/mail-in.md": 2,  # names a mailbox of yours
+    "docs/how-to/mail-in.md": 1,  # names a mailbox of yours
     "docs/how-to/shipping.md": 1,  # names a customer of yours
     "docs/explanation/crashes.md": 1,  # what takes hours
     "docs/how-to/unknown-payments.md": 1,  # a payment whose keys are lost

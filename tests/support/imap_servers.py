@@ -15,6 +15,8 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Self
 
 from moorage.adapters.imap.kind import Imap
+from moorage.domain.connectors.imap_wire import mailbox_bytes
+from moorage.testing import ImapServer
 from moorage.testing.fakes.http_tls import certificate_files
 from tests.support.redis_servers import free_port
 from tests.support.servers import dovecot_program
@@ -127,6 +129,17 @@ class PrivateDovecot:
                 status, words = client.append(folder, flags, "", message)
                 assert "OK" == status, words
 
+    def create(self, user: str, folder: str) -> None:
+        """Create a folder."""
+        with self.client(user) as client:
+            client.create(mailbox_bytes(folder).decode())
+
+    def count(self, user: str, keyword: str) -> int:
+        """Return the number of messages in the inbox that have a keyword."""
+        with self.client(user) as client:
+            client.select("INBOX", readonly=True)
+            return len(client.search(None, "KEYWORD", keyword)[1][0].split())
+
     def __enter__(self) -> Self:
         return self
 
@@ -134,6 +147,49 @@ class PrivateDovecot:
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(60)
         self._place.cleanup()
+
+
+class FakeMailboxes:
+    """The fake servers of users' tests, one for each user, with the methods of `PrivateDovecot`."""
+
+    secure_port: int
+    """A port without TLS, where a client expects it."""
+
+    def __init__(self) -> None:
+        self._servers: dict[str, ImapServer] = {}
+        self.secure_port = self._server("nobody").port
+
+    def settings(self, user: str, port: int | None = None, **settings: Any) -> Imap:
+        """Return the settings of a connector to the server of a user, or to a proxy before it."""
+        url = self._server(user).url if port is None else f"imap://127.0.0.1:{port}"
+        standard: dict[str, Any] = {"password": PASSWORD, "start_tls": False, **settings}
+        fields: dict[str, Any] = {"url": url, "user": user, **standard}
+        return Imap(**fields)
+
+    def add(self, user: str, *messages: bytes) -> None:
+        """Store messages in the inbox."""
+        for message in messages:
+            self._server(user).add(message)
+
+    def create(self, user: str, folder: str) -> None:
+        """Start the server of a user with a folder."""
+        self._servers[user] = ImapServer({folder: []}, password=PASSWORD).start()
+
+    def count(self, user: str, keyword: str) -> int:
+        """Return the number of messages in the inbox that have a keyword."""
+        return sum(keyword in message.flags for message in self._server(user).messages())
+
+    def _server(self, user: str) -> ImapServer:
+        if user not in self._servers:
+            self._servers[user] = ImapServer(password=PASSWORD).start()
+        return self._servers[user]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in self._servers.values():
+            server.stop()
 
 
 class ScriptedImap:

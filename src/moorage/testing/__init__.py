@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from moorage.testing.fakes.http_server import Received as Received
     from moorage.testing.fakes.http_server import VendorServer as VendorServer
     from moorage.testing.fakes.http_tls import tls_pair as tls_pair
+    from moorage.testing.fakes.imap_server import ImapServer as ImapServer
     from moorage.testing.fakes.ldap_server import LdapServer as LdapServer
     from moorage.testing.fakes.message_broker import MemoryBroker as MemoryBroker
     from moorage.testing.fakes.message_broker import StoredMessage as StoredMessage
@@ -131,6 +132,7 @@ _HOME: Final = {
     "GrpcRequest": "fakes.grpc_server",
     "GrpcStatus": "fakes.grpc_server",
     "HeldCalls": "fakes.grpc_server",
+    "ImapServer": "fakes.imap_server",
     "LdapServer": "fakes.ldap_server",
     "Behaviour": "fakes.http_server",
     "Received": "fakes.http_server",

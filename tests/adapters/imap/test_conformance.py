@@ -1,4 +1,4 @@
-"""The IMAP connector passes the conformance kit of connectors, with a real server."""
+"""The IMAP connector passes the conformance kit of connectors, with a real server and the fake."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moorage.adapters.imap.connector_async import AsyncImapConnector
 from moorage.adapters.imap.connector_sync import ImapConnector
 from moorage.domain.connectors.imap_values import subject_contains
 from moorage.testing import TcpProxy, connector_conformance, name_of
-from tests.support.imap_servers import PASSWORD, PrivateDovecot
+from tests.support.imap_servers import PASSWORD, FakeMailboxes, PrivateDovecot
 from tests.support.servers import free_port
 from tests.support.volumes import operations
 
@@ -34,7 +34,7 @@ def _proxy(server: PrivateDovecot) -> Generator[TcpProxy]:
 
 
 def subject(
-    kind: Any, server: PrivateDovecot, proxy: TcpProxy | None, **settings: Any
+    kind: Any, server: PrivateDovecot | FakeMailboxes, proxy: TcpProxy | None, **settings: Any
 ) -> connector_conformance.ConnectorSubject:
     """Return a description of the connector under test for the conformance kit."""
     port = None if proxy is None else proxy.address[1]
@@ -47,11 +47,6 @@ def subject(
 
     def write(connector: Any, text: str) -> Any:
         return connector.flag([1], add=[text])
-
-    def count(text: str) -> int:
-        with server.client(user) as client:
-            client.select("INBOX", readonly=True)
-            return len(client.search(None, "KEYWORD", text)[1][0].split())
 
     refusals = {
         "wrong password": connector_conformance.Refusal(
@@ -81,7 +76,7 @@ def subject(
         make=make(),
         read=lambda connector, text: connector.search(subject_contains(text)),
         write=write,
-        count=count,
+        count=lambda text: server.count(user, text),
         network=proxy,
         refusals=refusals,
         secret=PASSWORD,
@@ -95,6 +90,13 @@ def subject(
 def test_synchronous_connector(server: PrivateDovecot, check: connector_conformance.Check) -> None:
     """The synchronous IMAP connector passes the checks without network faults."""
     check(subject(ImapConnector, server, None))
+
+
+@pytest.mark.parametrize("check", connector_conformance.CHECKS, ids=name_of)
+def test_fake_server(check: connector_conformance.Check) -> None:
+    """The fake server for users' tests lets the connector pass the checks of a real one."""
+    with FakeMailboxes() as server:
+        check(subject(ImapConnector, server, None))
 
 
 @pytest.mark.parametrize("check", connector_conformance.ASYNC_CHECKS, ids=name_of)

@@ -38,7 +38,7 @@ from moorage.domain.connectors.imap_values import (
 )
 from moorage.errors import ChangesExpired
 from tests.support.connector_modes import ConnectorInMode
-from tests.support.imap_servers import PASSWORD, PrivateDovecot, ScriptedImap
+from tests.support.imap_servers import PASSWORD, FakeMailboxes, PrivateDovecot, ScriptedImap
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -73,14 +73,23 @@ def _server() -> Generator[PrivateDovecot]:
 MODES = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
+@pytest.fixture(name="mailboxes", params=["dovecot", "fake"])
+def _mailboxes(
+    request: pytest.FixtureRequest, server: PrivateDovecot
+) -> Generator[PrivateDovecot | FakeMailboxes]:
+    with FakeMailboxes() as fake:
+        yield server if request.param == "dovecot" else fake
+
+
 @MODES
-def test_search_fetch_flag_and_move(server: PrivateDovecot, *, is_async: bool) -> None:
+def test_search_fetch_flag_and_move(
+    mailboxes: PrivateDovecot | FakeMailboxes, *, is_async: bool
+) -> None:
     """Messages are found, read unseen, marked and moved."""
     user = f"flow-{is_async}"
-    server.add(user, FIRST, SECOND)
-    with server.client(user) as client:
-        client.create("Entw&APw-rfe")
-    with Mailbox(server.settings(user), is_async=is_async) as mailbox:
+    mailboxes.create(user, "Entwürfe")
+    mailboxes.add(user, FIRST, SECOND)
+    with Mailbox(mailboxes.settings(user), is_async=is_async) as mailbox:
         imap = mailbox.connector
         result = mailbox.perform(imap.search())
         first, second = mailbox.perform(imap.fetch(result.uids, validity=result.validity))
@@ -99,9 +108,9 @@ def test_search_fetch_flag_and_move(server: PrivateDovecot, *, is_async: bool) -
         assert () == mailbox.perform(imap.fetch([1]))
 
 
-def test_conditions(server: PrivateDovecot) -> None:
+def test_conditions(mailboxes: PrivateDovecot | FakeMailboxes) -> None:
     """Each kind of condition finds the messages that fulfil it, whatever is in its text."""
-    server.add("conditions", FIRST, SECOND)
+    mailboxes.add("conditions", FIRST, SECOND)
     day = date(2020, 1, 31)
     conditions: dict[str, tuple[ImapCondition, tuple[int, ...]]] = {
         "everything": (everything(), (1, 2)),
@@ -118,7 +127,7 @@ def test_conditions(server: PrivateDovecot) -> None:
         "syntax": (subject_contains('" ALL'), ()),
         "line break": (subject_contains("x\r\nm9 LOGOUT"), ()),
     }
-    with Mailbox(server.settings("conditions")) as mailbox:
+    with Mailbox(mailboxes.settings("conditions")) as mailbox:
         results = {
             name: mailbox.perform(mailbox.connector.search(where)).uids
             for name, (where, _) in conditions.items()

@@ -125,7 +125,16 @@ def read_reply(parts: Sequence[bytes]) -> ImapReply:
         return ImapReply(name, status[1].decode().upper(), code)
     if name != "*":
         raise ValueError("a reply has neither a status nor data")
-    return ImapReply("*", items=tuple(_values(_tokens([rest, *parts[1:]]), 0)))
+    return ImapReply("*", items=tuple(values_of([rest, *parts[1:]])))
+
+
+def values_of(parts: Sequence[bytes]) -> list[Any]:
+    """Return the values in lines and literals in turn: bytes, None, and lists of these.
+
+    Raises:
+        ValueError: they break a rule of IMAP.
+    """
+    return _values(_tokens(parts), 0)
 
 
 def _tokens(parts: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections import deque
-from contextlib import suppress
-from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.connectors import ldap_wire
 from moorage.domain.connectors.ldap_values import values_bytes
 from moorage.domain.connectors.ldap_wire import BerReader, integer, octets, tlv
+from moorage.testing.fakes._tcp_server import TcpServer
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator, Mapping, Sequence
 
     from moorage.domain.connectors.ldap_values import LdapValue
@@ -40,7 +39,7 @@ _NO_ATTRIBUTE, _NO_ENTRY, _WRONG_PASSWORD, _HAS_CHILDREN, _EXISTS = 16, 32, 49, 
 Attributes = dict[str, list[bytes]]
 
 
-class LdapServer:
+class LdapServer(TcpServer):
     """A directory in memory, which runs during its `with` block and speaks LDAP without TLS.
 
     Names and values are compared without upper and lower case, and every user may do everything. It
@@ -57,11 +56,9 @@ class LdapServer:
     def __init__(
         self, entries: Mapping[str, Mapping[str, LdapValue | Sequence[LdapValue]]] | None = None
     ) -> None:
+        super().__init__()
         self.failures: deque[int] = deque()
         self._entries: dict[str, tuple[str, Attributes]] = {}
-        self._lock = Lock()
-        self._listener: socket.socket | None = None
-        self._connections: set[socket.socket] = set()
         for name, attributes in (entries or {}).items():
             values = {key: [*values_bytes(key, value)] for key, value in attributes.items()}
             self._entries[_key(name)] = name, values
@@ -69,66 +66,24 @@ class LdapServer:
     @property
     def url(self) -> str:
         """The URL of the server, for a connector with `start_tls=False`."""
-        port = 0 if self._listener is None else self._listener.getsockname()[1]
-        return f"ldap://127.0.0.1:{port}"
+        return f"ldap://127.0.0.1:{self.port}"
 
-    def start(self) -> Self:
-        """Start the LDAP server, and return it."""
-        self._listener = listener = socket.create_server(("127.0.0.1", 0))
-        Thread(
-            target=self._accept, args=(listener,), name="moorage-ldap-server", daemon=True
-        ).start()
-        return self
-
-    def stop(self) -> None:
-        """Accept no more connections, and close the open ones."""
-        if self._listener is not None:
-            with suppress(OSError):
-                self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
-        self.drop()
-
-    def drop(self) -> None:
-        """Close every connection; clients may connect again while the server runs."""
-        with self._lock:
-            for connection in self._connections:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def _accept(self, listener: socket.socket) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                with self._lock:
-                    self._connections.add(connection)
-                Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
+        """Answer the requests of one connection, until it ends."""
         arrived = bytearray()
-        with connection:
-            # A request that is none ends the connection.
-            with suppress(OSError, ValueError):
-                while data := connection.recv(_READ_SIZE):
-                    arrived += data
-                    while size := ldap_wire.message_size(arrived, _LARGEST):
-                        if size > len(arrived):
-                            break
-                        request = ldap_wire.read_message(bytes(arrived[:size]))
-                        del arrived[:size]
-                        if request.kind == _UNBIND:
-                            return
-                        connection.sendall(b"".join(self._responses(request)))
-            with self._lock:
-                self._connections.discard(connection)
+        while data := connection.recv(_READ_SIZE):
+            arrived += data
+            while size := ldap_wire.message_size(arrived, _LARGEST):
+                if size > len(arrived):
+                    break
+                request = ldap_wire.read_message(bytes(arrived[:size]))
+                del arrived[:size]
+                if request.kind == _UNBIND:
+                    return
+                connection.sendall(b"".join(self._responses(request)))
 
     def _responses(self, request: ldap_wire.LdapResponse) -> Iterator[bytes]:
-        with self._lock:
+        with self.lock:
             reader = BerReader(request.content)
             if self.failures:
                 yield _result(request.id, request.kind, self.failures.popleft())

@@ -1,0 +1,71 @@
+"""A server on this machine with a thread for each connection, which protocols are added to."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from threading import Lock, Thread
+from typing import Self
+
+
+class TcpServer:
+    """A server that runs during its `with` block, or from `start` to `stop`."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self._listener: socket.socket | None = None
+        self._connections: set[socket.socket] = set()
+
+    @property
+    def port(self) -> int:
+        """The port of the server; 0 before it is started."""
+        return 0 if self._listener is None else int(self._listener.getsockname()[1])
+
+    def start(self) -> Self:
+        """Start the server, and return it."""
+        self._listener = listener = socket.create_server(("127.0.0.1", 0))
+        Thread(
+            target=self._accept, args=(listener,), name="moorage-testing-server", daemon=True
+        ).start()
+        return self
+
+    def stop(self) -> None:
+        """Accept no more connections, and close the open ones."""
+        if self._listener is not None:
+            with suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+        self.drop()
+
+    def drop(self) -> None:
+        """Close every connection; clients may connect again while the server runs."""
+        with self.lock:
+            for connection in self._connections:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def serve(self, connection: socket.socket) -> None:
+        """Answer the requests of one connection, until it ends."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with self.lock:
+                    self._connections.add(connection)
+                Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            # A request that is none ends the connection.
+            with suppress(OSError, ValueError, LookupError):
+                self.serve(connection)
+            with self.lock:
+                self._connections.discard(connection)
