@@ -7,7 +7,7 @@ import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import pytest
@@ -198,6 +198,10 @@ def test_silent_server_is_given_up_in_time(rabbit: Callable[..., Lab]) -> None:
             lab.finish(lab.publisher.open(PATIENCE))
 
 
+LONG: Final = b"2" * 1000
+"""A payload that is longer than what pika sends before it."""
+
+
 def test_lost_confirmation_leaves_the_outcome_open(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
@@ -211,15 +215,15 @@ def test_lost_confirmation_leaves_the_outcome_open(
                 proxy.received, proxy.is_mute = 0, True
                 pool.submit(_hang_up_later, proxy)
                 with pytest.raises(kind) as caught:
-                    lab.publish(broker.queue, Message(b"2"), **options)
+                    lab.publish(broker.queue, Message(LONG), **options)
             assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
             proxy.is_mute = False
         lab.publish(broker.queue, Message(b"3"))
-    assert broker.payloads() == [b"1", b"2", b"1", b"2", b"3"]
+    assert broker.payloads() == [b"1", LONG, b"1", LONG, b"3"]
 
 
 def _hang_up_later(proxy: LossyProxy) -> None:
-    wait_until(lambda: proxy.received > 0, "sending the message")
+    wait_until(lambda: proxy.received > len(LONG), "sending the message")
     proxy.hang_up()
 
 
