@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Repeats lines that other tests cover one by one.
-pytestmark = pytest.mark.untraced
-
 WORDS = [
     ChecksumAlgorithm,
     Contents,

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     Patience = Callable[[random.Random], float]
 
-pytestmark = pytest.mark.untraced
-
 RATE, BURST = 20, 12
 SPAN = 16
 LIMITS = {

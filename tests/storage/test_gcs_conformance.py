@@ -25,7 +25,6 @@ PART = 262_144
 CAN = Gcs.capabilities
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_gcs(check: Check) -> None:
     """Google Cloud Storage passes the conformance kit."""
