@@ -29,7 +29,9 @@ GROUP ?= dev
 
 # A second `make` in the same checkout waits for the first one's environment.
 LOCK := $(if $(shell command -v flock),flock .venv.lock)
-PIP := -m pip -qq --disable-pip-version-check
+
+# Python compiles the modules that it loads. To compile all would take most of the time.
+INSTALL := -m pip -qq --disable-pip-version-check install --no-compile
 
 WORKERS ?= auto
 PARALLEL := -n $(WORKERS) --maxprocesses 8 --dist worksteal
@@ -115,7 +117,7 @@ test-oldest: $(VENV_OLDEST)/.stamp  ## Run the tests with the oldest core depend
 
 .PHONY: test-older-hosts
 test-older-hosts: $(VENV_HOSTS)/.stamp  ## Run the Flask extension with what older hosts have pinned
-	@$(VENV_HOSTS)/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS) tests/embedding/flask
+	@$(VENV_HOSTS)/bin/python -m pytest $(PARALLEL) --cases=$(CASES) $(PYTEST_ARGS) tests/embedding/flask
 
 .PHONY: mutants
 mutants: $(VENV)/.stamp  ## Break domain and services on purpose; every survivor needs an explanation
@@ -221,8 +223,8 @@ define environment
 	@echo "building $(1) with $$($(PYTHON) --version)"
 	@$(LOCK) $(SHELL) $(.SHELLFLAGS) ' \
 		test -x $(1)/bin/pip || { rm -rf $(1) && $(PYTHON) -m venv $(1); }; \
-		$(1)/bin/python $(PIP) install -c $(2) pip hatchling editables setuptools wheel; \
-		$(1)/bin/python $(PIP) install -c $(2) --no-build-isolation -e . $(3); \
+		$(1)/bin/python $(INSTALL) -c $(2) pip hatchling editables setuptools wheel; \
+		$(1)/bin/python $(INSTALL) -c $(2) --no-build-isolation -e . $(3); \
 		touch $(1)/.stamp'
 endef
 
