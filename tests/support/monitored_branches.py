@@ -43,7 +43,7 @@ class BranchMonitor(SysMonitor):
 
 
 def coverage_init(_registry: Plugins, _options: dict[str, str]) -> None:
-    """Let coverage use the monitor, if this Python has one and coverage would not use it."""
+    """Replaces the monitor of coverage, if this Python has one and coverage would not use it."""
     if env.PYBEHAVIOR.branch_right_left or sys.version_info < (3, 12):
         return
     events: Any = sys.monitoring.events
