@@ -1,13 +1,18 @@
 """Hypothesis profiles and the pytest plugin that all tests use."""
 
 import atexit
+import functools
 import gc
 import importlib
 import importlib.util
+import itertools
 import os
 import shutil
 import signal
+import sys
 import tempfile
+import threading
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +165,57 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_xdist_auto_num_workers() -> int:
     """Start two workers more than there are cores, because tests often wait for other processes."""
     return (os.cpu_count() or 1) + 2
+
+
+# Coverage sees each fifth example of a property; the others only repeat its lines.
+TRACED_SHARE = 5
+
+
+def _set_tracers(trace: Any, thread_trace: Any) -> None:
+    """Set the trace functions of this thread, and of threads that it starts."""
+    threading.settrace(thread_trace)
+    sys.settrace(trace)
+
+
+def _traced_now_and_then(
+    run_example: Callable[..., object], tracers: tuple[Any, Any]
+) -> Callable[..., object]:
+    """Return the test function of a Hypothesis property, tracing only every fifth example."""
+    examples = itertools.count()
+
+    @functools.wraps(run_example)
+    def run(*arguments: object, **options: object) -> object:
+        if next(examples) % TRACED_SHARE:
+            return run_example(*arguments, **options)
+        _set_tracers(*tracers)
+        try:
+            return run_example(*arguments, **options)
+        finally:
+            _set_tracers(None, None)
+
+    return run
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Run tests that repeat covered code without coverage, which would slow them to a third.
+
+    That is a test marked `untraced`, and four examples of five of a property.
+    """
+    tracers = sys.gettrace(), threading.gettrace()
+    handle: Any = getattr(getattr(item, "obj", None), "hypothesis", None)
+    untraced = item.get_closest_marker("untraced") is not None
+    if tracers[0] is None or (handle is None and not untraced):
+        return (yield)
+    _set_tracers(None, None)
+    if untraced:
+        handle = None
+    run_example: Any = None if handle is None else handle.inner_test
+    if handle is not None:
+        handle.inner_test = _traced_now_and_then(run_example, tracers)
+    try:
+        return (yield)
+    finally:
+        if handle is not None:
+            handle.inner_test = run_example
+        _set_tracers(*tracers)

@@ -19,6 +19,8 @@ from moorage import (
 from tests.parts import interrupted
 from tests.parts.world import Broken, Clock
 
+pytestmark = pytest.mark.untraced
+
 HALF_OPEN = CircuitBreakerConfig(failures=1, open_for=1, successes=1_000)
 
 

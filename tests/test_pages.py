@@ -20,6 +20,7 @@ def _named(page: Path) -> str:
 FOLLOWED = [page for page in PAGES if blocks(page.read_text("utf-8"))]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("page", FOLLOWED, ids=_named)
 def test_page_is_complete(page: Path, tmp_path: Path) -> None:
     """Following a page as printed gives the shown output, with nothing else needed."""

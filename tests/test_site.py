@@ -60,6 +60,7 @@ TASKS = {
 """What readers look for, and the page that has it."""
 
 pytestmark = [
+    pytest.mark.untraced,
     pytest.mark.filterwarnings("ignore:'myst_parser"),  # it uses what Sphinx 11 will remove
 ]
 

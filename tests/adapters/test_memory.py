@@ -225,6 +225,7 @@ def test_unchanged_states_are_not_written(keys: str) -> None:
     assert 1 == len(command.saw)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("kind", ["signals", "handlers", "finalisers", "threads"])
 def test_an_interruption_leaves_all_of_a_command_or_none(kind: str) -> None:
     """An interrupted command takes effect completely or not at all, and never blocks others."""

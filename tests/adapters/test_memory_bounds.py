@@ -169,6 +169,7 @@ def test_command_with_many_gates_keeps_its_states() -> None:
     assert ["new"] * 3 == values(store, *keys)
 
 
+@pytest.mark.untraced
 def test_memory_stays_bounded_under_many_keys_and_tenants() -> None:
     """With 200,000 keys and tenants, each class of states stays within its maximum."""
     store = MemoryStorage(max_entries=1_000)
@@ -260,6 +261,7 @@ def test_a_sweep_takes_nothing_that_was_written_meanwhile(another: str | None) -
     assert ([another], 1 if another else 0) == (values(store, "a"), len(store))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "service, most",
     [

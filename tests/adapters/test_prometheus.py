@@ -158,6 +158,7 @@ def test_tenants_near_their_bound_of_records_are_counted() -> None:
     assert b"globex" not in generate_latest(registry)
 
 
+@pytest.mark.untraced
 def test_urls_keys_and_tenants_add_no_series() -> None:
     """Different paths, keys, ids and tenants create no extra series of metrics."""
     registry, reader = CollectorRegistry(), InMemoryMetricReader()

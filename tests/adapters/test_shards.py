@@ -103,6 +103,7 @@ def postgres() -> Iterator[Lab]:
         yield lab
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_servers_conform_as_shards(check: kit.AsyncCheck, postgres: Lab) -> None:
     """An asynchronous router of Redis and PostgreSQL passes the kit while states move."""

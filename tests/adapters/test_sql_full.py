@@ -198,6 +198,7 @@ def test_count_of_connections_is_not_compiled(lab: Lab) -> None:
 CONNECTIONS, CLIENTS = (100, 120) if os.environ.get("MOORAGE_LONG") else (24, 30)
 
 
+@pytest.mark.untraced
 def test_more_clients_than_connections_are_all_served() -> None:
     """On a PostgreSQL with fewer connections than clients, each client gets its turn."""
     needs_postgres_programs()
@@ -229,6 +230,7 @@ def test_more_clients_than_connections_are_all_served() -> None:
 PROCESSES = 200 if os.environ.get("MOORAGE_LONG") else 12
 
 
+@pytest.mark.untraced
 def test_all_processes_return_to_a_restarted_server() -> None:
     """After a restart each process uses the server again, and none opens a second connection.
 

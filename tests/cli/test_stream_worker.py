@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -235,8 +236,9 @@ def test_stuck_event_loop_is_not_alive() -> None:
 
 
 def test_port_that_is_taken_is_refused(module: Any) -> None:
-    """A port outside of the valid range is refused before a pipeline runs."""
+    """A port that another program listens on is refused before a pipeline runs."""
     configure(pipeline("moves", "old"))
-    ending = command("stream", "run", "--port", "70000")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        ending = command("stream", "run", "--port", str(other.getsockname()[1]))
     assert (2, True) == (ending.code, "is not available" in ending.err)
     assert [] == module.stored

@@ -156,6 +156,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         json.dumps(yaml_value(text))
 
 
+@pytest.mark.untraced
 def test_large_description(tmp_path: Path) -> None:
     """An OpenAPI file of 30 MB with huge enumerations and many operations is read."""
     enum = [f"value-{number}" for number in range(1_000_000)]
@@ -171,6 +172,7 @@ def test_large_description(tmp_path: Path) -> None:
     assert 9_000 == len(service.endpoints)
 
 
+@pytest.mark.untraced
 def test_duplicate_operation_ids_are_all_named() -> None:
     """Ten thousand OpenAPI operations with the same id are ten thousand problems."""
     tree = description({f"/p{number}": {"get": operation("same")} for number in range(10_000)})

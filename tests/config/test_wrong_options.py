@@ -166,6 +166,7 @@ def vendor_options(name: str, folder: Path) -> dict[str, Any]:
         fixture.close()
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", vendor_names())
 def test_wrong_option_of_a_vendor_is_named(name: str, tmp_path: Path) -> None:
     """A vendor with a wrong option works, or raises an error of moorage that names the option."""
@@ -175,6 +176,7 @@ def test_wrong_option_of_a_vendor_is_named(name: str, tmp_path: Path) -> None:
     assert [] == [*wrong_errors(vendor_class(name), options, use_vendor)]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", vendor_names())
 def test_wrong_option_in_a_configuration_is_named(name: str, tmp_path: Path) -> None:
     """Each problem of a wrong option in a configuration has the path of an option."""
@@ -199,6 +201,7 @@ def build(kind_name: str, settings: Any) -> None:
             connector.build(None, is_async=is_async)()
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", CONNECTORS)
 def test_wrong_setting_of_a_connector_is_named(name: str) -> None:
     """A connector with a wrong setting works, or raises an error of moorage that names it."""
@@ -208,6 +211,7 @@ def test_wrong_setting_of_a_connector_is_named(name: str) -> None:
     assert [] == [*wrong_errors(kind.settings, CONNECTORS[name], partial(build, name))]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", CONNECTORS)
 def test_wrong_setting_in_a_configuration_is_named(name: str) -> None:
     """Each problem of a wrong setting in a configuration has the path of a setting."""
@@ -220,6 +224,7 @@ def test_wrong_setting_in_a_configuration_is_named(name: str) -> None:
     assert [] == [*configuration_errors(connector_kind(name).settings, CONNECTORS[name], table)]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", SOURCES)
 def test_wrong_option_of_a_source_is_named(name: str) -> None:
     """A source with a wrong option works, or raises an error of moorage that names the option."""
@@ -235,6 +240,7 @@ def test_wrong_option_of_a_source_is_named(name: str) -> None:
     assert [] == [*wrong_errors(source.options, SOURCES[name], use)]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", PLATFORMS)
 def test_wrong_setting_of_a_platform_is_named(name: str) -> None:
     """The settings of a platform are valid, or raise an error of moorage that names one."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Repeats lines that other tests cover one by one.
+pytestmark = pytest.mark.untraced
+
 WORDS = [
     ChecksumAlgorithm,
     Contents,

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from moorage.domain.resilience.circuit import Permit
 
 # Excluded from coverage runs, which other tests of these lines serve.
+pytestmark = pytest.mark.untraced
+
 LIMITS = [
     RateLimitConfig.per_second(2, burst=3),
     RateLimitConfig.per_second(1_000_000, burst=5),

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import Ticket
 
 
+@pytest.mark.untraced
 @examples(400)
 @given(three, walks)
 def test_every_window_is_exact_and_promises_are_kept(
@@ -55,6 +56,7 @@ def test_every_window_is_exact_and_promises_are_kept(
             assert promised_time == time or time in state.ends[index]
 
 
+@pytest.mark.untraced
 @examples(200)
 @given(three, long_lists([*[patient] * 8, *[advances] * 4, pauses, big_steps]))
 def test_equal_callers_leave_in_order_of_arrival(
@@ -68,6 +70,7 @@ def test_equal_callers_leave_in_order_of_arrival(
         ]
 
 
+@pytest.mark.untraced
 @examples(150)
 @given(rates, long_lists([*moves, pauses, big_steps], 150))
 def test_one_bucket_is_exact_over_long_walks(
@@ -90,6 +93,7 @@ def test_level_after_a_run_is_never_negative() -> None:
     check_windows(state.rules[0], sorted((time, cost) for time, cost, _ in state.left[0]))
 
 
+@pytest.mark.untraced
 @examples(200)
 @given(three, loose_walks, st.integers(0, 5 * SECOND))
 def test_late_callers_add_no_more_than_their_delay(
@@ -115,6 +119,7 @@ def test_late_callers_add_no_more_than_their_delay(
         check_windows(rule, departures, slack=delay)
 
 
+@pytest.mark.untraced
 @examples(300)
 @given(three, level_walks, st.integers(1, 7), st.integers(1, 400 * DAY))
 def test_clock_step_back_adds_no_wait(
@@ -246,6 +251,7 @@ def test_waiting_for_one_limit_does_not_block_a_shared_one() -> None:
     assert [0] * 10 == [world.execute(one)[1] for _ in range(10)]
 
 
+@pytest.mark.untraced
 @examples(150)
 @given(rates, walks, st.integers(0, 3 * DAY), level_walks)
 def test_expired_bucket_decides_like_a_stored_one(

@@ -118,6 +118,7 @@ advances = st.tuples(st.just("advance"), spans)
 pauses = st.tuples(st.just("pause"), st.integers(0, 2), st.integers(0, 3 * SECOND))
 
 
+@pytest.mark.untraced
 @examples(400)
 @given(
     st.lists(st.sampled_from(RATES), min_size=2, max_size=3),

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import attrs
+import pytest
 from hypothesis import reject, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from moorage.domain.resilience.circuit import Permit
 
 # Excluded from coverage runs, which other tests of these lines serve.
+pytestmark = pytest.mark.untraced
+
 CONFIGS = [
     CircuitBreakerConfig(),
     CircuitBreakerConfig(failures=3, window=10.0, open_for=5.0, open_at_most=12.0, probes=2),

@@ -257,6 +257,7 @@ def test_late_events_are_recorded_like_others() -> None:
     assert ("stripe", "", "acme") in next(iter(own_figures.values()))
 
 
+@pytest.mark.untraced
 def test_a_hundred_thousand_tenants_are_few_series() -> None:
     """Beyond a metrics limit, further tenants and then operations are combined."""
     recording = Recording(100, 10_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import attrs
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -31,8 +32,10 @@ from tests.support.examples import examples
 if TYPE_CHECKING:
     from moorage.domain.idempotency.claims import Claimed, Settled
 
-
 # Excluded from coverage runs, which other tests of these lines serve.
+pytestmark = pytest.mark.untraced
+
+
 @attrs.define(eq=False)
 class Holder:
     """A caller whose claim was granted or has to be retried."""

@@ -63,12 +63,14 @@ def is_same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and one == other
 
 
+@pytest.mark.untraced
 @given(st.lists(VALUES).map(tuple))
 def test_values_round_trip(values: tuple[Any, ...]) -> None:
     """Packed values are read back with the same values and types."""
     assert is_same(unpack_values(pack_values(values)), values)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("value", EDGES, ids=lambda value: f"{type(value).__name__}-{value!r:.20}")
 def test_the_edges_of_every_encoding_come_back(value: object) -> None:
     """Values at the size limits of each encoding are read back unchanged."""
@@ -159,6 +161,7 @@ def test_any_bytes_are_values_or_a_value_error(packed: bytes) -> None:
         return
 
 
+@pytest.mark.untraced
 @given(st.lists(VALUES, min_size=1).map(tuple), st.data())
 def test_truncated_bytes_raise_an_error(values: tuple[Any, ...], data: st.DataObject) -> None:
     """Packed values that were cut off raise ValueError or give the first values unchanged."""

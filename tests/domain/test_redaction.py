@@ -240,12 +240,14 @@ def seconds(text: str) -> float:
     return process_time() - start
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("unit", UNITS)
 def test_hostile_text_takes_linear_time(unit: str) -> None:
     """Masking an eight times longer hostile body takes about eight times as long, not 64."""
     assert seconds(unit * (2**17 // len(unit))) < 24 * seconds(unit * (2**14 // len(unit))) + 0.5
 
 
+@pytest.mark.untraced
 def test_a_megabyte_of_hostile_text_is_no_burden() -> None:
     """A megabyte of mixed hostile text, nested 100,000 deep, is masked in a moment."""
     mixture = "".join(start + unit * 10 for unit in UNITS for start in UNITS)
@@ -285,6 +287,7 @@ def test_ordinary_words_are_shown(message: str) -> None:
     assert message == Redaction(personal=[]).words(message, 300)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("piece", ["sk_live_", "rk_", "SG.", "a1", "xoxb-", "_", "AKIA."])
 def test_words_take_linear_time(piece: str) -> None:
     """Masking words in hostile text takes linear time."""
@@ -417,6 +420,7 @@ def test_a_pattern_that_is_none_is_refused() -> None:
         Redaction(patterns="(")
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("unit", ['{"customer":', '{"a":[', '{"a":{"b":1},', "[{", '"a":', "}]"])
 def test_paths_take_linear_time(unit: str) -> None:
     """A megabyte of hostile JSON takes linear time to mask, with paths or without."""

@@ -31,6 +31,7 @@ def exact(ordered: list[float], percent: float) -> float:
     return ordered[max(0, -(-len(ordered) * thousandths // 100_000) - 1)]
 
 
+@pytest.mark.untraced
 def test_percentiles_of_a_million_durations() -> None:
     """A sketch's percentiles are within one per cent, even if eight sketches are merged."""
     numbers = random.Random(7)

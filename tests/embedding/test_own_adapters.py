@@ -27,12 +27,14 @@ def store(kind: str, tmp_path: Path, *bound: int) -> Any:
     return STORES[kind](tmp_path / f"{time.monotonic_ns()}.db", *bound)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", state_conformance.CHECKS, ids=name_of)
 def test_table_store(check: state_conformance.Check, tmp_path: Path) -> None:
     """The manual's table store passes the conformance kit; the page tests the other store."""
     check(lambda: store("TableStorage", tmp_path))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", state_conformance.TIMED_CHECKS, ids=name_of)
 @pytest.mark.parametrize("kind", ["PlainStorage", "TableStorage"])
 def test_stores_in_time(check: state_conformance.TimedCheck, kind: str, tmp_path: Path) -> None:

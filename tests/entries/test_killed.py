@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Repeats lines that other tests cover one by one.
+pytestmark = pytest.mark.untraced
+
 CALLS = 600
 BATCH = 50
 PATIENCE = 180.0

@@ -63,6 +63,7 @@ def _damages(draw: st.DrawFn, body: bytes) -> bytes:
     return body
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("number", range(len(READERS)))
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())

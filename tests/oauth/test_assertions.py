@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Excluded from coverage runs, which other tests of these lines serve.
+pytestmark = pytest.mark.untraced
+
 SHARED = "a secret that both sides know"
 KEYS: dict[str, Any] = {
     "RS256": rsa.generate_private_key(public_exponent=65537, key_size=2048),

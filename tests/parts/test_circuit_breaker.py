@@ -415,6 +415,7 @@ def interruptions(use: Callable[..., Any], end: Callable[[], object]) -> Iterato
         yield breaker
 
 
+@pytest.mark.untraced
 @interrupted.UNTIDY
 @pytest.mark.parametrize("use", [called, entered, called_later], ids=lambda use: use.__name__)
 @pytest.mark.parametrize("end", [int, fail])

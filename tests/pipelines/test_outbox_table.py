@@ -204,6 +204,7 @@ async def _write(made: Database, seed: int) -> int:
     return count
 
 
+@pytest.mark.untraced
 async def test_killed_relay_publishes_every_row_once_and_in_order(tmp_path: Path) -> None:
     """With 50 writers and repeatedly killed relays, each row is published once, in key order.
 

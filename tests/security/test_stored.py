@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 
     from moorage.ports.cipher import Cipher
 
-
 # Repeats lines that other tests cover one by one.
+pytestmark = pytest.mark.untraced
+
+
 @pytest.fixture(params=STORES, ids=lambda kind: kind.__name__.lower())
 def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """Yield each kind of store."""

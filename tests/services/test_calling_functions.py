@@ -203,6 +203,7 @@ async def test_full_key_store_stops_only_keyed_calls(world: World) -> None:
         assert await manager.run("vat", world.do_nothing, tenant=tenant) is None
 
 
+@pytest.mark.untraced
 @sync_and_async
 async def test_plans_of_many_tenants_are_evicted(world: World) -> None:
     """Cached call plans of tenants are evicted when there are many, and rebuilt when needed."""

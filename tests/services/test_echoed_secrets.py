@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from tests.support.modes import World
 
 # Repeats lines that other tests cover one by one.
+pytestmark = pytest.mark.untraced
+
 SECRET = "kX9/vQ2+pL7wZ4=mN8tR3-canary"
 OTHER = "q7Jd-second+canary/F5sV1hB9"
 GET = Request.get("/rates")

@@ -35,6 +35,8 @@ from tests.support.virtual_tasks import Interruption
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.untraced
+
 ERRORS = (Interruption, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)
 LEAVING = "before the request leaves"
 GET = Request.get("/rates")

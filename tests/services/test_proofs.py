@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from tests.support.virtual_ports import SentRequest
 
 # Repeats lines that other tests cover one by one.
+pytestmark = pytest.mark.untraced
+
 GET = Request.get("/rates", query={"country": "DE"})
 ASKS = 'DPoP algs="ES256", error="use_dpop_nonce", error_description="a nonce, please"'
 

@@ -29,6 +29,8 @@ from tests.support.modes import World, sync_and_async
 from tests.support.virtual_ports import Arriving
 
 # Repeats lines that other tests cover one by one.
+pytestmark = pytest.mark.untraced
+
 CANARIES = ("cnry-header", "cnry-query", "cnry-body", "cnry-token", "cnry-answer", "cnry-foreign")
 REQUEST = Request.post(
     "/charges?api_key=cnry-query",

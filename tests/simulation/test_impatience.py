@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     Patience = Callable[[random.Random], float]
 
+pytestmark = pytest.mark.untraced
+
 RATE, BURST = 20, 12
 SPAN = 16
 LIMITS = {

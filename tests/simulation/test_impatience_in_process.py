@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     Patience = Callable[[random.Random], float]
 
+pytestmark = pytest.mark.untraced
+
 PLACES, TAKES, QUEUE, LONGEST = 4, 0.2, 400, 2.0
 BOUND = PLACES / TAKES
 """Calls a second that the bulkhead's slots allow."""

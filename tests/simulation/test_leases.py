@@ -13,6 +13,8 @@ from tests.simulation.leases import LeaseWorld, broken_law
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.untraced
+
 SCHEDULES = int(os.environ.get("SCHEDULES", "400")) // 10
 PATIENCE = 60
 """The number of schedules within which a planted bug must break a law."""

@@ -14,6 +14,8 @@ from tests.simulation.scenario import LawBroken, check, play
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+pytestmark = pytest.mark.untraced
+
 SCHEDULES = int(os.environ.get("SCHEDULES", "400"))
 PARTS = 8
 PATIENCE = 4_000

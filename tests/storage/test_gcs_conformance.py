@@ -25,6 +25,7 @@ PART = 262_144
 CAN = Gcs.capabilities
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_gcs(check: Check) -> None:
     """Google Cloud Storage passes the conformance kit."""

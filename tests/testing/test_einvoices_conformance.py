@@ -83,6 +83,7 @@ def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
     check(lesser)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms_async(check: kit.AsyncCheck) -> None:
     """A vendor without optional features passes all checks asynchronously, too."""

@@ -23,6 +23,7 @@ EACH = pytest.mark.parametrize("name", VENDORS)
 
 
 @EACH
+@pytest.mark.untraced
 def test_damaged_and_hostile_webhooks(name: str) -> None:
     """No damaged webhook is stored as another one; hostile values raise moorage's errors only."""
     stored_count = attack(name, 300)

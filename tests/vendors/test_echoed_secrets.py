@@ -199,6 +199,7 @@ def echoes(secrets: list[str]) -> Iterator[Response]:
             yield echo(" and ".join(secrets), status, body)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", vendor_names())
 def test_no_secret_of_the_account_is_shown(name: str, tmp_path: Path) -> None:
     """No error, event or log entry shows a secret that the vendor repeats."""

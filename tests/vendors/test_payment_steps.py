@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.fixture import SandboxFixture
 
 # Repeats lines that other tests cover one by one.
+pytestmark = pytest.mark.untraced
+
 VENDORS = ["stripe", "adyen", "paypal", "square", "mollie"]
 MODES = pytest.mark.parametrize("mode", ["sync", "async"])
 PART = Money("50.00", "EUR")

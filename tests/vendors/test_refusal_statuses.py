@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from moorage import ConnectorError
 
 # Repeats lines that other tests cover one by one.
+pytestmark = pytest.mark.untraced
+
 OVER_HTTP: Final = sorted(set(vendor_names()) - {"smtp", "local_files", "fsspec"})
 WITH_KEYS: Final = {
     *("adyen", "bird", "checkout_com", "mollie", "paypal", "quickbooks", "resend", "square"),

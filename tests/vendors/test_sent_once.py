@@ -165,6 +165,7 @@ def repeated_operations(name: str, contract: str, scenario: Any, folder: Path) -
     return user.repeated
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", NAMES)
 def test_each_request_is_sent_once(name: str, tmp_path: Path) -> None:
     """An operation sends no request twice, and a repeat with its key sends none that changes."""

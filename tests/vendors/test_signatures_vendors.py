@@ -26,6 +26,7 @@ def test_signatures_vendor_conforms(check: Check, subject: Factory) -> None:
     check(subject)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", signatures_conformance.ASYNC_CHECKS, ids=name_of)
 def test_signatures_vendor_conforms_async(check: AsyncCheck, subject: Factory) -> None:

@@ -47,6 +47,7 @@ def test_tax_vendor_conforms(check: Check, subject: Factory) -> None:
     check(subject)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", tax_conformance.ASYNC_CHECKS, ids=name_of)
 def test_tax_vendor_conforms_async(check: AsyncCheck, subject: Factory) -> None:

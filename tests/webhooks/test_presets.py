@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.webhooks.signing import SentWebhook
 
 # Excluded from coverage runs, which other tests of these lines serve.
+pytestmark = pytest.mark.untraced
+
 EACH = pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender.name)
 KEYED = pytest.mark.parametrize(
     "sender",

@@ -129,6 +129,7 @@ CALLS: Final = (
             "GitLabPlatform",
             "GitLabSettings",
             "FileLog",
+            "StorageLog",
             "LogLine",
             "StepLog",
             "StorageFiles",

@@ -1,7 +1,7 @@
 """The latest moment at which a process ends that a signal has told to end.
 
 An event loop ends in time only if nothing blocks it, and an interpreter only if no thread is left.
-So a thread ends the process, whatever hangs.
+So a thread ends the process, also if the event loop is blocked. Threads of executors can delay it.
 """
 
 from __future__ import annotations

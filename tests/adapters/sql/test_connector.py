@@ -408,6 +408,8 @@ def test_exhausted_pool_names_the_holders(labs: Callable[..., Lab], system: str)
     assert 0 == lab.connector.statistics().active
 
 
+@pytest.mark.untraced
+@pytest.mark.untraced
 @each_server
 def test_ten_thousand_operations_reuse_their_connections(
     labs: Callable[..., Lab], system: str

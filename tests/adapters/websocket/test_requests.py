@@ -145,6 +145,8 @@ def test_heartbeats_notice_a_dead_server(lab: Lab, server: Server) -> None:
     assert {} == lab.request(connector, "echo")
 
 
+@pytest.mark.untraced
+@pytest.mark.untraced
 def test_ten_thousand_requests_leave_nothing(lab: Lab, mortal: Server) -> None:
     """Ten thousand requests use one connection and leave no memory in use."""
     connector = lab.connector(mortal.url)

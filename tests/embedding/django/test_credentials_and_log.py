@@ -66,6 +66,7 @@ def test_async_credentials_conform(check: credentials_conformance.AsyncCheck, al
     asyncio.run(check(made))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", integration_log_conformance.CHECKS, ids=name_of)
 def test_log_conforms(check: integration_log_conformance.Check, alias: str) -> None:
     """The integration log passes the conformance kit of its port."""
@@ -77,6 +78,7 @@ def test_log_conforms(check: integration_log_conformance.Check, alias: str) -> N
     check(made)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", integration_log_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_log_conforms(check: integration_log_conformance.AsyncCheck, alias: str) -> None:
     """The asynchronous integration log passes the conformance kit of its port."""

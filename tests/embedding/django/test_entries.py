@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("allow_sync_in_a_loop")
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
 def test_inbox_conforms(check: Check, host_database: str) -> None:
     """The inbox passes the conformance kit of its port."""
@@ -38,12 +39,14 @@ def test_async_inbox_conforms(check: AsyncCheck, host_database: str) -> None:
     asyncio.run(check(store_factory(Webhook, AsyncOrmInbox, host_database)))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
 def test_outbox_conforms(check: Check, host_database: str) -> None:
     """The outbox passes the conformance kit of its port."""
     check(store_factory(Deferred, OrmOutbox, host_database))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", outbox_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_outbox_conforms(check: AsyncCheck, host_database: str) -> None:
     """The asynchronous outbox passes the conformance kit of its port."""

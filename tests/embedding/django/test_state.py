@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # The kit and the core are measured over the core's own stores, and thousands of commands over an
 # ORM take three times as long while they are measured.
+pytestmark = pytest.mark.untraced
+
+
 @pytest.fixture(autouse=True)
 def _patient() -> Generator[None]:
     """Allow two minutes for commands that need much CPU time on a busy machine."""

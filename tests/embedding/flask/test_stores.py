@@ -93,6 +93,7 @@ def test_log(check: integration_log_conformance.Check, fresh: Fresh) -> None:
         check(make)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
 def test_inbox(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> None:
     """The inbox passes the conformance kit of inboxes."""
@@ -104,6 +105,7 @@ def test_inbox(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> N
     check(make)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
 def test_outbox(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> None:
     """The outbox passes the conformance kit of outboxes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from moorage.errors import InvalidData
 
@@ -23,29 +23,16 @@ class SignatureAlgorithm(StrEnum):
     ED25519 = "ed25519"
 
 
-_MOST_REMEMBERED: Final = 256
-
-_valid_keys: set[tuple[SignatureAlgorithm, bytes]] = set()
-"""The algorithms and hashes of keys that were checked, since each account is made several times."""
-
-
 def check_key(algorithm: SignatureAlgorithm, key: Secret) -> None:
     """Refuse a key that is damaged, encrypted, or for another algorithm."""
     if algorithm is SignatureAlgorithm.HMAC_SHA256:
-        if not key:
-            raise _no_key(algorithm)
-        return
-    from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
-
-    entry = algorithm, sha256(key.reveal_bytes()).digest()
-    if entry in _valid_keys:
-        return
-    private = _private_key(key, checked=False)
-    if private is None or _signature(algorithm, private, b"") is None:
-        raise _no_key(algorithm)
-    if len(_valid_keys) >= _MOST_REMEMBERED:
-        _valid_keys.clear()
-    _valid_keys.add(entry)
+        if key:
+            return
+    else:
+        private = _private_key(key, checked=False)
+        if private is not None and _signature(algorithm, private, b"") is not None:
+            return
+    raise _no_key(algorithm)
 
 
 def sign_bytes(algorithm: SignatureAlgorithm, key: Secret, content: bytes) -> bytes:
