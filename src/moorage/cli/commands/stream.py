@@ -54,7 +54,8 @@ def run(
 
     A signal ends them in order: batches under way have the time of `drain`. It exits with 0 then,
     and with 5 if records were cut off, which are delivered again; a second after that time it has
-    exited, whatever hangs. The failure of one pipeline ends the others in order too.
+    exited, also if something blocks its event loop. The failure of one pipeline ends the others in
+    order too.
 
     Args:
         names: the pipelines; by default all of them.
