@@ -277,6 +277,7 @@ def terminal(python: Path, home: Path) -> dict[str, str]:
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "COLUMNS": "80",
+        "GRPC_VERBOSITY": "NONE",  # whether it says that a connection was closed is chance
     }
 
 
