@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 APP = '''
 """The functions of pipelines."""
 
+import asyncio
 import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from moorage import BatchSink, InvalidData, SourceRecord
@@ -62,6 +64,23 @@ def hang(record):
 async def block(record):
     Path("hanging").touch()
     time.sleep(3_600)
+
+
+def sleep():
+    Path("hanging").touch()
+    time.sleep(3_600)
+
+
+async def hang_in_default_executor(record):
+    await asyncio.to_thread(sleep)
+
+
+async def hang_in_own_executor(record):
+    await asyncio.get_running_loop().run_in_executor(ThreadPoolExecutor(), sleep)
+
+
+async def leave_thread(record):
+    ThreadPoolExecutor().submit(sleep)
 
 
 def measure(record):
@@ -321,11 +340,13 @@ def test_records_under_way_are_processed_after_a_signal(private: PrivateRedis) -
         assert 0 == client.xpending("orders", "billing")["pending"]
 
 
-@pytest.mark.parametrize("sink", ["hang", "block"])
+@pytest.mark.parametrize(
+    "sink", ["hang", "block", "hang_in_default_executor", "hang_in_own_executor"]
+)
 def test_records_that_are_cut_off_are_told_by_the_exit_code(
     sink: str, private: PrivateRedis
 ) -> None:
-    """If a sink hangs, alone or with the event loop or a thread, the worker exits with 5."""
+    """If a sink hangs, also in a thread or with the event loop, the worker exits with 5."""
     configure(redis_configuration(private.url, f'{{function = "our_orders:{sink}"}}', drain="0.01"))
     with redis.Redis.from_url(private.url) as client:
         client.xadd("orders", {"payload": "1"})
@@ -334,6 +355,18 @@ def test_records_that_are_cut_off_are_told_by_the_exit_code(
         worker.send_signal(signal.SIGTERM)
         assert 5 == worker.wait(60)
         assert 1 == client.xpending("orders", "billing")["pending"]
+
+
+def test_thread_that_hangs_delays_no_clean_end(private: PrivateRedis) -> None:
+    """The worker exits with 0 in time if all records are done, although a thread hangs."""
+    sink = '{function = "our_orders:leave_thread"}'
+    configure(redis_configuration(private.url, sink, drain="0.01"))
+    with redis.Redis.from_url(private.url) as client:
+        client.xadd("orders", {"payload": "1"})
+        worker = start("--interval", "0.05")
+        wait_until(lambda: [row["committed"] for row in workers("orders")] == [1], "the commit")
+        worker.send_signal(signal.SIGTERM)
+        assert 0 == worker.wait(60)
 
 
 def test_failure_of_a_pipeline_is_shown() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import threading
 from contextlib import suppress
 from typing import Any
@@ -95,6 +97,31 @@ def test_run_waits_for_no_thread_and_no_task() -> None:
     task, loop = run_in_limited_loop(main())
     assert (False, True) == (task.done(), loop.is_closed())
     may_end.set()
+
+
+HANGING = """
+import asyncio, os, signal, sys, time
+from moorage import Pipeline, PipelineConfig, RecordSink, run_pipelines
+from moorage.testing import MemorySource, records_of
+
+def hang():
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(3_600)
+
+async def sink(record):
+    await asyncio.to_thread(hang)
+
+config = PipelineConfig(drain=0.01)
+[report] = run_pipelines(
+    lambda: [Pipeline("a", MemorySource(records_of(1)), RecordSink(sink), config=config)]
+)
+sys.exit(0 if report.is_clean else 5)
+"""
+
+
+def test_process_of_a_program_ends_although_a_thread_hangs() -> None:
+    """A program that runs pipelines ends by itself, although a thread of its sink hangs."""
+    assert 5 == subprocess.run([sys.executable, "-c", HANGING], timeout=120, check=False).returncode
 
 
 def test_failure_of_one_ends_the_others() -> None:

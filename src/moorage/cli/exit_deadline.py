@@ -1,27 +1,33 @@
 """The latest moment at which a process ends that a signal has told to end.
 
 An event loop ends in time only if nothing blocks it, and an interpreter only if no thread is left.
-So a thread ends the process, also if the event loop is blocked. Threads of executors can delay it.
+So a thread ends the process, also if the event loop is blocked or the interpreter waits for other
+threads.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from threading import Thread, main_thread
 from time import sleep
 from typing import TYPE_CHECKING, Final
 
+from moorage.cli.exit_codes import CUT_OFF
+
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import Self
 
 MARGIN: Final = 0.95
 """Seconds after `drain` in which the rest of the process must end."""
 
 _MESSAGE: Final = (
-    b"moorage: The process did not end in time after a signal, so it was cut off. Records under way"
-    b" are delivered again. Find out where the sink or a thread of the program hangs.\n"
+    b"moorage: The process did not end in time after a signal, so it was ended. Find out where the"
+    b" sink or a thread of the program hangs.\n"
 )
+_CUT_MESSAGE: Final = b"moorage: Records under way were cut off, and are delivered again.\n"
 
 
 class ExitDeadline:
@@ -58,12 +64,29 @@ class ExitDeadline:
 
     def is_due(self) -> bool:
         """Return whether the process must be ended now."""
-        return not (self._has_returned and main_thread().is_alive())
+        return not self._has_returned or _is_interpreter_ending()
+
+
+def _is_interpreter_ending() -> bool:
+    """Return whether the main thread has run the program and waits for other threads."""
+    main = main_thread()
+    frame = sys._current_frames().get(main.ident or 0)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - documented
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+    # Python waits for the threads of executors while the main thread still counts as alive.
+    return not main.is_alive() or (
+        frame is not None and _function_of(frame) == ("threading", "_shutdown")
+    )
+
+
+def _function_of(frame: FrameType) -> tuple[object, str]:
+    """Return the module and the name of the function that a frame runs."""
+    return frame.f_globals.get("__name__"), frame.f_code.co_name
 
 
 def end_process(code: int) -> None:  # pragma: no cover - it ends the process
     """End the process at once, with a message."""
     # Another thread may hold the lock of sys.stderr.
     with suppress(OSError):
-        os.write(2, _MESSAGE)
+        os.write(2, _MESSAGE + (_CUT_MESSAGE if code == CUT_OFF else b""))
     os._exit(code)

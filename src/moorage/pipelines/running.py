@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from moorage.adapters.concurrency.daemon_executor import DaemonExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Sequence
@@ -27,7 +30,8 @@ def run_pipelines(make: Callable[[], Sequence[Pipeline]]) -> list[PipelineReport
     """Run pipelines in an event loop until they end, or until SIGTERM or SIGINT.
 
     It returns at most a second after the longest `drain` of the pipelines has passed since the
-    signal, also if a sink hangs, unless something blocks the event loop.
+    signal, also if a sink hangs, unless something blocks the event loop. Threads that hang do not
+    delay the end of the process, if they are those of `asyncio.to_thread`.
 
     Args:
         make: makes the pipelines; it is called in the event loop.
@@ -49,8 +53,12 @@ def run_in_limited_loop(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in a new event loop, and leave behind whatever does not end after it.
 
     `asyncio.run` waits without a limit for tasks that ignore their cancellation, and for threads.
+    The interpreter would wait for the threads of the loop's default executor once more.
     """
     runner = asyncio.Runner()
+    # As many threads as the default executor of asyncio has.
+    executor = DaemonExecutor(min(32, (os.cpu_count() or 1) + 4), "moorage-loop")
+    runner.get_loop().set_default_executor(executor)
     try:
         return runner.run(main)
     finally:

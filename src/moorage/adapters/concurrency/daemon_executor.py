@@ -1,0 +1,75 @@
+"""An executor whose threads do not keep the process alive."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ParamSpec
+
+    P = ParamSpec("P")
+
+T = TypeVar("T")
+
+
+class DaemonExecutor(ThreadPoolExecutor):
+    """An executor for the event loop of a process that must end in time.
+
+    Python waits for the threads of `ThreadPoolExecutor` before a process ends, whatever they do. It
+    does not wait for these. An event loop accepts only subclasses of that class.
+
+    Args:
+        max_workers: the largest number of threads.
+        name: the name of the threads.
+    """
+
+    def __init__(self, max_workers: int, name: str) -> None:
+        super().__init__(max_workers)
+        self._limit = max_workers
+        self._name = name
+        self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._lock = Lock()
+        self._threads_started = 0
+        self._threads_free = 0
+        self._is_shut_down = False
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Return the future result of a function, which runs in the next free thread.
+
+        Raises:
+            RuntimeError: the executor was shut down.
+        """
+        outcome: Future[T] = Future()
+        with self._lock:
+            if self._is_shut_down:
+                raise RuntimeError("The executor was shut down; it runs no further functions.")
+            self._jobs.put((outcome, lambda: fn(*args, **kwargs)))
+            if self._threads_free:
+                self._threads_free -= 1
+            elif self._threads_started < self._limit:
+                Thread(target=self._work, name=self._name, daemon=True).start()
+                self._threads_started += 1
+        return outcome
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - as the base class
+        """End the threads once all submitted functions are done, without waiting for that."""
+        with self._lock:
+            self._is_shut_down = True
+            for _ in range(self._threads_started):
+                self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            outcome, function = job
+            if outcome.set_running_or_notify_cancel():
+                try:
+                    outcome.set_result(function())
+                except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
+                    outcome.set_exception(error)
+            del job, outcome, function
+            with self._lock:
+                self._threads_free += 1

@@ -1,0 +1,62 @@
+"""The executor whose threads do not keep the process alive."""
+
+from __future__ import annotations
+
+import threading
+from typing import NoReturn
+
+import pytest
+
+from moorage.adapters.concurrency.daemon_executor import DaemonExecutor
+from tests.support.waiting import wait_until
+
+
+def _fail() -> NoReturn:
+    raise SystemExit("No.")
+
+
+def test_results_and_errors_are_returned() -> None:
+    """A future has the result of its function or its error, whatever the error is."""
+    executor = DaemonExecutor(1, "test")
+    with executor:
+        assert 8 == executor.submit(pow, 2, exp=3).result(60)
+        with pytest.raises(SystemExit, match="No"):
+            executor.submit(_fail).result(60)
+        assert [1, 4] == list(executor.map(pow, (1, 2), (2, 2), timeout=60))
+    with pytest.raises(RuntimeError, match="shut down"):
+        executor.submit(_fail)
+
+
+def test_threads_are_daemons_and_at_most_as_many_as_allowed() -> None:
+    """Functions share at most so many daemon threads, and a free one takes the next function."""
+    executor = DaemonExecutor(2, "test")
+    both, may_end = threading.Barrier(3), threading.Event()
+
+    def wait() -> threading.Thread:
+        both.wait(60)
+        may_end.wait(60)
+        return threading.current_thread()
+
+    waiting = [executor.submit(wait) for _ in range(2)]
+    both.wait(60)
+    later = [executor.submit(threading.current_thread) for _ in range(3)]
+    cancelled = later.pop()
+    assert cancelled.cancel()
+    may_end.set()
+    threads = {future.result(60) for future in waiting}
+    assert 2 == len(threads)
+    assert all(thread.daemon for thread in threads)
+    assert {future.result(60) for future in later} <= threads
+    assert executor.submit(threading.current_thread).result(60) in threads
+    executor.shutdown()
+    wait_until(lambda: not any(thread.is_alive() for thread in threads), "the end of the threads")
+
+
+def test_free_thread_is_used_again() -> None:
+    """Functions that follow one another run in the same thread."""
+    with DaemonExecutor(8, "test") as executor:
+        first = executor.submit(threading.current_thread).result(60)
+        # The thread counts as free only after it has settled the result.
+        wait_until(
+            lambda: executor.submit(threading.current_thread).result(60) is first, "a free thread"
+        )
