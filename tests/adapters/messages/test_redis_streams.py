@@ -34,7 +34,7 @@ from moorage.adapters.redis_streams.kind import RULES
 from moorage.domain.messages.broker_rules import outgoing
 from moorage.domain.messages.message import OutgoingMessage
 from moorage.domain.messages.publish_failures import Publication, PublishFault, publication_of
-from moorage.domain.messages.redis_streams import packed, refusal
+from moorage.domain.messages.redis_streams import packed, packed_list, refusal
 from moorage.domain.values.result import Result
 from moorage.testing.fakes.http_tls import certificate_files
 from tests.support.rabbitmq_servers import LossyProxy
@@ -488,3 +488,10 @@ def test_commands_are_packed_as_words_with_their_lengths() -> None:
     pieces = packed([["XADD", large, b"end"]])
     assert pieces[1] is large
     assert b"*3\r\n$4\r\nXADD\r\n$10000\r\n" + large + b"\r\n$3\r\nend\r\n" == b"".join(pieces)
+
+
+def test_commands_with_many_ids_are_packed_like_others() -> None:
+    """A command that ends with texts of any lengths has the bytes of its words in a row."""
+    words = ["XACK", "strömung", "billing"]
+    for texts in ([], ["1-1"], ["1-1", "1-2", "1-10", "1-11", "2-1"], ["2-1", "0", "JUSTID"]):
+        assert packed([[*words, *texts]]) == [packed_list(words, texts)]

@@ -330,8 +330,8 @@ class AsyncRedisLink(_Link):
             raise
         return [_outcome(item, reply) for item, reply in zip(items, replies, strict=True)]
 
-    async def request(self, words: Sequence[str | bytes], timeout: float) -> Any:
-        """Send one command to Redis, and return the reply.
+    async def request(self, command: bytes, timeout: float) -> Any:
+        """Send one command to Redis as it is written, and return the reply.
 
         Raises:
             ResponseError: Redis refuses the command. The connection stays usable.
@@ -339,7 +339,7 @@ class AsyncRedisLink(_Link):
         """
         try:
             async with asyncio.timeout(timeout):
-                await self._connection.send_packed_command(packed([words]), check_health=False)
+                await self._connection.send_packed_command(command, check_health=False)
                 return await self._connection.read_response()
         except wrong.ResponseError:
             raise

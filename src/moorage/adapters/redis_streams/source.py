@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import socket
 from collections import defaultdict
-from itertools import repeat
+from itertools import groupby, repeat
+from operator import attrgetter
 from secrets import token_hex
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
@@ -21,7 +22,7 @@ from redis import exceptions as wrong
 
 from moorage.adapters.redis_streams._links import connect_async
 from moorage.domain.messages.publish_failures import PublishFault
-from moorage.domain.messages.redis_streams import record_columns, refusal, times_of
+from moorage.domain.messages.redis_streams import packed_list, record_columns, refusal, times_of
 from moorage.domain.pipelines.records import checked_records
 from moorage.domain.secrets.frames import bare, careful
 from moorage.domain.values.durations import seconds
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.records import Offset, Partition, SinkRecord
     from moorage.errors import ConnectorError
     from moorage.ports.pipelines import PollLimits, Revocation
+
+_TOPIC: Final = attrgetter("topic")
 
 _MARGIN: Final = 5.0
 """Seconds in which Redis must answer, beyond the time that it was asked to wait."""
@@ -154,7 +157,8 @@ class RedisStreamsSource:
     async def _read_new(self, count: int, wait: float) -> list[SinkRecord]:
         milliseconds = max(1, int(wait * 1000))
         words = [*self._reading(count), "BLOCK", str(milliseconds), "STREAMS", *self.streams]
-        reply = await self._request(self._polling, words + [">"] * len(self.streams), wait)
+        words += [">"] * len(self.streams)
+        reply = await self._request(self._polling, words, wait=wait)
         return self._records(reply)
 
     def _reading(self, count: int) -> list[str]:
@@ -198,7 +202,7 @@ class RedisStreamsSource:
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
         """Acknowledge entries of the streams."""
         for stream, ids in _by_stream(records):
-            await self._request(self._telling, ["XACK", stream, self.group, *ids])
+            await self._request(self._telling, ["XACK", stream, self.group], ids)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
         """Make entries available to other members of the group at once."""
@@ -210,8 +214,8 @@ class RedisStreamsSource:
 
     async def _claim_anew(self, records: Sequence[SinkRecord], *options: str) -> None:
         for stream, ids in _by_stream(records):
-            words = ["XCLAIM", stream, self.group, self.consumer, "0", *ids, *options, "JUSTID"]
-            await self._request(self._telling, words)
+            words = ["XCLAIM", stream, self.group, self.consumer, "0"]
+            await self._request(self._telling, words, [*ids, *options, "JUSTID"])
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
         """Make the consumer group continue after an entry of a stream."""
@@ -245,16 +249,26 @@ class RedisStreamsSource:
         self,
         link: AsyncRedisLink | None,
         words: Sequence[str],
+        texts: Sequence[str] = (),
+        *,
         wait: float = 0.0,
         harmless: str = "\n",
     ) -> Any:
-        """Return the reply to a command; None for a refusal that begins with `harmless`."""
+        """Return the reply to a command; None for a refusal that begins with `harmless`.
+
+        Args:
+            link: the connection.
+            words: the first words of the command.
+            texts: the words after them, such as many ids of entries.
+            wait: the seconds that Redis was asked to wait for entries.
+            harmless: the beginning of a refusal that is no failure.
+        """
         if link is None or not link.is_connected():
             raise ConnectionFailed(
                 "The connection to Redis is closed.", remedy="The pipeline opens it again."
             )
         try:
-            return await link.request(words, wait + _MARGIN)
+            return await link.request(packed_list(words, texts), wait + _MARGIN)
         except wrong.ResponseError as error:
             if str(error).startswith(harmless):
                 return None
@@ -289,8 +303,8 @@ def _stream_records(stream: str, entries: Iterable[Any], deliveries: int) -> lis
 
 def _by_stream(records: Iterable[SinkRecord]) -> Iterable[tuple[str, list[str]]]:
     streams: dict[str, list[str]] = defaultdict(list)
-    for record in records:
-        streams[record.topic].append(str(record.offset))
+    for stream, run in groupby(records, _TOPIC):
+        streams[stream] += [str(record.offset) for record in run]
     return streams.items()
 
 

@@ -10,6 +10,7 @@ Laws:
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.messages.broker_rules import KEY_HEADER
@@ -105,6 +106,25 @@ def packed(commands: Iterable[Sequence[str | bytes]]) -> list[bytes]:
     return [*pieces, b"".join(small)]
 
 
+def packed_list(words: Sequence[str], texts: Sequence[str]) -> bytes:
+    """Return a Redis command that ends with texts such as the ids of entries, as bytes to send.
+
+    Many texts of the same length cost little, because they are joined.
+
+    Args:
+        words: the first words of the command.
+        texts: the words after them, which must be ASCII.
+    """
+    pieces = [b"*%d" % (len(words) + len(texts))]
+    for word in words:
+        data = word.encode()
+        pieces.append(b"\r\n$%d\r\n%b" % (len(data), data))
+    for length, run in groupby(texts, len):
+        start = f"\r\n${length}\r\n"
+        pieces.append((start + start.join(run)).encode("ascii"))
+    return b"".join((*pieces, b"\r\n"))
+
+
 def record_columns(entries: Sequence[Sequence[bytes]]) -> dict[str, list[Any]]:
     """Return columns of fields for pipeline records, read from entries of a Redis stream.
 
@@ -147,7 +167,7 @@ def times_of(entries: Iterable[str]) -> list[datetime | None]:
     stamps = [entry.partition("-")[0] for entry in entries]
     # Entries that were added together share a millisecond.
     times = {stamp: _time(int(stamp)) for stamp in set(stamps)}
-    return [times[stamp] for stamp in stamps]
+    return list(map(times.__getitem__, stamps))
 
 
 def _time(milliseconds: int) -> datetime | None:
