@@ -42,10 +42,10 @@ from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-_PAYLOAD: Final = b"x" * 1024
-_READING: Final = Target(1.25, 1.0)
-_PUBLISHING: Final = Target(1.18, 1.0)
-_MESSAGES: Final = [Message(_PAYLOAD)] * BATCH
+PAYLOAD: Final = b"x" * 1024
+READING: Final = Target(1.25, 1.0)
+PUBLISHING: Final = Target(1.18, 1.0)
+MESSAGES: Final = [Message(PAYLOAD)] * BATCH
 
 # A mock cluster of librdkafka's own; its groups would wait three seconds for further members.
 _KAFKA: Final = """
@@ -64,7 +64,7 @@ signal.pause()
 """
 
 
-def _reading(
+def reading(
     fill: Callable[[str, int], Awaitable[object]],
     read: Callable[[str, int], Awaitable[object]],
     drop: Callable[[str], Awaitable[object]],
@@ -111,7 +111,7 @@ async def _consume_with(
         await all_read.wait()
 
 
-def _publishing_rows(library: str, bare: Block, ours: Block, rounds: int) -> Any:
+def publishing_rows(library: str, bare: Block, ours: Block, rounds: int) -> Any:
     """Measure publishing in short blocks, so that other load falls on all rows alike."""
     return compare(
         None,
@@ -132,7 +132,7 @@ def pipeline_rabbitmq(rounds: int) -> Comparison:
         channel = connection.channel()
         channel.queue_declare(queue)
         for _ in range(calls):
-            channel.basic_publish("", queue, _PAYLOAD)
+            channel.basic_publish("", queue, PAYLOAD)
         connection.close()
 
     async def drop(queue: str) -> None:
@@ -158,9 +158,9 @@ def pipeline_rabbitmq(rounds: int) -> Comparison:
 
     names = count()
     rows = reading_rows(
-        "aio-pika", _reading(fill, bare, drop, names), _reading(fill, ours, drop, names), rounds
+        "aio-pika", reading(fill, bare, drop, names), reading(fill, ours, drop, names), rounds
     )
-    return Comparison("a record from a queue of RabbitMQ", rows, _READING)
+    return Comparison("a record from a queue of RabbitMQ", rows, READING)
 
 
 def pipeline_nats(rounds: int) -> Comparison:
@@ -172,7 +172,7 @@ def pipeline_nats(rounds: int) -> Comparison:
             await stream.add_stream(StreamConfig(name=subject, subjects=[subject]))
             for start in range(0, calls, BATCH):
                 size = min(BATCH, calls - start)
-                await asyncio.gather(*(stream.publish(subject, _PAYLOAD) for _ in range(size)))
+                await asyncio.gather(*(stream.publish(subject, PAYLOAD) for _ in range(size)))
 
     async def drop(subject: str) -> None:
         async with await nats.connect(NATS) as client:
@@ -206,12 +206,12 @@ def pipeline_nats(rounds: int) -> Comparison:
     names = count()
     rows = reading_rows(
         "nats-py",
-        _reading(fill, bare, drop, names),
-        _reading(fill, ours, drop, names),
+        reading(fill, bare, drop, names),
+        reading(fill, ours, drop, names),
         rounds,
-        _reading(fill, peer, drop, names),
+        reading(fill, peer, drop, names),
     )
-    return Comparison("a record from a stream of NATS", rows, _READING)
+    return Comparison("a record from a stream of NATS", rows, READING)
 
 
 def pipeline_kafka(rounds: int) -> Comparison:
@@ -222,7 +222,7 @@ def pipeline_kafka(rounds: int) -> Comparison:
         async def fill(topic: str, calls: int) -> None:
             producer = confluent_kafka.Producer({"bootstrap.servers": servers})
             for _ in range(calls):
-                producer.produce(topic, _PAYLOAD)
+                producer.produce(topic, PAYLOAD)
                 producer.poll(0)
             producer.flush(60)
 
@@ -257,11 +257,11 @@ def pipeline_kafka(rounds: int) -> Comparison:
         names = count()
         rows = reading_rows(
             "confluent-kafka",
-            _reading(fill, bare, drop, names),
-            _reading(fill, ours, drop, names),
+            reading(fill, bare, drop, names),
+            reading(fill, ours, drop, names),
             rounds,
         )
-    return Comparison("a record from a topic of Kafka", rows, _READING)
+    return Comparison("a record from a topic of Kafka", rows, READING)
 
 
 def _publishing(publish: Callable[[int], Awaitable[object]], runner: asyncio.Runner) -> Block:
@@ -289,20 +289,20 @@ def publish_redis(rounds: int) -> Comparison:
     async def bare(size: int) -> None:
         adding = client.pipeline(transaction=False)
         for _ in range(size):
-            adding.xadd(topic, {b"payload": _PAYLOAD}, maxlen=1_000, approximate=True)
+            adding.xadd(topic, {b"payload": PAYLOAD}, maxlen=1_000, approximate=True)
         adding.execute()
 
     async def ours(size: int) -> None:
-        _check(manager.perform("events", publisher.publish_batch(topic, _MESSAGES[:size])))
+        check(manager.perform("events", publisher.publish_batch(topic, MESSAGES[:size])))
 
     with asyncio.Runner() as runner:
-        rows = _publishing_rows(
+        rows = publishing_rows(
             "redis-py", _publishing(bare, runner), _publishing(ours, runner), rounds
         )
     publisher.close()
     client.delete(topic)
     client.close()
-    return Comparison("a message of a batch in a Redis stream", rows, _PUBLISHING)
+    return Comparison("a message of a batch in a Redis stream", rows, PUBLISHING)
 
 
 def publish_rabbitmq(rounds: int) -> Comparison:
@@ -319,23 +319,23 @@ def publish_rabbitmq(rounds: int) -> Comparison:
             return connection, channel
 
         connection, channel = runner.run(opened())
-        message = aio_pika.Message(_PAYLOAD, delivery_mode=2)
+        message = aio_pika.Message(PAYLOAD, delivery_mode=2)
 
         async def bare(size: int) -> None:
             exchange = channel.default_exchange
             await asyncio.gather(*(exchange.publish(message, queue) for _ in range(size)))
 
         async def ours(size: int) -> None:
-            batch = publisher.publish_batch(queue, _MESSAGES[:size])
-            _check(await manager.perform("events", batch))
+            batch = publisher.publish_batch(queue, MESSAGES[:size])
+            check(await manager.perform("events", batch))
 
-        rows = _publishing_rows(
+        rows = publishing_rows(
             "aio-pika", _publishing(bare, runner), _publishing(ours, runner), rounds
         )
         runner.run(_awaited(publisher.close()))
         runner.run(_awaited(channel.queue_delete(queue)))
         runner.run(_awaited(connection.close()))
-    return Comparison("a message of a batch in a queue of RabbitMQ", rows, _PUBLISHING)
+    return Comparison("a message of a batch in a queue of RabbitMQ", rows, PUBLISHING)
 
 
 def publish_nats(rounds: int) -> Comparison:
@@ -356,19 +356,19 @@ def publish_nats(rounds: int) -> Comparison:
         stream = client.jetstream()
 
         async def bare(size: int) -> None:
-            await asyncio.gather(*(stream.publish(subject, _PAYLOAD) for _ in range(size)))
+            await asyncio.gather(*(stream.publish(subject, PAYLOAD) for _ in range(size)))
 
         async def ours(size: int) -> None:
-            batch = publisher.publish_batch(subject, _MESSAGES[:size])
-            _check(await manager.perform("events", batch))
+            batch = publisher.publish_batch(subject, MESSAGES[:size])
+            check(await manager.perform("events", batch))
 
-        rows = _publishing_rows(
+        rows = publishing_rows(
             "nats-py", _publishing(bare, runner), _publishing(ours, runner), rounds
         )
         runner.run(_awaited(publisher.close()))
         runner.run(_awaited(stream.delete_stream(subject)))
         runner.run(_awaited(client.close()))
-    return Comparison("a message of a batch in a stream of NATS", rows, _PUBLISHING)
+    return Comparison("a message of a batch in a stream of NATS", rows, PUBLISHING)
 
 
 def publish_kafka(rounds: int) -> Comparison:
@@ -385,23 +385,24 @@ def publish_kafka(rounds: int) -> Comparison:
             receipts: list[object] = []
             for _ in range(size):
                 producer.produce(
-                    "bench", _PAYLOAD, on_delivery=lambda *report: receipts.append(report)
+                    "bench", PAYLOAD, on_delivery=lambda *report: receipts.append(report)
                 )
             while len(receipts) < size:
                 producer.poll(1.0)
 
         async def ours(size: int) -> None:
-            _check(manager.perform("events", publisher.publish_batch("bench", _MESSAGES[:size])))
+            check(manager.perform("events", publisher.publish_batch("bench", MESSAGES[:size])))
 
         with asyncio.Runner() as runner:
-            rows = _publishing_rows(
+            rows = publishing_rows(
                 "confluent-kafka", _publishing(bare, runner), _publishing(ours, runner), rounds
             )
         publisher.close()
-    return Comparison("a message of a batch in a topic of Kafka", rows, _PUBLISHING)
+    return Comparison("a message of a batch in a topic of Kafka", rows, PUBLISHING)
 
 
-def _check(results: Sequence[Any]) -> None:
+def check(results: Sequence[Any]) -> None:
+    """Raise the error of the first message that was not published."""
     for result in results:
         result.unwrap()
 

@@ -24,6 +24,7 @@ import over_brokers
 import over_clients
 import over_connectors
 import over_http
+import over_mqtt
 import over_outbox
 import over_pipelines
 import over_protocols
@@ -79,6 +80,7 @@ TABLES = {
         over_outbox,
         over_pipelines,
         over_brokers,
+        over_mqtt,
         over_steps,
         webhooks,
         commands,

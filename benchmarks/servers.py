@@ -94,6 +94,23 @@ def rabbitmq() -> Iterator[tuple[str, int]]:
         yield f"amqp://guest:guest@127.0.0.1:{port}//", supervisor.pid
 
 
+@contextmanager
+def mosquitto() -> Iterator[int]:
+    """Yield the port of a private Mosquitto broker, which queues any number of messages."""
+    program = shutil.which("mosquitto")
+    if program is None:
+        raise RuntimeError("mosquitto was not found. Install Mosquitto.")
+    folder = Path(mkdtemp(prefix="moorage-bench-"))
+    port = free_port()
+    (folder / "settings").write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n"
+        "log_type none\nuser root\n"
+    )
+    with Supervisor(_RUN, str(folder), program, "-c", str(folder / "settings")):
+        _wait_for(lambda: _listens(port), program)
+        yield port
+
+
 def free_port() -> int:
     """Return a free port of this machine."""
     with socket.socket() as probe:

@@ -1,0 +1,134 @@
+"""Records that a pipeline reads from an MQTT broker, and batches that are published to it.
+
+All figures are processor time of this process; the broker is another. Both contenders read or
+publish the same messages of 1 KiB with QoS 1. paho-mqtt does nothing with what it reads.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+import servers
+from measure import Comparison
+from over_brokers import MESSAGES, PAYLOAD, PUBLISHING, READING, check, publishing_rows, reading
+from over_pipelines import BATCH, reading_rows, run_pipeline
+from paho.mqtt.client import Client, MQTTMessageInfo
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from moorage import ConnectorManager, Mqtt, Service
+from moorage.adapters.mqtt.source import MqttSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from measure import Read
+
+_HOUR: Final = 3_600
+
+
+def _connected(port: int, client_id: str, expiry: int = _HOUR) -> Any:
+    """Return a connected client that continues its session."""
+    client: Any = Client(
+        CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5
+    )
+    properties: Any = Properties(PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = expiry
+    properties.ReceiveMaximum = BATCH
+    client.max_queued_messages_set(0)
+    client.max_inflight_messages_set(65_535)
+    client.connect("127.0.0.1", port, clean_start=False, properties=properties)
+    return client
+
+
+@contextmanager
+def _running(client: Any) -> Iterator[Any]:
+    """Run the thread of a client, and disconnect it afterwards."""
+    client.loop_start()
+    try:
+        yield client
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def _publish(client: Any, topic: str, size: int) -> None:
+    """Publish messages, and wait until all are acknowledged."""
+    receipts: list[MQTTMessageInfo] = [client.publish(topic, PAYLOAD, qos=1) for _ in range(size)]
+    for receipt in receipts:
+        receipt.wait_for_publish(60)
+
+
+def pipeline_mqtt(rounds: int) -> Comparison:
+    """Records of 1 KiB from a topic of an MQTT broker to a sink that does nothing, acknowledged."""
+    with servers.mosquitto() as port:
+
+        async def fill(topic: str, calls: int) -> None:
+            client, subscribed = _connected(port, topic), []
+            client.on_subscribe = lambda *event: subscribed.append(event)
+            client.subscribe(topic, qos=1)
+            while not subscribed:
+                client.loop()
+            client.disconnect()
+            with _running(_connected(port, "filler", 0)) as filler:
+                for start in range(0, calls, BATCH):
+                    _publish(filler, topic, min(BATCH, calls - start))
+
+        async def drop(topic: str) -> None:
+            with _running(_connected(port, topic, 0)):
+                pass
+
+        async def bare(topic: str, calls: int) -> None:
+            client, read = _connected(port, topic), count(1)
+
+            def note(*_: object) -> None:
+                if next(read) == calls:
+                    client.disconnect()
+
+            client.on_message = note
+            client.loop_forever(retry_first_connection=False)
+
+        async def ours(topic: str, calls: int) -> None:
+            settings = Mqtt(url=f"mqtt://127.0.0.1:{port}")
+            source = MqttSource(settings, [topic], client_id=topic, prefetch=BATCH)
+            await run_pipeline(source, calls)
+
+        names = count()
+        rows = reading_rows(
+            "paho-mqtt", reading(fill, bare, drop, names), reading(fill, ours, drop, names), rounds
+        )
+    return Comparison("a record from a topic of MQTT", rows, READING)
+
+
+def publish_mqtt(rounds: int) -> Comparison:
+    """Messages of 1 KiB that an MQTT broker acknowledges in batches, per message."""
+    topic = f"moorage-bench-{uuid4().hex}"
+    with servers.mosquitto() as port, _running(_connected(port, "bench", 0)) as client:
+        publisher = Mqtt(url=f"mqtt://127.0.0.1:{port}").publisher("events")
+        manager = ConnectorManager([Service("events")])
+
+        def bare(calls: int, clock: Read) -> float:
+            begin = clock()
+            for start in range(0, calls, BATCH):
+                _publish(client, topic, min(BATCH, calls - start))
+            return clock() - begin
+
+        def ours(calls: int, clock: Read) -> float:
+            begin = clock()
+            for start in range(0, calls, BATCH):
+                batch = publisher.publish_batch(topic, MESSAGES[: min(BATCH, calls - start)])
+                check(manager.perform("events", batch))
+            return clock() - begin
+
+        rows = publishing_rows("paho-mqtt", bare, ours, rounds)
+        publisher.close()
+    return Comparison("a message of a batch to a topic of MQTT", rows, PUBLISHING)
+
+
+ALL = (pipeline_mqtt, publish_mqtt) if shutil.which("mosquitto") else ()
+"""What there is a broker for."""
