@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import AF_UNIX
+from threading import Thread
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -11,8 +15,9 @@ from tools.docker_engine import IMAGE, NoEngineError, docker_engine
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
-__all__ = ("IMAGE", "engine")
+__all__ = ("IMAGE", "engine", "scripted_engine")
 
 
 @contextmanager
@@ -23,3 +28,60 @@ def engine() -> Generator[str]:
             yield socket
     except NoEngineError as error:
         pytest.skip(str(error))
+
+
+class _UnixServer(ThreadingHTTPServer):
+    """An Engine on a Unix socket, with scripted answers."""
+
+    address_family = AF_UNIX
+
+    def server_bind(self) -> None:
+        """Bind the socket, which has no port."""
+        self.socket.bind(str(self.server_address))
+
+
+@contextmanager
+def scripted_engine(
+    folder: Path, *answers: tuple[int, object], requests: list[str] | None = None
+) -> Generator[str]:
+    """Yield the socket of an Engine that gives these answers in turn, and the last one for ever.
+
+    Args:
+        folder: where the socket is.
+        answers: the statuses and the values.
+        requests: gets the method and the path of each request.
+    """
+    remaining = list(answers)
+    shown = [] if requests is None else requests
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.do_GET()
+
+        def do_PUT(self) -> None:
+            self.do_POST()
+
+        def do_GET(self) -> None:
+            shown.append(f"{self.command} {self.path}")
+            status, value = remaining.pop(0) if len(remaining) > 1 else remaining[0]
+            # The Engine writes JSON without blanks.
+            content = json.dumps(value, separators=(",", ":")).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - a name of its base
+            """Print nothing."""
+
+    path = str(folder / "engine")
+    server: Any = _UnixServer(cast("Any", path), Handler)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield path
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -8,13 +8,12 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import suppress
 from pathlib import Path
 from socket import AF_UNIX, SHUT_RDWR
 from socket import socket as Socket  # noqa: N812 - a fixture has its name
 from threading import Thread
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -39,7 +38,7 @@ from moorage.domain.steps.shell_limits import LIMIT_CODE, limited_command
 from moorage.domain.steps.step import Resources, Workspace, run_name
 from moorage.testing import name_of
 from moorage.testing.kits import platform_conformance
-from tests.steps.docker_lab import IMAGE, engine
+from tests.steps.docker_lab import IMAGE, engine, scripted_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -286,49 +285,6 @@ def test_container_that_nobody_started_is_started(socket: str, files: dict[str, 
     assert first.metadata["container"] == begun.metadata["container"]
     assert platform.wait(spec.name, 120.0)
     platform.remove(spec.name, 60.0)
-
-
-class _UnixServer(ThreadingHTTPServer):
-    """An Engine on a Unix socket, with scripted answers."""
-
-    address_family = AF_UNIX
-
-    def server_bind(self) -> None:
-        """Bind the socket, which has no port."""
-        self.socket.bind(str(self.server_address))
-
-
-@contextmanager
-def scripted_engine(folder: Path, *answers: tuple[int, object]) -> Generator[str]:
-    """Yield the socket of an Engine that gives these answers in turn, and the last one for ever."""
-    remaining = list(answers)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self.do_GET()
-
-        def do_GET(self) -> None:
-            status, value = remaining.pop(0) if len(remaining) > 1 else remaining[0]
-            content = json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - a name of its base
-            """Print nothing."""
-
-    path = str(folder / "engine")
-    server: Any = _UnixServer(cast("Any", path), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield path
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 _ABSENT = (404, {"message": "No such container"})

@@ -5,6 +5,9 @@ time limit of its own, so this program waits for the container's end, and asks t
 when its time is over. Before that it leaves a note inside the container, by which others can tell
 the reason of the end.
 
+The time counts from the start of the container, which may come late or never: its starter may die
+before it. Another starter brings a watchdog of its own, and both count alike.
+
 It begins while its container begins, and both want the processors. So it imports only modules that
 are written in C.
 """
@@ -16,11 +19,19 @@ import posix
 import sys
 import time
 
-_TRIES = 60
+_READY = b"1"
+_PATIENCE = 86_400.0
+"""Seconds for which a container may stay unstarted, and for which a stop of it is repeated."""
+
 _PAUSE = 1.0
+_SHORTEST_PAUSE = 0.05
+_NOTE = 4.0
+"""Seconds that the note may take: it must not keep a container alive long after its limit."""
+
 _PARTS_OF_TASK = 5
 _MISSING = 404
 _SERVER_ERROR = 500
+_CREATED = b'"State":{"Status":"created"'
 _ENDED = tuple(b'"State":{"Status":"%b"' % state for state in (b"exited", b"dead", b"removing"))
 """The parts of a description that tell of the end; in its texts quotes have backslashes."""
 _PART = 65536
@@ -34,14 +45,14 @@ def main() -> None:
     posix.setsid()
     socket, name, after, grace, reason = parts
     container = Container(socket, name)
-    deadline = time.monotonic() + float(after)
-    while time.monotonic() < deadline:
-        if container.has_ended(deadline):
-            return
-        time.sleep(min(_PAUSE, max(0.0, deadline - time.monotonic())))
-    for _ in range(_TRIES):
-        if container.stop(int(grace), reason):
-            return
+    if not container.can_be_watched():
+        return
+    posix.write(1, _READY)
+    posix.close(1)
+    if not container.has_begun() or container.has_ended(time.monotonic() + float(after)):
+        return
+    until = time.monotonic() + _PATIENCE
+    while not container.stop(int(grace), reason) and time.monotonic() < until:
         time.sleep(_PAUSE)
 
 
@@ -57,33 +68,44 @@ class Container:
         self._socket = socket
         self._name = name
 
-    def has_ended(self, deadline: float) -> bool:
-        """Wait for the end of the container until its deadline; return whether it has ended."""
-        try:
-            self._ask("POST", "wait?condition=not-running", deadline - time.monotonic())
+    def can_be_watched(self) -> bool:
+        """Return whether the Engine answers questions about the container."""
+        status, _ = self._ask("GET", "json", 30.0)
+        return status < _SERVER_ERROR
+
+    def has_begun(self) -> bool:
+        """Wait until the container is started; return False if that does not happen any more."""
+        watched_since = time.monotonic()
+        while (waited := time.monotonic() - watched_since) < _PATIENCE:
             status, content = self._ask("GET", "json", 30.0)
-        except (OSError, ValueError):
-            return False
-        # One that is not started yet is not running either.
-        return status == _MISSING or any(state in content for state in _ENDED)
+            if status == _MISSING:
+                return False
+            if status < _SERVER_ERROR and _CREATED not in content:
+                return True
+            time.sleep(min(_PAUSE, max(_SHORTEST_PAUSE, waited / 10)))
+        return False
+
+    def has_ended(self, deadline: float) -> bool:
+        """Wait for the end of the container until a deadline; return whether it has ended."""
+        while (left := deadline - time.monotonic()) > 0:
+            self._ask("POST", "wait?condition=not-running", left)
+            status, content = self._ask("GET", "json", 30.0)
+            if status == _MISSING or any(state in content for state in _ENDED):
+                return True
+            time.sleep(min(_PAUSE, max(0.0, deadline - time.monotonic())))
+        return False
 
     def stop(self, grace: int, reason: str) -> bool:
         """Leave the note and stop the container; return whether the Engine did so."""
-        try:
-            self._ask("PUT", "archive?path=/", 30.0, _note(reason))
-            status, _ = self._ask("POST", f"stop?t={grace}", grace + 60.0)
-        except (OSError, ValueError):
-            return False
+        self._ask("PUT", "archive?path=/", _NOTE, _note(reason))
+        status, _ = self._ask("POST", f"stop?t={grace}", grace + 60.0)
         return status < _SERVER_ERROR
 
     def _ask(self, method: str, path: str, timeout: float, body: bytes = b"") -> tuple[int, bytes]:
         """Send a request, and return the status and the body of the answer.
 
-        The Engine ends an answer of HTTP/1.0 with the connection.
-
-        Raises:
-            OSError: the Engine does not answer.
-            ValueError: it answers in another protocol.
+        The Engine ends an answer of HTTP/1.0 with the connection. If none of this protocol comes,
+        the status is that of an error of the server.
         """
         head = (
             f"{method} /containers/{self._name}/{path} HTTP/1.0\r\n"
@@ -95,13 +117,13 @@ class Container:
             engine.connect(self._socket)
             engine.sendall(head.encode() + body)
             answer = b"".join(iter(lambda: engine.recv(_PART), b""))
+            head_lines, _, content = answer.partition(b"\r\n\r\n")
+            protocol, _, rest = head_lines.partition(b" ")
+            return (int(rest[:3]) if protocol.startswith(b"HTTP/1.") else _SERVER_ERROR), content
+        except (OSError, ValueError):
+            return _SERVER_ERROR, b""
         finally:
             engine.close()
-        head_lines, _, content = answer.partition(b"\r\n\r\n")
-        protocol, _, rest = head_lines.partition(b" ")
-        if not protocol.startswith(b"HTTP/1."):
-            raise ValueError(protocol)
-        return int(rest[:3]), content
 
 
 def _note(reason: str) -> bytes:

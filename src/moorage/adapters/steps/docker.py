@@ -5,14 +5,19 @@ it. Of several callers one succeeds in giving the name; the others remove theirs
 has its name at once, if it is for root: otherwise its working directory must be made writable.
 Secrets are files in /run/secrets of the container, and so no part of its description.
 
-The time limit is kept by a watchdog, a program of its own on this machine.
+The time limit is kept by a watchdog, a program of its own on this machine. A container is started
+only when its watchdog has said that it watches it.
+
+The Engine has no operation that keeps a container from starting. So a stop of one that was created
+and not started replaces it by a tombstone: a container of the same name that nobody starts. The
+Engine either removes a container or starts it, whatever comes at the same time.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import subprocess
+import signal
 import sys
 import tarfile
 from contextlib import suppress
@@ -20,12 +25,13 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 from uuid import uuid4
 
 import attrs
 
+from moorage.adapters.steps._docker_limit import Watchdog
 from moorage.adapters.steps._docker_wire import Engine, entries, refusal
 from moorage.adapters.steps._whole_login import check_whole_login
 from moorage.adapters.steps.docker_images import SOCKET, pull_image
@@ -51,7 +57,6 @@ if TYPE_CHECKING:
     from moorage.domain.steps.runs import LogStream, RunSpec
     from moorage.domain.steps.step import Step
 
-_WATCHDOG: Final = Path(__file__).with_name("_docker_watchdog.py")
 _LABEL: Final = "moorage"
 _DRAFT: Final = "draft"
 _PART: Final = 1024 * 1024
@@ -64,6 +69,9 @@ _NOTES: Final = "/.moorage"
 _MISSING: Final = frozenset({404})
 _DONE: Final = 204
 _CONFLICT: Final = 409
+_GONE: Final = frozenset({*_MISSING, _CONFLICT})
+"""The statuses of a request for a container that does not exist, or is in another state."""
+
 _REFUSED: Final = 400
 _CANNOT_RUN: Final = frozenset({126, 127})
 _ROOT: Final = frozenset({"", "0", "root"})
@@ -72,6 +80,8 @@ _LONGEST_CREATION: Final = 5.0
 _NEVER: Final = "0001"
 _BEGAN: Final = "start"
 _PUT: Final = "extract-to-dir"
+_TOMBSTONE: Final = f"{_LABEL}.stopped-before-start"
+_STOPPED_CODE: Final = 128 + signal.SIGTERM
 _RECALL: Final = 2.0
 """Seconds for recalling events; the Engine waits for the future if its clock was set back."""
 
@@ -151,20 +161,20 @@ class DockerPlatform:
             VendorRejected: there is no such image, or the Engine refuses the container.
             RateLimitExceeded: the registry takes no further pulls for now.
             AuthenticationFailed: the registry wants another login.
-            ConnectionFailed: the Engine cannot be reached.
+            ConnectionFailed: the Engine cannot be reached, or the watchdog cannot watch.
         """
         self.validate(spec.step)
         self._looks.forget(spec.name)
         status = self.look(spec.name, timeout)
         if status is None or status.phase is RunPhase.STARTING:
             # The watchdog begins while the container is created.
-            with _Watchdog(self._python) as watchdog:
+            with Watchdog(self._python) as watchdog:
                 if status is None:
                     status = self._create(spec, timeout)
                 if status is not None and status.phase is RunPhase.STARTING:
                     step = spec.step
-                    task = self._task(spec.name, step.timeout, step.grace, EndReason.DEADLINE)
-                    watchdog.watch(*task)
+                    task = self._task(status, step.timeout, step.grace, EndReason.DEADLINE)
+                    watchdog.watch(timeout, *task)
                     status = self._begin(status, timeout)
         if status is None:
             raise ConnectionFailed(f"The container {spec.name} was removed while it started.")
@@ -175,7 +185,7 @@ class DockerPlatform:
         facts = self._facts(name, timeout)
         if facts is None:
             return None
-        self._looks.note(name, is_over=_phase(facts["State"]) is RunPhase.ENDED)
+        self._looks.note(name, is_over=_phase(facts) is RunPhase.ENDED)
         return self._status(name, facts, timeout)
 
     @property
@@ -208,7 +218,7 @@ class DockerPlatform:
             facts = self._facts(name, timeout)
             if facts is None:
                 return LogChunk(b"", mark, is_last=True)
-            is_over = _phase(facts["State"]) is RunPhase.ENDED
+            is_over = _phase(facts) is RunPhase.ENDED
         since, number, is_open = mark.split("#") if mark else ("", "0", "")
         skipped = count = int(number)
         query = {stream: "1", "timestamps": "1", "since": _seconds(since)}
@@ -218,7 +228,7 @@ class DockerPlatform:
             with self._engine.answer(
                 "GET", _container(name, "logs"), timeout, query=query
             ) as answer:
-                if answer.status in {*_MISSING, _CONFLICT}:
+                if answer.status in _GONE:
                     # Another follower removes the container; the next look finds none.
                     return LogChunk(b"", mark, is_last=False)
                 if answer.status >= _REFUSED:
@@ -245,11 +255,18 @@ class DockerPlatform:
         return LogChunk(b"".join(parts), f"{since}#{count}#{is_open}" if since else "", is_last)
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
-        """Ask a run to end, and have it killed after `grace` seconds."""
+        """Ask a run to end, and have it killed after `grace` seconds.
+
+        One that was created and not started ends at once, and is never started.
+        """
         status = self.look(name, timeout)
+        until = monotonic() + timeout
+        while status is not None and status.phase is RunPhase.STARTING and monotonic() < until:
+            self._bury(status, timeout)
+            status = self.look(name, timeout)
         if status is not None and not status.is_over:
-            with _Watchdog(self._python) as watchdog:
-                watchdog.watch(*self._task(name, 0.0, grace, EndReason.STOPPED))
+            with Watchdog(self._python) as watchdog:
+                watchdog.watch(timeout, *self._task(status, 0.0, grace, EndReason.STOPPED))
 
     def runs(self, timeout: float, /) -> Sequence[RunStatus]:
         """Return the status of all runs of this scope, by name."""
@@ -285,13 +302,7 @@ class DockerPlatform:
     def remove(self, name: str, timeout: float, /) -> None:
         """Remove a run that has ended, with its output."""
         self._looks.forget(name)
-        self._engine.ask(
-            "DELETE",
-            f"/containers/{quote(name, safe='')}",
-            timeout,
-            query={"v": "1"},
-            allowed=frozenset({404, _CONFLICT}),
-        )
+        self._delete(name, timeout)
 
     def close(self) -> None:
         """Do nothing, because no connection stays open; runs go on."""
@@ -411,27 +422,59 @@ class DockerPlatform:
 
     def _begin(self, created: RunStatus, timeout: float) -> RunStatus | None:
         """Start a container that was created, and return the status of its run."""
-        name = created.name
         code, content = self._engine.ask(
-            "POST", _container(name, "start"), timeout, allowed=frozenset({400, 404, 500})
+            *("POST", _container(created.metadata["container"], "start"), timeout),
+            allowed=frozenset({400, 500, *_GONE}),
         )
         if code == _DONE:
             return attrs.evolve(created, phase=RunPhase.RUNNING)
-        status = self.look(name, timeout)
+        status = self.look(created.name, timeout)
         is_over = status is not None and status.is_over
+        if code in _GONE:
+            return status if is_over else None
         if code >= _REFUSED and not is_over:
             raise refusal(code, content)
         return status
 
-    def _task(self, name: str, after: float, grace: float, reason: EndReason) -> Sequence[object]:
+    def _bury(self, status: RunStatus, timeout: float) -> None:
+        """Replace a container that was not started by its tombstone, unless it is started now."""
+        container = status.metadata["container"]
+        facts = self._facts(container, timeout)
+        if facts is None or not self._delete(container, timeout):
+            return
+        # If another caller has created a container under this name by now, that is buried next.
+        self._engine.ask(
+            "POST",
+            "/containers/create",
+            timeout,
+            query={"name": status.name},
+            body={
+                "Image": facts["Image"],
+                "Entrypoint": facts["Config"]["Entrypoint"],
+                "Labels": {**facts["Config"]["Labels"], _TOMBSTONE: ""},
+                "HostConfig": {"LogConfig": _LOGS, "NetworkMode": "none"},
+            },
+            allowed=frozenset({_CONFLICT}),
+        )
+
+    def _delete(self, name: str, timeout: float) -> bool:
+        """Remove a container with its volumes; return False if there is none, or it runs."""
+        path = f"/containers/{quote(name, safe='')}"
+        code, _ = self._engine.ask("DELETE", path, timeout, query={"v": "1"}, allowed=_GONE)
+        return code not in _GONE
+
+    def _task(
+        self, status: RunStatus, after: float, grace: float, reason: EndReason
+    ) -> Sequence[object]:
         """Return the task of a watchdog: to stop a container after some seconds."""
         socket = Path(self._engine.path).absolute()
-        return (socket, name, after, round(grace), reason.value)
+        return (socket, status.metadata["container"], after, round(grace), reason.value)
 
     def _status(self, name: str, facts: Mapping[str, Any], timeout: float) -> RunStatus:
         state = facts["State"]
         labels: dict[str, str] = facts["Config"]["Labels"] or {}
-        phase, code = _phase(state), int(state["ExitCode"])
+        phase = _phase(facts)
+        code = _STOPPED_CODE if _is_tombstone(facts) else int(state["ExitCode"])
         is_over, created = phase is RunPhase.ENDED, _moment(facts["Created"])
         prefix = f"{_LABEL}.label."
         return RunStatus(
@@ -455,6 +498,8 @@ class DockerPlatform:
         """Return the reason of a container's end, by the notes inside it."""
         if facts["State"].get("OOMKilled"):
             return EndReason.OUT_OF_MEMORY
+        if _is_tombstone(facts):
+            return EndReason.STOPPED
         if self._was_untouched(facts, timeout) or not self._has_note(name, "", timeout):
             return EndReason.EXITED
         is_stopped = self._has_note(name, f"/{EndReason.STOPPED.value}", timeout)
@@ -520,61 +565,18 @@ def _bind(path: str, source: str) -> str:
     return f"{source}:{path}"
 
 
-def _phase(state: Mapping[str, Any]) -> RunPhase:
-    """Return the phase of a container in a state."""
+def _phase(facts: Mapping[str, Any]) -> RunPhase:
+    """Return the phase of a container by its description."""
+    state = facts["State"]
     phase = _PHASES.get(state["Status"], RunPhase.RUNNING)
-    if phase is RunPhase.STARTING and state["ExitCode"] in _CANNOT_RUN:
-        # The Engine could not run the program.
-        return RunPhase.ENDED
-    return phase
+    # The Engine could not run the program, or must not.
+    is_over = state["ExitCode"] in _CANNOT_RUN or _is_tombstone(facts)
+    return RunPhase.ENDED if phase is RunPhase.STARTING and is_over else phase
 
 
-class _Watchdog:
-    """The program that stops a container after some seconds, whatever becomes of this process.
-
-    It starts at once, and ends with the `with` block unless the block gives it a task.
-    """
-
-    def __init__(self, python: str) -> None:
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own program
-                [python, "-I", "-S", str(_WATCHDOG)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                env={},
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise _no_watchdog(error) from None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # Without a task it reads an empty one, and ends; with one, it leaves this process.
-        self._process.communicate()
-
-    def watch(self, *task: object) -> None:
-        """Give it its task: the values that `_docker_watchdog` reads.
-
-        The whole task is in the pipe then, so the watchdog does it although this process ends.
-        """
-        assert self._process.stdin is not None  # noqa: S101 - it was asked for
-        try:
-            with self._process.stdin as pipe:
-                pipe.write("\0".join(map(str, task)).encode())
-        except OSError as error:
-            raise _no_watchdog(error) from None
-
-
-def _no_watchdog(error: OSError) -> ConnectionFailed:
-    return ConnectionFailed(
-        f"The watchdog of a container cannot be started ({type(error).__name__}).",
-        may_have_been_processed=False,
-        remedy="Give `python` the path of a Python interpreter.",
-    )
+def _is_tombstone(facts: Mapping[str, Any]) -> bool:
+    """Return whether a container only tells that a run was stopped before it started."""
+    return _TOMBSTONE in (facts["Config"]["Labels"] or {})
 
 
 def _container(name: str, action: str) -> str:

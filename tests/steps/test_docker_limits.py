@@ -1,0 +1,154 @@
+"""Containers have their limits and their stops, whatever becomes of those who started them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import ConnectionFailed, ConnectorManager, Service, Step, StepConnector, Workspace
+from moorage.adapters.steps._docker_limit import Watchdog
+from moorage.adapters.steps._docker_wire import Engine
+from moorage.adapters.steps.docker import DockerPlatform
+from moorage.domain.steps.result import StepOutcome
+from moorage.domain.steps.runs import EndReason, RunPhase, RunSpec
+from moorage.domain.steps.step import run_name
+from tests.steps.docker_lab import IMAGE, engine, scripted_engine
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from moorage.domain.steps.runs import RunStatus
+
+
+@pytest.fixture(scope="module")
+def socket() -> Generator[str]:
+    """Lend the socket of a Docker Engine."""
+    with engine() as path:
+        yield path
+
+
+def created(platform: DockerPlatform, spec: RunSpec) -> RunStatus:
+    """Return the run of a container whose starter died before it started it."""
+    status = platform._create(spec, 60.0)  # noqa: SLF001 - all that it did before
+    assert status is not None
+    return status
+
+
+def program(folder: Path, script: str) -> str:
+    """Return the path of a program that takes the place of a Python."""
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize("script", ["exit 1", "cat > /dev/null; exit 1"])
+def test_step_without_a_watchdog_does_not_start(script: str, socket: str, tmp_path: Path) -> None:
+    """If its watchdog fails at once, a start fails before the step runs, and may be repeated."""
+    platform = DockerPlatform(socket, python=program(tmp_path, script))
+    spec = RunSpec(name=f"alone-{os.getpid()}", step=Step("x", ["true"], image=IMAGE))
+
+    with pytest.raises(ConnectionFailed, match="ended at once") as caught:
+        platform.start(spec, 60.0)
+
+    assert not caught.value.may_have_been_processed
+    assert caught.value.retryable
+    status = platform.look(spec.name, 60.0)
+    assert status is not None
+    assert RunPhase.STARTING is status.phase
+    DockerPlatform(socket).start(spec, 60.0)
+    assert platform.wait(spec.name, 120.0)
+    platform.remove(spec.name, 60.0)
+
+
+def test_watchdog_that_does_not_answer_is_none(tmp_path: Path) -> None:
+    """A program that neither watches nor ends is ended."""
+    sleeper = program(tmp_path, "exec sleep 600")
+    with Watchdog(sleeper) as watchdog, pytest.raises(ConnectionFailed, match="not answer"):
+        watchdog.watch(0.1, tmp_path / "nowhere", "c", 60.0, 1, "deadline")
+
+
+def test_watchdog_that_cannot_ask_the_engine_does_not_watch(tmp_path: Path) -> None:
+    """A watchdog that the Engine gives no answer is none."""
+    with Watchdog(sys.executable) as watchdog, pytest.raises(ConnectionFailed, match="at once"):
+        watchdog.watch(60.0, tmp_path / "nowhere", "c", 60.0, 1, "deadline")
+
+
+def described(status: str) -> tuple[int, Any]:
+    """Return an Engine's description of a container in a state."""
+    return 200, {"State": {"Status": status}}
+
+
+@pytest.mark.parametrize("after", [0.0, 3600.0])
+def test_time_limit_counts_from_the_start_of_the_container(after: float, tmp_path: Path) -> None:
+    """A watchdog waits while its container is not started yet, even if its time is over by then."""
+    requests: list[str] = []
+    states = ("created", "created", "created", "running", "exited")
+    answers = (*(described(state) for state in states), (304, {}))
+    with scripted_engine(tmp_path, *answers, requests=requests) as path:
+        with Watchdog(sys.executable) as watchdog:
+            watchdog.watch(60.0, path, "c", after, 1, "deadline")
+        wait_until(lambda: 6 == len(requests), "The end of the watchdog")
+
+    looks = ["GET /containers/c/json"] * 4
+    stop = ["PUT /containers/c/archive?path=/", "POST /containers/c/stop?t=1"]
+    wait = ["POST /containers/c/wait?condition=not-running", "GET /containers/c/json"]
+    assert [*looks, *(wait if after else stop)] == requests
+
+
+@pytest.mark.parametrize("files", [{}, {"a": b"1"}], ids=["empty", "with files"])
+def test_run_that_is_stopped_before_its_start_never_starts(
+    files: dict[str, bytes], socket: str
+) -> None:
+    """A stop of a container that was created only ends its run; a later start finds that end."""
+    platform, key = DockerPlatform(socket), f"early-{os.getpid()}-{len(files)}"
+    step = Step("x", ["sh", "-c", "exit 3"], image=IMAGE, workspace=Workspace(files=files))
+    name = run_name("steps", None, key)
+    status = created(platform, RunSpec(name=name, step=step, labels={"key": key}))
+    steps = StepConnector(platform, ConnectorManager([Service("steps")]))
+
+    assert steps.stop(key)
+
+    assert not steps.stop(key)
+    ended = platform.look(name, 60.0)
+    assert ended is not None
+    assert (RunPhase.ENDED, 143, EndReason.STOPPED) == (ended.phase, ended.exit_code, ended.reason)
+    assert {"key": key} == ended.labels
+    assert [name] == [run.name for run in steps.runs() if run.name == name]
+    container = status.metadata["container"]
+    assert (
+        404
+        == Engine(socket).ask(
+            "POST", f"/containers/{container}/start", 60.0, allowed=frozenset({404})
+        )[0]
+    )
+    result = steps.execute_step(step, idempotency_key=key)
+    assert (StepOutcome.CANCELLED, 143, "") == (result.outcome, result.exit_code, result.stdout)
+    assert platform.look(name, 60.0) is None
+
+
+def test_stop_beside_a_start_is_never_lost(socket: str) -> None:
+    """Whichever of both comes first at the Engine, the run ends as stopped."""
+    platform = DockerPlatform(socket)
+    step = Step("x", ["sh", "-c", "trap 'exit 0' TERM; sleep 600 & wait"], image=IMAGE, grace=0)
+    with ThreadPoolExecutor(2) as threads:
+        for number in range(5):
+            spec = RunSpec(name=f"race-{os.getpid()}-{number}", step=step)
+            created(platform, spec)
+            start = threads.submit(platform.start, spec, 60.0)
+            stop = threads.submit(platform.stop, spec.name, 0.0, 60.0)
+            stop.result()
+            start.exception()
+            # A start that found the container removed is repeated, as its operation is.
+            platform.start(spec, 60.0)
+            assert platform.wait(spec.name, 120.0)
+            status = platform.look(spec.name, 60.0)
+            assert status is not None
+            assert EndReason.STOPPED is status.reason
+            platform.remove(spec.name, 60.0)
