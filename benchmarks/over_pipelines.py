@@ -22,7 +22,7 @@ from moorage.adapters.redis_streams.source import RedisStreamsSource
 from moorage.domain.pipelines.batches import BatchLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from typing import Literal
 
     from moorage.ports.pipelines import PollLimits
@@ -130,16 +130,22 @@ def _filled_block(
 
 
 def reading_rows(
-    library: str, bare: Block, ours: Block, rounds: int, peer: Block | None = None
+    library: str,
+    bare: Block,
+    ours: Block,
+    rounds: int,
+    peers: Mapping[str, Block] | None = None,
+    *,
+    block_seconds: float = 0.1,
 ) -> Table:
     """Measure reading in blocks long enough that connecting and stopping weigh little."""
-    peers = [] if peer is None else [Contender("FastStream", peer)]
+    others = [Contender(name, block) for name, block in (peers or {}).items()]
     return compare(
         None,
-        [Contender(library, bare), Contender("moorage", ours), *peers],
+        [Contender(library, bare), Contender("moorage", ours), *others],
         rounds=max(5, rounds // 4),
         clock=PROCESSOR,
-        block_seconds=0.1,
+        block_seconds=block_seconds,
         mirrored=True,
         least=4 * BATCH,
     )
@@ -189,7 +195,7 @@ def pipeline_redis(rounds: int) -> Comparison:
             _filled_block(url, bare, names),
             _filled_block(url, ours, names),
             rounds,
-            _filled_block(url, peer, names),
+            {"FastStream": _filled_block(url, peer, names)},
         )
     return Comparison("a record from a Redis stream", rows, Target(1.25, 1.0))
 
