@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -58,8 +59,16 @@ async def new(record):
 
 async def broken(record):
     raise AuthenticationFailed("Out of order.")
+
+
+class Odd:
+    @property
+    def process_batch(self):
+        raise RuntimeError("s3cret")
+
+
+odd = Odd()
 '''
-STATE = '[state]\nurl = "sqlite:///state.db"\n'
 SERVICE = '[services.erp]\nbase_url = "https://erp.example"\n'
 
 
@@ -72,9 +81,15 @@ def pipeline(name: str, sink: str) -> str:
     )
 
 
-def configure(*tables: str) -> None:
+def configure(*tables: str, store: str = "sqlite:///state.db") -> None:
     """Write the configuration file."""
-    Path("moorage.toml").write_text("\n".join([STATE, SERVICE, *tables]), encoding="utf-8")
+    text = "\n".join([f'[state]\nurl = "{store}"\n', SERVICE, *tables])
+    Path("moorage.toml").write_text(text, encoding="utf-8")
+
+
+def write_module(name: str, content: str) -> None:
+    """Write a module of the program."""
+    Path(f"{name}.py").write_text(content, encoding="utf-8")
 
 
 @pytest.fixture(name="module", autouse=True)
@@ -148,10 +163,11 @@ async def test_refused_configuration_leaves_the_pipelines(
         running = asyncio.create_task(worker.run())
         await until(lambda: count(module, "old"))
         moves = worker.pipelines["moves"]
-        for wrong in (pipeline("moves", "old") + "lane = 2\n", pipeline("moves", "absent")):
+        lane, absent = pipeline("moves", "old") + "lane = 2\n", pipeline("moves", "absent")
+        for wrong in (lane, absent, ""):
             configure(wrong)
             await worker.reload()
-            assert "refused, so the pipelines run on: pipelines.moves." in capsys.readouterr().err
+            assert "refused, so the pipelines run on: pipelines" in capsys.readouterr().err
             assert moves is worker.pipelines["moves"]
         configure(pipeline("moves", "old"))
         stored = count(module, "old")
@@ -169,6 +185,74 @@ async def test_refused_configuration_leaves_the_pipelines(
         configure(SERVICE.replace("erp", "crm"), pipeline("moves", "new"))
         await worker.reload()
         assert "reloaded: changed moves" in capsys.readouterr().out
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        ("def (", "SyntaxError in|never closed|invalid syntax"),
+        ("raise RuntimeError('s3cret')", "RuntimeError in <module>, line 1"),
+        ("raise SystemExit(3)", "SystemExit in <module>, line 1"),
+    ],
+)
+async def test_module_that_fails_to_import_is_refused(
+    module: Any, capsys: pytest.CaptureFixture[str], content: str, reason: str
+) -> None:
+    """A reload with a module that cannot be imported is refused, and the next reload works."""
+    configure(pipeline("moves", "old"))
+    write_module("our_broken", content)
+    async with StreamWorker((), 0.01, context()) as worker:
+        running = asyncio.create_task(worker.run())
+        await until(lambda: count(module, "old"))
+        configure(pipeline("moves", "old").replace("our_stream:old", "our_broken:old"))
+        os.kill(os.getpid(), signal.SIGHUP)
+        errors: list[str] = []
+        await until(lambda: errors.append(capsys.readouterr().err) or "refused" in "".join(errors))
+        assert re.search(reason, "".join(errors))
+        assert "s3cret" not in "".join(errors)
+        configure(pipeline("moves", "new"))
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until(lambda: count(module, "new"))
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+
+
+async def test_store_that_cannot_be_used_is_refused(
+    module: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A reload that names a store that does not answer is refused, and the pipelines run on."""
+    configure(pipeline("moves", "old"))
+    async with StreamWorker((), 0.01, context()) as worker:
+        running = asyncio.create_task(worker.run())
+        await until(lambda: count(module, "old"))
+        moves = worker.pipelines["moves"]
+        for store in ("sqlite:///absent/state.db", "redis://127.0.0.1:1/0"):
+            configure(pipeline("moves", "old"), store=store)
+            await worker.reload()
+            assert "refused, so the pipelines run on: " in capsys.readouterr().err
+            assert moves is worker.pipelines["moves"]
+        configure(pipeline("moves", "old"), store="sqlite:///other.db")
+        await worker.reload()
+        assert "reloaded: changed moves" in capsys.readouterr().out
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+
+
+async def test_unforeseen_failure_of_a_reload_is_refused(
+    module: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A reload that fails because of the program's own code is refused without its message."""
+    configure(pipeline("moves", "old"))
+    async with StreamWorker((), 0.01, context()) as worker:
+        running = asyncio.create_task(worker.run())
+        await until(lambda: count(module, "old"))
+        configure(pipeline("moves", "odd"))
+        await worker.reload()
+        error = capsys.readouterr().err
+        assert "refused, so the pipelines run on: RuntimeError in Odd.process_batch" in error
+        assert "s3cret" not in error
         os.kill(os.getpid(), signal.SIGTERM)
         await running
 

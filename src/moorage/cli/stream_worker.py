@@ -9,12 +9,14 @@ import socket
 import sys
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.cli.places import opened_async
 from moorage.config.pipeline_building import build_pipeline
 from moorage.domain.pipelines.changes import changes
-from moorage.errors import ConnectorError
+from moorage.domain.pipelines.control import ReadPipeline, control_key
+from moorage.domain.secrets.frames import named
+from moorage.errors import ConfigurationError, ConnectorError
 from moorage.hub.internals import core_of
 from moorage.pipelines.group import PipelineGroup
 from moorage.pipelines.running import signals_call
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from moorage.config.pipelines import PipelineSettings
     from moorage.domain.pipelines.settings import PipelineReport
     from moorage.pipelines.pipeline import Pipeline
+
+_STORE_TIMEOUT: Final = 5.0
+"""Seconds in which a new store must answer, so that a reload accepts it."""
 
 
 class StreamWorker:
@@ -48,6 +53,7 @@ class StreamWorker:
         self._worker = f"{socket.gethostname()}-{os.getpid()}"
         self._hubs: dict[AsyncExitStack, set[str]] = {}
         self._values: dict[str, object] = {}
+        self._store: str | None = None
         self._group = PipelineGroup({})
         self._hangups = asyncio.Event()
         self._drain = 0.0
@@ -61,6 +67,7 @@ class StreamWorker:
     async def __aenter__(self) -> Self:
         configured = self._context.configured()
         self._values = pipeline_values(configured, self._names)
+        self._store = configured.store
         made = await self._made(configured, self._values)
         self._group = PipelineGroup(made)
         return self
@@ -99,17 +106,21 @@ class StreamWorker:
         If the new configuration is refused, all pipelines run on, and their reports say why.
         """
         try:
-            configured = self._context.configured()
-            values = pipeline_values(configured, self._names)
+            configured, values = self._read_again()
             difference = changes(self._values, values)
-            made = await self._made(configured, (*difference.changed, *difference.added))
-        except ConnectorError as error:
-            self._refuse(f"The new configuration is refused, so the pipelines run on: {error}")
+            made = await self._made(
+                configured,
+                (*difference.changed, *difference.added),
+                checks_store=configured.store != self._store,
+            )
+        except Exception as error:  # noqa: BLE001 - nothing that is wrong with it ends a worker
+            reason = error if isinstance(error, ConnectorError) else named(error)
+            self._refuse(f"The new configuration is refused, so the pipelines run on: {reason}")
             return
         self._refuse(None)
         for name in (*difference.removed, *difference.changed, *difference.added):
             await self._group.replace(name, made.get(name))
-        self._values = values
+        self._values, self._store = values, configured.store
         await self._close_unused()
         groups = [
             f"{kind} {', '.join(names)}"
@@ -117,6 +128,18 @@ class StreamWorker:
             if names and kind != "unchanged"
         ]
         self._context.tell(f"reloaded: {'; '.join(groups) or 'nothing has changed'}")
+
+    def _read_again(self) -> tuple[Configured, dict[str, object]]:
+        """Return the new configuration with the values of its pipelines, of which it has some."""
+        configured = self._context.configured()
+        values = pipeline_values(configured, self._names)
+        if not values:
+            raise ConfigurationError(
+                "The configuration has none of the pipelines that run.",
+                path="pipelines",
+                remedy="Stop the worker with SIGTERM to end all of them.",
+            )
+        return configured, values
 
     def _refuse(self, problem: str | None) -> None:
         if problem is not None:
@@ -126,9 +149,15 @@ class StreamWorker:
                 pipeline.reload_error = problem
 
     async def _made(
-        self, configured: Configured, names: Iterable[str]
+        self, configured: Configured, names: Iterable[str], *, checks_store: bool = False
     ) -> dict[str, Pipeline | SupervisedPipeline]:
-        """Make pipelines, with a hub of their configuration; each must be possible to build."""
+        """Make pipelines, with a hub of their configuration; each must be possible to build.
+
+        Args:
+            configured: the configuration.
+            names: the pipelines.
+            checks_store: whether the store of shared state must answer, because it is another.
+        """
         settings = {item.name: item for item in configured.pipelines}
         selected = [settings[name] for name in names]
         if not selected:
@@ -137,6 +166,9 @@ class StreamWorker:
             hub, storage = await stack.enter_async_context(opened_async(self._context))
             for item in selected:
                 build_pipeline(item, hub, storage)
+            if checks_store and storage is not None:
+                read = ReadPipeline(control_key(selected[0].name))
+                await storage.execute(read, timeout=_STORE_TIMEOUT)
             self._drain = max(self._drain, *(item.config.drain for item in selected))
             made = {item.name: self._pipeline(item, hub, storage) for item in selected}
             for names_of_hub in self._hubs.values():

@@ -14,6 +14,7 @@ from moorage.config.pipeline_options import PublishSinkOptions
 from moorage.config.pipeline_schemas import schema_registry
 from moorage.config.pipelines import EndSettings, KindSourceSettings, LetterFile, LetterTopic
 from moorage.config.problems import key
+from moorage.domain.secrets.frames import named
 from moorage.errors import ConfigurationError
 from moorage.hub.internals import flows_of
 from moorage.pipelines.checkpoints import StateCheckpoints
@@ -260,9 +261,12 @@ def _imported(name: str, path: str) -> Any:
         target: Any = import_module(module)
         for part in attribute.split("."):
             target = getattr(target, part)
-    except (ImportError, AttributeError) as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the program's own code fails as it likes
+        # The message of an error that the program itself raises may quote a secret.
+        is_shown = isinstance(error, (ImportError, AttributeError, SyntaxError))
+        reason = error if is_shown else named(error)
         raise ConfigurationError(
-            f"The object {name!r} cannot be imported ({error}).",
+            f"The object {name!r} cannot be imported ({reason}).",
             path=path,
             remedy="Write a module and a name in it, such as shop.orders:store, and start the"
             " command in the folder where your program starts.",
