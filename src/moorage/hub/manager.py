@@ -327,8 +327,8 @@ class ConnectorManager(_Manager):
         plan = None
         if idempotency_key is None or self._keyed:
             try:
-                plan = self._easy.get((service, tenant, endpoint))
-            except TypeError:  # a name that is none, which the flow refuses
+                plan = self._easy[service, tenant, endpoint]
+            except (KeyError, TypeError):  # unknown so far, or a name that is none
                 plan = None
             if plan is not None and plan.parts:
                 plan = plan.part_at(self._flows.core.fraction())
@@ -561,8 +561,8 @@ class AsyncConnectorManager(_Manager):
         plan = None
         if idempotency_key is None or self._keyed:
             try:
-                plan = self._easy.get((service, tenant, endpoint))
-            except TypeError:  # a name that is none, which the flow refuses
+                plan = self._easy[service, tenant, endpoint]
+            except (KeyError, TypeError):  # unknown so far, or a name that is none
                 plan = None
             if plan is not None and plan.parts:
                 plan = plan.part_at(self._flows.core.fraction())

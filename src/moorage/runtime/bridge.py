@@ -46,6 +46,12 @@ _NO_BOUND: Final = (
     " runs it. Give what you call a timeout of its own."
 )
 _GENERATORS: Final = frozenset({GeneratorType, AsyncGeneratorType})
+plain_sync: Final = frozenset({type(None), bool, bytes, dict, float, int, list, str, tuple})
+"""Types of results that a synchronous function may return, and nothing can await."""
+
+plain_async: Final[frozenset[type]] = frozenset()
+"""Types of results that an asynchronous function may return without an awaitable: none."""
+
 _LIFTED: Final = "lifted_function"
 NOT_PLAIN: Final = _GENERATOR | inspect.CO_COROUTINE
 

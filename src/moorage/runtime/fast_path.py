@@ -128,20 +128,39 @@ def ask(
     flows: Calling, plan: Plan, began: int, call: Call | None, request: Request | None = None
 ) -> Admitted:
     """Ask the store to admit the first attempt; raise the error if the store refuses it."""
-    question, left = plan.admission, plan.seconds
-    if call is not None and call.hurried:
-        question, left = plan.admission_at_once, (call.deadline - began) / 1e9
     try:
-        admission: Admitted = flows.core.ask(question, left)  # type: ignore[misc, arg-type]  # an easy plan's has it
-    except ConnectorError as error:
-        flows.end(_state_of(call, plan, began, request), error)
-        raise
+        if call is None or not call.hurried:
+            admitted = plan.ask(plan.admission, plan.seconds)  # type: ignore[arg-type]  # callers checked that it has one
+        else:
+            admitted = ask_at_once(plan, call)
     except BaseException as error:
-        flows.broken_off(_state_of(call, plan, began, request), error)
+        unanswered(flows, plan, began, call, error, request)
         raise
-    if admission[0] and admission[0] > NEEDS_TOKEN and call is None and not flows.core.observers:
-        raise flows.refused(plan, began, admission)
-    return admission
+    if admitted[0] > NEEDS_TOKEN and call is None and not flows.core.observers:
+        raise flows.refused(plan, began, admitted)
+    return admitted
+
+
+def ask_at_once(plan: Plan, call: Call) -> Admitted:
+    """Ask the store to admit the first attempt of a call with a time limit of its own."""
+    left = (call.deadline - call.started) / 1e9
+    return plan.ask(plan.admission_at_once, left)  # type: ignore[arg-type]  # as above
+
+
+def unanswered(  # noqa: PLR0917 - the state of a call that may have no state yet
+    flows: Calling,
+    plan: Plan,
+    began: int,
+    call: Call | None,
+    error: BaseException,
+    request: Request | None = None,
+) -> None:
+    """End a call that failed or was interrupted while the store was asked to admit it."""
+    state = _state_of(call, plan, began, request)
+    if isinstance(error, ConnectorError):
+        flows.end(state, error)
+    else:
+        flows.broken_off(state, error)
 
 
 def took_long(core: Core, plan: Plan, began: int, call: Call | None) -> bool:

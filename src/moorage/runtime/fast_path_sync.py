@@ -13,15 +13,17 @@ takes over.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from moorage.domain.resilience.admission import NEEDS_TOKEN
 from moorage.domain.resilience.classify import keeps_promise
 from moorage.domain.values.result import Result
 from moorage.errors import ConnectorError
-from moorage.runtime.bridge import run_now, step_sync, value_sync
+from moorage.runtime.bridge import plain_sync, run_now, step_sync, value_sync
 from moorage.runtime.fast_path import (
     as_connector_error,
     ask,
+    ask_at_once,
     attempted,
     authorised,
     credentials_lookup,
@@ -31,6 +33,7 @@ from moorage.runtime.fast_path import (
     own_error,
     time_limits,
     took_long,
+    unanswered,
 )
 from moorage.services.calling.call import Call, OutOfTimeError, value_of
 from moorage.services.calling.exchange import Exchange, FirstAttempt, LateExchange
@@ -57,7 +60,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-def run(
+def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
     flows: Calling,
     plan: Plan,
     function: Callable[[], R],
@@ -68,8 +71,18 @@ def run(
     began = core.nanoseconds() if call is None else call.started
     permit = None
     if plan.admission is not None:
-        admitted = ask(flows, plan, began, call)
+        # The same as `ask`, without its frame.
+        try:
+            if call is None or not call.hurried:
+                admitted = plan.ask(plan.admission, plan.seconds)
+            else:
+                admitted = ask_at_once(plan, call)
+        except BaseException as error:
+            unanswered(flows, plan, began, call, error)
+            raise
         if admitted[0] or admitted[1] or (core.waits and took_long(core, plan, began, call)):
+            if admitted[0] > NEEDS_TOKEN and call is None and not core.observers:
+                raise flows.refused(plan, began, admitted)
             grants = [admitted]
             try:
                 call = call or Call(plan, began, plan.span)
@@ -88,7 +101,9 @@ def run(
             if call.listeners.attempt_starts:
                 flows.attempting(call)
         result = function()
-        value = value_sync(result, function, plan, began, call, core)
+        value: Any = result
+        if type(result) not in plain_sync:
+            value = value_sync(result, function, plan, began, call, core)
         if call is not None and core.observers:
             flows.succeeded(call)
     except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
@@ -100,7 +115,7 @@ def run(
         flows.broken_off(call or attempted(plan, began), error)
         raise
     if ending is None:
-        return value  # pyright: ignore[reportPossiblyUnboundVariable, reportReturnType]  # set when there is no ending
+        return value  # type: ignore[no-any-return]  # pyright: ignore[reportPossiblyUnboundVariable, reportReturnType]  # set when there is no ending
     try:
         return value_of(ending)  # type: ignore[no-any-return]  # the function's
     finally:

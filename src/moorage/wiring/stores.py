@@ -18,6 +18,8 @@ from moorage.wiring.service_checks import CLAIMS_ONLY
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from moorage.domain.resilience.admission import Admission
+    from moorage.domain.service.plan import Ask
     from moorage.services.core.core import Core
     from moorage.wiring.ports import Ports
 
@@ -27,7 +29,13 @@ def sync_store_verbs(state: Any) -> dict[str, Any]:
     execute, post, is_waiting = timed(state.execute, 1), state.post, not _is_memory(state)
     if is_waiting:
         execute, post = guarded(execute, store_broke), without_errors(post)
-    return {"execute": lift_command(execute), "ask": execute, "post": post, "waits": is_waiting}
+    return {
+        "execute": lift_command(execute),
+        "ask": execute,
+        "prepare": _prepare(state),
+        "post": post,
+        "waits": is_waiting,
+    }
 
 
 def async_store_verbs(state: Any) -> dict[str, Any]:
@@ -39,6 +47,7 @@ def async_store_verbs(state: Any) -> dict[str, Any]:
     return {
         "execute": guarded_async(timed(state.execute, 1), store_broke),
         "ask": None,
+        "prepare": None,
         "post": without_errors(state.post),
         "waits": True,
     }
@@ -149,3 +158,13 @@ def _is_memory(state: object) -> bool:
     return memory is not None and isinstance(
         state, (memory.MemoryStorage, memory.AsyncMemoryStorage)
     )
+
+
+def _prepare(state: object) -> Callable[[Admission], Ask] | None:
+    """Return the method of a store that prepares admissions; None if it has none.
+
+    A subclass may have an `execute` of its own, which a prepared admission would not use.
+    """
+    memory = sys.modules.get("moorage.adapters.state.memory")
+    is_exact = memory is not None and type(state) is memory.MemoryStorage
+    return state.prepare if is_exact else None  # type: ignore[attr-defined]  # it has one

@@ -30,6 +30,8 @@ from moorage.domain.values.durations import count
 from moorage.errors import StorageUnavailable
 
 if TYPE_CHECKING:
+    from moorage.domain.resilience.admission import Admission
+    from moorage.domain.service.plan import Ask
     from moorage.domain.state.commands import Command, State, States
     from moorage.ports.clock import Clock
 
@@ -96,8 +98,7 @@ class MemoryStorage:
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> Answer:
         """Run one command on its states, and return its answer."""
-        # Every call's admission runs this, so the usual cases of one or two existing states have
-        # their own code.
+        # Many calls run this, so the usual cases of few existing states have their own code.
         cells, keys = self._cells, command.keys
         if len(keys) == 1:
             (key,) = keys
@@ -122,6 +123,12 @@ class MemoryStorage:
         if len(keys) == 2:
             return self._apply_two(command)
         return self._apply_three(command) if len(keys) == 3 else self._apply_any(command)
+
+    def prepare(self, admission: Admission, /) -> Ask:
+        """Return a faster `execute` for admissions with the keys and rules of this one."""
+        from moorage.adapters.state._memory_admissions import prepared  # noqa: PLC0415 - not all admit
+
+        return prepared(self, admission)
 
     def _apply_new(self, command: Command[Answer], key: str) -> Answer:
         """Run a command whose only state does not exist yet."""

@@ -93,7 +93,9 @@ class TokenBucket:
             level = self.room - cost * self.price
             return (now, self.refill, now, level, now, 0, 0, (), self.shape)
         state_time, _, at, level, life, frozen_until, shift, runs, shape = state
-        if runs or now < at or now < frozen_until or now < state_time or shape != self.shape:
+        if runs or now < at or now < frozen_until or now < state_time:
+            return None
+        if shape is not self.shape and shape != self.shape:
             return None
         level += (now - at) * self.n
         if level > self.room:  # noqa: PLR1730 - min() would take a third of the time of this function

@@ -70,8 +70,11 @@ class BudgetRule:
             calls, retries, carry = 0, 0, unspent_share if current == period + 1 else 0
         return (time, keep_for, current, calls, retries, carry)
 
-    def fast_call(self, state: State | None, now: int) -> Budget | None:
-        """Return the budget after counting a first attempt; None if the period has changed."""
+    def fast_call(self, state: State | None, now: int, _cost: int = 0, /) -> Budget | None:
+        """Return the budget after counting a first attempt; None if the period has changed.
+
+        The last argument makes it callable like the `fast_grant` of a limit.
+        """
         if state is None:
             return None
         state_time, quiet, period, calls, retries, carry = state

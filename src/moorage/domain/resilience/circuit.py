@@ -319,8 +319,11 @@ class CircuitRule:
         self.failure_share = max(1, round((config.failure_rate or 0) * _MILLION))
         self.slow_share = max(1, round(config.slow_call_rate * _MILLION))
 
-    def fast_admit(self, state: State | None, now: int) -> Circuit | None:
-        """Return the state after a call through a closed circuit; None if `admit` must decide."""
+    def fast_admit(self, state: State | None, now: int, _cost: int = 0, /) -> Circuit | None:
+        """Return the state after a call through a closed circuit; None if `admit` must decide.
+
+        The last argument makes it callable like the `fast_grant` of a limit.
+        """
         if state is None:
             return None
         state_time, keep_for, mode, gen, slot, total, base, record = state

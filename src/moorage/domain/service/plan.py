@@ -24,14 +24,18 @@ from moorage.domain.values.durations import FOREVER, micros
 from moorage.domain.values.frozen_values import evolve
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
 
     from moorage.domain.auth.methods import Credentials, OAuthCredentials
     from moorage.domain.http.requests import Timeouts
+    from moorage.domain.resilience.admission import Admitted
     from moorage.domain.resilience.rate_limit import RateLimitConfig
     from moorage.domain.service.cache_policy import CachePolicy
     from moorage.domain.service.region import Region
     from moorage.domain.service.settings import Endpoint, Fallback, HedgeConfig, Service
+
+    Ask: TypeAlias = Callable[[Admission, float | None], Admitted]
 
 AFTERWARDS: Final = 0.5
 """Seconds for recording a call's end in a store after the call's deadline."""
@@ -48,9 +52,13 @@ def _setting(service: Service, endpoint: Endpoint | None, name: str) -> Any:
 
 
 class Plan:
-    """The compiled settings for calls of one tenant to one endpoint; never changed once built.
+    """The compiled settings for calls of one tenant to one endpoint.
+
+    They never change once a call uses them.
 
     Attributes:
+        ask: runs `admission` or `admission_at_once` in the manager's store; only easy plans have
+            it, and only where the store answers at once.
         span, seconds: the time for a whole call, in nanoseconds and in seconds.
         timeouts: the time limits of one attempt.
         patience, limit_wait: the longest wait for a limit in microseconds; the latter within
@@ -88,6 +96,7 @@ class Plan:
     __slots__ = (
         "admission",
         "admission_at_once",
+        "ask",
         "attempt_timeout",
         "base_url",
         "bulkhead",
@@ -139,6 +148,7 @@ class Plan:
         region: Region | None = None,
         part: int = 0,
     ) -> None:
+        self.ask: Ask
         timeout: float = _setting(service, endpoint, "timeout")
         self.attempt_timeout: float | None = _setting(service, endpoint, "attempt_timeout")
         attempt = self.attempt_timeout or timeout
@@ -256,6 +266,7 @@ _OF_TENANT: Final = frozenset(
     {
         "admission",
         "admission_at_once",
+        "ask",
         "bulkhead_key",
         "gates",
         "home",

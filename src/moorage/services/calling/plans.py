@@ -130,6 +130,7 @@ class Plans:
             core = self._core
             can_enter = plan.bulkhead is None or core.enter is not None
             if plan.easy and core.ask is not None and can_enter:
+                _prepare(plan, core)
                 self.easy[key] = plan
                 # The endpoint is determined anew for each request that does not name one.
                 if plan.plain and (endpoint_settings is not None or not settings.endpoints):
@@ -159,6 +160,13 @@ class Plans:
         if isinstance(endpoint, str):
             error.operation = endpoint
         error.request_id = request_id if isinstance(request_id, str) else self._core.new_id()
+
+
+def _prepare(plan: Plan, core: Core) -> None:
+    """Give a plan and its parts the function that asks the store to admit their attempts."""
+    for part in plan.parts or (plan,):
+        if part.admission is not None and core.ask is not None:
+            part.ask = core.ask if core.prepare is None else core.prepare(part.admission)
 
 
 def _as_tuple(services: Iterable[Service]) -> tuple[Service, ...]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from moorage.domain.observation.call_events import AttemptFacts, AttemptStarted, SuccessFacts
     from moorage.domain.observation.events import Event
     from moorage.domain.pipelines.settings import ObservedPipeline
+    from moorage.domain.resilience.admission import Admission
+    from moorage.domain.service.plan import Ask
     from moorage.domain.state.commands import Command
     from moorage.ports.cipher import Cipher
     from moorage.ports.http import AsyncIncoming
@@ -80,11 +82,12 @@ class Core:
 
     `execute` and `ask` receive the seconds left until the caller's deadline, or None without one;
     `waits` tells if the store may make its callers wait at all. `ask` is `execute` if the store
-    never makes anyone wait, so that there is nothing to await; else None. With `apart`, idempotency
-    keys live in another store or on another node than circuits and limits, and no command may
-    combine them. With `compares_bytes`, the store of the keys is this process's memory, and may
-    hold the bytes that a fingerprint is of. `enter` takes a slot if one is free and nobody waits
-    for it; None if the locks cannot tell at once. `settle` receives the result of a user's
+    never makes anyone wait, so that there is nothing to await; else None. `prepare` returns a
+    faster `ask` for the admissions of one plan; None if the store has none. With `apart`,
+    idempotency keys live in another store or on another node than circuits and limits, and no
+    command may combine them. With `compares_bytes`, the store of the keys is this process's memory,
+    and may hold the bytes that a fingerprint is of. `enter` takes a slot if one is free and nobody
+    waits for it; None if the locks cannot tell at once. `settle` receives the result of a user's
     function: the async manager awaits an awaitable, the sync one refuses it. `copy` makes an
     independent copy of a user's value. `cache` stores answers. `nonces` are the values that servers
     require in proofs of possession, and `digests` their Digest challenges. `negotiate` makes a
@@ -114,6 +117,7 @@ class Core:
     compares_bytes: bool = False
     waits: bool = False
     ask: Callable[[Command[Any], float | None], Any] | None = None
+    prepare: Callable[[Admission], Ask] | None = None
     post: Callable[[Command[Any]], None]
     send: Callable[[Request, str, Timeouts], Flow[Response]]
     open: Callable[[Request, str, Timeouts], Flow[AsyncIncoming]]

@@ -1,0 +1,150 @@
+"""Admissions of calls by the store in memory, each prepared once for the calls of a plan.
+
+An admission is the command that runs most often, always with the same keys and rules. A prepared
+one looks its states up, asks their fast rules, and replaces the states in a locked section; it is
+`MemoryStorage.execute` without all that other commands need, and keeps the laws of its locked
+sections. Whatever the fast rules do not decide, `execute` decides from the beginning: a state that
+does not exist yet, a refusal, a wait, a probe, a clock that was set back, a state that changed
+meanwhile.
+"""
+
+# It is a part of the store, in a module that loads when calls are made.
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.resilience.admission import AT_ONCE, GO
+from moorage.domain.state.commands import MISREAD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from moorage.adapters.state.memory import MemoryStorage
+    from moorage.domain.resilience.admission import Admission, Admitted
+    from moorage.domain.service.plan import Ask
+    from moorage.domain.state.commands import State
+
+    FastRule: TypeAlias = "Callable[[State | None, int, int], State | None]"
+    Rules: TypeAlias = "list[tuple[FastRule, int]]"
+
+
+def prepared(store: MemoryStorage, admission: Admission) -> Ask:
+    """Return a function that runs admissions with the keys and rules of `admission`."""
+    gates = admission.gates
+    rules: list[tuple[FastRule, int]] = []
+    if gates.circuit is not None:
+        rules.append((gates.circuit.fast_admit, 0))
+    rules += zip([limit.fast_grant for limit in gates.limits], admission.costs, strict=True)
+    if gates.budget is not None:
+        rules.append((gates.budget.fast_call, 0))
+    prepare: Any = _BY_STATES.get(len(rules))
+    if prepare is None:
+        return store.execute
+    return prepare(store, admission.keys, rules, has_circuit=gates.circuit is not None)  # type: ignore[no-any-return]  # an Ask
+
+
+def _for_one(
+    store: MemoryStorage, keys: tuple[str, ...], rules: Rules, /, *, has_circuit: bool
+) -> Ask:
+    cells, nanoseconds, offset = store._cells, store._nanoseconds, store._offset
+    (key,), ((rule, cost),) = keys, rules
+
+    def ask(admission: Admission, timeout: float | None) -> Admitted:
+        try:
+            state = cells[key]
+            now = (nanoseconds() + offset) // 1000
+            after = rule(state, now, cost)
+        except MISREAD:
+            return store.execute(admission, timeout)
+        if after is None:
+            return store.execute(admission, timeout)
+        answer = (GO, 0, (after[3], after[5], 0), ()) if has_circuit else AT_ONCE
+        try:
+            with store._lock:
+                if cells[key] is state:
+                    cells[key] = after
+                    return answer
+        except KeyError:
+            pass
+        except BaseException:
+            store._undo(keys, (state,), (after,))
+            raise
+        return store.execute(admission, timeout)
+
+    return ask
+
+
+def _for_two(
+    store: MemoryStorage, keys: tuple[str, ...], rules: Rules, /, *, has_circuit: bool
+) -> Ask:
+    cells, nanoseconds, offset = store._cells, store._nanoseconds, store._offset
+    (key_1, key_2), ((rule_1, cost_1), (rule_2, cost_2)) = keys, rules
+
+    def ask(admission: Admission, timeout: float | None) -> Admitted:
+        try:
+            state_1, state_2 = cells[key_1], cells[key_2]
+            now = (nanoseconds() + offset) // 1000
+            after_1 = rule_1(state_1, now, cost_1)
+            after_2 = None if after_1 is None else rule_2(state_2, now, cost_2)
+        except MISREAD:
+            return store.execute(admission, timeout)
+        if after_1 is None or after_2 is None:
+            return store.execute(admission, timeout)
+        answer = (GO, 0, (after_1[3], after_1[5], 0), ()) if has_circuit else AT_ONCE
+        try:
+            with store._lock:
+                if cells[key_1] is state_1 and cells[key_2] is state_2:
+                    cells[key_1] = after_1
+                    cells[key_2] = after_2
+                    return answer
+        except KeyError:
+            pass
+        except BaseException:
+            store._undo(keys, (state_1, state_2), (after_1, after_2))
+            raise
+        return store.execute(admission, timeout)
+
+    return ask
+
+
+def _for_three(
+    store: MemoryStorage, keys: tuple[str, ...], rules: Rules, /, *, has_circuit: bool
+) -> Ask:
+    cells, nanoseconds, offset = store._cells, store._nanoseconds, store._offset
+    key_1, key_2, key_3 = keys
+    (rule_1, cost_1), (rule_2, cost_2), (rule_3, cost_3) = rules
+
+    def ask(admission: Admission, timeout: float | None) -> Admitted:
+        try:
+            state_1, state_2, state_3 = cells[key_1], cells[key_2], cells[key_3]
+            now = (nanoseconds() + offset) // 1000
+            after_1 = rule_1(state_1, now, cost_1)
+            after_2 = None if after_1 is None else rule_2(state_2, now, cost_2)
+            after_3 = None if after_2 is None else rule_3(state_3, now, cost_3)
+        except MISREAD:
+            return store.execute(admission, timeout)
+        if after_1 is None or after_2 is None or after_3 is None:
+            return store.execute(admission, timeout)
+        answer = (GO, 0, (after_1[3], after_1[5], 0), ()) if has_circuit else AT_ONCE
+        try:
+            with store._lock:
+                if cells[key_1] is state_1 and cells[key_2] is state_2 and cells[key_3] is state_3:
+                    cells[key_1] = after_1
+                    cells[key_2] = after_2
+                    cells[key_3] = after_3
+                    return answer
+        except KeyError:
+            pass
+        except BaseException:
+            store._undo(keys, (state_1, state_2, state_3), (after_1, after_2, after_3))
+            raise
+        return store.execute(admission, timeout)
+
+    return ask
+
+
+_BY_STATES: Final = {1: _for_one, 2: _for_two, 3: _for_three}
+"""The functions that prepare admissions, by the number of their states."""

@@ -1,0 +1,248 @@
+"""Tests of admissions that the store in memory has prepared for a plan."""
+
+from __future__ import annotations
+
+import functools
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    CircuitBreakerConfig,
+    Endpoint,
+    RateLimitConfig,
+    RetryBudget,
+    Service,
+    StorageUnavailable,
+)
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.resilience.circuit import CircuitState, Outcome
+from moorage.domain.resilience.gate_commands import Pause, Report, SetCircuit
+from moorage.domain.service.plan import Plan
+from tests.adapters.memory_commands import Clock, Look, Put
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.resilience.admission import Admission, Admitted
+    from moorage.domain.service.plan import Ask
+    from moorage.domain.state.commands import States
+
+LIMIT = RateLimitConfig.per_second(3, burst=5)
+HOURLY = RateLimitConfig.per_hour(400, burst=9)
+DAILY = RateLimitConfig.per_calendar_day(60)
+CIRCUIT = CircuitBreakerConfig(failures=2, open_for=2.0)
+BY_CALLS = CircuitBreakerConfig(failures=None, failure_rate=0.5, window_calls=20, minimum_calls=4)
+BUDGET = RetryBudget()
+
+PROTECTIONS: dict[str, dict[str, Any]] = {
+    "circuit": {"circuit": CIRCUIT},
+    "circuit by calls": {"circuit": BY_CALLS},
+    "limit": {"limits": (LIMIT,)},
+    "calendar": {"limits": (DAILY,)},
+    "circuit, limit": {"circuit": CIRCUIT, "limits": (LIMIT,)},
+    "two limits": {"limits": (LIMIT, HOURLY)},
+    "limit, budget": {"limits": (LIMIT,), "retry_budget": BUDGET},
+    "circuit, two limits": {"circuit": CIRCUIT, "limits": (LIMIT, HOURLY)},
+    "circuit, limit, budget": {"circuit": CIRCUIT, "limits": (LIMIT,), "retry_budget": BUDGET},
+    "all": {"circuit": CIRCUIT, "limits": (LIMIT, HOURLY), "retry_budget": BUDGET},
+}
+"""Combinations of one to four states, with each rule in each position that it can have."""
+
+SIZES = ("limit", "circuit, limit", "circuit, limit, budget", "all")
+"""Protections of one, two, three and four states."""
+
+
+def question(protections: str, cost: int = 1) -> Admission:
+    """Return the admission of a plan with these protections."""
+    options: dict[str, Any] = {"circuit": None, "retry": None} | PROTECTIONS[protections]
+    endpoint = Endpoint("pay", path="/pay", cost=cost)
+    return Plan(Service("v", endpoints=(endpoint,), **options), None, endpoint).question
+
+
+class World:
+    """A store with a clock of its own, and one of the two ways to ask it."""
+
+    def __init__(self, admission: Admission, *, prepared: bool) -> None:
+        self.clock = Clock()
+        self.store = MemoryStorage(self.clock)
+        self.ask: Ask = self.store.prepare(admission) if prepared else self.store.execute
+        self.admission = admission
+        self.permits: list[Any] = []
+
+    def step(self, kind: str, size: float) -> object:
+        """Take one step of a walk, and return what it shows."""
+        gates = self.admission.gates
+        if kind == "time":
+            self.clock.pass_by(size)
+        elif kind == "pause" and gates.limits:
+            self.store.execute(Pause(gates, int(size * 1e6)))
+        elif kind == "failure" and self.permits:
+            self.store.execute(Report(gates, self.permits.pop(), Outcome.FAILED, "one"))
+        elif kind == "force" and gates.circuit is not None:
+            mode = CircuitState.FORCED_OPEN if size > 1 else CircuitState.CLOSED
+            self.store.execute(SetCircuit(gates.circuit, gates.circuit_key, mode))
+        elif kind == "at once":
+            return self.ask(self.admission.evolve(within=0), 1.0)
+        elif kind == "ask":
+            admitted = self.ask(self.admission, 1.0)
+            if admitted[2] is not None:
+                self.permits.append(admitted[2])
+            return admitted
+        return None
+
+    def states(self) -> object:
+        """Return the stored states."""
+        return self.store.execute(Look(*self.admission.keys))
+
+
+@pytest.mark.parametrize("cost", [1, 2])
+@pytest.mark.parametrize("protections", PROTECTIONS)
+def test_prepared_admissions_decide_like_the_store(protections: str, cost: int) -> None:
+    """Answers and states are those of `execute`, also where the clock is set back."""
+    dice = Random(f"{protections} {cost}")
+    worlds = [World(question(protections, cost), prepared=prepared) for prepared in (True, False)]
+    kinds = ["ask"] * 12 + ["time"] * 4 + ["at once", "failure", "pause", "force"]
+    answers: set[int] = set()
+    for _ in range(400):
+        kind = dice.choice(kinds)
+        size = dice.choice([0, 0.0001, 0.4, 1.5, 70, -0.5, -5])
+        if kind == "pause":
+            size = abs(size) / 20
+        prepared, whole = (world.step(kind, size) for world in worlds)
+        assert prepared == whole
+        states = [world.states() for world in worlds]
+        assert states[0] == states[1]
+        if isinstance(prepared, tuple):
+            answers.add(prepared[0])
+    assert len(answers) > 1
+
+
+class MeddlingClock(Clock):
+    """A clock that runs a function once, when it is read: a command reads its states before.
+
+    `reads` is how often it was read since then.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.happens: list[Callable[[], object]] = []
+        self.reads = 0
+
+    def nanoseconds(self) -> int:
+        """Run the function, if there is one, and return the time."""
+        self.reads += 1
+        if self.happens:
+            self.happens.pop()()
+            self.reads = 0
+        return super().nanoseconds()
+
+
+class Touch(Look):
+    """A command that replaces states by others of the same content."""
+
+    def apply(self, states: States, now: int) -> tuple[States, States]:
+        """Return a copy of each state."""
+        return tuple(state and (*state,) for state in states), states
+
+
+def _meddled(protections: str) -> tuple[MemoryStorage, MeddlingClock, Callable[[], Admitted]]:
+    """Return a store with existing states, its clock, and a prepared admission."""
+    admission, clock = question(protections), MeddlingClock()
+    store = MemoryStorage(clock)
+    ask = store.prepare(admission)
+    ask(admission, None)
+    return store, clock, lambda: ask(admission, None)
+
+
+@pytest.mark.parametrize("protections", SIZES)
+def test_overtaken_admission_is_decided_again(protections: str) -> None:
+    """If another command changes any of the states meanwhile, the admission reads them again."""
+    for key in question(protections).keys:
+        store, clock, ask = _meddled(protections)
+        clock.happens.append(functools.partial(store.execute, Touch(key)))
+
+        ask()
+
+        assert 1 == clock.reads
+
+
+@pytest.mark.parametrize("protections", SIZES)
+def test_two_admissions_at_once_both_count(protections: str) -> None:
+    """If two admissions read the same states, the later one sees what the earlier one took."""
+    keys = question(protections).keys
+    store, clock, ask = _meddled(protections)
+    clock.happens.append(ask)
+    ask()
+    other_store, _, other_ask = _meddled(protections)
+    other_ask()
+    other_ask()
+
+    assert other_store.execute(Look(*keys)) == store.execute(Look(*keys))
+
+
+@pytest.mark.parametrize("protections", SIZES)
+def test_admission_whose_states_are_dropped_meanwhile_makes_new_ones(protections: str) -> None:
+    """If the states expire and are swept meanwhile, the admission begins with new ones."""
+    store, clock, ask = _meddled(protections)
+
+    def sweep() -> None:
+        clock.pass_by(2 * 86_400)
+        store.execute(Look("z"))
+
+    clock.happens.append(sweep)
+
+    assert 0 == ask()[0]
+    assert len(question(protections).keys) == len(store)
+
+
+@pytest.mark.parametrize("protections", SIZES)
+def test_unreadable_state_is_reported(protections: str) -> None:
+    """A state of another layout is an error of moorage's, with the key."""
+    store, _, ask = _meddled(protections)
+    for key in question(protections).keys:
+        store.execute(Put("another layout", key))
+
+    with pytest.raises(StorageUnavailable, match="another layout"):
+        ask()
+
+
+class Interruption(BaseException):
+    """The exception that a signal handler raises."""
+
+
+class Door:
+    """A lock that raises when it is released for the first time."""
+
+    is_open = False
+
+    def __enter__(self) -> None:
+        """Do nothing, because the lock is always free."""
+
+    def __exit__(self, *_: object) -> None:
+        if not self.is_open:
+            self.is_open = True
+            raise Interruption
+
+
+@pytest.mark.parametrize("protections", SIZES)
+def test_admission_with_a_lost_answer_is_undone(protections: str) -> None:
+    """If an interruption loses the answer, nothing has been taken."""
+    store, _, ask = _meddled(protections)
+    states = store.execute(Look(*question(protections).keys))
+    store._lock = Door()  # type: ignore[assignment]  # noqa: SLF001 - nobody else can tell when
+
+    with pytest.raises(Interruption):
+        ask()
+
+    assert states == store.execute(Look(*question(protections).keys))
+
+
+def test_forked_child_does_not_wait_for_locks() -> None:
+    """A prepared admission takes the lock that a forked child has made."""
+    store, _, ask = _meddled("limit")
+    store._lock.acquire()  # noqa: SLF001 - no thread can be stopped inside a section
+    store._start_afresh()  # noqa: SLF001 - as a forked child does
+
+    assert 0 == ask()[0]
