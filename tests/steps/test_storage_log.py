@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import ConfigurationError, FileNotFound, Step, VendorFailed
+from moorage import (
+    ConfigurationError,
+    ConnectionFailed,
+    FileNotFound,
+    Step,
+    VendorFailed,
+    VendorRejected,
+)
 from moorage.domain.steps.log_lines import LogLine
 from moorage.domain.steps.log_parts import LogParts, StorageLog
 from moorage.domain.steps.result import ExecutionResult, StepOutcome
 from moorage.testing import MockPlatform
 from tests.steps.step_lab import MODES, executor
 from tests.steps.test_step_files import AsyncFiles
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from moorage.domain.steps.runs import RunStatus
 
 LOG = StorageLog("logs/night", size=10, seconds=5.0)
 STEP = Step("night", ["make"])
@@ -143,3 +158,98 @@ def test_stored_log_wants_a_storage(mode: str) -> None:
     with pytest.raises(ConfigurationError, match="its connector has none"):
         executor(mode, platform)(STEP, log=LOG)
     assert [] == platform.started
+
+
+class SilentPlatform(MockPlatform):
+    """A platform whose run never ends, and which fails after a number of looks.
+
+    Attributes:
+        looks_left: the number of looks that it still answers.
+        failure: raised by the others.
+        ends_silence: called with each of these; the platform answers again if it returns True.
+    """
+
+    def __init__(self, failure: Exception, ends_silence: Callable[[], bool]) -> None:
+        output = ExecutionResult.success(stdout="one\n")
+        super().__init__({"night": output}, endless=["night"])
+        self.looks_left = 1
+        self._failure = failure
+        self._ends_silence = ends_silence
+
+    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+        """Return the status of a run, or fail."""
+        if self.looks_left < 1:
+            if not self._ends_silence():
+                raise self._failure
+            self.stop(name, 0.0, timeout)
+            self.looks_left = 100
+        self.looks_left -= 1
+        return super().look(name, timeout)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_lines_are_stored_although_the_platform_is_silent(mode: str) -> None:
+    """The age of lines counts while the platform fails, and its silence ends only after them."""
+    storage = Storage()
+    silence = ConnectionFailed("It does not answer.")
+    platform = SilentPlatform(silence, lambda: storage.output() == b"one\n")
+    files: Any = storage if mode == "sync" else AsyncFiles(storage)
+
+    result = executor(mode, platform, files=files)(STEP, log=StorageLog("logs/night", seconds=0.2))
+
+    assert StepOutcome.CANCELLED is result.outcome
+    assert b"one\n" == storage.output()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_follower_that_gives_up_stores_what_it_has_read(mode: str) -> None:
+    """Lines that were read are in the storage when the platform's failure reaches the caller."""
+    storage = Storage()
+    platform = SilentPlatform(VendorRejected("You may not."), lambda: False)
+    files: Any = storage if mode == "sync" else AsyncFiles(storage)
+
+    with pytest.raises(VendorRejected):
+        executor(mode, platform, files=files)(STEP, log=StorageLog("logs/night"))
+
+    assert b"one\n" == storage.output()
+
+
+def test_killed_program_stores_each_line_once(tmp_path: Path) -> None:
+    """After each kill -9 in mid-step the next follower goes on where the storage ends."""
+    last = 3000
+    # It waits after each thousand lines, so that it has not ended when its program is killed.
+    script = (
+        f"i=1; while [ $i -le {last} ]; do echo line $i; echo error $i >&2;"
+        f" if [ $((i % 1000)) -eq 0 ]; then until [ -e {tmp_path}/go$i ]; do sleep 0.05; done; fi;"
+        " i=$((i+1)); done; exit 42"
+    )
+    root, program = Path(__file__).parents[2], Path(__file__).with_name("stored_log_worker.py")
+
+    def worker() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(program), str(tmp_path), script],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": f"{root / 'src'}:{root}"},
+        )
+
+    def stored(stream: str) -> bytes:
+        paths = sorted((tmp_path / "kept" / "log" / stream).glob("*.log"))
+        return b"".join(path.read_bytes() for path in paths)
+
+    for number in range(1000, last + 1, 1000):
+        process = worker()
+        end = b"line %d\n" % number
+        wait_until(lambda: stored("stdout").endswith(end), "Its output")  # noqa: B023 - called at once
+        process.kill()
+        assert -signal.SIGKILL == process.wait(120)
+        process.communicate()
+        (tmp_path / f"go{number}").touch()
+
+    output, errors = worker().communicate(timeout=120)
+
+    assert "42 None\n" == output, errors
+    for stream, word in (("stdout", "line"), ("stderr", "error")):
+        lines = [f"{word} {number}\n" for number in range(1, last + 1)]
+        assert "".join(lines).encode() == stored(stream)

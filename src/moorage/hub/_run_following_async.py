@@ -102,7 +102,12 @@ class AsyncRunReader:
                 failures += 1
                 failing_since = core.nanoseconds() if failures == 1 else failing_since
                 is_patient = core.nanoseconds() < failing_since + _PATIENCE * 1e9
-                if not error.retryable or not is_patient or self._has_waited(began, patience):
+                gives_up = (
+                    not error.retryable or not is_patient or self._has_waited(began, patience)
+                )
+                # What was read before is stored in time, although the platform is silent.
+                await writer.write((), is_end=gives_up)
+                if gives_up:
                     raise
                 await run_later(core.sleep(pause_after_failures(failures)))
                 continue
