@@ -225,7 +225,7 @@ def pipeline_kafka(rounds: int) -> Comparison:
         async def fill(topic: str, calls: int) -> None:
             producer = confluent_kafka.Producer({"bootstrap.servers": servers})
             for number in range(calls):
-                # The mock cluster drops what exceeds 5 MiB in one of its partitions.
+                # The mock cluster drops what exceeds 5 MiB in a partition, so blocks are short.
                 producer.produce(topic, PAYLOAD, partition=number % _PARTITIONS)
                 producer.poll(0)
             producer.flush(60)
@@ -250,7 +250,7 @@ def pipeline_kafka(rounds: int) -> Comparison:
             reading(fill, ours, drop, names),
             rounds,
             {"confluent-kafka, all fields read": reading(fill, reader, drop, names)},
-            block_seconds=0.05,
+            block_seconds=0.015,
         )
     return Comparison("a record from a topic of Kafka", rows, READING)
 
