@@ -42,7 +42,12 @@ _PATIENCE: Final = 120.0
 """Seconds for which a follower repeats its requests while the platform does not answer."""
 
 _OVERDUE: Final = 5.0
-"""Seconds after its limit and its grace at which a run is stopped that its platform left alive."""
+"""Seconds after its limit and its grace at which a run is stopped that its platform left alive.
+
+So many seconds later it is stopped again. The limit counts from the first look at which a follower
+sees the run started: clocks of platforms differ from that of this process, which may step too, so
+dates are not compared.
+"""
 
 _CLAIM_AGAIN: Final = 500_000_000
 _FOLLOWER_TTL: Final = 60_000_000
@@ -87,6 +92,7 @@ class AsyncRunReader:
         began = core.nanoseconds()
         rounds: deque[bool] = deque(maxlen=40)
         failures, failing_since, is_told = 0, 0, False
+        stop_at: int | None = None
         while True:
             try:
                 if lease is not None:
@@ -113,7 +119,7 @@ class AsyncRunReader:
                 continue
             if status.is_over and len(following.ended) == len(STREAMS):
                 return status
-            await self._stop_overdue(spec, status)
+            stop_at = await self._stop_overdue(spec, status, stop_at)
             rounds.append(is_new)
             if self._has_waited(began, patience):
                 await writer.write((), is_end=True)
@@ -158,12 +164,24 @@ class AsyncRunReader:
         await run_later(core_of(self._manager).sleep(pause_after(rounds)))
         return False
 
-    async def _stop_overdue(self, spec: RunSpec | None, status: RunStatus) -> None:
-        """Stop a run that its platform should have ended long ago, if it is to be settled."""
-        if spec is not None and not status.is_over and status.started_at is not None:
-            age = (core_of(self._manager).utc() - status.started_at).total_seconds()
-            if age > spec.step.timeout + spec.step.grace + _OVERDUE:
-                await self._platform.stop(spec.name, 0.0, LOOK)
+    async def _stop_overdue(
+        self, spec: RunSpec | None, status: RunStatus, stop_at: int | None
+    ) -> int | None:
+        """Stop a run that its platform should have ended long ago, if it is to be settled.
+
+        Returns:
+            When to do so next; None if that is not known yet.
+        """
+        now = core_of(self._manager).nanoseconds()
+        if spec is None or status.is_over or status.started_at is None:
+            return stop_at
+        if stop_at is None:
+            return now + int((spec.step.timeout + spec.step.grace + _OVERDUE) * 1e9)
+        if now < stop_at:
+            return stop_at
+        with suppress(ConnectorError):
+            await self._platform.stop(spec.name, 0.0, LOOK)
+        return now + int(_OVERDUE * 1e9)
 
 
 class AsyncFollowerLease:
