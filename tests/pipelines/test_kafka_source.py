@@ -548,7 +548,7 @@ async def test_use_before_it_is_open(cluster: KafkaCluster) -> None:
 
 
 async def test_cluster_that_is_away(cluster: KafkaCluster) -> None:
-    """A cluster that does not answer is a temporary error; the next opening succeeds."""
+    """A cluster that is away is a temporary error; the next opening goes on as the same member."""
     await publish(cluster, *numbered(4))
     reader = source(cluster, connect_timeout=1.0)
     seen = Revocations()
@@ -561,8 +561,12 @@ async def test_cluster_that_is_away(cluster: KafkaCluster) -> None:
         await reader.open(seen)
     cluster.set_down(is_down=False)
     await reader.open(seen)
-    assert 4 == len(await read(reader, 4))
-    assert [None, None] == seen.seen[-2:]
+    await publish(cluster, Message("new"))
+    assert ["new"] == [record.text for record in await read(reader, 1)]
+    assert [] == seen.seen
+    await reader.open(seen)
+    assert 5 == len(await read(reader, 5))
+    assert None is seen.seen[0]
     await reader.close()
 
 
@@ -584,6 +588,29 @@ async def test_pipeline_outlives_its_cluster(cluster: KafkaCluster) -> None:
     cluster.set_down(is_down=False)
     await publish(cluster, *(Message(str(number)) for number in range(100, 200)))
     await until(lambda: 200 == len({record.text for record in sink.records}))
+    pipeline.stop()
+    await running
+
+
+async def test_member_outlives_an_outage(cluster: KafkaCluster) -> None:
+    """After an outage a source reads on as the same member, for which no group has to wait."""
+    await publish(cluster, *numbered(10))
+    sink = MemorySink()
+    # The group would wait for a member that comes back as another.
+    endless = {"session.timeout.ms": 290_000}
+    pipeline = Pipeline(
+        "orders",
+        source(cluster, connect_timeout=0.5, options=endless),
+        sink,
+        config=PipelineConfig(reconnect=SOON),
+    )
+    running = asyncio.create_task(pipeline.run())
+    await until(lambda: len(sink.records) == 10 and pipeline.statistics().committed == 10)
+    cluster.set_down(is_down=True)
+    await until(lambda: pipeline.statistics().failed > 2)
+    cluster.set_down(is_down=False)
+    await publish(cluster, *numbered(10))
+    await until(lambda: len(sink.records) == 20)
     pipeline.stop()
     await running
 

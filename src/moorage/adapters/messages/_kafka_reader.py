@@ -72,6 +72,7 @@ class KafkaReader:
 
     Attributes:
         is_stopped: whether its waits have been ended.
+        is_cut_off: whether the last read failed only because the whole cluster was away.
         lag: the records of its partitions that were not committed lately; None if not known.
         known: the partitions that it has or had.
         membership: its membership of the group when it last had partitions; None before.
@@ -92,7 +93,7 @@ class KafkaReader:
         revoked: Callable[[list[Partition]], None],
         taken: Callable[[list[Partition]], None],
     ) -> None:
-        self.is_stopped = False
+        self.is_stopped = self.is_cut_off = False
         self.lag: int | None = None
         self.known: frozenset[Partition] = frozenset()
         self.membership: Any = None
@@ -241,8 +242,17 @@ class KafkaReader:
         if self._failure is not None:
             raise self._failure
         if self._is_down:
-            self._is_down = False
-            self._cluster.metadata(self._consumer, KNOWN_TOPIC, monotonic() + self._patience)
+            self.reach()
+
+    def reach(self) -> None:
+        """Wait a limited time until the cluster answers; the consumer then goes on by itself.
+
+        Raises:
+            ConnectorError: the cluster is away.
+        """
+        self._is_down, self.is_cut_off = False, True
+        self._cluster.metadata(self._consumer, KNOWN_TOPIC, monotonic() + self._patience)
+        self.is_cut_off = False
 
     def _take_over(self, consumer: Any, partitions: Sequence[Any]) -> None:
         places = [_place(item) for item in partitions]

@@ -138,12 +138,21 @@ class KafkaSource:
         self._transaction_seconds = TRANSACTION / 1000
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Join the consumer group, after checking that the cluster has all topics."""
+        """Join the consumer group, after checking that the cluster has all topics.
+
+        After an outage of the whole cluster the member stays the same, so that its group need not
+        wait until the member's session ends.
+        """
+        link = self._link
+        if link is not None and link.reader.is_cut_off and self.transactional_id is None:
+            await link.go_on(revoked)
+            return
         if self._was_open:
             await revoked(None)
         await self.close()
         options = {
             "auto.commit.interval.ms": 200,
+            "reconnect.backoff.max.ms": 1_000,
             "queued.max.messages.kbytes": 16_384,
             "statistics.interval.ms": 5_000,
             **self._settings.client_options(),
@@ -273,6 +282,11 @@ class _Link:
             options, topics, patience, self._revoked, self.forget
         )
         self.reading = DaemonWorker("moorage-kafka-read")
+
+    async def go_on(self, revoked: Revocation) -> None:
+        """Wait until the cluster is back, and read on."""
+        self._call = revoked
+        await self.reading.run(self.reader.reach)
 
     async def begin_transactions(
         self, options: dict[str, Any], patience: float, longest: float
