@@ -1,11 +1,11 @@
 """Fakes, virtual time and conformance kits, for tests of programs that use moorage.
 
-A test decides what time it is, what chance draws, what a vendor answers and what the network
-loses; nothing is patched, because everything here fits a port. Whoever writes an adapter proves it
-with the kit of its port. Pytest finds the fixtures of `moorage.testing.pytest_plugin` by itself.
+A test sets the time, the random numbers, the answers of a vendor and the faults of the network. It
+patches nothing, because each fake implements a port. The author of an adapter tests it with the
+conformance kit of its port. Pytest finds the fixtures of `moorage.testing.pytest_plugin` by itself.
 
-What is exported here is loaded when it is first used. The layer sees everything but configuration
-and the command line, and nothing but tests sees it.
+What is exported here is loaded when it is first used. This layer may import everything except the
+configuration and the command line; only tests import it.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Masks secrets before a real exchange is recorded.
 
-Three things are masked. What stands where credentials stand, by the rules of `Redaction`. Every
-secret that is known, wherever it stands and however it is spelt. And every value that stood where
-credentials stand, wherever else it turns up, because vendors echo what they are sent.
+Three kinds of values are masked: values in fields for credentials, by the rules of `Redaction`;
+every known secret, in any place and spelling; and every value that was once in a field for
+credentials, in any other place too, because vendors repeat what they receive.
 
-Of a request more may be a credential than its names promise, because vendors invent names. Only the
-headers that HTTP itself or a trace needs are written as they are; the values of all others are
-masked. In a query a value stays if it is a word, a number, a date or short. Any other becomes a
-mask with four digits of its hash, which tell equal values from different ones and nothing else.
+A request may have credentials in fields whose names do not tell, because vendors invent names. So
+only headers that HTTP itself or tracing needs are written unmasked. A value of a query stays
+unmasked if it is a word, a number, a date or short. A mask has four digits of the value's hash, so
+that equal values have equal masks.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Scrubber:
     """Masks secrets in the text of a cassette.
 
     Args:
-        redaction: the rules of names, and of what is personal.
+        redaction: the rules by which fields and personal data are masked.
     """
 
     def __init__(self, redaction: Redaction) -> None:

@@ -13,16 +13,16 @@ with VendorServer() as vendor:  # in place of the real one
         print(manager.call("vat", Request.get("/rates")).json())  # → {'rate': '0.19'}
 ```
 
-The first run asks the vendor and writes the file, later ones read it (mode `once`). What
-credentials stand in is masked by name, what is personal by its look, both as `Redaction` says; and
-every secret that is known, or that stood where credentials stand, wherever it turns up. A manager
-tells the recorder what it sends as a credential, whatever the name. Of a request only well-known
-headers are written as they are, and a value of its query only if it is a word, a number, a date or
-short. What is asked when replaying is masked alike before it is compared, so other credentials do
-as well. Look at a new file all the same before you share it: a rule cannot know everything.
+The first run sends requests to the vendor and writes the file; later runs read it (mode `once`).
+Fields for credentials are masked by name and personal data by form, both by the rules of
+`Redaction`. Known secrets, and values that were once in a field for credentials, are masked
+everywhere. A manager tells the recorder which values it sends as credentials, whatever their names.
+Only well-known headers of a request are written unmasked, and a value of its query only if it is a
+word, a number, a date or short. A replayed request is masked in the same way before it is compared,
+so it may have other credentials. Read a new file before you share it: no rule finds everything.
 
-A request is what was recorded if method, path, parameters and body are the same; the host is not
-compared. Equal requests get their answers in the order in which they were recorded.
+A request matches a recorded one if method, path, parameters and body are equal; the host is not
+compared. Equal requests get their answers in the order of the recording.
 """
 
 from __future__ import annotations
@@ -86,10 +86,10 @@ class Cassette:
 
     Args:
         path: the file.
-        mode: `record` asks the vendor and writes, `replay` never asks anybody, `once` records if
-            there is no file yet and replays if there is.
-        redaction: what is masked by its name or its look.
-        secrets: what is masked wherever it stands.
+        mode: `record` sends requests to the vendor and writes the file; `replay` only reads the
+            file; `once` records if there is no file, and replays otherwise.
+        redaction: the rules by which fields and personal data are masked.
+        secrets: values that are masked everywhere.
     """
 
     def __init__(

@@ -48,7 +48,7 @@ def read_body(file: BinaryIO, headers: Headers) -> bytes:
 
     Raises:
         EOFError: the client left before its end.
-        ValueError: it is not framed as HTTP/1.1 asks for.
+        ValueError: its length is not stated as HTTP/1.1 requires.
     """
     transfer_encoding, length = headers.get("transfer-encoding"), headers.get("content-length")
     if transfer_encoding is None:

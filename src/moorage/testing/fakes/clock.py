@@ -23,7 +23,7 @@ _START: Final = datetime(2030, 1, 1, tzinfo=UTC)
 class VirtualClock:
     """A clock that moves only when it is advanced, and then fires its timers.
 
-    Its time of day goes along, and may step on its own as people's watches do.
+    Its date and time advance with it, and can also be changed alone, like a wall clock.
     """
 
     def __init__(self, start: datetime = _START) -> None:
@@ -109,10 +109,9 @@ class VirtualSleeper:
 class AsyncVirtualSleeper:
     """A sleeper that waits for the virtual clock; `autojump` advances it when all tasks wait.
 
-    With `autojump`, whenever every task of the event loop waits, the clock jumps to the time at
-    which the next one wants to wake. What waits for the outside world (a thread, a socket, real
-    time) waits as well, so the clock does not wait for that. It needs an event loop of asyncio's
-    own.
+    With `autojump`, whenever every task of the event loop waits, the clock jumps to the time of the
+    next alarm. It does not wait for tasks that wait for something real, such as a thread, a socket
+    or real time. `autojump` needs an event loop of asyncio itself.
 
     Attributes:
         sleeps: the seconds of each sleep so far.

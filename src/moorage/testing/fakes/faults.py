@@ -125,11 +125,11 @@ Fault: TypeAlias = (
 class FaultSchedule:
     """The fault for each request, in order of arrival; None means no fault.
 
-    Requests after the last one scheduled meet none. Its `repr` says how it was made; `print` gives
-    the Python text of a schedule that does once more what has been done so far.
+    Requests after the last scheduled one have no fault. Its `repr` is the code that made it;
+    `print` writes Python code for a schedule that repeats the faults so far.
 
     Args:
-        faults: one for each request.
+        faults: the fault of each request, in order.
     """
 
     def __init__(self, faults: Iterable[Fault | None] = ()) -> None:
@@ -189,9 +189,9 @@ class FaultNetwork:
     """An `HttpClient` with a network that fails as scheduled between it and the vendor.
 
     Args:
-        vendor: what is reached through it: a fake vendor, or any HTTP client.
-        faults: what fails.
-        sleeper: passes the time that a delay takes; give a virtual one.
+        vendor: the fake vendor, or any HTTP client, behind the network.
+        faults: the schedule of faults.
+        sleeper: waits during a delay; give a virtual one.
     """
 
     def __init__(
@@ -237,9 +237,9 @@ class AsyncFaultNetwork:
     """An `AsyncHttpClient` with a network that fails as scheduled between it and the vendor.
 
     Args:
-        vendor: what is reached through it: a fake vendor, or any HTTP client.
-        faults: what fails.
-        sleeper: passes the time that a delay takes; give a virtual one.
+        vendor: the fake vendor, or any HTTP client, behind the network.
+        faults: the schedule of faults.
+        sleeper: waits during a delay; give a virtual one.
     """
 
     def __init__(

@@ -56,11 +56,11 @@ class Delivery:
     """A request as the fake vendor received it.
 
     Attributes:
-        method: what it does.
-        url: where it was sent.
-        headers: its fields, those of authentication included.
-        body: all of its body.
-        timeouts: how long the HTTP client was given.
+        method: the HTTP method.
+        url: the URL that it was sent to.
+        headers: the header fields, including those for authentication.
+        body: the complete body.
+        timeouts: the timeouts that the HTTP client was given.
     """
 
     method: HttpMethod
@@ -95,14 +95,14 @@ class Delivery:
 class FakeVendor:
     """A vendor in memory with scripted responses, which records the requests it receives.
 
-    An answer is a response, an error to raise instead of one, or a function of the request and
-    its URL that returns the one or raises the other. It is told things in the same words as
-    `VendorServer`: what is queued is given once, in order, that of a path before that of any;
-    `always` is for when nothing is queued. A request that nothing was said about raises
-    `UnexpectedRequest`. It may be asked by several threads at once.
+    An answer is a response, an error to raise, or a function of the request and its URL that
+    returns or raises one of them. The vendor is scripted by the methods of `VendorServer`: each
+    queued answer is given once, in order, answers for a path before those for any path; `always`
+    sets the answer while none is queued. A request without an answer raises `UnexpectedRequest`.
+    Several threads may send requests at once.
 
     Args:
-        answers: one answer to every request, or the queue of them.
+        answers: the answer to every request, or several answers to queue.
     """
 
     def __init__(self, answers: Answer | Iterable[Answer] = ()) -> None:
@@ -189,8 +189,8 @@ class ScriptedHttpClient:
     """An `HttpClient` that only reaches a fake vendor.
 
     Args:
-        vendor: answers.
-        piece: how many bytes of a body `open` hands over at once.
+        vendor: the fake vendor that answers.
+        piece: number of bytes of a body that each read returns after `open`.
     """
 
     def __init__(self, vendor: FakeVendor, *, piece: int = PIECE) -> None:
@@ -216,8 +216,8 @@ class AsyncScriptedHttpClient:
     """An `AsyncHttpClient` that only reaches a fake vendor.
 
     Args:
-        vendor: answers.
-        piece: how many bytes of a body `open` hands over at once.
+        vendor: the fake vendor that answers.
+        piece: number of bytes of a body that each read returns after `open`.
     """
 
     def __init__(self, vendor: FakeVendor, *, piece: int = PIECE) -> None:

@@ -43,16 +43,17 @@ class ProxyServer:
     """An HTTP proxy on this machine, which runs during its `with` block.
 
     Args:
-        leads_to: the host and port that every name stands for, so that names need not exist.
-        knows: the user name and password it asks for; None lets everybody through.
-        answers: bytes it sends instead of opening a tunnel, after which it hangs up; b"" hangs up
-            at once.
-        tls: speaks TLS with this context.
+        leads_to: the host and port to which it connects whatever host is named, so that names need
+            not exist.
+        knows: the user name and password that it requires; None to require none.
+        answers: bytes that it sends instead of opening a tunnel, before it closes the connection;
+            b"" closes it at once.
+        tls: the context with which it speaks TLS; None for no TLS.
 
     Attributes:
-        address: the host and port it listens at.
-        requests: what it was asked, tunnels included, in order.
-        patience: seconds to wait for what a test says will happen.
+        address: the host and port where it listens.
+        requests: the requests that it received, including those for tunnels, in order.
+        patience: seconds to wait for an event that a test expects.
     """
 
     def __init__(

@@ -46,20 +46,21 @@ class Behaviour:
 
     Attributes:
         status: the status code.
-        headers: fields, as they are to be sent. What frames the body is added unless they do it.
-        body: the whole body, as it is to be sent.
-        framing: what shows where the body ends, if the headers do not say.
-        raw: what is sent instead of an answer made of all these.
-        before: what is sent ahead of it, such as interim answers.
-        repeat: what is sent after it, over and over, until the client leaves.
+        headers: the header fields to send. A field that shows where the body ends is added if none
+            does.
+        body: the complete body to send.
+        framing: how the end of the body is shown, if the headers do not show it.
+        raw: bytes to send instead of a response made of the attributes above; None to send that.
+        before: bytes to send before the response, such as interim responses.
+        repeat: bytes to send after the response, again and again, until the client leaves.
         delay: seconds before the first byte.
-        piece: bytes sent at once; None is all.
+        piece: number of bytes to send at once; None for all.
         pause: seconds between two pieces.
-        cut: bytes of the body, framing included, that are sent; None is all.
-        reads: how much of the request is read before. What reads nothing answers whatever comes
-            next on whatever path, as soon as somebody connects.
-        then: what follows. It stays for the next request (or in silence, if it did not send or
-            read all), closes without having said so, or resets the connection.
+        cut: number of bytes of the body to send, including its framing; None for all.
+        reads: the part of the request that is read before the response is sent. With "nothing" the
+            response is sent as soon as a client connects, whatever it requests.
+        then: the end of the exchange. The connection stays open for the next request (or silent, if
+            not all was sent or read), is closed without `Connection: close`, or is reset.
     """
 
     status: int = 200
@@ -129,10 +130,10 @@ class Received:
 
     Attributes:
         method: its method.
-        target: what it asked for, as it was sent.
-        headers: its fields.
-        body: its body, without chunks.
-        connection: the number of the connection it came on, from 1 on.
+        target: the request target, as it was sent.
+        headers: its header fields.
+        body: its body, joined from its chunks.
+        connection: number of the connection that it arrived on, counted from 1.
     """
 
     method: str

@@ -12,7 +12,7 @@ with VendorServer() as vendor:
     print(vendor.requests[0].method)  # → GET
 ```
 
-It listens at 127.0.0.1 on a port of its own. What nothing was said about is answered with 501.
+It listens at 127.0.0.1 on a free port. A request without a scripted answer gets status 501.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ class VendorServer:
     `VendorServer().start()` listens until `close()`, or until the program ends.
 
     Args:
-        tls: speaks TLS with this context (`moorage.testing.fakes.http_tls` makes some).
-        port: whether its port is open, refuses connections, or ignores them.
+        tls: the context with which it speaks TLS, such as one of `moorage.testing.fakes.http_tls`.
+        port: "open", or "refusing" or "ignoring" for a port that refuses or ignores connections.
 
     Attributes:
-        address: the host and port it listens at.
-        connections: how often somebody connected.
-        closed: how many of these connections have ended, by either side.
-        patience: seconds to wait for what a test says will happen.
+        address: the host and port where it listens.
+        connections: number of connections that clients opened.
+        closed: number of these connections that either side has closed.
+        patience: seconds to wait for an event that a test expects.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class VendorServer:
         """Start the server, which runs until `close()` or the end of the program, and return it.
 
         Args:
-            port: of 127.0.0.1; any that is free if it is 0.
+            port: the port at 127.0.0.1; 0 for any free port.
         """
         self._door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._door.bind((_LOCALHOST, port))

@@ -30,7 +30,7 @@ _VOUCHING: Final = x509.KeyUsage(
 def tls_pair(host: str = "127.0.0.1") -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Return TLS contexts for a server at this host, and for clients that trust it.
 
-    Nobody else trusts it.
+    No other client trusts it.
     """
     server, authority = tls_pem(host)
     client = ssl.create_default_context(cadata=authority.decode())
@@ -50,7 +50,8 @@ def tls_pem(host: str = "127.0.0.1") -> tuple[ssl.SSLContext, bytes]:
 def certificate_files(folder: Path, host: str = "127.0.0.1") -> tuple[Path, Path]:
     """Write a certificate for this host or address, and its key, into a folder.
 
-    The certificate's file also has that of the authority that vouches for it, and for nobody else.
+    The certificate's file also contains the certificate of its authority, which signs no other
+    certificate.
     """
     authority, key = (
         ec.generate_private_key(ec.SECP256R1()),

@@ -33,7 +33,7 @@ class FailingObserver:
     """An observer that raises an error at every event.
 
     Attributes:
-        told: how many events it was handed.
+        told: number of events that it received.
     """
 
     def __init__(self, error: Exception | None = None) -> None:

@@ -50,10 +50,10 @@ class MemorySource:
     """A source of given records, which delivers uncommitted records again after `open`.
 
     Attributes:
-        committed: the records that were told to be done, in this order.
-        released: the records that were given back.
-        extended: the records that were said to be still under way, the last time.
-        sought: the positions that were set.
+        committed: the records that were committed, in this order.
+        released: the records that `release` was called with.
+        extended: the records that the last call of `extend` named.
+        sought: the positions that `seek` was called with.
         polls: the number of polls.
         is_open: whether it is open.
 
@@ -61,7 +61,7 @@ class MemorySource:
         records: the records, in the order in which they are delivered.
         commits: "prefix" or "each".
         is_endless: True to wait for further records instead of ending.
-        extend_every: seconds after which it wants to know what is still under way.
+        extend_every: seconds after which a pipeline has to call `extend` for unfinished records.
     """
 
     def __init__(
@@ -206,7 +206,7 @@ class MemorySink:
         is_open: whether it is open.
 
     Args:
-        judge: returns an error for a record that is to fail, and None for the others.
+        judge: returns the error of a record that must fail, and None for all others.
         tells_records: whether it returns a result for each record. Otherwise a batch with a record
             that fails fails as a whole, with that record's error.
     """

@@ -30,11 +30,11 @@ class MockPlatform:
     """A `Platform` that runs nothing: each step ends at once with a scripted result.
 
     Args:
-        results: for each name of a step, its result; several results are those of its runs in turn,
-            and the last of them is that of all further runs. An exception is raised instead of
-            starting the run.
+        results: the results of each step, by its name; several results belong to its runs in turn,
+            and the last of them to all further runs. An exception is raised instead of starting the
+            run.
         default: the result of all other steps.
-        type: the type that it stands for.
+        type: the type of platform that it reports.
         endless: the names of steps whose runs go on until they are stopped.
 
     Attributes:

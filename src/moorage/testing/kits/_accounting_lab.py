@@ -53,16 +53,15 @@ class AccountingSubject:
         purchase: fields of a line of a bill: account or item, and a tax of 20%.
         bank: the bank account, as payments name it.
         ledger: two accounts, as journal lines name them.
-        positions: for each operation that creates a record, the number of requests before the one
-            that creates it; by default none.
+        positions: number of requests before the one that creates a record, by operation; by default
+            none.
         refusals: answers by which the vendor refuses a contact, with the error that each must
             become and the vendor's code that the error must keep.
         pause: an answer by which the vendor asks for a pause, and the seconds of the pause; None
             for the seconds if the vendor states none.
-        strange: an answer about an invoice with an unknown state; None if the vendor has no words
-            for states.
+        strange: an answer about an invoice in an unknown state; None if its answers name no states.
         option: an option of invoices in the vendor's own words, and its value.
-        secrets: texts that nothing may show, such as a token.
+        secrets: texts that no repr, error, event or log entry may contain, such as a token.
         webhook_secret: secret of the vendor's webhooks; None if it sends none.
         report: makes the webhook of a change of the invoice with an id.
     """
@@ -91,7 +90,7 @@ class Lab(RecordedLab[AccountingSubject]):
     logs_content = True
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that nothing may show: the secrets, and the name of a contact."""
+        """Return the texts that must stay hidden: the secrets, and the name of a contact."""
         return (*self.subject.secrets, NAME)
 
     def count(self, name: str) -> int:

@@ -57,7 +57,7 @@ class BankSubject:
         payments: answers about a payment, with the status that each must become.
         damaged: operations, such as "balances", each with an answer that must not be read, such as
             one with an amount that is no amount.
-        secrets: texts that nothing may show, such as a token.
+        secrets: texts that no repr, error, event or log entry may contain, such as a token.
         institution: the vendor's id of a bank; None if the vendor is one bank.
     """
 
@@ -118,7 +118,7 @@ class Lab(RecordedLab[BankSubject]):
         return PaymentOrder(return_url=RETURN_URL, **values)
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that nothing may show: secrets, numbers of accounts, and the owner."""
+        """Return the texts that must stay hidden: secrets, numbers of accounts, and the owner."""
         return (*self.subject.secrets, *IBANS, OWNER)
 
 

@@ -49,7 +49,7 @@ class CalendarsSubject:
         pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
         rules: recurrence rules that the vendor has, as they are read back.
         refused_rules: recurrence rules that the vendor does not have.
-        secrets: texts that nothing may show, such as a token.
+        secrets: texts that no repr, error, event or log entry may contain, such as a token.
     """
 
     vendor: Vendor
@@ -107,7 +107,7 @@ class Lab(RecordedLab[CalendarsSubject]):
         return [event.title for event in self.sandbox.events()]
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that nothing may show: secrets, the title and an attendee."""
+        """Return the texts that must stay hidden: secrets, the title and an attendee."""
         return (*self.subject.secrets, TITLE, "grace@example.com")
 
 

@@ -44,7 +44,7 @@ class ChatSubject:
         uncertain: answers after which the message may have been posted.
         pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
         option: an option in the vendor's own words, and its value.
-        secrets: texts that nothing may show, such as a token.
+        secrets: texts that no repr, error, event or log entry may contain, such as a token.
         webhook_secret: secret of the vendor's webhooks; None if it sends none.
         strange_secret: another secret of the same form.
         receive: makes the webhook of a message with this text that a person wrote.
@@ -91,7 +91,7 @@ class Lab(RecordedLab[ChatSubject]):
         return len(self.shown())
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that nothing may show: the secrets, and the text of messages."""
+        """Return the texts that must stay hidden: the secrets, and the text of messages."""
         return (*self.subject.secrets, TEXT)
 
 

@@ -34,14 +34,14 @@ class EinvoicesSubject:
     Attributes:
         vendor: an account at the sandbox.
         sandbox: the sandbox, which tells what was delivered.
-        recipient: the vendor's words for the recipient that the kit sends to.
+        recipient: the recipient of the kit's invoices, in the vendor's own words.
         refusals: answers by which the vendor refuses an invoice, with the error that each must
             become, and the vendor's code that the error must keep.
         uncertain: answers after which the invoice may have been sent.
         deliver: delivers a sent invoice, and returns the webhook that reports it, if there is one;
             None if the vendor delivers before it answers.
         option: an option in the vendor's own words, and its value.
-        secrets: texts that nothing may show, such as a token.
+        secrets: texts that no repr, error, event or log entry may contain, such as a token.
         reports: makes the webhook of an event of a sent invoice, by its id and the vendor's word;
             None if the vendor sends none.
         words: the vendor's words for states, with the state that each must become.
@@ -94,7 +94,7 @@ class Lab(RecordedLab[EinvoicesSubject]):
         return len(self.subject.sandbox.deliveries())
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that nothing may show."""
+        """Return the texts that no repr, error, event or log entry may contain."""
         return self.subject.secrets
 
 

@@ -21,16 +21,18 @@ class EmailLab:
 
     Attributes:
         hub: a `Hub` or an `AsyncHub` with one account, whose clock is virtual.
-        stranger: the same, with credentials that are wrong.
-        delivered: the mail that has arrived.
-        refuse: have the next call, or the next message of a bulk, refused for too much mail.
-        lose: have the next message taken and the answer lost; returns the address to send it to.
-        malform: have the next message taken, and an answer that is none; None if there is no such
-            thing.
+        stranger: the same hub with wrong credentials.
+        delivered: the delivered messages.
+        refuse: makes the sandbox refuse the next call, or the next message of a bulk, as one too
+            many.
+        lose: makes the sandbox accept the next message and lose its answer; returns the address to
+            send that message to.
+        malform: makes the sandbox accept the next message with a malformed answer; None if it
+            cannot.
         codes: the vendor's own codes for "auth", "throttled", "outage" and "refused".
-        secret: what the account's credentials keep secret.
-        many: how many recipients a large bulk has.
-        odd_name: a recipient's name that headers must quote; another one if the vendor refuses
+        secret: the secret part of the account's credentials.
+        many: number of recipients of a large bulk.
+        odd_name: a recipient's name that headers must quote, without a comma if the vendor refuses
             commas.
         sandbox: the vendor's sandbox, whose requests are checked; None if the vendor sends none, as
             a mail server's does.

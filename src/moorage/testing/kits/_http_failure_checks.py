@@ -1,7 +1,7 @@
 """The failures of an HTTP exchange, as a table; a check produces each and compares its error.
 
-`processed` is what the error has to say about the request: False where certainly no byte of it was
-read, True where that cannot be excluded, None where there was an answer, so that nobody asks.
+`processed` is the error's statement about the request: False if certainly no byte of it was read,
+True if bytes may have been read, None if there was an answer.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Failure:
     """A failure of an HTTP exchange, and the error that it must raise.
 
     Attributes:
-        happened: what went wrong, as a clause.
+        happened: the failure, as a clause of a sentence.
         raised: the class of the error, none of its subclasses.
         processed: what the error's `may_have_been_processed` is; None if it has none.
     """

@@ -56,21 +56,20 @@ class PaymentsSubject:
     """A payment vendor to check, with its sandbox.
 
     Attributes:
-        vendor: an account of ours at the sandbox.
+        vendor: an account at the sandbox.
         sandbox: the sandbox of the account.
         charged: returns the number of payments that the sandbox has authorised or captured.
-        pays, declined, expired: sources that pay, are declined, and have expired; None if the
-            vendor declines nothing at once, or knows no expiry.
+        pays, declined, expired: sources that succeed, are declined, and have expired; None if the
+            vendor declines no payment at once, or has no error for an expired source.
         billed: source that takes a billing address; `pays` by default.
-        asks: source that waits for the buyer; None if the vendor asks no buyer, or only for
-            intents.
+        asks: source whose payment waits for the buyer; None if no payment does, or only an intent.
         refusals: answers by which the vendor refuses, with the error that each must become.
-        written: the amount in minor units that a request asks for.
-        option: an option in the vendor's own words, and a word of it that must be sent.
+        written: returns the amount in a request, in minor units.
+        option: an option in the vendor's own words, and a text of it that the request must contain.
         pending, pending_refund: the vendor's words for a payment and a refund that are under way.
         secret: the secret that the vendor's credentials must not show.
         webhook_secret: the secret that signs webhooks; None if a certificate does.
-        happen: carries out everything that the vendor has only accepted so far.
+        happen: completes everything that the vendor has only accepted so far.
         longest_key: the number of characters that an idempotency key may have at the vendor.
         key_of: reads the idempotency key of a request, if it is not in the header that the
             vendor's services name.
@@ -84,8 +83,9 @@ class PaymentsSubject:
             if the vendor has no subscriptions, or asks the buyer for the means.
         consent: consents as the buyer to a subscription, given its id, or to a change of it.
         renew: charges a subscription, given its id, for its next period, with or without success.
-        pay_out: pays all charged money out to us.
-        largest: the most minor units that the vendor takes; None if it names no limit.
+        pay_out: pays all charged money out to the merchant.
+        largest: the largest amount in minor units that the vendor accepts; None if it states no
+            limit.
         currencies: currencies that `pays` can be charged in; None for all of them.
         buyer: the buyer of each charge, if the vendor requires one.
     """

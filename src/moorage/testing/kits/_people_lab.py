@@ -41,7 +41,7 @@ class PeopleSubject:
             the vendor's code that the error must keep, where there is a third part.
         pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
         option: an option of a new account in the vendor's own words, and its value.
-        secrets: texts that nothing may show, such as a token.
+        secrets: texts that no repr, error, event or log entry may contain, such as a token.
         requests: fields of a new person, each with values that the request must have, by the path
             of their names; None for a name that it must not have.
         answers: answers about an account, each with fields that must be read from it.
@@ -106,7 +106,7 @@ class Lab(RecordedLab[PeopleSubject]):
         return [request for request in self.sandbox.requests if request.method != "GET"]
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that nothing may show: the secrets, the password and names."""
+        """Return the texts that must stay hidden: the secrets, the password and names."""
         return (*self.subject.secrets, PASSWORD, "Lovelace")
 
 

@@ -57,23 +57,24 @@ class ShippingSubject:
     """A shipping vendor to check, with its sandbox.
 
     Attributes:
-        vendor: an account of ours at the sandbox.
-        sandbox: where it goes.
-        sold: how many labels the sandbox has sold.
-        buys: whether a request buys a label.
+        vendor: an account at the sandbox.
+        sandbox: the sandbox.
+        sold: returns the number of labels that the sandbox has sold.
+        buys: returns True for a request that buys a label.
         refusals: answers by which the vendor refuses to sell, with the error that each must become
             and the vendor's code that it must keep.
-        carrier_code: the vendor's code when the carrier refuses what it offered.
-        option: options in the vendor's own words, and what they look like when they are sent.
-        secret: what the vendor's credentials must not show.
-        move: lets a parcel come so far: its number, and the vendor's word.
+        carrier_code: the vendor's code if the carrier refuses a shipment that it has offered to
+            carry.
+        option: options in the vendor's own words, and the bytes of the request that contain them.
+        secret: the secret part of the vendor's credentials, which nothing may show.
+        move: moves a parcel to a status; takes its number, and the vendor's word for the status.
         delivered: the vendor's word for a parcel that was delivered.
-        webhook_secret: what its webhooks are signed with; None if it sends none.
-        wrong_secret: the same of somebody else.
-        report: makes a webhook of where a parcel is: its number, and a URL.
-        no_rates: a postal code to which nobody carries.
-        no_label: a postal code to which a label is offered, and then refused.
-        nowhere: a city that cannot be delivered to.
+        webhook_secret: secret that signs the webhooks of the vendor; None if it sends none.
+        wrong_secret: a secret of the same form that signs no webhook of the vendor.
+        report: makes the webhook about the tracking of a parcel; takes its number, and a URL.
+        no_rates: a postal code to which no carrier delivers.
+        no_label: a postal code for which a rate is offered, and then a label refused.
+        nowhere: a city to which nothing can be delivered.
     """
 
     vendor: Vendor
@@ -98,11 +99,11 @@ class Line:
     """The connection between the hub and the vendor's sandbox.
 
     Attributes:
-        whole: whether anything passes at all.
-        files: whether files of labels pass.
-        refusal: what the next purchase is answered, once.
-        lost: after so many purchases the answer is lost, and the line is cut.
-        dropped: after so many purchases the request is lost, and the line is cut.
+        whole: False while no request passes.
+        files: False while no download of a label passes.
+        refusal: the answer to the next purchase, given once.
+        lost: number of purchases after which an answer is lost, and the connection cut.
+        dropped: number of purchases after which a request is lost, and the connection cut.
     """
 
     def __init__(self, subject: ShippingSubject) -> None:
@@ -173,7 +174,7 @@ class Lab(ContractLab[ShippingSubject]):
 
     Attributes:
         line: the connection to its sandbox.
-        sold: how many labels the sandbox has sold.
+        sold: returns the number of labels that the sandbox has sold.
     """
 
     contract = "shipping"

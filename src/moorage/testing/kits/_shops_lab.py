@@ -40,7 +40,7 @@ class ShopsSubject:
         refusals: answers by which the vendor refuses to show an order, with the error that each
             must become, and the vendor's code that the error must keep.
         answers: answers about an order, with the fields of `ShopOrder` to be read from each.
-        secrets: texts that nothing may show, such as a token.
+        secrets: texts that no repr, error, event or log entry may contain, such as a token.
         report: makes the webhook about an order; None if the vendor sends none.
         webhook_secret: secret of the vendor's webhooks; None if it sends none.
     """
@@ -91,7 +91,7 @@ class Lab(RecordedLab[ShopsSubject]):
         return await self("refund", ref, Money(amount, "EUR"), idempotency_key=key)
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that nothing may show: the secrets, and the buyer's name."""
+        """Return the texts that must stay hidden: the secrets, and the buyer's name."""
         return (*self.subject.secrets, BUYER, "ada@quayle.example", "Kai 1")
 
 

@@ -54,7 +54,7 @@ class SignaturesSubject:
         events: for each event, the vendor's word, True if it is about one signer, and the type
             that it must become.
         webhook_secret: secret of the vendor's webhooks.
-        secrets: texts that nothing may show, such as a token.
+        secrets: texts that no repr, error, event or log entry may contain, such as a token.
         return_url: address for links of embedded signers; None if the vendor takes none.
         settle: carries out what the vendor only accepted, such as a cancellation.
         preparations: number of requests, such as uploads, before the one that sends an envelope.
@@ -100,7 +100,7 @@ class Lab(RecordedLab[SignaturesSubject]):
         self.sandbox.fail(*(answers if isinstance(answers, tuple) else (answers,)))
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that nothing may show: secrets, addresses and subjects."""
+        """Return the texts that must stay hidden: secrets, addresses and subjects."""
         return (*self.subject.secrets, ADA, GRACE, SUBJECT)
 
     async def link(self, ref: Ref, email: str) -> Any:

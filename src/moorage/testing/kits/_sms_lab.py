@@ -43,22 +43,23 @@ class SmsSubject:
     """A vendor of text messages to check, with its sandbox.
 
     Attributes:
-        vendor: an account of ours at the sandbox.
-        sandbox: where it goes.
-        sent: how many messages the sandbox has taken.
+        vendor: an account at the sandbox.
+        sandbox: the sandbox.
+        sent: returns the number of messages that the sandbox has accepted.
         refusals: answers by which the vendor refuses, with the error that each must become, and
             the vendor's code that the error must keep, where there is a third part.
-        option: an option in the vendor's own words, and a value that it takes.
-        arrives: the name and the value under which it arrives, if others than these.
-        secret: what the vendor's credentials must not show.
-        webhook_secret: what its webhooks are signed with; None if it sends none.
-        strange_secret: another of the same form, which nothing is signed with.
-        report: makes a webhook of what became of a message: its id, and the vendor's word for it;
-            to https://shop.example/texts, where no message says where.
+        option: an option in the vendor's own words, and a valid value of it.
+        arrives: the name and the value of that option in the request, if they differ from `option`.
+        secret: the secret part of the vendor's credentials, which nothing may show.
+        webhook_secret: secret that signs the webhooks of the vendor; None if it sends none.
+        strange_secret: a secret of the same form that signs no webhook of the vendor.
+        report: makes the webhook about the delivery of a message; takes its id, and the vendor's
+            word for the status. It goes to https://shop.example/texts unless the message names a
+            URL.
         delivered: the vendor's word for a message that was delivered.
-        to: a number that is sent to.
-        unknown: an answer to sending whose status nobody knows, if the vendor answers with one.
-        wordless: whether the vendor has no word for a message that it took.
+        to: the number of the recipient.
+        unknown: an answer to a message with an unknown status; None if answers have no status.
+        wordless: True if the vendor has no word for the status of an accepted message.
         requests: fields of a message, such as `{"validity": timedelta(hours=1)}`, each with values
             that its request must have, by name; None for a name that it must not have.
         answers: operations, such as "get", each with an answer of the vendor, and the fields that

@@ -13,9 +13,9 @@ def test_cache(check):
 ```
 
 `CHECKS` are for `ResponseCache`. `ASYNC_CHECKS` are for `AsyncResponseCache`, and awaited. Each
-takes a function that makes a cache with room for a hundred small answers; it may be the same each
-time, for every check has keys of its own. Time is real, and a check may wait a tenth of a second
-for some of it to pass.
+takes a function that returns a cache with room for a hundred small responses. It may return the
+same cache each time, because each check uses its own keys. The checks use real time, and may wait
+for a tenth of a second.
 """
 
 from __future__ import annotations

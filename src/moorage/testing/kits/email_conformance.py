@@ -5,8 +5,8 @@ checks.
 
 `CHECKS` are for the vendor behind a `Hub`. `ASYNC_CHECKS` are for it behind an `AsyncHub`, and
 awaited. Each takes a function that makes an `EmailLab`: a hub with one account of the vendor at a
-sandbox, and what the sandbox can be asked to do. It must take a message to any address at
-example.com but these: refused@example.com, throttled@example.com and outage@example.com.
+sandbox, and functions that control the sandbox. The sandbox must accept messages to all addresses
+at example.com except refused@example.com, throttled@example.com and outage@example.com.
 """
 
 from __future__ import annotations

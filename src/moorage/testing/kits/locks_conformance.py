@@ -13,7 +13,7 @@ def test_locks(check):
 ```
 
 `CHECKS` are for `Locks`. `ASYNC_CHECKS` are for `AsyncLocks`, and awaited. Each takes a function
-that makes locks in which no place is taken.
+that makes locks whose slots are all free.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class PushSubject:
         refusals: answers by which the vendor refuses, with the error that each must become.
         pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
         unreadable: an answer with the status of a success that does not confirm anything.
-        secrets: texts that nothing may show, such as a private key.
+        secrets: texts that no repr, error, event or log entry may contain, such as a private key.
     """
 
     vendor: Vendor
@@ -99,7 +99,7 @@ class _Lab(RecordedLab[PushSubject]):
         return self.subject.sandbox.delivered
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that nothing may show: secrets, the recipient and the title."""
+        """Return the texts that must stay hidden: secrets, the recipient and the title."""
         return (*self.subject.secrets, self.to.address, _TITLE)
 
 

@@ -24,16 +24,16 @@ def test_store_at_its_bound(check):
     check(lambda bound: (MemoryStorage(max_entries=bound), time.sleep))
 ```
 
-`CHECKS` take a function that makes a store, or gives one that others use too: every check makes up
-keys of its own. `TIMED_CHECKS` take one that also gives a function that makes the store's time
-pass: `time.sleep`, or that of a virtual clock. `BOUNDED_CHECKS` take one that is told how many
-live states an empty store may hold. `ASYNC_CHECKS`, `ASYNC_TIMED_CHECKS` and
-`ASYNC_BOUNDED_CHECKS` are for `AsyncStateStorage`, and awaited.
+`CHECKS` take a function that returns a store; others may use the same store, because each check
+uses its own keys. `TIMED_CHECKS` take a function that returns a store, and a function that makes
+the store's time pass: `time.sleep`, or that of a virtual clock. `BOUNDED_CHECKS` take a function
+with one argument, the number of unexpired states that the empty store may hold. `ASYNC_CHECKS`,
+`ASYNC_TIMED_CHECKS` and `ASYNC_BOUNDED_CHECKS` are for `AsyncStateStorage`, and awaited.
 
 A store whose `claims_only` is True takes `CLAIM_CHECKS` and `TIMED_CLAIM_CHECKS` instead of the
 first two, or `ASYNC_CLAIM_CHECKS` and `ASYNC_TIMED_CLAIM_CHECKS`.
 
-What a check draws it draws from a seed, so that one which fails fails again.
+Random values are drawn from a fixed seed, so that a check that fails will fail again.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 `moorage scaffold vendor NAME --contract storage` writes a vendor, and a test that runs all
 checks.
 
-`CHECKS` are for the storage of a `Hub`, `ASYNC_CHECKS` for that of an `AsyncHub`, and awaited.
-Each check takes a function that gives what is checked; every check has keys of its own.
+`CHECKS` are for the storage of a `Hub`, `ASYNC_CHECKS` for that of an `AsyncHub`, and awaited. Each
+check takes a function that returns a `Subject`, and uses its own keys.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class Subject:
         storage: the storage of a synchronous or asynchronous hub.
         part: size of a part in bytes.
         can: capabilities that the vendor states.
-        fetch: does what a signed URL is for, with a body, and returns status and body; without
-            it no signed URL is used.
-        sandbox: the vendor's sandbox; without it no repeated request is noticed.
+        fetch: sends the request of a signed URL, with a body, and returns the status and the body
+            of the response; without it signed URLs are not tested.
+        sandbox: the vendor's sandbox; without it repeated requests are not noticed.
     """
 
     storage: Any

@@ -18,8 +18,8 @@ def test_tenants(check):
 ```
 
 `CHECKS` are for `Tenants`. `ASYNC_CHECKS` are for `AsyncTenants`, and awaited. Each takes a
-function that makes a port that knows nobody, with a plain function that keeps the tables of a
-tenant, or forgets the tenant if it is given None.
+function that returns a source without tenants, and a synchronous function that stores the tables of
+a tenant, or removes the tenant if they are None.
 """
 
 from __future__ import annotations

@@ -23,13 +23,13 @@ def test_webhook_secrets(check):
 ```
 
 `CHECKS` are for `WebhookSecrets`. `ASYNC_CHECKS` are for `AsyncWebhookSecrets`, and awaited. Each
-takes a function that makes a provider of what it is given: for each name of an endpoint and tenant,
-its secrets, the newest first.
+takes a function that makes a provider from a table: the secrets of each endpoint and tenant, the
+newest first.
 
 `CHANGING_CHECKS` and `ASYNC_CHANGING_CHECKS` are for providers whose secrets can change while they
-are in use. They change what they gave to the function, and ask again: put the provider before it,
-without a delay. `NAMED_CHECKS` and `ASYNC_NAMED_CHECKS` are for those that keep the secrets of
-several endpoints.
+are in use. They change the table that they passed to the function, and request the secrets again:
+the provider must read the table at each call. `NAMED_CHECKS` and `ASYNC_NAMED_CHECKS` are for
+providers with the secrets of several endpoints.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class AwsSandbox(Sandbox, ABC):
     Args:
         service: name of the service in signatures.
         access_key_id, secret_access_key: credentials that requests must have.
-        region: where it is.
+        region: AWS region of the sandbox.
     """
 
     def __init__(

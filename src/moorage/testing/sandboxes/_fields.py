@@ -1,7 +1,7 @@
 """Checks the fields of a carrier's requests against a table.
 
-A table maps names to what stands there: a type, some words (a frozenset of them), a table, or a
-list of one of these; a name that ends in `!` has to be there.
+A table maps the name of each field to its rule: a type, a frozenset of allowed words, a table of
+further fields, or a list with the rule of its items. A field whose name ends in `!` is required.
 """
 
 from __future__ import annotations

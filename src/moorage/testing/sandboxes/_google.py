@@ -64,10 +64,10 @@ class GoogleTokens(TokenEndpoint):
     """Grants access tokens for assertions that a service account has signed.
 
     Args:
-        email: names the account.
-        audience: where it must think that it asks.
-        now: the time.
-        scopes: the scopes that it may have.
+        email: email address that names the service account.
+        audience: URL that an assertion must state as its audience.
+        now: returns the current time.
+        scopes: the scopes that a token may have.
     """
 
     def __init__(

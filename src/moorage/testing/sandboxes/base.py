@@ -54,12 +54,12 @@ class SandboxRequest:
     """A request that a sandbox received.
 
     Attributes:
-        method: what it does.
-        host: where it was sent.
-        path: the path, percent-encoded as it came.
-        query: the parameters, decoded.
+        method: the HTTP method.
+        host: the host that it was sent to.
+        path: the path, percent-encoded as it was received.
+        query: the decoded query parameters.
         headers: its fields.
-        body: all of its body.
+        body: the complete body.
     """
 
     method: str
@@ -106,10 +106,10 @@ class Notice:
     """A webhook that a sandbox sends, signed as its vendor signs.
 
     Attributes:
-        url: where it goes.
-        headers: its fields, the signature among them if it stands there.
+        url: the URL that it is sent to.
+        headers: its header fields, with the signature if the vendor puts it there.
         body: the bytes that are sent.
-        method: how.
+        method: the HTTP method.
     """
 
     url: str
@@ -211,7 +211,7 @@ class Replays:
         """Return the response stored for a key, or execute the request and store its response.
 
         Args:
-            key: the idempotency key, with whatever else the vendor distinguishes by.
+            key: the idempotency key, with anything else that tells keys apart at the vendor.
             content: the request, to be compared with the first one.
             execute: executes the request.
         """

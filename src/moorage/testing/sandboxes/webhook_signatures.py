@@ -28,8 +28,8 @@ def standard_headers(
     Args:
         secret: `whsec_`, and the key in base64.
         id_: the webhook's id.
-        at: when it is sent.
-        body: its bytes.
+        at: time of its sending.
+        body: the bytes of its body.
         prefix: beginning of the headers' names.
     """
     stamp = str(int(at.timestamp()))

@@ -1,7 +1,7 @@
 """A local sandbox that imitates Amazon SES.
 
-Magic addresses: to refused@example.com the message is rejected, to throttled@example.com there have
-been too many, to outage@example.com SES breaks; mail from anybody at unverified.example is
+Magic addresses: a message to refused@example.com is rejected, one to throttled@example.com is one
+message too many, and one to outage@example.com makes SES fail. Senders at unverified.example are
 rejected. In a bulk only the entry to such an address fails.
 """
 
@@ -65,8 +65,8 @@ class AmazonSesSandbox(AwsSandbox):
 
     Args:
         access_key_id, secret_access_key: credentials that requests must have.
-        region: where it is.
-        templates: the names of templates that there are.
+        region: AWS region of the sandbox.
+        templates: the names of the existing templates.
     """
 
     def __init__(

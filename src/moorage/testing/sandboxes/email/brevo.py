@@ -79,7 +79,7 @@ class BrevoSandbox(EmailSandbox):
 
     Args:
         api_key: credentials that requests must have.
-        templates: the numbers of the templates that there are.
+        templates: the numbers of the existing templates.
     """
 
     hosts = ("api.brevo.com",)

@@ -16,11 +16,11 @@ class Item:
     """An attachment or inline image of a delivered message.
 
     Attributes:
-        filename: what it is called.
-        content: its bytes.
-        content_type: what they are.
+        filename: name of the file.
+        content: bytes of the file.
+        content_type: media type of the content.
         disposition: "attachment" or "inline".
-        content_id: what the HTML calls it.
+        content_id: id by which the HTML refers to it.
     """
 
     filename: str
@@ -35,13 +35,13 @@ class Delivered:
     """An email message that a sandbox has delivered.
 
     Attributes:
-        id: what the vendor calls it.
-        sender, sender_name: who it says it is from.
-        to, cc, bcc: who got it.
-        subject, text, html: what it says.
+        id: the vendor's id of the message.
+        sender, sender_name: address and name of the sender.
+        to, cc, bcc: addresses of the recipients.
+        subject, text, html: the subject, and the texts of the message.
         headers: further headers.
         items: its files and inline images.
-        raw: all that was handed over.
+        raw: the message as the vendor received it.
     """
 
     id: str

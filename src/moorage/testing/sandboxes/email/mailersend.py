@@ -79,7 +79,7 @@ class MailerSendSandbox(EmailSandbox):
 
     Args:
         token: credentials that requests must have.
-        templates: the ids of the templates that there are.
+        templates: the ids of the existing templates.
     """
 
     hosts = ("api.mailersend.com",)

@@ -1,8 +1,8 @@
 """A local sandbox that imitates Mailgun.
 
-Magic addresses: refused@example.com is no address, to throttled@example.com there have been too
-many messages, to outage@example.com Mailgun breaks; nobody at unverified.example may send. A path
-that leads nowhere is answered as if all were well, as Mailgun does.
+Magic addresses: refused@example.com is refused as invalid. A message to throttled@example.com is
+one message too many, and one to outage@example.com makes Mailgun fail. Senders at
+unverified.example are refused. An unknown path is answered with a success, as Mailgun does.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Form:
     """A parsed form with its fields and files.
 
     Attributes:
-        fields: names and what stands there, in order.
-        files: names, and the files there.
+        fields: the names and values of the fields, in order.
+        files: the names of the file fields, and their files.
     """
 
     fields: tuple[tuple[str, str], ...]
@@ -93,9 +93,9 @@ class MailgunSandbox(EmailSandbox):
 
     Args:
         api_key: credentials that requests must have.
-        domain: what may be sent by.
-        templates: the names of templates that there are.
-        page: how many rows of numbers an answer may have.
+        domain: the sending domain.
+        templates: the names of the existing templates.
+        page: number of rows of statistics that an answer may have.
     """
 
     hosts = ("api.mailgun.net", "api.eu.mailgun.net")

@@ -1,7 +1,8 @@
 """A local sandbox that imitates Postmark.
 
-Magic addresses: refused@example.com is inactive, to throttled@example.com there have been too many
-messages, to outage@example.com Postmark is being maintained; nobody at unverified.example may send.
+Magic addresses: refused@example.com is inactive. A message to throttled@example.com is one message
+too many, and during one to outage@example.com Postmark is under maintenance. Senders at
+unverified.example are refused.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class PostmarkSandbox(EmailSandbox):
 
     Args:
         token: credentials that requests must have.
-        templates: the aliases and the numbers of templates that there are.
+        templates: the aliases and the numbers of the existing templates.
     """
 
     hosts = ("api.postmarkapp.com",)

@@ -1,8 +1,9 @@
 """A local sandbox that imitates Resend.
 
-Magic addresses: to refused@example.com a message is wrong, to throttled@example.com there have been
-too many requests, to outage@example.com Resend cannot be reached; nobody at unverified.example may
-send. A message with a file whose name does not suit its type is taken, and never delivered.
+Magic addresses: a message to refused@example.com is refused as invalid, one to
+throttled@example.com is one request too many, and during one to outage@example.com Resend cannot be
+reached. Senders at unverified.example are refused. A message with a file whose name does not suit
+its type is accepted, and never delivered.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class ResendSandbox(EmailSandbox):
 
     Args:
         api_key: credentials that requests must have.
-        templates: the variables of the templates that there are, by their ids.
+        templates: the variables of the existing templates, by template id.
     """
 
     hosts = ("api.resend.com",)

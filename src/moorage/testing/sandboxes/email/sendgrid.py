@@ -1,8 +1,8 @@
 """A local sandbox that imitates SendGrid.
 
-Magic addresses: to refused@example.com the whole request is refused, to throttled@example.com
-there have been too many, to outage@example.com SendGrid breaks; mail from anybody at
-unverified.example is forbidden.
+Magic addresses: a request with a message to refused@example.com is refused as a whole, one to
+throttled@example.com is one too many, and one to outage@example.com makes SendGrid fail. Senders at
+unverified.example are refused.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class SendGridSandbox(EmailSandbox):
 
     Args:
         api_key: credentials that requests must have.
-        templates: the ids of templates that there are.
+        templates: the ids of the existing templates.
     """
 
     hosts = ("api.sendgrid.com", "api.eu.sendgrid.com")

@@ -1,9 +1,9 @@
 """A local SMTP server that imitates a mail server.
 
-Magic addresses: refused@example.com is refused and greylisted@example.com for the time being; to
-throttled@example.com there has been too much, to outage@example.com the server goes away, and after
-lost@example.com it takes the message and is gone before it says so. Mail from anybody at
-unverified.example is refused.
+Magic addresses: refused@example.com is refused, and greylisted@example.com is refused for now. A
+message to throttled@example.com is one message too many. For outage@example.com the server closes
+the connection, and for lost@example.com it does so after it has accepted the message, before it
+answers. Senders at unverified.example are refused.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ class SmtpSandbox:
     """An SMTP server that runs during its `with` block.
 
     Args:
-        username, password: credentials that requests must have.
-        tls: the certificate, for `starttls`; without one it is not offered.
-        implicit: whether everything is said under TLS, from the first word on.
-        extensions: what else it says that it can do.
-        login: whether it asks who there is.
+        username, password: credentials that clients must send.
+        tls: the context for TLS; without one `starttls` is not offered.
+        implicit: True to begin each connection with TLS.
+        extensions: further SMTP extensions that it announces.
+        login: True to require authentication.
 
     Attributes:
-        delivered: the mail that was taken.
-        envelopes: of each of them, who sent it and who gets it.
-        said: the commands it was given, without what is secret.
-        refusals: what it answers to the next recipients, one each.
-        greeting, invitation, taken: what it says to who comes, before a message and after it.
-        leaves_at: the command at which it hangs up.
+        delivered: the accepted messages.
+        envelopes: the sender and the recipients of each accepted message.
+        said: the commands that it received, without secrets.
+        refusals: answers to the next recipients, one for each.
+        greeting, invitation, taken: its replies to a new connection, to DATA, and to a message.
+        leaves_at: the command at which it closes the connection; None to close at none.
     """
 
     host = "127.0.0.1"

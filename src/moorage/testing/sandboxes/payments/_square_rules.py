@@ -111,9 +111,10 @@ def check(body: Any, shapes: Mapping[str, Any], at: str = "") -> dict[str, Any]:
     """Check that a body has only these fields, of the right types and lengths; return it.
 
     Args:
-        body: what was sent.
-        shapes: by name a type, a table of further fields, or the length of a text.
-        at: where it stands.
+        body: the body of the request.
+        shapes: the rule of each field, by name: a type, a table of further fields, or the length of
+            a text.
+        at: path of the body in the request.
     """
     if not is_object(body):
         raise wrong("EXPECTED_OBJECT", "Expected an object.", field=at)

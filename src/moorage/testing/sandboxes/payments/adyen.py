@@ -1,11 +1,11 @@
 """A local sandbox that imitates Adyen's Checkout API.
 
-The outcome of a payment is asked for with Adyen's own words, such as CARD_EXPIRED, DECLINED,
+A test chooses the outcome of a payment by Adyen's own words, such as CARD_EXPIRED, DECLINED,
 NOT_ENOUGH_BALANCE or PENDING: as the card's `holderName`, as the number in
 `additionalData.RequestedTestAcquirerResponseCode`, or as the `storedPaymentMethodId`. The card
-4212345678901237 and the stored method CHALLENGE have their holder prove who they are; with methods
-such as ideal the buyer is sent elsewhere. What is captured, cancelled or refunded is answered
-`received` and decided by `settle()`, whose webhooks say what came of it.
+4212345678901237 and the stored method CHALLENGE require their holder to authenticate; methods such
+as ideal redirect the buyer. Captures, cancellations and refunds are answered `received`, and
+completed by `settle()`, whose webhooks report the results.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class AdyenSandbox(Sandbox):
         merchant_account: account of the payments.
         hmac_key: secret with which webhooks are signed, in hexadecimal.
         webhook_url: URL that webhooks are sent to.
-        multiple_captures: whether what a capture leaves may be captured later; as at Adyen it is
-            released unless support has allowed it.
+        multiple_captures: True if the rest after a partial capture can be captured later; otherwise
+            it is released, as at Adyen unless its support allows several captures.
 
     Attributes:
         payments: every payment, by its PSP reference.
@@ -205,9 +205,9 @@ class AdyenSandbox(Sandbox):
             event: Adyen's code of it.
             psp: the payment.
             value: the amount, in minor units; the payment's by default.
-            success: whether it came about.
-            reason: why, or why not.
-            by: the PSP reference of what happened, if it is not the payment itself.
+            success: True if the event succeeded.
+            reason: the reason of the event or of its failure.
+            by: the PSP reference of the operation, if it is not the payment itself.
             additional: fields of `additionalData`.
         """
         payment = self.payments[psp]

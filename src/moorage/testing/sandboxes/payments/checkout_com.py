@@ -1,9 +1,8 @@
 """A local sandbox that imitates Checkout.com.
 
 `token` makes magic tokens: `token()` is approved, `token("20051")` is declined with this response
-code, and `token("3ds")` waits for the buyer, whom `visit` stands for; so do methods such as
-`ideal`. Captures, voids and refunds are accepted at first; `settle` decides them and sends their
-webhooks.
+code, and `token("3ds")` waits for the buyer, as whom `visit` acts; so do methods such as `ideal`.
+Captures, voids and refunds are accepted at first; `settle` decides them and sends their webhooks.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A local sandbox that imitates GoCardless' payments.
 
 The mandate `MD_SANDBOX` is active in euros, and `MD_CANCELLED` cannot be charged; `authorise` makes
-further ones. `visit` stands for the buyer at the page of a billing request. `settle` does what
-takes some days at GoCardless: it submits, collects and pays payments and refunds, and returns
-their webhooks. `submit`, `fail_payment` and `charge_back` do single steps, and `renew` charges a
+further ones. `visit` acts as the buyer at the page of a billing request. `settle` does what takes
+some days at GoCardless: it submits, collects and pays payments and refunds, and returns their
+webhooks. `submit`, `fail_payment` and `charge_back` do single steps, and `renew` charges a
 subscription.
 """
 

@@ -1,11 +1,12 @@
 """A local sandbox that imitates Mollie.
 
-A payment by a method such as `ideal` or `creditcard`, or by none, waits for the buyer at its
-checkout, which `visit` stands for. Magic tokens of cards: `tkn_visa` pays at once; `tkn_3dsecure`
-waits for the buyer; a reason of Mollie's, such as `tkn_insufficient_funds` or `tkn_card_expired`,
-fails for it. A payment whose `sequenceType` is `first` leaves a mandate when it is paid, and
-`mdt_sandbox` is one already; a recurring payment by a mandate is paid at once, and one by
-`directdebit` is under way until `arrive`.
+A payment by a method such as `ideal` or `creditcard`, or without a method, waits for the buyer at
+its checkout, where `visit` acts as the buyer. Magic tokens of cards: `tkn_visa` pays at once;
+`tkn_3dsecure` waits for the buyer; a token with one of Mollie's reasons, such as
+`tkn_insufficient_funds` or `tkn_card_expired`, fails with that reason. A payment whose
+`sequenceType` is `first` leaves a mandate when it is paid, and `mdt_sandbox` is one already; a
+recurring payment by a mandate is paid at once, and one by `directdebit` is under way until
+`arrive`.
 """
 
 from __future__ import annotations
@@ -59,14 +60,14 @@ class MollieSandbox(Sandbox):
 
     Args:
         api_key: credentials that requests must have.
-        webhook_token: what the webhooks' URL has as its `token`.
+        webhook_token: value of the parameter `token` in the URL of webhooks.
         now: tells the time, in seconds since 1970.
 
     Attributes:
-        webhook_url: where an account may have its webhooks sent.
+        webhook_url: URL at which an account may receive its webhooks.
         checkout: URL at which buyers pay.
         customers: ids of the known customers.
-        mandates: the customers of the means of payment that are kept.
+        mandates: the customer of each stored means of payment, by mandate id.
         debits: the mandates for direct debits that were stored without a payment, by id.
         payments, captures, refunds, chargebacks, links: all objects, by id.
         billing: the subscriptions.
@@ -137,7 +138,7 @@ class MollieSandbox(Sandbox):
 
         Args:
             where: the payment.
-            status: what comes of it: "paid", which only sets aside what is captured by hand;
+            status: its new status: "paid", which only authorises a payment with manual capture,
                 "pending", "failed", "canceled" or "expired".
         """
         payment = self.payments[where.rpartition("/")[2]]

@@ -2,10 +2,10 @@
 
 Magic means of payment, in the vault: the card `visa-1`, the wallet `wallet-1` and `venmo-1` pay;
 the cards `declined-5120` and `declined-5400` are declined with that code, though the order is
-complete, and the wallet `refused-1` is refused; the card `confirms-1` waits for its holder; what is
-taken from the card `pending-1` is under way until `arrive`. `approve` stands for a buyer. It takes
-every currency of ISO 4217, of which PayPal itself takes two dozen, and refuses fields that it does
-not know, of which PayPal itself may take no notice.
+complete, and the wallet `refused-1` is refused; the card `confirms-1` waits for its holder;
+captures from the card `pending-1` are pending until `arrive`. `approve` acts as a buyer. Unlike
+PayPal, the sandbox accepts every currency of ISO 4217 (PayPal about two dozen), and refuses unknown
+fields (PayPal may ignore them).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The token `token_sandbox` of the customer `cust_ada` pays at once; `token_insufficient_funds`,
 `token_card_expired` and `token_payment_failed` are declined for the reason in their names. `visit`
-stands for the buyer in Razorpay's Checkout, `use_link` for the buyer of a payment link, and
-`consent` for the buyer on the page of a subscription, which `renew` charges again.
+acts as the buyer in Razorpay's Checkout, `use_link` as the buyer of a payment link, and `consent`
+as the buyer on the page of a subscription, which `renew` charges again.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Magic sources, most of them as in Square's own sandbox: `cnon:card-nonce-ok` and
 `ccof:customer-card-id-ok` pay; `cnon:card-nonce-declined`, `cnon:card-nonce-rejected-cvv`,
 `cnon:card-nonce-rejected-expiration`, `cnon:card-nonce-rejected-postalcode`,
 `cnon:gift-card-nonce-insufficient-funds` and `ccof:customer-card-id-requires-verification` are
-declined, and `cnon:sandbox-CARD_EXPIRED` with whatever code stands there; `bnon:bank-nonce-ok` is
-under way until `arrive`. Refunds are under way until `settle`.
+declined, and so is `cnon:sandbox-CARD_EXPIRED`, with any code in place of CARD_EXPIRED;
+`bnon:bank-nonce-ok` is pending until `arrive`. Refunds are pending until `settle`.
 """
 
 from __future__ import annotations

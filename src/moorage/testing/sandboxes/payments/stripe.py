@@ -4,9 +4,9 @@ Magic means of payment, as in Stripe's own test mode, each also as a token (`tok
 `pm_card_visa` pays; `pm_card_chargeDeclined` and its kin (`InsufficientFunds`, `LostCard`,
 `StolenCard`, `ExpiredCard`, `IncorrectCvc`, `ProcessingError`, `Fraudulent`,
 `VelocityLimitExceeded`) are declined; `pm_card_threeDSecure2Required` and
-`pm_card_authenticationRequired` wait for the buyer, which `authenticate` stands for;
-`pm_usBankAccount_success` is under way until `arrive`; `pm_card_createDispute` is disputed at
-once; refunds to `pm_card_pendingRefund` are under way until `arrive_refund`.
+`pm_card_authenticationRequired` wait for the buyer, as whom `authenticate` acts;
+`pm_usBankAccount_success` is pending until `arrive`; `pm_card_createDispute` is disputed at once;
+refunds to `pm_card_pendingRefund` are pending until `arrive_refund`.
 """
 
 from __future__ import annotations

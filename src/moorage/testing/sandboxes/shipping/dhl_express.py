@@ -119,10 +119,10 @@ class DhlExpressSandbox(Sandbox):
 
     Args:
         username, password: credentials that requests must have.
-        account_number: the account that pays.
+        account_number: number of the paying account.
 
     Attributes:
-        shipments: what was sold, by its number.
+        shipments: the sold shipments, by number.
     """
 
     hosts = ("express.api.dhl.com",)

@@ -1,9 +1,10 @@
 """A local sandbox that imitates EasyPost.
 
-Test codes, as EasyPost's own: EZ1000000001 is before transit, EZ2000000002 in transit,
-EZ3000000003 out for delivery, EZ4000000004 delivered, EZ5000000005 on its way back, EZ6000000006
-failed, EZ7000000007 unknown. To the postal code 00000 nobody carries; to 00001 a label is offered
-and then refused; the city Nowhere cannot be delivered to; more than 70 pounds are not offered.
+Test codes, as EasyPost's own: EZ1000000001 is before transit, EZ2000000002 in transit, EZ3000000003
+out for delivery, EZ4000000004 delivered, EZ5000000005 on its way back, EZ6000000006 failed,
+EZ7000000007 unknown. No carrier delivers to the postal code 00000; for 00001 a label is offered and
+then refused; nothing can be delivered to the city Nowhere; a parcel of more than 70 pounds gets no
+rates.
 """
 
 from __future__ import annotations
@@ -77,10 +78,10 @@ class EasyPostSandbox(Sandbox):
     Args:
         api_key: credentials that requests must have.
         webhook_secret: secret with which its webhooks are signed.
-        files: where its labels are kept; by default the host that EasyPost uses.
+        files: host of the label files; by default that of EasyPost.
 
     Attributes:
-        shipments, trackers, labels: what it has, by id; labels by their path.
+        shipments, trackers, labels: the stored objects, by id; labels by path.
         pickups, forms: the pickups and the scan forms, by id.
     """
 

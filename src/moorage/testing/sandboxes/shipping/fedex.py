@@ -1,8 +1,9 @@
 """A local sandbox that imitates FedEx.
 
-To the postal code 00000 FedEx does not carry; to 00001 it offers, and then refuses; the city
-Nowhere cannot be resolved; more than 70 pounds are not offered. A shipment is not cancelled once it
-is on its way. That it does not know a number is said in the midst of a success, as FedEx does.
+FedEx does not deliver to the postal code 00000; for 00001 it offers a label, and then refuses it;
+the city Nowhere cannot be resolved; a parcel of more than 70 pounds gets no rates. A shipment
+cannot be cancelled once it is on its way. As at FedEx, an unknown number is reported within a
+success.
 """
 
 from __future__ import annotations
@@ -54,13 +55,13 @@ class FedExSandbox(Sandbox):
     """A sandbox of FedEx: rates, shipments, cancellations, tracking and addresses.
 
     Args:
-        client_id, client_secret: who gets tokens.
-        account_number: who pays.
+        client_id, client_secret: credentials that get access tokens.
+        account_number: number of the paying account.
 
     Attributes:
         token_endpoint: the endpoint that grants access tokens.
-        shipments: what was bought, by its master tracking number.
-        tracks: where parcels are, by their numbers.
+        shipments: the bought shipments, by master tracking number.
+        tracks: the tracking of parcels, by number.
     """
 
     hosts = ("apis.fedex.com", "apis-sandbox.fedex.com")

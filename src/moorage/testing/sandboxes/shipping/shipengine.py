@@ -1,8 +1,8 @@
 """A local sandbox that imitates ShipEngine.
 
-To the postal code 00000 nobody carries; to 00001 a label is offered and then refused; the city
-Nowhere cannot be delivered to; more than 70 pounds are not offered. A label is not voided once its
-parcel is on its way.
+No carrier delivers to the postal code 00000; for 00001 a label is offered and then refused; nothing
+can be delivered to the city Nowhere; a parcel of more than 70 pounds gets no rates. A label is not
+voided once its parcel is on its way.
 """
 
 from __future__ import annotations
@@ -100,15 +100,15 @@ class ShipEngineSandbox(Sandbox):
 
     Args:
         api_key: credentials that requests must have.
-        files: where its labels are kept; by default where ShipEngine keeps them.
+        files: host of the label files; by default that of ShipEngine.
 
     Attributes:
         carriers: the ids of the carriers' accounts that are connected.
-        shipments, rates, labels, tracks, contents: what it has, by id; tracks by their number,
-            contents of labels by their path.
+        shipments, rates, labels, tracks, contents: the stored objects, by id; tracks by number,
+            contents of labels by path.
         pickups, manifests: the pickups and the manifests, by id.
         manifest_requests: the ids of the manifests that are made later, by id of the request.
-        slow: whether labels are made later, by `finish`.
+        slow: True to make labels later, by `finish`.
     """
 
     hosts: tuple[str, ...] = (_HOST,)

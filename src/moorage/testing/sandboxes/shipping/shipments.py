@@ -57,7 +57,7 @@ def rate_problem(postal_code: object, *, too_heavy: bool) -> str | None:
     """Return the reason that a parcel gets no rates; None if it gets some.
 
     Args:
-        postal_code: where it goes.
+        postal_code: postal code of the recipient.
         too_heavy: True if the parcel weighs more than a carrier takes.
     """
     if postal_code == NO_RATES:

@@ -1,9 +1,9 @@
 """A local sandbox that imitates Shippo.
 
 The carrier "shippo" knows the numbers SHIPPO_PRE_TRANSIT, SHIPPO_TRANSIT, SHIPPO_DELIVERED,
-SHIPPO_RETURNED, SHIPPO_FAILURE and SHIPPO_UNKNOWN, as Shippo's own test mode does. To the postal
-code 00000 nobody carries; to 00001 a label is offered and then refused, with HTTP 201; the city
-Nowhere cannot be delivered to; more than 70 pounds are not offered.
+SHIPPO_RETURNED, SHIPPO_FAILURE and SHIPPO_UNKNOWN, as Shippo's own test mode does. No carrier
+delivers to the postal code 00000; for 00001 a label is offered and then refused, with HTTP 201;
+nothing can be delivered to the city Nowhere; a parcel of more than 70 pounds gets no rates.
 """
 
 from __future__ import annotations
@@ -98,13 +98,13 @@ class ShippoSandbox(Sandbox):
     Args:
         token: credentials that requests must have.
         webhook_secret: secret with which its webhooks are signed.
-        files: where its labels are kept; by default the host that Shippo uses.
+        files: host of the label files; by default that of Shippo.
 
     Attributes:
-        shipments, rates, transactions, refunds, tracks, labels: what it has, by id; tracks by their
-            number, labels by their path.
+        shipments, rates, transactions, refunds, tracks, labels: the stored objects, by id; tracks
+            by number, labels by path.
         pickups, manifests: the pickups and the manifests, by id.
-        slow: whether labels are made later, by `finish`.
+        slow: True to make labels later, by `finish`.
     """
 
     hosts = ("api.goshippo.com", _HOST)

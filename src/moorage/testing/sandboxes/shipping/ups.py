@@ -164,12 +164,12 @@ class UpsSandbox(Sandbox):
     """A sandbox of UPS: rates, shipments with labels, voids, tracking and addresses.
 
     Args:
-        client_id, client_secret: who gets tokens.
-        account_number: the account that pays.
+        client_id, client_secret: credentials that get access tokens.
+        account_number: number of the paying account.
 
     Attributes:
-        shipments: what was sold, by its number.
-        tokens: where tokens are granted.
+        shipments: the sold shipments, by number.
+        tokens: the endpoint that grants access tokens.
     """
 
     hosts = ("onlinetools.ups.com",)

@@ -1,7 +1,7 @@
 """A local sandbox that imitates the text messages and opt-outs of Amazon SNS.
 
-Magic numbers: +15005550004 has opted out, to +15005550008 there have been too many messages, at
-+15005550009 SNS breaks.
+Magic numbers: +15005550004 has opted out, a message to +15005550008 is one message too many, and
+one to +15005550009 makes SNS fail.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class AmazonSnsSandbox(AwsSandbox):
 
     Args:
         access_key_id, secret_access_key: credentials that requests must have.
-        region: where it is.
+        region: AWS region of the sandbox.
 
     Attributes:
-        messages: by id, the fields and the attributes of what was sent.
+        messages: the fields and the attributes of each sent message, by id.
         opted_out: numbers that have opted out.
     """
 

@@ -44,11 +44,11 @@ class SmsSandbox(Sandbox, ABC):
         """Send a webhook about the delivery of a message.
 
         Args:
-            id_: of the message.
-            status: in the vendor's word.
+            id_: id of the message.
+            status: the vendor's word for the status.
             error_code: the vendor's code for the failure.
-            url: where the webhook goes, if not to the message's own URL.
-            at: when it is sent; now unless given.
+            url: URL of the webhook; by default the message's own URL.
+            at: time of its sending; by default the current time.
         """
         fields = self._report_fields(id_, status, error_code)
         return self._webhook(url or self.callbacks[id_], fields, moment(at))
@@ -59,10 +59,10 @@ class SmsSandbox(Sandbox, ABC):
         """Send a webhook about an incoming message.
 
         Args:
-            sender: whose number it comes from.
-            text: what it says.
-            url: where the application takes such messages, if the account does not say.
-            at: when it is sent; now unless given.
+            sender: number of the sender.
+            text: text of the message.
+            url: URL at which the application receives messages, if the account has none.
+            at: time of its sending; by default the current time.
         """
         return self._webhook(url, self._incoming_fields(sender, text), moment(at))
 

@@ -1,8 +1,8 @@
 """A local sandbox that imitates Bird.
 
-Magic numbers: a message to +15005550001 cannot be routed, to +15005550002 there is no money left,
-to +15005550008 there have been too many; a look-up of +15005550001 finds no number. Errors whose
-code Bird does not describe have the code E99999 here.
+Magic numbers: a message to +15005550001 cannot be routed, for one to +15005550002 there is no money
+left, and one to +15005550008 is one message too many; a look-up of +15005550001 finds no number.
+Errors whose code Bird does not describe have the code E99999 here.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class BirdSandbox(SmsSandbox):
 
     Args:
         api_key: credentials that requests must have.
-        webhook_secret: signs webhooks.
-        webhook_url: the endpoint that is set up for them.
-        region: where it is.
+        webhook_secret: secret with which webhooks are signed.
+        webhook_url: URL that webhooks are sent to.
+        region: region of the sandbox.
 
     Attributes:
-        fields: what a message may be sent with.
+        fields: the fields that a message may have.
         verifications: the verification codes that it has sent.
         opt_outs: the reasons of opt-outs, by number and sender, the latest first.
     """

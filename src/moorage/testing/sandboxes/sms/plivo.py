@@ -1,8 +1,8 @@
 """A local sandbox that imitates Plivo.
 
-Magic numbers: a message to +15005550001 is to an invalid number, to +15005550003 it goes where the
-account may not send, to +15005550008 there have been too many; a look-up of +15005550001 finds no
-number.
+Magic numbers: a message to +15005550001 has an invalid number, one to +15005550003 goes to a
+country where the account may not send, and one to +15005550008 is one message too many; a look-up
+of +15005550001 finds no number.
 """
 
 from __future__ import annotations

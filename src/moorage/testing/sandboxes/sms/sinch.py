@@ -68,7 +68,7 @@ class SinchSandbox(SmsSandbox):
 
     Args:
         service_plan_id, api_token: the service plan that has access.
-        webhook_secret: signs webhooks.
+        webhook_secret: secret with which webhooks are signed.
         region: the region of the service plan.
 
     Attributes:

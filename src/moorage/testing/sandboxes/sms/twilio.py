@@ -1,8 +1,9 @@
 """A local sandbox that imitates Twilio.
 
-Magic numbers, as in Twilio's own test credentials: to +15005550001 is invalid, +15005550002 cannot
-be routed to, +15005550003 is not permitted, +15005550009 cannot receive, +15005550004 has opted
-out; from +15005550001 is invalid, +15005550007 not yours, +15005550008 has a full queue.
+Magic numbers, as in Twilio's own test credentials: as a recipient, +15005550001 is invalid,
++15005550002 cannot be routed to, +15005550003 is not permitted, +15005550009 cannot receive, and
++15005550004 has opted out; as a sender, +15005550001 is invalid, +15005550007 is not yours, and
++15005550008 has a full queue.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class TwilioSandbox(SmsSandbox):
         account_sid, auth_token: credentials that requests must have; the token signs webhooks too.
 
     Attributes:
-        fields: what a message may be sent with.
+        fields: the fields that a message may have.
         verifications: the verification codes that it has sent.
     """
 

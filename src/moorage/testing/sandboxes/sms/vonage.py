@@ -62,7 +62,7 @@ class VonageSandbox(SmsSandbox):
 
     Args:
         api_key, api_secret: credentials that requests must have.
-        signature_secret: signs webhooks, as an HMAC with SHA-256.
+        signature_secret: secret with which webhooks are signed, by an HMAC with SHA-256.
 
     Attributes:
         verifications: the verification codes that it has sent.

@@ -45,7 +45,7 @@ class Account:
     """An account of Azure Storage with its key.
 
     Attributes:
-        name: what it is called.
+        name: name of the account.
         key: one of its keys, in base64.
     """
 
@@ -133,7 +133,7 @@ def check_sas(request: SandboxRequest, account: Account, now: datetime) -> None:
     """Check the signature of a signed URL.
 
     Raises:
-        No: it is not signed so, or not any more.
+        No: the signature is wrong or has expired.
     """
     query = dict(request.query)
     key_fields, key = [""], account.key

@@ -56,9 +56,9 @@ class Blob(Stored):
     """A blob of the Azure sandbox, with its blocks.
 
     Attributes:
-        blocks: names and sizes of what it was committed of.
-        version: which of several it is.
-        copy: how far a copy is, and how often it is still asked in vain.
+        blocks: names and sizes of the blocks that it was made of.
+        version: id of its version.
+        copy: the statuses that look-ups of a copy return in turn; the last one stays.
     """
 
     blocks: tuple[tuple[str, int], ...] = ()

@@ -1,11 +1,12 @@
 """A local sandbox that imitates Azure Blob Storage.
 
-It is strict: signatures, those of URLs among them, are checked by a reading of its own; so are
-versions, headers, metadata, checksums, the names of blocks, and conditions. It keeps versions, and
-bodies live on the disk, so that files of any size go through `serving()`.
+It is strict: its own code checks signatures (also of URLs), versions, headers, metadata, checksums,
+names of blocks, and conditions. It keeps versions. Bodies are stored on disk, so that `serving()`
+takes files of any size.
 
 Magic keys: `magic/server-busy`, `magic/denied`, `magic/internal-error`, `magic/archived` and
-`magic/snapshots` fail so, whatever is asked of them; a copy of `magic/uncopied` fails.
+`magic/snapshots` fail every request with the error in their names; a copy of `magic/uncopied`
+fails.
 """
 
 from __future__ import annotations
@@ -85,14 +86,14 @@ class AzureBlobSandbox(SpoolingSandbox):
     """A sandbox of Azure Blob Storage with one container.
 
     Args:
-        account, container: what they are called.
+        account, container: names of the account and the container.
         key: the account's key, in base64.
-        directory, client_id, client_secret: whom Entra ID knows.
-        now: the time.
+        directory, client_id, client_secret: tenant and client that Entra ID accepts.
+        now: returns the current time.
 
     Attributes:
         token_endpoint: the endpoint that grants access tokens.
-        looks: how often whoever looks at a new copy finds it pending.
+        looks: number of look-ups to which a new copy is reported as pending.
     """
 
     def __init__(

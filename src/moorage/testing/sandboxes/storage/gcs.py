@@ -1,12 +1,12 @@
 """A local sandbox that imitates Google Cloud Storage.
 
-It is strict: tokens are granted for what the service account has signed only, and signatures of
-URLs and forms are checked by a reading of their own; so are parameters, resources, checksums,
-conditions, and where each chunk of an upload begins and ends. Bodies live on the disk, so that
-files of any size go through `serving()`.
+It is strict: it grants tokens only for assertions that the service account has signed, and its own
+code checks the signatures of URLs and forms, parameters, resources, checksums, conditions, and the
+first and last byte of each chunk of an upload. Bodies are stored on disk, so that `serving()` takes
+files of any size.
 
-Magic keys: `magic/rate-limit`, `magic/forbidden`, `magic/backend-error` and `magic/held` fail so,
-whatever is asked of them.
+Magic keys: `magic/rate-limit`, `magic/forbidden`, `magic/backend-error` and `magic/held` fail every
+request with the error in their names.
 """
 
 from __future__ import annotations
@@ -78,17 +78,17 @@ class GcsSandbox(SpoolingSandbox):
     """A sandbox of Google Cloud Storage with one bucket and one service account.
 
     Args:
-        bucket: what it is called.
-        email: names the service account.
-        versioned: whether generations that are replaced or deleted are kept.
-        rewritten: how many bytes are copied by one request.
-        now: the time.
+        bucket: name of the bucket.
+        email: email address that names the service account.
+        versioned: True to keep generations that are replaced or deleted.
+        rewritten: number of bytes that one request copies.
+        now: returns the current time.
 
     Attributes:
-        objects: the generations of each object that are kept, oldest first.
-        live: the generation of each object that is there.
-        sessions: uploads, by their ids.
-        tokens: where tokens come from.
+        objects: the stored generations of each object, the oldest first.
+        live: the current generation of each object.
+        sessions: the uploads in progress, by id.
+        tokens: the endpoint that grants access tokens.
     """
 
     def __init__(

@@ -1,11 +1,11 @@
 """A local sandbox that imitates Amazon S3.
 
-It is strict: signatures, those of URLs and forms among them, are checked by a reading of its own;
-so are hashes and checksums, the order and the size of parts, and conditions. Bodies live on the
-disk, so that files of any size go through `serving()`.
+It is strict: its own code checks signatures (also of URLs and forms), hashes, checksums,
+conditions, and the order and size of parts. Bodies are stored on disk, so that `serving()` takes
+files of any size.
 
 Magic keys: `magic/slow-down`, `magic/access-denied`, `magic/internal-error` and
-`magic/wrong-region` fail so, whatever is asked of them.
+`magic/wrong-region` fail every request with the error in their names.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ class S3Sandbox(UploadSandbox):
     """A sandbox of Amazon S3 with one bucket.
 
     Args:
-        bucket, region: what it is called, and where it is.
+        bucket, region: name and region of the bucket.
         access_key_id, secret, token: credentials that requests must have.
-        least_part: bytes that every part but the last must have.
-        versioned: whether it keeps what objects were before.
-        may_list: without it, what is not there looks forbidden.
-        now: the time.
+        least_part: number of bytes that every part except the last must have.
+        versioned: True to keep earlier versions of objects.
+        may_list: False for a key that may not list, to which missing objects look forbidden.
+        now: returns the current time.
     """
 
     def __init__(
