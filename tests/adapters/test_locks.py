@@ -37,7 +37,7 @@ def switching_often() -> Generator[None]:
 def test_conforms_when_threads_switch_often() -> None:
     """ThreadLocks passes the crowding check under frequent thread switches."""
     with switching_often():
-        kit.threads_never_crowd(ThreadLocks)
+        kit.threads_never_exceed_the_limit(ThreadLocks)
 
 
 def test_an_interrupted_caller_holds_nothing() -> None:

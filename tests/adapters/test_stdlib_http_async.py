@@ -210,8 +210,8 @@ def blind() -> asyncio.AbstractEventLoop:
 WAITING = {
     "callers_do_not_mix",
     "silence_ends_with_the_read_timeout",
-    "what_is_not_read_ends_with_the_write_timeout",
-    "what_was_not_reached_did_nothing",
+    "unread_requests_end_with_the_write_timeout",
+    "an_unreachable_vendor_got_nothing",
     "cancelling_closes_the_connection",
 }
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from moorage.ports.connector import ConnectorKind
 
 MANAGERS_CONNECTIONS = frozenset({
-    "closing_ends_the_connector", "closing_meets_operations", "operations_leave_nothing_behind",
+    "closing_ends_the_connector", "closing_ends_operations", "operations_leave_nothing_behind",
 })  # fmt: skip
 """The checks of connections, which belong to the manager here."""
 OPEN_OVER_HTTP = "refused_connection_did_nothing"

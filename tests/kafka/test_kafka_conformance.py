@@ -120,7 +120,7 @@ def test_forked_connector(check: connector_conformance.Check, cluster: KafkaClus
     check(subject(cluster, is_async=False))
 
 
-NOT_BY_ITSELF = {"server_lost_at_each_point", "unanswered_write_is_open"}
+NOT_BY_ITSELF = {"connection_cut_at_each_point", "unanswered_write_is_unknown"}
 
 
 def applicable(checks: Iterable[Any]) -> list[Any]:

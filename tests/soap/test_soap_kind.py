@@ -163,7 +163,7 @@ CLIENT = SoapSettings(wsdl_file=str(WSDL), location="/soap").client(moorage.Wsdl
 
 
 OF_CONNECTIONS = frozenset({
-    "closing_ends_the_connector", "closing_meets_operations", "operations_leave_nothing_behind",
+    "closing_ends_the_connector", "closing_ends_operations", "operations_leave_nothing_behind",
     "refused_connection_did_nothing",
 })  # fmt: skip
 """The checks of connectors that have connections; those of this one are the manager's.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits.storage_conformance import AsyncCheck, Check
 
 KINDS: Final = ("memory", "file", "foreign", "sftp", "ftp", "webdav")
-NAMES: Final = "what_is_put_comes_back"
+NAMES: Final = "stored_bytes_come_back"
 """The check with "?" in a key. WsgiDAV decodes the address of a new name before it splits off the
 query, so it cuts the name there, although the client has encoded it."""
 

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 PART = 262_144
 KNOWN = {
-    "what_is_put_comes_back",
-    "nothing_is_an_object_too",
+    "stored_bytes_come_back",
+    "an_object_may_be_empty",
     "headers_and_metadata_are_kept",
-    "what_is_missing_is_told",
-    "deleted_is_gone",
-    "long_ones_go_in_parts",
-    "what_fails_leaves_nothing",
+    "a_missing_object_is_an_error",
+    "a_deleted_object_is_gone",
+    "large_objects_are_sent_in_parts",
+    "a_failed_upload_leaves_nothing",
     "a_reference_is_enough",
 }
 """What the emulator knows too: it has no conditions, no pages, and no end of an upload."""

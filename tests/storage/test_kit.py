@@ -154,7 +154,7 @@ def test_vendor_without_upload_lists(tmp_path: Path) -> None:
     can = vendor.capabilities - {StorageCapability.STALE_UPLOADS}
     with Hub([Account("files", vendor)]) as hub:
         for check in kit.CHECKS:
-            if name_of(check) in {"what_fails_leaves_nothing", "uploads_are_resumed"}:
+            if name_of(check) in {"a_failed_upload_leaves_nothing", "uploads_are_resumed"}:
                 check(lambda: kit.Subject(hub.storage(), PART, can))
 
 
@@ -169,7 +169,7 @@ def test_sources_that_break_must_matter() -> None:
 
                 return verb
 
-        for check in (kit.what_fails_leaves_nothing, kit.uploads_are_resumed):
+        for check in (kit.a_failed_upload_leaves_nothing, kit.uploads_are_resumed):
             with pytest.raises(AssertionError, match="did not matter"):
                 await check(lambda: kit.Subject(_Deaf()))
 

@@ -131,7 +131,7 @@ class _Swallowing(GoogleCalendar):
         (_Optimistic, "busy_times_are_told"),
         (_Careless, "an_event_is_cancelled"),
         (_Unclassified, "a_refusal_has_its_type"),
-        (_Swallowing, "nonsense_is_an_error"),
+        (_Swallowing, "malformed_answers_are_errors"),
     ],
 )
 def test_a_faulty_vendor_is_found(faulty: type[GoogleCalendar], finder: str) -> None:
@@ -161,7 +161,7 @@ def test_checks_of_missing_capabilities_pass() -> None:
     optional = (
         *("a_version_is_compared", "recurrence_is_kept", "invitations_can_be_withheld"),
         *("changes_are_listed_once", "busy_times_are_told", "an_online_meeting_has_a_url"),
-        *("nonsense_is_an_error", "what_it_cannot_do_is_refused"),
+        *("malformed_answers_are_errors", "unsupported_features_are_refused"),
     )
     for check in kit.CHECKS:
         if check.__name__ in optional:

@@ -199,8 +199,12 @@ PLAIN: list[tuple[type[Ledger], Any, str]] = [
     (LeaksDescriptors, checks.operations_leave_nothing_behind, "After closing"),
     (GoesOnAfterClose, checks.closing_ends_the_connector, "is no error"),
     (UnsureWhenClosed, checks.closing_ends_the_connector, "may have done something"),
-    (BreaksWhenClosed, checks.closing_meets_operations, "A foreign ValueError"),
-    (MixesAnswersWhenClosed, checks.closing_meets_operations, "returned 'another answer'"),
+    (BreaksWhenClosed, checks.closing_ends_operations, "A foreign ValueError"),
+    (
+        MixesAnswersWhenClosed,
+        checks.closing_ends_operations,
+        "returned 'another answer'",
+    ),
     (CallsAllTheSame, checks.wrong_settings_are_named, "not AuthenticationFailed"),
     (AlwaysHealthy, checks.wrong_settings_are_named, "healthy all the same"),
     (SilentHealth, checks.wrong_settings_are_named, "does not say what is wrong"),
@@ -212,12 +216,12 @@ PLAIN: list[tuple[type[Ledger], Any, str]] = [
     (KeepsPasswordInFrames, network.refused_connection_did_nothing, "The secret is shown"),
     (RaisesForeignErrors, network.refused_connection_did_nothing, "A foreign OSError"),
     (NeverSure, network.refused_connection_did_nothing, "leaves the outcome open"),
-    (RaisesForeignErrors, network.server_lost_at_each_point, "A foreign OSError"),
-    (AlwaysSure, network.server_lost_at_each_point, "says that it did not"),
-    (RepeatsWrites, network.server_lost_at_each_point, "says that it did not"),
-    (WritesTwice, network.server_lost_at_each_point, "had 2 effects"),
-    (NeedsManyResponses, network.server_lost_at_each_point, "still fails after 40 responses"),
-    (AlwaysSure, network.unanswered_write_is_open, "says that it did not"),
+    (RaisesForeignErrors, network.connection_cut_at_each_point, "A foreign OSError"),
+    (AlwaysSure, network.connection_cut_at_each_point, "says that it did not"),
+    (RepeatsWrites, network.connection_cut_at_each_point, "says that it did not"),
+    (WritesTwice, network.connection_cut_at_each_point, "had 2 effects"),
+    (NeedsManyResponses, network.connection_cut_at_each_point, "still fails after 40 responses"),
+    (AlwaysSure, network.unanswered_write_is_unknown, "says that it did not"),
     (Late, network.silent_server_ends_at_the_deadline, "after its deadline"),
     (Late, network.silent_host_ends_at_the_deadline, "after its deadline"),
     (LoyalToItsLink, network.restarted_server_is_used_again, "operations still fail"),
@@ -255,7 +259,7 @@ def test_operation_that_hangs_is_noticed(server: LedgerServer, proxy: TcpProxy) 
             waiting_at_most(0.1),
             pytest.raises(AssertionError, match="A cut connection hangs"),
         ):
-            asyncio.run(network.server_lost_at_each_point(lab))
+            asyncio.run(network.connection_cut_at_each_point(lab))
     finally:
         HangsWhenCut.over.set()
 

@@ -389,7 +389,7 @@ def test_notices_a_request_though_nobody_can_do_it() -> None:
         return subject
 
     with pytest.raises(AssertionError, match="Something was sent"):
-        PLAIN["what_it_cannot_do_is_refused"](new_subject)
+        PLAIN["unsupported_features_are_refused"](new_subject)
 
 
 def test_notices_a_delivery_without_a_webhook() -> None:

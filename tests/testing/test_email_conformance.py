@@ -109,10 +109,10 @@ def _lab(vendor: type[SendGrid]) -> kit.EmailLab:
         (kit.a_key_is_used_once, _Forgetful, "another receipt"),
         (kit.a_lost_answer_is_unknown, _Silent, "ended with None"),
         (kit.failures_have_their_types, _Silent, "throttled ended with None"),
-        (kit.a_success_that_is_none_is_told, _Silent, "ended with None"),
-        (kit.each_of_a_bulk_has_their_own, _Silent, "To others"),
+        (kit.an_unreadable_success_is_an_error, _Silent, "ended with None"),
+        (kit.each_bulk_recipient_has_own_texts, _Silent, "To others"),
         (kit.a_large_bulk_goes_in_chunks, _Silent, "another order"),
-        (kit.a_bulk_goes_on_where_it_was, _Silent, "0 failed"),
+        (kit.a_repeated_bulk_sends_missing_chunks, _Silent, "0 failed"),
     ],
 )
 def test_notices_a_wrong_vendor(

@@ -116,20 +116,20 @@ class SingleThreadOutbox(MemoryOutbox):
     "broken, check",
     [
         (Forgetful, "entries_are_kept_as_they_are"),
-        (Trusting, "times_are_the_stores"),
-        (Hasty, "times_are_the_stores"),
+        (Trusting, "times_come_from_the_store"),
+        (Hasty, "times_come_from_the_store"),
         (Overwriting, "an_id_is_added_once"),
-        (Overwriting, "many_threads_add_one"),
-        (Overwriting, "a_walk_ends_as_in_memory"),
-        (Early, "what_is_due_is_offered"),
+        (Overwriting, "concurrent_threads_add_an_entry_once"),
+        (Overwriting, "random_operations_match_the_memory_store"),
+        (Early, "due_entries_come_in_order"),
         (Disorderly, "a_lane_goes_in_order"),
-        (Disorderly, "a_walk_ends_as_in_memory"),
-        (Unfenced, "a_fence_keeps_late_writers_out"),
-        (Unfenced, "many_threads_write_over_one"),
-        (Rising, "a_lease_is_renewed_under_its_fence"),
-        (Unfenced, "a_lease_is_renewed_under_its_fence"),
-        (Endless, "what_matches_is_found"),
-        (Sparing, "what_matches_is_removed"),
+        (Disorderly, "random_operations_match_the_memory_store"),
+        (Unfenced, "late_writers_change_nothing"),
+        (Unfenced, "concurrent_threads_replace_an_entry_once"),
+        (Rising, "a_lease_is_renewed_by_its_holder"),
+        (Unfenced, "a_lease_is_renewed_by_its_holder"),
+        (Endless, "queries_find_all_matching_entries"),
+        (Sparing, "removal_deletes_matching_entries"),
     ],
 )
 def test_a_broken_store_is_found_out(broken: Any, check: str) -> None:
@@ -143,7 +143,7 @@ def test_calls_are_checked_alike() -> None:
     """The kit for outgoing calls finds faults like the kit for webhooks."""
     names = [name_of(check) for check in inbox_conformance.CHECKS]
     assert names == [name_of(check) for check in outbox_conformance.CHECKS]
-    late_check = outbox_conformance.CHECKS[names.index("many_threads_write_over_one")]
+    late_check = outbox_conformance.CHECKS[names.index("concurrent_threads_replace_an_entry_once")]
     with pytest.raises(AssertionError):
         late_check(SingleThreadOutbox)
 
@@ -151,8 +151,8 @@ def test_calls_are_checked_alike() -> None:
 def test_tasks_are_checked_too() -> None:
     """An asynchronous entry store is checked with concurrent tasks."""
     names = {name_of(check) for check in inbox_conformance.ASYNC_CHECKS}
-    assert {"many_tasks_add_one", "many_tasks_write_over_one"} <= names
+    assert {"concurrent_tasks_add_an_entry_once", "concurrent_tasks_replace_an_entry_once"} <= names
     for check in inbox_conformance.ASYNC_CHECKS:
-        if name_of(check) == "many_tasks_write_over_one":
+        if name_of(check) == "concurrent_tasks_replace_an_entry_once":
             with pytest.raises(AssertionError):
                 asyncio.run(check(lambda: AsyncMemoryInbox(Unfenced())))

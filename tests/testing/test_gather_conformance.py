@@ -129,7 +129,7 @@ class _Stubborn(AsyncioGather):
     "check, wrong, sentence",
     [
         (kit.results_come_in_the_order_of_the_steps, _Shuffled, r"in the order \[3, 2, 1, 0\]"),
-        (kit.nothing_comes_of_nothing, _Inventive, r"\[0\] came of it"),
+        (kit.no_steps_give_no_results, _Inventive, r"\[0\] came of it"),
         (kit.steps_run_at_once, _Unbounded, "2 steps ran at once, where 1 may"),
         (kit.steps_run_at_once, _Serial, "2 steps did not run at once"),
         (kit.steps_see_the_context, _Serial, "saw the context"),
@@ -141,7 +141,7 @@ class _Stubborn(AsyncioGather):
         (kit.a_slow_good_result_beats_a_fast_bad_one, _Lenient, "given up for a bad result"),
         (kit.a_cancelled_caller_cancels_every_step, _Detached, "`every` left a step behind"),
         (kit.a_cancelled_caller_cancels_every_step, _Stubborn, "`every` swallowed"),
-        (kit.losers_have_ended, _Detached, "goes on"),
+        (kit.other_steps_have_ended, _Detached, "goes on"),
     ],
 )
 def test_notices_a_wrong_gatherer(

@@ -96,12 +96,12 @@ class _ShortSighted(AsyncMemoryIntegrationLogger):
         (kit.entries_are_kept_as_they_are, _Losing, "Of 1 entries, 0 can be read"),
         (kit.the_newest_come_first, _OldestFirst, "match"),
         (kit.the_newest_come_first, _Endless, "from its only page to another"),
-        (kit.pages_join_without_seam, _Endless, "leads on after its last entry"),
-        (kit.pages_join_without_seam, _Generous, "A page of 1 has 2"),
-        (kit.pages_join_without_seam, _OldestFirst, " found "),
-        (kit.pages_stay_while_entries_are_written, _Counting, "with writing between them"),
-        (kit.a_page_looks_through_a_limited_number, _Tireless, "looked through None entries"),
-        (kit.all_that_match_are_summed_up, _ShortSighted, "is summed up as"),
+        (kit.pages_have_each_entry_once, _Endless, "leads on after its last entry"),
+        (kit.pages_have_each_entry_once, _Generous, "A page of 1 has 2"),
+        (kit.pages_have_each_entry_once, _OldestFirst, " found "),
+        (kit.new_entries_do_not_shift_pages, _Counting, "with writing between them"),
+        (kit.a_page_ends_at_the_scan_limit, _Tireless, "looked through None entries"),
+        (kit.a_summary_counts_all_matching_entries, _ShortSighted, "is summed up as"),
     ],
 )
 def test_notices_a_wrong_log(

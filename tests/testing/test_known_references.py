@@ -73,7 +73,7 @@ def test_a_vendor_that_misreads_an_id_is_noticed() -> None:
     """A vendor whose refunds have wrong references fails the checks that refund."""
     checks = {name_of(check): check for check in kit.CHECKS}
     with pytest.raises(AssertionError, match="in no answer"):
-        checks["money_is_given_back_in_parts"](misreading)
+        checks["money_is_refunded_in_parts"](misreading)
 
 
 def test_results_without_an_answer_are_not_checked() -> None:

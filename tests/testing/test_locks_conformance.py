@@ -163,23 +163,27 @@ class _Stubborn(AsyncioLocks):
 @pytest.mark.parametrize(
     "check, wrong, sentence",
     [
-        (kit.there_are_as_many_places_as_told, _AllIn, "A fourth caller got"),
-        (kit.there_are_as_many_places_as_told, _NobodyIn, "one was not given"),
+        (kit.slots_are_limited, _AllIn, "A fourth caller got"),
+        (kit.slots_are_limited, _NobodyIn, "one was not given"),
         (kit.names_are_apart, _OneName, "held by 'a'"),
-        (kit.only_a_holder_gives_back, _OneHolder, "who had none"),
-        (kit.nobody_waits_without_time_or_line, _Patient, "Waited, with a line of 9 and 0"),
-        (kit.a_wait_is_as_long_as_told, _Hasty, "before its time"),
-        (kit.a_full_line_refuses_at_once, _Roomy, "could wait did not"),
+        (kit.only_a_holder_releases, _OneHolder, "who had none"),
+        (
+            kit.without_timeout_or_queue_a_caller_is_refused,
+            _Patient,
+            "Waited, with a line of 9 and 0",
+        ),
+        (kit.a_wait_ends_with_its_timeout, _Hasty, "before its time"),
+        (kit.a_full_queue_refuses_at_once, _Roomy, "could wait did not"),
         (kit.first_come_first_served, _Unqueued, "could wait did not"),
         (kit.first_come_first_served, _Lifo, "waited longer"),
-        (kit.nobody_overtakes, _Crowded, "A newcomer got"),
-        (kit.who_waited_in_vain_is_passed_over, _Clinging, "was not let in|let in before"),
-        (kit.nobody_is_lost, _AllIn, "in two places at once"),
-        (kit.nobody_is_lost, _NobodyIn, "Only 0 were served"),
+        (kit.new_callers_do_not_overtake, _Crowded, "A newcomer got"),
+        (kit.callers_that_left_the_queue_get_no_slot, _Clinging, "was not let in|let in before"),
+        (kit.no_caller_waits_forever, _AllIn, "in two places at once"),
+        (kit.no_caller_waits_forever, _NobodyIn, "Only 0 were served"),
         (kit.a_cancelled_waiter_holds_nothing, _Stubborn, "was swallowed"),
         (kit.a_cancelled_waiter_holds_nothing, _Clinging, "was not let in|let in before"),
         (
-            kit.a_place_given_to_the_cancelled_goes_on,
+            kit.a_cancelled_caller_passes_its_slot_on,
             _Clinging,
             "held by nobody|not let in|let in before",
         ),
@@ -204,4 +208,4 @@ class _AdmittingNobody(ThreadLocks):
 def test_notices_that_threads_are_refused() -> None:
     """Locks that refuse threads with time to wait fail."""
     with pytest.raises(AssertionError, match="was not let in"):
-        kit.threads_never_crowd(_AdmittingNobody)
+        kit.threads_never_exceed_the_limit(_AdmittingNobody)

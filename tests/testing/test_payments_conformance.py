@@ -236,8 +236,8 @@ def test_slow_vendor_conforms(check: payments_conformance.Check) -> None:
     [
         (Careless, "a_buyer_may_be_asked"),
         (Hopeful, "a_decline_says_why"),
-        (Forgetful, "the_parts_of_an_order_arrive"),
-        (Forgetful, "the_parts_of_an_order_arrive_with_a_link"),
+        (Forgetful, "order_addresses_and_lines_are_sent"),
+        (Forgetful, "order_addresses_and_lines_are_sent_with_a_link"),
         (Meek, "evidence_arrives"),
         (Meek, "a_dispute_is_accepted_once"),
         (Meek, "a_payee_is_paid_once"),
@@ -246,7 +246,7 @@ def test_slow_vendor_conforms(check: payments_conformance.Check) -> None:
         (Negligent, "a_subscription_is_changed"),
         (Negligent, "a_subscription_ends"),
         (Negligent, "charges_of_a_subscription_are_reported"),
-        (Optimistic, "a_new_word_of_a_subscription_is_unknown"),
+        (Optimistic, "an_unknown_subscription_state_is_unknown"),
     ],
 )
 def test_notices_broken_vendors(kind: type[Stripe], name: str) -> None:

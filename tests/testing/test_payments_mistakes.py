@@ -200,20 +200,20 @@ class Gross(Stripe):
 @pytest.mark.parametrize(
     "kind, check",
     [
-        (HopefulStoring, "a_new_word_of_stored_means_is_unknown"),
+        (HopefulStoring, "an_unknown_state_of_a_stored_method_is_unknown"),
         (Forgetful, "means_are_stored_and_removed"),
         (Freewheeling, "links_are_created_once"),
         (Cheap, "links_are_created_once"),
         (Gross, "transactions_explain_a_payout"),
-        (Hopeful, "a_new_word_is_no_success"),
-        (HopefulLookup, "a_new_word_is_no_success"),
-        (Hasty, "what_is_pending_is_no_success"),
-        (HastyRefund, "what_is_pending_is_no_success"),
+        (Hopeful, "an_unknown_state_is_no_success"),
+        (HopefulLookup, "an_unknown_state_is_no_success"),
+        (Hasty, "a_pending_payment_is_no_success"),
+        (HastyRefund, "a_pending_payment_is_no_success"),
         (Coarse, "amounts_are_exact"),
-        (Believing, "a_new_word_in_a_webhook_is_no_success"),
-        (BelievingRefunds, "a_new_word_in_a_webhook_is_no_success"),
+        (Believing, "an_unknown_webhook_state_is_no_success"),
+        (BelievingRefunds, "an_unknown_webhook_state_is_no_success"),
         (CoarseAmounts, "amounts_in_webhooks_are_exact"),
-        (Pinning, "an_unreadable_success_is_asked_for_again"),
+        (Pinning, "an_unreadable_success_charges_nothing_twice"),
     ],
 )
 def test_a_mistake_is_found(kind: type[Stripe], check: str) -> None:

@@ -181,12 +181,12 @@ def test_sink_with_fewer_promises_passes(check: kit.Check) -> None:
         (kit.each_record_has_a_result, _Talkative),
         (kit.failed_batch_has_done_nothing, _Partial),
         (kit.failed_batch_has_done_nothing, _Unaware),
-        (kit.bad_record_costs_no_other, _Partial),
-        (kit.bad_record_costs_no_other, _Unaware),
+        (kit.a_bad_record_affects_no_other, _Partial),
+        (kit.a_bad_record_affects_no_other, _Unaware),
         (kit.repeated_record_has_its_effect_once, _Repeating),
         (kit.cancelled_batch_can_be_delivered_again, _Interruptible),
         (kit.flush_may_run_beside_a_batch, _Emptied),
-        (kit.closing_repeats, _ClosedOnce),
+        (kit.a_sink_can_be_closed_repeatedly, _ClosedOnce),
     ],
 )
 def test_wrong_sink_is_noticed(check: kit.Check, kind: type[_Sink]) -> None:

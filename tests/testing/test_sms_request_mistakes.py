@@ -213,7 +213,7 @@ WRONG = [
     ("a_request_is_in_the_vendors_words", _as_twilio(_Anonymous), "as From"),
     ("a_request_is_in_the_vendors_words", _as_twilio(_Impatient), "as ValidityPeriod"),
     ("a_time_of_sending_arrives", _as_twilio(_Local), "It is scheduled for"),
-    ("each_of_many_is_sent_as_written", _as_twilio(_Lossy), "was lost"),
+    ("each_message_of_a_batch_is_sent_as_written", _as_twilio(_Lossy), "was lost"),
     (
         "a_message_that_does_not_exist_is_not_found",
         _as_twilio(_Trusting),

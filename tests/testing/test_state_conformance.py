@@ -126,7 +126,7 @@ def test_a_decision_may_be_made_at_any_moment_of_its_span() -> None:
 def test_both_modes_have_the_same_checks(checks: tuple[tuple[Any, ...], ...]) -> None:
     """All checks of the synchronous kit are also in the asynchronous kit."""
     sync_checks, async_checks = ([name_of(check) for check in family] for family in checks)
-    sync_checks = [name for name in sync_checks if name != "nobody_waits_longer_than_it_has"]
+    sync_checks = [name for name in sync_checks if name != "waits_end_with_the_callers_timeout"]
 
     assert sync_checks == async_checks[: len(sync_checks)]
     assert all(check.__doc__ for check in (*checks[0], *checks[1]))
@@ -432,7 +432,7 @@ class _Untold(NaiveStore):
     "check, store, sentence",
     [
         ("a_missing_state_is_none", _Emptying, "is not None"),
-        ("states_come_back_as_they_were", _Blurring, "changed by storing"),
+        ("states_come_back_unchanged", _Blurring, "changed by storing"),
         ("keys_are_told_apart", _Folding, "another key"),
         ("generated_commands_equal_the_model", _Forgetful, "other states than were written"),
         ("an_error_of_a_command_changes_nothing", _Hasty, "written all the same"),
@@ -440,28 +440,28 @@ class _Untold(NaiveStore):
         ("a_state_of_another_layout_is_unusable_alone", _Raw, "limit of another layout raises"),
         ("a_state_of_another_layout_is_unusable_alone", _Lax, "taken for one of this layout"),
         ("a_state_of_another_layout_is_unusable_alone", _Vague, "names another state"),
-        ("time_goes_on", _Fractional, "not an int"),
-        ("time_goes_on", _Returning, "went back"),
-        ("time_goes_on", _YoungStore, "since 1970"),
-        ("what_is_posted_is_executed", _Deaf, "0 were executed"),
+        ("time_never_goes_back", _Fractional, "not an int"),
+        ("time_never_goes_back", _Returning, "went back"),
+        ("time_never_goes_back", _YoungStore, "since 1970"),
+        ("posted_commands_are_executed", _Deaf, "0 were executed"),
         ("posting_never_raises", _LoudStore, "raised InvalidData"),
         ("commands_happen_one_after_another", _UnlockedStore, "left their mark"),
         ("commands_happen_one_after_another", _Stuttering, "left their mark"),
         ("commands_happen_one_after_another", _WritingBack, "left their mark"),
         ("commands_happen_one_after_another", _Early, "read too early"),
-        ("nobody_sees_half_a_command", _OneByOne, "as it was before"),
-        ("a_caller_says_how_long_it_has", _Untold, "takes no `timeout`"),
-        ("a_second_is_a_million", _MillisecondStore, "went on by"),
-        ("a_second_is_a_million", _Fast, "went on by"),
-        ("what_matters_is_kept", _Brief, "before its time"),
+        ("readers_see_whole_commands", _OneByOne, "as it was before"),
+        ("commands_take_a_timeout", _Untold, "takes no `timeout`"),
+        ("time_counts_microseconds", _MillisecondStore, "went on by"),
+        ("time_counts_microseconds", _Fast, "went on by"),
+        ("states_are_kept_until_expiry", _Brief, "before its time"),
         ("decisions_equal_the_model", _Rounding, "which the model does not"),
-        ("a_full_store_refuses_what_is_new", _Boundless, "took another"),
-        ("a_full_store_refuses_what_is_new", _Partial, "changed a state"),
-        ("a_full_store_refuses_what_is_new", _Pushing, "changed a state"),
+        ("a_full_store_refuses_new_states", _Boundless, "took another"),
+        ("a_full_store_refuses_new_states", _Partial, "changed a state"),
+        ("a_full_store_refuses_new_states", _Pushing, "changed a state"),
         ("a_full_store_makes_room", _Hoarding, "refused one before"),
-        ("what_matters_stays_at_the_bound", _Pushing, "made room for another"),
-        ("reading_takes_no_room", _Noting, "refused to be read"),
-        ("reading_takes_no_room", _ReadRefusingStore, "refused to be read"),
+        ("a_full_store_keeps_unexpired_states", _Pushing, "made room for another"),
+        ("reads_store_nothing", _Noting, "refused to be read"),
+        ("reads_store_nothing", _ReadRefusingStore, "refused to be read"),
     ],
 )
 def test_notices_broken_stores(check: str, store: Plain, sentence: str) -> None:
@@ -481,7 +481,7 @@ def test_notices_broken_stores(check: str, store: Plain, sentence: str) -> None:
 @pytest.mark.parametrize("store", [_Forever, _Sooner])
 def test_a_store_that_waits_too_long_is_noticed(store: Plain) -> None:
     """A store that ignores its caller's time limit fails."""
-    (check,) = (c for c in kit.CHECKS if name_of(c) == "nobody_waits_longer_than_it_has")
+    (check,) = (c for c in kit.CHECKS if name_of(c) == "waits_end_with_the_callers_timeout")
 
     with waiting_at_most(1), pytest.raises(AssertionError, match="longer than its caller had"):
         check(store)
@@ -497,7 +497,7 @@ def test_a_store_that_hangs_is_given_up() -> None:
 
 def test_store_exceptions_pass_through() -> None:
     """An unexpected exception of a store is raised unchanged."""
-    (check,) = (c for c in kit.CHECKS if name_of(c) == "nobody_sees_half_a_command")
+    (check,) = (c for c in kit.CHECKS if name_of(c) == "readers_see_whole_commands")
 
     with pytest.raises(KeyError, match="broken"):
         check(_BrokenStore)

@@ -245,20 +245,20 @@ class _HangingTable(AsyncTable):
 
 
 WRONG = [
-    ("every_secret_is_given", _Forgetful, "Secrets are missing"),
-    ("every_secret_is_given", _Backward, "not the first"),
-    ("every_secret_is_given", _TextTable, "not a Secret"),
+    ("all_valid_secrets_are_returned", _Forgetful, "Secrets are missing"),
+    ("all_valid_secrets_are_returned", _Backward, "not the first"),
+    ("all_valid_secrets_are_returned", _TextTable, "not a Secret"),
     ("tenants_are_apart", _Communal, "that has none gave 1"),
     ("tenants_are_apart", _Careless, "that has none gave 1"),
     ("tenants_are_apart", _Newest, "belongs to another"),
-    ("nothing_is_not_found", _Silent, "that has none gave 0"),
-    ("nothing_is_not_found", _Raw, "that has none raised KeyError"),
-    ("nothing_is_not_found", _Talkative, "A refusal shows a secret"),
+    ("a_tenant_without_secrets_is_refused", _Silent, "that has none gave 0"),
+    ("a_tenant_without_secrets_is_refused", _Raw, "that has none raised KeyError"),
+    ("a_tenant_without_secrets_is_refused", _Talkative, "A refusal shows a secret"),
     ("an_unknown_key_is_no_error", _Strict, "raised CredentialNotFound"),
     ("an_unknown_key_is_no_error", _Searching, "belongs to another"),
-    ("a_named_key_is_given", _Keyless, "k1 is not given"),
+    ("a_requested_key_is_returned", _Keyless, "k1 is not given"),
     ("nothing_shows_a_secret", _TextTable, "is shown"),
-    ("many_may_ask_at_once", _Shared, "some got another's"),
+    ("concurrent_callers_get_their_own_secrets", _Shared, "some got another's"),
     ("a_verifier_can_use_them", _Newest, "refused what"),
     ("a_verifier_can_use_them", _Everything, "accepted for one"),
     ("a_change_is_seen", _Frozen, "replaced"),
@@ -278,4 +278,4 @@ def test_notices_a_wrong_provider(check: str, wrong: kit.Factory, sentence: str)
 def test_notices_hanging_providers() -> None:
     """A webhook secret provider that never answers fails."""
     with waiting_at_most(0.1), pytest.raises(AssertionError, match="come to an end"):
-        asyncio.run(kit.every_secret_is_given(_HangingTable))
+        asyncio.run(kit.all_valid_secrets_are_returned(_HangingTable))

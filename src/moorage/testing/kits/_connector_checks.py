@@ -205,7 +205,7 @@ async def closing_ends_the_connector(lab: Lab) -> None:
     await _descriptors_return(before)
 
 
-async def closing_meets_operations(lab: Lab) -> None:
+async def closing_ends_operations(lab: Lab) -> None:
     """Check that operations in progress end when their connector is closed."""
     begun = asyncio.Event()
     async with lab.connector() as connector:
@@ -314,6 +314,6 @@ CHECKS: Final[tuple[Callable[[Lab], Coroutine[Any, Any, None]], ...]] = (
     health_is_good,
     operations_leave_nothing_behind,
     closing_ends_the_connector,
-    closing_meets_operations,
+    closing_ends_operations,
     wrong_settings_are_named,
 )

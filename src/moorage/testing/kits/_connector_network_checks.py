@@ -53,7 +53,7 @@ async def silent_host_ends_at_the_deadline(lab: Lab) -> None:
         _require_lost(error, "The server does not answer")
 
 
-async def unanswered_write_is_open(lab: Lab) -> None:
+async def unanswered_write_is_unknown(lab: Lab) -> None:
     """Check that a write without an answer ends at its deadline, with an unknown outcome."""
     write = lab.subject.write
     if write is None:
@@ -69,7 +69,7 @@ async def unanswered_write_is_open(lab: Lab) -> None:
         await _recovers(lab, connector)
 
 
-async def server_lost_at_each_point(lab: Lab) -> None:
+async def connection_cut_at_each_point(lab: Lab) -> None:
     """Check that the error of a write is right wherever its connection breaks.
 
     The connection is cut instead of the first response, then instead of the second one, and so on
@@ -231,8 +231,8 @@ async def cancelled_operation_leaves_no_trace(lab: Lab) -> None:
 CHECKS: Final[tuple[Callable[[Lab], Coroutine[Any, Any, None]], ...]] = (
     silent_server_ends_at_the_deadline,
     silent_host_ends_at_the_deadline,
-    unanswered_write_is_open,
-    server_lost_at_each_point,
+    unanswered_write_is_unknown,
+    connection_cut_at_each_point,
     refused_connection_did_nothing,
     health_says_what_is_wrong,
     restarted_server_is_used_again,

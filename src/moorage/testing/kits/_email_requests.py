@@ -210,7 +210,7 @@ async def a_message_can_be_looked_up(factory: Factory) -> None:
     require("ada@" not in repr(looked_up), "A receipt shows an address.")
 
 
-async def each_of_a_bulk_has_their_copies(factory: Factory) -> None:
+async def each_bulk_recipient_has_own_copies(factory: Factory) -> None:
     """Check that copies, headers and files of a bulk message reach the right recipient."""
     lab = factory()
     recipients = [
@@ -265,7 +265,7 @@ async def each_recipient_can_unsubscribe(factory: Factory) -> None:
         require(click == "List-Unsubscribe=One-Click", "A message has no link for one click.")
 
 
-async def a_refused_recipient_is_told_of(factory: Factory) -> None:
+async def a_refused_recipient_is_reported(factory: Factory) -> None:
     """Check that the results of a bulk message report a refused recipient as refused."""
     lab = factory()
     recipients = ["first@example.com", _REFUSED_ADDRESS, "last@example.com"]
@@ -339,9 +339,9 @@ REQUESTS: Final = (
     a_time_of_sending_arrives,
     a_scheduled_message_can_be_cancelled,
     a_message_can_be_looked_up,
-    each_of_a_bulk_has_their_copies,
+    each_bulk_recipient_has_own_copies,
     each_recipient_can_unsubscribe,
-    a_refused_recipient_is_told_of,
+    a_refused_recipient_is_reported,
     suppressions_are_kept,
     no_error_shows_a_secret,
 )

@@ -94,7 +94,7 @@ class Checks:
             "After `swap` there is",
         )
 
-    async def times_are_the_stores(self, factory: Factory) -> None:
+    async def times_come_from_the_store(self, factory: Factory) -> None:
         """Arrival and due times come from the store's clock, not from the caller's."""
         store = factory()
         earliest_time = await store.now()
@@ -152,7 +152,7 @@ class Checks:
 
     # --- what is due --------------------------------------------------------------------
 
-    async def what_is_due_is_offered(self, factory: Factory) -> None:
+    async def due_entries_come_in_order(self, factory: Factory) -> None:
         """`due` returns the entries with the lowest numbers first, up to the limit."""
         store = factory()
         for number in range(6):
@@ -200,7 +200,7 @@ class Checks:
 
     # --- who writes ---------------------------------------------------------------------
 
-    async def pauses_keep_entries_back(self, factory: Factory) -> None:
+    async def paused_entries_are_not_offered(self, factory: Factory) -> None:
         """Entries that a pause covers are neither offered nor taken until the pause is removed.
 
         Lanes keep their order meanwhile, and a pause itself is never offered.
@@ -265,7 +265,7 @@ class Checks:
         await self._changes(store, 0, state=EntryState.WAITING, due=await store.now())
         await self._offers(store, [0])
 
-    async def a_fence_keeps_late_writers_out(self, factory: Factory) -> None:
+    async def late_writers_change_nothing(self, factory: Factory) -> None:
         """A write with a wrong fencing token, or to a removed entry, changes nothing."""
         store = factory()
         entry = await store.add(self._entry(0))
@@ -282,7 +282,7 @@ class Checks:
         require(not await store.swap(attrs.evolve(entry, fence=2), 1), "What is gone came back.")
         require(not (await store.find(EntryQuery())).items, "What is gone came back.")
 
-    async def a_lease_is_renewed_under_its_fence(self, factory: Factory) -> None:
+    async def a_lease_is_renewed_by_its_holder(self, factory: Factory) -> None:
         """The holder of an entry can renew its lease until its result is stored."""
         store = factory()
         added_entry = await store.add(self._entry(0))
@@ -314,14 +314,14 @@ class Checks:
             not await store.swap(renewed_entry, leased_entry.fence), "What is done was renewed."
         )
 
-    async def many_tasks_add_one(self, factory: Factory) -> None:
+    async def concurrent_tasks_add_an_entry_once(self, factory: Factory) -> None:
         """If many tasks add the same id at once, one adds it and all get that entry."""
         store = factory()
         entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_WRITERS)]
         added_entries = await asyncio.gather(*map(store.add, entries))
         self._require_single(added_entries, (await store.find(EntryQuery())).items)
 
-    async def many_tasks_write_over_one(self, factory: Factory) -> None:
+    async def concurrent_tasks_replace_an_entry_once(self, factory: Factory) -> None:
         """If many tasks replace the same version at once, one succeeds."""
         store = factory()
         entry = await store.add(self._entry(0))
@@ -329,14 +329,14 @@ class Checks:
         swap_results = await asyncio.gather(*(store.swap(claim, 0) for claim in claims))
         self._require_one_winner(swap_results, claims, await _single_entry(store, entry.id))
 
-    def many_threads_add_one(self, factory: Factory) -> None:
+    def concurrent_threads_add_an_entry_once(self, factory: Factory) -> None:
         """If many threads add the same id at once, one adds it and all get that entry."""
         store = factory()
         entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_WRITERS)]
         added_entries = _run_concurrently([partial(store.add, entry) for entry in entries])
         self._require_single(added_entries, store.find(EntryQuery()).items)
 
-    def many_threads_write_over_one(self, factory: Factory) -> None:
+    def concurrent_threads_replace_an_entry_once(self, factory: Factory) -> None:
         """If many threads replace the same version at once, one succeeds."""
         store = factory()
         entry = store.add(self._entry(0))
@@ -346,7 +346,7 @@ class Checks:
 
     # --- questions ----------------------------------------------------------------------
 
-    async def what_matches_is_found(self, factory: Factory) -> None:
+    async def queries_find_all_matching_entries(self, factory: Factory) -> None:
         """Each query of a store finds all matching entries, newest first, without gaps."""
         store, entries = await self._filled(factory)
         for query in self._queries():
@@ -354,7 +354,7 @@ class Checks:
             for limit in (1, 7, 40):
                 await require_pages(store.find, query, expected, limit)
 
-    async def what_matches_is_removed(self, factory: Factory) -> None:
+    async def removal_deletes_matching_entries(self, factory: Factory) -> None:
         """Removal deletes all entries that match the query, and no other entry."""
         store, entries = await self._filled(factory)
         for query in self._queries():
@@ -373,7 +373,7 @@ class Checks:
 
     # --- everything together ------------------------------------------------------------
 
-    async def a_walk_ends_as_in_memory(self, factory: Factory) -> None:
+    async def random_operations_match_the_memory_store(self, factory: Factory) -> None:
         """A random sequence of operations gives the same results as the store in memory."""
         chance = Random(4)  # noqa: S311 - a walk, and no secret
         model: Any = MemoryInbox()
@@ -531,34 +531,38 @@ class Checks:
     @property
     def awaited(self) -> tuple[AsyncCheck, ...]:
         """Return the checks for asynchronous stores."""
-        return (*self._both, self.many_tasks_add_one, self.many_tasks_write_over_one)
+        return (
+            *self._both,
+            self.concurrent_tasks_add_an_entry_once,
+            self.concurrent_tasks_replace_an_entry_once,
+        )
 
     @property
     def plain(self) -> tuple[Check, ...]:
         """Return the checks for synchronous stores."""
         return (
             *(blocking(check) for check in self._both),
-            self.many_threads_add_one,
-            self.many_threads_write_over_one,
+            self.concurrent_threads_add_an_entry_once,
+            self.concurrent_threads_replace_an_entry_once,
         )
 
     @property
     def _both(self) -> tuple[AsyncCheck, ...]:
         return (
             self.entries_are_kept_as_they_are,
-            self.times_are_the_stores,
+            self.times_come_from_the_store,
             self.an_id_is_added_once,
             self.numbers_grow,
-            self.what_is_due_is_offered,
+            self.due_entries_come_in_order,
             self.higher_priorities_come_first,
             self.a_lane_goes_in_order,
-            self.pauses_keep_entries_back,
+            self.paused_entries_are_not_offered,
             self.entries_wait_for_others,
-            self.a_fence_keeps_late_writers_out,
-            self.a_lease_is_renewed_under_its_fence,
-            self.what_matches_is_found,
-            self.what_matches_is_removed,
-            self.a_walk_ends_as_in_memory,
+            self.late_writers_change_nothing,
+            self.a_lease_is_renewed_by_its_holder,
+            self.queries_find_all_matching_entries,
+            self.removal_deletes_matching_entries,
+            self.random_operations_match_the_memory_store,
         )
 
 

@@ -87,7 +87,7 @@ def _bombs() -> dict[str, bytes]:
     }
 
 
-async def a_bomb_is_refused(clients: Clients) -> None:
+async def a_decompression_bomb_is_refused(clients: Clients) -> None:
     """A compressed body that expands a thousandfold is refused before it is all in memory."""
     async with lab(clients) as (vendor, client):
         for coding, packed_bytes in _bombs().items():
@@ -101,7 +101,7 @@ async def a_bomb_is_refused(clients: Clients) -> None:
             require(answer is None or answer.body == packed_bytes, f"A bomb went off: {coding}.")
 
 
-async def nobody_is_led_elsewhere(clients: Clients) -> None:
+async def redirects_are_not_followed(clients: Clients) -> None:
     """A redirect is returned as a response. It is never followed."""
     request = Request.get("/", headers={"Authorization": f"Bearer {_SECRET}", "Cookie": _SECRET})
     with VendorServer() as stranger:
@@ -116,7 +116,7 @@ async def nobody_is_led_elsewhere(clients: Clients) -> None:
         require(stranger.connections == 0, "A redirect led to another host, secrets and all.")
 
 
-async def cookies_are_the_callers_business(clients: Clients) -> None:
+async def cookies_are_not_stored(clients: Clients) -> None:
     """A cookie is returned as a header field, and sent only if the request has it."""
     async with lab(clients) as (vendor, client):
         fields = [("Set-Cookie", "a=1; Path=/"), ("Set-Cookie", "b=2; Domain=127.0.0.1")]
@@ -136,7 +136,7 @@ async def cookies_are_the_callers_business(clients: Clients) -> None:
             )
 
 
-async def a_body_to_head_is_not_the_next_answer(clients: Clients) -> None:
+async def a_body_after_head_is_not_the_next_response(clients: Clients) -> None:
     """A body after a response to HEAD, or after 204, is never taken for the next response."""
     for method, head in (
         ("HEAD", _OK + b"Content-Length: %d\r\n\r\n" % len(_STRAY)),
@@ -155,7 +155,7 @@ async def a_body_to_head_is_not_the_next_answer(clients: Clients) -> None:
             await _next_is_its_own(vendor, client, f"the body of an answer to {method}")
 
 
-async def letters_that_are_none_do_not_matter(clients: Clients) -> None:
+async def invalid_utf_8_is_returned_unchanged(clients: Clients) -> None:
     """Bytes that are not UTF-8 are returned unchanged in a body, and break no head."""
     odd_bytes = bytes(range(0x80, 0x100))
     async with lab(clients) as (vendor, client):
@@ -177,7 +177,7 @@ async def letters_that_are_none_do_not_matter(clients: Clients) -> None:
 _INJECTED: Final = "\r\nX-Injected: yes\r\n\r\n"
 
 
-async def nothing_is_injected(clients: Clients) -> None:
+async def line_breaks_inject_no_headers(clients: Clients) -> None:
     """A line break or NUL in a name, a value or a URL never becomes a line of the request."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
@@ -224,7 +224,7 @@ _AMBIGUOUS: Final[dict[str, bytes]] = {
 }
 
 
-async def nothing_is_smuggled(clients: Clients) -> None:
+async def ambiguous_responses_affect_no_other(clients: Clients) -> None:
     """A response that could end in two places is refused or understood, and affects no other."""
     for reason, remaining_bytes in _AMBIGUOUS.items():
         async with lab(clients) as (vendor, client):
@@ -238,7 +238,7 @@ async def nothing_is_smuggled(clients: Clients) -> None:
             await _next_is_its_own(vendor, client, reason)
 
 
-async def no_other_protocol_is_a_success(clients: Clients) -> None:
+async def a_protocol_switch_affects_no_other_response(clients: Clients) -> None:
     """A protocol switch is refused or returned as 101, and affects no other response."""
     switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
     async with lab(clients) as (vendor, client):
@@ -269,12 +269,12 @@ async def _answer_or_refusal(call: Awaitable[Response]) -> Response | None:
 CHECKS: Final = (
     a_byte_a_second_ends_with_the_total_timeout,
     a_flood_is_refused,
-    a_bomb_is_refused,
-    nobody_is_led_elsewhere,
-    cookies_are_the_callers_business,
-    a_body_to_head_is_not_the_next_answer,
-    letters_that_are_none_do_not_matter,
-    nothing_is_injected,
-    nothing_is_smuggled,
-    no_other_protocol_is_a_success,
+    a_decompression_bomb_is_refused,
+    redirects_are_not_followed,
+    cookies_are_not_stored,
+    a_body_after_head_is_not_the_next_response,
+    invalid_utf_8_is_returned_unchanged,
+    line_breaks_inject_no_headers,
+    ambiguous_responses_affect_no_other,
+    a_protocol_switch_affects_no_other_response,
 )

@@ -104,7 +104,7 @@ async def streams_are_sent(clients: Clients) -> None:
                 )
 
 
-async def what_can_be_read_once_is_sent_once(clients: Clients) -> None:
+async def a_stream_that_was_read_is_refused(clients: Clients) -> None:
     """A stream that was read already is refused, and nothing is sent."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
@@ -172,7 +172,7 @@ async def compression_is_undone(clients: Clients) -> None:
         require(answer.body == packed_bytes, "A body that was wanted as it is came back unpacked.")
 
 
-async def nothing_is_done_twice_or_remembered(clients: Clients) -> None:
+async def clients_do_not_redirect_retry_or_keep_cookies(clients: Clients) -> None:
     """No redirect is followed, no cookie is kept and no failure is retried."""
     async with lab(clients) as (vendor, client):
         for status, fields in (
@@ -207,7 +207,7 @@ async def callers_do_not_mix(clients: Clients) -> None:
         await asyncio.gather(*map(ask, range(8)))
 
 
-async def no_timeout_is_no_bound(clients: Clients) -> None:
+async def without_timeouts_a_client_waits(clients: Clients) -> None:
     """Without timeouts a client waits indefinitely."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(204, delay=0.01))
@@ -215,7 +215,7 @@ async def no_timeout_is_no_bound(clients: Clients) -> None:
         require(answer.status == 204, f"204 came back as {answer.status}.")
 
 
-async def closing_again_is_nothing(clients: Clients) -> None:
+async def a_client_can_be_closed_repeatedly(clients: Clients) -> None:
     """A client can be closed unused, and repeatedly."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
@@ -225,7 +225,7 @@ async def closing_again_is_nothing(clients: Clients) -> None:
     await clients().close()
 
 
-async def a_closed_client_blames_nobody_else(clients: Clients) -> None:
+async def a_closed_client_has_its_own_error(clients: Clients) -> None:
     """The error of a closed client differs from that of an unreachable vendor."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))

@@ -91,7 +91,7 @@ def _require_failure(failed: ConnectionFailed, *, processed: bool, because: str)
     )
 
 
-async def being_cut_off_is_noticed(clients: Clients) -> None:
+async def a_cut_connection_is_noticed(clients: Clients) -> None:
     """A connection that ends before its response may have processed the request."""
     async with lab(clients) as (vendor, client):
         for reason, behaviour in _CUT_OFF.items():
@@ -137,7 +137,7 @@ async def a_slow_answer_is_waited_for(clients: Clients) -> None:
         require(answer.body == b"x" * 9, f"{answer.body!r} came back.")
 
 
-async def what_is_not_read_ends_with_the_write_timeout(clients: Clients) -> None:
+async def unread_requests_end_with_the_write_timeout(clients: Clients) -> None:
     """A vendor that stops reading ends with the write timeout; it may have acted."""
     body = bytes(64 * _MEBIBYTE)
     async with lab(clients) as (vendor, client):
@@ -151,7 +151,7 @@ async def what_is_not_read_ends_with_the_write_timeout(clients: Clients) -> None
             _require_failure(failed_error, processed=True, because=reason)
 
 
-async def an_answer_that_is_none_is_refused(clients: Clients) -> None:
+async def a_response_that_is_not_http_is_refused(clients: Clients) -> None:
     """A response that is not HTTP, or is ambiguous, raises an error that blames the vendor."""
     async with lab(clients) as (vendor, client):
         for reason, raw_bytes in _NOT_HTTP.items():
@@ -175,7 +175,7 @@ async def an_endless_answer_is_refused(clients: Clients) -> None:
             await failure_of(call, VendorFailed, because=reason)
 
 
-async def what_was_not_reached_did_nothing(clients: Clients) -> None:
+async def an_unreachable_vendor_got_nothing(clients: Clients) -> None:
     """If no byte of a request can have arrived, the client's error says so."""
     for port, time_limit in (("refusing", PATIENCE), ("ignoring", BRIEFLY + GRACE)):
         async with lab(clients, port=port) as (vendor, client):
@@ -187,7 +187,7 @@ async def what_was_not_reached_did_nothing(clients: Clients) -> None:
                 _require_failure(failed_error, processed=False, because=reason)
 
 
-async def what_has_no_address_did_nothing(clients: Clients) -> None:
+async def an_unresolved_host_got_nothing(clients: Clients) -> None:
     """A host name that cannot be resolved raises a connection error."""
     client = clients()
     for host in ("moorage..invalid", f"{'a' * 64}.invalid"):
@@ -198,7 +198,7 @@ async def what_has_no_address_did_nothing(clients: Clients) -> None:
     await client.close()
 
 
-async def what_does_not_speak_tls_did_nothing(clients: Clients) -> None:
+async def a_failed_tls_handshake_sends_nothing(clients: Clients) -> None:
     """No byte of a request is sent before the TLS handshake, which has the connect timeout."""
     async with lab(clients) as (vendor, client):
         url = vendor.url.replace("http:", "https:")
@@ -219,7 +219,7 @@ async def what_does_not_speak_tls_did_nothing(clients: Clients) -> None:
         _require_failure(failed_error, processed=False, because=reason)
 
 
-async def a_source_that_fails_is_told_from_the_vendor(clients: Clients) -> None:
+async def a_failing_body_source_has_its_own_error(clients: Clients) -> None:
     """If a body's source fails, the error says whether anything was sent."""
 
     def failing_stream(*chunks: bytes) -> Iterator[bytes]:
@@ -238,7 +238,7 @@ async def a_source_that_fails_is_told_from_the_vendor(clients: Clients) -> None:
     require(vendor.requests == (), "A body that has no end was taken for one that has.")
 
 
-async def a_source_keeps_its_promise(clients: Clients) -> None:
+async def a_body_of_wrong_length_is_an_error(clients: Clients) -> None:
     """A request body of a wrong length raises an error, and never becomes another request."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
@@ -263,7 +263,7 @@ async def a_connection_that_ended_is_replaced(clients: Clients) -> None:
         require(len(vendor.requests) == 3, f"3 requests became {len(vendor.requests)}.")
 
 
-async def what_was_read_is_not_sent_again(clients: Clients) -> None:
+async def a_request_that_was_read_is_not_sent_again(clients: Clients) -> None:
     """A request is not sent again if its connection ends while the response is awaited."""
     async with lab(clients) as (vendor, client):
         for request in (Request.get("/"), Request.post("/", body=b"x")):

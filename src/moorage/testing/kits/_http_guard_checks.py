@@ -60,7 +60,7 @@ async def _is_refused(client: AsyncHttpClient, url: str) -> None:
     require(not failed_error.retryable, f"{url} leads inside another time as well.")
 
 
-async def what_leads_inside_is_not_asked(clients: Guarded) -> None:
+async def internal_addresses_are_refused(clients: Guarded) -> None:
     """A guarded client refuses internal addresses in every notation, without connecting."""
     async with _guarded_client(clients, OutgoingGuard()) as client:
         for url in _LEADING_INSIDE:
@@ -73,7 +73,7 @@ async def what_leads_inside_is_not_asked(clients: Guarded) -> None:
         require(not vendor.connections, "What was refused was connected to.")
 
 
-async def what_is_allowed_is_asked(clients: Guarded) -> None:
+async def allowed_destinations_are_reached(clients: Guarded) -> None:
     """A guarded client reaches an allowed address or name, and no other destination."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(302, {"Location": "http://127.0.0.2/"}))
@@ -87,7 +87,7 @@ async def what_is_allowed_is_asked(clients: Guarded) -> None:
                 require(host_header == f"{host}:{port}", f"{host}:{port} was named {host_header}.")
 
 
-async def only_what_is_allowed_is_asked(clients: Guarded) -> None:
+async def other_destinations_are_refused(clients: Guarded) -> None:
     """A guarded client refuses other hosts, other ports and unencrypted requests."""
     with VendorServer() as vendor:
         for guard in (
@@ -118,8 +118,8 @@ async def a_vendor_is_verified_by_name(clients: Guarded) -> None:
 
 
 CHECKS: Final = (
-    what_leads_inside_is_not_asked,
-    what_is_allowed_is_asked,
-    only_what_is_allowed_is_asked,
+    internal_addresses_are_refused,
+    allowed_destinations_are_reached,
+    other_destinations_are_refused,
     a_vendor_is_verified_by_name,
 )

@@ -166,7 +166,7 @@ _REFUSALS: Final[dict[str, bytes]] = {
 }
 
 
-async def what_a_proxy_refuses_did_nothing(clients: Proxied) -> None:
+async def a_refused_tunnel_sends_nothing(clients: Proxied) -> None:
     """If the proxy refuses the tunnel, no byte of the request was sent."""
     request = Request.post("/", headers={"Authorization": _PASSWORD[:7]}, body=b"x")
     for reason, answers in _REFUSALS.items():
@@ -181,7 +181,7 @@ async def what_a_proxy_refuses_did_nothing(clients: Proxied) -> None:
             require(vendor.connections == 0, f"Something was sent: {reason}.")
 
 
-async def a_proxy_that_is_not_there_did_nothing(clients: Proxied) -> None:
+async def an_unreachable_proxy_sends_nothing(clients: Proxied) -> None:
     """If a proxy is unreachable or silent, the call ends in time, and nothing was sent."""
     with VendorServer(port="refusing") as unknown_server, VendorServer() as silent_server:
         silent_server.always(Behaviour(raw=b""))
@@ -201,7 +201,7 @@ async def a_proxy_that_is_not_there_did_nothing(clients: Proxied) -> None:
                     _check_unsent(failed_error, reason)
 
 
-async def a_proxy_that_does_not_know_us_says_so(clients: Proxied) -> None:
+async def a_missing_proxy_login_is_reported(clients: Proxied) -> None:
     """A proxy's 407 is not the vendor's response, and the password is not shown."""
     with (
         VendorServer() as vendor,
@@ -228,7 +228,7 @@ CHECKS: Final = (
     a_vendor_is_verified_through_a_tunnel,
     a_proxy_may_be_secure_itself,
     some_hosts_are_reached_directly,
-    what_a_proxy_refuses_did_nothing,
-    a_proxy_that_is_not_there_did_nothing,
-    a_proxy_that_does_not_know_us_says_so,
+    a_refused_tunnel_sends_nothing,
+    an_unreachable_proxy_sends_nothing,
+    a_missing_proxy_login_is_reported,
 )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits._http_lab import Clients
 
 
-async def a_stream_comes_as_it_is_sent(clients: Clients) -> None:
+async def pieces_of_a_stream_arrive_as_sent(clients: Clients) -> None:
     """Status, fields and each piece are available as they arrive, within the total timeout."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(206, {"X": "y"}, b"first, then silence", cut=5))
@@ -42,7 +42,7 @@ async def a_stream_comes_as_it_is_sent(clients: Clients) -> None:
         incoming.close()
 
 
-async def a_stream_ends_for_good(clients: Clients) -> None:
+async def a_stream_stays_ended(clients: Clients) -> None:
     """After the last piece of a response `read` always returns b"", also after `close`."""
     body = bytes(range(256)) * 4_000
     packed_bytes = gzip.compress(body)
@@ -64,7 +64,7 @@ async def a_stream_ends_for_good(clients: Clients) -> None:
             require(await incoming.read() == b"", "After the end and close() something came.")
 
 
-async def a_stream_can_be_left(clients: Clients) -> None:
+async def a_stream_can_be_closed_early(clients: Clients) -> None:
     """A response can be closed before its end and repeatedly, and the client works on."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
@@ -119,7 +119,7 @@ async def closing_ends_a_read(clients: Clients) -> None:
         await failure_of(reading, ConnectorError, because=reason, within=GRACE)
 
 
-async def a_place_is_waited_for(clients: Clients) -> None:
+async def a_full_connection_pool_ends_with_the_pool_timeout(clients: Clients) -> None:
     """With one connection, a second call fails after the pool timeout and sends nothing."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))

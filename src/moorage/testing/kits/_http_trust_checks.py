@@ -58,7 +58,7 @@ def _server(folder: Path) -> ssl.SSLContext:
     return context
 
 
-async def authorities_are_a_choice(clients: Trusting) -> None:
+async def only_given_authorities_are_trusted(clients: Trusting) -> None:
     """Authorities from a file or text are trusted, and no others."""
     with TemporaryDirectory() as folder, TemporaryDirectory() as other_folder:
         papers, _ = _certificate_files(Path(folder)), _certificate_files(Path(other_folder))
@@ -89,7 +89,7 @@ def _certificate_settings(folder: str, papers: _CertificateFiles) -> Iterator[di
     yield {"certificate": papers.certificate + papers.key}
 
 
-async def a_certificate_of_ours_is_shown(clients: Trusting) -> None:
+async def the_client_certificate_is_sent(clients: Trusting) -> None:
     """A vendor that requests a client certificate gets it."""
     with TemporaryDirectory() as folder:
         papers = _certificate_files(Path(folder))
@@ -109,7 +109,7 @@ async def a_certificate_of_ours_is_shown(clients: Trusting) -> None:
             require(vendor.requests == (), "A vendor that was shown no certificate read a request.")
 
 
-async def old_versions_are_not_spoken(clients: Trusting) -> None:
+async def older_tls_versions_are_refused(clients: Trusting) -> None:
     """A client sends nothing to a vendor with only older TLS versions than the minimum."""
     with TemporaryDirectory() as folder:
         papers = _certificate_files(Path(folder))
@@ -128,7 +128,7 @@ async def old_versions_are_not_spoken(clients: Trusting) -> None:
                 require(not failed_error.may_have_been_processed, f"Nothing was sent: {reason}.")
 
 
-async def being_unverified_is_said_aloud(clients: Trusting) -> None:
+async def disabled_verification_is_warned_about(clients: Trusting) -> None:
     """TLS verification can be disabled only with a reason, and a warning reports it."""
     unverified = DangerouslyUnverified("it is on this machine")
     with TemporaryDirectory() as folder:
@@ -156,7 +156,7 @@ async def being_unverified_is_said_aloud(clients: Trusting) -> None:
         await verified_client.close()
 
 
-async def papers_are_read_at_once(clients: Trusting) -> None:
+async def unusable_certificates_are_refused_at_once(clients: Trusting) -> None:
     """A client with unusable certificate files is not created, and the error shows no key."""
     with TemporaryDirectory() as folder, TemporaryDirectory() as other_folder:
         papers, other_chunks = (
@@ -191,9 +191,9 @@ async def papers_are_read_at_once(clients: Trusting) -> None:
 
 
 CHECKS: Final = (
-    authorities_are_a_choice,
-    a_certificate_of_ours_is_shown,
-    old_versions_are_not_spoken,
-    being_unverified_is_said_aloud,
-    papers_are_read_at_once,
+    only_given_authorities_are_trusted,
+    the_client_certificate_is_sent,
+    older_tls_versions_are_refused,
+    disabled_verification_is_warned_about,
+    unusable_certificates_are_refused_at_once,
 )

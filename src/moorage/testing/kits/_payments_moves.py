@@ -76,7 +76,7 @@ async def all_of_it_is_captured(make: Open) -> None:
             require(payment_state.captured == EUROS, f"{payment_state.captured} was captured.")
 
 
-async def what_was_given_up_is_not_captured(make: Open) -> None:
+async def a_voided_payment_is_not_captured(make: Open) -> None:
     """A cancelled authorisation cannot be captured, and a cancelled payment stays cancelled."""
     async with make() as lab:
         if PaymentsCapability.VOID not in lab.able:
@@ -96,7 +96,7 @@ async def what_was_given_up_is_not_captured(make: Open) -> None:
         require((await lab.settled(payment_state)).state is PaymentState.VOIDED, "It was captured.")
 
 
-async def money_is_given_back_in_parts(make: Open) -> None:
+async def money_is_refunded_in_parts(make: Open) -> None:
     """Parts of a payment are refunded once per key, and never more than was captured."""
     async with make() as lab:
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
@@ -122,7 +122,7 @@ async def money_is_given_back_in_parts(make: Open) -> None:
         require((await lab.settled(payment)).refunded == part * 2, "More was given back.")
 
 
-async def a_step_too_far_is_refused(make: Open) -> None:
+async def a_forbidden_operation_is_refused(make: Open) -> None:
     """An operation that the payment's state does not allow is refused by the same error class."""
     async with make() as lab:
         payment = await lab.taken("k-1")
@@ -142,7 +142,7 @@ async def a_step_too_far_is_refused(make: Open) -> None:
                 require(move.state is MoveState.PENDING, f"A {verb} was done.")
 
 
-async def a_refund_is_of_what_is_left(make: Open) -> None:
+async def a_refund_without_amount_is_of_the_rest(make: Open) -> None:
     """A refund without an amount refunds the remaining amount, or is refused before it is sent."""
     async with make() as lab:
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
@@ -164,8 +164,8 @@ async def a_refund_is_of_what_is_left(make: Open) -> None:
 MOVES: Final = (
     a_part_is_captured,
     all_of_it_is_captured,
-    what_was_given_up_is_not_captured,
-    money_is_given_back_in_parts,
-    a_step_too_far_is_refused,
-    a_refund_is_of_what_is_left,
+    a_voided_payment_is_not_captured,
+    money_is_refunded_in_parts,
+    a_forbidden_operation_is_refused,
+    a_refund_without_amount_is_of_the_rest,
 )

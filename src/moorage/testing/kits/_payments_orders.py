@@ -44,7 +44,7 @@ _WORDS: Final = {
 }
 
 
-async def the_parts_of_an_order_arrive(make: Open) -> None:
+async def order_addresses_and_lines_are_sent(make: Open) -> None:
     """The addresses and lines of an order are sent with its payment, whose amount is the same."""
     async with make() as lab:
         orders: dict[PaymentsCapability, Charge] = {
@@ -63,7 +63,7 @@ async def the_parts_of_an_order_arrive(make: Open) -> None:
                 _check_words(lab, sent, capability)
 
 
-async def the_parts_of_an_order_arrive_with_a_link(make: Open) -> None:
+async def order_addresses_and_lines_are_sent_with_a_link(make: Open) -> None:
     """The addresses and lines of an order are sent with its link, whose amount is the same."""
     async with make() as lab:
         requests: dict[PaymentsCapability, LinkRequest] = {
@@ -89,4 +89,4 @@ def _check_words(lab: Lab, sent: int, capability: PaymentsCapability) -> None:
     require(not lost_words, f"{capability} lost {', '.join(lost_words)}.")
 
 
-ORDERS: Final = (the_parts_of_an_order_arrive, the_parts_of_an_order_arrive_with_a_link)
+ORDERS: Final = (order_addresses_and_lines_are_sent, order_addresses_and_lines_are_sent_with_a_link)

@@ -20,7 +20,7 @@ from moorage.wiring.installed_vendors import able
 Open: TypeAlias = Callable[[], Lab]
 
 
-async def what_it_cannot_do_is_refused(make: Open) -> None:
+async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
         ref = Ref(lab.subject.vendor.name, FIRST, "1")
@@ -106,4 +106,4 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 
-REFUSALS: Final = (what_it_cannot_do_is_refused,)
+REFUSALS: Final = (unsupported_features_are_refused,)

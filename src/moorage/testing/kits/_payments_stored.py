@@ -81,7 +81,7 @@ async def means_are_stored_and_removed(make: Open) -> None:
         await lab.refused(VendorFailed, broken_call, "An empty answer")
 
 
-async def a_new_word_of_stored_means_is_unknown(make: Open) -> None:
+async def an_unknown_state_of_a_stored_method_is_unknown(make: Open) -> None:
     """An unknown state of a stored means is reported as unknown, never as stored."""
     async with make() as lab:
         if PaymentsCapability.STORE_MEANS not in lab.able:
@@ -176,7 +176,7 @@ def _check_same_key(lab: Lab, action: str) -> None:
 
 STORED: Final = (
     means_are_stored_and_removed,
-    a_new_word_of_stored_means_is_unknown,
+    an_unknown_state_of_a_stored_method_is_unknown,
     links_are_created_once,
     transactions_explain_a_payout,
 )

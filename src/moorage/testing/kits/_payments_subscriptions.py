@@ -206,7 +206,7 @@ async def a_subscription_ends(make: Open) -> None:
             await lab.refused(VendorRejected, unknown_call, f"An unknown {operation}")
 
 
-async def a_new_word_of_a_subscription_is_unknown(make: Open) -> None:
+async def an_unknown_subscription_state_is_unknown(make: Open) -> None:
     """An unknown state of a subscription is reported as unknown."""
     async with make() as lab:
         if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
@@ -256,6 +256,6 @@ SUBSCRIPTIONS: Final = (
     a_subscription_starts_later,
     a_subscription_is_changed,
     a_subscription_ends,
-    a_new_word_of_a_subscription_is_unknown,
+    an_unknown_subscription_state_is_unknown,
     charges_of_a_subscription_are_reported,
 )

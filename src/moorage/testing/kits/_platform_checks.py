@@ -140,7 +140,7 @@ def _run(subject: PlatformSubject, script: str, **options: Any) -> tuple[Platfor
     return platform, ended(platform, spec.name)
 
 
-def exit_codes_are_true(subject: PlatformSubject) -> None:
+def exit_codes_are_reported(subject: PlatformSubject) -> None:
     """A run that has ended has the exit code of its program."""
     for code in (0, 1, 7, 255):
         _, status = _run(subject, f"exit {code}")
@@ -161,7 +161,7 @@ def signals_are_exit_codes(subject: PlatformSubject) -> None:
         )
 
 
-def outputs_are_apart(subject: PlatformSubject) -> None:
+def standard_output_and_error_are_separate(subject: PlatformSubject) -> None:
     """Standard output and standard error are read apart, byte by byte as they were written."""
     script = "printf 'out\\377\\000\\001'; printf 'err\\n' >&2; printf 'torn'"
     if subject.has(PlatformLimit.OTHER_LINES):
@@ -422,9 +422,9 @@ def closing_ends_no_run(subject: PlatformSubject) -> None:
 
 
 CHECKS: Final = (
-    exit_codes_are_true,
+    exit_codes_are_reported,
     signals_are_exit_codes,
-    outputs_are_apart,
+    standard_output_and_error_are_separate,
     one_name_is_one_run,
     an_ended_run_is_found_again,
     a_status_says_what_runs,

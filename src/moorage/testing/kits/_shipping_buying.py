@@ -44,7 +44,7 @@ def same(first: Ref, second: Ref) -> bool:
     return (first.vendor, first.account, first.id) == (second.vendor, second.account, second.id)
 
 
-async def offers_are_given(make: Open) -> None:
+async def rates_are_returned(make: Open) -> None:
     """Carriers' rates have prices, common names, and references that can be stored as text."""
     async with make() as lab:
         result: RateResult = await lab("get_rates", lab.request())
@@ -60,7 +60,7 @@ async def offers_are_given(make: Open) -> None:
         require(lab.sold() == 0, "Asking for rates bought something.")
 
 
-async def nobody_offers(make: Open) -> None:
+async def missing_rates_are_explained(make: Open) -> None:
     """If no carrier offers a rate, the error contains their reasons, and nothing is bought."""
     async with make() as lab:
         request = lab.request(lab.address(postal_code=lab.subject.no_rates))
@@ -117,7 +117,7 @@ async def an_address_arrives_whole(make: Open) -> None:
         require(not lost_parts, f"{len(lost_parts)} parts of an address are lost.")
 
 
-async def a_label_is_converted_or_not(make: Open) -> None:
+async def a_label_is_converted_or_refused(make: Open) -> None:
     """A label in another format is converted, or refused before anything is sent."""
     async with make() as lab:
         bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
@@ -145,7 +145,7 @@ def _as_text(rate: Rate) -> str:
     return str(rate.ref)
 
 
-async def a_chosen_offer_is_bought(make: Open) -> None:
+async def a_chosen_rate_is_bought(make: Open) -> None:
     """A rate is bought as it is, and, if the vendor can, by its reference stored as text."""
     async with make() as lab:
         by_reference = ShippingCapability.BUY_BY_REFERENCE in lab.able
@@ -241,7 +241,7 @@ async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
         require(repeated_shipment == await _try_purchase(lab, "k-1"), "A repeat has another label.")
 
 
-async def a_batch_that_was_cut_off_goes_on(make: Open) -> None:
+async def an_interrupted_batch_is_completed(make: Open) -> None:
     """A batch of five labels that fails after two buys only the missing ones when repeated."""
     for breakage in ("whole", "lost", "dropped"):
         async with make() as lab:
@@ -282,7 +282,7 @@ async def a_batch_that_was_cut_off_goes_on(make: Open) -> None:
             )
 
 
-async def a_label_outlives_its_file(make: Open) -> None:
+async def a_label_without_its_file_is_bought(make: Open) -> None:
     """A label whose file cannot be downloaded is still bought, and its URL is returned."""
     async with make() as lab:
         lab.line.files = False
@@ -305,17 +305,17 @@ async def a_label_outlives_its_file(make: Open) -> None:
 
 
 BUYING: Final = (
-    offers_are_given,
-    nobody_offers,
+    rates_are_returned,
+    missing_rates_are_explained,
     a_label_is_bought,
     an_address_arrives_whole,
-    a_label_is_converted_or_not,
-    a_chosen_offer_is_bought,
+    a_label_is_converted_or_refused,
+    a_chosen_rate_is_bought,
     a_key_buys_once,
     a_refusal_has_its_type,
     an_outage_is_no_refusal,
     a_malformed_answer_is_no_success,
     a_lost_answer_buys_nothing_twice,
-    a_batch_that_was_cut_off_goes_on,
-    a_label_outlives_its_file,
+    an_interrupted_batch_is_completed,
+    a_label_without_its_file_is_bought,
 )

@@ -127,7 +127,7 @@ async def money_keeps_its_currency(make: Open) -> None:
             require(b'"4650.00"' not in bodies, "An amount in yen has decimals.")
 
 
-async def a_repeat_keeps_its_offer(make: Open) -> None:
+async def a_repeat_requests_no_new_rates(make: Open) -> None:
     """A purchase repeated with its key requests no new rates, which might differ."""
     async with make() as lab:
         await lab("get_rates", lab.request())
@@ -160,5 +160,5 @@ REQUESTS: Final = (
     each_request_is_sent_once,
     no_error_shows_a_secret,
     money_keeps_its_currency,
-    a_repeat_keeps_its_offer,
+    a_repeat_requests_no_new_rates,
 )

@@ -103,7 +103,7 @@ async def a_message_is_sent_as_written(make: Open) -> None:
             require(is_addressed, "The number is not sent as it was written.")
 
 
-async def each_of_many_is_sent_as_written(make: Open) -> None:
+async def each_message_of_a_batch_is_sent_as_written(make: Open) -> None:
     """Every message of a batch is sent, and each result belongs to its message."""
     async with make() as lab:
         texts = [f"Number {number}." for number in range(4)]
@@ -220,7 +220,7 @@ REQUESTS: Final = (
     each_request_is_sent_once,
     each_message_carries_its_key,
     a_message_is_sent_as_written,
-    each_of_many_is_sent_as_written,
+    each_message_of_a_batch_is_sent_as_written,
     a_message_that_does_not_exist_is_not_found,
     a_time_of_sending_arrives,
     a_request_is_in_the_vendors_words,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _BOUND: Final = 20
 
 
-async def a_full_store_refuses_what_is_new(stores: Stores) -> None:
+async def a_full_store_refuses_new_states(stores: Stores) -> None:
     """A full store accepts no new state, changes existing ones, and removes none."""
     store = stores(_BOUND)
     keys = await _fill_store(store, DAY)
@@ -44,7 +44,7 @@ async def a_full_store_makes_room(stores: Stores) -> None:
         store.pass_time(2 * SHORT / SECOND)
 
 
-async def what_matters_stays_at_the_bound(stores: Stores) -> None:
+async def a_full_store_keeps_unexpired_states(stores: Stores) -> None:
     """A full store removes only expired states."""
     store = stores(_BOUND)
     keys = [new_key() for _ in range(_BOUND // 2)]
@@ -60,7 +60,7 @@ async def what_matters_stays_at_the_bound(stores: Stores) -> None:
         require(state and state[2] == "kept", "A state that mattered made room for another.")
 
 
-async def reading_takes_no_room(stores: Stores) -> None:
+async def reads_store_nothing(stores: Stores) -> None:
     """States that are only read are not stored."""
     store = stores(_BOUND)
     with _never_full("A store refused to be read."):

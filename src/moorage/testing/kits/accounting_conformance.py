@@ -396,7 +396,7 @@ async def an_unknown_state_is_unknown(make: Open) -> None:
         require(item.vendor_state is not None, "The vendor's word is lost.")
 
 
-async def what_it_cannot_do_is_refused(make: Open) -> None:
+async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
         await require_unsupported(lab, calls_by_capability(lab).items())
@@ -508,7 +508,7 @@ _ALL_CHECKS: Final = (
     a_refusal_has_its_type,
     a_pause_is_kept,
     an_unknown_state_is_unknown,
-    what_it_cannot_do_is_refused,
+    unsupported_features_are_refused,
     another_record_is_refused,
     options_arrive,
     secrets_are_shown_nowhere,

@@ -415,7 +415,7 @@ async def a_daily_limit_is_not_retried(make: Open) -> None:
             await lab("balances", ref)
 
 
-async def what_it_cannot_do_is_refused(make: Open) -> None:
+async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
         await require_unsupported(lab, calls_by_capability(lab).items())
@@ -473,7 +473,7 @@ _ALL_CHECKS: Final = (
     a_damaged_answer_is_an_error,
     a_refusal_has_its_type,
     a_daily_limit_is_not_retried,
-    what_it_cannot_do_is_refused,
+    unsupported_features_are_refused,
     each_request_is_sent_once,
     secrets_are_shown_nowhere,
 )

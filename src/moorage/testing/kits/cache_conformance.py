@@ -53,7 +53,7 @@ def entry(number: int) -> CacheEntry:
     return CacheEntry(response, 60.5 + number, 7.25, ("accept", "x"), b"\x00\xff%d" % number)
 
 
-async def nothing_is_there_at_first(factory: AsyncFactory) -> None:
+async def a_new_cache_is_empty(factory: AsyncFactory) -> None:
     """A new cache has no responses under a key, and removing them does nothing."""
     cache, key = factory(), _key()
     await _require_entries(cache, key)
@@ -61,7 +61,7 @@ async def nothing_is_there_at_first(factory: AsyncFactory) -> None:
     await _require_entries(cache, key)
 
 
-async def answers_come_back_as_they_were(factory: AsyncFactory) -> None:
+async def cached_responses_come_back_unchanged(factory: AsyncFactory) -> None:
     """Stored responses come back in order, byte for byte, on every lookup."""
     cache, key = factory(), _key()
     expected = (entry(1), entry(2), attrs.evolve(entry(3), varies_by=(), lifetime=0.0))
@@ -82,7 +82,7 @@ async def keys_are_apart(factory: AsyncFactory) -> None:
         await _require_entries(cache, distinct_key, entry(number))
 
 
-async def the_latest_takes_the_place_of_all(factory: AsyncFactory) -> None:
+async def storing_replaces_earlier_responses(factory: AsyncFactory) -> None:
     """Storing under a key replaces all earlier responses of that key."""
     cache, key = factory(), _key()
     await _store_answer(cache, key, entry(1), entry(2))
@@ -90,7 +90,7 @@ async def the_latest_takes_the_place_of_all(factory: AsyncFactory) -> None:
     await _require_entries(cache, key, entry(3))
 
 
-async def what_is_forgotten_is_gone(factory: AsyncFactory) -> None:
+async def a_removed_response_is_gone(factory: AsyncFactory) -> None:
     """A removed response is not found until a new one is stored."""
     cache, key = factory(), _key()
     await _store_answer(cache, key, entry(1))
@@ -100,7 +100,7 @@ async def what_is_forgotten_is_gone(factory: AsyncFactory) -> None:
     await _require_entries(cache, key, entry(2))
 
 
-async def what_was_looked_up_before_it_was_forgotten_is_not_kept(factory: AsyncFactory) -> None:
+async def a_response_requested_before_removal_is_not_stored(factory: AsyncFactory) -> None:
     """A response requested before its key was removed from the cache is not stored."""
     cache, key = factory(), _key()
     for has_entry in (False, True):
@@ -114,7 +114,7 @@ async def what_was_looked_up_before_it_was_forgotten_is_not_kept(factory: AsyncF
         await _require_entries(cache, key)
 
 
-async def of_two_that_looked_at_once_one_keeps(factory: AsyncFactory) -> None:
+async def one_of_two_concurrent_writers_succeeds(factory: AsyncFactory) -> None:
     """Of two callers that read the same version, only the first can replace it."""
     cache, key = factory(), _key()
     for number in (1, 3):
@@ -126,7 +126,7 @@ async def of_two_that_looked_at_once_one_keeps(factory: AsyncFactory) -> None:
         await _require_entries(cache, key, entry(number))
 
 
-async def answers_grow_old(factory: AsyncFactory) -> None:
+async def cached_responses_age(factory: AsyncFactory) -> None:
     """A cached response ages by the time that it spends in the cache."""
     cache, key = factory(), _key()
     start_time = time.monotonic()
@@ -152,7 +152,7 @@ async def answers_grow_old(factory: AsyncFactory) -> None:
         await asyncio.sleep(0.001)
 
 
-async def answers_are_kept_as_long_as_asked(factory: AsyncFactory) -> None:
+async def cached_responses_expire(factory: AsyncFactory) -> None:
     """A response stored for a short time disappears after it."""
     cache, key = factory(), _key()
     lookup = await cache.look(key)
@@ -221,15 +221,15 @@ async def _require_entries(cache: AsyncResponseCache, key: str, *expected: Cache
 
 
 _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
-    nothing_is_there_at_first,
-    answers_come_back_as_they_were,
+    a_new_cache_is_empty,
+    cached_responses_come_back_unchanged,
     keys_are_apart,
-    the_latest_takes_the_place_of_all,
-    what_is_forgotten_is_gone,
-    what_was_looked_up_before_it_was_forgotten_is_not_kept,
-    of_two_that_looked_at_once_one_keeps,
-    answers_grow_old,
-    answers_are_kept_as_long_as_asked,
+    storing_replaces_earlier_responses,
+    a_removed_response_is_gone,
+    a_response_requested_before_removal_is_not_stored,
+    one_of_two_concurrent_writers_succeeds,
+    cached_responses_age,
+    cached_responses_expire,
 )
 
 CHECKS: Final[tuple[Check, ...]] = (

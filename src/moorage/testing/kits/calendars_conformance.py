@@ -383,7 +383,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
         require(lab.titles() == [], "A refused event was written.")
 
 
-async def nonsense_is_an_error(make: Open) -> None:
+async def malformed_answers_are_errors(make: Open) -> None:
     """An answer without the fields of every answer is an error, never an empty result."""
     async with make() as lab:
         ref = (await lab.write()).ref
@@ -400,7 +400,7 @@ async def nonsense_is_an_error(make: Open) -> None:
                 await lab.refused(VendorFailed, call(), f"{name} with nonsense")
 
 
-async def what_it_cannot_do_is_refused(make: Open) -> None:
+async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before anything is sent."""
     async with make() as lab:
         await require_unsupported(lab, calls_by_capability(lab).items())
@@ -437,8 +437,8 @@ _ALL_CHECKS: Final = (
     busy_times_are_told,
     an_online_meeting_has_a_url,
     a_refusal_has_its_type,
-    nonsense_is_an_error,
-    what_it_cannot_do_is_refused,
+    malformed_answers_are_errors,
+    unsupported_features_are_refused,
     nothing_shows_secrets,
 )
 

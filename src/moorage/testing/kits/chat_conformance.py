@@ -137,7 +137,7 @@ def _require_as_written(lab: Lab, times: int) -> None:
     require(is_complete, "A text is not shown as it was written.")
 
 
-async def what_it_cannot_do_is_refused(make: Open) -> None:
+async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
         await require_unsupported(lab, calls_by_capability(lab).items())
@@ -315,7 +315,7 @@ def _text_of(error: ConnectorError) -> str:
     return "" if response is None else f"{response.text}{response.url}{response.headers.pairs}"
 
 
-async def nothing_shows_what_was_written(make: Open) -> None:
+async def message_texts_are_not_shown(make: Open) -> None:
     """Neither messages nor receipts show what was written."""
     async with make() as lab:
         message = lab.message("Be discreet.", title="Discreet", fields={"A": "discreet"})
@@ -355,7 +355,7 @@ _ALL_CHECKS: Final = (
     a_key_posts_once,
     each_request_is_sent_once,
     markup_is_shown_as_written,
-    what_it_cannot_do_is_refused,
+    unsupported_features_are_refused,
     an_answer_is_in_its_thread,
     a_key_answers_once,
     a_message_is_replaced,
@@ -367,7 +367,7 @@ _ALL_CHECKS: Final = (
     an_unreadable_success_is_unknown,
     options_arrive,
     secrets_are_shown_nowhere,
-    nothing_shows_what_was_written,
+    message_texts_are_not_shown,
     events_are_accepted_if_signed,
     *REQUESTS,
 )

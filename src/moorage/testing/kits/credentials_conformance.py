@@ -78,7 +78,7 @@ class Renewals:
         return NEW
 
 
-async def what_was_put_is_got(factory: AsyncFactory) -> None:
+async def the_last_stored_credential_is_returned(factory: AsyncFactory) -> None:
     """A provider returns the credential that was stored last."""
     provider = factory(Renewals())
     for credentials in (OLD, NEW):
@@ -88,7 +88,7 @@ async def what_was_put_is_got(factory: AsyncFactory) -> None:
         require(result == credentials, "Another credential was got than was put in place.")
 
 
-async def nothing_is_not_found(factory: AsyncFactory) -> None:
+async def a_tenant_without_credentials_gets_none(factory: AsyncFactory) -> None:
     """A tenant without credentials gets none, and none are renewed."""
     renewals = Renewals()
     provider = factory(renewals)
@@ -103,7 +103,7 @@ async def nothing_is_not_found(factory: AsyncFactory) -> None:
     require(renewals.calls == [], "A credential was renewed that nobody put.")
 
 
-async def owners_are_apart(factory: AsyncFactory) -> None:
+async def owners_have_separate_credentials(factory: AsyncFactory) -> None:
     """A credential belongs to one service and tenant; without a tenant, it is for none."""
     owners = [(service, tenant) for service in ("a", "b") for tenant in (None, "a", "None", "")]
     for owner in owners:
@@ -130,7 +130,7 @@ async def owners_are_apart(factory: AsyncFactory) -> None:
             )
 
 
-async def what_is_stale_is_renewed(factory: AsyncFactory) -> None:
+async def stale_credentials_are_renewed(factory: AsyncFactory) -> None:
     """Refreshing a stale credential requests a new one, returns it, and stores it."""
     renewals = Renewals()
     provider = factory(renewals)
@@ -141,7 +141,7 @@ async def what_is_stale_is_renewed(factory: AsyncFactory) -> None:
     require(await provider.get("stripe", "acme") == NEW, "A renewed credential was not kept.")
 
 
-async def what_is_newer_is_not_renewed(factory: AsyncFactory) -> None:
+async def replaced_credentials_are_not_renewed(factory: AsyncFactory) -> None:
     """Renewing a credential that was already replaced returns its replacement."""
     renewals = Renewals()
     provider = factory(renewals)
@@ -154,7 +154,7 @@ async def what_is_newer_is_not_renewed(factory: AsyncFactory) -> None:
     require(renewals.calls == [], "A credential was renewed that had been replaced already.")
 
 
-async def one_renews_for_all(factory: AsyncFactory) -> None:
+async def concurrent_callers_share_one_renewal(factory: AsyncFactory) -> None:
     """If many callers renew a credential at once, one does so, and all get its result."""
     renewals = Renewals(waits=True)
     provider = factory(renewals)
@@ -185,7 +185,7 @@ async def owners_do_not_wait_for_each_other(factory: AsyncFactory) -> None:
     require(not is_waited, "A tenant had to wait for another's renewal.")
 
 
-async def a_failed_renewal_keeps_what_there_is(factory: AsyncFactory) -> None:
+async def a_failed_renewal_keeps_the_old_credential(factory: AsyncFactory) -> None:
     """A failed renewal raises CredentialRefreshFailed and keeps the old credential."""
     for error in (ValueError("No."), CredentialRefreshFailed("No."), ConnectionFailed("No.")):
         renewals = Renewals(error=error)
@@ -200,7 +200,7 @@ async def a_failed_renewal_keeps_what_there_is(factory: AsyncFactory) -> None:
         require(renewed_credentials == NEW, "After a failed renewal another did not succeed.")
 
 
-async def all_who_wait_learn_of_a_failure(factory: AsyncFactory) -> None:
+async def waiting_callers_get_the_error_of_a_renewal(factory: AsyncFactory) -> None:
     """If a renewal fails, every waiting caller gets its error."""
     renewals = Renewals(waits=True, error=ValueError("no"))
     provider = factory(renewals)
@@ -239,15 +239,15 @@ async def _raised_error(awaitable: Awaitable[object]) -> BaseException | None:
 
 
 _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
-    what_was_put_is_got,
-    nothing_is_not_found,
-    owners_are_apart,
-    what_is_stale_is_renewed,
-    what_is_newer_is_not_renewed,
-    one_renews_for_all,
+    the_last_stored_credential_is_returned,
+    a_tenant_without_credentials_gets_none,
+    owners_have_separate_credentials,
+    stale_credentials_are_renewed,
+    replaced_credentials_are_not_renewed,
+    concurrent_callers_share_one_renewal,
     owners_do_not_wait_for_each_other,
-    a_failed_renewal_keeps_what_there_is,
-    all_who_wait_learn_of_a_failure,
+    a_failed_renewal_keeps_the_old_credential,
+    waiting_callers_get_the_error_of_a_renewal,
 )
 
 CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _view) for check in _SHARED_CHECKS)

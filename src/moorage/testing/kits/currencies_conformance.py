@@ -143,7 +143,7 @@ async def a_holiday_has_the_rates_before(make: _Open) -> None:
             lab.require_exact(await lab.rates(day), _WORKDAYS[-1])
 
 
-async def ten_days_are_looked_back(make: _Open) -> None:
+async def rates_are_searched_ten_days_back(make: _Open) -> None:
     """Rates are in force for ten days; after that there are none, which is an error."""
     async with make() as lab:
         if not lab.has_history:
@@ -270,7 +270,7 @@ _ALL_CHECKS: Final = (
     a_day_has_exactly_its_rates,
     the_latest_rates_are_the_default,
     a_holiday_has_the_rates_before,
-    ten_days_are_looked_back,
+    rates_are_searched_ten_days_back,
     a_future_day_is_refused,
     a_day_before_the_first_is_refused,
     history_is_refused_without_the_capability,

@@ -144,7 +144,7 @@ async def pending_is_not_delivered(make: Open) -> None:
         require(delivered.raw, "The vendor's answer is lost.")
 
 
-async def what_it_cannot_do_is_refused(make: Open) -> None:
+async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
         await require_unsupported(lab, calls_by_capability(lab))
@@ -358,7 +358,7 @@ _ALL_CHECKS: Final = (
     a_key_sends_once,
     each_request_is_sent_once,
     pending_is_not_delivered,
-    what_it_cannot_do_is_refused,
+    unsupported_features_are_refused,
     a_refusal_has_its_type,
     an_uncertain_failure_is_unknown,
     a_lost_answer_is_unknown,

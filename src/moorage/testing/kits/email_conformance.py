@@ -228,7 +228,7 @@ _TASTES: Final[dict[EmailCapability, dict[str, Any]]] = {
 }
 
 
-async def what_it_cannot_do_is_refused(factory: Factory) -> None:
+async def unsupported_features_are_refused(factory: Factory) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     lab = factory()
     lacks = sorted(frozenset(EmailCapability) - lab.vendor.capabilities)
@@ -283,7 +283,7 @@ async def failures_have_their_types(factory: Factory) -> None:
     require(not lab.delivered, "A message that failed was delivered.")
 
 
-async def a_success_that_is_none_is_told(factory: Factory) -> None:
+async def an_unreadable_success_is_an_error(factory: Factory) -> None:
     """An answer of success without its content is a vendor's error, and is not retried."""
     lab = factory()
     if lab.malform is None:
@@ -308,7 +308,7 @@ def _bulk(count: int) -> BulkMessage:
     return BulkMessage(base=base, recipients=_example_recipients(count))
 
 
-async def each_of_a_bulk_has_their_own(factory: Factory) -> None:
+async def each_bulk_recipient_has_own_texts(factory: Factory) -> None:
     """Each bulk recipient gets their own text, escaped in HTML, and sees no other recipient."""
     lab = factory()
     results = await lab.hub.email().send_bulk(_bulk(3))
@@ -339,7 +339,7 @@ async def a_large_bulk_goes_in_chunks(factory: Factory) -> None:
     require(len(lab.delivered) == lab.many, "Some got it more than once.")
 
 
-async def a_bulk_goes_on_where_it_was(factory: Factory) -> None:
+async def a_repeated_bulk_sends_missing_chunks(factory: Factory) -> None:
     """A failed chunk does not affect others, and a repeat sends only the missing ones."""
     lab = factory()
     count = lab.vendor.limits["batch"] + 1
@@ -383,12 +383,12 @@ ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     a_file_alone_is_a_message,
     a_key_is_used_once,
     a_lost_answer_is_unknown,
-    what_it_cannot_do_is_refused,
+    unsupported_features_are_refused,
     failures_have_their_types,
-    a_success_that_is_none_is_told,
-    each_of_a_bulk_has_their_own,
+    an_unreadable_success_is_an_error,
+    each_bulk_recipient_has_own_texts,
     a_large_bulk_goes_in_chunks,
-    a_bulk_goes_on_where_it_was,
+    a_repeated_bulk_sends_missing_chunks,
     nothing_personal_is_shown,
     *REQUESTS,
 )

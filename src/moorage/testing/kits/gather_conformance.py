@@ -87,7 +87,7 @@ async def results_come_in_the_order_of_the_steps(factory: AsyncFactory) -> None:
     require(results == [0, 1, 2, 3], f"The results stand in the order {results}.")
 
 
-async def nothing_comes_of_nothing(factory: AsyncFactory) -> None:
+async def no_steps_give_no_results(factory: AsyncFactory) -> None:
     """Without steps, a gatherer returns an empty list."""
     steps: list[Step[int]] = []
     results = await soon(factory().every(steps, at_once=3), _HANGS)
@@ -261,7 +261,7 @@ async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
         )
 
 
-async def losers_have_ended(factory: AsyncFactory) -> None:
+async def other_steps_have_ended(factory: AsyncFactory) -> None:
     """When a good result returns, all other steps have been cancelled and have ended."""
     ended_steps = list[str]()
 
@@ -290,7 +290,7 @@ def _unreachable_task(_: object) -> bool:
 
 _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     results_come_in_the_order_of_the_steps,
-    nothing_comes_of_nothing,
+    no_steps_give_no_results,
     steps_run_at_once,
     steps_see_the_context,
     the_first_good_result_is_enough,
@@ -304,5 +304,5 @@ CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _Threaded) for check in
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     *_SHARED_CHECKS,
     a_cancelled_caller_cancels_every_step,
-    losers_have_ended,
+    other_steps_have_ended,
 )

@@ -138,7 +138,7 @@ async def the_newest_come_first(factory: AsyncFactory) -> None:
         require(page.next is None, f"{query!r} leads from its only page to another.")
 
 
-async def pages_join_without_seam(factory: AsyncFactory) -> None:
+async def pages_have_each_entry_once(factory: AsyncFactory) -> None:
     """The pages of a log contain every matching entry once, and the last has no successor."""
     log, entries = await _filled_log(factory)
     for limit in (1, 5, 6, 29, 30, 31):
@@ -147,7 +147,7 @@ async def pages_join_without_seam(factory: AsyncFactory) -> None:
             await require_pages(log.find, query, expected, limit)
 
 
-async def pages_stay_while_entries_are_written(factory: AsyncFactory) -> None:
+async def new_entries_do_not_shift_pages(factory: AsyncFactory) -> None:
     """New log entries do not shift the pages after the first one."""
     log, entries = await _filled_log(factory)
     first_page = await log.find(LogQuery(limit=10))
@@ -160,7 +160,7 @@ async def pages_stay_while_entries_are_written(factory: AsyncFactory) -> None:
     require(ids == expected, f"Two pages, with writing between them, hold {ids}.")
 
 
-async def a_page_looks_through_a_limited_number(factory: AsyncFactory) -> None:
+async def a_page_ends_at_the_scan_limit(factory: AsyncFactory) -> None:
     """A page ends after `scan_limit` entries and says so; the next page continues there.
 
     `page_of` in `moorage.domain.observation.log_pages` is the rule.
@@ -186,7 +186,7 @@ async def a_page_looks_through_a_limited_number(factory: AsyncFactory) -> None:
             entries_left = entries_left[position + 1 :]
 
 
-async def all_that_match_are_summed_up(factory: AsyncFactory) -> None:
+async def a_summary_counts_all_matching_entries(factory: AsyncFactory) -> None:
     """A log's summary counts every matching entry of all pages, and no other."""
     log, entries = await _filled_log(factory)
     for query in QUERIES:
@@ -195,7 +195,7 @@ async def all_that_match_are_summed_up(factory: AsyncFactory) -> None:
         require(summary == expected, f"{query!r} is summed up as {summary!r}, not {expected!r}.")
 
 
-async def all_that_match_are_removed(factory: AsyncFactory) -> None:
+async def removal_deletes_all_matching_entries(factory: AsyncFactory) -> None:
     """Removing from a log deletes every matching entry of all pages, and no other."""
     for query in QUERIES:
         log, entries = await _filled_log(factory)
@@ -210,7 +210,7 @@ async def all_that_match_are_removed(factory: AsyncFactory) -> None:
         )
 
 
-async def what_was_just_written_is_removed(factory: AsyncFactory) -> None:
+async def removal_covers_recent_entries(factory: AsyncFactory) -> None:
     """Removal from the log covers entries that are written but not yet visible."""
     log = factory()
     for number in range(30):
@@ -264,12 +264,12 @@ async def _shows(log: AsyncIntegrationLogger, expected: int) -> None:
 _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     entries_are_kept_as_they_are,
     the_newest_come_first,
-    pages_join_without_seam,
-    pages_stay_while_entries_are_written,
-    a_page_looks_through_a_limited_number,
-    all_that_match_are_summed_up,
-    all_that_match_are_removed,
-    what_was_just_written_is_removed,
+    pages_have_each_entry_once,
+    new_entries_do_not_shift_pages,
+    a_page_ends_at_the_scan_limit,
+    a_summary_counts_all_matching_entries,
+    removal_deletes_all_matching_entries,
+    removal_covers_recent_entries,
 )
 
 CHECKS: Final[tuple[Check, ...]] = (

@@ -51,7 +51,7 @@ class _Guest:
         self.acquisition: asyncio.Task[bool] = asyncio.ensure_future(acquisition)
 
 
-async def there_are_as_many_places_as_told(factory: AsyncFactory) -> None:
+async def slots_are_limited(factory: AsyncFactory) -> None:
     """A semaphore's slot has one holder at a time, and is free again after its release."""
     locks = factory()
     holders = [object(), object(), object()]
@@ -73,7 +73,7 @@ async def names_are_apart(factory: AsyncFactory) -> None:
     require(not await _enters(locks, name="b"), "Giving back a place of 'a' freed one of 'b'.")
 
 
-async def only_a_holder_gives_back(factory: AsyncFactory) -> None:
+async def only_a_holder_releases(factory: AsyncFactory) -> None:
     """Releasing a semaphore's slot without holding one does nothing."""
     locks, holder, refused_caller = factory(), object(), object()
     locks.release(_NAME, holder)
@@ -88,7 +88,7 @@ async def only_a_holder_gives_back(factory: AsyncFactory) -> None:
     require(not await _enters(locks), "A place was given back twice by the same holder.")
 
 
-async def nobody_waits_without_time_or_line(factory: AsyncFactory) -> None:
+async def without_timeout_or_queue_a_caller_is_refused(factory: AsyncFactory) -> None:
     """Without a timeout or a queue, a caller of a semaphore is refused at once."""
     locks = factory()
     await _enters(locks)
@@ -98,7 +98,7 @@ async def nobody_waits_without_time_or_line(factory: AsyncFactory) -> None:
         require(is_refused, "A place was given twice.")
 
 
-async def a_wait_is_as_long_as_told(factory: AsyncFactory) -> None:
+async def a_wait_ends_with_its_timeout(factory: AsyncFactory) -> None:
     """A caller that gets no slot waits for its timeout, and then leaves the queue."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
@@ -112,7 +112,7 @@ async def a_wait_is_as_long_as_told(factory: AsyncFactory) -> None:
     require(await _enters(locks), "A place was given to somebody who had left.")
 
 
-async def a_full_line_refuses_at_once(factory: AsyncFactory) -> None:
+async def a_full_queue_refuses_at_once(factory: AsyncFactory) -> None:
     """A semaphore with a full queue refuses further callers at once."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
@@ -131,7 +131,7 @@ async def first_come_first_served(factory: AsyncFactory) -> None:
     await _everybody_enters(locks, holder, waiting_guests)
 
 
-async def nobody_overtakes(factory: AsyncFactory) -> None:
+async def new_callers_do_not_overtake(factory: AsyncFactory) -> None:
     """A released slot goes to the caller that has waited longest, not to a new one."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
@@ -141,7 +141,7 @@ async def nobody_overtakes(factory: AsyncFactory) -> None:
     require(await soon(guest.acquisition, _NEVER), _NEVER)
 
 
-async def who_waited_in_vain_is_passed_over(factory: AsyncFactory) -> None:
+async def callers_that_left_the_queue_get_no_slot(factory: AsyncFactory) -> None:
     """A released slot is not granted to callers that have left the queue."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
@@ -154,7 +154,7 @@ async def who_waited_in_vain_is_passed_over(factory: AsyncFactory) -> None:
     await _everybody_enters(locks, holder, patient_guests)
 
 
-async def nobody_is_lost(factory: AsyncFactory) -> None:
+async def no_caller_waits_forever(factory: AsyncFactory) -> None:
     """While many callers come, wait and leave, the limit holds, and none waits forever."""
     locks = factory()
     inside_count = largest_count = served_count = 0
@@ -188,7 +188,7 @@ async def a_cancelled_waiter_holds_nothing(factory: AsyncFactory) -> None:
     await _everybody_enters(locks, holder, [lasting_guest])
 
 
-async def a_place_given_to_the_cancelled_goes_on(factory: AsyncFactory) -> None:
+async def a_cancelled_caller_passes_its_slot_on(factory: AsyncFactory) -> None:
     """If a caller is cancelled as it gets a slot, the next waiting caller gets the slot."""
     for cancelled_first in (False, True):
         locks, holder = factory(), object()
@@ -201,7 +201,7 @@ async def a_place_given_to_the_cancelled_goes_on(factory: AsyncFactory) -> None:
         await _everybody_enters(locks, lost_guest, [lasting_guest])
 
 
-def threads_never_crowd(factory: Factory) -> None:
+def threads_never_exceed_the_limit(factory: Factory) -> None:
     """Many quick threads never hold more slots than a semaphore has."""
     locks, long_timeout, start = factory(), patience(), Barrier(8)
     inner_numbers, largest_numbers, refused_numbers = [0] * 8, [0] * 8, [0] * 8
@@ -277,25 +277,25 @@ async def _cancel_and_wait(guest: _Guest) -> None:
 
 
 _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
-    there_are_as_many_places_as_told,
+    slots_are_limited,
     names_are_apart,
-    only_a_holder_gives_back,
-    nobody_waits_without_time_or_line,
-    a_wait_is_as_long_as_told,
-    a_full_line_refuses_at_once,
+    only_a_holder_releases,
+    without_timeout_or_queue_a_caller_is_refused,
+    a_wait_ends_with_its_timeout,
+    a_full_queue_refuses_at_once,
     first_come_first_served,
-    nobody_overtakes,
-    who_waited_in_vain_is_passed_over,
-    nobody_is_lost,
+    new_callers_do_not_overtake,
+    callers_that_left_the_queue_get_no_slot,
+    no_caller_waits_forever,
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
     *(blocking(check, _view) for check in _SHARED_CHECKS),
-    threads_never_crowd,
+    threads_never_exceed_the_limit,
 )
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     *_SHARED_CHECKS,
     a_cancelled_waiter_holds_nothing,
-    a_place_given_to_the_cancelled_goes_on,
+    a_cancelled_caller_passes_its_slot_on,
 )

@@ -220,7 +220,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
         require(lab.subject.charged() == 0, "What was refused was charged.")
 
 
-async def what_failed_is_unknown(make: Open) -> None:
+async def a_failure_is_an_unknown_outcome(make: Open) -> None:
     """An outage or malformed response is never reported as "nothing was charged"."""
     async with make() as lab:
         answers = [Response(status, body=b"<html></html>") for status in (408, 500, 503)]
@@ -234,7 +234,7 @@ async def what_failed_is_unknown(make: Open) -> None:
             )
 
 
-async def a_lost_answer_is_asked_for_again(make: Open) -> None:
+async def a_lost_answer_charges_nothing_twice(make: Open) -> None:
     """A payment whose answer is lost is unknown, and repeating its key charges nothing twice."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
@@ -250,7 +250,7 @@ async def a_lost_answer_is_asked_for_again(make: Open) -> None:
         )
 
 
-async def an_unreadable_success_is_asked_for_again(make: Open) -> None:
+async def an_unreadable_success_charges_nothing_twice(make: Open) -> None:
     """A payment with an unreadable answer is unknown, and its key returns the receipt."""
     async with make() as lab:
         for number, body in enumerate(_MALFORMED):
@@ -268,7 +268,7 @@ async def an_unreadable_success_is_asked_for_again(make: Open) -> None:
             require(settled_payment == repeated_payment, "A repeat has another receipt.")
 
 
-async def an_unreadable_step_is_asked_for_again(make: Open) -> None:
+async def an_unreadable_step_is_completed_once(make: Open) -> None:
     """If the answer of any step is unreadable, repeating the key completes the operation once."""
     async with make() as lab:
         part = Money("50.00", "EUR")
@@ -289,7 +289,7 @@ async def an_unreadable_step_is_asked_for_again(make: Open) -> None:
             require(state is PaymentState.VOIDED, f"What was given up is {state}.")
 
 
-async def a_new_word_is_no_success(make: Open) -> None:
+async def an_unknown_state_is_no_success(make: Open) -> None:
     """An unknown state of a payment is reported with the vendor's word, never as success."""
     async with make() as lab:
         part = Money("5.00", "EUR")
@@ -314,7 +314,7 @@ async def a_new_word_is_no_success(make: Open) -> None:
             require(refund.state in _OPEN_STATES, f"A refund of a new word is {refund.state}.")
 
 
-async def what_is_pending_is_no_success(make: Open) -> None:
+async def a_pending_payment_is_no_success(make: Open) -> None:
     """A payment or refund in progress is pending, and neither captured nor refunded."""
     async with make() as lab:
         part, order = Money("5.00", "EUR"), lab.order()
@@ -339,7 +339,7 @@ async def what_is_pending_is_no_success(make: Open) -> None:
             require(refund.state is MoveState.PENDING, f"A pending refund is {refund.state}.")
 
 
-async def a_new_word_in_a_webhook_is_no_success(make: Open) -> None:
+async def an_unknown_webhook_state_is_no_success(make: Open) -> None:
     """A webhook with an unknown or pending state never reports success.
 
     The word of the vendor decides, whatever the webhook is called.
@@ -394,7 +394,7 @@ async def another_account_takes_over(make: Open) -> None:
         require(repeated_payment == payment and lab.subject.charged() == 1, "It was paid twice.")
 
 
-async def nobody_takes_over_what_may_be_done(make: Open) -> None:
+async def a_possible_payment_stays_at_its_account(make: Open) -> None:
     """A payment with a lost answer stays at its vendor, even if the configuration changes."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
@@ -420,7 +420,7 @@ async def options_arrive(make: Open) -> None:
         require(b"other-option" not in body, "Another vendor's option arrived.")
 
 
-async def nothing_shows_what_is_paid_with(make: Open) -> None:
+async def payment_methods_are_not_shown(make: Open) -> None:
     """Orders and receipts do not show the means of payment, and accounts hide secrets."""
     async with make() as lab:
         order = lab.order()
@@ -466,13 +466,13 @@ _ALL_CHECKS: Final = (
     a_decline_says_why,
     a_buyer_may_be_asked,
     a_refusal_has_its_type,
-    what_failed_is_unknown,
-    a_lost_answer_is_asked_for_again,
-    an_unreadable_success_is_asked_for_again,
-    an_unreadable_step_is_asked_for_again,
-    a_new_word_is_no_success,
-    what_is_pending_is_no_success,
-    a_new_word_in_a_webhook_is_no_success,
+    a_failure_is_an_unknown_outcome,
+    a_lost_answer_charges_nothing_twice,
+    an_unreadable_success_charges_nothing_twice,
+    an_unreadable_step_is_completed_once,
+    an_unknown_state_is_no_success,
+    a_pending_payment_is_no_success,
+    an_unknown_webhook_state_is_no_success,
     amounts_in_webhooks_are_exact,
     *MOVES,
     *REQUESTS,
@@ -482,10 +482,10 @@ _ALL_CHECKS: Final = (
     *PAYEES,
     *SUBSCRIPTIONS,
     another_account_takes_over,
-    nobody_takes_over_what_may_be_done,
+    a_possible_payment_stays_at_its_account,
     *REFUSALS,
     options_arrive,
-    nothing_shows_what_is_paid_with,
+    payment_methods_are_not_shown,
     events_are_accepted_if_signed,
 )
 

@@ -363,7 +363,7 @@ async def an_old_version_is_refused(make: Open) -> None:
         require((await lab.get(person.ref)).title == "Count", "The current version is refused.")
 
 
-async def what_it_cannot_do_is_refused(make: Open) -> None:
+async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
         await require_unsupported(lab, calls_by_capability(lab).items())
@@ -554,7 +554,7 @@ _ALL_CHECKS: Final = (
     a_member_joins_once,
     a_missing_group_is_an_error,
     an_old_version_is_refused,
-    what_it_cannot_do_is_refused,
+    unsupported_features_are_refused,
     a_refusal_has_its_type,
     a_pause_is_kept,
     a_lost_creation_is_found,

@@ -221,7 +221,7 @@ async def each_device_has_its_outcome(make: Open) -> None:
         require(outcome_of(results[4]) is PushOutcome.UNKNOWN, "A lost one is reported as sent.")
 
 
-async def what_it_cannot_do_is_refused(make: Open) -> None:
+async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before anything is sent."""
     async with make() as lab:
         messages = {
@@ -256,7 +256,7 @@ _ALL_CHECKS: Final = (
     a_doubtful_outcome_is_unknown,
     a_refusal_has_its_type,
     each_device_has_its_outcome,
-    what_it_cannot_do_is_refused,
+    unsupported_features_are_refused,
     nothing_shows_secrets,
 )
 

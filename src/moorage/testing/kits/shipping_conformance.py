@@ -88,13 +88,13 @@ def _calls_by_capability(lab: Lab) -> dict[ShippingCapability, Callable[[], Awai
     }
 
 
-async def what_it_cannot_do_is_refused(make: Open) -> None:
+async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
         await require_unsupported(lab, _calls_by_capability(lab).items())
 
 
-async def what_it_can_do_is_done(make: Open) -> None:
+async def declared_capabilities_work(make: Open) -> None:
     """Each capability that a shipping vendor declares works with its carriers."""
     async with make() as lab:
         one_by_one = {
@@ -113,7 +113,7 @@ async def what_it_can_do_is_done(make: Open) -> None:
                 require((await ask()).rates, f"Nobody offers anything with {capability}.")
 
 
-async def a_parcel_is_followed(make: Open) -> None:
+async def a_parcel_is_tracked(make: Open) -> None:
     """A parcel is tracked by reference and by number; new statuses are reported as unknown."""
     async with make() as lab:
         if ShippingCapability.TRACK not in lab.able:
@@ -144,7 +144,7 @@ async def a_parcel_is_followed(make: Open) -> None:
         require(tracking.delivered_at and tracking.raw, "When it was delivered is lost.")
 
 
-async def a_shipment_is_called_back(make: Open) -> None:
+async def a_shipment_is_cancelled(make: Open) -> None:
     """A shipment's cancellation is pending until the carrier confirms it, and can be repeated."""
     async with make() as lab:
         if ShippingCapability.CANCEL not in lab.able:
@@ -243,10 +243,10 @@ _ALL_CHECKS: Final = (
     *BUYING,
     *REQUESTS,
     *HANDOVERS,
-    what_it_cannot_do_is_refused,
-    what_it_can_do_is_done,
-    a_parcel_is_followed,
-    a_shipment_is_called_back,
+    unsupported_features_are_refused,
+    declared_capabilities_work,
+    a_parcel_is_tracked,
+    a_shipment_is_cancelled,
     an_address_is_checked,
     options_arrive,
     events_are_accepted_if_signed,

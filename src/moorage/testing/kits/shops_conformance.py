@@ -409,7 +409,7 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
                 lab.sandbox.forget_faults()
 
 
-async def what_it_cannot_do_is_refused(make: Open) -> None:
+async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
         await require_unsupported(lab, calls_by_capability(lab).items())
@@ -488,7 +488,7 @@ _ALL_CHECKS: Final = (
     an_unknown_order_is_refused,
     a_refusal_has_its_type,
     a_malformed_answer_is_no_success,
-    what_it_cannot_do_is_refused,
+    unsupported_features_are_refused,
     each_request_is_sent_once,
     nothing_shows_the_buyer,
     an_event_names_its_order,

@@ -337,7 +337,7 @@ async def files_are_downloaded(make: Open) -> None:
             await lab.refused(VendorFailed, lab(operation, ref), "A page in place of a file")
 
 
-async def what_it_cannot_do_is_refused(make: Open) -> None:
+async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
         await require_unsupported(lab, calls_by_capability(lab).items())
@@ -454,7 +454,7 @@ _ALL_CHECKS: Final = (
     a_reminder_is_sent_once,
     a_link_belongs_to_its_signer,
     files_are_downloaded,
-    what_it_cannot_do_is_refused,
+    unsupported_features_are_refused,
     a_refusal_has_its_type,
     a_pause_is_kept,
     options_arrive,

@@ -141,7 +141,7 @@ async def failed_batch_has_done_nothing(factory: Factory) -> None:
         await subject.sink.close()
 
 
-async def bad_record_costs_no_other(factory: Factory) -> None:
+async def a_bad_record_affects_no_other(factory: Factory) -> None:
     """A pipeline stores every good record once and in order, and the bad one as a dead letter."""
     async with factory() as subject:
         bad = subject.bad_record(_BAD)
@@ -214,7 +214,7 @@ async def flush_may_run_beside_a_batch(factory: Factory) -> None:
         await subject.sink.close()
 
 
-async def closing_repeats(factory: Factory) -> None:
+async def a_sink_can_be_closed_repeatedly(factory: Factory) -> None:
     """A sink can be closed unopened and repeatedly, and keeps the stored records."""
     async with factory() as subject:
         await subject.sink.close()
@@ -255,9 +255,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     flushed_records_are_stored,
     each_record_has_a_result,
     failed_batch_has_done_nothing,
-    bad_record_costs_no_other,
+    a_bad_record_affects_no_other,
     repeated_record_has_its_effect_once,
     cancelled_batch_can_be_delivered_again,
     flush_may_run_beside_a_batch,
-    closing_repeats,
+    a_sink_can_be_closed_repeatedly,
 )

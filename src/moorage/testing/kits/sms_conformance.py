@@ -104,7 +104,7 @@ async def a_key_is_for_one_message(make: Open) -> None:
         require(lab.subject.sent() == 1, "A key was used for two messages.")
 
 
-async def what_it_cannot_do_is_refused(make: Open) -> None:
+async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
         for capability, ask in calls_by_capability(lab).items():
@@ -116,7 +116,7 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 
-async def what_it_can_do_is_done(make: Open) -> None:
+async def declared_capabilities_work(make: Open) -> None:
     """Each capability that an SMS vendor declares works."""
     async with make() as lab:
         calls = calls_by_capability(lab)
@@ -143,7 +143,7 @@ async def what_it_can_do_is_done(make: Open) -> None:
             require(has_carrier, "The carrier is missing.")
 
 
-async def what_is_scheduled_can_be_cancelled(make: Open) -> None:
+async def a_scheduled_text_can_be_cancelled(make: Open) -> None:
     """A vendor that can schedule and cancel messages cancels a scheduled one."""
     async with make() as lab:
         if not {SmsCapability.SCHEDULED, SmsCapability.CANCEL} <= lab.able:
@@ -243,7 +243,7 @@ async def an_unknown_status_is_kept(make: Open) -> None:
         require(receipt.vendor_status, "The vendor's own word is lost.")
 
 
-async def each_of_many_has_its_result(make: Open) -> None:
+async def each_message_of_a_batch_has_its_result(make: Open) -> None:
     """A refused message affects no other, and a repeat sends only the missing ones."""
     async with make() as lab:
         answer, kind = lab.subject.refusals[0][:2]
@@ -288,7 +288,7 @@ async def options_arrive(make: Open) -> None:
         require(b"other" not in request.body, "Another vendor's option arrived.")
 
 
-async def nothing_shows_whom_it_went_to(make: Open) -> None:
+async def recipients_are_not_shown(make: Open) -> None:
     """Neither messages nor receipts show a phone number, and accounts hide their secrets."""
     async with make() as lab:
         message = lab.message("Be discreet.")
@@ -329,18 +329,18 @@ _ALL_CHECKS: Final = (
     a_reference_survives_as_text,
     a_key_sends_once,
     a_key_is_for_one_message,
-    what_it_cannot_do_is_refused,
-    what_it_can_do_is_done,
-    what_is_scheduled_can_be_cancelled,
+    unsupported_features_are_refused,
+    declared_capabilities_work,
+    a_scheduled_text_can_be_cancelled,
     a_refusal_has_its_type,
     an_outage_is_no_refusal,
     a_malformed_answer_is_no_success,
     an_unreadable_success_is_unknown,
     a_lost_answer_is_unknown,
     an_unknown_status_is_kept,
-    each_of_many_has_its_result,
+    each_message_of_a_batch_has_its_result,
     options_arrive,
-    nothing_shows_whom_it_went_to,
+    recipients_are_not_shown,
     events_are_accepted_if_signed,
     *REQUESTS,
     *VERIFICATIONS,

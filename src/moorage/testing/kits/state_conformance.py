@@ -57,10 +57,10 @@ from moorage.errors import ConfigurationError, InvalidData, StateUnavailable, St
 from moorage.ports.state import AsyncStateStorage, StateStorage
 from moorage.runtime.bridge import run_now
 from moorage.testing.kits._state_bound_checks import (
+    a_full_store_keeps_unexpired_states,
     a_full_store_makes_room,
-    a_full_store_refuses_what_is_new,
-    reading_takes_no_room,
-    what_matters_stays_at_the_bound,
+    a_full_store_refuses_new_states,
+    reads_store_nothing,
 )
 from moorage.testing.kits._state_commands import (
     KEEP,
@@ -118,7 +118,7 @@ async def a_missing_state_is_none(stores: Stores) -> None:
         require(await store.read(key) is None, "A state that was never written is not None.")
 
 
-async def states_come_back_as_they_were(stores: Stores) -> None:
+async def states_come_back_unchanged(stores: Stores) -> None:
     """States come back unchanged, to the type and the last bit."""
     store, chance = stores(), random_from(1)
     big_values = (chance.randbytes(1_000_000), "漢" * 100_000, tuple(range(10_000)))
@@ -210,7 +210,7 @@ async def a_state_of_another_layout_is_unusable_alone(stores: Stores) -> None:
         require(answer is not None, f"A {kind} beside one of another layout cannot be used.")
 
 
-async def time_goes_on(stores: Stores) -> None:
+async def time_never_goes_back(stores: Stores) -> None:
     """The time that a store passes to commands is in microseconds, and never goes back."""
     store = stores()
     times = [await store.now() for _ in range(50)]
@@ -219,7 +219,7 @@ async def time_goes_on(stores: Stores) -> None:
     require(10**15 < times[0] < 10**17, f"{times[0]} are not the microseconds since 1970.")
 
 
-async def what_is_posted_is_executed(stores: Stores) -> None:
+async def posted_commands_are_executed(stores: Stores) -> None:
     """A store executes each posted command once, at the latest with the next command."""
     store, key = stores(), new_key()
     for number in range(20):
@@ -368,7 +368,7 @@ async def a_tenants_records_have_a_bound(stores: Stores) -> None:
     )
 
 
-async def nobody_sees_half_a_command(stores: Stores) -> None:
+async def readers_see_whole_commands(stores: Stores) -> None:
     """No reader of a store sees only a part of a command's writes."""
     store, keys = stores(), [new_key(), new_key(), new_key()]
     torn_states: list[object] = []
@@ -418,7 +418,7 @@ async def a_cancelled_command_was_executed_or_not(stores: Stores) -> None:
 # --- while time passes -----------------------------------------------------------
 
 
-async def a_second_is_a_million(stores: Stores) -> None:
+async def time_counts_microseconds(stores: Stores) -> None:
     """A store's time advances by a million microseconds per second, and not much more."""
     store = stores()
     for seconds in (0.01, 1.0):
@@ -432,7 +432,7 @@ async def a_second_is_a_million(stores: Stores) -> None:
         )
 
 
-async def what_matters_is_kept(stores: Stores) -> None:
+async def states_are_kept_until_expiry(stores: Stores) -> None:
     """A store keeps a state until its `quiet` time is over."""
     store, chance = stores(), random_from(4)
     written_states: dict[str, State] = {}
@@ -503,7 +503,7 @@ def _claim(key: str, owner: int) -> Claim:
 # --- in time ---------------------------------------------------------------------
 
 
-async def a_caller_says_how_long_it_has(stores: Stores) -> None:
+async def commands_take_a_timeout(stores: Stores) -> None:
     """A store accepts a timeout, and executes a command with enough time."""
     store, key = stores(), new_key()
     try:
@@ -515,7 +515,7 @@ async def a_caller_says_how_long_it_has(stores: Stores) -> None:
 
 
 @timely
-async def nobody_waits_longer_than_it_has(stores: Stores) -> None:
+async def waits_end_with_the_callers_timeout(stores: Stores) -> None:
     """Behind a slow command, a caller with less time gives up before one with more time."""
     store, key = stores(), new_key()
     await store.execute(Write({key: "there"}))
@@ -573,54 +573,54 @@ def _in_worker_thread(
 
 _SHARED_CHECKS: Final = (
     a_missing_state_is_none,
-    states_come_back_as_they_were,
+    states_come_back_unchanged,
     keys_are_told_apart,
     generated_commands_equal_the_model,
     an_error_of_a_command_changes_nothing,
     a_state_of_another_layout_is_unusable_alone,
-    time_goes_on,
-    what_is_posted_is_executed,
+    time_never_goes_back,
+    posted_commands_are_executed,
     posting_never_raises,
     commands_happen_one_after_another,
     a_tenants_records_have_a_bound,
-    nobody_sees_half_a_command,
-    a_caller_says_how_long_it_has,
+    readers_see_whole_commands,
+    commands_take_a_timeout,
 )
 _TIMED: Final = (
-    a_second_is_a_million,
-    what_matters_is_kept,
+    time_counts_microseconds,
+    states_are_kept_until_expiry,
     decisions_equal_the_model,
     many_claims_are_renewed_at_once,
 )
 _BOUNDED: Final = (
-    a_full_store_refuses_what_is_new,
+    a_full_store_refuses_new_states,
     a_full_store_makes_room,
-    what_matters_stays_at_the_bound,
-    reading_takes_no_room,
+    a_full_store_keeps_unexpired_states,
+    reads_store_nothing,
 )
 
 _CLAIMS: Final = (
     a_missing_state_is_none,
-    states_come_back_as_they_were,
+    states_come_back_unchanged,
     keys_are_told_apart,
-    time_goes_on,
-    what_is_posted_is_executed,
+    time_never_goes_back,
+    posted_commands_are_executed,
     posting_never_raises,
     only_claims_are_accepted,
     commands_happen_one_after_another,
     a_tenants_records_have_a_bound,
-    a_caller_says_how_long_it_has,
+    commands_take_a_timeout,
 )
 _TIMED_CLAIMS: Final = (
-    a_second_is_a_million,
-    what_matters_is_kept,
+    time_counts_microseconds,
+    states_are_kept_until_expiry,
     claims_equal_the_model,
     many_claims_are_renewed_at_once,
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
     *map(_sync_function, _SHARED_CHECKS),
-    _sync_function(nobody_waits_longer_than_it_has),
+    _sync_function(waits_end_with_the_callers_timeout),
 )
 
 TIMED_CHECKS: Final[tuple[TimedCheck, ...]] = tuple(map(_sync_function, _TIMED))
@@ -638,7 +638,7 @@ ASYNC_BOUNDED_CHECKS: Final[tuple[AsyncBoundedCheck, ...]] = tuple(map(_in_worke
 
 CLAIM_CHECKS: Final[tuple[Check, ...]] = (
     *map(_sync_function, _CLAIMS),
-    _sync_function(nobody_waits_longer_than_it_has),
+    _sync_function(waits_end_with_the_callers_timeout),
 )
 
 TIMED_CLAIM_CHECKS: Final[tuple[TimedCheck, ...]] = tuple(map(_sync_function, _TIMED_CLAIMS))

@@ -105,7 +105,7 @@ async def _raised_error(
     raise AssertionError(sentence)
 
 
-async def what_is_put_comes_back(factory: Factory) -> None:
+async def stored_bytes_come_back(factory: Factory) -> None:
     """Bytes and metadata come back unchanged, for any key."""
     storage = factory().storage
     for name in ("a", "with space", "ünï+&=?#%25.txt", "deep/er/x.y", "~-_.!*'()"):
@@ -124,7 +124,7 @@ async def what_is_put_comes_back(factory: Factory) -> None:
         require(head.last_modified is not None, f"{name!r} was put at no time.")
 
 
-async def nothing_is_an_object_too(factory: Factory) -> None:
+async def an_object_may_be_empty(factory: Factory) -> None:
     """An uploaded object may be empty."""
     storage, key = factory().storage, _key()
     await storage.upload(key, b"")
@@ -163,7 +163,7 @@ async def packed_bytes_come_back_packed(factory: Factory) -> None:
     require(part == packed_bytes[2:7], "Some of what was put packed came back otherwise.")
 
 
-async def what_is_missing_is_told(factory: Factory) -> None:
+async def a_missing_object_is_an_error(factory: Factory) -> None:
     """Reading a missing object raises FileNotFound; deleting a missing object succeeds."""
     storage, key = factory().storage, _key()
     sentence = "What is not there did not raise FileNotFound."
@@ -174,7 +174,7 @@ async def what_is_missing_is_told(factory: Factory) -> None:
     await storage.delete(key)
 
 
-async def deleted_is_gone(factory: Factory) -> None:
+async def a_deleted_object_is_gone(factory: Factory) -> None:
     """Deleted objects do not exist any more, and each deletion of a batch has its result."""
     storage = factory().storage
     first_key, second_key, third_key, unused_key = _key(), _key(), _key(), _key()
@@ -267,7 +267,7 @@ async def conditions_hold_when_writing(factory: Factory) -> None:
     require(await _read_all(storage, key) == b"second", "What was meant was not replaced.")
 
 
-async def long_ones_go_in_parts(factory: Factory) -> None:
+async def large_objects_are_sent_in_parts(factory: Factory) -> None:
     """An object of several parts has the same bytes, from any kind of source."""
     subject = factory()
     data, part = _bytes(2 * subject.part + 17), subject.part
@@ -291,7 +291,7 @@ def _broken_stream(data: bytes, size: int) -> Iterator[bytes]:
     return iter([data[at : at + size] for at in range(0, len(data), size)])
 
 
-async def what_fails_leaves_nothing(factory: Factory) -> None:
+async def a_failed_upload_leaves_nothing(factory: Factory) -> None:
     """An upload from a failing or wrong source leaves no object and no parts."""
     subject = factory()
     storage, part = subject.storage, subject.part
@@ -349,7 +349,7 @@ async def uploads_are_resumed(factory: Factory) -> None:
     await _raised_error(upload_call, VendorRejected, "An upload that is complete was gone on with.")
 
 
-async def what_is_aborted_is_gone(factory: Factory) -> None:
+async def an_aborted_upload_is_gone(factory: Factory) -> None:
     """An aborted upload does not exist any more, and aborting it again does nothing."""
     subject = factory()
     storage, key = subject.storage, _key()
@@ -390,7 +390,7 @@ async def lists_are_in_order(factory: Factory) -> None:
         require(abs(seconds) < _INEXACT, "A list tells another time.")
 
 
-async def folders_stand_together(factory: Factory) -> None:
+async def folders_are_listed_once(factory: Factory) -> None:
     """With a delimiter, keys below a folder are listed once, as that folder."""
     storage, base = factory().storage, _key("")
     for name in ("a.txt", "a/1", "a/2", "b", "c/d/e"):
@@ -468,7 +468,7 @@ async def signed_urls_do_one_thing(factory: Factory) -> None:
     require(await _read_all(storage, key) == b"by URL", "What must not be changed was.")
 
 
-async def what_it_cannot_is_refused(factory: Factory) -> None:
+async def unsupported_features_are_refused(factory: Factory) -> None:
     """An unsupported feature is refused, and the error names vendors that have it."""
     subject = factory()
     options_by_capability = {
@@ -491,7 +491,7 @@ async def _async_chunks(data: bytes, size: int) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def sources_may_be_awaited(factory: Factory) -> None:
+async def sources_may_be_asynchronous(factory: Factory) -> None:
     """An object may be read from an asynchronous iterator."""
     subject = factory()
     data, key = _bytes(subject.part + 3), _key()
@@ -500,29 +500,29 @@ async def sources_may_be_awaited(factory: Factory) -> None:
 
 
 _SHARED_CHECKS: Final = (
-    what_is_put_comes_back,
-    nothing_is_an_object_too,
+    stored_bytes_come_back,
+    an_object_may_be_empty,
     headers_and_metadata_are_kept,
     packed_bytes_come_back_packed,
-    what_is_missing_is_told,
-    deleted_is_gone,
+    a_missing_object_is_an_error,
+    a_deleted_object_is_gone,
     bad_keys_are_refused,
     ranges_are_exact,
     conditions_hold_when_reading,
     conditions_hold_when_writing,
-    long_ones_go_in_parts,
-    what_fails_leaves_nothing,
+    large_objects_are_sent_in_parts,
+    a_failed_upload_leaves_nothing,
     uploads_are_resumed,
-    what_is_aborted_is_gone,
+    an_aborted_upload_is_gone,
     lists_are_in_order,
-    folders_stand_together,
+    folders_are_listed_once,
     copies_are_objects_of_their_own,
     a_reference_is_enough,
     signed_urls_do_one_thing,
-    what_it_cannot_is_refused,
+    unsupported_features_are_refused,
     *REQUESTS,
 )
 
 CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _view) for check in _SHARED_CHECKS)
 
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (*_SHARED_CHECKS, sources_may_be_awaited)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (*_SHARED_CHECKS, sources_may_be_asynchronous)

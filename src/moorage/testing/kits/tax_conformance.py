@@ -154,7 +154,7 @@ async def details_are_compared(make: Open) -> None:
         require(TraderMatch.MATCH not in values, "Details match that the register does not have.")
 
 
-async def what_it_cannot_do_is_refused(make: Open) -> None:
+async def unsupported_features_are_refused(make: Open) -> None:
     """A number of another register, and an unsupported feature, is refused before sending."""
     async with make() as lab:
         for capability, options in unsupported_options(lab).items():
@@ -235,7 +235,7 @@ _ALL_CHECKS: Final = (
     an_answer_is_about_its_number,
     a_proof_is_kept,
     details_are_compared,
-    what_it_cannot_do_is_refused,
+    unsupported_features_are_refused,
     a_refusal_has_its_type,
     each_request_is_sent_once,
     a_request_is_in_the_vendors_words,

@@ -58,14 +58,14 @@ async def _tables(tenants: AsyncTenants, name: str) -> Mapping[str, Any]:
     return await soon(tenants.tables(name), _HANGS)
 
 
-async def nobody_is_known_at_first(factory: AsyncFactory) -> None:
+async def a_new_source_has_no_tenants(factory: AsyncFactory) -> None:
     """An unknown tenant has no version and no configuration tables."""
     tenants, _ = factory()
     require(await _version(tenants, "acme") is None, "An unknown tenant has a version.")
     require(not await _tables(tenants, "acme"), "An unknown tenant has tables.")
 
 
-async def what_is_kept_is_given(factory: AsyncFactory) -> None:
+async def stored_tables_are_returned(factory: AsyncFactory) -> None:
     """A tenant's tables are returned unchanged at every look-up, with the same version."""
     tenants, set_tables = factory()
     set_tables("acme", _ONE)
@@ -98,7 +98,7 @@ async def tenants_are_apart(factory: AsyncFactory) -> None:
         require(tables == {"sms": {"vendor": f"v{number}"}}, f"{name!r} has another's tables.")
 
 
-async def who_is_forgotten_is_unknown(factory: AsyncFactory) -> None:
+async def a_removed_tenant_is_unknown(factory: AsyncFactory) -> None:
     """A removed tenant is unknown, and can be added again."""
     tenants, set_tables = factory()
     set_tables("acme", _ONE)
@@ -110,10 +110,10 @@ async def who_is_forgotten_is_unknown(factory: AsyncFactory) -> None:
 
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
-    nobody_is_known_at_first,
-    what_is_kept_is_given,
+    a_new_source_has_no_tenants,
+    stored_tables_are_returned,
     every_change_is_another_version,
     tenants_are_apart,
-    who_is_forgotten_is_unknown,
+    a_removed_tenant_is_unknown,
 )
 CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _threaded) for check in ASYNC_CHECKS)

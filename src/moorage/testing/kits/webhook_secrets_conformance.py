@@ -83,7 +83,7 @@ async def _refusal(
     raise AssertionError(f"Asking for the secrets of a tenant that has none {message}.")
 
 
-async def every_secret_is_given(factory: AsyncFactory) -> None:
+async def all_valid_secrets_are_returned(factory: AsyncFactory) -> None:
     """All valid secrets are returned as `Secret`s, newest first, at every call."""
     several_secrets = (_secret(3), Secret(b"\xff\x00 binary"), _secret(1))
     provider = factory({(_NAME, None): several_secrets})
@@ -112,7 +112,7 @@ async def tenants_are_apart(factory: AsyncFactory) -> None:
         require([*secrets] == [_secret(number)], f"{tenant!r} got what belongs to another.")
 
 
-async def nothing_is_not_found(factory: AsyncFactory) -> None:
+async def a_tenant_without_secrets_is_refused(factory: AsyncFactory) -> None:
     """A tenant without webhook secrets is refused, whichever key is requested."""
     provider = factory({(_NAME, "acme"): (_secret(1),)})
     for key in (None, *_KEYS):
@@ -138,7 +138,7 @@ async def an_unknown_key_is_no_error(factory: AsyncFactory) -> None:
             require(not foreign, f"{tenant!r} got what belongs to another.")
 
 
-async def a_named_key_is_given(factory: AsyncFactory) -> None:
+async def a_requested_key_is_returned(factory: AsyncFactory) -> None:
     """If webhook keys have names, the requested key is among the returned ones."""
     keys = {name: Secret(json.dumps({"kty": "OKP", "kid": name})) for name in ("k1", "k2")}
     provider = factory({(_NAME, None): (*keys.values(),)})
@@ -153,7 +153,7 @@ async def nothing_shows_a_secret(factory: AsyncFactory) -> None:
     require(_secret(1).reveal() not in representation, "A secret is shown.")
 
 
-async def many_may_ask_at_once(factory: AsyncFactory) -> None:
+async def concurrent_callers_get_their_own_secrets(factory: AsyncFactory) -> None:
     """Callers that request webhook secrets concurrently each get their own."""
     tenants = [f"tenant-{number}" for number in range(8)]
     provider = factory({(_NAME, tenant): (_secret(n),) for n, tenant in enumerate(tenants)})
@@ -213,13 +213,13 @@ async def endpoints_are_apart(factory: AsyncFactory) -> None:
 
 
 _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
-    every_secret_is_given,
+    all_valid_secrets_are_returned,
     tenants_are_apart,
-    nothing_is_not_found,
+    a_tenant_without_secrets_is_refused,
     an_unknown_key_is_no_error,
-    a_named_key_is_given,
+    a_requested_key_is_returned,
     nothing_shows_a_secret,
-    many_may_ask_at_once,
+    concurrent_callers_get_their_own_secrets,
     a_verifier_can_use_them,
 )
 _CHANGING: Final[tuple[AsyncCheck, ...]] = (a_change_is_seen,)
