@@ -30,7 +30,7 @@ def spoiled(statistics: PoolStatistics | None, **numbers: int) -> PoolStatistics
     return statistics and attrs.evolve(statistics, **numbers)
 
 
-class WritesTwice(Ledger):
+class WritesTwiceConnector(Ledger):
     """A faulty connector that sends a write twice."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
@@ -47,13 +47,13 @@ class SafeLine(Line):
         return True
 
 
-class ClaimsSafety(Ledger):
+class ClaimsSafetyConnector(Ledger):
     """A faulty connector that declares its writes safe."""
 
     line = SafeLine
 
 
-class MixesAnswers(Ledger):
+class MixesAnswersConnector(Ledger):
     """A faulty connector that returns another caller's answer."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
@@ -61,7 +61,7 @@ class MixesAnswers(Ledger):
         return "another answer"
 
 
-class OpensOnce(Ledger):
+class OpensOnceConnector(Ledger):
     """A faulty connector that raises when it is opened a second time."""
 
     is_opened = False
@@ -72,7 +72,7 @@ class OpensOnce(Ledger):
         self.is_opened = True
 
 
-class Nameless(Ledger):
+class NamelessConnector(Ledger):
     """A faulty connector without a name."""
 
     def __init__(self, address: tuple[str, int], password: str = PASSWORD) -> None:
@@ -80,14 +80,14 @@ class Nameless(Ledger):
         self.name = ""
 
 
-class ShowsPassword(Ledger):
+class ShowsPasswordConnector(Ledger):
     """A faulty connector that shows its password in its repr."""
 
     def __repr__(self) -> str:
         return f"Ledger({PASSWORD})"
 
 
-class RaisesPassword(Ledger):
+class RaisesPasswordConnector(Ledger):
     """A faulty connector whose error texts contain the password."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
@@ -97,7 +97,7 @@ class RaisesPassword(Ledger):
             raise ConnectionFailed(f"Could not use {PASSWORD}.") from None
 
 
-class KeepsPasswordInFrames(Ledger):
+class KeepsPasswordInFramesConnector(Ledger):
     """A faulty connector whose errors hold the password in local variables of their frames."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
@@ -109,7 +109,7 @@ class KeepsPasswordInFrames(Ledger):
         return result
 
 
-class TakesAnyArgument(Ledger):
+class TakesAnyArgumentConnector(Ledger):
     """A faulty connector that ignores unknown arguments."""
 
     @property
@@ -128,28 +128,28 @@ class Careless:
         return arguments
 
 
-class OverspendsPool(Ledger):
+class OverspendsPoolConnector(Ledger):
     """A faulty connector that reports more connections than its pool allows."""
 
     def statistics(self) -> Any:
         return spoiled(super().statistics(), idle=99)
 
 
-class CountsBackwards(Ledger):
+class CountsBackwardsConnector(Ledger):
     """A faulty connector that reports a negative number of connections."""
 
     def statistics(self) -> Any:
         return spoiled(super().statistics(), idle=-1)
 
 
-class ForgetsUses(Ledger):
+class ForgetsUsesConnector(Ledger):
     """A faulty connector that does not count the uses of its connections."""
 
     def statistics(self) -> Any:
         return spoiled(super().statistics(), reused=0)
 
 
-class KeepsLinks(Ledger):
+class KeepsLinksConnector(Ledger):
     """A faulty connector that never returns a connection to the pool."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
@@ -164,7 +164,7 @@ class KeepsLinks(Ledger):
             link.close()
 
 
-class OpensEachTime(Ledger):
+class OpensEachTimeConnector(Ledger):
     """A faulty connector that opens a new connection for each operation."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
@@ -172,7 +172,7 @@ class OpensEachTime(Ledger):
         return super().send(line, operation, timeout)
 
 
-class LeaksDescriptors(Ledger):
+class LeaksDescriptorsConnector(Ledger):
     """A faulty connector that leaves file descriptors open when it is closed."""
 
     def close(self) -> None:
@@ -184,14 +184,14 @@ class LeaksDescriptors(Ledger):
 leaked: list[int] = []
 
 
-class GoesOnAfterClose(Ledger):
+class GoesOnAfterCloseConnector(Ledger):
     """A faulty connector that still works after it was closed."""
 
     def close(self) -> None:
         self.pool.discard()
 
 
-class BreaksWhenClosed(Ledger):
+class BreaksWhenClosedConnector(Ledger):
     """A faulty connector that raises a Python exception after it was closed."""
 
     is_closed = False
@@ -206,7 +206,7 @@ class BreaksWhenClosed(Ledger):
         super().close()
 
 
-class MixesAnswersWhenClosed(Ledger):
+class MixesAnswersWhenClosedConnector(Ledger):
     """A faulty connector that returns another caller's answer after it was closed."""
 
     is_closed = False
@@ -219,7 +219,7 @@ class MixesAnswersWhenClosed(Ledger):
         super().close()
 
 
-class UnsureWhenClosed(Ledger):
+class UnsureWhenClosedConnector(Ledger):
     """A faulty connector whose errors after closing leave the outcome open."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
@@ -229,7 +229,7 @@ class UnsureWhenClosed(Ledger):
             raise ConnectionFailed("The pool is closed.") from None
 
 
-class Sick(Ledger):
+class SickConnector(Ledger):
     """A faulty connector that is never healthy."""
 
     def health(self, timeout: float, /) -> ConnectorHealth:
@@ -237,7 +237,7 @@ class Sick(Ledger):
         return self.healthy(0.0, ConnectionFailed(health.text or "ill"))
 
 
-class RaisesHealth(Ledger):
+class RaisesHealthConnector(Ledger):
     """A faulty connector that raises instead of reporting bad health."""
 
     def health(self, timeout: float, /) -> Any:
@@ -245,14 +245,14 @@ class RaisesHealth(Ledger):
         return self.healthy(0.0, None)
 
 
-class WrongHealth(Ledger):
+class WrongHealthConnector(Ledger):
     """A faulty connector that reports another connector's name in its health."""
 
     def health(self, timeout: float, /) -> Any:
         return attrs.evolve(super().health(timeout), connector="another")
 
 
-class AlwaysHealthy(Ledger):
+class AlwaysHealthyConnector(Ledger):
     """A faulty connector that reports good health without its server."""
 
     def health(self, timeout: float, /) -> Any:
@@ -260,14 +260,14 @@ class AlwaysHealthy(Ledger):
         return self.healthy(0.0, None)
 
 
-class SilentHealth(Ledger):
+class SilentHealthConnector(Ledger):
     """A faulty connector whose bad health does not say what is wrong."""
 
     def health(self, timeout: float, /) -> Any:
         return attrs.evolve(super().health(timeout), text=None)
 
 
-class RaisesForeignErrors(Ledger):
+class RaisesForeignErrorsConnector(Ledger):
     """A faulty connector that raises exceptions of its library."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
@@ -277,7 +277,7 @@ class RaisesForeignErrors(Ledger):
             raise OSError("broken") from error
 
 
-class CallsAllTheSame(Ledger):
+class CallsAllTheSameConnector(Ledger):
     """A faulty connector that reports each failure as one of the connection."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
@@ -287,7 +287,7 @@ class CallsAllTheSame(Ledger):
             raise ConnectionFailed("It broke.", may_have_been_processed=False) from None
 
 
-class NeverSure(Ledger):
+class NeverSureConnector(Ledger):
     """A faulty connector whose errors always leave the outcome open."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
@@ -298,7 +298,7 @@ class NeverSure(Ledger):
             raise
 
 
-class AlwaysSure(Ledger):
+class AlwaysSureConnector(Ledger):
     """A faulty connector whose connection errors always claim that nothing was done."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
@@ -309,7 +309,7 @@ class AlwaysSure(Ledger):
             raise
 
 
-class RepeatsWrites(Ledger):
+class RepeatsWritesConnector(Ledger):
     """A faulty connector that repeats an operation whose connection was lost."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
@@ -319,7 +319,7 @@ class RepeatsWrites(Ledger):
             return super().send(line, operation, timeout)
 
 
-class NeedsManyResponses(Ledger):
+class NeedsManyResponsesConnector(Ledger):
     """A faulty connector that sends 46 requests per operation, too many for the check."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
@@ -328,7 +328,7 @@ class NeedsManyResponses(Ledger):
         return super().send(line, operation, timeout)
 
 
-class HangsWhenCut(Ledger):
+class HangsWhenCutConnector(Ledger):
     """A faulty connector whose operation never ends after its connection was lost."""
 
     over = Event()
@@ -341,14 +341,14 @@ class HangsWhenCut(Ledger):
             raise
 
 
-class Late(Ledger):
+class LateConnector(Ledger):
     """A faulty connector whose operations end after their deadline."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         return super().send(line, operation, timeout + 0.3)
 
 
-class LoyalToItsLink(Ledger):
+class LoyalToItsLinkConnector(Ledger):
     """A faulty connector that never replaces its first connection."""
 
     first: LedgerLink | None = None
@@ -366,14 +366,14 @@ class LoyalToItsLink(Ledger):
         return
 
 
-class SharesWithChildren(Ledger):
+class SharesWithChildrenConnector(Ledger):
     """A faulty connector that reports connections of its parent in a forked process."""
 
     def statistics(self) -> PoolStatistics | None:
         return spoiled(super().statistics(), idle=1)
 
 
-class WithoutHealth(AsyncLedger):
+class WithoutHealthConnector(AsyncLedger):
     """A faulty connector whose health check never ends."""
 
     async def health(self, timeout: float, /) -> ConnectorHealth:
@@ -391,13 +391,13 @@ class CancelledLine(AsyncLine):
             raise ConnectionFailed("cancelled") from None
 
 
-class SwallowsCancellation(AsyncLedger):
+class SwallowsCancellationConnector(AsyncLedger):
     """A faulty connector that raises an error when it is cancelled."""
 
     line = CancelledLine
 
 
-class ReusesCancelledLinks(AsyncLedger):
+class ReusesCancelledLinksConnector(AsyncLedger):
     """A faulty connector that reuses a connection whose answer is still to come."""
 
     link: Any = None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.records import Offset, Partition
 
 
-class Topic(MemorySource):
+class TopicSource(MemorySource):
     """A correct source of a topic in memory, whose connection a test can break."""
 
     published = 0
@@ -50,7 +50,7 @@ class Topic(MemorySource):
         self.fail(ConnectionFailed("The connection was lost."))
 
 
-class Releasing(Topic):
+class ReleasingSource(TopicSource):
     """A correct source that delivers released records again at once."""
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
@@ -60,49 +60,49 @@ class Releasing(Topic):
             self._more.set()
 
 
-class Backwards(Topic):
+class BackwardsSource(TopicSource):
     """A faulty source that returns the records of a poll in reverse order."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         return (await super().poll(limits) or [])[::-1]
 
 
-class Nameless(Topic):
+class NamelessSource(TopicSource):
     """A faulty source that gives all records the same id."""
 
     def record(self, message: Message) -> SinkRecord:
         return attrs.evolve(super().record(message), id="same")
 
 
-class Keyless(Topic):
+class KeylessSource(TopicSource):
     """A faulty source that loses the keys of messages."""
 
     def record(self, message: Message) -> SinkRecord:
         return attrs.evolve(super().record(message), key=None)
 
 
-class Greedy(Topic):
+class GreedySource(TopicSource):
     """A faulty source that returns more records than a poll allows."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         return await super().poll(limits._replace(records=1_000))
 
 
-class Heavy(Topic):
+class HeavySource(TopicSource):
     """A faulty source that returns more bytes than a poll allows."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         return await super().poll(limits._replace(size=1_000_000_000))
 
 
-class Invents(Topic):
+class InventsSource(TopicSource):
     """A faulty source that returns a record that nobody published."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         return await super().poll(limits) or [SinkRecord(b"0", topic="orders", offset=-1)]
 
 
-class Fills(Topic):
+class FillsSource(TopicSource):
     """A faulty source that waits until a poll is full."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
@@ -111,14 +111,14 @@ class Fills(Topic):
         return await super().poll(limits)
 
 
-class Forgetful(Topic):
+class ForgetfulSource(TopicSource):
     """A faulty source that forgets commits."""
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
         """Ignore the commit."""
 
 
-class Hasty(Topic):
+class HastySource(TopicSource):
     """A faulty source that treats delivered records as done."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
@@ -127,7 +127,7 @@ class Hasty(Topic):
         return records
 
 
-class Renames(Topic):
+class RenamesSource(TopicSource):
     """A faulty source that gives a record another id at each delivery."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
@@ -135,7 +135,7 @@ class Renames(Topic):
         return [attrs.evolve(record, id=f"poll {self.polls}") for record in records or []]
 
 
-class LosesCancelled(Topic):
+class LosesCancelledSource(TopicSource):
     """A faulty source that loses records if a poll is cancelled."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
@@ -145,14 +145,14 @@ class LosesCancelled(Topic):
         return records
 
 
-class Undercounting(Topic):
+class UndercountingSource(TopicSource):
     """A faulty source whose lag leaves out what was delivered."""
 
     async def lag(self) -> int | None:
         return len(self._waiting)
 
 
-class Serial(Topic):
+class SerialSource(TopicSource):
     """A faulty source that commits only while no poll waits."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -168,7 +168,7 @@ class Serial(Topic):
             await super().commit(records)
 
 
-class Impatient(Topic):
+class ImpatientSource(TopicSource):
     """A faulty source that ends a waiting poll at a commit."""
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
@@ -178,21 +178,21 @@ class Impatient(Topic):
         await asyncio.sleep(0)
 
 
-class ReleasesAll(Releasing):
+class ReleasesAllSource(ReleasingSource):
     """A faulty source that delivers all records again if one is released."""
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
         await super().release(self._records if records else [])
 
 
-class Claims(Topic):
+class ClaimsSource(TopicSource):
     """A faulty source that delivers records again although they were extended."""
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
         self._waiting += records
 
 
-class Foreign(Topic):
+class ForeignSource(TopicSource):
     """A faulty source that raises a Python exception if it is not open."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
@@ -201,7 +201,7 @@ class Foreign(Topic):
         return await super().poll(limits)
 
 
-class Stubborn(Topic):
+class StubbornSource(TopicSource):
     """A faulty source that raises a configuration error if it is not open."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
@@ -210,21 +210,21 @@ class Stubborn(Topic):
         return await super().poll(limits)
 
 
-class Immovable(Topic):
+class ImmovableSource(TopicSource):
     """A faulty source that ignores requests to move its position."""
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
         """Ignore the new position."""
 
 
-class Final(Topic):
+class FinalSource(TopicSource):
     """A faulty source that reports a lost connection as a configuration error."""
 
     def interrupt(self) -> None:
         self.fail(ConfigurationError("lost"))
 
 
-class NeverOpensAgain(Topic):
+class NeverOpensAgainSource(TopicSource):
     """A faulty source that does not open again after a lost connection."""
 
     def interrupt(self) -> None:
@@ -232,21 +232,21 @@ class NeverOpensAgain(Topic):
         self.fail(ConfigurationError("lost"), method="open")
 
 
-class Ends(Topic):
+class EndsSource(TopicSource):
     """A faulty source that reports its end as soon as it has no records."""
 
     def __init__(self, *arguments: Any, **_: Any) -> None:
         super().__init__(*arguments)
 
 
-class EndsEarly(Topic):
+class EndsEarlySource(TopicSource):
     """A faulty source that reports its end once its first records are done."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         return None if self.committed else await super().poll(limits)
 
 
-class Stalls(Topic):
+class StallsSource(TopicSource):
     """A faulty source that delivers only some of the published records."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
@@ -256,7 +256,7 @@ class Stalls(Topic):
         return await super().poll(limits)
 
 
-class Unreachable(Topic):
+class UnreachableSource(TopicSource):
     """A faulty source that refuses all commits after the first records."""
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
@@ -265,14 +265,14 @@ class Unreachable(Topic):
         await super().commit(records)
 
 
-class Fixed(Topic):
+class FixedSource(TopicSource):
     """A correct source that cannot move its position."""
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
         raise UnsupportedByVendor("The position cannot be moved.")
 
 
-class Scattered(Topic):
+class ScatteredSource(TopicSource):
     """A correct source with one partition per record."""
 
     def record(self, message: Message) -> SinkRecord:

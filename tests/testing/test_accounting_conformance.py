@@ -54,7 +54,7 @@ def as_odoo(kind: Callable[..., Vendor]) -> kit.Factory:
     return new_subject
 
 
-class _Twice(Odoo):
+class _TwiceVendor(Odoo):
     """A faulty vendor that creates each record twice."""
 
     async def _create(self, wire: Any, *values: Any, **__: Any) -> int:
@@ -63,7 +63,7 @@ class _Twice(Odoo):
         return await super()._create(wire, *values)
 
 
-class _Keyless(QuickBooks):
+class _KeylessVendor(QuickBooks):
     """A faulty vendor that loses idempotency keys."""
 
     async def _create(self, *values: Any, **__: Any) -> Any:
@@ -71,14 +71,14 @@ class _Keyless(QuickBooks):
         return await super()._create(wire, path, body, None, parse)
 
 
-class _KeylessFiles(QuickBooks):
+class _KeylessFilesVendor(QuickBooks):
     """A faulty vendor that loses the idempotency key of files."""
 
     async def attach(self, *values: Any, key: str | None) -> DocumentRecord:
         return await super().attach(*values, key=None)
 
 
-class _Insisting(Odoo):
+class _InsistingVendor(Odoo):
     """A faulty vendor that creates a record again if its answer was lost."""
 
     async def _recover_id(self, *values: Any, **__: Any) -> int:
@@ -88,7 +88,7 @@ class _Insisting(Odoo):
         return await self._create(wire, model, copy, None, [])
 
 
-class _Guessing(Odoo):
+class _GuessingVendor(Odoo):
     """A faulty vendor that takes any failure for a success."""
 
     async def attach(self, *values: Any, key: str | None) -> DocumentRecord:
@@ -98,7 +98,7 @@ class _Guessing(Odoo):
             return DocumentRecord(ref=values[0].ref("1"), name="guess.pdf")
 
 
-class _Repeating(QuickBooks):
+class _RepeatingVendor(QuickBooks):
     """A faulty vendor that sends a request again, without its key, after an unreadable answer."""
 
     async def _create(self, *values: Any, **__: Any) -> Any:
@@ -109,7 +109,7 @@ class _Repeating(QuickBooks):
             return await super()._create(wire, path, body, None, parse)
 
 
-class _Swallowing(QuickBooks):
+class _SwallowingVendor(QuickBooks):
     """A faulty vendor that reads each answer with the status 200 as a success."""
 
     def services(self) -> Mapping[str, Service]:
@@ -160,21 +160,21 @@ _POSTED = changing(
 _OTHER = changing(QuickBooks, kind=None)
 
 
-class _Trusting(QuickBooks):
+class _TrustingVendor(QuickBooks):
     """A faulty vendor that leaves an invoice of another total in the books."""
 
     async def _undo(self, *_: Any, **__: Any) -> None:
         return None
 
 
-class _Careless(QuickBooks):
+class _CarelessVendor(QuickBooks):
     """A faulty vendor that only tells an invoice as void."""
 
     async def void_invoice(self, *values: Any) -> Any:
         return attrs.evolve(await self.get_invoice(*values), state=InvoiceState.VOID)
 
 
-class _Loose(Odoo):
+class _LooseVendor(Odoo):
     """A faulty vendor that finds each contact, whatever is searched."""
 
     async def _search(self, *values: Any, **__: Any) -> Any:
@@ -183,7 +183,7 @@ class _Loose(Odoo):
         return await super()._search(wire, model, [] if is_search else condition, fields)
 
 
-class _Adding(QuickBooks):
+class _AddingVendor(QuickBooks):
     """A faulty vendor that creates another contact instead of changing one."""
 
     async def update_contact(self, *values: Any) -> Any:
@@ -192,7 +192,7 @@ class _Adding(QuickBooks):
         return await self.create_contact(wire, renamed, key=None)
 
 
-class _Bottomless(QuickBooks):
+class _BottomlessVendor(QuickBooks):
     """A faulty vendor that records no payment, and says that it did."""
 
     async def record_payment(self, *values: Any, key: str | None) -> Any:
@@ -200,7 +200,7 @@ class _Bottomless(QuickBooks):
         return attrs.evolve(record, invoice=record.ref)
 
 
-class _Unclassed(QuickBooks):
+class _UnclassedVendor(QuickBooks):
     """A faulty vendor that knows the class of no account."""
 
     async def accounts(self, *values: Any) -> Any:
@@ -208,7 +208,7 @@ class _Unclassed(QuickBooks):
         return tuple(attrs.evolve(item, account_class=AccountClass.UNKNOWN) for item in records)
 
 
-class _Pending(QuickBooks):
+class _PendingVendor(QuickBooks):
     """A faulty vendor that leaves journal entries as drafts."""
 
     async def post_journal(self, *values: Any, key: str | None) -> Any:
@@ -216,7 +216,7 @@ class _Pending(QuickBooks):
         return attrs.evolve(record, state=JournalState.DRAFT)
 
 
-class _Impatient(Odoo):
+class _ImpatientVendor(Odoo):
     """A faulty vendor that takes a rate limit for a failure."""
 
     def services(self) -> Mapping[str, Service]:
@@ -229,7 +229,7 @@ class _Impatient(Odoo):
         }
 
 
-class _Blind(Odoo):
+class _BlindVendor(Odoo):
     """A faulty vendor that takes the reference of any record for that of an invoice."""
 
     async def get_invoice(self, *values: Any) -> Any:
@@ -237,7 +237,7 @@ class _Blind(Odoo):
         return await super().get_invoice(wire, attrs.evolve(ref, related={"type": "invoice"}))
 
 
-class _Losing(QuickBooks):
+class _LosingVendor(QuickBooks):
     """A faulty vendor that loses the options of single vendors."""
 
     async def create_invoice(self, *values: Any, key: str | None) -> Any:
@@ -245,7 +245,7 @@ class _Losing(QuickBooks):
         return await super().create_invoice(wire, ref, attrs.evolve(invoice, extra={}), key=key)
 
 
-class _Talkative(QuickBooks):
+class _TalkativeVendor(QuickBooks):
     """A faulty vendor whose records contain the token."""
 
     async def create_contact(self, *values: Any, key: str | None) -> Any:
@@ -254,7 +254,7 @@ class _Talkative(QuickBooks):
         return attrs.evolve(record, number=self.credentials.reveal())
 
 
-class _Indiscreet(QuickBooks):
+class _IndiscreetVendor(QuickBooks):
     """A faulty vendor whose records show a name."""
 
     async def create_contact(self, *values: Any, key: str | None) -> Any:
@@ -262,14 +262,14 @@ class _Indiscreet(QuickBooks):
         return attrs.evolve(record, number=record.name)
 
 
-class _Astray(QuickBooks):
+class _AstrayVendor(QuickBooks):
     """A faulty vendor that takes each change for one of a bill."""
 
     def events(self, *values: Any, **__: Any) -> Any:
         return tuple(attrs.evolve(item, record=BookRecord.BILL) for item in super().events(*values))
 
 
-class _Deaf(QuickBooks):
+class _DeafVendor(QuickBooks):
     """A faulty vendor that reads no webhooks."""
 
     def events(self, *_: Any, **__: Any) -> Any:
@@ -286,32 +286,36 @@ def _forgeable() -> kit.AccountingSubject:
 
 
 WRONG = [
-    ("the_chart_and_the_taxes_are_read", as_quickbooks(_Unclassed), "is no asset"),
-    ("a_contact_is_found", as_odoo(_Loose), "contacts were found"),
-    ("a_contact_is_found", as_quickbooks(_Adding), "another reference"),
-    ("an_invoice_is_written", as_odoo(_Twice), "not written once each|twice"),
+    ("the_chart_and_the_taxes_are_read", as_quickbooks(_UnclassedVendor), "is no asset"),
+    ("a_contact_is_found", as_odoo(_LooseVendor), "contacts were found"),
+    ("a_contact_is_found", as_quickbooks(_AddingVendor), "another reference"),
+    ("an_invoice_is_written", as_odoo(_TwiceVendor), "not written once each|twice"),
     ("an_invoice_is_written", as_quickbooks(_CENTS), "The total is"),
     ("an_invoice_is_written", as_quickbooks(_OTHER), "became a None"),
     ("a_draft_stays_a_draft", as_odoo(_POSTED), "A draft is open"),
-    ("a_different_total_is_undone", as_quickbooks(_Trusting), "stays"),
-    ("an_invoice_is_voided_once", as_quickbooks(_Careless), "stays"),
+    ("a_different_total_is_undone", as_quickbooks(_TrustingVendor), "stays"),
+    ("an_invoice_is_voided_once", as_quickbooks(_CarelessVendor), "stays"),
     ("a_payment_settles_an_invoice", as_quickbooks(_EARLY), "paid in part is paid"),
-    ("a_payment_settles_an_invoice", as_quickbooks(_Bottomless), "of another invoice"),
-    ("a_journal_is_posted", as_quickbooks(_Pending), "is draft"),
-    ("a_key_writes_once", as_quickbooks(_Keyless), "another reference|raised"),
-    ("a_key_writes_once", as_quickbooks(_KeylessFiles), "another reference"),
-    ("a_lost_answer_writes_once", as_odoo(_Insisting), "wrote more or less|raised"),
-    ("an_unreadable_answer_writes_once", as_quickbooks(_Repeating), "was no error|raised|twice"),
-    ("an_outage_is_no_success", as_odoo(_Guessing), "was no error"),
-    ("a_refusal_has_its_type", as_quickbooks(_Swallowing), "raised"),
-    ("a_pause_is_kept", as_odoo(_Impatient), "raised VendorFailed"),
+    ("a_payment_settles_an_invoice", as_quickbooks(_BottomlessVendor), "of another invoice"),
+    ("a_journal_is_posted", as_quickbooks(_PendingVendor), "is draft"),
+    ("a_key_writes_once", as_quickbooks(_KeylessVendor), "another reference|raised"),
+    ("a_key_writes_once", as_quickbooks(_KeylessFilesVendor), "another reference"),
+    ("a_lost_answer_writes_once", as_odoo(_InsistingVendor), "wrote more or less|raised"),
+    (
+        "an_unreadable_answer_writes_once",
+        as_quickbooks(_RepeatingVendor),
+        "was no error|raised|twice",
+    ),
+    ("an_outage_is_no_success", as_odoo(_GuessingVendor), "was no error"),
+    ("a_refusal_has_its_type", as_quickbooks(_SwallowingVendor), "raised"),
+    ("a_pause_is_kept", as_odoo(_ImpatientVendor), "raised VendorFailed"),
     ("an_unknown_state_is_unknown", as_odoo(_HOPEFUL), "became paid"),
-    ("another_record_is_refused", as_odoo(_Blind), "raised|was no error"),
-    ("options_arrive", as_quickbooks(_Losing), "option is lost"),
-    ("secrets_are_shown_nowhere", as_quickbooks(_Talkative), "secret is shown"),
-    ("nothing_shows_personal_data", as_quickbooks(_Indiscreet), "name is shown"),
-    ("events_are_accepted_if_signed", as_quickbooks(_Astray), "is of bill"),
-    ("events_are_accepted_if_signed", as_quickbooks(_Deaf), "became 0 events"),
+    ("another_record_is_refused", as_odoo(_BlindVendor), "raised|was no error"),
+    ("options_arrive", as_quickbooks(_LosingVendor), "option is lost"),
+    ("secrets_are_shown_nowhere", as_quickbooks(_TalkativeVendor), "secret is shown"),
+    ("nothing_shows_personal_data", as_quickbooks(_IndiscreetVendor), "name is shown"),
+    ("events_are_accepted_if_signed", as_quickbooks(_AstrayVendor), "is of bill"),
+    ("events_are_accepted_if_signed", as_quickbooks(_DeafVendor), "became 0 events"),
     ("events_are_accepted_if_signed", _forgeable, "somebody else signed"),
 ]
 CHECKS = {name_of(check): check for check in kit.CHECKS}

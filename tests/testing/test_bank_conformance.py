@@ -64,7 +64,7 @@ def _options(vendor: Any) -> dict[str, Any]:
     return attrs.asdict(vendor, recurse=False)
 
 
-class _Trusting(BerlinGroup):
+class _TrustingVendor(BerlinGroup):
     """A faulty vendor that reads each unknown word, and each pending consent, as a consent."""
 
     async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
@@ -72,7 +72,7 @@ class _Trusting(BerlinGroup):
         return attrs.evolve(consent, status=ConsentStatus.GRANTED)
 
 
-class _Hasty(BerlinGroup):
+class _HastyVendor(BerlinGroup):
     """A faulty vendor that reads a word that it does not know as a consent."""
 
     async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
@@ -81,14 +81,14 @@ class _Hasty(BerlinGroup):
         return attrs.evolve(consent, status=ConsentStatus.GRANTED) if is_unknown else consent
 
 
-class _Idle(BerlinGroup):
+class _IdleVendor(BerlinGroup):
     """A faulty vendor that reports a revocation that it did not request."""
 
     async def revoke_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
         return BankConsent(ref=ref, status=ConsentStatus.REVOKED)
 
 
-class _KeylessConsents(BerlinGroup):
+class _KeylessConsentsVendor(BerlinGroup):
     """A faulty vendor that loses the idempotency key of consents."""
 
     async def start_consent(
@@ -98,7 +98,7 @@ class _KeylessConsents(BerlinGroup):
         return await super().start_consent(wire, request, key=None)
 
 
-class _Open(GoCardless):
+class _OpenVendor(GoCardless):
     """A faulty vendor that lists no accounts instead of saying that the owner has not agreed."""
 
     async def accounts(self, wire: Wire, ref: Ref, /) -> tuple[BankAccount, ...]:
@@ -108,7 +108,7 @@ class _Open(GoCardless):
             return ()
 
 
-class _Shared(BerlinGroup):
+class _SharedVendor(BerlinGroup):
     """A faulty vendor whose accounts all have the number of the first one."""
 
     async def accounts(self, wire: Wire, ref: Ref, /) -> tuple[BankAccount, ...]:
@@ -116,7 +116,7 @@ class _Shared(BerlinGroup):
         return tuple(attrs.evolve(item, iban=accounts[0].iban) for item in accounts)
 
 
-class _Cents(BerlinGroup):
+class _CentsVendor(BerlinGroup):
     """A faulty vendor that reads amounts as cents."""
 
     async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
@@ -124,7 +124,7 @@ class _Cents(BerlinGroup):
         return tuple(attrs.evolve(item, amount=item.amount * 100) for item in balances)
 
 
-class _Optimist(BerlinGroup):
+class _OptimistVendor(BerlinGroup):
     """A faulty vendor that calls each balance available."""
 
     async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
@@ -132,7 +132,7 @@ class _Optimist(BerlinGroup):
         return tuple(attrs.evolve(item, kind=BalanceKind.AVAILABLE) for item in balances)
 
 
-class _Pages(BerlinGroup):
+class _PagesVendor(BerlinGroup):
     """A faulty vendor of transactions, whose pages a subclass spoils."""
 
     async def transactions(
@@ -145,14 +145,14 @@ class _Pages(BerlinGroup):
         return page
 
 
-class _FirstPage(_Pages):
+class _FirstPageVendor(_PagesVendor):
     """A faulty vendor that reads the first page only."""
 
     def spoil(self, page: TransactionPage) -> TransactionPage:
         return attrs.evolve(page, next=None)
 
 
-class _Unsigned(_Pages):
+class _UnsignedVendor(_PagesVendor):
     """A faulty vendor that loses the sign of amounts."""
 
     def spoil(self, page: TransactionPage) -> TransactionPage:
@@ -165,21 +165,21 @@ class _Unsigned(_Pages):
         )
 
 
-class _Anonymous(_Pages):
+class _AnonymousVendor(_PagesVendor):
     """A faulty vendor that loses the identifiers of transactions."""
 
     def spoil(self, page: TransactionPage) -> TransactionPage:
         return attrs.evolve(page, booked=tuple(attrs.evolve(item, id=None) for item in page.booked))
 
 
-class _Together(_Pages):
+class _TogetherVendor(_PagesVendor):
     """A faulty vendor that reads pending transactions as booked ones."""
 
     def spoil(self, page: TransactionPage) -> TransactionPage:
         return attrs.evolve(page, booked=(*page.booked, *page.pending))
 
 
-class _Settled(_Pages):
+class _SettledVendor(_PagesVendor):
     """A faulty vendor that reports pending transactions as booked."""
 
     def spoil(self, page: TransactionPage) -> TransactionPage:
@@ -192,7 +192,7 @@ class _Settled(_Pages):
         )
 
 
-class _Mute(_Pages):
+class _MuteVendor(_PagesVendor):
     """A faulty vendor that loses the payments of entries."""
 
     def spoil(self, page: TransactionPage) -> TransactionPage:
@@ -203,7 +203,7 @@ class _Mute(_Pages):
         return attrs.evolve(page, booked=tuple(map(without_text, page.booked)))
 
 
-class _PayingTwice(BerlinGroup):
+class _PayingTwiceVendor(BerlinGroup):
     """A faulty vendor that initiates each payment twice."""
 
     async def pay(self, wire: Wire, order: PaymentOrder, /, *, key: str | None) -> BankPayment:
@@ -211,7 +211,7 @@ class _PayingTwice(BerlinGroup):
         return await super().pay(wire, order, key=key)
 
 
-class _KeylessPayments(BerlinGroup):
+class _KeylessPaymentsVendor(BerlinGroup):
     """A faulty vendor that loses the idempotency key of payments."""
 
     async def pay(self, wire: Wire, order: PaymentOrder, /, *, key: str | None) -> BankPayment:
@@ -219,7 +219,7 @@ class _KeylessPayments(BerlinGroup):
         return await super().pay(wire, order, key=None)
 
 
-class _Confident(BerlinGroup):
+class _ConfidentVendor(BerlinGroup):
     """A faulty vendor that reports an initiated payment as settled."""
 
     async def pay(self, wire: Wire, order: PaymentOrder, /, *, key: str | None) -> BankPayment:
@@ -227,7 +227,7 @@ class _Confident(BerlinGroup):
         return attrs.evolve(payment, status=BankPaymentStatus.SETTLED)
 
 
-class _Cheerful(BerlinGroup):
+class _CheerfulVendor(BerlinGroup):
     """A faulty vendor that reports each payment that is not refused as settled."""
 
     async def get_payment(self, wire: Wire, ref: Ref, /) -> BankPayment:
@@ -236,7 +236,7 @@ class _Cheerful(BerlinGroup):
         return attrs.evolve(payment, status=BankPaymentStatus.SETTLED) if is_unknown else payment
 
 
-class _Swallowing(BerlinGroup):
+class _SwallowingVendor(BerlinGroup):
     """A faulty vendor that reads an unreadable answer as an account without balances."""
 
     async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
@@ -246,7 +246,7 @@ class _Swallowing(BerlinGroup):
             return ()
 
 
-class _Coarse(BerlinGroup):
+class _CoarseVendor(BerlinGroup):
     """A faulty vendor that knows the errors of its bank by the status only."""
 
     def services(self) -> Mapping[str, Service]:
@@ -261,7 +261,7 @@ def _with_words(error: Any, words: str) -> Any:
     return error and type(error)(text, response=error.response, vendor_code=error.vendor_code)
 
 
-class _Wordless(BerlinGroup):
+class _WordlessVendor(BerlinGroup):
     """A faulty vendor that loses the words of its bank."""
 
     def services(self) -> Mapping[str, Service]:
@@ -271,7 +271,7 @@ class _Wordless(BerlinGroup):
         return {"": attrs.evolve(super().services()[""], classify=refuse)}
 
 
-class _Indiscreet(BerlinGroup):
+class _IndiscreetVendor(BerlinGroup):
     """A faulty vendor that shows all that its bank says."""
 
     def services(self) -> Mapping[str, Service]:
@@ -281,7 +281,7 @@ class _Indiscreet(BerlinGroup):
         return {"": attrs.evolve(super().services()[""], classify=refuse)}
 
 
-class _Retrying(BerlinGroup):
+class _RetryingVendor(BerlinGroup):
     """A faulty vendor that reads the balances twice."""
 
     async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
@@ -289,7 +289,7 @@ class _Retrying(BerlinGroup):
         return await super().balances(wire, ref)
 
 
-class _Talkative(BerlinGroup):
+class _TalkativeVendor(BerlinGroup):
     """A faulty vendor whose repr shows the token."""
 
     def __repr__(self) -> str:
@@ -297,33 +297,33 @@ class _Talkative(BerlinGroup):
 
 
 WRONG = [
-    ("a_consent_follows_its_owner", as_bank(_Trusting), "It became granted"),
-    ("a_revoked_consent_gives_nothing", as_bank(_Idle), "gives 2 accounts"),
-    ("a_key_starts_one_consent", as_bank(_KeylessConsents), "more than one consent"),
-    ("a_lost_consent_is_unknown", as_bank(_KeylessConsents), "raised ConnectionFailed"),
-    ("accounts_need_a_consent", as_gocardless(_Open), "was no error"),
-    ("accounts_are_listed", as_bank(_Shared), "other numbers"),
-    ("balances_are_exact", as_bank(_Cents), "The amounts are"),
-    ("balances_are_exact", as_bank(_Optimist), "The kinds are"),
-    ("transactions_are_read_page_by_page", as_bank(_FirstPage), "The amounts are"),
-    ("transactions_are_read_page_by_page", as_bank(_Unsigned), "The amounts are"),
-    ("transactions_are_read_page_by_page", as_bank(_Anonymous), "The ids are"),
-    ("transactions_match_open_items", as_bank(_Mute), "The texts are"),
-    ("pending_transactions_are_apart", as_bank(_Together), "among the booked"),
-    ("pending_transactions_are_apart", as_bank(_Settled), "another status"),
-    ("an_unknown_word_is_no_consent", as_bank(_Hasty), "was read as granted"),
-    ("a_payment_is_initiated_once", as_bank(_PayingTwice), "twice"),
-    ("a_payment_is_initiated_once", as_bank(_KeylessPayments), "more than one payment"),
-    ("a_payment_is_initiated_once", as_bank(_Confident), "It is settled"),
-    ("a_lost_payment_is_unknown", as_bank(_KeylessPayments), "raised ConnectionFailed"),
-    ("an_unknown_word_is_no_success", as_bank(_Cheerful), "was read as settled"),
-    ("a_damaged_answer_is_an_error", as_bank(_Swallowing), "was no error"),
-    ("a_refusal_has_its_type", as_bank(_Coarse), "raised AuthenticationFailed"),
-    ("a_refusal_has_its_type", as_bank(_Wordless), "loses the vendor's words"),
-    ("a_refusal_has_its_type", as_bank(_Indiscreet), "shows an address"),
-    ("a_daily_limit_is_not_retried", as_bank(_Coarse), "worth another attempt"),
-    ("each_request_is_sent_once", as_bank(_Retrying), "twice"),
-    ("secrets_are_shown_nowhere", as_bank(_Talkative), "secret is shown"),
+    ("a_consent_follows_its_owner", as_bank(_TrustingVendor), "It became granted"),
+    ("a_revoked_consent_gives_nothing", as_bank(_IdleVendor), "gives 2 accounts"),
+    ("a_key_starts_one_consent", as_bank(_KeylessConsentsVendor), "more than one consent"),
+    ("a_lost_consent_is_unknown", as_bank(_KeylessConsentsVendor), "raised ConnectionFailed"),
+    ("accounts_need_a_consent", as_gocardless(_OpenVendor), "was no error"),
+    ("accounts_are_listed", as_bank(_SharedVendor), "other numbers"),
+    ("balances_are_exact", as_bank(_CentsVendor), "The amounts are"),
+    ("balances_are_exact", as_bank(_OptimistVendor), "The kinds are"),
+    ("transactions_are_read_page_by_page", as_bank(_FirstPageVendor), "The amounts are"),
+    ("transactions_are_read_page_by_page", as_bank(_UnsignedVendor), "The amounts are"),
+    ("transactions_are_read_page_by_page", as_bank(_AnonymousVendor), "The ids are"),
+    ("transactions_match_open_items", as_bank(_MuteVendor), "The texts are"),
+    ("pending_transactions_are_apart", as_bank(_TogetherVendor), "among the booked"),
+    ("pending_transactions_are_apart", as_bank(_SettledVendor), "another status"),
+    ("an_unknown_word_is_no_consent", as_bank(_HastyVendor), "was read as granted"),
+    ("a_payment_is_initiated_once", as_bank(_PayingTwiceVendor), "twice"),
+    ("a_payment_is_initiated_once", as_bank(_KeylessPaymentsVendor), "more than one payment"),
+    ("a_payment_is_initiated_once", as_bank(_ConfidentVendor), "It is settled"),
+    ("a_lost_payment_is_unknown", as_bank(_KeylessPaymentsVendor), "raised ConnectionFailed"),
+    ("an_unknown_word_is_no_success", as_bank(_CheerfulVendor), "was read as settled"),
+    ("a_damaged_answer_is_an_error", as_bank(_SwallowingVendor), "was no error"),
+    ("a_refusal_has_its_type", as_bank(_CoarseVendor), "raised AuthenticationFailed"),
+    ("a_refusal_has_its_type", as_bank(_WordlessVendor), "loses the vendor's words"),
+    ("a_refusal_has_its_type", as_bank(_IndiscreetVendor), "shows an address"),
+    ("a_daily_limit_is_not_retried", as_bank(_CoarseVendor), "worth another attempt"),
+    ("each_request_is_sent_once", as_bank(_RetryingVendor), "twice"),
+    ("secrets_are_shown_nowhere", as_bank(_TalkativeVendor), "secret is shown"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}
 

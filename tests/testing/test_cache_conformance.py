@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class _Losing(AsyncMemoryCache):
+class _LosingCache(AsyncMemoryCache):
     """A faulty cache that stores nothing and reports success."""
 
     async def keep(
@@ -33,7 +33,7 @@ class _Losing(AsyncMemoryCache):
         return True
 
 
-class _Refusing(AsyncMemoryCache):
+class _RefusingCache(AsyncMemoryCache):
     """A faulty cache that stores nothing and reports that."""
 
     async def keep(
@@ -48,7 +48,7 @@ class _Refusing(AsyncMemoryCache):
         return False
 
 
-class _Stripping(AsyncMemoryCache):
+class _StrippingCache(AsyncMemoryCache):
     """A faulty cache that loses reason phrases."""
 
     async def keep(
@@ -66,7 +66,7 @@ class _Stripping(AsyncMemoryCache):
         return await super().keep(key, mark, entries, seconds, timeout)
 
 
-class _OneOnly(AsyncMemoryCache):
+class _OneOnlyCache(AsyncMemoryCache):
     """A faulty cache that stores only the first of several responses."""
 
     async def keep(
@@ -81,7 +81,7 @@ class _OneOnly(AsyncMemoryCache):
         return await super().keep(key, mark, entries[:1], seconds, timeout)
 
 
-class _Adding(AsyncMemoryCache):
+class _AddingCache(AsyncMemoryCache):
     """A faulty cache that adds new responses to the old ones instead of replacing them."""
 
     async def keep(
@@ -97,7 +97,7 @@ class _Adding(AsyncMemoryCache):
         return await super().keep(key, mark, entries + previous_look.entries, seconds, timeout)
 
 
-class _Folding(AsyncMemoryCache):
+class _FoldingCache(AsyncMemoryCache):
     """A faulty cache that ignores the case of keys."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
@@ -115,14 +115,14 @@ class _Folding(AsyncMemoryCache):
         return await super().keep(key.lower(), mark, entries, seconds, timeout)
 
 
-class _Remembering(AsyncMemoryCache):
+class _RememberingCache(AsyncMemoryCache):
     """A faulty cache that never removes a response."""
 
     async def forget(self, key: str, /, timeout: float | None = None) -> None:
         """Remove nothing."""
 
 
-class _Traceless(AsyncMemoryCache):
+class _TracelessCache(AsyncMemoryCache):
     """A faulty cache that does not remember which keys were removed."""
 
     async def forget(self, key: str, /, timeout: float | None = None) -> None:
@@ -142,7 +142,7 @@ class _Traceless(AsyncMemoryCache):
         return await super().keep(key, 10**9, entries, seconds, timeout)
 
 
-class _Damaged(AsyncMemoryCache):
+class _DamagedCache(AsyncMemoryCache):
     """A faulty cache that cannot read its stored responses."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
@@ -150,7 +150,7 @@ class _Damaged(AsyncMemoryCache):
         return result._replace(unreadable="InvalidData") if result.entries else result
 
 
-class _Frozen(AsyncMemoryCache):
+class _FrozenCache(AsyncMemoryCache):
     """A faulty cache whose responses do not get older."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
@@ -158,7 +158,7 @@ class _Frozen(AsyncMemoryCache):
         return result._replace(entries=tuple(attrs.evolve(e, age=7.25) for e in result.entries))
 
 
-class _GrowingYounger(AsyncMemoryCache):
+class _GrowingYoungerCache(AsyncMemoryCache):
     """A faulty cache whose responses get younger."""
 
     def __init__(self) -> None:
@@ -172,7 +172,7 @@ class _GrowingYounger(AsyncMemoryCache):
         return result._replace(entries=tuple(younger))
 
 
-class _Hasty(AsyncMemoryCache):
+class _HastyCache(AsyncMemoryCache):
     """A faulty cache that reports ages that are too high."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
@@ -181,7 +181,7 @@ class _Hasty(AsyncMemoryCache):
         return result._replace(entries=tuple(older_entries))
 
 
-class _Fleeting(AsyncMemoryCache):
+class _FleetingCache(AsyncMemoryCache):
     """A faulty cache that keeps responses for a microsecond only."""
 
     async def keep(
@@ -196,7 +196,7 @@ class _Fleeting(AsyncMemoryCache):
         return await super().keep(key, mark, entries, min(seconds, 1e-6), timeout)
 
 
-class _Eternal(AsyncMemoryCache):
+class _EternalCache(AsyncMemoryCache):
     """A faulty cache that keeps responses for too long."""
 
     async def keep(
@@ -211,14 +211,14 @@ class _Eternal(AsyncMemoryCache):
         return await super().keep(key, mark, entries, 1e6, timeout)
 
 
-class _HoldingEveryKey(AsyncMemoryCache):
+class _HoldingEveryKeyCache(AsyncMemoryCache):
     """A faulty cache that returns a response for each key."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
         return Found(0, (kit.entry(1),))
 
 
-class _Aged(AsyncMemoryCache):
+class _AgedCache(AsyncMemoryCache):
     """A faulty cache that reports each response as hours old."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
@@ -229,29 +229,29 @@ class _Aged(AsyncMemoryCache):
 @pytest.mark.parametrize(
     "check, wrong, sentence",
     [
-        (kit.a_new_cache_is_empty, _HoldingEveryKey, "0 answers are to be found"),
-        (kit.cached_responses_come_back_unchanged, _Losing, "3 answers are to be found"),
-        (kit.cached_responses_come_back_unchanged, _Refusing, "was not kept, though"),
-        (kit.cached_responses_come_back_unchanged, _Stripping, "3 answers are to be found"),
-        (kit.cached_responses_come_back_unchanged, _OneOnly, "3 answers are to be found"),
-        (kit.cached_responses_come_back_unchanged, _Damaged, "cannot be read: InvalidData"),
-        (kit.cached_responses_come_back_unchanged, _Aged, "An answer is 10000.0"),
-        (kit.keys_are_apart, _Folding, "1 answers are to be found"),
-        (kit.storing_replaces_earlier_responses, _Adding, "1 answers are to be found"),
-        (kit.a_removed_response_is_gone, _Remembering, "0 answers are to be found"),
+        (kit.a_new_cache_is_empty, _HoldingEveryKeyCache, "0 answers are to be found"),
+        (kit.cached_responses_come_back_unchanged, _LosingCache, "3 answers are to be found"),
+        (kit.cached_responses_come_back_unchanged, _RefusingCache, "was not kept, though"),
+        (kit.cached_responses_come_back_unchanged, _StrippingCache, "3 answers are to be found"),
+        (kit.cached_responses_come_back_unchanged, _OneOnlyCache, "3 answers are to be found"),
+        (kit.cached_responses_come_back_unchanged, _DamagedCache, "cannot be read: InvalidData"),
+        (kit.cached_responses_come_back_unchanged, _AgedCache, "An answer is 10000.0"),
+        (kit.keys_are_apart, _FoldingCache, "1 answers are to be found"),
+        (kit.storing_replaces_earlier_responses, _AddingCache, "1 answers are to be found"),
+        (kit.a_removed_response_is_gone, _RememberingCache, "0 answers are to be found"),
         (
             kit.a_response_requested_before_removal_is_not_stored,
-            _Traceless,
+            _TracelessCache,
             "under way when its key was forgotten",
         ),
-        (kit.one_of_two_concurrent_writers_succeeds, _Traceless, "over one that came after"),
-        (kit.one_of_two_concurrent_writers_succeeds, _Refusing, "was not kept, though"),
-        (kit.cached_responses_age, _Frozen, "do not grow older|only .* s older"),
-        (kit.cached_responses_age, _GrowingYounger, "has become younger"),
-        (kit.cached_responses_age, _Hasty, "too early"),
-        (kit.cached_responses_age, _Fleeting, "lost that was to be kept"),
-        (kit.cached_responses_expire, _Eternal, "for longer than it was to be"),
-        (kit.cached_responses_expire, _Fleeting, "1 answers are to be found"),
+        (kit.one_of_two_concurrent_writers_succeeds, _TracelessCache, "over one that came after"),
+        (kit.one_of_two_concurrent_writers_succeeds, _RefusingCache, "was not kept, though"),
+        (kit.cached_responses_age, _FrozenCache, "do not grow older|only .* s older"),
+        (kit.cached_responses_age, _GrowingYoungerCache, "has become younger"),
+        (kit.cached_responses_age, _HastyCache, "too early"),
+        (kit.cached_responses_age, _FleetingCache, "lost that was to be kept"),
+        (kit.cached_responses_expire, _EternalCache, "for longer than it was to be"),
+        (kit.cached_responses_expire, _FleetingCache, "1 answers are to be found"),
     ],
 )
 def test_notices_a_wrong_cache(
@@ -262,7 +262,7 @@ def test_notices_a_wrong_cache(
         asyncio.run(check(wrong))
 
 
-class _Unmarked(MemoryCache):
+class _UnmarkedCache(MemoryCache):
     """A faulty cache that stores responses without checking for removals meanwhile."""
 
     def keep(
@@ -281,14 +281,14 @@ class _Unmarked(MemoryCache):
         return super().look(key, timeout)._replace(mark=7)
 
 
-class _Breaking(MemoryCache):
+class _BreakingCache(MemoryCache):
     """A faulty cache that raises on each use."""
 
     def look(self, key: str, /, timeout: float | None = None) -> Found:
         raise ZeroDivisionError("broken")
 
 
-class _Stingy(MemoryCache):
+class _StingyCache(MemoryCache):
     """A faulty cache that stores nothing."""
 
     def keep(
@@ -303,7 +303,7 @@ class _Stingy(MemoryCache):
         return False
 
 
-class _Mute(MemoryCache):
+class _MuteCache(MemoryCache):
     """A faulty cache that stores responses and never returns them."""
 
     def look(self, key: str, /, timeout: float | None = None) -> Found:
@@ -313,10 +313,10 @@ class _Mute(MemoryCache):
 @pytest.mark.parametrize(
     "wrong, sentence",
     [
-        (_Unmarked, "Two threads kept"),
-        (_Breaking, "raised .*ZeroDivisionError: broken"),
-        (_Stingy, "No thread could keep"),
-        (_Mute, "the last thread kept is not there"),
+        (_UnmarkedCache, "Two threads kept"),
+        (_BreakingCache, "raised .*ZeroDivisionError: broken"),
+        (_StingyCache, "No thread could keep"),
+        (_MuteCache, "the last thread kept is not there"),
     ],
 )
 def test_notices_thread_unsafe_caches(wrong: type[MemoryCache], sentence: str) -> None:

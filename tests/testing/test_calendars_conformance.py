@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.settings import Service
 
 
-class _Keyless(GoogleCalendar):
+class _KeylessVendor(GoogleCalendar):
     """A faulty vendor that loses the idempotency key."""
 
     async def create(
@@ -32,7 +32,7 @@ class _Keyless(GoogleCalendar):
         return await super().create(wire, ref, event, invite=invite, key=None)
 
 
-class _Utc(GoogleCalendar):
+class _UtcVendor(GoogleCalendar):
     """A faulty vendor that sends times without their zones."""
 
     async def create(
@@ -44,7 +44,7 @@ class _Utc(GoogleCalendar):
         return await super().create(wire, ref, event, invite=invite, key=key)
 
 
-class _Foldless(GoogleCalendar):
+class _FoldlessVendor(GoogleCalendar):
     """A faulty vendor that takes the first of two equal clock times."""
 
     async def create(
@@ -55,7 +55,7 @@ class _Foldless(GoogleCalendar):
         return await super().create(wire, ref, event, invite=invite, key=key)
 
 
-class _Inviting(GoogleCalendar):
+class _InvitingVendor(GoogleCalendar):
     """A faulty vendor that always invites."""
 
     async def create(
@@ -64,7 +64,7 @@ class _Inviting(GoogleCalendar):
         return await super().create(wire, ref, event, invite=True, key=key)
 
 
-class _Unversioned(GoogleCalendar):
+class _UnversionedVendor(GoogleCalendar):
     """A faulty vendor that compares no versions."""
 
     async def update(
@@ -73,7 +73,7 @@ class _Unversioned(GoogleCalendar):
         return await super().update(wire, ref, changes, version=None, invite=invite)
 
 
-class _Forgetful(GoogleCalendar):
+class _ForgetfulVendor(GoogleCalendar):
     """A faulty vendor that begins each list anew."""
 
     async def changes(
@@ -82,7 +82,7 @@ class _Forgetful(GoogleCalendar):
         return await super().changes(wire, ref, start=start, end=end, after=None)
 
 
-class _Optimistic(GoogleCalendar):
+class _OptimisticVendor(GoogleCalendar):
     """A faulty vendor that reports an unknown person as free."""
 
     async def free_busy(
@@ -92,14 +92,14 @@ class _Optimistic(GoogleCalendar):
         return tuple(attrs.evolve(answer, busy=answer.busy or ()) for answer in answers)
 
 
-class _Careless(GoogleCalendar):
+class _CarelessVendor(GoogleCalendar):
     """A faulty vendor whose cancelling ends silently, whatever happened."""
 
     async def cancel(self, wire: Wire, ref: Ref, /, *, invite: bool) -> None:
         return
 
 
-class _Unclassified(GoogleCalendar):
+class _UnclassifiedVendor(GoogleCalendar):
     """A faulty vendor that does not distinguish refusals."""
 
     def services(self) -> Mapping[str, Service]:
@@ -107,7 +107,7 @@ class _Unclassified(GoogleCalendar):
         return {to: attrs.evolve(service, classify=None) for to, service in services.items()}
 
 
-class _Swallowing(GoogleCalendar):
+class _SwallowingVendor(GoogleCalendar):
     """A faulty vendor that reads nonsense as an empty list."""
 
     async def changes(
@@ -122,16 +122,16 @@ class _Swallowing(GoogleCalendar):
 @pytest.mark.parametrize(
     "faulty, finder",
     [
-        (_Keyless, "a_key_writes_once"),
-        (_Utc, "an_event_is_written"),
-        (_Foldless, "times_are_exact"),
-        (_Inviting, "invitations_can_be_withheld"),
-        (_Unversioned, "a_version_is_compared"),
-        (_Forgetful, "changes_are_listed_once"),
-        (_Optimistic, "busy_times_are_told"),
-        (_Careless, "an_event_is_cancelled"),
-        (_Unclassified, "a_refusal_has_its_type"),
-        (_Swallowing, "malformed_answers_are_errors"),
+        (_KeylessVendor, "a_key_writes_once"),
+        (_UtcVendor, "an_event_is_written"),
+        (_FoldlessVendor, "times_are_exact"),
+        (_InvitingVendor, "invitations_can_be_withheld"),
+        (_UnversionedVendor, "a_version_is_compared"),
+        (_ForgetfulVendor, "changes_are_listed_once"),
+        (_OptimisticVendor, "busy_times_are_told"),
+        (_CarelessVendor, "an_event_is_cancelled"),
+        (_UnclassifiedVendor, "a_refusal_has_its_type"),
+        (_SwallowingVendor, "malformed_answers_are_errors"),
     ],
 )
 def test_a_faulty_vendor_is_found(faulty: type[GoogleCalendar], finder: str) -> None:

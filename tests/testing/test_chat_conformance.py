@@ -73,7 +73,7 @@ def as_teams(kind: Callable[..., Teams]) -> kit.Factory:
 
 
 @attrs.frozen(kw_only=True)
-class Lesser(Slack):
+class LesserVendor(Slack):
     """A correct vendor that can only send into the channel of its account."""
 
     capabilities = frozenset()
@@ -82,7 +82,7 @@ class Lesser(Slack):
 
 def lesser() -> kit.ChatSubject:
     """Return a test subject without optional features and webhooks."""
-    subject = as_slack(Lesser)()
+    subject = as_slack(LesserVendor)()
     return attrs.evolve(subject, receive=None, webhook_secret=None, requests=(), answers=())
 
 
@@ -98,7 +98,7 @@ def test_a_lesser_vendor_conforms_async(check: kit.AsyncCheck) -> None:
     asyncio.run(check(lesser))
 
 
-class _SendingTwice(Slack):
+class _SendingTwiceVendor(Slack):
     """A faulty vendor that posts each message twice."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
@@ -106,14 +106,14 @@ class _SendingTwice(Slack):
         return await super().send(wire, message, key=key)
 
 
-class _Keyless(Slack):
+class _KeylessVendor(Slack):
     """A faulty vendor that loses the idempotency key of messages."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
         return await super().send(wire, message, key=None)
 
 
-class _KeylessAnswers(Slack):
+class _KeylessAnswersVendor(Slack):
     """A faulty vendor that loses the idempotency key of answers."""
 
     async def reply(
@@ -122,7 +122,7 @@ class _KeylessAnswers(Slack):
         return await super().reply(wire, ref, message, key=None)
 
 
-class _Retrying(Slack):
+class _RetryingVendor(Slack):
     """A faulty vendor that repeats a failed request by itself."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
@@ -132,7 +132,7 @@ class _Retrying(Slack):
             return await super().send(wire, message, key=key)
 
 
-class _Swallowing(Slack):
+class _SwallowingVendor(Slack):
     """A faulty vendor that reads each answer with status 200 as a success."""
 
     def services(self) -> Mapping[str, Service]:
@@ -149,7 +149,7 @@ class _Swallowing(Slack):
             return ChatReceipt(ref=wire.ref("1.1", channel="C1"), status=ChatStatus.SENT)
 
 
-class _EachFailureRefuses(Slack):
+class _EachFailureRefusesVendor(Slack):
     """A faulty vendor that reports every failure of Slack as `VendorRejected`, even an outage."""
 
     def services(self) -> Mapping[str, Service]:
@@ -164,7 +164,7 @@ class _EachFailureRefuses(Slack):
         }
 
 
-class _Marked(Slack):
+class _MarkedVendor(Slack):
     """A faulty vendor that sends the text as markup."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
@@ -172,7 +172,7 @@ class _Marked(Slack):
         return await super().send(wire, attrs.evolve(message, extra={"slack": options}), key=key)
 
 
-class _MarkedNotification(Slack):
+class _MarkedNotificationVendor(Slack):
     """A faulty vendor that does not escape the notification."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
@@ -180,7 +180,7 @@ class _MarkedNotification(Slack):
         return await super().send(wire, attrs.evolve(message, extra={"slack": options}), key=key)
 
 
-class _Html(Telegram):
+class _HtmlVendor(Telegram):
     """A faulty vendor that sends the text as HTML without escaping it."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
@@ -189,7 +189,7 @@ class _Html(Telegram):
         return await super().send(wire, plain, key=key)
 
 
-class _Mentioning(Telegram):
+class _MentioningVendor(Telegram):
     """A faulty vendor that lets Telegram find names in texts."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
@@ -197,7 +197,7 @@ class _Mentioning(Telegram):
         return await super().send(wire, attrs.evolve(message, extra={"telegram": options}), key=key)
 
 
-class _Markdown(Teams):
+class _MarkdownVendor(Teams):
     """A faulty vendor that sends the text in a block with Markdown."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
@@ -207,7 +207,7 @@ class _Markdown(Teams):
         )
 
 
-class _Confident(Teams):
+class _ConfidentVendor(Teams):
     """A faulty vendor that reports an accepted message as sent."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
@@ -215,7 +215,7 @@ class _Confident(Teams):
         return attrs.evolve(receipt, status=ChatStatus.SENT)
 
 
-class _Astray(Slack):
+class _AstrayVendor(Slack):
     """A faulty vendor that posts answers into the channel instead of the thread."""
 
     async def reply(
@@ -224,7 +224,7 @@ class _Astray(Slack):
         return await self.send(wire, message, key=key)
 
 
-class _OtherThread(Slack):
+class _OtherThreadVendor(Slack):
     """A faulty vendor that answers the first message of the channel."""
 
     async def reply(
@@ -234,7 +234,7 @@ class _OtherThread(Slack):
         return await super().reply(wire, first_ref, message, key=key)
 
 
-class _Nested(Slack):
+class _NestedVendor(Slack):
     """A faulty vendor that answers an answer by its own timestamp."""
 
     async def reply(
@@ -244,7 +244,7 @@ class _Nested(Slack):
         return await super().reply(wire, own_ref, message, key=key)
 
 
-class _Reposting(Telegram):
+class _RepostingVendor(Telegram):
     """A faulty vendor that posts a new message instead of changing one."""
 
     async def edit(self, wire: Wire, ref: Ref, message: ChatMessage, /) -> ChatReceipt:
@@ -252,42 +252,42 @@ class _Reposting(Telegram):
         return attrs.evolve(receipt, ref=ref, status=ChatStatus.UPDATED)
 
 
-class _Idle(Slack):
+class _IdleVendor(Slack):
     """A faulty vendor that reports a deletion that it did not request."""
 
     async def delete(self, wire: Wire, ref: Ref, /) -> ChatReceipt:
         return ChatReceipt(ref=ref, status=ChatStatus.DELETED)
 
 
-class _Hasty(Slack):
+class _HastyVendor(Slack):
     """A faulty vendor that sends scheduled messages at once."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
         return await super().send(wire, attrs.evolve(message, send_at=None), key=key)
 
 
-class _Losing(Slack):
+class _LosingVendor(Slack):
     """A faulty vendor that loses the fields and options of messages."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
         return await super().send(wire, attrs.evolve(message, fields=(), extra={}), key=key)
 
 
-class _Loud(Telegram):
+class _LoudVendor(Telegram):
     """A faulty vendor whose silent messages make a sound."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
         return await super().send(wire, attrs.evolve(message, silent=False), key=key)
 
 
-class _Terse(Slack):
+class _TerseVendor(Slack):
     """A faulty vendor that drops the response from receipts."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
         return attrs.evolve(await super().send(wire, message, key=key), raw=None)
 
 
-class _Impatient(Telegram):
+class _ImpatientVendor(Telegram):
     """A faulty vendor that loses the pause that Telegram asks for."""
 
     def services(self) -> Mapping[str, Service]:
@@ -303,7 +303,7 @@ class _Impatient(Telegram):
         }
 
 
-class _Talkative(Telegram):
+class _TalkativeVendor(Telegram):
     """A faulty vendor that fails with the URL of its request, before the request is sent."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
@@ -311,7 +311,7 @@ class _Talkative(Telegram):
         raise InvalidRequest(f"POST /bot{token}/sendMessage failed.")
 
 
-class _InReferences(Telegram):
+class _InReferencesVendor(Telegram):
     """A faulty vendor that puts the token into references."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
@@ -322,34 +322,34 @@ class _InReferences(Telegram):
         return attrs.evolve(receipt, ref=ref)
 
 
-class _OpenUrl(Teams):
+class _OpenUrlVendor(Teams):
     """A faulty vendor whose service has the whole URL with its signature."""
 
     def __repr__(self) -> str:
         return f"Teams({self.webhook_url.reveal()})"
 
 
-class _Cheerful(Slack):
+class _CheerfulVendor(Slack):
     """A faulty vendor that reads each webhook as a message of a program."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
         return tuple(attrs.evolve(item, automatic=True) for item in super().events(event, ref))
 
 
-class _Deaf(Slack):
+class _DeafVendor(Slack):
     """A faulty vendor that reads no webhooks."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
         return ()
 
 
-class _Promising(Teams):
+class _PromisingVendor(Teams):
     """A faulty vendor that refuses no feature that Teams lacks."""
 
     capabilities = frozenset({ChatCapability.BUTTONS, ChatCapability.SILENT})
 
 
-class _Forgetful(Slack):
+class _ForgetfulVendor(Slack):
     """A faulty vendor that reports an unknown outcome as a failure that may be repeated."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
@@ -359,7 +359,7 @@ class _Forgetful(Slack):
             raise VendorFailed("Try again.") from error
 
 
-class _WrongPlace(Telegram):
+class _WrongPlaceVendor(Telegram):
     """A faulty vendor that sends the token in a header instead of the path."""
 
     def services(self) -> Mapping[str, Service]:
@@ -383,39 +383,43 @@ def _forgeable() -> kit.ChatSubject:
 
 
 WRONG = [
-    ("a_message_is_posted", as_slack(_SendingTwice), "twice"),
-    ("a_message_is_posted", as_teams(_Confident), "reported as sent"),
-    ("a_message_is_posted", as_slack(_Terse), "answer is lost"),
-    ("a_key_posts_once", as_slack(_Keyless), "more than once"),
-    ("each_request_is_sent_once", as_slack(_Retrying), "raised no error|by itself"),
-    ("each_request_is_sent_once", as_slack(_SendingTwice), "twice"),
-    ("markup_is_shown_as_written", as_slack(_Marked), "mentions"),
-    ("markup_is_shown_as_written", as_slack(_MarkedNotification), "mentions"),
-    ("markup_is_shown_as_written", as_telegram(_Mentioning), "mentions"),
-    ("markup_is_shown_as_written", as_teams(_Markdown), "became a link"),
-    ("an_answer_is_in_its_thread", as_slack(_Astray), "is in the thread None"),
-    ("an_answer_is_in_its_thread", as_slack(_OtherThread), "is in the thread"),
-    ("a_key_answers_once", as_slack(_KeylessAnswers), "another receipt|more than once"),
-    ("a_message_is_replaced", as_telegram(_Reposting), "shows|posted a message"),
-    ("a_message_is_deleted", as_slack(_Idle), "people see"),
-    ("a_refusal_has_its_type", as_slack(_Swallowing), "was no error"),
-    ("a_refusal_has_its_type", as_telegram(_Talkative), "shows personal data or a secret"),
-    ("a_pause_is_kept", as_telegram(_Impatient), "asks for a pause"),
-    ("an_uncertain_failure_is_unknown", as_slack(_EachFailureRefuses), "raised VendorRejected"),
-    ("an_uncertain_failure_is_unknown", as_slack(_Forgetful), "raised VendorFailed"),
-    ("a_lost_answer_is_unknown", as_slack(_Keyless), "raised ConnectionFailed"),
-    ("an_unreadable_success_is_unknown", as_slack(_Swallowing), "was no error"),
-    ("options_arrive", as_slack(_Losing), "option is lost"),
-    ("secrets_are_shown_nowhere", as_telegram(_Talkative), "secret is shown"),
-    ("secrets_are_shown_nowhere", as_telegram(_InReferences), "secret is shown"),
-    ("secrets_are_shown_nowhere", as_teams(_OpenUrl), "secret is shown"),
-    ("events_are_accepted_if_signed", as_slack(_Cheerful), "sender of a message is lost"),
-    ("events_are_accepted_if_signed", as_slack(_Deaf), "became 0 events"),
+    ("a_message_is_posted", as_slack(_SendingTwiceVendor), "twice"),
+    ("a_message_is_posted", as_teams(_ConfidentVendor), "reported as sent"),
+    ("a_message_is_posted", as_slack(_TerseVendor), "answer is lost"),
+    ("a_key_posts_once", as_slack(_KeylessVendor), "more than once"),
+    ("each_request_is_sent_once", as_slack(_RetryingVendor), "raised no error|by itself"),
+    ("each_request_is_sent_once", as_slack(_SendingTwiceVendor), "twice"),
+    ("markup_is_shown_as_written", as_slack(_MarkedVendor), "mentions"),
+    ("markup_is_shown_as_written", as_slack(_MarkedNotificationVendor), "mentions"),
+    ("markup_is_shown_as_written", as_telegram(_MentioningVendor), "mentions"),
+    ("markup_is_shown_as_written", as_teams(_MarkdownVendor), "became a link"),
+    ("an_answer_is_in_its_thread", as_slack(_AstrayVendor), "is in the thread None"),
+    ("an_answer_is_in_its_thread", as_slack(_OtherThreadVendor), "is in the thread"),
+    ("a_key_answers_once", as_slack(_KeylessAnswersVendor), "another receipt|more than once"),
+    ("a_message_is_replaced", as_telegram(_RepostingVendor), "shows|posted a message"),
+    ("a_message_is_deleted", as_slack(_IdleVendor), "people see"),
+    ("a_refusal_has_its_type", as_slack(_SwallowingVendor), "was no error"),
+    ("a_refusal_has_its_type", as_telegram(_TalkativeVendor), "shows personal data or a secret"),
+    ("a_pause_is_kept", as_telegram(_ImpatientVendor), "asks for a pause"),
+    (
+        "an_uncertain_failure_is_unknown",
+        as_slack(_EachFailureRefusesVendor),
+        "raised VendorRejected",
+    ),
+    ("an_uncertain_failure_is_unknown", as_slack(_ForgetfulVendor), "raised VendorFailed"),
+    ("a_lost_answer_is_unknown", as_slack(_KeylessVendor), "raised ConnectionFailed"),
+    ("an_unreadable_success_is_unknown", as_slack(_SwallowingVendor), "was no error"),
+    ("options_arrive", as_slack(_LosingVendor), "option is lost"),
+    ("secrets_are_shown_nowhere", as_telegram(_TalkativeVendor), "secret is shown"),
+    ("secrets_are_shown_nowhere", as_telegram(_InReferencesVendor), "secret is shown"),
+    ("secrets_are_shown_nowhere", as_teams(_OpenUrlVendor), "secret is shown"),
+    ("events_are_accepted_if_signed", as_slack(_CheerfulVendor), "sender of a message is lost"),
+    ("events_are_accepted_if_signed", as_slack(_DeafVendor), "became 0 events"),
     ("events_are_accepted_if_signed", _forgeable, "somebody else signed"),
-    ("a_message_is_shown_in_full", as_slack(_Losing), "do not see"),
-    ("a_message_is_shown_in_full", as_telegram(_Loud), "makes a sound"),
-    ("a_message_is_shown_in_full", as_teams(_Promising), "makes a sound"),
-    ("a_message_is_scheduled", as_slack(_Hasty), "scheduled for"),
+    ("a_message_is_shown_in_full", as_slack(_LosingVendor), "do not see"),
+    ("a_message_is_shown_in_full", as_telegram(_LoudVendor), "makes a sound"),
+    ("a_message_is_shown_in_full", as_teams(_PromisingVendor), "makes a sound"),
+    ("a_message_is_scheduled", as_slack(_HastyVendor), "scheduled for"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}
 
@@ -428,9 +432,9 @@ def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -
 
 
 REFUSED = [
-    ("an_answer_is_in_its_thread", as_slack(_Nested)),
-    ("markup_is_shown_as_written", as_telegram(_Html)),
-    ("a_message_is_posted", as_telegram(_WrongPlace)),
+    ("an_answer_is_in_its_thread", as_slack(_NestedVendor)),
+    ("markup_is_shown_as_written", as_telegram(_HtmlVendor)),
+    ("a_message_is_posted", as_telegram(_WrongPlaceVendor)),
 ]
 
 

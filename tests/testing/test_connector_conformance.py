@@ -24,43 +24,43 @@ from tests.testing.ledger import (
     LedgerServer,
 )
 from tests.testing.mistaken_connectors import (
-    AlwaysHealthy,
-    AlwaysSure,
-    BreaksWhenClosed,
-    CallsAllTheSame,
-    ClaimsSafety,
-    CountsBackwards,
-    ForgetsUses,
-    GoesOnAfterClose,
-    HangsWhenCut,
-    KeepsLinks,
-    KeepsPasswordInFrames,
-    Late,
-    LeaksDescriptors,
-    LoyalToItsLink,
-    MixesAnswers,
-    MixesAnswersWhenClosed,
-    Nameless,
-    NeedsManyResponses,
-    NeverSure,
-    OpensEachTime,
-    OpensOnce,
-    OverspendsPool,
-    RaisesForeignErrors,
-    RaisesHealth,
-    RaisesPassword,
-    RepeatsWrites,
-    ReusesCancelledLinks,
-    SharesWithChildren,
-    ShowsPassword,
-    Sick,
-    SilentHealth,
-    SwallowsCancellation,
-    TakesAnyArgument,
-    UnsureWhenClosed,
-    WithoutHealth,
-    WritesTwice,
-    WrongHealth,
+    AlwaysHealthyConnector,
+    AlwaysSureConnector,
+    BreaksWhenClosedConnector,
+    CallsAllTheSameConnector,
+    ClaimsSafetyConnector,
+    CountsBackwardsConnector,
+    ForgetsUsesConnector,
+    GoesOnAfterCloseConnector,
+    HangsWhenCutConnector,
+    KeepsLinksConnector,
+    KeepsPasswordInFramesConnector,
+    LateConnector,
+    LeaksDescriptorsConnector,
+    LoyalToItsLinkConnector,
+    MixesAnswersConnector,
+    MixesAnswersWhenClosedConnector,
+    NamelessConnector,
+    NeedsManyResponsesConnector,
+    NeverSureConnector,
+    OpensEachTimeConnector,
+    OpensOnceConnector,
+    OverspendsPoolConnector,
+    RaisesForeignErrorsConnector,
+    RaisesHealthConnector,
+    RaisesPasswordConnector,
+    RepeatsWritesConnector,
+    ReusesCancelledLinksConnector,
+    SharesWithChildrenConnector,
+    ShowsPasswordConnector,
+    SickConnector,
+    SilentHealthConnector,
+    SwallowsCancellationConnector,
+    TakesAnyArgumentConnector,
+    UnsureWhenClosedConnector,
+    WithoutHealthConnector,
+    WritesTwiceConnector,
+    WrongHealthConnector,
     leaked,
 )
 
@@ -182,53 +182,65 @@ def test_network_checks_demand_a_network(server: LedgerServer) -> None:
 
 
 PLAIN: list[tuple[type[Ledger], Any, str]] = [
-    (WritesTwice, checks.operations_have_their_results, "had 2 effects"),
-    (ClaimsSafety, checks.operations_have_their_results, "calls itself safe"),
-    (MixesAnswers, checks.operations_have_their_results, "returned 'another answer'"),
-    (OpensOnce, checks.opening_is_optional_and_repeatable, "open already"),
-    (Nameless, checks.description_connects_nowhere, "has no name"),
-    (ShowsPassword, checks.description_connects_nowhere, "The secret is shown"),
-    (TakesAnyArgument, checks.description_connects_nowhere, "arguments that it does not have"),
-    (OverspendsPool, checks.callers_share_the_connector, "more connections than its maximum"),
-    (CountsBackwards, checks.callers_share_the_connector, "is negative"),
-    (ForgetsUses, checks.callers_share_the_connector, "the statistics count"),
-    (Sick, checks.health_is_good, "is unavailable"),
-    (WrongHealth, checks.health_is_good, "is that of another"),
-    (KeepsLinks, checks.operations_leave_nothing_behind, "file descriptors open"),
-    (OpensEachTime, checks.operations_leave_nothing_behind, "were opened for one caller"),
-    (LeaksDescriptors, checks.operations_leave_nothing_behind, "After closing"),
-    (GoesOnAfterClose, checks.closing_ends_the_connector, "is no error"),
-    (UnsureWhenClosed, checks.closing_ends_the_connector, "may have done something"),
-    (BreaksWhenClosed, checks.closing_ends_operations, "A foreign ValueError"),
+    (WritesTwiceConnector, checks.operations_have_their_results, "had 2 effects"),
+    (ClaimsSafetyConnector, checks.operations_have_their_results, "calls itself safe"),
+    (MixesAnswersConnector, checks.operations_have_their_results, "returned 'another answer'"),
+    (OpensOnceConnector, checks.opening_is_optional_and_repeatable, "open already"),
+    (NamelessConnector, checks.description_connects_nowhere, "has no name"),
+    (ShowsPasswordConnector, checks.description_connects_nowhere, "The secret is shown"),
     (
-        MixesAnswersWhenClosed,
+        TakesAnyArgumentConnector,
+        checks.description_connects_nowhere,
+        "arguments that it does not have",
+    ),
+    (
+        OverspendsPoolConnector,
+        checks.callers_share_the_connector,
+        "more connections than its maximum",
+    ),
+    (CountsBackwardsConnector, checks.callers_share_the_connector, "is negative"),
+    (ForgetsUsesConnector, checks.callers_share_the_connector, "the statistics count"),
+    (SickConnector, checks.health_is_good, "is unavailable"),
+    (WrongHealthConnector, checks.health_is_good, "is that of another"),
+    (KeepsLinksConnector, checks.operations_leave_nothing_behind, "file descriptors open"),
+    (OpensEachTimeConnector, checks.operations_leave_nothing_behind, "were opened for one caller"),
+    (LeaksDescriptorsConnector, checks.operations_leave_nothing_behind, "After closing"),
+    (GoesOnAfterCloseConnector, checks.closing_ends_the_connector, "is no error"),
+    (UnsureWhenClosedConnector, checks.closing_ends_the_connector, "may have done something"),
+    (BreaksWhenClosedConnector, checks.closing_ends_operations, "A foreign ValueError"),
+    (
+        MixesAnswersWhenClosedConnector,
         checks.closing_ends_operations,
         "returned 'another answer'",
     ),
-    (CallsAllTheSame, checks.wrong_settings_are_named, "not AuthenticationFailed"),
-    (AlwaysHealthy, checks.wrong_settings_are_named, "healthy all the same"),
-    (SilentHealth, checks.wrong_settings_are_named, "does not say what is wrong"),
-    (RaisesHealth, network.health_says_what_is_wrong, "instead of a value"),
-    (AlwaysHealthy, network.health_says_what_is_wrong, "healthy without its server"),
-    (SilentHealth, network.health_says_what_is_wrong, "does not say what is wrong"),
-    (Sick, network.health_says_what_is_wrong, "The server is back, and the health is"),
-    (RaisesPassword, network.refused_connection_did_nothing, "The secret is shown"),
-    (KeepsPasswordInFrames, network.refused_connection_did_nothing, "The secret is shown"),
-    (RaisesForeignErrors, network.refused_connection_did_nothing, "A foreign OSError"),
-    (NeverSure, network.refused_connection_did_nothing, "leaves the outcome open"),
-    (RaisesForeignErrors, network.connection_cut_at_each_point, "A foreign OSError"),
-    (AlwaysSure, network.connection_cut_at_each_point, "says that it did not"),
-    (RepeatsWrites, network.connection_cut_at_each_point, "says that it did not"),
-    (WritesTwice, network.connection_cut_at_each_point, "had 2 effects"),
-    (NeedsManyResponses, network.connection_cut_at_each_point, "still fails after 40 responses"),
-    (AlwaysSure, network.unanswered_write_is_unknown, "says that it did not"),
-    (Late, network.silent_server_ends_at_the_deadline, "after its deadline"),
-    (Late, network.silent_host_ends_at_the_deadline, "after its deadline"),
-    (LoyalToItsLink, network.restarted_server_is_used_again, "operations still fail"),
+    (CallsAllTheSameConnector, checks.wrong_settings_are_named, "not AuthenticationFailed"),
+    (AlwaysHealthyConnector, checks.wrong_settings_are_named, "healthy all the same"),
+    (SilentHealthConnector, checks.wrong_settings_are_named, "does not say what is wrong"),
+    (RaisesHealthConnector, network.health_says_what_is_wrong, "instead of a value"),
+    (AlwaysHealthyConnector, network.health_says_what_is_wrong, "healthy without its server"),
+    (SilentHealthConnector, network.health_says_what_is_wrong, "does not say what is wrong"),
+    (SickConnector, network.health_says_what_is_wrong, "The server is back, and the health is"),
+    (RaisesPasswordConnector, network.refused_connection_did_nothing, "The secret is shown"),
+    (KeepsPasswordInFramesConnector, network.refused_connection_did_nothing, "The secret is shown"),
+    (RaisesForeignErrorsConnector, network.refused_connection_did_nothing, "A foreign OSError"),
+    (NeverSureConnector, network.refused_connection_did_nothing, "leaves the outcome open"),
+    (RaisesForeignErrorsConnector, network.connection_cut_at_each_point, "A foreign OSError"),
+    (AlwaysSureConnector, network.connection_cut_at_each_point, "says that it did not"),
+    (RepeatsWritesConnector, network.connection_cut_at_each_point, "says that it did not"),
+    (WritesTwiceConnector, network.connection_cut_at_each_point, "had 2 effects"),
+    (
+        NeedsManyResponsesConnector,
+        network.connection_cut_at_each_point,
+        "still fails after 40 responses",
+    ),
+    (AlwaysSureConnector, network.unanswered_write_is_unknown, "says that it did not"),
+    (LateConnector, network.silent_server_ends_at_the_deadline, "after its deadline"),
+    (LateConnector, network.silent_host_ends_at_the_deadline, "after its deadline"),
+    (LoyalToItsLinkConnector, network.restarted_server_is_used_again, "operations still fail"),
 ]
 AWAITED: list[tuple[type[Ledger], Any, str]] = [
-    (SwallowsCancellation, network.cancelled_operation_leaves_no_trace, "ended otherwise"),
-    (ReusesCancelledLinks, network.cancelled_operation_leaves_no_trace, "A read for"),
+    (SwallowsCancellationConnector, network.cancelled_operation_leaves_no_trace, "ended otherwise"),
+    (ReusesCancelledLinksConnector, network.cancelled_operation_leaves_no_trace, "A read for"),
 ]
 
 
@@ -253,7 +265,7 @@ def test_planted_mistake_is_noticed(
 
 def test_operation_that_hangs_is_noticed(server: LedgerServer, proxy: TcpProxy) -> None:
     """If an operation never ends after its connection was cut, the check fails."""
-    lab = Lab(subject_of(server, proxy, HangsWhenCut), is_async=False)
+    lab = Lab(subject_of(server, proxy, HangsWhenCutConnector), is_async=False)
     try:
         with (
             waiting_at_most(0.1),
@@ -261,19 +273,19 @@ def test_operation_that_hangs_is_noticed(server: LedgerServer, proxy: TcpProxy) 
         ):
             asyncio.run(network.connection_cut_at_each_point(lab))
     finally:
-        HangsWhenCut.over.set()
+        HangsWhenCutConnector.over.set()
 
 
 def test_health_that_never_comes_is_noticed(server: LedgerServer) -> None:
     """If a connector never returns its health, the check fails."""
-    lab = Lab(subject_of(server, None, WithoutHealth), is_async=True)
+    lab = Lab(subject_of(server, None, WithoutHealthConnector), is_async=True)
     with waiting_at_most(0.1), pytest.raises(AssertionError, match="did not come"):
         asyncio.run(checks.health_is_good(lab))
 
 
 def test_connection_shared_with_a_child_is_noticed(server: LedgerServer) -> None:
     """If a forked process has connections of its parent, the check fails."""
-    subject = subject_of(server, None, SharesWithChildren)
+    subject = subject_of(server, None, SharesWithChildrenConnector)
     with pytest.raises(AssertionError, match="connections of its parent"):
         kit.FORK_CHECKS[0](subject)
 

@@ -14,7 +14,7 @@ from moorage.testing import credentials_conformance as kit
 from moorage.testing.kits.checks import waiting_at_most
 
 
-class _Deaf(AsyncMemoryCredentialProvider):
+class _DeafProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that keeps its first credential."""
 
     async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:
@@ -22,7 +22,7 @@ class _Deaf(AsyncMemoryCredentialProvider):
             await super().rotate(service, tenant, new)
 
 
-class _Silent(AsyncMemoryCredentialProvider):
+class _SilentProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that returns a value where it has no credential."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
@@ -30,7 +30,7 @@ class _Silent(AsyncMemoryCredentialProvider):
         return await super().get(service, tenant) if there else Credentials.none()
 
 
-class _Communal(AsyncMemoryCredentialProvider):
+class _CommunalProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that gives credentials without a tenant to all tenants."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
@@ -40,7 +40,7 @@ class _Communal(AsyncMemoryCredentialProvider):
             return await super().get(service, None)
 
 
-class _Tenantless(AsyncMemoryCredentialProvider):
+class _TenantlessProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that ignores the tenant."""
 
     async def has(self, service: str, tenant: str | None, /) -> bool:
@@ -50,14 +50,14 @@ class _Tenantless(AsyncMemoryCredentialProvider):
         await super().rotate(service, None, new)
 
 
-class _Static(AsyncMemoryCredentialProvider):
+class _StaticProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that renews nothing."""
 
     async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         return await self.get(service, tenant)
 
 
-class _Eager(AsyncMemoryCredentialProvider):
+class _EagerProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that renews once for each concurrent caller."""
 
     def __init__(self, *, renew: kit.AsyncRenew) -> None:
@@ -70,7 +70,7 @@ class _Eager(AsyncMemoryCredentialProvider):
         return renewed_credentials
 
 
-class _Queueing(_Eager):
+class _QueueingProvider(_EagerProvider):
     """A faulty provider that renews one after another, and shares one error among callers."""
 
     def __init__(self, *, renew: kit.AsyncRenew) -> None:
@@ -86,7 +86,7 @@ class _Queueing(_Eager):
                 raise self._error from None
 
 
-class _Sharing(AsyncMemoryCredentialProvider):
+class _SharingProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that cancels all waiting callers together with one."""
 
     _task: asyncio.Task[Any] | None = None
@@ -98,7 +98,7 @@ class _Sharing(AsyncMemoryCredentialProvider):
         return await self._task
 
 
-class _Stubborn(AsyncMemoryCredentialProvider):
+class _StubbornProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that returns the old credential when it is cancelled."""
 
     async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
@@ -111,18 +111,22 @@ class _Stubborn(AsyncMemoryCredentialProvider):
 @pytest.mark.parametrize(
     "check, wrong, sentence",
     [
-        (kit.the_last_stored_credential_is_returned, _Deaf, "Another credential was got"),
-        (kit.a_tenant_without_credentials_gets_none, _Silent, "that nobody put raised None"),
-        (kit.owners_have_separate_credentials, _Communal, "gets what belongs to"),
-        (kit.owners_have_separate_credentials, _Tenantless, "has what belongs to"),
-        (kit.stale_credentials_are_renewed, _Static, "did not return the new credential"),
-        (kit.replaced_credentials_are_not_renewed, _Eager, "that is there"),
-        (kit.concurrent_callers_share_one_renewal, _Eager, "was renewed 8 times"),
-        (kit.owners_do_not_wait_for_each_other, _Queueing, "had to wait for another"),
-        (kit.a_failed_renewal_keeps_the_old_credential, _Eager, "failed with ValueError"),
-        (kit.waiting_callers_get_the_error_of_a_renewal, _Eager, "got "),
-        (kit.waiting_callers_get_the_error_of_a_renewal, _Queueing, "share one exception"),
-        (kit.a_cancelled_renewal_is_taken_over, _Stubborn, "swallowed"),
+        (kit.the_last_stored_credential_is_returned, _DeafProvider, "Another credential was got"),
+        (
+            kit.a_tenant_without_credentials_gets_none,
+            _SilentProvider,
+            "that nobody put raised None",
+        ),
+        (kit.owners_have_separate_credentials, _CommunalProvider, "gets what belongs to"),
+        (kit.owners_have_separate_credentials, _TenantlessProvider, "has what belongs to"),
+        (kit.stale_credentials_are_renewed, _StaticProvider, "did not return the new credential"),
+        (kit.replaced_credentials_are_not_renewed, _EagerProvider, "that is there"),
+        (kit.concurrent_callers_share_one_renewal, _EagerProvider, "was renewed 8 times"),
+        (kit.owners_do_not_wait_for_each_other, _QueueingProvider, "had to wait for another"),
+        (kit.a_failed_renewal_keeps_the_old_credential, _EagerProvider, "failed with ValueError"),
+        (kit.waiting_callers_get_the_error_of_a_renewal, _EagerProvider, "got "),
+        (kit.waiting_callers_get_the_error_of_a_renewal, _QueueingProvider, "share one exception"),
+        (kit.a_cancelled_renewal_is_taken_over, _StubbornProvider, "swallowed"),
     ],
 )
 def test_notices_a_wrong_provider(
@@ -138,4 +142,6 @@ def test_notices_a_wrong_provider(
 def test_notices_waiters_cancelled_together() -> None:
     """A provider that cancels other waiting callers together with one fails."""
     with waiting_at_most(0.3), pytest.raises(asyncio.CancelledError):
-        asyncio.run(kit.a_cancelled_renewal_is_taken_over(lambda renew: _Sharing(renew=renew)))
+        asyncio.run(
+            kit.a_cancelled_renewal_is_taken_over(lambda renew: _SharingProvider(renew=renew))
+        )

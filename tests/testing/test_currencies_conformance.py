@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen(kw_only=True)
-class Lesser(Ecb):
+class LesserVendor(Ecb):
     """A correct vendor that has the latest rates only."""
 
     capabilities = frozenset()
@@ -51,7 +51,7 @@ def as_norges_bank(kind: type[NorgesBank]) -> kit.Factory:
 
 def lesser() -> kit.CurrenciesSubject:
     """Return a test subject without earlier rates."""
-    return attrs.evolve(currencies_subjects.ecb(Lesser), answers=())
+    return attrs.evolve(currencies_subjects.ecb(LesserVendor), answers=())
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
@@ -73,7 +73,7 @@ def with_quotations(
     return attrs.evolve(table, quotations=[change(item) for item in table.quotations])
 
 
-class _Inverted(Ecb):
+class _InvertedVendor(Ecb):
     """A faulty vendor that reads its prices in the wrong direction."""
 
     def read_tables(self, response: Response) -> Any:
@@ -86,7 +86,7 @@ class _Inverted(Ecb):
             )
 
 
-class _Single(NorgesBank):
+class _SingleVendor(NorgesBank):
     """A faulty vendor that ignores the number of units that a price is for."""
 
     def read_tables(self, response: Response) -> Any:
@@ -94,7 +94,7 @@ class _Single(NorgesBank):
             yield with_quotations(table, lambda item: attrs.evolve(item, units=1))
 
 
-class _Divided(NorgesBank):
+class _DividedVendor(NorgesBank):
     """A faulty vendor that divides prices as floats."""
 
     def read_tables(self, response: Response) -> Any:
@@ -107,7 +107,7 @@ class _Divided(NorgesBank):
             )
 
 
-class _Reciprocal(Ecb):
+class _ReciprocalVendor(Ecb):
     """A faulty vendor that rounds the inverse of its prices."""
 
     def read_tables(self, response: Response) -> Any:
@@ -122,7 +122,7 @@ class _Reciprocal(Ecb):
             )
 
 
-class _Rounded(Nbp):
+class _RoundedVendor(Nbp):
     """A faulty vendor that keeps four decimals."""
 
     def read_tables(self, response: Response) -> Any:
@@ -133,7 +133,7 @@ class _Rounded(Nbp):
             )
 
 
-class _Relabelled(Ecb):
+class _RelabelledVendor(Ecb):
     """A faulty vendor that claims that its rates are of the requested day."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
@@ -141,14 +141,14 @@ class _Relabelled(Ecb):
         return result if day is None else attrs.evolve(result, day=day)
 
 
-class _Today(Ecb):
+class _TodayVendor(Ecb):
     """A faulty vendor that always returns the latest rates."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
         return await super().rates(wire, None)
 
 
-class _TodayRelabelled(Ecb):
+class _TodayRelabelledVendor(Ecb):
     """A faulty vendor that returns the latest rates as those of the requested day."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
@@ -156,7 +156,7 @@ class _TodayRelabelled(Ecb):
         return result if day is None else attrs.evolve(result, day=day)
 
 
-class _Oldest(Ecb):
+class _OldestVendor(Ecb):
     """A faulty vendor that returns the first table of its answer instead of the last."""
 
     def read_tables(self, response: Response) -> Any:
@@ -164,7 +164,7 @@ class _Oldest(Ecb):
         return tables[:1]
 
 
-class _Patient(Ecb):
+class _PatientVendor(Ecb):
     """A faulty vendor that looks back for months."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
@@ -180,7 +180,7 @@ class _Patient(Ecb):
         raise AssertionError(day)
 
 
-class _Impatient(Ecb):
+class _ImpatientVendor(Ecb):
     """A faulty vendor that does not look back for ten days."""
 
     def read_tables(self, response: Response) -> Any:
@@ -188,7 +188,7 @@ class _Impatient(Ecb):
         return [table for table in tables if table.day != date(2019, 3, 19)]
 
 
-class _Prophetic(Ecb):
+class _PropheticVendor(Ecb):
     """A faulty vendor that returns the latest rates for a future day."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
@@ -196,13 +196,13 @@ class _Prophetic(Ecb):
         return await super().rates(wire, None if is_future else day)
 
 
-class _Early(Ecb):
+class _EarlyVendor(Ecb):
     """A faulty vendor that asks for days before its first rates."""
 
     first_day = date(1990, 1, 1)
 
 
-class _Empty(Ecb):
+class _EmptyVendor(Ecb):
     """A faulty vendor that returns an empty table without rates."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
@@ -216,7 +216,7 @@ class _Empty(Ecb):
             )
 
 
-class _Scarce(Ecb):
+class _ScarceVendor(Ecb):
     """A faulty vendor that returns one rate only."""
 
     def read_tables(self, response: Response) -> Any:
@@ -224,14 +224,14 @@ class _Scarce(Ecb):
             yield attrs.evolve(table, quotations=table.quotations[:1])
 
 
-class _Terse(Ecb):
+class _TerseVendor(Ecb):
     """A faulty vendor that drops the vendor's entries."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
         return attrs.evolve(await super().rates(wire, day), raw=None)
 
 
-class _Anonymous(Nbp):
+class _AnonymousVendor(Nbp):
     """A faulty vendor that drops the number of the table."""
 
     def read_tables(self, response: Response) -> Any:
@@ -239,7 +239,7 @@ class _Anonymous(Nbp):
             yield attrs.evolve(table, source="")
 
 
-class _Numbered(Nbp):
+class _NumberedVendor(Nbp):
     """A faulty vendor that returns another number of the table."""
 
     def read_tables(self, response: Response) -> Any:
@@ -247,7 +247,7 @@ class _Numbered(Nbp):
             yield attrs.evolve(table, source="A")
 
 
-class _Foreign(Ecb):
+class _ForeignVendor(Ecb):
     """A faulty vendor that names another base."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
@@ -257,7 +257,7 @@ class _Foreign(Ecb):
         )
 
 
-class _Classifying(Ecb):
+class _ClassifyingVendor(Ecb):
     """A faulty vendor that judges refusals by its own method."""
 
     def error_of(self, request: Request, response: Response) -> ConnectorError | None:
@@ -270,7 +270,7 @@ class _Classifying(Ecb):
         }
 
 
-class _Accusing(_Classifying):
+class _AccusingVendor(_ClassifyingVendor):
     """A faulty vendor that blames credentials, which it does not take."""
 
     def error_of(self, request: Request, response: Response) -> ConnectorError | None:
@@ -278,7 +278,7 @@ class _Accusing(_Classifying):
         return AuthenticationFailed("No.", response=response) if is_refused else None
 
 
-class _Brief(_Classifying):
+class _BriefVendor(_ClassifyingVendor):
     """A faulty vendor whose errors do not contain the answer."""
 
     def error_of(self, request: Request, response: Response) -> ConnectorError | None:
@@ -287,7 +287,7 @@ class _Brief(_Classifying):
         return None if error is None else type(error)("Refused.")
 
 
-class _Grouping(NorgesBank):
+class _GroupingVendor(NorgesBank):
     """A faulty vendor that takes the comma of a large number for a decimal point."""
 
     def read_tables(self, response: Response) -> Any:
@@ -295,7 +295,7 @@ class _Grouping(NorgesBank):
         return super().read_tables(response.evolve(body=body))
 
 
-class _Unstorable(Ecb):
+class _UnstorableVendor(Ecb):
     """A faulty vendor whose result cannot be stored."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
@@ -312,7 +312,7 @@ class _CarelessRates(ExchangeRates):
         return Money.from_minor(round(minor), into)
 
 
-class _Careless(Ecb):
+class _CarelessVendor(Ecb):
     """A faulty vendor whose rates round twice."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
@@ -328,37 +328,37 @@ class _Careless(Ecb):
 
 EXACT: Final = "a_day_has_exactly_its_rates"
 WRONG: Final = [
-    (EXACT, as_ecb(_Inverted), "not exactly the published"),
-    (EXACT, as_norges_bank(_Single), "not exactly the published"),
-    (EXACT, as_norges_bank(_Divided), "not exactly the published"),
-    (EXACT, as_ecb(_Reciprocal), "not exactly the published"),
-    (EXACT, as_nbp(_Rounded), "not exactly the published"),
-    (EXACT, as_ecb(_Today), "said to be of"),
-    (EXACT, as_ecb(_TodayRelabelled), "not exactly the published"),
-    (EXACT, as_ecb(_Oldest), "said to be of"),
-    (EXACT, as_ecb(_Scarce), "Rates are missing"),
-    (EXACT, as_ecb(_Foreign), "another base"),
-    (EXACT, as_ecb(_Terse), "entries are lost"),
-    (EXACT, as_nbp(_Anonymous), "number of the table is lost"),
-    ("the_latest_rates_are_the_default", as_ecb(_Oldest), "said to be of"),
-    ("a_holiday_has_the_rates_before", as_ecb(_Relabelled), "said to be of"),
-    ("a_holiday_has_the_rates_before", as_ecb(_Today), "said to be of"),
-    ("rates_are_searched_ten_days_back", as_ecb(_Patient), "was no error"),
-    ("rates_are_searched_ten_days_back", as_ecb(_Impatient), "has no rates"),
-    ("a_future_day_is_refused", as_ecb(_Prophetic), "was no error"),
-    ("a_day_before_the_first_is_refused", as_ecb(_Early), "A day before the first"),
-    ("no_rates_are_an_error", as_ecb(_Empty), "was no error"),
-    ("a_malformed_answer_is_no_success", as_ecb(_Empty), "was no error"),
-    ("a_refusal_has_its_type", as_ecb(_Empty), "was no error"),
-    ("a_refusal_has_its_type", as_ecb(_Accusing), "raised AuthenticationFailed"),
-    ("a_refusal_has_its_type", as_ecb(_Brief), "answer of a refusal is lost"),
-    ("answers_are_read_exactly", as_ecb(_Inverted), "not read exactly"),
-    ("answers_are_read_exactly", as_norges_bank(_Grouping), "not read exactly"),
-    ("answers_are_read_exactly", as_ecb(_Relabelled), "said to be of"),
-    ("answers_are_read_exactly", as_nbp(_Numbered), "The source is"),
-    ("answers_are_read_exactly", as_ecb(_Scarce), "Other currencies"),
-    ("amounts_are_converted_exactly", as_ecb(_Careless), "not converted into"),
-    ("rates_can_be_stored", as_ecb(_Unstorable), "value to store"),
+    (EXACT, as_ecb(_InvertedVendor), "not exactly the published"),
+    (EXACT, as_norges_bank(_SingleVendor), "not exactly the published"),
+    (EXACT, as_norges_bank(_DividedVendor), "not exactly the published"),
+    (EXACT, as_ecb(_ReciprocalVendor), "not exactly the published"),
+    (EXACT, as_nbp(_RoundedVendor), "not exactly the published"),
+    (EXACT, as_ecb(_TodayVendor), "said to be of"),
+    (EXACT, as_ecb(_TodayRelabelledVendor), "not exactly the published"),
+    (EXACT, as_ecb(_OldestVendor), "said to be of"),
+    (EXACT, as_ecb(_ScarceVendor), "Rates are missing"),
+    (EXACT, as_ecb(_ForeignVendor), "another base"),
+    (EXACT, as_ecb(_TerseVendor), "entries are lost"),
+    (EXACT, as_nbp(_AnonymousVendor), "number of the table is lost"),
+    ("the_latest_rates_are_the_default", as_ecb(_OldestVendor), "said to be of"),
+    ("a_holiday_has_the_rates_before", as_ecb(_RelabelledVendor), "said to be of"),
+    ("a_holiday_has_the_rates_before", as_ecb(_TodayVendor), "said to be of"),
+    ("rates_are_searched_ten_days_back", as_ecb(_PatientVendor), "was no error"),
+    ("rates_are_searched_ten_days_back", as_ecb(_ImpatientVendor), "has no rates"),
+    ("a_future_day_is_refused", as_ecb(_PropheticVendor), "was no error"),
+    ("a_day_before_the_first_is_refused", as_ecb(_EarlyVendor), "A day before the first"),
+    ("no_rates_are_an_error", as_ecb(_EmptyVendor), "was no error"),
+    ("a_malformed_answer_is_no_success", as_ecb(_EmptyVendor), "was no error"),
+    ("a_refusal_has_its_type", as_ecb(_EmptyVendor), "was no error"),
+    ("a_refusal_has_its_type", as_ecb(_AccusingVendor), "raised AuthenticationFailed"),
+    ("a_refusal_has_its_type", as_ecb(_BriefVendor), "answer of a refusal is lost"),
+    ("answers_are_read_exactly", as_ecb(_InvertedVendor), "not read exactly"),
+    ("answers_are_read_exactly", as_norges_bank(_GroupingVendor), "not read exactly"),
+    ("answers_are_read_exactly", as_ecb(_RelabelledVendor), "said to be of"),
+    ("answers_are_read_exactly", as_nbp(_NumberedVendor), "The source is"),
+    ("answers_are_read_exactly", as_ecb(_ScarceVendor), "Other currencies"),
+    ("amounts_are_converted_exactly", as_ecb(_CarelessVendor), "not converted into"),
+    ("rates_can_be_stored", as_ecb(_UnstorableVendor), "value to store"),
 ]
 PLAIN: Final = {name_of(check): check for check in kit.CHECKS}
 

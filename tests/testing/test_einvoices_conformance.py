@@ -65,7 +65,7 @@ def as_recommand(kind: Callable[..., Recommand]) -> kit.Factory:
 
 
 @attrs.frozen(kw_only=True)
-class Lesser(Recommand):
+class LesserVendor(Recommand):
     """A correct vendor without optional features."""
 
     capabilities = frozenset({EinvoiceCapability.UBL})
@@ -73,7 +73,7 @@ class Lesser(Recommand):
 
 def lesser() -> kit.EinvoicesSubject:
     """Return a test subject without optional features."""
-    subject = as_recommand(Lesser)()
+    subject = as_recommand(LesserVendor)()
     return attrs.evolve(subject, requests=(), answers=(), malformed=())
 
 
@@ -90,7 +90,7 @@ def test_a_lesser_vendor_conforms_async(check: kit.AsyncCheck) -> None:
     asyncio.run(check(lesser))
 
 
-class _Sending(Storecove):
+class _SendingVendor(Storecove):
     """A faulty vendor that changes how an invoice is sent."""
 
     async def again(self, wire: Wire, invoice: OutgoingInvoice, key: str | None) -> SentInvoice:
@@ -98,7 +98,7 @@ class _Sending(Storecove):
         return await Storecove.send(self, wire, invoice, key=key)
 
 
-class _SendingTwice(_Sending):
+class _SendingTwiceVendor(_SendingVendor):
     """A faulty vendor that sends each invoice twice."""
 
     async def send(
@@ -108,7 +108,7 @@ class _SendingTwice(_Sending):
         return await self.again(wire, invoice, key)
 
 
-class _Keyless(_Sending):
+class _KeylessVendor(_SendingVendor):
     """A faulty vendor that loses the idempotency key."""
 
     async def send(
@@ -117,7 +117,7 @@ class _Keyless(_Sending):
         return await self.again(wire, invoice, None)
 
 
-class _Retrying(_Sending):
+class _RetryingVendor(_SendingVendor):
     """A faulty vendor that repeats a failed request by itself."""
 
     async def send(
@@ -129,7 +129,7 @@ class _Retrying(_Sending):
             return await self.again(wire, invoice, key)
 
 
-class _Early(_Sending):
+class _EarlyVendor(_SendingVendor):
     """A faulty vendor that tells a pending invoice as delivered."""
 
     async def send(
@@ -139,7 +139,7 @@ class _Early(_Sending):
         return attrs.evolve(sent, status=EinvoiceStatus.DELIVERED)
 
 
-class _Rewriting(_Sending):
+class _RewritingVendor(_SendingVendor):
     """A faulty vendor that changes the document."""
 
     async def send(
@@ -149,7 +149,7 @@ class _Rewriting(_Sending):
         return await self.again(wire, attrs.evolve(invoice, document=document), key)
 
 
-class _Astray(_Sending):
+class _AstrayVendor(_SendingVendor):
     """A faulty vendor that sends to another recipient."""
 
     async def send(
@@ -158,7 +158,7 @@ class _Astray(_Sending):
         return await self.again(wire, attrs.evolve(invoice, recipient="0088:1"), key)
 
 
-class _Optionless(_Sending):
+class _OptionlessVendor(_SendingVendor):
     """A faulty vendor that loses options."""
 
     async def send(
@@ -167,7 +167,7 @@ class _Optionless(_Sending):
         return await self.again(wire, attrs.evolve(invoice, extra={}), key)
 
 
-class _Swallowing(Storecove):
+class _SwallowingVendor(Storecove):
     """A faulty vendor that takes a refused invoice for a sent one."""
 
     async def send(
@@ -179,21 +179,21 @@ class _Swallowing(Storecove):
             return SentInvoice(ref=wire.ref("1"), status=EinvoiceStatus.ACCEPTED)
 
 
-class _Hopeful(Storecove):
+class _HopefulVendor(Storecove):
     """A faulty vendor that tells an invoice without evidence as delivered."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice:
         return attrs.evolve(await super().get(wire, ref), status=EinvoiceStatus.DELIVERED)
 
 
-class _Pessimistic(Storecove):
+class _PessimisticVendor(Storecove):
     """A faulty vendor that never tells a delivery."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice:
         return attrs.evolve(await super().get(wire, ref), status=EinvoiceStatus.ACCEPTED)
 
 
-class _Unclassified(Storecove):
+class _UnclassifiedVendor(Storecove):
     """A faulty vendor that judges refusals only by their status."""
 
     def services(self) -> Mapping[str, Service]:
@@ -202,13 +202,13 @@ class _Unclassified(Storecove):
         }
 
 
-class _Certain(Recommand):
+class _CertainVendor(Recommand):
     """A faulty vendor that takes a lost delivery for a refusal."""
 
     refusals: ClassVar[Any] = Storecove.refusals
 
 
-class _Welcoming(Storecove):
+class _WelcomingVendor(Storecove):
     """A faulty vendor that tells each recipient as one who can receive."""
 
     async def check_recipient(
@@ -218,7 +218,7 @@ class _Welcoming(Storecove):
         return attrs.evolve(check, can_receive=True)
 
 
-class _Trusting(Recommand):
+class _TrustingVendor(Recommand):
     """A faulty vendor that reads an unreadable answer as an empty list and as a yes."""
 
     async def list_received(self, wire: Wire, /) -> EinvoiceInbox:
@@ -228,7 +228,7 @@ class _Trusting(Recommand):
             return EinvoiceInbox(invoices=())
 
 
-class _Marking(Recommand):
+class _MarkingVendor(Recommand):
     """A faulty vendor that marks a document as fetched when it is downloaded."""
 
     async def download(self, wire: Wire, ref: Ref, /) -> ReceivedInvoice:
@@ -237,14 +237,14 @@ class _Marking(Recommand):
         return received
 
 
-class _Forgetful(Recommand):
+class _ForgetfulVendor(Recommand):
     """A faulty vendor that marks nothing."""
 
     async def mark_fetched(self, wire: Wire, ref: Ref, /) -> None:
         return None
 
 
-class _Cutting(Recommand):
+class _CuttingVendor(Recommand):
     """A faulty vendor that changes a document that arrived."""
 
     async def download(self, wire: Wire, ref: Ref, /) -> ReceivedInvoice:
@@ -252,7 +252,7 @@ class _Cutting(Recommand):
         return attrs.evolve(received, document=(received.document or b"")[:-1])
 
 
-class _EveryWord(Storecove):
+class _EveryWordVendor(Storecove):
     """A faulty vendor that tells each word as a delivery."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EinvoiceEvent, ...]:
@@ -262,14 +262,14 @@ class _EveryWord(Storecove):
         )
 
 
-class _Deaf(Storecove):
+class _DeafVendor(Storecove):
     """A faulty vendor that reads no webhooks."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EinvoiceEvent, ...]:
         return ()
 
 
-class _Shouting(Storecove):
+class _ShoutingVendor(Storecove):
     """A faulty vendor that shows its API key."""
 
     def __repr__(self) -> str:
@@ -287,7 +287,7 @@ def as_ksef(kind: Callable[..., Ksef]) -> kit.Factory:
     return new_subject
 
 
-class _OwnSessions(Ksef):
+class _OwnSessionsVendor(Ksef):
     """A faulty vendor whose repeats have sessions of their own, and so other references."""
 
     async def send(
@@ -297,7 +297,7 @@ class _OwnSessions(Ksef):
         return await super().send(wire, invoice, key=other_key)
 
 
-class _ExtraLogin(Ksef):
+class _ExtraLoginVendor(Ksef):
     """A faulty vendor that begins a login too many before it sends."""
 
     async def send(
@@ -307,21 +307,21 @@ class _ExtraLogin(Ksef):
         return await super().send(wire, invoice, key=key)
 
 
-class _TooEarlyDelivered(Ksef):
+class _TooEarlyDeliveredVendor(Ksef):
     """A faulty vendor that reports an invoice without a number as delivered."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice:
         return attrs.evolve(await super().get(wire, ref), status=EinvoiceStatus.DELIVERED)
 
 
-class _Unnumbered(Ksef):
+class _UnnumberedVendor(Ksef):
     """A faulty vendor that loses the number of an invoice."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice:
         return attrs.evolve(await super().get(wire, ref), official_number=None)
 
 
-class _ShowsToken(Ksef):
+class _ShowsTokenVendor(Ksef):
     """A faulty vendor that shows its token."""
 
     def __repr__(self) -> str:
@@ -329,46 +329,50 @@ class _ShowsToken(Ksef):
 
 
 WRONG = [
-    ("a_key_sends_once", as_ksef(_OwnSessions), "more than once"),
-    ("each_request_is_sent_once", as_ksef(_ExtraLogin), "another number of requests"),
+    ("a_key_sends_once", as_ksef(_OwnSessionsVendor), "more than once"),
+    ("each_request_is_sent_once", as_ksef(_ExtraLoginVendor), "another number of requests"),
     (
         "pending_is_not_delivered",
-        as_ksef(_TooEarlyDelivered),
+        as_ksef(_TooEarlyDeliveredVendor),
         "pending invoice is reported as delivered",
     ),
-    ("an_answer_is_read_in_full", as_ksef(_Unnumbered), "as official_number"),
-    ("secrets_are_shown_nowhere", as_ksef(_ShowsToken), "secret is shown"),
-    ("an_invoice_is_sent", as_storecove(_SendingTwice), "twice"),
-    ("an_invoice_is_sent", as_storecove(_Early), "is delivered"),
-    ("an_invoice_is_sent", as_storecove(_Rewriting), "Another document"),
-    ("an_invoice_is_sent", as_storecove(_Astray), "somebody else"),
-    ("a_key_sends_once", as_storecove(_Keyless), "more than once"),
-    ("each_request_is_sent_once", as_storecove(_SendingTwice), "twice"),
-    ("each_request_is_sent_once", as_storecove(_Retrying), "by itself|no error"),
-    ("each_request_is_sent_once", as_storecove(_Swallowing), "raised no error"),
+    ("an_answer_is_read_in_full", as_ksef(_UnnumberedVendor), "as official_number"),
+    ("secrets_are_shown_nowhere", as_ksef(_ShowsTokenVendor), "secret is shown"),
+    ("an_invoice_is_sent", as_storecove(_SendingTwiceVendor), "twice"),
+    ("an_invoice_is_sent", as_storecove(_EarlyVendor), "is delivered"),
+    ("an_invoice_is_sent", as_storecove(_RewritingVendor), "Another document"),
+    ("an_invoice_is_sent", as_storecove(_AstrayVendor), "somebody else"),
+    ("a_key_sends_once", as_storecove(_KeylessVendor), "more than once"),
+    ("each_request_is_sent_once", as_storecove(_SendingTwiceVendor), "twice"),
+    ("each_request_is_sent_once", as_storecove(_RetryingVendor), "by itself|no error"),
+    ("each_request_is_sent_once", as_storecove(_SwallowingVendor), "raised no error"),
     (
         "pending_is_not_delivered",
-        as_storecove(_Hopeful),
+        as_storecove(_HopefulVendor),
         "pending invoice is reported as delivered",
     ),
-    ("pending_is_not_delivered", as_storecove(_Pessimistic), "delivery is not reported"),
-    ("a_refusal_has_its_type", as_storecove(_Swallowing), "was no error"),
-    ("a_refusal_has_its_type", as_storecove(_Unclassified), "raised VendorRejected|has the code"),
-    ("an_uncertain_failure_is_unknown", as_recommand(_Certain), "raised InvalidRequest"),
-    ("an_uncertain_failure_is_unknown", as_storecove(_Swallowing), "was no error"),
-    ("a_lost_answer_is_unknown", as_storecove(_Keyless), "raised ConnectionFailed"),
-    ("an_unreadable_success_is_none", as_recommand(_Trusting), "was no error"),
-    ("a_recipient_is_looked_up", as_storecove(_Welcoming), "unknown recipient is reported"),
-    ("an_invoice_arrives", as_recommand(_Marking), "only downloaded"),
-    ("an_invoice_arrives", as_recommand(_Forgetful), "lacks a document that was not fetched"),
-    ("an_invoice_arrives", as_recommand(_Cutting), "Another document was downloaded"),
-    ("options_arrive", as_storecove(_Optionless), "option is lost"),
-    ("secrets_are_shown_nowhere", as_storecove(_Shouting), "secret is shown"),
-    ("events_are_accepted_if_proven", as_storecove(_Deaf), "became 0 events"),
-    ("events_are_accepted_if_proven", as_storecove(_EveryWord), "has a state"),
-    ("a_state_is_told_by_its_word", as_storecove(_EveryWord), "is reported as delivered"),
-    ("a_request_is_in_the_vendors_words", as_storecove(_Rewriting), "was sent as"),
-    ("an_answer_is_read_in_full", as_storecove(_Hopeful), "as status"),
+    ("pending_is_not_delivered", as_storecove(_PessimisticVendor), "delivery is not reported"),
+    ("a_refusal_has_its_type", as_storecove(_SwallowingVendor), "was no error"),
+    (
+        "a_refusal_has_its_type",
+        as_storecove(_UnclassifiedVendor),
+        "raised VendorRejected|has the code",
+    ),
+    ("an_uncertain_failure_is_unknown", as_recommand(_CertainVendor), "raised InvalidRequest"),
+    ("an_uncertain_failure_is_unknown", as_storecove(_SwallowingVendor), "was no error"),
+    ("a_lost_answer_is_unknown", as_storecove(_KeylessVendor), "raised ConnectionFailed"),
+    ("an_unreadable_success_is_none", as_recommand(_TrustingVendor), "was no error"),
+    ("a_recipient_is_looked_up", as_storecove(_WelcomingVendor), "unknown recipient is reported"),
+    ("an_invoice_arrives", as_recommand(_MarkingVendor), "only downloaded"),
+    ("an_invoice_arrives", as_recommand(_ForgetfulVendor), "lacks a document that was not fetched"),
+    ("an_invoice_arrives", as_recommand(_CuttingVendor), "Another document was downloaded"),
+    ("options_arrive", as_storecove(_OptionlessVendor), "option is lost"),
+    ("secrets_are_shown_nowhere", as_storecove(_ShoutingVendor), "secret is shown"),
+    ("events_are_accepted_if_proven", as_storecove(_DeafVendor), "became 0 events"),
+    ("events_are_accepted_if_proven", as_storecove(_EveryWordVendor), "has a state"),
+    ("a_state_is_told_by_its_word", as_storecove(_EveryWordVendor), "is reported as delivered"),
+    ("a_request_is_in_the_vendors_words", as_storecove(_RewritingVendor), "was sent as"),
+    ("an_answer_is_read_in_full", as_storecove(_HopefulVendor), "as status"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from moorage.contracts.wire import Wire
 
 
-class _Forgetful(SendGrid):
+class _ForgetfulVendor(SendGrid):
     """A faulty vendor that loses attachments, changes the text and sends no key."""
 
     async def send_transactional(
@@ -37,7 +37,7 @@ class _Forgetful(SendGrid):
         return await super().send_transactional(wire, plain_message, key=None)
 
 
-class _Untagged(SendGrid):
+class _UntaggedVendor(SendGrid):
     """A faulty vendor that loses a tag with the name of a metadata entry."""
 
     async def send_transactional(
@@ -54,7 +54,7 @@ class _Untagged(SendGrid):
         )
 
 
-class _Wordless(SendGrid):
+class _WordlessVendor(SendGrid):
     """A faulty vendor that loses metadata."""
 
     async def send_transactional(
@@ -68,7 +68,7 @@ class _Wordless(SendGrid):
         return await super().send_transactional(wire, attrs.evolve(message, metadata={}), key=key)
 
 
-class _Silent(SendGrid):
+class _SilentVendor(SendGrid):
     """A faulty vendor that sends nothing and reports success."""
 
     async def send_transactional(
@@ -101,18 +101,18 @@ def _lab(vendor: type[SendGrid]) -> kit.EmailLab:
 @pytest.mark.parametrize(
     "check, wrong, sentence",
     [
-        (kit.a_message_arrives, _Forgetful, "The text is"),
-        (kit.a_message_arrives, _Silent, "0 messages arrived"),
-        (kit.tags_and_metadata_arrive, _Untagged, "A tag is lost"),
-        (kit.tags_and_metadata_arrive, _Wordless, "Metadata is lost"),
-        (kit.files_and_images_arrive, _Forgetful, "did not arrive"),
-        (kit.a_key_is_used_once, _Forgetful, "another receipt"),
-        (kit.a_lost_answer_is_unknown, _Silent, "ended with None"),
-        (kit.failures_have_their_types, _Silent, "throttled ended with None"),
-        (kit.an_unreadable_success_is_an_error, _Silent, "ended with None"),
-        (kit.each_bulk_recipient_has_own_texts, _Silent, "To others"),
-        (kit.a_large_bulk_goes_in_chunks, _Silent, "another order"),
-        (kit.a_repeated_bulk_sends_missing_chunks, _Silent, "0 failed"),
+        (kit.a_message_arrives, _ForgetfulVendor, "The text is"),
+        (kit.a_message_arrives, _SilentVendor, "0 messages arrived"),
+        (kit.tags_and_metadata_arrive, _UntaggedVendor, "A tag is lost"),
+        (kit.tags_and_metadata_arrive, _WordlessVendor, "Metadata is lost"),
+        (kit.files_and_images_arrive, _ForgetfulVendor, "did not arrive"),
+        (kit.a_key_is_used_once, _ForgetfulVendor, "another receipt"),
+        (kit.a_lost_answer_is_unknown, _SilentVendor, "ended with None"),
+        (kit.failures_have_their_types, _SilentVendor, "throttled ended with None"),
+        (kit.an_unreadable_success_is_an_error, _SilentVendor, "ended with None"),
+        (kit.each_bulk_recipient_has_own_texts, _SilentVendor, "To others"),
+        (kit.a_large_bulk_goes_in_chunks, _SilentVendor, "another order"),
+        (kit.a_repeated_bulk_sends_missing_chunks, _SilentVendor, "0 failed"),
     ],
 )
 def test_notices_a_wrong_vendor(

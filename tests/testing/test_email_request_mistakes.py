@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _NUMBERS = count()
 
 
-class _Changing(Resend):
+class _ChangingVendor(Resend):
     """A faulty vendor that changes each email or its key before sending."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
@@ -50,28 +50,28 @@ class _Changing(Resend):
         return await Resend.send_bulk(self, wire, changed_bulk, key=self.changed_key(key))
 
 
-class _Keyless(_Changing):
+class _KeylessVendor(_ChangingVendor):
     """A faulty vendor that sends no idempotency key."""
 
     def changed_key(self, key: str | None) -> str | None:
         return None
 
 
-class _Numbered(_Changing):
+class _NumberedVendor(_ChangingVendor):
     """A faulty vendor that sends another key at each repeat."""
 
     def changed_key(self, key: str | None) -> str | None:
         return key and f"{key}-{next(_NUMBERS)}"
 
 
-class _Shortened(_Changing):
+class _ShortenedVendor(_ChangingVendor):
     """A faulty vendor that cuts off long keys, so that different ones become equal."""
 
     def changed_key(self, key: str | None) -> str | None:
         return key and key[:40]
 
 
-class _SendingTwice(_Changing):
+class _SendingTwiceVendor(_ChangingVendor):
     """A faulty vendor that sends each email twice."""
 
     async def send_transactional(
@@ -81,49 +81,49 @@ class _SendingTwice(_Changing):
         return await super().send_transactional(wire, message, key=key)
 
 
-class _OneRecipient(_Changing):
+class _OneRecipientVendor(_ChangingVendor):
     """A faulty vendor that sends an email only to its first recipient."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, to=message.to[:1])
 
 
-class _Nameless(_Changing):
+class _NamelessVendor(_ChangingVendor):
     """A faulty vendor that loses the names of recipients."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, to=[attrs.evolve(it, name=None) for it in message.to])
 
 
-class _Unanswerable(_Changing):
+class _UnanswerableVendor(_ChangingVendor):
     """A faulty vendor that loses the reply address."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, reply_to=())
 
 
-class _Answering(_Changing):
+class _AnsweringVendor(_ChangingVendor):
     """A faulty vendor that sets the sender as the reply address without being asked."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, reply_to=message.reply_to or "shop@example.com")
 
 
-class _Trimming(_Changing):
+class _TrimmingVendor(_ChangingVendor):
     """A faulty vendor that cuts off a text at a line with only a dot."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, text=message.text and message.text.partition("\n.\n")[0])
 
 
-class _Drawing(_Changing):
+class _DrawingVendor(_ChangingVendor):
     """A faulty vendor that turns the text into HTML."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, html=message.html or message.text)
 
 
-class _Local(_Changing):
+class _LocalVendor(_ChangingVendor):
     """A faulty vendor that sends a local time as UTC."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
@@ -131,21 +131,21 @@ class _Local(_Changing):
         return attrs.evolve(message, send_at=send_time and send_time.replace(tzinfo=UTC))
 
 
-class _Fileless(_Changing):
+class _FilelessVendor(_ChangingVendor):
     """A faulty vendor that loses attachments."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, attachments=(), text=message.text or "A file.")
 
 
-class _Headless(_Changing):
+class _HeadlessVendor(_ChangingVendor):
     """A faulty vendor that loses headers."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, headers={})
 
 
-class _Copyless(_Changing):
+class _CopylessVendor(_ChangingVendor):
     """A faulty vendor that loses the copies of a bulk."""
 
     async def send_bulk(
@@ -155,7 +155,7 @@ class _Copyless(_Changing):
         return await super().send_bulk(wire, attrs.evolve(bulk, recipients=recipients), key=key)
 
 
-class _Swallowing(_Changing):
+class _SwallowingVendor(_ChangingVendor):
     """A faulty vendor that reports refused recipients of a bulk as sent."""
 
     async def send_bulk(
@@ -166,7 +166,7 @@ class _Swallowing(_Changing):
         return [result if result.ok else Result(receipt) for result in results]
 
 
-class _Talkative(_Changing):
+class _TalkativeVendor(_ChangingVendor):
     """A faulty vendor whose errors quote the whole response."""
 
     async def send_transactional(
@@ -193,23 +193,27 @@ CHECKS = {name_of(check): check for check in kit.ASYNC_CHECKS}
 @pytest.mark.parametrize(
     "check, wrong, sentence",
     [
-        ("each_request_is_sent_once", _SendingTwice, "A message sent POST /emails twice"),
-        ("each_message_carries_its_key", _Keyless, "without its key"),
-        ("each_message_carries_its_key", _Numbered, "sends other keys"),
-        ("each_message_carries_its_key", _Shortened, "under one key"),
-        ("each_recipient_is_addressed", _OneRecipient, "as to"),
-        ("each_recipient_is_addressed", _Nameless, "The name 'Lovelace, Ada' is lost"),
-        ("each_recipient_is_addressed", _Unanswerable, "for replies is lost"),
-        ("each_recipient_is_addressed", _Answering, "Replies go somewhere unasked"),
-        ("each_text_is_sent_as_written", _Trimming, "The text is not sent"),
-        ("each_text_is_sent_as_written", _Drawing, "HTML was made up"),
-        ("a_time_of_sending_arrives", _Local, "It is scheduled for"),
-        ("each_bulk_recipient_has_own_copies", _Copyless, "A message of a bulk went to"),
-        ("each_bulk_recipient_has_own_copies", _Headless, "A header of the whole bulk is lost"),
-        ("each_bulk_recipient_has_own_copies", _Unanswerable, "Replies of a bulk are lost"),
-        ("each_bulk_recipient_has_own_copies", _Fileless, "A file of a bulk is lost"),
-        ("a_refused_recipient_is_reported", _Swallowing, "is reported as sent to"),
-        ("no_error_shows_a_secret", _Talkative, "An error shows a secret"),
+        ("each_request_is_sent_once", _SendingTwiceVendor, "A message sent POST /emails twice"),
+        ("each_message_carries_its_key", _KeylessVendor, "without its key"),
+        ("each_message_carries_its_key", _NumberedVendor, "sends other keys"),
+        ("each_message_carries_its_key", _ShortenedVendor, "under one key"),
+        ("each_recipient_is_addressed", _OneRecipientVendor, "as to"),
+        ("each_recipient_is_addressed", _NamelessVendor, "The name 'Lovelace, Ada' is lost"),
+        ("each_recipient_is_addressed", _UnanswerableVendor, "for replies is lost"),
+        ("each_recipient_is_addressed", _AnsweringVendor, "Replies go somewhere unasked"),
+        ("each_text_is_sent_as_written", _TrimmingVendor, "The text is not sent"),
+        ("each_text_is_sent_as_written", _DrawingVendor, "HTML was made up"),
+        ("a_time_of_sending_arrives", _LocalVendor, "It is scheduled for"),
+        ("each_bulk_recipient_has_own_copies", _CopylessVendor, "A message of a bulk went to"),
+        (
+            "each_bulk_recipient_has_own_copies",
+            _HeadlessVendor,
+            "A header of the whole bulk is lost",
+        ),
+        ("each_bulk_recipient_has_own_copies", _UnanswerableVendor, "Replies of a bulk are lost"),
+        ("each_bulk_recipient_has_own_copies", _FilelessVendor, "A file of a bulk is lost"),
+        ("a_refused_recipient_is_reported", _SwallowingVendor, "is reported as sent to"),
+        ("no_error_shows_a_secret", _TalkativeVendor, "An error shows a secret"),
     ],
 )
 def test_notices_a_wrong_request(check: str, wrong: type[Resend], sentence: str) -> None:

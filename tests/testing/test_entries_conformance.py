@@ -13,7 +13,7 @@ from moorage.domain.entries.queue import EntryPage
 from moorage.testing import inbox_conformance, name_of, outbox_conformance
 
 
-class Forgetful(MemoryInbox):
+class ForgetfulStore(MemoryInbox):
     """A faulty store that loses the error of an entry."""
 
     def add(self, entry: Any, /) -> Any:
@@ -21,7 +21,7 @@ class Forgetful(MemoryInbox):
         return super().add(attrs.evolve(entry, error=""))
 
 
-class Overwriting(MemoryInbox):
+class OverwritingStore(MemoryInbox):
     """A faulty store that overwrites existing entries."""
 
     def add(self, entry: Any, /) -> Any:
@@ -30,7 +30,7 @@ class Overwriting(MemoryInbox):
         return super().add(entry if stored_entry is None else attrs.evolve(entry, number=0))
 
 
-class Trusting(MemoryInbox):
+class TrustingStore(MemoryInbox):
     """A faulty store that uses the times of its callers' clocks."""
 
     def add(self, entry: Any, /) -> Any:
@@ -40,7 +40,7 @@ class Trusting(MemoryInbox):
         return self._entries[entry.id]
 
 
-class Hasty(MemoryInbox):
+class HastyStore(MemoryInbox):
     """A faulty store that forgets the due time of a postponed entry."""
 
     def add(self, entry: Any, /) -> Any:
@@ -48,7 +48,7 @@ class Hasty(MemoryInbox):
         return super().add(attrs.evolve(entry, due=None))
 
 
-class Early(MemoryInbox):
+class EarlyStore(MemoryInbox):
     """A faulty store that returns entries that are not due yet."""
 
     def due(self, limit: int, /) -> Any:
@@ -57,7 +57,7 @@ class Early(MemoryInbox):
         return tuple(entry for entry in entries if entry.due is not None)[:limit]
 
 
-class Disorderly(MemoryInbox):
+class DisorderlyStore(MemoryInbox):
     """A faulty store that ignores lanes, which order entries."""
 
     def due(self, limit: int, /) -> Any:
@@ -66,7 +66,7 @@ class Disorderly(MemoryInbox):
         return tuple(entry for entry in entries if entry.due and entry.due <= self.now())[:limit]
 
 
-class Unfenced(MemoryInbox):
+class UnfencedStore(MemoryInbox):
     """A faulty store that ignores fencing tokens, so anyone can write."""
 
     def swap(self, entry: Any, fence: int, /) -> bool:
@@ -83,7 +83,7 @@ class Rising(MemoryInbox):
         return entry.fence > fence and super().swap(entry, fence)
 
 
-class Endless(MemoryInbox):
+class EndlessStore(MemoryInbox):
     """A faulty store that reports a next page after the last one."""
 
     def find(self, query: Any, /) -> Any:
@@ -92,7 +92,7 @@ class Endless(MemoryInbox):
         return EntryPage(items=page.items, next=page.next or "0")
 
 
-class Sparing(MemoryInbox):
+class SparingStore(MemoryInbox):
     """A faulty store that removes only one page of entries."""
 
     def remove(self, query: Any, /) -> int:
@@ -103,7 +103,7 @@ class Sparing(MemoryInbox):
         return len(page.items)
 
 
-class SingleThreadOutbox(MemoryOutbox):
+class SingleThreadOutboxStore(MemoryOutbox):
     """A faulty store that works for one thread only."""
 
     def swap(self, entry: Any, fence: int, /) -> bool:
@@ -115,21 +115,21 @@ class SingleThreadOutbox(MemoryOutbox):
 @pytest.mark.parametrize(
     "broken, check",
     [
-        (Forgetful, "entries_are_kept_as_they_are"),
-        (Trusting, "times_come_from_the_store"),
-        (Hasty, "times_come_from_the_store"),
-        (Overwriting, "an_id_is_added_once"),
-        (Overwriting, "concurrent_threads_add_an_entry_once"),
-        (Overwriting, "random_operations_match_the_memory_store"),
-        (Early, "due_entries_come_in_order"),
-        (Disorderly, "a_lane_goes_in_order"),
-        (Disorderly, "random_operations_match_the_memory_store"),
-        (Unfenced, "late_writers_change_nothing"),
-        (Unfenced, "concurrent_threads_replace_an_entry_once"),
+        (ForgetfulStore, "entries_are_kept_as_they_are"),
+        (TrustingStore, "times_come_from_the_store"),
+        (HastyStore, "times_come_from_the_store"),
+        (OverwritingStore, "an_id_is_added_once"),
+        (OverwritingStore, "concurrent_threads_add_an_entry_once"),
+        (OverwritingStore, "random_operations_match_the_memory_store"),
+        (EarlyStore, "due_entries_come_in_order"),
+        (DisorderlyStore, "a_lane_goes_in_order"),
+        (DisorderlyStore, "random_operations_match_the_memory_store"),
+        (UnfencedStore, "late_writers_change_nothing"),
+        (UnfencedStore, "concurrent_threads_replace_an_entry_once"),
         (Rising, "a_lease_is_renewed_by_its_holder"),
-        (Unfenced, "a_lease_is_renewed_by_its_holder"),
-        (Endless, "queries_find_all_matching_entries"),
-        (Sparing, "removal_deletes_matching_entries"),
+        (UnfencedStore, "a_lease_is_renewed_by_its_holder"),
+        (EndlessStore, "queries_find_all_matching_entries"),
+        (SparingStore, "removal_deletes_matching_entries"),
     ],
 )
 def test_a_broken_store_is_found_out(broken: Any, check: str) -> None:
@@ -145,7 +145,7 @@ def test_calls_are_checked_alike() -> None:
     assert names == [name_of(check) for check in outbox_conformance.CHECKS]
     late_check = outbox_conformance.CHECKS[names.index("concurrent_threads_replace_an_entry_once")]
     with pytest.raises(AssertionError):
-        late_check(SingleThreadOutbox)
+        late_check(SingleThreadOutboxStore)
 
 
 def test_tasks_are_checked_too() -> None:
@@ -155,4 +155,4 @@ def test_tasks_are_checked_too() -> None:
     for check in inbox_conformance.ASYNC_CHECKS:
         if name_of(check) == "concurrent_tasks_replace_an_entry_once":
             with pytest.raises(AssertionError):
-                asyncio.run(check(lambda: AsyncMemoryInbox(Unfenced())))
+                asyncio.run(check(lambda: AsyncMemoryInbox(UnfencedStore())))

@@ -13,7 +13,7 @@ from moorage.testing.kits.checks import waiting_at_most
 Item = TypeVar("Item")
 
 
-class _Shuffled(AsyncioGather):
+class _ShuffledGatherer(AsyncioGather):
     """A faulty gatherer that returns results in the order of their completion."""
 
     async def every(
@@ -23,7 +23,7 @@ class _Shuffled(AsyncioGather):
         return [await task for task in asyncio.as_completed(tasks)]
 
 
-class _Inventive(AsyncioGather):
+class _InventiveGatherer(AsyncioGather):
     """A faulty gatherer that returns a result for no steps."""
 
     async def every(
@@ -32,7 +32,7 @@ class _Inventive(AsyncioGather):
         return [*await super().every(steps, at_once=at_once), 0]  # type: ignore[list-item]  # the defect
 
 
-class _Unbounded(AsyncioGather):
+class _UnboundedGatherer(AsyncioGather):
     """A faulty gatherer that runs all steps at once."""
 
     async def every(
@@ -41,7 +41,7 @@ class _Unbounded(AsyncioGather):
         return await super().every(steps, at_once=len(steps))
 
 
-class _Serial(AsyncioGather):
+class _SerialGatherer(AsyncioGather):
     """A faulty gatherer that runs steps one after another, in the caller's own context."""
 
     async def every(
@@ -65,7 +65,7 @@ class _Serial(AsyncioGather):
         return await last_step()
 
 
-class _Eager(AsyncioGather):
+class _EagerGatherer(AsyncioGather):
     """A faulty gatherer that starts all steps of a race at once."""
 
     async def first(
@@ -79,7 +79,7 @@ class _Eager(AsyncioGather):
         return await super().first(steps, stagger=0, good=good)
 
 
-class _Lenient(AsyncioGather):
+class _LenientGatherer(AsyncioGather):
     """A faulty gatherer that accepts any result as a good one."""
 
     async def first(
@@ -93,7 +93,7 @@ class _Lenient(AsyncioGather):
         return await super().first(steps, stagger=stagger, good=lambda _: True)
 
 
-class _Detached(AsyncioGather):
+class _DetachedGatherer(AsyncioGather):
     """A faulty gatherer whose steps continue after their caller was cancelled."""
 
     async def every(
@@ -113,7 +113,7 @@ class _Detached(AsyncioGather):
         return await super().first(shielded, stagger=stagger, good=good)
 
 
-class _Stubborn(AsyncioGather):
+class _StubbornGatherer(AsyncioGather):
     """A faulty gatherer that returns when it is cancelled."""
 
     async def every(
@@ -128,27 +128,39 @@ class _Stubborn(AsyncioGather):
 @pytest.mark.parametrize(
     "check, wrong, sentence",
     [
-        (kit.results_come_in_the_order_of_the_steps, _Shuffled, r"in the order \[3, 2, 1, 0\]"),
-        (kit.no_steps_give_no_results, _Inventive, r"\[0\] came of it"),
-        (kit.steps_run_at_once, _Unbounded, "2 steps ran at once, where 1 may"),
-        (kit.steps_run_at_once, _Serial, "2 steps did not run at once"),
-        (kit.steps_see_the_context, _Serial, "saw the context"),
-        (kit.the_first_good_result_is_enough, _Eager, "where .* were needed"),
-        (kit.the_first_good_result_is_enough, _Lenient, "Step 1 was good, and 0"),
-        (kit.without_a_good_result_the_last_is_returned, _Lenient, "returned as 0"),
-        (kit.a_slow_step_is_overtaken, _Serial, "was not overtaken"),
-        (kit.a_slow_step_is_overtaken, _Eager, "started, where two|had its time"),
-        (kit.a_slow_good_result_beats_a_fast_bad_one, _Lenient, "given up for a bad result"),
-        (kit.a_cancelled_caller_cancels_every_step, _Detached, "`every` left a step behind"),
-        (kit.a_cancelled_caller_cancels_every_step, _Stubborn, "`every` swallowed"),
-        (kit.other_steps_have_ended, _Detached, "goes on"),
+        (
+            kit.results_come_in_the_order_of_the_steps,
+            _ShuffledGatherer,
+            r"in the order \[3, 2, 1, 0\]",
+        ),
+        (kit.no_steps_give_no_results, _InventiveGatherer, r"\[0\] came of it"),
+        (kit.steps_run_at_once, _UnboundedGatherer, "2 steps ran at once, where 1 may"),
+        (kit.steps_run_at_once, _SerialGatherer, "2 steps did not run at once"),
+        (kit.steps_see_the_context, _SerialGatherer, "saw the context"),
+        (kit.the_first_good_result_is_enough, _EagerGatherer, "where .* were needed"),
+        (kit.the_first_good_result_is_enough, _LenientGatherer, "Step 1 was good, and 0"),
+        (kit.without_a_good_result_the_last_is_returned, _LenientGatherer, "returned as 0"),
+        (kit.a_slow_step_is_overtaken, _SerialGatherer, "was not overtaken"),
+        (kit.a_slow_step_is_overtaken, _EagerGatherer, "started, where two|had its time"),
+        (
+            kit.a_slow_good_result_beats_a_fast_bad_one,
+            _LenientGatherer,
+            "given up for a bad result",
+        ),
+        (
+            kit.a_cancelled_caller_cancels_every_step,
+            _DetachedGatherer,
+            "`every` left a step behind",
+        ),
+        (kit.a_cancelled_caller_cancels_every_step, _StubbornGatherer, "`every` swallowed"),
+        (kit.other_steps_have_ended, _DetachedGatherer, "goes on"),
     ],
 )
 def test_notices_a_wrong_gatherer(
     check: kit.AsyncCheck, wrong: Callable[[], AsyncioGather], sentence: str
 ) -> None:
     """A gatherer with one fault fails the check for that fault."""
-    waits_in_vain = wrong is _Serial
+    waits_in_vain = wrong is _SerialGatherer
     with (
         waiting_at_most(0.4 if waits_in_vain else 20.0),
         pytest.raises(AssertionError, match=sentence),

@@ -49,14 +49,14 @@ class Spoiled:
 
     async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> AsyncIncoming:
         """Open a response with the faults of `Drained`."""
-        return Drained(await self._client.open(request, url, timeouts))
+        return DrainedResponse(await self._client.open(request, url, timeouts))
 
     async def close(self) -> None:
         """Close."""
         await self._client.close()
 
 
-class Drained:
+class DrainedResponse:
     """A faulty response that treats a lost connection as its end."""
 
     def __init__(self, incoming: AsyncIncoming) -> None:

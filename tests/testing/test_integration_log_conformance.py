@@ -18,14 +18,14 @@ from moorage.testing import integration_log_conformance as kit
 from moorage.testing.kits.checks import waiting_at_most
 
 
-class _Forgetful(AsyncMemoryIntegrationLogger):
+class _ForgetfulLog(AsyncMemoryIntegrationLogger):
     """A faulty log that loses a field of its entries."""
 
     def write(self, entry: IntegrationLog, /) -> None:
         super().write(attrs.evolve(entry, vendor_code=None))
 
 
-class _Doubling(AsyncMemoryIntegrationLogger):
+class _DoublingLog(AsyncMemoryIntegrationLogger):
     """A faulty log that stores each entry twice."""
 
     def write(self, entry: IntegrationLog, /) -> None:
@@ -33,14 +33,14 @@ class _Doubling(AsyncMemoryIntegrationLogger):
         super().write(entry)
 
 
-class _Losing(AsyncMemoryIntegrationLogger):
+class _LosingLog(AsyncMemoryIntegrationLogger):
     """A faulty log that stores nothing."""
 
     def write(self, entry: IntegrationLog, /) -> None:
         """Drop the entry."""
 
 
-class _OldestFirst(AsyncMemoryIntegrationLogger):
+class _OldestFirstLog(AsyncMemoryIntegrationLogger):
     """A faulty log that returns pages in reverse order."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
@@ -48,7 +48,7 @@ class _OldestFirst(AsyncMemoryIntegrationLogger):
         return attrs.evolve(page, items=page.items[::-1])
 
 
-class _Endless(AsyncMemoryIntegrationLogger):
+class _EndlessLog(AsyncMemoryIntegrationLogger):
     """A faulty log that reports a next page after the last one."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
@@ -56,14 +56,14 @@ class _Endless(AsyncMemoryIntegrationLogger):
         return attrs.evolve(page, next=page.next or "0")
 
 
-class _Generous(AsyncMemoryIntegrationLogger):
+class _GenerousLog(AsyncMemoryIntegrationLogger):
     """A faulty log that returns one entry more than requested."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
         return await super().find(attrs.evolve(query, limit=query.limit + 1))
 
 
-class _Counting(AsyncMemoryIntegrationLogger):
+class _CountingLog(AsyncMemoryIntegrationLogger):
     """A faulty log whose page cursors count entries, so that new ones shift them."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
@@ -74,14 +74,14 @@ class _Counting(AsyncMemoryIntegrationLogger):
         return LogPage(items=items[skip:end], next=str(end) if end < len(items) else None)
 
 
-class _Tireless(AsyncMemoryIntegrationLogger):
+class _TirelessLog(AsyncMemoryIntegrationLogger):
     """A faulty log that ignores the limit of entries to search for a page."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
         return await super().find(attrs.evolve(query, scan_limit=1_000))
 
 
-class _ShortSighted(AsyncMemoryIntegrationLogger):
+class _ShortSightedLog(AsyncMemoryIntegrationLogger):
     """A faulty log that summarises only one page."""
 
     async def summarise(self, query: LogQuery, /) -> LogSummary:
@@ -91,17 +91,17 @@ class _ShortSighted(AsyncMemoryIntegrationLogger):
 @pytest.mark.parametrize(
     "check, wrong, sentence",
     [
-        (kit.entries_are_kept_as_they_are, _Forgetful, "was found"),
-        (kit.entries_are_kept_as_they_are, _Doubling, "1 entries were written, and 2"),
-        (kit.entries_are_kept_as_they_are, _Losing, "Of 1 entries, 0 can be read"),
-        (kit.the_newest_come_first, _OldestFirst, "match"),
-        (kit.the_newest_come_first, _Endless, "from its only page to another"),
-        (kit.pages_have_each_entry_once, _Endless, "leads on after its last entry"),
-        (kit.pages_have_each_entry_once, _Generous, "A page of 1 has 2"),
-        (kit.pages_have_each_entry_once, _OldestFirst, " found "),
-        (kit.new_entries_do_not_shift_pages, _Counting, "with writing between them"),
-        (kit.a_page_ends_at_the_scan_limit, _Tireless, "looked through None entries"),
-        (kit.a_summary_counts_all_matching_entries, _ShortSighted, "is summed up as"),
+        (kit.entries_are_kept_as_they_are, _ForgetfulLog, "was found"),
+        (kit.entries_are_kept_as_they_are, _DoublingLog, "1 entries were written, and 2"),
+        (kit.entries_are_kept_as_they_are, _LosingLog, "Of 1 entries, 0 can be read"),
+        (kit.the_newest_come_first, _OldestFirstLog, "match"),
+        (kit.the_newest_come_first, _EndlessLog, "from its only page to another"),
+        (kit.pages_have_each_entry_once, _EndlessLog, "leads on after its last entry"),
+        (kit.pages_have_each_entry_once, _GenerousLog, "A page of 1 has 2"),
+        (kit.pages_have_each_entry_once, _OldestFirstLog, " found "),
+        (kit.new_entries_do_not_shift_pages, _CountingLog, "with writing between them"),
+        (kit.a_page_ends_at_the_scan_limit, _TirelessLog, "looked through None entries"),
+        (kit.a_summary_counts_all_matching_entries, _ShortSightedLog, "is summed up as"),
     ],
 )
 def test_notices_a_wrong_log(
@@ -112,7 +112,7 @@ def test_notices_a_wrong_log(
         asyncio.run(check(wrong))
 
 
-class _Copying(MemoryIntegrationLogger):
+class _CopyingLog(MemoryIntegrationLogger):
     """A faulty log that drops entries, because it considers all of them equal."""
 
     def write(self, entry: IntegrationLog, /) -> None:
@@ -122,4 +122,4 @@ class _Copying(MemoryIntegrationLogger):
 def test_notices_lost_entries_of_threads() -> None:
     """An integration log that loses entries of concurrent threads fails."""
     with pytest.raises(AssertionError, match="200 became 200"):
-        kit.many_threads_may_write(_Copying)
+        kit.many_threads_may_write(_CopyingLog)

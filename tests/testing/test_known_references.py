@@ -53,7 +53,7 @@ def test_unknown_references_are_noticed() -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Misreading(Stripe):
+class MisreadingVendor(Stripe):
     """A faulty vendor that reads the id of a refund wrong."""
 
     async def refund(self, wire: Wire, *arguments: Any, **named: Any) -> Refund:
@@ -66,7 +66,7 @@ def misreading() -> kit.PaymentsSubject:
     """Return a test subject like Stripe's, whose vendor reads ids wrong."""
     subject = payments_subjects.stripe()
     sandbox: Any = subject.sandbox
-    return attrs.evolve(subject, vendor=Misreading(credentials=sandbox.api_key))
+    return attrs.evolve(subject, vendor=MisreadingVendor(credentials=sandbox.api_key))
 
 
 def test_a_vendor_that_misreads_an_id_is_noticed() -> None:

@@ -11,7 +11,7 @@ from moorage.testing import locks_conformance as kit
 from moorage.testing.kits.checks import waiting_at_most
 
 
-class _AllIn(AsyncioLocks):
+class _AllInLocks(AsyncioLocks):
     """Faulty locks that grant a slot to each caller."""
 
     async def acquire(
@@ -20,7 +20,7 @@ class _AllIn(AsyncioLocks):
         return True
 
 
-class _NobodyIn(AsyncioLocks):
+class _NobodyInLocks(AsyncioLocks):
     """Faulty locks that grant no slot."""
 
     async def acquire(
@@ -29,7 +29,7 @@ class _NobodyIn(AsyncioLocks):
         return False
 
 
-class _OneName(AsyncioLocks):
+class _OneNameLocks(AsyncioLocks):
     """Faulty locks that use one name for all."""
 
     async def acquire(
@@ -41,7 +41,7 @@ class _OneName(AsyncioLocks):
         super().release("", holder)
 
 
-class _OneHolder(AsyncioLocks):
+class _OneHolderLocks(AsyncioLocks):
     """Faulty locks that let any caller release a slot."""
 
     async def acquire(
@@ -57,7 +57,7 @@ class _OneHolder(AsyncioLocks):
     _inside: object = None
 
 
-class _Patient(AsyncioLocks):
+class _PatientLocks(AsyncioLocks):
     """Faulty locks that let each caller wait longer than its timeout."""
 
     async def acquire(
@@ -66,7 +66,7 @@ class _Patient(AsyncioLocks):
         return await super().acquire(name, holder, places=places, queue=99, timeout=timeout + 1)
 
 
-class _Roomy(AsyncioLocks):
+class _RoomyLocks(AsyncioLocks):
     """Faulty locks that let more callers wait than the queue allows."""
 
     async def acquire(
@@ -75,7 +75,7 @@ class _Roomy(AsyncioLocks):
         return await super().acquire(name, holder, places=places, queue=99, timeout=timeout)
 
 
-class _Hasty(AsyncioLocks):
+class _HastyLocks(AsyncioLocks):
     """Faulty locks that let no caller wait."""
 
     async def acquire(
@@ -84,7 +84,7 @@ class _Hasty(AsyncioLocks):
         return await super().acquire(name, holder, places=places, queue=queue, timeout=0)
 
 
-class _Unqueued(AsyncioLocks):
+class _UnqueuedLocks(AsyncioLocks):
     """Faulty locks without a queue, whose callers try again and again."""
 
     async def acquire(
@@ -98,7 +98,7 @@ class _Unqueued(AsyncioLocks):
         return True
 
 
-class _Crowded(AsyncioLocks):
+class _CrowdedLocks(AsyncioLocks):
     """Faulty locks that let new callers in before waiting ones."""
 
     async def acquire(
@@ -113,7 +113,7 @@ class _Crowded(AsyncioLocks):
     _waited = False
 
 
-class _Lifo(AsyncioLocks):
+class _LifoLocks(AsyncioLocks):
     """Faulty locks that serve the last waiting caller first."""
 
     def __init__(self) -> None:
@@ -134,7 +134,7 @@ class _Lifo(AsyncioLocks):
         self._line.pop().set_result(True)
 
 
-class _Clinging(AsyncioLocks):
+class _ClingingLocks(AsyncioLocks):
     """Faulty locks that keep cancelled callers in the queue."""
 
     async def acquire(
@@ -148,7 +148,7 @@ class _Clinging(AsyncioLocks):
             return False
 
 
-class _Stubborn(AsyncioLocks):
+class _StubbornLocks(AsyncioLocks):
     """Faulty locks that return a refusal when they are cancelled."""
 
     async def acquire(
@@ -163,28 +163,32 @@ class _Stubborn(AsyncioLocks):
 @pytest.mark.parametrize(
     "check, wrong, sentence",
     [
-        (kit.slots_are_limited, _AllIn, "A fourth caller got"),
-        (kit.slots_are_limited, _NobodyIn, "one was not given"),
-        (kit.names_are_apart, _OneName, "held by 'a'"),
-        (kit.only_a_holder_releases, _OneHolder, "who had none"),
+        (kit.slots_are_limited, _AllInLocks, "A fourth caller got"),
+        (kit.slots_are_limited, _NobodyInLocks, "one was not given"),
+        (kit.names_are_apart, _OneNameLocks, "held by 'a'"),
+        (kit.only_a_holder_releases, _OneHolderLocks, "who had none"),
         (
             kit.without_timeout_or_queue_a_caller_is_refused,
-            _Patient,
+            _PatientLocks,
             "Waited, with a line of 9 and 0",
         ),
-        (kit.a_wait_ends_with_its_timeout, _Hasty, "before its time"),
-        (kit.a_full_queue_refuses_at_once, _Roomy, "could wait did not"),
-        (kit.first_come_first_served, _Unqueued, "could wait did not"),
-        (kit.first_come_first_served, _Lifo, "waited longer"),
-        (kit.new_callers_do_not_overtake, _Crowded, "A newcomer got"),
-        (kit.callers_that_left_the_queue_get_no_slot, _Clinging, "was not let in|let in before"),
-        (kit.no_caller_waits_forever, _AllIn, "in two places at once"),
-        (kit.no_caller_waits_forever, _NobodyIn, "Only 0 were served"),
-        (kit.a_cancelled_waiter_holds_nothing, _Stubborn, "was swallowed"),
-        (kit.a_cancelled_waiter_holds_nothing, _Clinging, "was not let in|let in before"),
+        (kit.a_wait_ends_with_its_timeout, _HastyLocks, "before its time"),
+        (kit.a_full_queue_refuses_at_once, _RoomyLocks, "could wait did not"),
+        (kit.first_come_first_served, _UnqueuedLocks, "could wait did not"),
+        (kit.first_come_first_served, _LifoLocks, "waited longer"),
+        (kit.new_callers_do_not_overtake, _CrowdedLocks, "A newcomer got"),
+        (
+            kit.callers_that_left_the_queue_get_no_slot,
+            _ClingingLocks,
+            "was not let in|let in before",
+        ),
+        (kit.no_caller_waits_forever, _AllInLocks, "in two places at once"),
+        (kit.no_caller_waits_forever, _NobodyInLocks, "Only 0 were served"),
+        (kit.a_cancelled_waiter_holds_nothing, _StubbornLocks, "was swallowed"),
+        (kit.a_cancelled_waiter_holds_nothing, _ClingingLocks, "was not let in|let in before"),
         (
             kit.a_cancelled_caller_passes_its_slot_on,
-            _Clinging,
+            _ClingingLocks,
             "held by nobody|not let in|let in before",
         ),
     ],

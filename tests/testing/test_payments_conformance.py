@@ -83,7 +83,7 @@ class SlowVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class Careless(Stripe):
+class CarelessVendor(Stripe):
     """A faulty vendor that reports each payment as captured, without a next action."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -93,7 +93,7 @@ class Careless(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class Hopeful(Stripe):
+class HopefulVendor(Stripe):
     """A faulty vendor that reports a refused charge as captured."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -105,7 +105,7 @@ class Hopeful(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class Forgetful(Stripe):
+class ForgetfulVendor(Stripe):
     """A faulty vendor that drops the addresses and the lines of an order."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -119,7 +119,7 @@ class Forgetful(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class Meek(Stripe):
+class MeekVendor(Stripe):
     """A faulty vendor that accepts a dispute that it should answer, and gets its own keys wrong."""
 
     async def submit_evidence(
@@ -144,7 +144,7 @@ class Meek(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class Negligent(Stripe):
+class NegligentVendor(Stripe):
     """A faulty vendor that gets subscriptions wrong."""
 
     async def create_subscription(
@@ -175,7 +175,7 @@ class Negligent(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class Optimistic(Stripe):
+class OptimisticVendor(Stripe):
     """A faulty vendor that reports each subscription as active."""
 
     async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
@@ -234,19 +234,19 @@ def test_slow_vendor_conforms(check: payments_conformance.Check) -> None:
 @pytest.mark.parametrize(
     "kind, name",
     [
-        (Careless, "a_buyer_may_be_asked"),
-        (Hopeful, "a_decline_says_why"),
-        (Forgetful, "order_addresses_and_lines_are_sent"),
-        (Forgetful, "order_addresses_and_lines_are_sent_with_a_link"),
-        (Meek, "evidence_arrives"),
-        (Meek, "a_dispute_is_accepted_once"),
-        (Meek, "a_payee_is_paid_once"),
-        (Negligent, "a_subscription_is_created_once"),
-        (Negligent, "a_subscription_starts_later"),
-        (Negligent, "a_subscription_is_changed"),
-        (Negligent, "a_subscription_ends"),
-        (Negligent, "charges_of_a_subscription_are_reported"),
-        (Optimistic, "an_unknown_subscription_state_is_unknown"),
+        (CarelessVendor, "a_buyer_may_be_asked"),
+        (HopefulVendor, "a_decline_says_why"),
+        (ForgetfulVendor, "order_addresses_and_lines_are_sent"),
+        (ForgetfulVendor, "order_addresses_and_lines_are_sent_with_a_link"),
+        (MeekVendor, "evidence_arrives"),
+        (MeekVendor, "a_dispute_is_accepted_once"),
+        (MeekVendor, "a_payee_is_paid_once"),
+        (NegligentVendor, "a_subscription_is_created_once"),
+        (NegligentVendor, "a_subscription_starts_later"),
+        (NegligentVendor, "a_subscription_is_changed"),
+        (NegligentVendor, "a_subscription_ends"),
+        (NegligentVendor, "charges_of_a_subscription_are_reported"),
+        (OptimisticVendor, "an_unknown_subscription_state_is_unknown"),
     ],
 )
 def test_notices_broken_vendors(kind: type[Stripe], name: str) -> None:

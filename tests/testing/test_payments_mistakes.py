@@ -48,7 +48,7 @@ def as_captured(payment: Payment, *states: PaymentState) -> Payment:
 
 
 @attrs.frozen(kw_only=True)
-class Hopeful(Stripe):
+class HopefulVendor(Stripe):
     """A faulty vendor that reports an unknown status as a success."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -57,7 +57,7 @@ class Hopeful(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class HopefulLookup(Stripe):
+class HopefulLookupVendor(Stripe):
     """A faulty vendor that reports an unknown status as a success in a look-up."""
 
     async def get(self, wire: Wire, ref: Any, /) -> Payment:
@@ -66,7 +66,7 @@ class HopefulLookup(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class Hasty(Stripe):
+class HastyVendor(Stripe):
     """A faulty vendor that reports pending payments as captured."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -75,7 +75,7 @@ class Hasty(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class HastyRefund(Stripe):
+class HastyRefundVendor(Stripe):
     """A faulty vendor that reports pending refunds as paid out."""
 
     async def refund(self, *options: Any, **named: Any) -> Refund:
@@ -85,7 +85,7 @@ class HastyRefund(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class Coarse(Stripe):
+class CoarseVendor(Stripe):
     """A faulty vendor that sends dinars, which have three decimals, with two."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -96,7 +96,7 @@ class Coarse(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class Pinning(Stripe):
+class PinningVendor(Stripe):
     """A faulty vendor that stores an unreadable success under its key."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -108,7 +108,7 @@ class Pinning(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class Believing(Stripe):
+class BelievingVendor(Stripe):
     """A faulty vendor that reads each payment webhook as a capture."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
@@ -118,7 +118,7 @@ class Believing(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class BelievingRefunds(Stripe):
+class BelievingRefundsVendor(Stripe):
     """A faulty vendor that reads each refund webhook as paid out."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
@@ -133,7 +133,7 @@ class BelievingRefunds(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class CoarseAmounts(Stripe):
+class CoarseAmountsVendor(Stripe):
     """A faulty vendor that reads each webhook amount as one with two decimals."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
@@ -149,7 +149,7 @@ def _as_it_is(response: Response) -> Response:
 
 
 @attrs.frozen(kw_only=True)
-class HopefulStoring(Stripe):
+class HopefulStoringVendor(Stripe):
     """A faulty vendor that reports every means of payment as stored."""
 
     async def store_means(self, *options: Any, **named: Any) -> StoredMeans:
@@ -159,7 +159,7 @@ class HopefulStoring(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class Forgetful(Stripe):
+class ForgetfulVendor(Stripe):
     """A faulty vendor that reports means of payment as removed, and does not remove them."""
 
     async def remove_means(self, wire: Wire, ref: Any, /, *, key: str) -> StoredMeans:
@@ -168,7 +168,7 @@ class Forgetful(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class Freewheeling(Stripe):
+class FreewheelingVendor(Stripe):
     """A faulty vendor that sends another key with each request for a link."""
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
@@ -177,7 +177,7 @@ class Freewheeling(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class Cheap(Stripe):
+class CheapVendor(Stripe):
     """A faulty vendor that asks for another amount by a link."""
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
@@ -188,7 +188,7 @@ class Cheap(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class Gross(Stripe):
+class GrossVendor(Stripe):
     """A faulty vendor that reports amounts before fees as those paid out."""
 
     async def payout_items(self, wire: Wire, ref: Any, /, *, after: Any) -> Page[PayoutItem]:
@@ -200,20 +200,20 @@ class Gross(Stripe):
 @pytest.mark.parametrize(
     "kind, check",
     [
-        (HopefulStoring, "an_unknown_state_of_a_stored_method_is_unknown"),
-        (Forgetful, "means_are_stored_and_removed"),
-        (Freewheeling, "links_are_created_once"),
-        (Cheap, "links_are_created_once"),
-        (Gross, "transactions_explain_a_payout"),
-        (Hopeful, "an_unknown_state_is_no_success"),
-        (HopefulLookup, "an_unknown_state_is_no_success"),
-        (Hasty, "a_pending_payment_is_no_success"),
-        (HastyRefund, "a_pending_payment_is_no_success"),
-        (Coarse, "amounts_are_exact"),
-        (Believing, "an_unknown_webhook_state_is_no_success"),
-        (BelievingRefunds, "an_unknown_webhook_state_is_no_success"),
-        (CoarseAmounts, "amounts_in_webhooks_are_exact"),
-        (Pinning, "an_unreadable_success_charges_nothing_twice"),
+        (HopefulStoringVendor, "an_unknown_state_of_a_stored_method_is_unknown"),
+        (ForgetfulVendor, "means_are_stored_and_removed"),
+        (FreewheelingVendor, "links_are_created_once"),
+        (CheapVendor, "links_are_created_once"),
+        (GrossVendor, "transactions_explain_a_payout"),
+        (HopefulVendor, "an_unknown_state_is_no_success"),
+        (HopefulLookupVendor, "an_unknown_state_is_no_success"),
+        (HastyVendor, "a_pending_payment_is_no_success"),
+        (HastyRefundVendor, "a_pending_payment_is_no_success"),
+        (CoarseVendor, "amounts_are_exact"),
+        (BelievingVendor, "an_unknown_webhook_state_is_no_success"),
+        (BelievingRefundsVendor, "an_unknown_webhook_state_is_no_success"),
+        (CoarseAmountsVendor, "amounts_in_webhooks_are_exact"),
+        (PinningVendor, "an_unreadable_success_charges_nothing_twice"),
     ],
 )
 def test_a_mistake_is_found(kind: type[Stripe], check: str) -> None:
@@ -233,7 +233,7 @@ def test_a_mistake_is_found(kind: type[Stripe], check: str) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class WithoutThirds(Stripe):
+class WithoutThirdsVendor(Stripe):
     """A correct vendor that refuses currencies with three decimals."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -248,7 +248,7 @@ def test_a_currency_may_be_refused() -> None:
 
     def subject() -> kit.PaymentsSubject:
         right = stripe()
-        return attrs.evolve(right, vendor=WithoutThirds(credentials=right.secret))
+        return attrs.evolve(right, vendor=WithoutThirdsVendor(credentials=right.secret))
 
     name = "amounts_in_webhooks_are_exact"
     next(check for check in kit.CHECKS if check.__name__ == name)(subject)

@@ -46,7 +46,7 @@ class _VerboseWire(_KeylessWire):
 
 
 @attrs.frozen(kw_only=True)
-class Keyless(Mollie):
+class KeylessVendor(Mollie):
     """A faulty vendor that refunds without a key."""
 
     async def refund(self, wire: Wire, *options: Any, **named: Any) -> Refund:
@@ -56,7 +56,7 @@ class Keyless(Mollie):
 
 
 @attrs.frozen(kw_only=True)
-class Verbose(Mollie):
+class VerboseVendor(Mollie):
     """A faulty vendor that charges with a key that is too long."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -66,7 +66,7 @@ class Verbose(Mollie):
 
 
 @attrs.frozen(kw_only=True)
-class Changing(Mollie):
+class ChangingVendor(Mollie):
     """A faulty vendor that voids with another key each time."""
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
@@ -75,7 +75,7 @@ class Changing(Mollie):
 
 
 @attrs.frozen(kw_only=True)
-class Insistent(Mollie):
+class InsistentVendor(Mollie):
     """A faulty vendor that sends each authorisation twice."""
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -85,7 +85,7 @@ class Insistent(Mollie):
 
 
 @attrs.frozen(kw_only=True)
-class Forgetful(Mollie):
+class ForgetfulVendor(Mollie):
     """A faulty vendor that loses the last payment of each page."""
 
     async def payments(
@@ -97,7 +97,7 @@ class Forgetful(Mollie):
 
 
 @attrs.frozen(kw_only=True)
-class Endless(Mollie):
+class EndlessVendor(Mollie):
     """A faulty vendor that starts again with the first page after the last."""
 
     async def payments(
@@ -111,12 +111,12 @@ class Endless(Mollie):
 @pytest.mark.parametrize(
     "kind, check, message",
     [
-        (Keyless, "each_step_carries_its_key", "without a key"),
-        (Verbose, "each_step_carries_its_key", "is longer than 64"),
-        (Changing, "each_step_carries_its_key", "other keys"),
-        (Insistent, "each_step_carries_its_key", "twice"),
-        (Forgetful, "a_list_has_every_payment", "is not listed"),
-        (Endless, "a_list_has_every_payment", "repeats payments"),
+        (KeylessVendor, "each_step_carries_its_key", "without a key"),
+        (VerboseVendor, "each_step_carries_its_key", "is longer than 64"),
+        (ChangingVendor, "each_step_carries_its_key", "other keys"),
+        (InsistentVendor, "each_step_carries_its_key", "twice"),
+        (ForgetfulVendor, "a_list_has_every_payment", "is not listed"),
+        (EndlessVendor, "a_list_has_every_payment", "repeats payments"),
     ],
 )
 def test_a_mistake_is_found(kind: type[Mollie], check: str, message: str) -> None:

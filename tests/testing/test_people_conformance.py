@@ -75,7 +75,7 @@ def as_entra(kind: Callable[..., Entra]) -> kit.Factory:
 
 
 @attrs.frozen(kw_only=True)
-class Lesser(Scim):
+class LesserVendor(Scim):
     """A correct vendor without any optional feature."""
 
     capabilities = frozenset()
@@ -84,11 +84,11 @@ class Lesser(Scim):
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_vendor_without_options_conforms(check: kit.Check) -> None:
     """A vendor without optional features passes every check."""
-    check(as_scim(Lesser))
+    check(as_scim(LesserVendor))
 
 
 @attrs.frozen(kw_only=True)
-class CreatesAgain(GoogleWorkspace):
+class CreatesAgainVendor(GoogleWorkspace):
     """A vendor that creates an account again under another name after a lost answer."""
 
     async def create(
@@ -103,7 +103,7 @@ class CreatesAgain(GoogleWorkspace):
 
 
 @attrs.frozen(kw_only=True)
-class TakesNamesakes(Scim):
+class TakesNamesakesVendor(Scim):
     """A vendor that returns any account with the user name after a lost answer."""
 
     async def create(
@@ -121,7 +121,7 @@ class TakesNamesakes(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class Forgets(Scim):
+class ForgetsVendor(Scim):
     """A vendor that never looks a lost creation up."""
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
@@ -131,7 +131,7 @@ class Forgets(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class LosesPassword(Scim):
+class LosesPasswordVendor(Scim):
     """A vendor that does not send the password."""
 
     async def create(
@@ -148,7 +148,7 @@ class LosesPassword(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class AlwaysActive(Scim):
+class AlwaysActiveVendor(Scim):
     """A vendor that creates every account active, and tells it as it should be."""
 
     async def create(
@@ -161,7 +161,7 @@ class AlwaysActive(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class Unkeyed(GoogleWorkspace):
+class UnkeyedVendor(GoogleWorkspace):
     """A vendor that ignores the idempotency key and swallows the conflict."""
 
     async def create(
@@ -181,7 +181,7 @@ class Unkeyed(GoogleWorkspace):
 
 
 @attrs.frozen(kw_only=True)
-class Replaces(Scim):
+class ReplacesVendor(Scim):
     """A vendor that replaces the whole account with the fields that it knows."""
 
     async def change(
@@ -201,7 +201,7 @@ class Replaces(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class IgnoresVersions(Scim):
+class IgnoresVersionsVendor(Scim):
     """A vendor that changes any version."""
 
     async def change(
@@ -218,7 +218,7 @@ class IgnoresVersions(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class IgnoresClear(Scim):
+class IgnoresClearVendor(Scim):
     """A vendor that empties nothing."""
 
     async def change(
@@ -231,7 +231,7 @@ class IgnoresClear(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class ForgetsManager(Entra):
+class ForgetsManagerVendor(Entra):
     """A vendor that ignores a change of the manager."""
 
     async def _set_manager(self, wire: Wire, ref: Ref, manager: Ref | None) -> None:
@@ -239,7 +239,7 @@ class ForgetsManager(Entra):
 
 
 @attrs.frozen(kw_only=True)
-class OnlyDeactivates(Scim):
+class OnlyDeactivatesVendor(Scim):
     """A vendor that cannot end a deactivation, and says nothing."""
 
     async def reactivate(self, wire: Wire, ref: Ref, /) -> None:
@@ -247,7 +247,7 @@ class OnlyDeactivates(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class DeletesOnce(Scim):
+class DeletesOnceVendor(Scim):
     """A vendor that raises an error if there is nothing to delete."""
 
     async def delete(self, wire: Wire, ref: Ref, /) -> None:
@@ -256,7 +256,7 @@ class DeletesOnce(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class OnePage(Scim):
+class OnePageVendor(Scim):
     """A vendor that returns the first page as the whole list."""
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
@@ -265,7 +265,7 @@ class OnePage(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class Unfiltered(Scim):
+class UnfilteredVendor(Scim):
     """A vendor that ignores filters."""
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
@@ -274,7 +274,7 @@ class Unfiltered(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class Unescaped(Scim):
+class UnescapedVendor(Scim):
     """A vendor that pastes values into filters as they are."""
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
@@ -287,7 +287,7 @@ class Unescaped(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class JoinsOnce(GoogleWorkspace):
+class JoinsOnceVendor(GoogleWorkspace):
     """A vendor that raises an error if a person is a member already."""
 
     async def add_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
@@ -298,7 +298,7 @@ class JoinsOnce(GoogleWorkspace):
 
 
 @attrs.frozen(kw_only=True)
-class LeavesAnything(GoogleWorkspace):
+class LeavesAnythingVendor(GoogleWorkspace):
     """A vendor that takes a missing group for one without the member."""
 
     async def remove_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
@@ -310,7 +310,7 @@ class LeavesAnything(GoogleWorkspace):
 
 
 @attrs.frozen(kw_only=True)
-class DeletesMembers(Entra):
+class DeletesMembersVendor(Entra):
     """A vendor that removes a member by deleting the account."""
 
     async def remove_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
@@ -320,7 +320,7 @@ class DeletesMembers(Entra):
 
 
 @attrs.frozen(kw_only=True)
-class TellsAll(Scim):
+class TellsAllVendor(Scim):
     """A vendor that keeps the request with the answer."""
 
     async def create(
@@ -333,14 +333,14 @@ class TellsAll(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class ByStatus(Scim):
+class ByStatusVendor(Scim):
     """A vendor that leaves the reading of refusals to their status."""
 
     refusals = None  # type: ignore[assignment]  # every vendor may have none
 
 
 @attrs.frozen(kw_only=True)
-class DropsExtra(Scim):
+class DropsExtraVendor(Scim):
     """A vendor that sends no options of its own."""
 
     async def create(
@@ -352,7 +352,7 @@ class DropsExtra(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class Unlimited(Scim):
+class UnlimitedVendor(Scim):
     """A vendor that takes a limit for a failure."""
 
     def services(self) -> Mapping[str, Service]:
@@ -369,31 +369,47 @@ class Unlimited(Scim):
 
 
 WRONG: list[tuple[str, kit.Factory, str]] = [
-    ("an_account_of_others_is_not_taken", as_google(CreatesAgain), "without an id was no error"),
-    ("an_account_of_others_is_not_taken", as_scim(TakesNamesakes), "without an id was no error"),
-    ("an_account_is_created", as_scim(LosesPassword), "password did not arrive"),
-    ("an_account_may_be_inactive", as_scim(AlwaysActive), "account is active"),
-    ("a_key_creates_once", as_google(Unkeyed), "for another person was no error"),
-    ("a_taken_name_is_refused", as_google(Unkeyed), "name ada was no error"),
-    ("only_named_fields_change", as_scim(Replaces), "after a change"),
-    ("an_old_version_is_refused", as_scim(IgnoresVersions), "old version was no error"),
-    ("named_fields_can_be_emptied", as_scim(IgnoresClear), "are not empty"),
-    ("a_manager_is_kept", as_entra(ForgetsManager), "is in no answer"),
-    ("activity_can_be_repeated", as_scim(OnlyDeactivates), "After reactivate active is False"),
-    ("everybody_is_listed_once", as_scim(OnePage), "list is not complete"),
-    ("filters_find_whom_they_name", as_scim(Unfiltered), "found 2 people"),
-    ("a_missing_group_is_an_error", as_google(LeavesAnything), "without a group was no error"),
-    ("a_member_joins_once", as_entra(DeletesMembers), "deleted an account"),
-    ("secrets_are_shown_nowhere", as_scim(TellsAll), r"secret is shown \(number 1\)"),
-    ("a_refusal_has_its_type", as_scim(ByStatus), "has the code None"),
-    ("options_arrive", as_scim(DropsExtra), "option is lost"),
-    ("a_pause_is_kept", as_scim(Unlimited), "raised VendorFailed"),
+    (
+        "an_account_of_others_is_not_taken",
+        as_google(CreatesAgainVendor),
+        "without an id was no error",
+    ),
+    (
+        "an_account_of_others_is_not_taken",
+        as_scim(TakesNamesakesVendor),
+        "without an id was no error",
+    ),
+    ("an_account_is_created", as_scim(LosesPasswordVendor), "password did not arrive"),
+    ("an_account_may_be_inactive", as_scim(AlwaysActiveVendor), "account is active"),
+    ("a_key_creates_once", as_google(UnkeyedVendor), "for another person was no error"),
+    ("a_taken_name_is_refused", as_google(UnkeyedVendor), "name ada was no error"),
+    ("only_named_fields_change", as_scim(ReplacesVendor), "after a change"),
+    ("an_old_version_is_refused", as_scim(IgnoresVersionsVendor), "old version was no error"),
+    ("named_fields_can_be_emptied", as_scim(IgnoresClearVendor), "are not empty"),
+    ("a_manager_is_kept", as_entra(ForgetsManagerVendor), "is in no answer"),
+    (
+        "activity_can_be_repeated",
+        as_scim(OnlyDeactivatesVendor),
+        "After reactivate active is False",
+    ),
+    ("everybody_is_listed_once", as_scim(OnePageVendor), "list is not complete"),
+    ("filters_find_whom_they_name", as_scim(UnfilteredVendor), "found 2 people"),
+    (
+        "a_missing_group_is_an_error",
+        as_google(LeavesAnythingVendor),
+        "without a group was no error",
+    ),
+    ("a_member_joins_once", as_entra(DeletesMembersVendor), "deleted an account"),
+    ("secrets_are_shown_nowhere", as_scim(TellsAllVendor), r"secret is shown \(number 1\)"),
+    ("a_refusal_has_its_type", as_scim(ByStatusVendor), "has the code None"),
+    ("options_arrive", as_scim(DropsExtraVendor), "option is lost"),
+    ("a_pause_is_kept", as_scim(UnlimitedVendor), "raised VendorFailed"),
 ]
 RAISING: list[tuple[str, kit.Factory, type[ConnectorError]]] = [
-    ("a_lost_creation_is_found", as_scim(Forgets), OutcomeUnknown),
-    ("an_account_is_deleted", as_scim(DeletesOnce), VendorRejected),
-    ("filters_find_whom_they_name", as_scim(Unescaped), InvalidRequest),
-    ("a_member_joins_once", as_google(JoinsOnce), AlreadyExists),
+    ("a_lost_creation_is_found", as_scim(ForgetsVendor), OutcomeUnknown),
+    ("an_account_is_deleted", as_scim(DeletesOnceVendor), VendorRejected),
+    ("filters_find_whom_they_name", as_scim(UnescapedVendor), InvalidRequest),
+    ("a_member_joins_once", as_google(JoinsOnceVendor), AlreadyExists),
 ]
 CHECKS = {name_of(check): check for check in kit.CHECKS}
 
@@ -418,4 +434,4 @@ def test_notices_a_wrong_vendor_async() -> None:
     """A faulty vendor fails the asynchronous check too."""
     check = next(check for check in kit.ASYNC_CHECKS if name_of(check) == "an_account_is_deleted")
     with pytest.raises(VendorRejected):
-        asyncio.run(check(as_scim(DeletesOnce)))
+        asyncio.run(check(as_scim(DeletesOnceVendor)))

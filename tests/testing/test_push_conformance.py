@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.settings import Service
 
 
-class _SendingTwice(Firebase):
+class _SendingTwiceVendor(Firebase):
     """A faulty vendor that sends each notification twice."""
 
     async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
@@ -29,14 +29,14 @@ class _SendingTwice(Firebase):
         return await super().send(wire, message, key=key)
 
 
-class _Keyless(Firebase):
+class _KeylessVendor(Firebase):
     """A faulty vendor that loses the idempotency key."""
 
     async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
         return await super().send(wire, message, key=None)
 
 
-class _Swallowing(Firebase):
+class _SwallowingVendor(Firebase):
     """A faulty vendor that reports each failure as a success."""
 
     async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
@@ -46,7 +46,7 @@ class _Swallowing(Firebase):
             return PushReceipt(ref=None)
 
 
-class _Confident(Firebase):
+class _ConfidentVendor(Firebase):
     """A faulty vendor that reports an unknown outcome as a success."""
 
     async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
@@ -56,7 +56,7 @@ class _Confident(Firebase):
             return PushReceipt(ref=None)
 
 
-class _Unclassified(Firebase):
+class _UnclassifiedVendor(Firebase):
     """A faulty vendor that does not tell an ended token from other refusals."""
 
     def services(self) -> Mapping[str, Service]:
@@ -64,14 +64,14 @@ class _Unclassified(Firebase):
         return {to: attrs.evolve(service, classify=None) for to, service in services.items()}
 
 
-class _Losing(Firebase):
+class _LosingVendor(Firebase):
     """A faulty vendor that loses the data for the app."""
 
     async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
         return await super().send(wire, attrs.evolve(message, data={}), key=key)
 
 
-class _Impatient(Firebase):
+class _ImpatientVendor(Firebase):
     """A faulty vendor that sends all notifications with high priority."""
 
     async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
@@ -79,7 +79,7 @@ class _Impatient(Firebase):
         return await super().send(wire, attrs.evolve(message, extra=extra), key=key)
 
 
-class _Talkative(Firebase):
+class _TalkativeVendor(Firebase):
     """A faulty vendor whose receipts show the recipient."""
 
     async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
@@ -90,14 +90,14 @@ class _Talkative(Firebase):
 @pytest.mark.parametrize(
     "faulty, finder",
     [
-        (_SendingTwice, "a_notification_arrives_in_full"),
-        (_Keyless, "a_key_sends_once"),
-        (_Swallowing, "a_refusal_has_its_type"),
-        (_Confident, "a_doubtful_outcome_is_unknown"),
-        (_Unclassified, "a_refusal_has_its_type"),
-        (_Losing, "a_notification_arrives_in_full"),
-        (_Impatient, "silence_and_urgency_are_kept"),
-        (_Talkative, "nothing_shows_secrets"),
+        (_SendingTwiceVendor, "a_notification_arrives_in_full"),
+        (_KeylessVendor, "a_key_sends_once"),
+        (_SwallowingVendor, "a_refusal_has_its_type"),
+        (_ConfidentVendor, "a_doubtful_outcome_is_unknown"),
+        (_UnclassifiedVendor, "a_refusal_has_its_type"),
+        (_LosingVendor, "a_notification_arrives_in_full"),
+        (_ImpatientVendor, "silence_and_urgency_are_kept"),
+        (_TalkativeVendor, "nothing_shows_secrets"),
     ],
 )
 def test_a_faulty_vendor_is_found(faulty: type[Firebase], finder: str) -> None:

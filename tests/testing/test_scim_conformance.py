@@ -26,7 +26,7 @@ PLAIN = {name_of(check): check for check in kit.CHECKS}
 AWAITED = {name_of(check): check for check in kit.ASYNC_CHECKS}
 
 
-class _Small(MemoryScimStore):
+class _SmallStore(MemoryScimStore):
     """A correct store that keeps only what each store must keep."""
 
     def create(self, kind: ScimKind, content: Mapping[str, Any], /) -> ScimResource:
@@ -43,7 +43,7 @@ def _kept(content: Mapping[str, Any]) -> dict[str, Any]:
     return {name: content[name] for name in names if name in content}
 
 
-class _Busy(MemoryScimStore):
+class _BusyStore(MemoryScimStore):
     """A correct store that can be reached by one caller at a time."""
 
     def replace(
@@ -55,7 +55,7 @@ class _Busy(MemoryScimStore):
         return changed
 
 
-@pytest.mark.parametrize("store", [MemoryScimStore, _Small, _Busy])
+@pytest.mark.parametrize("store", [MemoryScimStore, _SmallStore, _BusyStore])
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_good_stores_conform(check: kit.Check, store: kit.Factory) -> None:
     """Good stores pass all checks, those that keep little and those that are busy too."""
@@ -68,34 +68,34 @@ def test_asynchronous_store_conforms(check: kit.AsyncCheck) -> None:
     asyncio.run(check(AsyncMemoryScimStore))
 
 
-class _KindBlind(MemoryScimStore):
+class _KindBlindStore(MemoryScimStore):
     """A faulty store that does not tell people from groups."""
 
     def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
         return super().get(ScimKind.USER, id) or super().get(ScimKind.GROUP, id)
 
 
-class _Forgetful(MemoryScimStore):
+class _ForgetfulStore(MemoryScimStore):
     """A faulty store that loses whom it creates."""
 
     def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
         return None if kind is ScimKind.USER else super().get(kind, id)
 
 
-class _GroupsLost(MemoryScimStore):
+class _GroupsLostStore(MemoryScimStore):
     """A faulty store that loses groups."""
 
     def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
         return None if kind is ScimKind.GROUP else super().get(kind, id)
 
 
-class _Twins(MemoryScimStore):
+class _TwinsStore(MemoryScimStore):
     """A faulty store that lets two people have one name."""
 
     def _check_unique(self, kind: ScimKind, id: str, content: Mapping[str, Any]) -> None: ...
 
 
-class _CaseSensitive(MemoryScimStore):
+class _CaseSensitiveStore(MemoryScimStore):
     """A faulty store that tells names apart by the case of their letters."""
 
     def _check_unique(self, kind: ScimKind, id: str, content: Mapping[str, Any]) -> None:
@@ -104,7 +104,7 @@ class _CaseSensitive(MemoryScimStore):
                 raise AlreadyExists("Another person has this userName.")
 
 
-class _Careless(MemoryScimStore):
+class _CarelessStore(MemoryScimStore):
     """A faulty store that changes any version."""
 
     def replace(
@@ -115,7 +115,7 @@ class _Careless(MemoryScimStore):
         return super().replace(kind, id, content, current_version)
 
 
-class _Versionless(MemoryScimStore):
+class _VersionlessStore(MemoryScimStore):
     """A faulty store whose versions do not change."""
 
     def replace(
@@ -125,7 +125,7 @@ class _Versionless(MemoryScimStore):
         return changed and attrs.evolve(changed, version=version)
 
 
-class _Merging(MemoryScimStore):
+class _MergingStore(MemoryScimStore):
     """A faulty store that keeps what a change leaves out."""
 
     def replace(
@@ -136,7 +136,7 @@ class _Merging(MemoryScimStore):
         return super().replace(kind, id, merged, version)
 
 
-class _Refusing(MemoryScimStore):
+class _RefusingStore(MemoryScimStore):
     """A faulty store that changes nothing."""
 
     def replace(
@@ -145,7 +145,7 @@ class _Refusing(MemoryScimStore):
         return None
 
 
-class _Sharing(MemoryScimStore):
+class _SharingStore(MemoryScimStore):
     """A faulty store that stores the caller's own content."""
 
     def create(self, kind: ScimKind, content: Mapping[str, Any], /) -> ScimResource:
@@ -154,14 +154,14 @@ class _Sharing(MemoryScimStore):
         return resource
 
 
-class _Deleting(MemoryScimStore):
+class _DeletingStore(MemoryScimStore):
     """A faulty store that deletes any version."""
 
     def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
         return super().delete(kind, id, None)
 
 
-class _Keeping(MemoryScimStore):
+class _KeepingStore(MemoryScimStore):
     """A faulty store that says that it has deleted whom it keeps."""
 
     def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
@@ -169,14 +169,14 @@ class _Keeping(MemoryScimStore):
         return current is not None and version in {None, current.version}
 
 
-class _OffByOne(MemoryScimStore):
+class _OffByOneStore(MemoryScimStore):
     """A faulty store whose pages count from one."""
 
     def find(self, kind: ScimKind, conditions: Any, start: int, count: int, /) -> ScimMatches:
         return super().find(kind, conditions, max(0, start - 1), count)
 
 
-class _PageTotals(MemoryScimStore):
+class _PageTotalsStore(MemoryScimStore):
     """A faulty store that counts the people of a page instead of all."""
 
     def find(self, kind: ScimKind, conditions: Any, start: int, count: int, /) -> ScimMatches:
@@ -184,14 +184,14 @@ class _PageTotals(MemoryScimStore):
         return attrs.evolve(page, total=len(page.items))
 
 
-class _FirstCondition(MemoryScimStore):
+class _FirstConditionStore(MemoryScimStore):
     """A faulty store that reads only the first condition of a filter."""
 
     def find(self, kind: ScimKind, conditions: Any, start: int, count: int, /) -> ScimMatches:
         return super().find(kind, conditions[:1], start, count)
 
 
-class _Unfiltered(MemoryScimStore):
+class _UnfilteredStore(MemoryScimStore):
     """A faulty store that reads no filters."""
 
     def find(self, kind: ScimKind, conditions: Any, start: int, count: int, /) -> ScimMatches:
@@ -199,27 +199,27 @@ class _Unfiltered(MemoryScimStore):
 
 
 WRONG: list[tuple[str, Callable[[], Any], str]] = [
-    ("a_person_is_kept", _KindBlind, "among the groups"),
-    ("a_person_is_kept", _Forgetful, "with another content"),
-    ("a_group_has_its_members", _GroupsLost, "A group is lost"),
-    ("a_group_has_its_members", _Refusing, "other members"),
-    ("names_are_unique", _Twins, "raised no AlreadyExists"),
-    ("names_are_unique", _CaseSensitive, "raised no AlreadyExists"),
-    ("a_change_needs_the_current_version", _Careless, "older version is applied"),
-    ("a_change_needs_the_current_version", _Versionless, "leaves the version"),
-    ("a_change_needs_the_current_version", _Refusing, "current version is refused"),
-    ("content_is_replaced", _Merging, "leaves what it does not have"),
-    ("content_is_replaced", _Forgetful, "A person is lost"),
-    ("passed_content_stays_the_callers", _Sharing, "changes with the caller's"),
-    ("a_deleted_person_is_gone", _Deleting, "deleted in an older version"),
-    ("a_deleted_person_is_gone", _Keeping, "A deleted person is found"),
-    ("a_deleted_person_is_gone", _Refusing, "current version is refused"),
-    ("pages_have_everybody_once", _OffByOne, "repeat or lack"),
-    ("pages_have_everybody_once", _PageTotals, "another number of all"),
-    ("filters_find_whom_they_name", _FirstCondition, "The filter .* and .* is wrong"),
-    ("filters_find_whom_they_name", _Unfiltered, "is wrong"),
-    ("changes_at_once_are_one", _Careless, "are applied"),
-    ("changes_at_once_are_one", _Twins, "is taken 8 times"),
+    ("a_person_is_kept", _KindBlindStore, "among the groups"),
+    ("a_person_is_kept", _ForgetfulStore, "with another content"),
+    ("a_group_has_its_members", _GroupsLostStore, "A group is lost"),
+    ("a_group_has_its_members", _RefusingStore, "other members"),
+    ("names_are_unique", _TwinsStore, "raised no AlreadyExists"),
+    ("names_are_unique", _CaseSensitiveStore, "raised no AlreadyExists"),
+    ("a_change_needs_the_current_version", _CarelessStore, "older version is applied"),
+    ("a_change_needs_the_current_version", _VersionlessStore, "leaves the version"),
+    ("a_change_needs_the_current_version", _RefusingStore, "current version is refused"),
+    ("content_is_replaced", _MergingStore, "leaves what it does not have"),
+    ("content_is_replaced", _ForgetfulStore, "A person is lost"),
+    ("passed_content_stays_the_callers", _SharingStore, "changes with the caller's"),
+    ("a_deleted_person_is_gone", _DeletingStore, "deleted in an older version"),
+    ("a_deleted_person_is_gone", _KeepingStore, "A deleted person is found"),
+    ("a_deleted_person_is_gone", _RefusingStore, "current version is refused"),
+    ("pages_have_everybody_once", _OffByOneStore, "repeat or lack"),
+    ("pages_have_everybody_once", _PageTotalsStore, "another number of all"),
+    ("filters_find_whom_they_name", _FirstConditionStore, "The filter .* and .* is wrong"),
+    ("filters_find_whom_they_name", _UnfilteredStore, "is wrong"),
+    ("changes_at_once_are_one", _CarelessStore, "are applied"),
+    ("changes_at_once_are_one", _TwinsStore, "is taken 8 times"),
 ]
 
 
@@ -230,7 +230,7 @@ def test_notices_a_wrong_store(check: str, store: kit.Factory, sentence: str) ->
         PLAIN[check](store)
 
 
-class _Racing(AsyncMemoryScimStore):
+class _RacingStore(AsyncMemoryScimStore):
     """A faulty asynchronous store that waits between its check and its change."""
 
     async def replace(
@@ -247,7 +247,7 @@ class _Racing(AsyncMemoryScimStore):
 def test_notices_a_race() -> None:
     """A store that compares versions outside its transaction fails the check."""
     with pytest.raises(AssertionError, match="8 are applied"):
-        asyncio.run(AWAITED["changes_at_once_are_one"](_Racing))
+        asyncio.run(AWAITED["changes_at_once_are_one"](_RacingStore))
 
 
 def test_errors_of_a_store_are_raised() -> None:

@@ -68,7 +68,7 @@ def as_shippo(kind: type[Shippo]) -> kit.Factory:
 
 
 @attrs.frozen(kw_only=True)
-class Lesser(EasyPost):
+class LesserVendor(EasyPost):
     """A correct vendor that sells labels, and can do nothing else."""
 
     capabilities = frozenset()
@@ -77,7 +77,7 @@ class Lesser(EasyPost):
 
 def lesser() -> kit.ShippingSubject:
     """Return a test subject with few capabilities and no webhooks."""
-    return attrs.evolve(as_easypost(Lesser)(), report=None, webhook_secret=None)
+    return attrs.evolve(as_easypost(LesserVendor)(), report=None, webhook_secret=None)
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
@@ -87,7 +87,7 @@ def test_lesser_vendor_conforms(check: kit.Check) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Forgetful(Shippo):
+class ForgetfulVendor(Shippo):
     """A faulty vendor that ignores idempotency keys, so it buys a label for every request."""
 
     async def buy(
@@ -98,7 +98,7 @@ class Forgetful(Shippo):
 
 
 @attrs.frozen(kw_only=True)
-class Trusting(EasyPost):
+class TrustingVendor(EasyPost):
     """A faulty vendor that treats unreadable responses as a success."""
 
     async def buy(
@@ -112,7 +112,7 @@ class Trusting(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class ShowingAddresses(EasyPost):
+class ShowingAddressesVendor(EasyPost):
     """A faulty vendor that shows addresses in its results."""
 
     async def buy(
@@ -124,7 +124,7 @@ class ShowingAddresses(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class Quoting(EasyPost):
+class QuotingVendor(EasyPost):
     """A faulty vendor that requests the same rates twice."""
 
     async def get_rates(
@@ -136,7 +136,7 @@ class Quoting(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class Talkative(EasyPost):
+class TalkativeVendor(EasyPost):
     """A faulty vendor whose errors quote the whole response."""
 
     async def buy(
@@ -153,7 +153,7 @@ class Talkative(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class Wasteful(EasyPost):
+class WastefulVendor(EasyPost):
     """A faulty vendor that buys a label when rates are requested."""
 
     async def get_rates(
@@ -167,7 +167,7 @@ class Wasteful(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class Wrong(EasyPost):
+class WrongVendor(EasyPost):
     """A faulty vendor that reports wrong states, formats and verdicts."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
@@ -208,7 +208,7 @@ def open_handed() -> kit.ShippingSubject:
 
 
 @attrs.frozen(kw_only=True)
-class Narrow(EasyPost):
+class NarrowVendor(EasyPost):
     """A faulty vendor that sends only the first line of an address."""
 
     async def get_rates(
@@ -221,7 +221,7 @@ class Narrow(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class Exchanging(EasyPost):
+class ExchangingVendor(EasyPost):
     """A faulty vendor that declares goods in another currency."""
 
     async def get_rates(
@@ -236,7 +236,7 @@ class Exchanging(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class Overinsuring(Shippo):
+class OverinsuringVendor(Shippo):
     """A faulty vendor that insures in another currency."""
 
     async def get_rates(
@@ -249,7 +249,7 @@ class Overinsuring(Shippo):
 
 
 @attrs.frozen(kw_only=True)
-class Reconsidering(EasyPost):
+class ReconsideringVendor(EasyPost):
     """A faulty vendor that requests rates without their idempotency key."""
 
     async def get_rates(
@@ -260,7 +260,7 @@ class Reconsidering(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class Stubborn(EasyPost):
+class StubbornVendor(EasyPost):
     """A faulty vendor that leaves pickups scheduled, and has no forms of manifests."""
 
     async def cancel_pickup(self, wire: Wire, ref: Ref, /) -> Pickup:
@@ -277,7 +277,7 @@ class Stubborn(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class Rebooking(EasyPost):
+class RebookingVendor(EasyPost):
     """A faulty vendor that ignores the keys of pickups, so it books one for every request."""
 
     async def schedule_pickup(self, wire: Wire, request: PickupRequest, /, *, key: str) -> Pickup:
@@ -286,7 +286,7 @@ class Rebooking(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class Roundabout(ShipEngine):
+class RoundaboutVendor(ShipEngine):
     """A faulty vendor that names the farthest service point first."""
 
     async def find_service_points(
@@ -301,33 +301,33 @@ def roundabout() -> kit.ShippingSubject:
     """Return a test subject like ShipEngine's, with a faulty vendor."""
     subject = shipengine()
     sandbox: Any = subject.sandbox
-    return attrs.evolve(subject, vendor=Roundabout(credentials=sandbox.api_key))
+    return attrs.evolve(subject, vendor=RoundaboutVendor(credentials=sandbox.api_key))
 
 
 @pytest.mark.parametrize(
     "factory, check",
     [
-        (as_easypost(Stubborn), "a_pickup_is_scheduled_once"),
-        (as_easypost(Stubborn), "a_manifest_is_created_once"),
-        (as_easypost(Rebooking), "a_pickup_is_scheduled_once"),
+        (as_easypost(StubbornVendor), "a_pickup_is_scheduled_once"),
+        (as_easypost(StubbornVendor), "a_manifest_is_created_once"),
+        (as_easypost(RebookingVendor), "a_pickup_is_scheduled_once"),
         (roundabout, "service_points_are_offered"),
-        (as_easypost(Exchanging), "money_keeps_its_currency"),
-        (as_shippo(Overinsuring), "money_keeps_its_currency"),
-        (as_easypost(Reconsidering), "a_repeat_requests_no_new_rates"),
-        (as_shippo(Forgetful), "a_key_buys_once"),
-        (as_shippo(Forgetful), "a_lost_answer_buys_nothing_twice"),
-        (as_shippo(Forgetful), "an_interrupted_batch_is_completed"),
-        (as_easypost(Trusting), "a_malformed_answer_is_no_success"),
-        (as_easypost(ShowingAddresses), "a_label_is_bought"),
-        (as_easypost(Narrow), "an_address_arrives_whole"),
-        (as_easypost(Wasteful), "rates_are_returned"),
-        (as_easypost(Quoting), "each_request_is_sent_once"),
-        (as_easypost(Talkative), "no_error_shows_a_secret"),
-        (as_easypost(Wrong), "a_label_is_bought"),
-        (as_easypost(Wrong), "a_label_is_converted_or_refused"),
-        (as_easypost(Wrong), "a_parcel_is_tracked"),
-        (as_easypost(Wrong), "a_shipment_is_cancelled"),
-        (as_easypost(Wrong), "an_address_is_checked"),
+        (as_easypost(ExchangingVendor), "money_keeps_its_currency"),
+        (as_shippo(OverinsuringVendor), "money_keeps_its_currency"),
+        (as_easypost(ReconsideringVendor), "a_repeat_requests_no_new_rates"),
+        (as_shippo(ForgetfulVendor), "a_key_buys_once"),
+        (as_shippo(ForgetfulVendor), "a_lost_answer_buys_nothing_twice"),
+        (as_shippo(ForgetfulVendor), "an_interrupted_batch_is_completed"),
+        (as_easypost(TrustingVendor), "a_malformed_answer_is_no_success"),
+        (as_easypost(ShowingAddressesVendor), "a_label_is_bought"),
+        (as_easypost(NarrowVendor), "an_address_arrives_whole"),
+        (as_easypost(WastefulVendor), "rates_are_returned"),
+        (as_easypost(QuotingVendor), "each_request_is_sent_once"),
+        (as_easypost(TalkativeVendor), "no_error_shows_a_secret"),
+        (as_easypost(WrongVendor), "a_label_is_bought"),
+        (as_easypost(WrongVendor), "a_label_is_converted_or_refused"),
+        (as_easypost(WrongVendor), "a_parcel_is_tracked"),
+        (as_easypost(WrongVendor), "a_shipment_is_cancelled"),
+        (as_easypost(WrongVendor), "an_address_is_checked"),
         (open_handed, "a_refusal_has_its_type"),
     ],
 )

@@ -61,7 +61,7 @@ def _options(vendor: Any) -> dict[str, Any]:
     return {field.name: getattr(vendor, field.name) for field in attrs.fields(type(vendor))}
 
 
-class Lesser(Shopify):
+class LesserVendor(Shopify):
     """A correct vendor with the fewest capabilities."""
 
     capabilities = frozenset[ShopsCapability]()
@@ -70,16 +70,16 @@ class Lesser(Shopify):
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
     """A vendor without optional features passes all checks."""
-    check(as_shopify(Lesser))
+    check(as_shopify(LesserVendor))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms_awaited(check: kit.AsyncCheck) -> None:
     """A vendor without optional features passes all checks asynchronously, too."""
-    asyncio.run(check(as_shopify(Lesser)))
+    asyncio.run(check(as_shopify(LesserVendor)))
 
 
-class _Reading(Shopify):
+class _ReadingVendor(Shopify):
     """A faulty vendor that changes each order."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
@@ -89,7 +89,7 @@ class _Reading(Shopify):
         return self.changed(await super().get_order(wire, ref))
 
 
-class _Hundredfold(_Reading):
+class _HundredfoldVendor(_ReadingVendor):
     """A faulty vendor that takes euros for cents."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
@@ -97,14 +97,14 @@ class _Hundredfold(_Reading):
         return attrs.evolve(order, total=total and Money.from_minor(total.minor * 100, "EUR"))
 
 
-class _Presenting(_Reading):
+class _PresentingVendor(_ReadingVendor):
     """A faulty vendor that states the total in the buyer's currency."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
         return attrs.evolve(order, total=order.buyer_total)
 
 
-class _Trusting(_Reading):
+class _TrustingVendor(_ReadingVendor):
     """A faulty vendor that takes an unknown word for a paid order."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
@@ -113,14 +113,14 @@ class _Trusting(_Reading):
         return attrs.evolve(order, payment=OrderPayment.PAID)
 
 
-class _Terse(_Reading):
+class _TerseVendor(_ReadingVendor):
     """A faulty vendor that drops the vendor's answer."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
         return attrs.evolve(order, raw=None)
 
 
-class _Lineless(_Reading):
+class _LinelessVendor(_ReadingVendor):
     """A faulty vendor that drops the second line."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
@@ -135,7 +135,7 @@ class _ShownOrder(ShopOrder):
         return f"ShopOrder({self.email})"
 
 
-class _Showing(_Reading):
+class _ShowingVendor(_ReadingVendor):
     """A faulty vendor whose orders show the buyer."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
@@ -143,14 +143,14 @@ class _Showing(_Reading):
         return _ShownOrder(**fields)
 
 
-class _ShowingSecrets(Shopify):
+class _ShowingSecretsVendor(Shopify):
     """A faulty vendor that shows its token."""
 
     def __repr__(self) -> str:
         return f"Shopify({self.credentials and self.credentials.reveal()})"
 
 
-class _Insisting(Shopify):
+class _InsistingVendor(Shopify):
     """A faulty vendor that ships again after a lost answer."""
 
     async def fulfil(
@@ -165,7 +165,7 @@ class _Insisting(Shopify):
             return await super().fulfil(wire, ref, unnumbered, key=f"{key}/again")
 
 
-class _Hoping(Shopify):
+class _HopingVendor(Shopify):
     """A faulty vendor that tells a lost answer as a success."""
 
     async def fulfil(
@@ -177,7 +177,7 @@ class _Hoping(Shopify):
             return FulfilmentReceipt(ref=ref, id=None, completion=Completion.DONE)
 
 
-class _Swallowing(Shopify):
+class _SwallowingVendor(Shopify):
     """A faulty vendor that tells a refusal as a success."""
 
     async def fulfil(
@@ -189,7 +189,7 @@ class _Swallowing(Shopify):
             return FulfilmentReceipt(ref=ref, id=None, completion=Completion.DONE)
 
 
-class _Silent(Shopify):
+class _SilentVendor(Shopify):
     """A faulty vendor that does not have the buyer told."""
 
     async def fulfil(
@@ -198,14 +198,14 @@ class _Silent(Shopify):
         return await super().fulfil(wire, ref, attrs.evolve(fulfilment, notify=False), key=key)
 
 
-class _Early(Shopify):
+class _EarlyVendor(Shopify):
     """A faulty vendor that tells a running cancellation as done."""
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelReceipt:
         return attrs.evolve(await super().cancel(wire, ref), completion=Completion.DONE)
 
 
-class _Once(Shopify):
+class _OnceVendor(Shopify):
     """A faulty vendor that cannot cancel what is cancelled already."""
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelReceipt:
@@ -215,14 +215,14 @@ class _Once(Shopify):
         return attrs.evolve(receipt, completion=Completion.UNKNOWN) if is_canceled else receipt
 
 
-class _Blind(Shopify):
+class _BlindVendor(Shopify):
     """A faulty vendor that sets a stock whatever it was."""
 
     async def set_stock(self, wire: Wire, ref: Ref, quantity: int, /, **options: Any) -> Any:
         return await super().set_stock(wire, ref, quantity, **{**options, "expected": None})
 
 
-class _Minor(Shopify):
+class _MinorVendor(Shopify):
     """A faulty vendor that sends prices in cents."""
 
     async def set_price(self, wire: Wire, ref: Ref, price: Money, /) -> PriceReceipt:
@@ -230,28 +230,28 @@ class _Minor(Shopify):
         return attrs.evolve(await super().set_price(wire, ref, cents), price=price)
 
 
-class _Careless(Shopify):
+class _CarelessVendor(Shopify):
     """A faulty vendor that sends a price in any currency."""
 
     async def set_price(self, wire: Wire, ref: Ref, price: Money, /) -> PriceReceipt:
         return await super().set_price(wire, ref, Money.from_minor(price.minor, "EUR"))
 
 
-class _Loose(Shopify):
+class _LooseVendor(Shopify):
     """A faulty vendor that takes a similar number for the same."""
 
     async def find_items(self, wire: Wire, sku: str, after: Ref | None, /) -> ItemPage:
         return await super().find_items(wire, "ROPE-10", after)
 
 
-class _Forgetful(Shopify):
+class _ForgetfulVendor(Shopify):
     """A faulty vendor that forgets where a run ended."""
 
     async def orders(self, wire: Wire, query: Any, after: Ref | None, /) -> OrderPage:
         return attrs.evolve(await super().orders(wire, query, after), resume_at=None)
 
 
-class _Endless(Shopify):
+class _EndlessVendor(Shopify):
     """A faulty vendor whose pages do not end."""
 
     async def orders(self, wire: Wire, query: Any, after: Ref | None, /) -> OrderPage:
@@ -259,7 +259,7 @@ class _Endless(Shopify):
         return attrs.evolve(page, next=page.next or after)
 
 
-class _Numbering(WooCommerce):
+class _NumberingVendor(WooCommerce):
     """A faulty vendor that reads numbered pages, which move when an order changes."""
 
     async def orders(self, wire: Wire, query: Any, after: Ref | None, /) -> OrderPage:
@@ -272,21 +272,21 @@ class _Numbering(WooCommerce):
         return attrs.evolve(whole, items=items, next=next_ref)
 
 
-class _Paying(WooCommerce):
+class _PayingVendor(WooCommerce):
     """A faulty vendor that refunds again at each repeat."""
 
     async def refund(self, wire: Wire, ref: Ref, amount: Money, /, **options: Any) -> ShopRefund:
         return await super().refund(wire, ref, amount, **{**options, "key": wire.new_id()})
 
 
-class _Rounding(WooCommerce):
+class _RoundingVendor(WooCommerce):
     """A faulty vendor that refunds whole euros."""
 
     async def refund(self, wire: Wire, ref: Ref, amount: Money, /, **options: Any) -> ShopRefund:
         return await super().refund(wire, ref, Money("4.00", "EUR"), **options)
 
 
-class _Twice(WooCommerce):
+class _TwiceVendor(WooCommerce):
     """A faulty vendor that sets a price twice."""
 
     async def set_price(self, wire: Wire, ref: Ref, price: Money, /) -> PriceReceipt:
@@ -294,14 +294,14 @@ class _Twice(WooCommerce):
         return await super().set_price(wire, ref, price)
 
 
-class _Deaf(Shopify):
+class _DeafVendor(Shopify):
     """A faulty vendor that drops events."""
 
     def events(self, event: Any, ref: Any) -> tuple[Any, ...]:
         return super().events(event, ref)[1:]
 
 
-class _ByStatus(Shopify):
+class _ByStatusVendor(Shopify):
     """A faulty vendor that classifies failures only by their status."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
@@ -315,35 +315,39 @@ class _ByStatus(Shopify):
 
 
 WRONG = [
-    ("an_order_is_read_in_full", as_shopify(_Hundredfold), "The total was read as"),
-    ("an_order_is_read_in_full", as_shopify(_Presenting), "The total was read as"),
-    ("an_order_is_read_in_full", as_shopify(_Terse), "own answer is lost"),
-    ("an_order_is_read_in_full", as_shopify(_Lineless), "The lines were read as"),
-    ("an_answer_is_read_in_the_contracts_words", as_shopify(_Trusting), "payment was read as"),
-    ("pages_lose_no_order", as_woocommerce(_Numbering), "on no page"),
-    ("pages_lose_no_order", as_shopify(_Endless), "do not come to an end"),
-    ("the_next_run_resumes", as_shopify(_Forgetful), "begins at None"),
-    ("a_parcel_leaves_once", as_shopify(_Insisting), "tracking number is lost"),
-    ("a_parcel_leaves_once", as_shopify(_Silent), "was not told"),
-    ("a_lost_answer_ships_nothing_twice", as_shopify(_Hoping), "did not leave"),
-    ("a_lost_answer_ships_nothing_twice", as_shopify(_Insisting), "2 parcels left"),
-    ("a_parcel_without_number_is_uncertain", as_shopify(_Hoping), "was no error"),
-    ("a_part_is_shipped", as_shopify(_Swallowing), "was no error"),
-    ("an_order_is_cancelled_once", as_shopify(_Once), "is reported as"),
-    ("an_order_is_cancelled_once", as_shopify(_Swallowing), "was no error"),
-    ("a_later_cancellation_is_pending", as_shopify(_Early), "reported as done"),
-    ("a_refund_is_paid_once", as_woocommerce(_Paying), "The shop paid"),
-    ("a_refund_is_paid_once", as_woocommerce(_Rounding), "was not"),
-    ("amounts_are_in_the_shops_currency", as_shopify(_Careless), "was no error"),
-    ("an_item_is_found_by_its_number", as_shopify(_Loose), "finds"),
-    ("stock_and_price_are_set", as_shopify(_Minor), "The price became"),
-    ("stock_is_compared", as_shopify(_Blind), "was no error"),
-    ("an_unknown_order_is_refused", as_shopify(_Swallowing), "was no error"),
-    ("a_refusal_has_its_type", as_shopify(_ByStatus), "Refusal 0"),
-    ("each_request_is_sent_once", as_woocommerce(_Twice), "twice"),
-    ("nothing_shows_the_buyer", as_shopify(_Showing), "shows personal data"),
-    ("an_event_names_its_order", as_shopify(_Deaf), "became 0 events"),
-    ("nothing_shows_the_buyer", as_shopify(_ShowingSecrets), "or a secret"),
+    ("an_order_is_read_in_full", as_shopify(_HundredfoldVendor), "The total was read as"),
+    ("an_order_is_read_in_full", as_shopify(_PresentingVendor), "The total was read as"),
+    ("an_order_is_read_in_full", as_shopify(_TerseVendor), "own answer is lost"),
+    ("an_order_is_read_in_full", as_shopify(_LinelessVendor), "The lines were read as"),
+    (
+        "an_answer_is_read_in_the_contracts_words",
+        as_shopify(_TrustingVendor),
+        "payment was read as",
+    ),
+    ("pages_lose_no_order", as_woocommerce(_NumberingVendor), "on no page"),
+    ("pages_lose_no_order", as_shopify(_EndlessVendor), "do not come to an end"),
+    ("the_next_run_resumes", as_shopify(_ForgetfulVendor), "begins at None"),
+    ("a_parcel_leaves_once", as_shopify(_InsistingVendor), "tracking number is lost"),
+    ("a_parcel_leaves_once", as_shopify(_SilentVendor), "was not told"),
+    ("a_lost_answer_ships_nothing_twice", as_shopify(_HopingVendor), "did not leave"),
+    ("a_lost_answer_ships_nothing_twice", as_shopify(_InsistingVendor), "2 parcels left"),
+    ("a_parcel_without_number_is_uncertain", as_shopify(_HopingVendor), "was no error"),
+    ("a_part_is_shipped", as_shopify(_SwallowingVendor), "was no error"),
+    ("an_order_is_cancelled_once", as_shopify(_OnceVendor), "is reported as"),
+    ("an_order_is_cancelled_once", as_shopify(_SwallowingVendor), "was no error"),
+    ("a_later_cancellation_is_pending", as_shopify(_EarlyVendor), "reported as done"),
+    ("a_refund_is_paid_once", as_woocommerce(_PayingVendor), "The shop paid"),
+    ("a_refund_is_paid_once", as_woocommerce(_RoundingVendor), "was not"),
+    ("amounts_are_in_the_shops_currency", as_shopify(_CarelessVendor), "was no error"),
+    ("an_item_is_found_by_its_number", as_shopify(_LooseVendor), "finds"),
+    ("stock_and_price_are_set", as_shopify(_MinorVendor), "The price became"),
+    ("stock_is_compared", as_shopify(_BlindVendor), "was no error"),
+    ("an_unknown_order_is_refused", as_shopify(_SwallowingVendor), "was no error"),
+    ("a_refusal_has_its_type", as_shopify(_ByStatusVendor), "Refusal 0"),
+    ("each_request_is_sent_once", as_woocommerce(_TwiceVendor), "twice"),
+    ("nothing_shows_the_buyer", as_shopify(_ShowingVendor), "shows personal data"),
+    ("an_event_names_its_order", as_shopify(_DeafVendor), "became 0 events"),
+    ("nothing_shows_the_buyer", as_shopify(_ShowingSecretsVendor), "or a secret"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}
 
@@ -357,4 +361,4 @@ def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -
 
 def test_lesser_vendor_lacks_each_capability() -> None:
     """The vendor without optional features has none of them, so that the kit checks refusals."""
-    assert Lesser.capabilities.isdisjoint(ShopsCapability)
+    assert LesserVendor.capabilities.isdisjoint(ShopsCapability)

@@ -61,7 +61,7 @@ def as_dropbox_sign(kind: Callable[..., DropboxSign]) -> kit.Factory:
 
 
 @attrs.frozen(kw_only=True)
-class Lesser(DropboxSign):
+class LesserVendor(DropboxSign):
     """A correct vendor without optional features."""
 
     capabilities = frozenset()
@@ -70,16 +70,16 @@ class Lesser(DropboxSign):
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
     """A vendor without optional features passes all checks."""
-    check(as_dropbox_sign(Lesser))
+    check(as_dropbox_sign(LesserVendor))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms_async(check: kit.AsyncCheck) -> None:
     """A vendor without optional features passes all checks asynchronously, too."""
-    asyncio.run(check(as_dropbox_sign(Lesser)))
+    asyncio.run(check(as_dropbox_sign(LesserVendor)))
 
 
-class _SendingTwice(Docusign):
+class _SendingTwiceVendor(Docusign):
     """A faulty vendor that sends each envelope twice."""
 
     async def send(
@@ -89,7 +89,7 @@ class _SendingTwice(Docusign):
         return await super().send(wire, request, key=key)
 
 
-class _Keyless(Docusign):
+class _KeylessVendor(Docusign):
     """A faulty vendor that loses the idempotency key."""
 
     async def send(
@@ -98,7 +98,7 @@ class _Keyless(Docusign):
         return await super().send(wire, request, key=None)
 
 
-class _Retrying(Docusign):
+class _RetryingVendor(Docusign):
     """A faulty vendor that repeats a failed request by itself."""
 
     async def send(
@@ -110,7 +110,7 @@ class _Retrying(Docusign):
             return await super().send(wire, request, key=key)
 
 
-class _SendingAfterTheSearch(Docusign):
+class _SendingAfterTheSearchVendor(Docusign):
     """A faulty vendor that sends again what the search does not have."""
 
     async def send(
@@ -122,18 +122,18 @@ class _SendingAfterTheSearch(Docusign):
             return await super().send(wire, request, key=None)
 
 
-class _WithoutSearch(Docusign):
+class _WithoutSearchVendor(Docusign):
     """A faulty vendor that looks nothing up."""
 
     async def _look_up(self, wire: Wire, mark: str) -> SignatureReceipt | None:
         return None
 
 
-class _SendingAgain(_SendingAfterTheSearch, _WithoutSearch):
+class _SendingAgainVendor(_SendingAfterTheSearchVendor, _WithoutSearchVendor):
     """A faulty vendor that sends an envelope again after a lost answer."""
 
 
-class _Forgetful(Docusign):
+class _ForgetfulVendor(Docusign):
     """A faulty vendor that reports an unknown outcome as a failure that may be repeated."""
 
     async def send(
@@ -145,7 +145,7 @@ class _Forgetful(Docusign):
             raise VendorFailed("Try again.") from error
 
 
-class _Swallowing(DropboxSign):
+class _SwallowingVendor(DropboxSign):
     """A faulty vendor that reads each failure as a success."""
 
     async def send(
@@ -157,7 +157,7 @@ class _Swallowing(DropboxSign):
             return SignatureReceipt(ref=wire.ref("1"), status=EnvelopeStatus.SENT)
 
 
-class _Done(Docusign):
+class _DoneVendor(Docusign):
     """A faulty vendor that reports a new envelope as completed."""
 
     async def send(
@@ -167,7 +167,7 @@ class _Done(Docusign):
         return attrs.evolve(receipt, status=EnvelopeStatus.COMPLETED)
 
 
-class _Following(Docusign):
+class _FollowingVendor(Docusign):
     """A faulty vendor that changes each state."""
 
     def changed(self, envelope: Envelope) -> Envelope:
@@ -177,7 +177,7 @@ class _Following(Docusign):
         return self.changed(await super().get(wire, ref))
 
 
-class _Optimistic(_Following):
+class _OptimisticVendor(_FollowingVendor):
     """A faulty vendor that takes an unknown word for a success."""
 
     def changed(self, envelope: Envelope) -> Envelope:
@@ -185,7 +185,7 @@ class _Optimistic(_Following):
         return attrs.evolve(envelope, status=EnvelopeStatus.COMPLETED) if is_unknown else envelope
 
 
-class _Early(_Following):
+class _EarlyVendor(_FollowingVendor):
     """A faulty vendor for which one signature completes an envelope."""
 
     def changed(self, envelope: Envelope) -> Envelope:
@@ -193,14 +193,14 @@ class _Early(_Following):
         return attrs.evolve(envelope, status=EnvelopeStatus.COMPLETED) if is_signed else envelope
 
 
-class _Reasonless(_Following):
+class _ReasonlessVendor(_FollowingVendor):
     """A faulty vendor that loses the reason for declining."""
 
     def changed(self, envelope: Envelope) -> Envelope:
         return attrs.evolve(envelope, reason=None)
 
 
-class _Impatient(_Following):
+class _ImpatientVendor(_FollowingVendor):
     """A faulty vendor for which everybody's turn has come."""
 
     def changed(self, envelope: Envelope) -> Envelope:
@@ -213,7 +213,7 @@ class _Impatient(_Following):
         return attrs.evolve(envelope, signers=tuple(signers))
 
 
-class _Mistaken(Docusign):
+class _MistakenVendor(Docusign):
     """A faulty vendor that does not compare the envelope of an answer."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> Envelope:
@@ -223,7 +223,7 @@ class _Mistaken(Docusign):
             return Envelope(ref=ref, status=EnvelopeStatus.SENT)
 
 
-class _Hasty(DropboxSign):
+class _HastyVendor(DropboxSign):
     """A faulty vendor that reports a request as void before it is."""
 
     async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
@@ -231,7 +231,7 @@ class _Hasty(DropboxSign):
         return attrs.evolve(receipt, status=EnvelopeStatus.VOIDED)
 
 
-class _Lenient(Docusign):
+class _LenientVendor(Docusign):
     """A faulty vendor that reports each envelope as void."""
 
     async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
@@ -241,21 +241,21 @@ class _Lenient(Docusign):
             return SignatureReceipt(ref=ref, status=EnvelopeStatus.VOIDED)
 
 
-class _WithoutReason(Docusign):
+class _WithoutReasonVendor(Docusign):
     """A faulty vendor that loses the reason for voiding."""
 
     async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
         return await super().void(wire, ref, None)
 
 
-class _KeylessReminders(DropboxSign):
+class _KeylessRemindersVendor(DropboxSign):
     """A faulty vendor that loses the key of reminders."""
 
     async def remind(self, wire: Wire, ref: Ref, /, *, key: str | None) -> SignatureReceipt:
         return await super().remind(wire, ref, key=None)
 
 
-class _OpenLinks(Docusign):
+class _OpenLinksVendor(Docusign):
     """A faulty vendor that makes a link for anybody."""
 
     async def signing_link(
@@ -264,7 +264,7 @@ class _OpenLinks(Docusign):
         return await super().signing_link(wire, ref, "ada@example.com", return_url)
 
 
-class _Pages(Docusign):
+class _PagesVendor(Docusign):
     """A faulty vendor that takes a page for a file."""
 
     async def download(self, wire: Wire, ref: Ref, /) -> SignedFile:
@@ -274,7 +274,7 @@ class _Pages(Docusign):
             return SignedFile(content=b"%PDF-1.7")
 
 
-class _Vague(Docusign):
+class _VagueVendor(Docusign):
     """A faulty vendor whose refusals are all of one kind."""
 
     def services(self) -> Mapping[str, Service]:
@@ -285,7 +285,7 @@ class _Vague(Docusign):
         }
 
 
-class _Losing(DropboxSign):
+class _LosingVendor(DropboxSign):
     """A faulty vendor that loses options."""
 
     async def send(
@@ -294,7 +294,7 @@ class _Losing(DropboxSign):
         return await super().send(wire, attrs.evolve(request, extra={}), key=key)
 
 
-class _Telling(Docusign):
+class _TellingVendor(Docusign):
     """A faulty vendor that puts the token into references."""
 
     async def send(
@@ -314,7 +314,7 @@ class _ShownState(SignerState):
         return f"SignerState({self.email})"
 
 
-class _Showing(_Following):
+class _ShowingVendor(_FollowingVendor):
     """A faulty vendor whose states show persons."""
 
     def changed(self, envelope: Envelope) -> Envelope:
@@ -322,14 +322,14 @@ class _Showing(_Following):
         return attrs.evolve(envelope, signers=signers)
 
 
-class _Deaf(Docusign):
+class _DeafVendor(Docusign):
     """A faulty vendor that reads no webhooks."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
         return ()
 
 
-class _Cheerful(DropboxSign):
+class _CheerfulVendor(DropboxSign):
     """A faulty vendor that reads each webhook as the end."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
@@ -346,33 +346,33 @@ def _forgeable() -> kit.SignaturesSubject:
 
 
 WRONG = [
-    ("an_envelope_is_sent", as_docusign(_SendingTwice), "twice"),
-    ("an_envelope_is_sent", as_docusign(_Done), "is completed"),
-    ("a_key_sends_once", as_docusign(_Keyless), "more than once"),
-    ("a_failed_request_is_not_repeated", as_docusign(_Retrying), "no error|by itself"),
-    ("a_lost_answer_is_looked_up", as_docusign(_SendingAgain), "was sent again"),
-    ("a_late_search_is_no_proof", as_docusign(_SendingAfterTheSearch), "was no error"),
-    ("a_late_search_is_no_proof", as_docusign(_Forgetful), "raised VendorFailed"),
-    ("an_uncertain_failure_is_unknown", as_docusign(_Forgetful), "raised VendorFailed"),
-    ("an_unreadable_success_is_no_success", as_dropbox_sign(_Swallowing), "was no error"),
-    ("signatures_are_followed", as_docusign(_Early), "It is completed"),
-    ("signatures_are_followed", as_docusign(_Impatient), "The signers are"),
-    ("a_refused_signature_has_its_reason", as_docusign(_Reasonless), "reason for declining"),
-    ("an_unknown_word_is_unknown", as_docusign(_Optimistic), "It is completed"),
-    ("an_answer_is_about_its_envelope", as_docusign(_Mistaken), "was no error"),
-    ("an_envelope_is_voided", as_dropbox_sign(_Hasty), "reported as void before"),
-    ("an_envelope_is_voided", as_docusign(_WithoutReason), "reason for voiding is lost"),
-    ("a_completed_envelope_stays", as_docusign(_Lenient), "was no error"),
-    ("a_reminder_is_sent_once", as_dropbox_sign(_KeylessReminders), "The emails went to"),
-    ("a_link_belongs_to_its_signer", as_docusign(_OpenLinks), "was no error"),
-    ("files_are_downloaded", as_docusign(_Pages), "was no error"),
-    ("a_refusal_has_its_type", as_docusign(_Vague), "raised VendorRejected"),
-    ("a_pause_is_kept", as_docusign(_Vague), "raised VendorRejected"),
-    ("options_arrive", as_dropbox_sign(_Losing), "option is lost"),
-    ("secrets_are_shown_nowhere", as_docusign(_Telling), "secret is shown"),
-    ("nothing_shows_the_signers", as_docusign(_Showing), "Personal data is shown"),
-    ("events_are_accepted_if_signed", as_docusign(_Deaf), "became 0 events"),
-    ("events_are_accepted_if_signed", as_dropbox_sign(_Cheerful), "became completed"),
+    ("an_envelope_is_sent", as_docusign(_SendingTwiceVendor), "twice"),
+    ("an_envelope_is_sent", as_docusign(_DoneVendor), "is completed"),
+    ("a_key_sends_once", as_docusign(_KeylessVendor), "more than once"),
+    ("a_failed_request_is_not_repeated", as_docusign(_RetryingVendor), "no error|by itself"),
+    ("a_lost_answer_is_looked_up", as_docusign(_SendingAgainVendor), "was sent again"),
+    ("a_late_search_is_no_proof", as_docusign(_SendingAfterTheSearchVendor), "was no error"),
+    ("a_late_search_is_no_proof", as_docusign(_ForgetfulVendor), "raised VendorFailed"),
+    ("an_uncertain_failure_is_unknown", as_docusign(_ForgetfulVendor), "raised VendorFailed"),
+    ("an_unreadable_success_is_no_success", as_dropbox_sign(_SwallowingVendor), "was no error"),
+    ("signatures_are_followed", as_docusign(_EarlyVendor), "It is completed"),
+    ("signatures_are_followed", as_docusign(_ImpatientVendor), "The signers are"),
+    ("a_refused_signature_has_its_reason", as_docusign(_ReasonlessVendor), "reason for declining"),
+    ("an_unknown_word_is_unknown", as_docusign(_OptimisticVendor), "It is completed"),
+    ("an_answer_is_about_its_envelope", as_docusign(_MistakenVendor), "was no error"),
+    ("an_envelope_is_voided", as_dropbox_sign(_HastyVendor), "reported as void before"),
+    ("an_envelope_is_voided", as_docusign(_WithoutReasonVendor), "reason for voiding is lost"),
+    ("a_completed_envelope_stays", as_docusign(_LenientVendor), "was no error"),
+    ("a_reminder_is_sent_once", as_dropbox_sign(_KeylessRemindersVendor), "The emails went to"),
+    ("a_link_belongs_to_its_signer", as_docusign(_OpenLinksVendor), "was no error"),
+    ("files_are_downloaded", as_docusign(_PagesVendor), "was no error"),
+    ("a_refusal_has_its_type", as_docusign(_VagueVendor), "raised VendorRejected"),
+    ("a_pause_is_kept", as_docusign(_VagueVendor), "raised VendorRejected"),
+    ("options_arrive", as_dropbox_sign(_LosingVendor), "option is lost"),
+    ("secrets_are_shown_nowhere", as_docusign(_TellingVendor), "secret is shown"),
+    ("nothing_shows_the_signers", as_docusign(_ShowingVendor), "Personal data is shown"),
+    ("events_are_accepted_if_signed", as_docusign(_DeafVendor), "became 0 events"),
+    ("events_are_accepted_if_signed", as_dropbox_sign(_CheerfulVendor), "became completed"),
     ("events_are_accepted_if_signed", _forgeable, "somebody else signed"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}
@@ -388,4 +388,4 @@ def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -
 def test_notices_a_vendor_without_a_look_up() -> None:
     """A vendor that looks nothing up after a lost answer fails with the unknown outcome."""
     with pytest.raises(OutcomeUnknown):
-        PLAIN["a_lost_answer_is_looked_up"](as_docusign(_WithoutSearch))
+        PLAIN["a_lost_answer_is_looked_up"](as_docusign(_WithoutSearchVendor))

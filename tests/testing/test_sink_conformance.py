@@ -51,7 +51,7 @@ def _number(record: SinkRecord) -> int:
     return number
 
 
-class _Forgetful(_Sink):
+class _ForgetfulSink(_Sink):
     """A faulty sink that returns without storing a batch."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
@@ -59,7 +59,7 @@ class _Forgetful(_Sink):
         [_number(record) for record in records]
 
 
-class _Talkative(_Sink):
+class _TalkativeSink(_Sink):
     """A faulty sink that returns one result too many."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> list[Result[object]]:
@@ -68,7 +68,7 @@ class _Talkative(_Sink):
         return [Result()] * (len(records) + 1)
 
 
-class _Partial(_Sink):
+class _PartialSink(_Sink):
     """A faulty sink that has stored some records when a batch fails."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
@@ -77,7 +77,7 @@ class _Partial(_Sink):
             self.stored.append(_number(record))
 
 
-class _Unaware(_Sink):
+class _UnawareSink(_Sink):
     """A faulty sink that reports success for a bad record."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> list[Result[object]]:
@@ -86,7 +86,7 @@ class _Unaware(_Sink):
         return [Result()] * len(records)
 
 
-class _Repeating(_Sink):
+class _RepeatingSink(_Sink):
     """A faulty sink that stores a record at each delivery."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
@@ -94,7 +94,7 @@ class _Repeating(_Sink):
         self.stored += [_number(record) for record in records]
 
 
-class _Interruptible(_Sink):
+class _InterruptibleSink(_Sink):
     """A faulty sink that stores nothing more after a batch was interrupted."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
@@ -106,7 +106,7 @@ class _Interruptible(_Sink):
         self.is_busy = False
 
 
-class _Emptied(_Sink):
+class _EmptiedSink(_Sink):
     """A faulty sink that loses its records if it is flushed during a batch."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
@@ -122,7 +122,7 @@ class _Emptied(_Sink):
         self.is_busy = False
 
 
-class _ClosedOnce(_Sink):
+class _ClosedOnceSink(_Sink):
     """A faulty sink that loses its records when it is closed."""
 
     async def close(self) -> None:
@@ -170,23 +170,23 @@ def test_good_sink_passes(check: kit.Check) -> None:
 @pytest.mark.parametrize("check", kit.CHECKS)
 def test_sink_with_fewer_promises_passes(check: kit.Check) -> None:
     """A sink that stores a record at each delivery passes if it declares that."""
-    asyncio.run(check(_factory(_Repeating, has_effect_once=False, has_bad_records=False)))
+    asyncio.run(check(_factory(_RepeatingSink, has_effect_once=False, has_bad_records=False)))
 
 
 @pytest.mark.parametrize(
     "check, kind",
     [
-        (kit.flushed_records_are_stored, _Forgetful),
-        (kit.flushed_records_are_stored, _Talkative),
-        (kit.each_record_has_a_result, _Talkative),
-        (kit.failed_batch_has_done_nothing, _Partial),
-        (kit.failed_batch_has_done_nothing, _Unaware),
-        (kit.a_bad_record_affects_no_other, _Partial),
-        (kit.a_bad_record_affects_no_other, _Unaware),
-        (kit.repeated_record_has_its_effect_once, _Repeating),
-        (kit.cancelled_batch_can_be_delivered_again, _Interruptible),
-        (kit.flush_may_run_beside_a_batch, _Emptied),
-        (kit.a_sink_can_be_closed_repeatedly, _ClosedOnce),
+        (kit.flushed_records_are_stored, _ForgetfulSink),
+        (kit.flushed_records_are_stored, _TalkativeSink),
+        (kit.each_record_has_a_result, _TalkativeSink),
+        (kit.failed_batch_has_done_nothing, _PartialSink),
+        (kit.failed_batch_has_done_nothing, _UnawareSink),
+        (kit.a_bad_record_affects_no_other, _PartialSink),
+        (kit.a_bad_record_affects_no_other, _UnawareSink),
+        (kit.repeated_record_has_its_effect_once, _RepeatingSink),
+        (kit.cancelled_batch_can_be_delivered_again, _InterruptibleSink),
+        (kit.flush_may_run_beside_a_batch, _EmptiedSink),
+        (kit.a_sink_can_be_closed_repeatedly, _ClosedOnceSink),
     ],
 )
 def test_wrong_sink_is_noticed(check: kit.Check, kind: type[_Sink]) -> None:

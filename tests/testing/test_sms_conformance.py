@@ -47,7 +47,7 @@ KEYS = VendorKeys(
 
 
 @attrs.frozen(kw_only=True)
-class Lesser(Vonage):
+class LesserVendor(Vonage):
     """A correct vendor that can only send, and honours idempotency keys."""
 
     capabilities = frozenset()
@@ -63,7 +63,7 @@ class Lesser(Vonage):
 
 def lesser() -> kit.SmsSubject:
     """Return a test subject with few capabilities and no webhooks."""
-    subject = as_vonage(Lesser)()
+    subject = as_vonage(LesserVendor)()
     return attrs.evolve(subject, report=None, webhook_secret=None, requests=(), answers=())
 
 
@@ -105,7 +105,7 @@ def test_a_lesser_vendor_conforms_awaited(check: kit.AsyncCheck) -> None:
     asyncio.run(check(lesser))
 
 
-class _Sending(Twilio):
+class _SendingVendor(Twilio):
     """A faulty vendor that changes each receipt."""
 
     def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
@@ -115,35 +115,35 @@ class _Sending(Twilio):
         return self.changed_receipt(await super().send(wire, message, key=key))
 
 
-class _Early(_Sending):
+class _EarlyVendor(_SendingVendor):
     """A faulty vendor that reports queued messages as delivered."""
 
     def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
         return attrs.evolve(receipt, status=SmsStatus.DELIVERED)
 
 
-class _ClaimingSent(_Sending):
+class _ClaimingSentVendor(_SendingVendor):
     """A faulty vendor that reports each message as sent."""
 
     def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
         return attrs.evolve(receipt, status=SmsStatus.SENT)
 
 
-class _Terse(_Sending):
+class _TerseVendor(_SendingVendor):
     """A faulty vendor that drops the response from receipts."""
 
     def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
         return attrs.evolve(receipt, raw=None)
 
 
-class _Translated(_Sending):
+class _TranslatedVendor(_SendingVendor):
     """A faulty vendor that drops the vendor's own status word from receipts."""
 
     def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
         return attrs.evolve(receipt, vendor_status=None)
 
 
-class _SendingTwice(Twilio):
+class _SendingTwiceVendor(Twilio):
     """A faulty vendor that sends each message twice."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
@@ -151,21 +151,21 @@ class _SendingTwice(Twilio):
         return await super().send(wire, message, key=key)
 
 
-class _Keyless(Twilio):
+class _KeylessVendor(Twilio):
     """A faulty vendor that sends no idempotency key."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         return await super().send(wire, message, key=None)
 
 
-class _ChangingKeys(Twilio):
+class _ChangingKeysVendor(Twilio):
     """A faulty vendor that sends a new key with each request."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         return await super().send(wire, message, key=wire.new_id())
 
 
-class _Trusting(Twilio):
+class _TrustingVendor(Twilio):
     """A faulty vendor that reports a failure as a success."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
@@ -175,35 +175,35 @@ class _Trusting(Twilio):
             return SmsReceipt(ref=wire.ref("1"), status=SmsStatus.SENT)
 
 
-class _LosingOptions(Twilio):
+class _LosingOptionsVendor(Twilio):
     """A faulty vendor that drops its extra options."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         return await super().send(wire, attrs.evolve(message, extra={}), key=key)
 
 
-class _Hasty(Twilio):
+class _HastyVendor(Twilio):
     """A faulty vendor that sends scheduled messages at once."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         return await super().send(wire, attrs.evolve(message, send_at=None), key=key)
 
 
-class _Deaf(Twilio):
+class _DeafVendor(Twilio):
     """A faulty vendor that reports a cancellation that it did not request."""
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         return await self.get(wire, ref)
 
 
-class _Astray(Twilio):
+class _AstrayVendor(Twilio):
     """A faulty vendor that returns the reference of another message."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         return attrs.evolve(await super().get(wire, ref), ref=wire.ref("SM0"))
 
 
-class _Blind(Twilio):
+class _BlindVendor(Twilio):
     """A faulty vendor that does not report the carrier of a number."""
 
     async def validate_number(
@@ -213,7 +213,7 @@ class _Blind(Twilio):
         return attrs.evolve(result, carrier=None)
 
 
-class _Rounded(Twilio):
+class _RoundedVendor(Twilio):
     """A faulty vendor that reports its balance as a plain integer."""
 
     async def check_balance(self, wire: Wire, /) -> Balance:
@@ -221,7 +221,7 @@ class _Rounded(Twilio):
         return Balance(amount=Price(cents, "USD"))
 
 
-class _Cheerful(Twilio):
+class _CheerfulVendor(Twilio):
     """A faulty vendor that reads each webhook as a delivery."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
@@ -229,14 +229,14 @@ class _Cheerful(Twilio):
         return tuple(attrs.evolve(report, status=SmsStatus.DELIVERED) for report in reports)
 
 
-class _Showing(Twilio):
+class _ShowingVendor(Twilio):
     """A faulty vendor that shows its credentials in its repr."""
 
     def __repr__(self) -> str:
         return f"Twilio({self.credentials and self.credentials.reveal()})"
 
 
-class _Classifying(Vonage):
+class _ClassifyingVendor(Vonage):
     """A faulty vendor that classifies failures by its own method."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
@@ -249,14 +249,14 @@ class _Classifying(Vonage):
         }
 
 
-class _ClassifyingByStatus(_Classifying):
+class _ClassifyingByStatusVendor(_ClassifyingVendor):
     """A faulty vendor that classifies failures only by their status."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
         return None
 
 
-class _Talkative(_Classifying):
+class _TalkativeVendor(_ClassifyingVendor):
     """A faulty vendor whose errors quote the response."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
@@ -264,7 +264,7 @@ class _Talkative(_Classifying):
         return None if error is None else type(error)(f"Refused: {response.body.decode()}")
 
 
-class _Brief(_Classifying):
+class _BriefVendor(_ClassifyingVendor):
     """A faulty vendor whose errors do not contain the response."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
@@ -272,7 +272,7 @@ class _Brief(_Classifying):
         return None if error is None else type(error)("Refused.")
 
 
-class _Resolute(_Classifying):
+class _ResoluteVendor(_ClassifyingVendor):
     """A faulty vendor that reports an outage as a refusal."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
@@ -297,29 +297,29 @@ def _unreachable() -> kit.SmsSubject:
 
 
 WRONG = [
-    ("a_message_is_sent", as_twilio(_SendingTwice), "twice in a row"),
+    ("a_message_is_sent", as_twilio(_SendingTwiceVendor), "twice in a row"),
     ("a_message_is_sent", _unreachable, "not sent once"),
-    ("a_message_is_sent", as_twilio(_Early), "as if it were over"),
-    ("a_message_is_sent", as_twilio(_Translated), "own word is lost"),
-    ("a_message_is_sent", as_twilio(_Terse), "own words are missing"),
-    ("a_reference_survives_as_text", as_twilio(_Astray), "another message"),
-    ("a_key_sends_once", as_twilio(_Keyless), "more than once"),
-    ("a_key_is_for_one_message", as_twilio(_Keyless), "was no error"),
-    ("declared_capabilities_work", as_twilio(_Rounded), "balance is none"),
-    ("declared_capabilities_work", as_twilio(_Blind), "carrier is missing"),
-    ("a_scheduled_text_can_be_cancelled", as_twilio(_Hasty), "not scheduled"),
-    ("a_scheduled_text_can_be_cancelled", as_twilio(_Deaf), "was cancelled is not"),
-    ("a_refusal_has_its_type", as_vonage(_ClassifyingByStatus), "raised VendorFailed"),
-    ("a_refusal_has_its_type", as_vonage(_Talkative), "shows personal data or a secret"),
-    ("a_refusal_has_its_type", as_vonage(_Brief), "answer is lost"),
-    ("an_outage_is_no_refusal", as_vonage(_Resolute), "raised VendorRejected"),
-    ("a_malformed_answer_is_no_success", as_twilio(_Trusting), "was no error"),
-    ("a_lost_answer_is_unknown", as_twilio(_ChangingKeys), "was no error"),
-    ("an_unknown_status_is_kept", as_twilio(_ClaimingSent), "is known"),
-    ("each_message_of_a_batch_has_its_result", as_twilio(_Keyless), "sent already"),
-    ("options_arrive", as_twilio(_LosingOptions), "option is lost"),
-    ("recipients_are_not_shown", as_twilio(_Showing), "is shown"),
-    ("events_are_accepted_if_signed", as_twilio(_Cheerful), "was read as"),
+    ("a_message_is_sent", as_twilio(_EarlyVendor), "as if it were over"),
+    ("a_message_is_sent", as_twilio(_TranslatedVendor), "own word is lost"),
+    ("a_message_is_sent", as_twilio(_TerseVendor), "own words are missing"),
+    ("a_reference_survives_as_text", as_twilio(_AstrayVendor), "another message"),
+    ("a_key_sends_once", as_twilio(_KeylessVendor), "more than once"),
+    ("a_key_is_for_one_message", as_twilio(_KeylessVendor), "was no error"),
+    ("declared_capabilities_work", as_twilio(_RoundedVendor), "balance is none"),
+    ("declared_capabilities_work", as_twilio(_BlindVendor), "carrier is missing"),
+    ("a_scheduled_text_can_be_cancelled", as_twilio(_HastyVendor), "not scheduled"),
+    ("a_scheduled_text_can_be_cancelled", as_twilio(_DeafVendor), "was cancelled is not"),
+    ("a_refusal_has_its_type", as_vonage(_ClassifyingByStatusVendor), "raised VendorFailed"),
+    ("a_refusal_has_its_type", as_vonage(_TalkativeVendor), "shows personal data or a secret"),
+    ("a_refusal_has_its_type", as_vonage(_BriefVendor), "answer is lost"),
+    ("an_outage_is_no_refusal", as_vonage(_ResoluteVendor), "raised VendorRejected"),
+    ("a_malformed_answer_is_no_success", as_twilio(_TrustingVendor), "was no error"),
+    ("a_lost_answer_is_unknown", as_twilio(_ChangingKeysVendor), "was no error"),
+    ("an_unknown_status_is_kept", as_twilio(_ClaimingSentVendor), "is known"),
+    ("each_message_of_a_batch_has_its_result", as_twilio(_KeylessVendor), "sent already"),
+    ("options_arrive", as_twilio(_LosingOptionsVendor), "option is lost"),
+    ("recipients_are_not_shown", as_twilio(_ShowingVendor), "is shown"),
+    ("events_are_accepted_if_signed", as_twilio(_CheerfulVendor), "was read as"),
     ("events_are_accepted_if_signed", _forgeable, "somebody else signed"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}

@@ -46,7 +46,7 @@ class _OtherWire:
         return await self._wire.send(request, **{**named, "key": key and self._change(key)})
 
 
-class _ChangedKeys(Bird):
+class _ChangedKeysVendor(Bird):
     """A faulty vendor that sends messages with changed keys."""
 
     def changed_key(self, key: str) -> str | None:
@@ -60,28 +60,28 @@ class _ChangedKeys(Bird):
         return receipt
 
 
-class _Keyless(_ChangedKeys):
+class _KeylessVendor(_ChangedKeysVendor):
     """A faulty vendor that sends no idempotency key."""
 
     def changed_key(self, key: str) -> str | None:
         return None
 
 
-class _Numbered(_ChangedKeys):
+class _NumberedVendor(_ChangedKeysVendor):
     """A faulty vendor that sends another key at each repeat."""
 
     def changed_key(self, key: str) -> str | None:
         return f"{key}-{next(_NUMBERS)}"
 
 
-class _Shortened(_ChangedKeys):
+class _ShortenedVendor(_ChangedKeysVendor):
     """A faulty vendor that cuts off long keys, so that different ones become equal."""
 
     def changed_key(self, key: str) -> str | None:
         return key[:8]
 
 
-class _LookingUpTwice(Twilio):
+class _LookingUpTwiceVendor(Twilio):
     """A faulty vendor that sends each look-up twice."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
@@ -89,7 +89,7 @@ class _LookingUpTwice(Twilio):
         return await super().get(wire, ref)
 
 
-class _Changing(Twilio):
+class _ChangingVendor(Twilio):
     """A faulty vendor that changes each message before sending."""
 
     def changed_message(self, message: SmsMessage) -> SmsMessage:
@@ -99,21 +99,21 @@ class _Changing(Twilio):
         return await super().send(wire, self.changed_message(message), key=key)
 
 
-class _Trimming(_Changing):
+class _TrimmingVendor(_ChangingVendor):
     """A faulty vendor that drops the last character of a text."""
 
     def changed_message(self, message: SmsMessage) -> SmsMessage:
         return attrs.evolve(message, text=message.text[:-1])
 
 
-class _Anonymous(_Changing):
+class _AnonymousVendor(_ChangingVendor):
     """A faulty vendor that ignores the sender of a message."""
 
     def changed_message(self, message: SmsMessage) -> SmsMessage:
         return attrs.evolve(message, sender=None)
 
 
-class _Impatient(_Changing):
+class _ImpatientVendor(_ChangingVendor):
     """A faulty vendor that shortens the delivery time of a message to a tenth."""
 
     def changed_message(self, message: SmsMessage) -> SmsMessage:
@@ -121,7 +121,7 @@ class _Impatient(_Changing):
         return attrs.evolve(message, validity=validity and validity / 10)
 
 
-class _Local(_Changing):
+class _LocalVendor(_ChangingVendor):
     """A faulty vendor that sends a local time as UTC."""
 
     def changed_message(self, message: SmsMessage) -> SmsMessage:
@@ -129,7 +129,7 @@ class _Local(_Changing):
         return attrs.evolve(message, send_at=send_time and send_time.replace(tzinfo=UTC))
 
 
-class _Lossy(Twilio):
+class _LossyVendor(Twilio):
     """A faulty vendor that drops one message of a batch."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
@@ -138,7 +138,7 @@ class _Lossy(Twilio):
         return await super().send(wire, message, key=key)
 
 
-class _Trusting(Twilio):
+class _TrustingVendor(Twilio):
     """A faulty vendor that invents a receipt for a message that does not exist."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
@@ -148,7 +148,7 @@ class _Trusting(Twilio):
             return SmsReceipt(ref=ref, status=SmsStatus.UNKNOWN)
 
 
-class _Cents(Twilio):
+class _CentsVendor(Twilio):
     """A faulty vendor that reads a balance in cents."""
 
     async def check_balance(self, wire: Wire, /) -> Balance:
@@ -156,7 +156,7 @@ class _Cents(Twilio):
         return Balance(amount=Price(amount.amount * 100, amount.currency), raw={})
 
 
-class _Hopeful(Twilio):
+class _HopefulVendor(Twilio):
     """A faulty vendor that reads reports of failures as messages under way."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
@@ -168,7 +168,7 @@ class _Hopeful(Twilio):
         )
 
 
-class _Doubling(Twilio):
+class _DoublingVendor(Twilio):
     """A faulty vendor that returns each event of a webhook twice."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
@@ -205,23 +205,23 @@ def _with_other_code() -> kit.SmsSubject:
 
 
 WRONG = [
-    ("each_message_carries_its_key", _as_bird(_Keyless), "without its key"),
-    ("each_message_carries_its_key", _as_bird(_Numbered), "sends other keys"),
-    ("each_message_carries_its_key", _as_bird(_Shortened), "under one key"),
-    ("each_request_is_sent_once", _as_twilio(_LookingUpTwice), "`get` sent GET .* twice"),
-    ("a_message_is_sent_as_written", _as_twilio(_Trimming), "text is not sent"),
-    ("a_request_is_in_the_vendors_words", _as_twilio(_Anonymous), "as From"),
-    ("a_request_is_in_the_vendors_words", _as_twilio(_Impatient), "as ValidityPeriod"),
-    ("a_time_of_sending_arrives", _as_twilio(_Local), "It is scheduled for"),
-    ("each_message_of_a_batch_is_sent_as_written", _as_twilio(_Lossy), "was lost"),
+    ("each_message_carries_its_key", _as_bird(_KeylessVendor), "without its key"),
+    ("each_message_carries_its_key", _as_bird(_NumberedVendor), "sends other keys"),
+    ("each_message_carries_its_key", _as_bird(_ShortenedVendor), "under one key"),
+    ("each_request_is_sent_once", _as_twilio(_LookingUpTwiceVendor), "`get` sent GET .* twice"),
+    ("a_message_is_sent_as_written", _as_twilio(_TrimmingVendor), "text is not sent"),
+    ("a_request_is_in_the_vendors_words", _as_twilio(_AnonymousVendor), "as From"),
+    ("a_request_is_in_the_vendors_words", _as_twilio(_ImpatientVendor), "as ValidityPeriod"),
+    ("a_time_of_sending_arrives", _as_twilio(_LocalVendor), "It is scheduled for"),
+    ("each_message_of_a_batch_is_sent_as_written", _as_twilio(_LossyVendor), "was lost"),
     (
         "a_message_that_does_not_exist_is_not_found",
-        _as_twilio(_Trusting),
+        _as_twilio(_TrustingVendor),
         "an unknown message returned",
     ),
-    ("an_answer_is_read_in_full", _as_twilio(_Cents), "check_balance read .* as amount"),
-    ("a_report_is_of_its_message", _as_twilio(_Hopeful), "failed was read as sent"),
-    ("a_report_is_of_its_message", _as_twilio(_Doubling), "became 2 events"),
+    ("an_answer_is_read_in_full", _as_twilio(_CentsVendor), "check_balance read .* as amount"),
+    ("a_report_is_of_its_message", _as_twilio(_HopefulVendor), "failed was read as sent"),
+    ("a_report_is_of_its_message", _as_twilio(_DoublingVendor), "became 2 events"),
     ("a_refusal_has_its_type", _with_other_code, "has the code '20429'"),
 ]
 CHECKS = {name_of(check): check for check in kit.CHECKS}

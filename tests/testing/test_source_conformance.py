@@ -14,48 +14,48 @@ from moorage import (
 from moorage.testing import name_of, source_conformance, waiting_at_most
 from moorage.testing.kits import _source_checks as checks
 from tests.testing.mistaken_sources import (
-    Backwards,
-    Claims,
-    Ends,
-    EndsEarly,
-    Fills,
-    Final,
-    Fixed,
-    Foreign,
-    Forgetful,
-    Greedy,
-    Hasty,
-    Heavy,
-    Immovable,
-    Impatient,
-    Invents,
-    Keyless,
-    LosesCancelled,
-    Nameless,
-    NeverOpensAgain,
-    ReleasesAll,
-    Releasing,
-    Renames,
-    Scattered,
-    Serial,
-    Stalls,
-    Stubborn,
-    Topic,
-    Undercounting,
-    Unreachable,
+    BackwardsSource,
+    ClaimsSource,
+    EndsEarlySource,
+    EndsSource,
+    FillsSource,
+    FinalSource,
+    FixedSource,
+    ForeignSource,
+    ForgetfulSource,
+    GreedySource,
+    HastySource,
+    HeavySource,
+    ImmovableSource,
+    ImpatientSource,
+    InventsSource,
+    KeylessSource,
+    LosesCancelledSource,
+    NamelessSource,
+    NeverOpensAgainSource,
+    ReleasesAllSource,
+    ReleasingSource,
+    RenamesSource,
+    ScatteredSource,
+    SerialSource,
+    StallsSource,
+    StubbornSource,
+    TopicSource,
+    UndercountingSource,
+    UnreachableSource,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def subject_of(topic: Topic, **changes: Any) -> source_conformance.SourceSubject:
+def subject_of(topic: TopicSource, **changes: Any) -> source_conformance.SourceSubject:
     """Describe a topic in memory to the conformance kit."""
     subject = source_conformance.SourceSubject(
         make=lambda: topic,
         publish=topic.publish,
         interrupt=topic.interrupt,
-        releases=isinstance(topic, Releasing),
+        releases=isinstance(topic, ReleasingSource),
     )
     return attrs.evolve(subject, **changes)
 
@@ -64,12 +64,14 @@ def subject_of(topic: Topic, **changes: Any) -> source_conformance.SourceSubject
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Topic([], is_endless=True),
-        lambda: Releasing([], commits="each", is_endless=True, extend_every=0.001),
+        lambda: TopicSource([], is_endless=True),
+        lambda: ReleasingSource([], commits="each", is_endless=True, extend_every=0.001),
     ],
     ids=["prefix", "each"],
 )
-def test_right_source_passes(check: source_conformance.Check, make: Callable[[], Topic]) -> None:
+def test_right_source_passes(
+    check: source_conformance.Check, make: Callable[[], TopicSource]
+) -> None:
     """A correct source passes all checks."""
     asyncio.run(check(subject_of(make())))
 
@@ -81,54 +83,54 @@ def test_right_source_passes(check: source_conformance.Check, make: Callable[[],
 )
 def test_source_without_a_connection_passes(check: source_conformance.Check) -> None:
     """A source without a connection passes the checks for lost connections."""
-    asyncio.run(check(subject_of(Topic([], is_endless=True), interrupt=None)))
+    asyncio.run(check(subject_of(TopicSource([], is_endless=True), interrupt=None)))
 
 
-MISTAKES: dict[Callable[..., Topic], tuple[Any, str]] = {
-    Backwards: (checks.messages_arrive_in_order, "same key"),
-    Nameless: (checks.messages_arrive_in_order, "same `identity`"),
-    Keyless: (checks.messages_arrive_in_order, "The key"),
-    Greedy: (checks.polls_are_bounded, "for 2 records"),
-    Heavy: (checks.polls_are_bounded, "bytes"),
-    Invents: (checks.poll_without_records_ends, "empty topic"),
-    Fills: (checks.waiting_poll_returns_what_arrives, "goes on waiting"),
-    Forgetful: (checks.done_records_do_not_come_back, "came back though"),
-    Hasty: (checks.other_records_come_back, "were lost"),
-    Renames: (checks.other_records_come_back, "another `identity`"),
-    LosesCancelled: (checks.cancelled_polls_lose_nothing, "were lost"),
-    Serial: (checks.commit_does_not_wait_for_a_poll, "commit does not end"),
-    Impatient: (checks.commit_does_not_wait_for_a_poll, "nothing has arrived"),
-    ReleasesAll: (checks.released_records_come_back, "not released"),
-    Claims: (checks.extended_records_stay, "was extended"),
-    Foreign: (checks.closed_source_refuses, "raises RuntimeError"),
-    Stubborn: (checks.closed_source_refuses, "not retryable"),
-    Immovable: (checks.positions_are_kept_or_moved, "were lost"),
-    Undercounting: (checks.lag_counts_what_is_not_committed, "The lag is 0, though 10"),
-    Final: (checks.lost_connection_loses_nothing, "not retryable"),
-    NeverOpensAgain: (checks.lost_connection_loses_nothing, "not retryable"),
-    Ends: (checks.poll_without_records_ends, "has ended"),
-    Stalls: (checks.pipeline_keeps_the_order_of_keys, "every record"),
-    Unreachable: (checks.pipeline_keeps_the_order_of_keys, "commit everything"),
+MISTAKES: dict[Callable[..., TopicSource], tuple[Any, str]] = {
+    BackwardsSource: (checks.messages_arrive_in_order, "same key"),
+    NamelessSource: (checks.messages_arrive_in_order, "same `identity`"),
+    KeylessSource: (checks.messages_arrive_in_order, "The key"),
+    GreedySource: (checks.polls_are_bounded, "for 2 records"),
+    HeavySource: (checks.polls_are_bounded, "bytes"),
+    InventsSource: (checks.poll_without_records_ends, "empty topic"),
+    FillsSource: (checks.waiting_poll_returns_what_arrives, "goes on waiting"),
+    ForgetfulSource: (checks.done_records_do_not_come_back, "came back though"),
+    HastySource: (checks.other_records_come_back, "were lost"),
+    RenamesSource: (checks.other_records_come_back, "another `identity`"),
+    LosesCancelledSource: (checks.cancelled_polls_lose_nothing, "were lost"),
+    SerialSource: (checks.commit_does_not_wait_for_a_poll, "commit does not end"),
+    ImpatientSource: (checks.commit_does_not_wait_for_a_poll, "nothing has arrived"),
+    ReleasesAllSource: (checks.released_records_come_back, "not released"),
+    ClaimsSource: (checks.extended_records_stay, "was extended"),
+    ForeignSource: (checks.closed_source_refuses, "raises RuntimeError"),
+    StubbornSource: (checks.closed_source_refuses, "not retryable"),
+    ImmovableSource: (checks.positions_are_kept_or_moved, "were lost"),
+    UndercountingSource: (checks.lag_counts_what_is_not_committed, "The lag is 0, though 10"),
+    FinalSource: (checks.lost_connection_loses_nothing, "not retryable"),
+    NeverOpensAgainSource: (checks.lost_connection_loses_nothing, "not retryable"),
+    EndsSource: (checks.poll_without_records_ends, "has ended"),
+    StallsSource: (checks.pipeline_keeps_the_order_of_keys, "every record"),
+    UnreachableSource: (checks.pipeline_keeps_the_order_of_keys, "commit everything"),
 }
 
 
 @pytest.mark.parametrize("kind", MISTAKES, ids=name_of)
-def test_mistake_is_noticed(kind: Callable[..., Topic]) -> None:
+def test_mistake_is_noticed(kind: Callable[..., TopicSource]) -> None:
     """A source with a fault fails the check for it, and the error describes the fault."""
     check, words = MISTAKES[kind]
-    each = kind in (Serial, ReleasesAll, Claims, Impatient)
+    each = kind in (SerialSource, ReleasesAllSource, ClaimsSource, ImpatientSource)
     topic = kind(
         [],
         is_endless=True,
         commits="each" if each else "prefix",
-        extend_every=0.001 if kind is Claims else None,
+        extend_every=0.001 if kind is ClaimsSource else None,
     )
     with waiting_at_most(0.3), pytest.raises(AssertionError, match=words):
         asyncio.run(check(subject_of(topic)))
 
 
-@pytest.mark.parametrize("kind", [Fixed, Scattered], ids=name_of)
-def test_position_that_cannot_be_moved_is_fine(kind: type[Topic]) -> None:
+@pytest.mark.parametrize("kind", [FixedSource, ScatteredSource], ids=name_of)
+def test_position_that_cannot_be_moved_is_fine(kind: type[TopicSource]) -> None:
     """A source that cannot move its position passes."""
     topic = kind([], is_endless=True)
     asyncio.run(checks.positions_are_kept_or_moved(subject_of(topic)))
@@ -136,14 +138,14 @@ def test_position_that_cannot_be_moved_is_fine(kind: type[Topic]) -> None:
 
 def test_ended_pipeline_is_noticed() -> None:
     """A source that ends early fails, because records are missing."""
-    topic = EndsEarly([], is_endless=True)
+    topic = EndsEarlySource([], is_endless=True)
     with pytest.raises(AssertionError, match="lost the messages"):
         asyncio.run(checks.pipeline_keeps_the_order_of_keys(subject_of(topic)))
 
 
 def test_source_that_opens_late_passes() -> None:
     """A source that fails to open for some time passes."""
-    topic = Topic([], is_endless=True)
+    topic = TopicSource([], is_endless=True)
 
     def interrupt() -> None:
         topic.interrupt()

@@ -135,21 +135,21 @@ def test_both_modes_have_the_same_checks(checks: tuple[tuple[Any, ...], ...]) ->
 # --- what is wrong ---------------------------------------------------------------
 
 
-class _Emptying(NaiveStore):
+class _EmptyingStore(NaiveStore):
     """A faulty store that returns an empty state for a missing one."""
 
     def read(self, key: str) -> State | None:
         return self.cells.get(key, ())
 
 
-class _Blurring(NaiveStore):
+class _BlurringStore(NaiveStore):
     """A faulty store that stores booleans as numbers."""
 
     def put(self, key: str, state: State) -> None:
         self.cells[key] = tuple(int(item) if isinstance(item, bool) else item for item in state)
 
 
-class _Folding(NaiveStore):
+class _FoldingStore(NaiveStore):
     """A faulty store that ignores the case of keys."""
 
     def read(self, key: str) -> State | None:
@@ -159,14 +159,14 @@ class _Folding(NaiveStore):
         self.cells[key.strip().casefold()] = state
 
 
-class _Forgetful(NaiveStore):
+class _ForgetfulStore(NaiveStore):
     """A faulty store that loses the third state of a command."""
 
     def write(self, states: dict[str, State | None], now: int) -> None:
         super().write(dict(list(states.items())[:2]), now)
 
 
-class _Hasty(NaiveStore):
+class _HastyStore(NaiveStore):
     """A faulty store that writes before it has decided."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -177,7 +177,7 @@ class _Hasty(NaiveStore):
             raise
 
 
-class _Silent(NaiveStore):
+class _SilentStore(NaiveStore):
     """A faulty store that hides errors."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -187,14 +187,14 @@ class _Silent(NaiveStore):
             return None
 
 
-class _Fractional(NaiveStore):
+class _FractionalStore(NaiveStore):
     """A faulty store whose clock returns fractions."""
 
     def now(self) -> int:
         return super().now() / 1  # type: ignore[return-value]  # which is what is wrong
 
 
-class _Returning(NaiveStore):
+class _ReturningStore(NaiveStore):
     """A faulty store whose clock goes back."""
 
     def now(self) -> int:
@@ -208,7 +208,7 @@ class _YoungStore(NaiveStore):
         return super().now() - 10**15
 
 
-class _Deaf(NaiveStore):
+class _DeafStore(NaiveStore):
     """A faulty store that drops posted commands."""
 
     def post(self, command: Command[Any], /) -> None:
@@ -234,7 +234,7 @@ class _UnlockedStore(NaiveStore):
         return answer
 
 
-class _Stuttering(NaiveStore):
+class _StutteringStore(NaiveStore):
     """A faulty store that executes each command twice."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -242,7 +242,7 @@ class _Stuttering(NaiveStore):
         return super().execute(command, timeout)
 
 
-class _Early(NaiveStore):
+class _EarlyStore(NaiveStore):
     """A faulty store that reads the clock before it gets its lock."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -254,7 +254,7 @@ class _Early(NaiveStore):
             return answer
 
 
-class _WritingBack(NaiveStore):
+class _WritingBackStore(NaiveStore):
     """A faulty store that writes unchanged states over those of other writers."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -274,7 +274,7 @@ class _WritingBack(NaiveStore):
                     return answer
 
 
-class _OneByOne(NaiveStore):
+class _OneByOneStore(NaiveStore):
     """A faulty store that writes the keys of a command one by one, visibly to others."""
 
     def write(self, states: dict[str, State | None], now: int) -> None:
@@ -301,14 +301,14 @@ class _MillisecondStore(NaiveStore):
         return 10**15 + super().now() // 1000
 
 
-class _Fast(NaiveStore):
+class _FastStore(NaiveStore):
     """A faulty store whose clock counts nanoseconds."""
 
     def now(self) -> int:
         return super().now() * 1000 % 10**16 + 10**15
 
 
-class _Brief(NaiveStore):
+class _BriefStore(NaiveStore):
     """A faulty store that removes each state after half of its lifetime."""
 
     def read(self, key: str) -> State | None:
@@ -316,7 +316,7 @@ class _Brief(NaiveStore):
         return None if state and state[0] + state[1] / 2 < self.time.micros else state
 
 
-class _Rounding(NaiveStore):
+class _RoundingStore(NaiveStore):
     """A faulty store that loses the last digit of large numbers."""
 
     def put(self, key: str, state: State) -> None:
@@ -327,14 +327,14 @@ def _rounded(item: object) -> object:
     return item // 10 * 10 if isinstance(item, int) and item > 10**9 else item
 
 
-class _Boundless(NaiveStore):
+class _BoundlessStore(NaiveStore):
     """A faulty store that ignores its maximum size."""
 
     def __init__(self, _: int) -> None:
         super().__init__()
 
 
-class _Partial(NaiveStore):
+class _PartialStore(NaiveStore):
     """A faulty store that writes only those states of a command that fit."""
 
     def write(self, states: dict[str, State | None], now: int) -> None:
@@ -342,21 +342,21 @@ class _Partial(NaiveStore):
             super().write({key: state}, now)
 
 
-class _Pushing(NaiveStore):
+class _PushingStore(NaiveStore):
     """A faulty store that removes states that have not expired."""
 
     def forget(self, now: int) -> None:
         self.cells.pop(next(iter(self.cells)))
 
 
-class _Hoarding(NaiveStore):
+class _HoardingStore(NaiveStore):
     """A faulty store that never removes a state."""
 
     def forget(self, now: int) -> None:
         """Remove nothing."""
 
 
-class _Noting(NaiveStore):
+class _NotingStore(NaiveStore):
     """A faulty store that creates a state for each key that is read."""
 
     def read(self, key: str) -> State | None:
@@ -375,21 +375,21 @@ class _ReadRefusingStore(NaiveStore):
         return super().execute(command, timeout)
 
 
-class _Forever(NaiveStore):
+class _ForeverStore(NaiveStore):
     """A faulty store that waits without regard to the caller's timeout."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         return super().execute(command)
 
 
-class _Sooner(NaiveStore):
+class _SoonerStore(NaiveStore):
     """A faulty store that waits equally long for each caller."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         return super().execute(command, 0.2)
 
 
-class _Raw(NaiveStore):
+class _RawStore(NaiveStore):
     """A faulty store that raises ValueError for a state that it cannot read."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -399,7 +399,7 @@ class _Raw(NaiveStore):
             raise ValueError("not enough values to unpack") from None
 
 
-class _Lax(NaiveStore):
+class _LaxStore(NaiveStore):
     """A faulty store that removes each state that it cannot read."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -411,7 +411,7 @@ class _Lax(NaiveStore):
             return super().execute(command, timeout)
 
 
-class _Vague(NaiveStore):
+class _VagueStore(NaiveStore):
     """A faulty store whose error names another state than the unreadable one."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -421,7 +421,7 @@ class _Vague(NaiveStore):
             raise StateUnavailable(error.message, key="another") from None
 
 
-class _Untold(NaiveStore):
+class _UntoldStore(NaiveStore):
     """A faulty store that accepts no timeout."""
 
     def execute(self, command: Command[Any], /) -> Answer:  # type: ignore[override]  # which is what is wrong
@@ -431,36 +431,40 @@ class _Untold(NaiveStore):
 @pytest.mark.parametrize(
     "check, store, sentence",
     [
-        ("a_missing_state_is_none", _Emptying, "is not None"),
-        ("states_come_back_unchanged", _Blurring, "changed by storing"),
-        ("keys_are_told_apart", _Folding, "another key"),
-        ("generated_commands_equal_the_model", _Forgetful, "other states than were written"),
-        ("an_error_of_a_command_changes_nothing", _Hasty, "written all the same"),
-        ("an_error_of_a_command_changes_nothing", _Silent, "did not come through"),
-        ("a_state_of_another_layout_is_unusable_alone", _Raw, "limit of another layout raises"),
-        ("a_state_of_another_layout_is_unusable_alone", _Lax, "taken for one of this layout"),
-        ("a_state_of_another_layout_is_unusable_alone", _Vague, "names another state"),
-        ("time_never_goes_back", _Fractional, "not an int"),
-        ("time_never_goes_back", _Returning, "went back"),
+        ("a_missing_state_is_none", _EmptyingStore, "is not None"),
+        ("states_come_back_unchanged", _BlurringStore, "changed by storing"),
+        ("keys_are_told_apart", _FoldingStore, "another key"),
+        ("generated_commands_equal_the_model", _ForgetfulStore, "other states than were written"),
+        ("an_error_of_a_command_changes_nothing", _HastyStore, "written all the same"),
+        ("an_error_of_a_command_changes_nothing", _SilentStore, "did not come through"),
+        (
+            "a_state_of_another_layout_is_unusable_alone",
+            _RawStore,
+            "limit of another layout raises",
+        ),
+        ("a_state_of_another_layout_is_unusable_alone", _LaxStore, "taken for one of this layout"),
+        ("a_state_of_another_layout_is_unusable_alone", _VagueStore, "names another state"),
+        ("time_never_goes_back", _FractionalStore, "not an int"),
+        ("time_never_goes_back", _ReturningStore, "went back"),
         ("time_never_goes_back", _YoungStore, "since 1970"),
-        ("posted_commands_are_executed", _Deaf, "0 were executed"),
+        ("posted_commands_are_executed", _DeafStore, "0 were executed"),
         ("posting_never_raises", _LoudStore, "raised InvalidData"),
         ("commands_happen_one_after_another", _UnlockedStore, "left their mark"),
-        ("commands_happen_one_after_another", _Stuttering, "left their mark"),
-        ("commands_happen_one_after_another", _WritingBack, "left their mark"),
-        ("commands_happen_one_after_another", _Early, "read too early"),
-        ("readers_see_whole_commands", _OneByOne, "as it was before"),
-        ("commands_take_a_timeout", _Untold, "takes no `timeout`"),
+        ("commands_happen_one_after_another", _StutteringStore, "left their mark"),
+        ("commands_happen_one_after_another", _WritingBackStore, "left their mark"),
+        ("commands_happen_one_after_another", _EarlyStore, "read too early"),
+        ("readers_see_whole_commands", _OneByOneStore, "as it was before"),
+        ("commands_take_a_timeout", _UntoldStore, "takes no `timeout`"),
         ("time_counts_microseconds", _MillisecondStore, "went on by"),
-        ("time_counts_microseconds", _Fast, "went on by"),
-        ("states_are_kept_until_expiry", _Brief, "before its time"),
-        ("decisions_equal_the_model", _Rounding, "which the model does not"),
-        ("a_full_store_refuses_new_states", _Boundless, "took another"),
-        ("a_full_store_refuses_new_states", _Partial, "changed a state"),
-        ("a_full_store_refuses_new_states", _Pushing, "changed a state"),
-        ("a_full_store_makes_room", _Hoarding, "refused one before"),
-        ("a_full_store_keeps_unexpired_states", _Pushing, "made room for another"),
-        ("reads_store_nothing", _Noting, "refused to be read"),
+        ("time_counts_microseconds", _FastStore, "went on by"),
+        ("states_are_kept_until_expiry", _BriefStore, "before its time"),
+        ("decisions_equal_the_model", _RoundingStore, "which the model does not"),
+        ("a_full_store_refuses_new_states", _BoundlessStore, "took another"),
+        ("a_full_store_refuses_new_states", _PartialStore, "changed a state"),
+        ("a_full_store_refuses_new_states", _PushingStore, "changed a state"),
+        ("a_full_store_makes_room", _HoardingStore, "refused one before"),
+        ("a_full_store_keeps_unexpired_states", _PushingStore, "made room for another"),
+        ("reads_store_nothing", _NotingStore, "refused to be read"),
         ("reads_store_nothing", _ReadRefusingStore, "refused to be read"),
     ],
 )
@@ -478,7 +482,7 @@ def test_notices_broken_stores(check: str, store: Plain, sentence: str) -> None:
         the_check(make)
 
 
-@pytest.mark.parametrize("store", [_Forever, _Sooner])
+@pytest.mark.parametrize("store", [_ForeverStore, _SoonerStore])
 def test_a_store_that_waits_too_long_is_noticed(store: Plain) -> None:
     """A store that ignores its caller's time limit fails."""
     (check,) = (c for c in kit.CHECKS if name_of(c) == "waits_end_with_the_callers_timeout")
@@ -510,7 +514,7 @@ class _BrokenStore(NaiveStore):
         raise KeyError("broken")
 
 
-class _Half(AsyncNaiveStore):
+class _HalfStore(AsyncNaiveStore):
     """A faulty store that can be cancelled between the writes of two keys."""
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -536,7 +540,7 @@ class _RepeatingStore(AsyncNaiveStore):
             raise
 
 
-class _Undoing(AsyncNaiveStore):
+class _UndoingStore(AsyncNaiveStore):
     """A faulty store that undoes everything if the last command is cancelled."""
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -550,9 +554,9 @@ class _Undoing(AsyncNaiveStore):
 @pytest.mark.parametrize(
     "store, sentence",
     [
-        (_Half, "one of its keys only"),
+        (_HalfStore, "one of its keys only"),
         (_RepeatingStore, "executed twice"),
-        (_Undoing, "left no mark"),
+        (_UndoingStore, "left no mark"),
     ],
 )
 def test_a_store_that_is_cancelled_badly_is_noticed(store: kit.AsyncFactory, sentence: str) -> None:

@@ -56,7 +56,7 @@ def as_hmrc(kind: Callable[..., Hmrc]) -> kit.Factory:
 
 
 @attrs.frozen(kw_only=True)
-class Lesser(Vies):
+class LesserVendor(Vies):
     """A correct vendor that gives no proof and compares nothing."""
 
     capabilities = frozenset({TaxCapability.EU_NUMBERS})
@@ -65,7 +65,7 @@ class Lesser(Vies):
 def lesser() -> kit.TaxSubject:
     """Return a test subject with few capabilities."""
     return attrs.evolve(
-        as_vies(Lesser)(), requester=None, foreign_requester=None, requests=(), answers=()
+        as_vies(LesserVendor)(), requester=None, foreign_requester=None, requests=(), answers=()
     )
 
 
@@ -81,7 +81,7 @@ def test_a_lesser_vendor_conforms_awaited(check: kit.AsyncCheck) -> None:
     asyncio.run(check(lesser))
 
 
-class _Checking(Vies):
+class _CheckingVendor(Vies):
     """A faulty vendor that changes each check."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
@@ -91,49 +91,49 @@ class _Checking(Vies):
         return self.changed_check(await super().check_vat_number(wire, number, **options))
 
 
-class _Trusting(_Checking):
+class _TrustingVendor(_CheckingVendor):
     """A faulty vendor that reports each number as valid."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, valid=True)
 
 
-class _Distrusting(_Checking):
+class _DistrustingVendor(_CheckingVendor):
     """A faulty vendor that reports each number as invalid."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, valid=False)
 
 
-class _Proofless(_Checking):
+class _ProoflessVendor(_CheckingVendor):
     """A faulty vendor that drops the proof."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, proof=None)
 
 
-class _Proving(_Checking):
+class _ProvingVendor(_CheckingVendor):
     """A faulty vendor that makes up a proof."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, proof="made up")
 
 
-class _Nameless(_Checking):
+class _NamelessVendor(_CheckingVendor):
     """A faulty vendor that drops the name of the business."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, name=None)
 
 
-class _Terse(_Checking):
+class _TerseVendor(_CheckingVendor):
     """A faulty vendor that drops the vendor's answer."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, raw=None)
 
 
-class _Local(_Checking):
+class _LocalVendor(_CheckingVendor):
     """A faulty vendor whose times are not in UTC."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
@@ -141,21 +141,21 @@ class _Local(_Checking):
         return attrs.evolve(check, checked_at=moment)
 
 
-class _Astray(_Checking):
+class _AstrayVendor(_CheckingVendor):
     """A faulty vendor whose checks name another number."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, number=VatNumber.parse("DE000000001"))
 
 
-class _Flattering(_Checking):
+class _FlatteringVendor(_CheckingVendor):
     """A faulty vendor that reports each detail as a match."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, matches=TraderMatches(name=TraderMatch.MATCH))
 
 
-class _Comparing(_Flattering):
+class _ComparingVendor(_FlatteringVendor):
     """A faulty vendor that reports matches only if details are given."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
@@ -170,21 +170,21 @@ class _Shown(VatCheck):
         return f"VatCheck({self.name})"
 
 
-class _Showing(_Checking):
+class _ShowingVendor(_CheckingVendor):
     """A faulty vendor whose checks show the business."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return _Shown(**{item.name: getattr(check, item.name) for item in attrs.fields(VatCheck)})
 
 
-class _ShowingSecrets(Hmrc):
+class _ShowingSecretsVendor(Hmrc):
     """A faulty vendor that shows its credentials."""
 
     def __repr__(self) -> str:
         return f"Hmrc({self.client_secret and self.client_secret.reveal()})"
 
 
-class _Pessimistic(Vies):
+class _PessimisticVendor(Vies):
     """A faulty vendor that reports an outage as an invalid number."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
@@ -194,7 +194,7 @@ class _Pessimistic(Vies):
             return VatCheck(number=number, valid=False, checked_at=wire.now())
 
 
-class _Optimistic(Vies):
+class _OptimisticVendor(Vies):
     """A faulty vendor that reports an unreadable answer as a valid number."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
@@ -206,7 +206,7 @@ class _Optimistic(Vies):
             return VatCheck(number=number, valid=True, checked_at=wire.now())
 
 
-class _Hasty(Hmrc):
+class _HastyVendor(Hmrc):
     """A faulty vendor that takes each refusal for an unknown number."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
@@ -216,7 +216,7 @@ class _Hasty(Hmrc):
             return VatCheck(number=number, valid=False, checked_at=wire.now())
 
 
-class _HastyRegister(Brreg):
+class _HastyRegisterVendor(Brreg):
     """A faulty vendor that reads each 404 as an unknown entity."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
@@ -227,7 +227,7 @@ class _HastyRegister(Brreg):
         return await super().check_vat_number(wire, number, **options)
 
 
-class _Twice(Vies):
+class _TwiceVendor(Vies):
     """A faulty vendor that sends each check twice."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
@@ -235,14 +235,14 @@ class _Twice(Vies):
         return await super().check_vat_number(wire, number, **options)
 
 
-class _Alone(Vies):
+class _AloneVendor(Vies):
     """A faulty vendor that does not send the requester."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
         return await super().check_vat_number(wire, number, **{**options, "requester": None})
 
 
-class _Boasting(Brreg):
+class _BoastingVendor(Brreg):
     """A faulty vendor that declares a proof that it does not give."""
 
     capabilities = frozenset({TaxCapability.NORWEGIAN_NUMBERS, TaxCapability.PROOF})
@@ -250,10 +250,10 @@ class _Boasting(Brreg):
 
 def proofless_register() -> kit.TaxSubject:
     """Return a test subject whose vendor declares proofs and gives none."""
-    return attrs.evolve(as_brreg(_Boasting)(), requester=VatNumber.parse("NO999999992MVA"))
+    return attrs.evolve(as_brreg(_BoastingVendor)(), requester=VatNumber.parse("NO999999992MVA"))
 
 
-class _Classifying(Vies):
+class _ClassifyingVendor(Vies):
     """A faulty vendor that classifies failures by its own method."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
@@ -266,14 +266,14 @@ class _Classifying(Vies):
         }
 
 
-class _ByStatus(_Classifying):
+class _ByStatusVendor(_ClassifyingVendor):
     """A faulty vendor that classifies failures only by their status."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
         return None
 
 
-class _Final(_Classifying):
+class _FinalVendor(_ClassifyingVendor):
     """A faulty vendor that reports an outage as a wrong request."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
@@ -286,38 +286,38 @@ def _other_number() -> kit.TaxSubject:
 
 
 WRONG = [
-    ("a_registered_number_is_valid", as_vies(_Distrusting), "reported as invalid"),
-    ("a_registered_number_is_valid", as_vies(_Astray), "about another number"),
-    ("a_registered_number_is_valid", as_vies(_Local), "not UTC"),
-    ("a_registered_number_is_valid", as_vies(_Proving), "nobody asked for it"),
-    ("a_registered_number_is_valid", as_vies(_Flattering), "nobody gave any"),
-    ("a_registered_number_is_valid", as_vies(_Terse), "own answer is lost"),
-    ("a_registered_number_is_valid", as_vies(_Nameless), "name was read as None"),
-    ("a_number_is_read_as_people_write_it", as_vies(_Distrusting), "reported as invalid"),
-    ("an_unknown_number_is_invalid", as_vies(_Trusting), "reported as valid"),
-    ("an_unknown_number_is_invalid", as_vies(_Astray), "about another number"),
-    ("an_outage_is_no_verdict", as_vies(_Pessimistic), "was no error"),
-    ("an_outage_is_no_verdict", as_vies(_ByStatus), "must be retryable"),
-    ("an_outage_is_no_verdict", as_vies(_Final), "raised InvalidRequest"),
-    ("a_malformed_answer_is_no_verdict", as_vies(_Pessimistic), "was no error"),
-    ("a_malformed_answer_is_no_verdict", as_vies(_Optimistic), "was no error"),
-    ("a_wrong_address_is_no_verdict", as_hmrc(_Hasty), "was no error"),
-    ("a_wrong_address_is_no_verdict", as_brreg(_HastyRegister), "was no error"),
-    ("an_answer_is_about_its_number", as_vies(_Optimistic), "was no error"),
+    ("a_registered_number_is_valid", as_vies(_DistrustingVendor), "reported as invalid"),
+    ("a_registered_number_is_valid", as_vies(_AstrayVendor), "about another number"),
+    ("a_registered_number_is_valid", as_vies(_LocalVendor), "not UTC"),
+    ("a_registered_number_is_valid", as_vies(_ProvingVendor), "nobody asked for it"),
+    ("a_registered_number_is_valid", as_vies(_FlatteringVendor), "nobody gave any"),
+    ("a_registered_number_is_valid", as_vies(_TerseVendor), "own answer is lost"),
+    ("a_registered_number_is_valid", as_vies(_NamelessVendor), "name was read as None"),
+    ("a_number_is_read_as_people_write_it", as_vies(_DistrustingVendor), "reported as invalid"),
+    ("an_unknown_number_is_invalid", as_vies(_TrustingVendor), "reported as valid"),
+    ("an_unknown_number_is_invalid", as_vies(_AstrayVendor), "about another number"),
+    ("an_outage_is_no_verdict", as_vies(_PessimisticVendor), "was no error"),
+    ("an_outage_is_no_verdict", as_vies(_ByStatusVendor), "must be retryable"),
+    ("an_outage_is_no_verdict", as_vies(_FinalVendor), "raised InvalidRequest"),
+    ("a_malformed_answer_is_no_verdict", as_vies(_PessimisticVendor), "was no error"),
+    ("a_malformed_answer_is_no_verdict", as_vies(_OptimisticVendor), "was no error"),
+    ("a_wrong_address_is_no_verdict", as_hmrc(_HastyVendor), "was no error"),
+    ("a_wrong_address_is_no_verdict", as_brreg(_HastyRegisterVendor), "was no error"),
+    ("an_answer_is_about_its_number", as_vies(_OptimisticVendor), "was no error"),
     ("an_answer_is_about_its_number", _other_number, "was no error"),
-    ("a_proof_is_kept", as_vies(_Proofless), "proof is lost"),
-    ("a_proof_is_kept", as_vies(_Proving), "proof is lost"),
-    ("a_proof_is_kept", as_vies(_Alone), "not asked for a proof"),
+    ("a_proof_is_kept", as_vies(_ProoflessVendor), "proof is lost"),
+    ("a_proof_is_kept", as_vies(_ProvingVendor), "proof is lost"),
+    ("a_proof_is_kept", as_vies(_AloneVendor), "not asked for a proof"),
     ("a_proof_is_kept", proofless_register, "not asked for a proof"),
-    ("details_are_compared", as_vies(_Comparing), "the register does not have"),
-    ("a_refusal_has_its_type", as_vies(_ByStatus), "raised VendorFailed"),
-    ("a_refusal_has_its_type", as_hmrc(_Hasty), "was no error"),
-    ("each_request_is_sent_once", as_vies(_Twice), "twice"),
-    ("a_request_is_in_the_vendors_words", as_vies(_Alone), "requesterMemberStateCode"),
-    ("an_answer_is_read_in_full", as_vies(_Proofless), "None as proof"),
-    ("an_answer_is_read_in_full", as_vies(_Comparing), "as matches"),
-    ("nothing_shows_the_business", as_vies(_Showing), "shows personal data"),
-    ("nothing_shows_the_business", as_hmrc(_ShowingSecrets), "or a secret"),
+    ("details_are_compared", as_vies(_ComparingVendor), "the register does not have"),
+    ("a_refusal_has_its_type", as_vies(_ByStatusVendor), "raised VendorFailed"),
+    ("a_refusal_has_its_type", as_hmrc(_HastyVendor), "was no error"),
+    ("each_request_is_sent_once", as_vies(_TwiceVendor), "twice"),
+    ("a_request_is_in_the_vendors_words", as_vies(_AloneVendor), "requesterMemberStateCode"),
+    ("an_answer_is_read_in_full", as_vies(_ProoflessVendor), "None as proof"),
+    ("an_answer_is_read_in_full", as_vies(_ComparingVendor), "as matches"),
+    ("nothing_shows_the_business", as_vies(_ShowingVendor), "shows personal data"),
+    ("nothing_shows_the_business", as_hmrc(_ShowingSecretsVendor), "or a secret"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from moorage.domain.secrets.secret import Secret
 
 
-class Table:
+class TableProvider:
     """A correct provider with a table of webhook secrets that is read at each call."""
 
     def __init__(self, stored: kit.Kept) -> None:
@@ -36,7 +36,7 @@ class Table:
         return results if key_id is None or named_secrets == [] else named_secrets
 
 
-class AsyncTable(Table):
+class AsyncTableProvider(TableProvider):
     """A correct asynchronous provider with a table of webhook secrets."""
 
     async def get(  # type: ignore[override]  # of the other mode
@@ -69,7 +69,7 @@ def test_secrets_that_stay_conform_awaited(check: kit.AsyncCheck) -> None:
 )
 def test_a_hosts_table_conforms(check: kit.Check) -> None:
     """A provider with several endpoints and changing secrets passes all checks."""
-    check(Table)
+    check(TableProvider)
 
 
 @pytest.mark.parametrize(
@@ -77,31 +77,31 @@ def test_a_hosts_table_conforms(check: kit.Check) -> None:
 )
 def test_a_hosts_table_conforms_awaited(check: kit.AsyncCheck) -> None:
     """An asynchronous provider with several endpoints passes all checks."""
-    asyncio.run(check(AsyncTable))
+    asyncio.run(check(AsyncTableProvider))
 
 
-class _Forgetful(Table):
+class _ForgetfulProvider(TableProvider):
     """A faulty provider that returns only the newest secret."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return super().get(name, tenant, key_id)[:1]
 
 
-class _Backward(Table):
+class _BackwardProvider(TableProvider):
     """A faulty provider that returns the oldest secret first."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return super().get(name, tenant, key_id)[::-1]
 
 
-class _TextTable(Table):
+class _TextTableProvider(TableProvider):
     """A faulty provider that returns plain strings."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Any:
         return [item.reveal_bytes() for item in super().get(name, tenant, key_id)]
 
 
-class _Communal(Table):
+class _CommunalProvider(TableProvider):
     """A faulty provider that gives secrets without a tenant to all tenants."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
@@ -111,7 +111,7 @@ class _Communal(Table):
             return super().get(name, None, key_id)
 
 
-class _Careless(Table):
+class _CarelessProvider(TableProvider):
     """A faulty provider that confuses tenants with similar names."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
@@ -124,7 +124,7 @@ class _Careless(Table):
             raise CredentialNotFound("no secret is kept.") from None
 
 
-class _Newest(Table):
+class _NewestProvider(TableProvider):
     """A faulty provider that returns the secrets that were stored last, whatever the tenant."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
@@ -132,28 +132,28 @@ class _Newest(Table):
         return [*self.kept.values()][-1]
 
 
-class _Everything(Table):
+class _EverythingProvider(TableProvider):
     """A faulty provider that returns the secrets of all tenants."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return [item for several_secrets in self.kept.values() for item in several_secrets]
 
 
-class _Silent(Table):
+class _SilentProvider(TableProvider):
     """A faulty provider that returns nothing instead of raising if it has no secret."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return self.kept.get((name, tenant), ())
 
 
-class _Raw(Table):
+class _RawProvider(TableProvider):
     """A faulty provider that raises the KeyError of its table."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return self.kept[name, tenant]
 
 
-class _Talkative(Table):
+class _TalkativeProvider(TableProvider):
     """A faulty provider that shows its secrets in its repr and errors."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
@@ -169,7 +169,7 @@ class _Talkative(Table):
         return f"Table({[item.reveal() for group in self.kept.values() for item in group]})"
 
 
-class _Strict(Table):
+class _StrictProvider(TableProvider):
     """A faulty provider that raises for a key id that it does not know."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
@@ -178,7 +178,7 @@ class _Strict(Table):
         return super().get(name, tenant, key_id)
 
 
-class _Searching(Table):
+class _SearchingProvider(TableProvider):
     """A faulty provider that returns the secrets of all tenants for a key id."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
@@ -187,7 +187,7 @@ class _Searching(Table):
         return result if key_id is None else all_secrets
 
 
-class _Keyless(Table):
+class _KeylessProvider(TableProvider):
     """A faulty provider that returns nothing if a key id is given."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
@@ -195,7 +195,7 @@ class _Keyless(Table):
         return result if key_id is None else ()
 
 
-class _Shared(Table):
+class _SharedProvider(TableProvider):
     """A faulty provider that mixes up the arguments of concurrent calls."""
 
     _asked: tuple[str, str | None] = ("", None)
@@ -207,14 +207,14 @@ class _Shared(Table):
         return self.kept[self._asked]
 
 
-class _Frozen(Table):
+class _FrozenProvider(TableProvider):
     """A faulty provider that does not see later changes of its table."""
 
     def __init__(self, stored: kit.Kept) -> None:
         super().__init__({**stored})
 
 
-class _Appending(Table):
+class _AppendingProvider(TableProvider):
     """A faulty provider that keeps returning secrets that were removed."""
 
     def __init__(self, stored: kit.Kept) -> None:
@@ -227,14 +227,14 @@ class _Appending(Table):
         return self._seen
 
 
-class _Nameless(Table):
+class _NamelessProvider(TableProvider):
     """A faulty provider that ignores the name of the endpoint."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return by_tenant(self.kept)[tenant]
 
 
-class _HangingTable(AsyncTable):
+class _HangingTableProvider(AsyncTableProvider):
     """A faulty provider that never answers."""
 
     async def get(  # type: ignore[override]  # of the other mode
@@ -245,25 +245,25 @@ class _HangingTable(AsyncTable):
 
 
 WRONG = [
-    ("all_valid_secrets_are_returned", _Forgetful, "Secrets are missing"),
-    ("all_valid_secrets_are_returned", _Backward, "not the first"),
-    ("all_valid_secrets_are_returned", _TextTable, "not a Secret"),
-    ("tenants_are_apart", _Communal, "that has none gave 1"),
-    ("tenants_are_apart", _Careless, "that has none gave 1"),
-    ("tenants_are_apart", _Newest, "belongs to another"),
-    ("a_tenant_without_secrets_is_refused", _Silent, "that has none gave 0"),
-    ("a_tenant_without_secrets_is_refused", _Raw, "that has none raised KeyError"),
-    ("a_tenant_without_secrets_is_refused", _Talkative, "A refusal shows a secret"),
-    ("an_unknown_key_is_no_error", _Strict, "raised CredentialNotFound"),
-    ("an_unknown_key_is_no_error", _Searching, "belongs to another"),
-    ("a_requested_key_is_returned", _Keyless, "k1 is not given"),
-    ("nothing_shows_a_secret", _TextTable, "is shown"),
-    ("concurrent_callers_get_their_own_secrets", _Shared, "some got another's"),
-    ("a_verifier_can_use_them", _Newest, "refused what"),
-    ("a_verifier_can_use_them", _Everything, "accepted for one"),
-    ("a_change_is_seen", _Frozen, "replaced"),
-    ("a_change_is_seen", _Appending, "replaced"),
-    ("endpoints_are_apart", _Nameless, "has another's"),
+    ("all_valid_secrets_are_returned", _ForgetfulProvider, "Secrets are missing"),
+    ("all_valid_secrets_are_returned", _BackwardProvider, "not the first"),
+    ("all_valid_secrets_are_returned", _TextTableProvider, "not a Secret"),
+    ("tenants_are_apart", _CommunalProvider, "that has none gave 1"),
+    ("tenants_are_apart", _CarelessProvider, "that has none gave 1"),
+    ("tenants_are_apart", _NewestProvider, "belongs to another"),
+    ("a_tenant_without_secrets_is_refused", _SilentProvider, "that has none gave 0"),
+    ("a_tenant_without_secrets_is_refused", _RawProvider, "that has none raised KeyError"),
+    ("a_tenant_without_secrets_is_refused", _TalkativeProvider, "A refusal shows a secret"),
+    ("an_unknown_key_is_no_error", _StrictProvider, "raised CredentialNotFound"),
+    ("an_unknown_key_is_no_error", _SearchingProvider, "belongs to another"),
+    ("a_requested_key_is_returned", _KeylessProvider, "k1 is not given"),
+    ("nothing_shows_a_secret", _TextTableProvider, "is shown"),
+    ("concurrent_callers_get_their_own_secrets", _SharedProvider, "some got another's"),
+    ("a_verifier_can_use_them", _NewestProvider, "refused what"),
+    ("a_verifier_can_use_them", _EverythingProvider, "accepted for one"),
+    ("a_change_is_seen", _FrozenProvider, "replaced"),
+    ("a_change_is_seen", _AppendingProvider, "replaced"),
+    ("endpoints_are_apart", _NamelessProvider, "has another's"),
 ]
 PLAIN = {name_of(check): check for check in (*kit.CHECKS, *kit.CHANGING_CHECKS, *kit.NAMED_CHECKS)}
 
@@ -278,4 +278,4 @@ def test_notices_a_wrong_provider(check: str, wrong: kit.Factory, sentence: str)
 def test_notices_hanging_providers() -> None:
     """A webhook secret provider that never answers fails."""
     with waiting_at_most(0.1), pytest.raises(AssertionError, match="come to an end"):
-        asyncio.run(kit.all_valid_secrets_are_returned(_HangingTable))
+        asyncio.run(kit.all_valid_secrets_are_returned(_HangingTableProvider))
