@@ -138,7 +138,7 @@ def test_limits_of_a_vendor(limits: dict[str, int], field: str) -> None:
         ("edit", {"send_at": MOMENT}, "send_at"),
     ],
 )
-def test_existing_message_has_its_place_and_time(
+def test_existing_message_takes_no_channel_and_no_time(
     operation: str, fields: dict[str, Any], field: str
 ) -> None:
     """An answer names no channel; an edited message has no channel, `silent` or `send_at`."""

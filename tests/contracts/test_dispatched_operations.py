@@ -209,7 +209,7 @@ def test_dispatcher_gets_operation_key_and_timeout(operation: str) -> None:
     assert (operation, *result) == dispatcher.told
 
 
-def test_rate_reference_is_enough() -> None:
+def test_rate_is_bought_by_its_reference_alone() -> None:
     """A rate can be bought by its reference alone if the vendor stores its rates."""
     dispatcher = record_use(
         ShippingFlows, lambda flows: flows.create_shipment(REF, idempotency_key="k", timeout=TIME)
@@ -486,7 +486,7 @@ COUNTS: list[tuple[Any, Use, str]] = [
 
 
 @pytest.mark.parametrize("flows, use, path", COUNTS)
-def test_counts_begin_with_one(flows: Any, use: Use, path: str) -> None:
+def test_count_of_zero_is_refused(flows: Any, use: Use, path: str) -> None:
     """A count of zero is refused with the argument's name."""
     with pytest.raises(ConfigurationError) as excinfo:
         record_use(flows, use)

@@ -30,7 +30,7 @@ def test_payment_is_settled_when_a_person_asks() -> None:
             hub.settle_payment(KEY)
 
 
-def test_person_does_not_wait_for_the_turn_of_the_job() -> None:
+def test_person_can_settle_a_payment_before_the_job() -> None:
     """A person can settle a payment at once, before the job's next look-up is due."""
     world = PaymentsWorld(Keyless)
     with world.hub() as hub:

@@ -87,7 +87,7 @@ def test_needed_capabilities_of_a_message(
     assert needs == SmsMessage(**options).needs
 
 
-def test_repr_shows_nothing_personal() -> None:
+def test_repr_shows_no_personal_data() -> None:
     """The repr of no SMS value shows a phone number or a message's text."""
     message = SmsMessage(
         to=RECIPIENT, text="a secret", callback_url="https://a.example/?k=a%20secret"

@@ -65,7 +65,7 @@ def test_unexplainable_payouts_are_refused(
         (None, Customer(id="cus_1"), "source"),
     ],
 )
-def test_a_store_request_needs_a_token_and_a_known_buyer(
+def test_storing_a_payment_method_needs_a_token_and_a_buyer(
     source: str, customer: Customer, field: str
 ) -> None:
     """A means of payment without a token, or of a buyer without an id, is refused."""

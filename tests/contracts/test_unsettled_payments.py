@@ -235,7 +235,7 @@ def test_operation_that_is_looked_up_is_never_sent_twice() -> None:
         assert count == len(world.stripe.requests) == 1
 
 
-def test_work_is_limited_and_taken_in_order() -> None:
+def test_unsettled_payments_are_listed_in_order_up_to_a_limit() -> None:
     """Unsettled payments are listed oldest first, up to the requested number."""
     world = PaymentsWorld()
     with world.hub() as hub:

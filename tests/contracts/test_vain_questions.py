@@ -52,7 +52,7 @@ def test_vendor_that_cannot_be_reached_gave_no_answer() -> None:
 
 
 @pytest.mark.parametrize("error", [_UNREACHABLE, Response(503), Response(401)])
-def test_repeat_without_an_answer_gave_no_answer(error: ConnectionFailed | Response) -> None:
+def test_failed_repeat_leaves_the_outcome_unknown(error: ConnectionFailed | Response) -> None:
     """If repeating a payment fails, its outcome stays unknown and the error is recorded."""
     world = PaymentsWorld()
     with world.hub() as hub:
@@ -144,7 +144,7 @@ def test_refused_question_is_recorded_as_refused() -> None:
         assert Inconclusive.REFUSED is question.result
 
 
-def test_another_request_keeps_the_record() -> None:
+def test_look_ups_are_counted_until_the_outcome_is_known() -> None:
     """Look-ups are counted until the payment's outcome is known."""
     world = PaymentsWorld()
     with world.hub() as hub:

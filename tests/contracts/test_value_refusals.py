@@ -215,7 +215,7 @@ class VendorReached(ConnectorError):
     ids=["value", "feature"],
 )
 @pytest.mark.parametrize("use", ROUTED_CALLS, ids=lambda use: f"{use[0]}.{use[1]}")
-async def test_every_contract_goes_on_to_the_next(
+async def test_refused_value_goes_to_the_next_account(
     hub_class: type[Any], error: ConnectorError, use: Any
 ) -> None:
     """In every contract the next account is used if a vendor refuses a value before sending."""

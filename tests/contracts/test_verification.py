@@ -26,7 +26,7 @@ def test_code_is_a_secret(code: Any) -> None:
 @pytest.mark.parametrize(
     "code", ["", "   ", "123", "12 34", "12345678901", "١٢٣٤", 123456, None, Secret("x")], ids=ascii
 )
-def test_what_is_no_code_is_refused(code: Any) -> None:
+def test_text_that_is_no_code_is_refused(code: Any) -> None:
     """A text that no vendor sends as a code is refused, and the error does not repeat it."""
     with pytest.raises(InvalidData, match="not a verification code") as excinfo:
         as_code(code)

@@ -108,7 +108,7 @@ def test_a_failed_exchange_is_not_recorded(recorder: Recorder) -> None:
         recorder.replay(get_request("/lost"))
 
 
-def test_nothing_recorded_is_nothing_written(recorder: Recorder) -> None:
+def test_empty_recording_writes_no_file(recorder: Recorder) -> None:
     """A cassette that recorded nothing writes no file."""
     with recorder.cassette():
         pass
@@ -136,7 +136,7 @@ def test_a_closed_client_closes_the_one_behind_it(recorder: Recorder) -> None:
         now(client.send(*get_request(), TIMEOUTS))
 
 
-def test_a_mode_has_a_name(tmp_path: Path) -> None:
+def test_unknown_cassette_mode_is_refused(tmp_path: Path) -> None:
     """An unknown cassette mode is refused when the cassette is created."""
     with pytest.raises(ConfigurationError, match="'twice' is not a mode"):
         Cassette(tmp_path / "a.json", mode="twice")  # type: ignore[arg-type]  # on purpose

@@ -140,7 +140,7 @@ def _with_canaries(recorder: Recorder) -> str:
     return recorder.record(*SENT, redaction=RULES, secrets=SECRETS)
 
 
-def test_no_secret_is_written_wherever_it_stood(recorder: Recorder) -> None:
+def test_secrets_in_all_places_are_masked(recorder: Recorder) -> None:
     """No secret from headers, URLs, bodies, cookies, responses or echoes is in the cassette."""
     written_tape = _with_canaries(recorder)
 
@@ -252,7 +252,7 @@ def test_learned_values_are_masked_as_whole_words(recorder: Recorder) -> None:
     ] == bodies
 
 
-def test_a_cassette_shows_nothing(recorder: Recorder) -> None:
+def test_cassette_repr_and_errors_show_no_secret(recorder: Recorder) -> None:
     """Neither the repr of a cassette nor the error for an unknown request shows a secret."""
     cassette = recorder.cassette(secrets=[Secret("swordfish")], mode="replay")
     request = Request.post("/x", json={"token": "swordfish-1"}, headers={"Cookie": "swordfish-2"})
@@ -343,7 +343,7 @@ def test_ordinary_headers_are_recorded(recorder: Recorder) -> None:
     assert [*reports, "X-Acme: ***"] == written_tape["exchanges"][0]["request"]["headers"]
 
 
-def test_a_tape_that_shows_a_value_of_a_query_is_replayed(recorder: Recorder) -> None:
+def test_older_unmasked_cassette_is_replayed(recorder: Recorder) -> None:
     """Cassettes from before a value was masked can still be replayed."""
     recorder.path.parent.mkdir()
     request = {"method": "GET", "url": f"{HOST}/a?customer=cus_9s6XKzkNRiz8i3", "body": {}}

@@ -20,13 +20,13 @@ def test_fractions_follow_their_script() -> None:
     assert [0.0, 0.25, 0.75, 0.0] == [randomness.fraction() for _ in range(4)]
 
 
-def test_without_a_script_chance_is_in_the_middle() -> None:
+def test_unscripted_fraction_is_one_half() -> None:
     """The random fraction is one half unless a test sets others."""
     assert [0.5, 0.5] == [ScriptedRandomness().fraction() for _ in range(2)]
 
 
 @pytest.mark.parametrize("fractions", [[], [1.0], [0.5, -0.1]])
-def test_a_script_is_of_fractions(fractions: list[float]) -> None:
+def test_invalid_fractions_are_refused(fractions: list[float]) -> None:
     """Fractions that are not valid random numbers are refused."""
     with pytest.raises(InvalidData, match="fractions"):
         ScriptedRandomness(fractions)

@@ -54,7 +54,7 @@ def test_amounts_that_are_no_payment_are_refused(minor: int, currency: str) -> N
         ({"type": "token", "token": "tok_20099_____________________"}, "token_invalid"),
     ],
 )
-def test_unknown_means_of_payment_are_refused(source: Any, code: str) -> None:
+def test_unknown_payment_methods_are_refused(source: Any, code: str) -> None:
     """A means of payment that the sandbox does not know is refused."""
     with pytest.raises(Refusal) as refused:
         outcome_of(source, confirmed=False)

@@ -158,7 +158,7 @@ def test_abandoned_thread_results_are_dropped(divisor: int) -> None:
     asyncio.run(leave())
 
 
-def test_a_flag_comes_true() -> None:
+def test_waiting_for_a_flag_ends() -> None:
     """Waiting for a flag returns at once if it is set, and gives up if it never is."""
     with at_most(0.08):
         unset_flag, flag = Flag(), Flag()
@@ -168,7 +168,7 @@ def test_a_flag_comes_true() -> None:
     assert (False, True) == (asyncio.run(unset_flag.wait()), asyncio.run(flag.wait()))
 
 
-def test_a_check_is_put_to_a_plain_adapter() -> None:
+def test_check_runs_with_a_wrapped_adapter() -> None:
     """A check with a wrapped factory keeps its name and gets the wrapped adapter."""
     factory_results: list[int] = []
 

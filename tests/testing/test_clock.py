@@ -44,7 +44,7 @@ def test_async_sleeper_conforms(check: kit.AsyncSleeperCheck) -> None:
     asyncio.run(check(jumping))
 
 
-def test_time_stands_still() -> None:
+def test_virtual_clock_moves_only_by_advance() -> None:
     """Only `advance` moves a virtual clock, and it moves both of its readings equally."""
     clock = VirtualClock(datetime(2031, 5, 1, tzinfo=UTC))
 
@@ -63,7 +63,7 @@ def test_time_does_not_go_back(seconds: float | timedelta) -> None:
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_watch_may_step(hours: int) -> None:
+def test_wall_time_can_be_set(hours: int) -> None:
     """The wall time of a virtual clock can be set forward or back while no time passes."""
     clock = VirtualClock()
     first_time = clock.utc()
@@ -94,7 +94,7 @@ def test_alarms_ring_in_order() -> None:
     assert not clock.jump()
 
 
-def test_a_late_alarm_does_not_turn_time_back() -> None:
+def test_late_alarm_does_not_set_the_clock_back() -> None:
     """An alarm for a time in the past rings when the clock next moves."""
     clock, ring_times = VirtualClock(), list[int]()
     clock.advance_to(10)

@@ -37,7 +37,7 @@ def test_notices_a_clock_that_counts_wrongly(reading: Callable[[], int]) -> None
 
 
 @pytest.mark.parametrize("watch", [datetime.now, lambda: datetime.now(UTC).replace(tzinfo=None)])
-def test_notices_a_naive_watch(watch: Callable[[], datetime]) -> None:
+def test_notices_wall_time_without_a_zone(watch: Callable[[], datetime]) -> None:
     """The kit reports a clock whose wall time has no time zone."""
     with pytest.raises(AssertionError, match="aware"):
         kit.utc_is_aware(lambda: _FaultyClock(time.monotonic_ns, watch))

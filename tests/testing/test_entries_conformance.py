@@ -132,14 +132,14 @@ class SingleThreadOutboxStore(MemoryOutbox):
         (SparingStore, "removal_deletes_matching_entries"),
     ],
 )
-def test_a_broken_store_is_found_out(broken: Any, check: str) -> None:
+def test_notices_a_faulty_entry_store(broken: Any, check: str) -> None:
     """Each fault of an entry store fails the check for it."""
     (the_check,) = [item for item in inbox_conformance.CHECKS if name_of(item) == check]
     with pytest.raises(AssertionError):
         the_check(broken)
 
 
-def test_calls_are_checked_alike() -> None:
+def test_outbox_kit_finds_the_same_faults() -> None:
     """The kit for outgoing calls finds faults like the kit for webhooks."""
     names = [name_of(check) for check in inbox_conformance.CHECKS]
     assert names == [name_of(check) for check in outbox_conformance.CHECKS]
@@ -148,7 +148,7 @@ def test_calls_are_checked_alike() -> None:
         late_check(SingleThreadOutboxStore)
 
 
-def test_tasks_are_checked_too() -> None:
+def test_asynchronous_stores_are_checked_with_tasks() -> None:
     """An asynchronous entry store is checked with concurrent tasks."""
     names = {name_of(check) for check in inbox_conformance.ASYNC_CHECKS}
     assert {"concurrent_tasks_add_an_entry_once", "concurrent_tasks_replace_an_entry_once"} <= names

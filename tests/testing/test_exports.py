@@ -24,7 +24,7 @@ def test_every_export_resolves(name: str) -> None:
     assert inspect.getdoc(result) or "Fault" == name
 
 
-def test_nothing_public_is_forgotten() -> None:
+def test_every_public_module_is_exported() -> None:
     """Each public module of the package is exported, or has an exported name."""
     modules = {
         f"{room}.{module.name}"

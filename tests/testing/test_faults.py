@@ -134,7 +134,7 @@ def test_lost_request_and_lost_answer_look_the_same(world: _World) -> None:
 
 
 @pytest.mark.parametrize("verb", ["send", "open"])
-def test_garbage_is_no_answer(world: _World, verb: str) -> None:
+def test_garbage_raises_vendor_failed(world: _World, verb: str) -> None:
     """A response that is not HTTP raises VendorFailed, although the vendor has acted."""
     with pytest.raises(VendorFailed, match="not HTTP"):
         now(getattr(world.network(Garbage()), verb)(GET, URL, WITHIN_5))
@@ -153,7 +153,7 @@ def test_garbage_is_no_answer(world: _World, verb: str) -> None:
         (ServerError(500), 500, None),
     ],
 )
-def test_a_refusal_is_an_answer(
+def test_busy_or_broken_vendor_answers(
     world: _World, fault: Fault, status: int, retry_after: str | None
 ) -> None:
     """A busy or broken vendor answers and does nothing, and its pause is respected in full."""
@@ -260,7 +260,7 @@ def test_an_answer_that_is_lost_is_closed(world: _World) -> None:
     assert ["closed"] == log
 
 
-def test_it_stands_before_any_client(world: _World) -> None:
+def test_network_wraps_any_client(world: _World) -> None:
     """The network accepts a client in place of a vendor, and closes it."""
     client: Any = ScriptedHttpClient(world.vendor)
     if world.network_of is AsyncFaultNetwork:

@@ -44,7 +44,7 @@ def test_a_queue_is_answered_in_order() -> None:
     assert "application/json" == answers[3].header("content-type")
 
 
-def test_a_standing_answer_is_given_when_nothing_is_queued() -> None:
+def test_standing_answer_is_given_without_a_queue() -> None:
     """The standing response is returned when the queue is empty."""
     vendor = FakeVendor(Response(200))
     vendor.respond(503)
@@ -110,7 +110,7 @@ def test_an_interruption_is_raised_as_it_is() -> None:
     assert interruption is info.value
 
 
-def test_the_unexpected_is_an_error_that_nothing_hides() -> None:
+def test_unscripted_request_is_an_error() -> None:
     """A request without a prepared response raises a masked error that is not retried."""
     vendor = FakeVendor()
 
@@ -141,7 +141,7 @@ def test_repr_counts_requests() -> None:
 
 
 @both
-def test_everything_about_a_request_is_kept(client_of: Callable[..., Any]) -> None:
+def test_whole_request_is_recorded(client_of: Callable[..., Any]) -> None:
     """Method, URL, headers, body and timeouts of a request reach the fake vendor unchanged."""
     vendor = FakeVendor(Response(200))
     request = Request.post("/rates", json={"country": "DE"}, headers={"Authorization": "Bearer s"})

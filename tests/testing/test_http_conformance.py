@@ -229,7 +229,7 @@ async def forgetful(send: Send, request: Request, url: str, timeouts: Timeouts) 
         (kit.async_bodies_are_refused, foreign, "is no InvalidData"),
     ],
 )
-def test_notices_a_habit(check: kit.AsyncCheck, habit: Spoil, sentence: str) -> None:
+def test_notices_a_faulty_http_client(check: kit.AsyncCheck, habit: Spoil, sentence: str) -> None:
     """An HTTP client with a typical fault fails the check for that fault."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(check(lambda: Spoiled(habit)))
@@ -255,7 +255,7 @@ async def picky(send: Send, request: Request, url: str, timeouts: Timeouts) -> R
         (attacks.invalid_utf_8_is_returned_unchanged, picky),
     ],
 )
-def test_lets_care_pass(check: kit.AsyncCheck, habit: Spoil) -> None:
+def test_stricter_http_client_passes(check: kit.AsyncCheck, habit: Spoil) -> None:
     """An HTTP client that is stricter than required passes."""
     asyncio.run(check(lambda: Spoiled(habit)))
 

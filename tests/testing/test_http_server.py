@@ -248,7 +248,7 @@ def test_waits_for_requests_and_closes(vendor: VendorServer) -> None:
 # --- faults ------------------------------------------------------------------
 
 
-def test_it_stays_for_the_next_request(vendor: VendorServer) -> None:
+def test_connection_stays_open_for_the_next_request(vendor: VendorServer) -> None:
     """One connection can carry several exchanges, unless client or server closes it."""
     vendor.always(Behaviour(204))
     closing = GET.replace(b"Host: h", b"Connection: close")
@@ -288,7 +288,7 @@ def test_server_closes_before_it_reads(vendor: VendorServer, delay: float) -> No
     assert time.monotonic() - start >= delay
 
 
-def test_it_leaves_the_body_unread(vendor: VendorServer) -> None:
+def test_server_leaves_the_body_unread(vendor: VendorServer) -> None:
     """A server that stops reading blocks a client that writes, and never continues."""
     vendor.queue(Behaviour(413, reads="head"))
     with connect(vendor) as sock:
@@ -313,7 +313,7 @@ def test_server_sends_an_endless_body(vendor: VendorServer, pause: float) -> Non
     vendor.wait_for_closed()
 
 
-def test_its_port_can_refuse() -> None:
+def test_port_can_refuse_connections() -> None:
     """A port that refuses connections is used by no other program."""
     with VendorServer(port="refusing") as vendor, pytest.raises(ConnectionRefusedError):
         connect(vendor)

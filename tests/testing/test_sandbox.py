@@ -82,7 +82,7 @@ def put(name: str) -> Request:
     return Request.post("/things", form={"name": name})
 
 
-def test_it_answers_by_method_and_path() -> None:
+def test_sandbox_answers_by_method_and_path() -> None:
     """A request calls the method of its route, with the values of the path's placeholders."""
     shelf = Shelf()
     with manager(shelf) as calls:
@@ -310,7 +310,7 @@ def test_answers_may_be_slow_on_a_socket() -> None:
     assert ["a", "b"] == shelf.things
 
 
-def test_a_host_may_be_any_below() -> None:
+def test_host_pattern_matches_subdomains() -> None:
     """A host name that starts with a dot matches all its subdomains, and no others."""
     with manager(Shelf(), "https://eu.shelves.example") as calls:
         assert 201 == calls.call("shelf", put("a")).status
@@ -337,7 +337,7 @@ def test_an_answer_may_be_streamed() -> None:
     assert b'{"path":"a"}' == plain_bytes == asyncio.run(stream_async())
 
 
-def test_it_listens_on_a_socket() -> None:
+def test_sandbox_listens_on_a_socket() -> None:
     """A sandbox can be reached over a real connection, which it closes to lose a response."""
     shelf = Shelf()
     with shelf.serving() as server:

@@ -186,7 +186,7 @@ def test_unknown_paths_are_not_found(path: str) -> None:
     assert (404, "000") == code(Client().post(path, {}))
 
 
-def test_a_key_is_done_once() -> None:
+def test_first_response_is_repeated_for_a_key() -> None:
     """Adyen repeats the first response to a key, and marks it in a header."""
     client = Client()
     first = client.post("/payments", PAYMENT, key="k-1")
@@ -340,7 +340,7 @@ def test_a_reason_must_be_one_of_adyens() -> None:
 
 
 @pytest.mark.parametrize("method", ["ideal", "klarna"])
-def test_a_buyer_is_sent_elsewhere(method: str) -> None:
+def test_redirected_buyer_completes_the_payment(method: str) -> None:
     """At Adyen a redirected buyer completes the payment with the returned parameters."""
     client = Client()
     message = client.pay(paymentMethod={"type": method})

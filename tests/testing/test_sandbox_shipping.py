@@ -237,7 +237,7 @@ def test_too_heavy_a_parcel_is_not_offered(weight: str, offers: int) -> None:
     assert number("heavy").is_nan()
 
 
-def test_webhooks_are_kept() -> None:
+def test_sent_webhooks_are_recorded() -> None:
     """A test can inspect the webhooks that a sandbox has sent."""
     sandbox, two = EasyPostSandbox(), ShippoSandbox()
     sandbox.report("https://shop.example/easypost", "tracker.updated", {"object": "Tracker"})

@@ -116,7 +116,7 @@ def test_key_and_version_are_required(
     assert {} == caller.sandbox.intents
 
 
-def test_a_restricted_key_may_look(caller: Caller) -> None:
+def test_restricted_key_can_read(caller: Caller) -> None:
     """A restricted Stripe key can read."""
     fields = caller.new_intent()
     answer = caller.ask(Request.get(f"{AT}/{fields['id']}"), Authorization="Bearer rk_test_sandbox")
@@ -124,7 +124,7 @@ def test_a_restricted_key_may_look(caller: Caller) -> None:
     assert fields["id"] == answer.json()["id"]
 
 
-def test_a_key_is_kept(caller: Caller) -> None:
+def test_stripe_repeats_the_response_of_a_key(caller: Caller) -> None:
     """Stripe repeats the first response to a key, and refuses other parameters."""
     first = caller.post(AT, PAID, Idempotency_Key="k")
     repeated_response = caller.post(AT, PAID, Idempotency_Key="k")
@@ -165,7 +165,7 @@ def test_impossible_transitions_are_refused(caller: Caller) -> None:
         assert "payment_intent_unexpected_state" == error["code"]
 
 
-def test_no_more_is_refunded_than_was_taken(caller: Caller) -> None:
+def test_refunds_cannot_exceed_the_charge(caller: Caller) -> None:
     """At Stripe the refunds of a charge cannot exceed the charge."""
     form = {"payment_intent": caller.new_intent()["id"]}
     assert (
@@ -209,7 +209,7 @@ def test_sandbox_over_a_socket() -> None:
     assert PaymentState.CAPTURED == payment.state == result.state
 
 
-def test_it_serves_any_client() -> None:
+def test_stripe_sandbox_serves_any_client() -> None:
     """Any HTTP client can use the Stripe sandbox."""
     sandbox = StripeSandbox()
     service = Service("stripe", "https://api.stripe.com", retry=None)

@@ -151,7 +151,7 @@ def test_error_codes_come_before_the_status(
     assert kind is type(excinfo.value)
 
 
-def test_vendors_words_are_kept(shop: Shop) -> None:
+def test_errors_keep_adyens_code_and_text(shop: Shop) -> None:
     """An error has Adyen's own code and text."""
     shop.sandbox.fail(error(422, "130", "validation"))
     with pytest.raises(InvalidRequest) as excinfo:

@@ -206,7 +206,7 @@ def test_failed_bulk_entry_is_an_error(entry: dict[str, Any], kind: type[Any]) -
     assert type(result.error) is kind
 
 
-def test_bulk_that_does_not_tell_of_each_is_malformed() -> None:
+def test_bulk_with_missing_results_is_malformed() -> None:
     """A bulk with fewer results than recipients is a malformed response."""
     sandbox = AmazonSesSandbox()
     sandbox.fail(reply({"BulkEmailEntryResults": []}))

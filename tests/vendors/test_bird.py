@@ -324,7 +324,7 @@ def test_unknown_category_is_refused(category: Any) -> None:
     assert "category" == excinfo.value.path
 
 
-def test_region_says_where_it_is() -> None:
+def test_region_decides_the_url() -> None:
     """The region decides Bird's URL, and an account without a key uses the provider."""
     service = VENDOR.services()[""]
 
@@ -346,7 +346,7 @@ def test_lost_answer_is_retried_with_its_key() -> None:
     ]
 
 
-def test_key_is_theirs_for_one_request() -> None:
+def test_sandbox_repeats_responses_and_refusals_by_key() -> None:
     """The Bird sandbox repeats successes and refusals by key, and refuses other requests."""
     sandbox = BirdSandbox()
     client = SandboxHttpClient(sandbox)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PEOPLE = ["a@example.com", "b@example.com"]
 
 
-def test_versions_have_what_differs() -> None:
+def test_versions_have_only_differing_fields() -> None:
     """A bulk has the common fields once, and for each recipient only those that differ."""
     base = mail(
         to=(),

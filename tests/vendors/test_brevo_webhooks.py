@@ -120,7 +120,7 @@ def test_tags_are_lists(fields: dict[str, Any], tags: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("text", ["some_custom_header", "[1]", "{", "[" * 100_000, None, 7])
-def test_metadata_of_others(text: object) -> None:
+def test_foreign_metadata_are_ignored(text: object) -> None:
     """A header that does not come from metadata is ignored without an error."""
     payload = {"event": "x", "message-id": ID, "X-Mailin-custom": text}
     [event] = brevo_hub()[1].events("mail", _webhook(payload))

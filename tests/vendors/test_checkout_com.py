@@ -265,7 +265,7 @@ def test_second_void_has_the_result_of_the_first(shop: Shop) -> None:
     assert (MoveState.SUCCEEDED, "Voided") == (second.state, second.vendor_state)
 
 
-def test_amounts_that_it_cannot_write_are_refused() -> None:
+def test_amounts_with_too_many_digits_are_refused() -> None:
     """Pesos of Chile have two decimals; a third decimal and a tenth digit are refused."""
     assert 12_300 == minor_of(Money("123", "CLP"))
     assert 1230 == minor_of(Money("1.230", "BHD"))
@@ -326,7 +326,7 @@ def test_refusals(request_: Request, response: Response, kind: type[ConnectorErr
     assert (None if refusal is None else type(refusal)) is kind
 
 
-def test_refusal_is_told_in_full() -> None:
+def test_refusal_has_all_its_details() -> None:
     """All codes of a refusal are told; without any, a step is refused with its status."""
     refusals = [
         str(classify(STEP, answer))

@@ -52,7 +52,7 @@ def events_of(kind: str, **fields: Any) -> tuple[PaymentEvent, ...]:
     return CheckoutCom().events(event, ref)
 
 
-def test_capture_is_told_with_the_totals() -> None:
+def test_capture_event_has_the_totals() -> None:
     """The webhook of a capture has the capture, the totals and the state."""
     (event,) = events_of("payment_captured")
 
@@ -122,7 +122,9 @@ def test_failed_capture() -> None:
         (0, "20005", None),
     ],
 )
-def test_void(captured: int, code: str, state: PaymentState | None) -> None:
+def test_void_ends_an_uncaptured_payment(
+    captured: int, code: str, state: PaymentState | None
+) -> None:
     """A void ends the payment only if nothing was captured, and only with an approval."""
     balances = {**BALANCES, "total_captured": captured}
     (event,) = events_of("payment_voided", balances=balances, response_code=code)
@@ -151,7 +153,9 @@ def test_decline_has_its_reason() -> None:
         ("dispute_levitated", DisputeState.UNKNOWN, False),
     ],
 )
-def test_dispute(kind: str, state: DisputeState, *, is_taken: bool) -> None:
+def test_dispute_webhook_names_its_payment(
+    kind: str, state: DisputeState, *, is_taken: bool
+) -> None:
     """The webhook of a dispute names its payment, which is disputed while the money is gone."""
     (event,) = events_of(
         kind,
@@ -206,7 +210,7 @@ def test_dispute_of_a_payment_ends_with_its_money() -> None:
         ("payment_levitated", {}),
     ],
 )
-def test_webhook_that_says_too_little_asks(kind: str, fields: dict[str, Any]) -> None:
+def test_incomplete_webhook_asks_for_the_payment(kind: str, fields: dict[str, Any]) -> None:
     """A webhook without its totals, or of another type, asks for the payment."""
     (event,) = events_of(kind, **fields)
     assert (True, None, "pay_1") == (event.ask, event.state, event.ref.id)

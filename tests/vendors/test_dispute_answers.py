@@ -371,7 +371,7 @@ def test_wrong_evidence_is_refused(fields: dict[str, Any]) -> None:
     assert [excinfo.value.field] == list(fields)
 
 
-def test_evidence_is_evidence() -> None:
+def test_text_in_place_of_evidence_is_refused() -> None:
     """A text in place of evidence is refused, and evidence shows no details."""
     shop = Shop(stripe)
     with pytest.raises(InvalidData, match="evidence"):

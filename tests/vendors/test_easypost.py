@@ -285,7 +285,7 @@ def test_only_rates_can_be_bought(shop: Shop) -> None:
         "SHIPMENT.PURCHASE.IN_PROGRESS",
     ],
 )
-def test_carrier_that_does_not_answer_refuses_nothing(shop: Shop, code: str) -> None:
+def test_carrier_timeout_is_temporary(shop: Shop, code: str) -> None:
     """A carrier's timeout at EasyPost is temporary, and the same key can buy later."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     error = {"error": {"code": code, "message": "The carrier does not answer."}}
@@ -554,7 +554,7 @@ def test_key_may_come_from_a_provider() -> None:
     assert (False, None) == (services["labels"].needs_credentials, services["labels"].credentials)
 
 
-def test_nothing_of_another_shape_breaks_reading(shop: Shop) -> None:
+def test_fields_of_unexpected_types_count_as_missing(shop: Shop) -> None:
     """Fields of an unexpected type in EasyPost's response count as missing."""
     assert not as_answer([]).text("id")
     odd_shipment = {

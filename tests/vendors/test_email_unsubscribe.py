@@ -57,7 +57,7 @@ def send(vendor: str, folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("vendor", PLACES)
-def test_place_of_the_link(vendor: str, tmp_path: Path) -> None:
+def test_unsubscribe_link_is_in_its_field(vendor: str, tmp_path: Path) -> None:
     """The link to unsubscribe is in the vendor's field, or among the headers."""
     place, expected = PLACES[vendor]
 

@@ -118,7 +118,7 @@ def test_half_a_key_is_refused(options: dict[str, str], path: str) -> None:
     assert path == excinfo.value.path
 
 
-def test_account_is_where_it_says() -> None:
+def test_live_and_test_systems_have_their_urls() -> None:
     """FedEx's live and test systems have their own URLs, and the repr hides the secrets."""
     live_account, test = FedEx(account_number="1"), FedEx(account_number="1", sandbox=True)
 

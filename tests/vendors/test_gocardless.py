@@ -134,7 +134,7 @@ def test_wrong_terms_name_the_field() -> None:
     assert {} == sandbox.requisitions
 
 
-def test_refusal_is_told_in_full() -> None:
+def test_refusal_has_all_its_details() -> None:
     """The summary and the detail of a refusal are told, and each of several wrong fields."""
     sandbox = GoCardlessSandbox()
     fields: dict[str, Any] = {"access_scope": [{"detail": "Wrong."}], "redirect": ["Missing."]}

@@ -65,7 +65,7 @@ def shop() -> Shop:
     return Shop(gocardless_payments)
 
 
-def test_request() -> None:
+def test_subscription_request() -> None:
     """GoCardless receives the unit, the mandate, the day of the start and the reference."""
     account = shop()
     start = datetime(2100, 1, 1, 23, 30, tzinfo=UTC).astimezone()
@@ -151,7 +151,7 @@ def test_sandbox_returns_the_documented_fields() -> None:
         ("levitated", "unknown"),
     ],
 )
-def test_state(status: str, state: str) -> None:
+def test_subscription_status_has_a_state(status: str, state: str) -> None:
     """Each status of GoCardless is a state, and only what is not over has a next charge."""
     subscription = subscription_of(ref, Answer({**DOCUMENTED, "status": status}), NOW)
 
@@ -171,7 +171,9 @@ def test_state(status: str, state: str) -> None:
         ({"interval": 0}, None),
     ],
 )
-def test_interval(changes: dict[str, Any], interval: BillingInterval | None) -> None:
+def test_subscription_interval_is_read(
+    changes: dict[str, Any], interval: BillingInterval | None
+) -> None:
     """GoCardless' intervals are read, and an unknown one is None."""
     subscription = subscription_of(ref, Answer({**DOCUMENTED, **changes}), NOW)
 
@@ -327,7 +329,7 @@ def test_end_is_reported() -> None:
         (None, None),
     ],
 )
-def test_event(action: str | None, state: str | None) -> None:
+def test_subscription_event_has_a_state(action: str | None, state: str | None) -> None:
     """An event that ends, pauses or resumes a subscription says so; any other is no event."""
     body = {"action": action, "links": {"subscription": "SB123"}}
     event = subscription_event(ref, Answer(body))
@@ -378,7 +380,7 @@ def test_sandbox_renews() -> None:
     assert 14 == (renewed.next_charge_at - created.next_charge_at).days
 
 
-def test_garbage() -> None:
+def test_answer_that_is_no_subscription_is_an_error() -> None:
     """An answer that is no subscription is an error of the vendor."""
     account = shop()
     created = account.subscribe()

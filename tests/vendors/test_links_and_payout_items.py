@@ -133,7 +133,7 @@ def test_square_fee_is_what_the_net_amount_lacks() -> None:
     ]
 
 
-def test_adyen_removal_whose_answer_was_lost_is_a_removal() -> None:
+def test_repeat_of_a_lost_adyen_removal_succeeds() -> None:
     """Adyen repeats no answer to a removal, so a repeat that misses the means has removed them."""
     shop = adyen_account.Shop()
     request = StoreRequest('{"type": "scheme"}', customer=Customer(id="ada-1"))

@@ -143,7 +143,7 @@ def test_template_has_values_for_each_recipient() -> None:
     assert "personalization" not in plain_body
 
 
-def test_template_that_is_not_there_is_refused() -> None:
+def test_unknown_template_is_refused() -> None:
     """The error for an unknown template names the field at MailerSend."""
     _, mail_hub = mailersend_hub()
     mail_hub.email().send_transactional(mail(template=TemplateRef("welcome", {"a": 1})))

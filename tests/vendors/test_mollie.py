@@ -115,7 +115,7 @@ def test_redirect_payment_needs_a_return_url() -> None:
 
 @pytest.mark.parametrize("wish", ["off_session", "store_method"])
 @pytest.mark.parametrize("customer", [None, Customer(email="a@b.example")], ids=["none", "no id"])
-def test_stored_means_need_a_customer(wish: str, customer: Customer | None) -> None:
+def test_stored_payment_methods_need_a_customer(wish: str, customer: Customer | None) -> None:
     """Storing or reusing a payment method at Mollie needs a customer's id."""
     fields: dict[str, Any] = {wish: True}
     with pytest.raises(InvalidData) as excinfo:

@@ -169,7 +169,7 @@ def test_error_bodies_come_before_the_status(
         (BACK_AGAIN, reply({"status": "failed"}, 201)),
     ],
 )
-def test_rest_is_left_to_the_status(request_: Request, answer: Response) -> None:
+def test_other_mollie_answers_are_classified_by_status(request_: Request, answer: Response) -> None:
     """A response about a failed payment is no error; an unknown body is left to the status."""
     assert classify(request_, answer) is None
 

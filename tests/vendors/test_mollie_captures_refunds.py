@@ -108,7 +108,7 @@ def test_capture_with_a_lost_release_is_repeated(shop: Shop) -> None:
     assert 1 == len(shop.sandbox.captures)
 
 
-def test_more_than_was_set_aside_is_not_captured(shop: Shop) -> None:
+def test_capture_above_the_authorised_amount_is_refused(shop: Shop) -> None:
     """Mollie refuses a capture above the authorised amount and a wrong credential."""
     authorization = shop.hold()
     with pytest.raises(VendorRejected):

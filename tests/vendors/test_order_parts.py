@@ -334,7 +334,7 @@ def test_paypal_order() -> None:
     assert "SET_PROVIDED_ADDRESS" == wallet["experience_context"]["shipping_preference"]
 
 
-def test_paypal_delivers_to_nobody_in_particular() -> None:
+def test_paypal_delivery_needs_no_recipient() -> None:
     """A delivery at PayPal needs no recipient, and lines need neither tax nor discount."""
     charge = order(
         "card:1", shipping_address=Address(country="DE"), lines=[LineItem("Chair", TOTAL)]
@@ -439,7 +439,7 @@ def test_checkout_com_order() -> None:
     ] == body["items"]
 
 
-def test_checkout_com_delivers_to_nobody_in_particular() -> None:
+def test_checkout_com_delivery_needs_no_recipient() -> None:
     """A delivery at Checkout.com needs no recipient."""
     subject = checkout_com()
     body = sent_by(subject, order(subject.pays, shipping_address=Address(country="DE")))

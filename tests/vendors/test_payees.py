@@ -204,7 +204,7 @@ def test_wrong_transfer_is_refused(fields: dict[str, Any], field: str) -> None:
     assert field == excinfo.value.field
 
 
-def test_transfer_is_a_transfer() -> None:
+def test_text_in_place_of_a_transfer_is_refused() -> None:
     """The id of a payee in place of a transfer is refused."""
     payments: Any = Shop(stripe).payments
     with pytest.raises(InvalidData, match="transfer"):

@@ -197,7 +197,9 @@ def _outcome(subject: PaymentsSubject, scenario: Callable[[Till], object]) -> ob
 
 @pytest.mark.parametrize("make", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("scenario", TOO_FAR)
-def test_step_too_far_raises_the_same_error_at_every_vendor(scenario: str, make: Factory) -> None:
+def test_forbidden_operation_raises_the_same_error_at_every_vendor(
+    scenario: str, make: Factory
+) -> None:
     """A forbidden operation raises VendorRejected, or is pending if the vendor decides later."""
     subject = make()
     outcome: Any = _outcome(subject, TOO_FAR[scenario])
@@ -212,7 +214,7 @@ def test_step_too_far_raises_the_same_error_at_every_vendor(scenario: str, make:
 
 @pytest.mark.parametrize("make", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("scenario", STATES)
-def test_step_has_the_same_result_at_every_vendor(scenario: str, make: Factory) -> None:
+def test_operation_has_the_same_result_at_every_vendor(scenario: str, make: Factory) -> None:
     """An operation has the same result at each vendor, except for the listed differences."""
     subject = make()
     step, usual_result = STATES[scenario]

@@ -263,7 +263,7 @@ def test_payment_sources(
         ),
     ],
 )
-def test_intent_leaves_the_choice(
+def test_intent_leaves_the_payment_method_to_the_buyer(
     fields: dict[str, Any], sent: dict[str, Any] | None, shop: Shop
 ) -> None:
     """A PayPal intent is not a payment yet, even with a stored method: the buyer chooses."""

@@ -244,7 +244,7 @@ def test_payment_is_found_by_its_capture(shop: Shop) -> None:
         shop.payments.get(lone)
 
 
-def test_another_currency_is_not_given_back(shop: Shop) -> None:
+def test_paypal_refund_in_another_currency_is_refused(shop: Shop) -> None:
     """A PayPal refund in another currency is refused; an unknown currency is looked up."""
     payment = shop.charged()
     bare_ref = Ref("paypal", "main", payment.ref.id)

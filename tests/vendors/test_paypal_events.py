@@ -226,7 +226,7 @@ def test_reversed_payment() -> None:
     assert (None, "INV-2041") == (refund.reference, whole_event.reference)
 
 
-def test_word_of_the_hosts_own_is_no_order() -> None:
+def test_host_reference_is_not_mistaken_for_a_refund_mark() -> None:
     """A host's reference that looks like one of our refund marks is not mistaken for one."""
     fields = {"id": "3C1", "status": "COMPLETED", "amount": AMOUNT, "custom_id": "order-1001"}
     [event] = events_of("PAYMENT.CAPTURE.COMPLETED", fields)

@@ -128,7 +128,7 @@ def test_refusal_after_the_buyer_is_back(shop: Shop) -> None:
     assert payment.ref.id == Ref.parse(str(excinfo.value.payment)).id
 
 
-def test_decline_that_is_complete(shop: Shop) -> None:
+def test_completed_order_with_a_declined_card_has_failed(shop: Shop) -> None:
     """A completed PayPal order with a declined card is a failed payment."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.authorized("card:declined-5400")
@@ -211,7 +211,7 @@ def test_card_details(shop: Shop) -> None:
     assert payment.next_action is None
 
 
-def test_order_that_names_no_means(shop: Shop) -> None:
+def test_order_may_lack_a_payment_method(shop: Shop) -> None:
     """A PayPal order may lack a payment method and a redirect."""
     unit = {"amount": {"currency_code": "EUR", "value": "149.90"}}
     shop.sandbox.fail(reply({"id": "5O1", "status": "CREATED", "purchase_units": [unit]}))

@@ -116,7 +116,7 @@ def test_template_is_filled_in() -> None:
     assert {"total": [1]} == sandbox.delivered[0].raw["TemplateModel"]
 
 
-def test_template_that_is_not_there_is_refused() -> None:
+def test_unknown_template_is_refused() -> None:
     """The error for an unknown template has Postmark's code."""
     _, mail_hub = postmark_hub()
     with pytest.raises(VendorRejected) as excinfo:

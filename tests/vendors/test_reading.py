@@ -113,7 +113,7 @@ def test_fields_are_read_by_type(how: str, path: str, expected: object) -> None:
     assert expected == getattr(Answer(BODY), how)(path)
 
 
-def test_objects_within() -> None:
+def test_nested_objects_are_read() -> None:
     """Nested objects of a response are read in turn, and other values are skipped."""
     body = Answer(BODY)
 
@@ -159,7 +159,7 @@ def test_number_is_exact(value: object, expected: Decimal | None) -> None:
         ("a", "EUR", None),
     ],
 )
-def test_money(amount: object, currency: object, expected: Money | None) -> None:
+def test_amount_is_read_as_money(amount: object, currency: object, expected: Money | None) -> None:
     """An amount in a response is read as money if it is valid in its currency."""
     assert expected == as_money(amount, currency)
 

@@ -373,7 +373,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
         ("recvd-77d9b5dd9-kw9ks-1-60.0", "", "recvd-77d9b5dd9-kw9ks-1-60.0"),
     ],
 )
-def test_message_is_named_without_its_stations(result: str, gate: str, id_: str) -> None:
+def test_message_id_has_no_server_names(result: str, gate: str, id_: str) -> None:
     """A SendGrid message id is the part before the names of SendGrid's servers."""
     assert id_ == message_id(result, gate)
 

@@ -525,7 +525,7 @@ def test_shipment_is_tracked_by_its_events_reference(shop: Shop) -> None:
     )
 
 
-def test_arrival_without_a_time_is_no_time(shop: Shop) -> None:
+def test_delivery_time_needs_an_event_with_a_time(shop: Shop) -> None:
     """Shippo's delivery time is that of the first delivery event with a time."""
     history = [{"status": "DELIVERED"}, {"status": "DELIVERED", "status_date": "2030-01-02T00:00Z"}]
     shop.sandbox.fail(reply({"tracking_status": history[1], "tracking_history": history}))

@@ -109,7 +109,7 @@ def test_long_header_is_one_line() -> None:
         ({"attachments": [_image()]}, ["multipart/mixed", "text/plain", "image/png"]),
     ],
 )
-def test_parts_stand_where_readers_look_for_them(fields: dict[str, Any], kinds: list[str]) -> None:
+def test_mime_parts_have_their_usual_places(fields: dict[str, Any], kinds: list[str]) -> None:
     """Each kind of content has its place in the MIME tree of an email."""
     from email import message_from_bytes  # noqa: PLC0415 - the reader, not what is tested
 
@@ -159,7 +159,7 @@ def test_encoded_words_add_no_headers(fields: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["message/rfc822", "multipart/mixed", "text/plain"])
-def test_lines_end_as_mail_ends_them(kind: str) -> None:
+def test_line_endings_become_crlf(kind: str) -> None:
     """Line endings in an attached file become CRLF, since servers refuse others."""
     file = Attachment(filename="a.eml", content=b"From: a\n\nb" * 30, content_type=kind)
 
@@ -168,7 +168,7 @@ def test_lines_end_as_mail_ends_them(kind: str) -> None:
     assert b"" == b"".join(line for line in written_bytes.split(b"\r\n") if b"\n" in line)
 
 
-def test_letters_of_every_language_are_written_as_they_are() -> None:
+def test_internationalised_address_is_written_in_utf_8() -> None:
     """An internationalised address makes the email's headers UTF-8."""
     message = _message(to="zoë@münchen.example", reply_to="ä@example.com")
     written_bytes = mime_bytes(message, SHOP, "<1@example.com>")
@@ -228,7 +228,7 @@ def test_failures_are_reported_to_the_envelope_sender() -> None:
         assert "shop@example.com" == sandbox.delivered[0].sender
 
 
-def test_letters_of_every_language_need_a_server_that_takes_them() -> None:
+def test_internationalised_address_needs_smtputf8() -> None:
     """An internationalised address is sent only to servers with SMTPUTF8."""
     message = _message(to="zoë@example.com")
     with SmtpSandbox() as able_sandbox, SmtpSandbox(extensions=()) as plain_sandbox:
@@ -269,7 +269,7 @@ def test_reply_codes_are_classified(words: str, kind: type[Any], code: str) -> N
         assert [] == sandbox.delivered
 
 
-def test_server_may_not_want_the_message() -> None:
+def test_refused_data_command_is_a_refusal() -> None:
     """If the server refuses the DATA command, the email was refused."""
     with SmtpSandbox() as sandbox:
         sandbox.invitation = "554 5.5.1 No valid recipients"
@@ -314,7 +314,7 @@ def test_temporary_refusal_keeps_the_key_free() -> None:
 
 
 @pytest.mark.parametrize("words", ["554 5.3.2 Closed", "421 4.3.2 Full"])
-def test_server_that_does_not_greet_was_not_given_anything(words: str) -> None:
+def test_refused_greeting_is_reported(words: str) -> None:
     """A refusal instead of the greeting raises an error with the server's text."""
     with SmtpSandbox() as sandbox:
         sandbox.greeting = words
@@ -434,7 +434,7 @@ def test_server_without_tls_is_given_nothing() -> None:
         assert "AUTH" not in sandbox.said
 
 
-def test_server_that_hangs_up_is_unreached() -> None:
+def test_disconnect_before_the_message_processed_nothing() -> None:
     """If the SMTP server disconnects before it has the email, nothing was sent."""
     with SmtpSandbox() as sandbox:
         vendor = attrs.evolve(smtp_vendor(sandbox), credentials="wrong")

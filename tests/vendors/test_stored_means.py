@@ -62,7 +62,7 @@ def test_stripe_waits_for_the_bank() -> None:
     assert () == shop.payments.stored_means("cus_ada").items
 
 
-def test_stripe_means_are_stored_for_a_customer() -> None:
+def test_stripe_payment_methods_are_stored_for_a_customer() -> None:
     """A payment method with a customer is stored, and one without is removed."""
     body = {"id": "pm_1", "type": "card", "customer": "cus_ada"}
     stored = stored_of(ref, Answer(body))
@@ -91,7 +91,7 @@ def test_stripe_reports_a_refused_card() -> None:
     assert "lost_or_stolen" == excinfo.value.reason
 
 
-def test_malformed_means_are_left_out() -> None:
+def test_malformed_payment_methods_are_left_out() -> None:
     """A stored means without an id or a state is no item of a list."""
     assert [None] * 4 == [
         stored_of(ref, Answer({"id": "pm_1"})),

@@ -121,7 +121,7 @@ def test_missing_totals_are_none() -> None:
     assert Money("0", "EUR") == intent(amount_received=0, latest_charge=None).refunded
 
 
-def test_stored_means_is_known() -> None:
+def test_stored_payment_method_can_be_used_again() -> None:
     """A Stripe payment method that belongs to a customer can be used again."""
     means = intent(customer="cus_1", payment_method="pm_1").means
 

@@ -147,7 +147,7 @@ def test_decline_texts_are_masked() -> None:
     ids=["refunded", "lost", "given-up", "lapsed"],
 )
 @given(data=st.data())
-def test_order_of_events_does_not_matter(
+def test_events_in_any_order_give_the_same_payment(
     what: Callable[[Payments, StripeSandbox, Payment], None],
     state: PaymentState,
     captured: Money,

@@ -158,7 +158,7 @@ def test_stripe_cancels_at_the_end_of_the_period() -> None:
     assert shop.payments.cancel_subscription(created.ref, idempotency_key="3").state.final
 
 
-def test_stripe_does_not_cancel_what_it_refuses() -> None:
+def test_stripe_refusal_to_cancel_is_raised() -> None:
     """A refusal to cancel an active subscription is raised."""
     shop = Shop(stripe)
     created = shop.subscribe()

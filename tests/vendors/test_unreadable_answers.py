@@ -43,7 +43,7 @@ class Wire:
         return Ref("amazon_ses", "main", id)
 
 
-def test_wholly_unreadable_bulk_is_lost() -> None:
+def test_wholly_unreadable_bulk_is_unknown() -> None:
     """A bulk without any readable result has an unknown outcome."""
     with pytest.raises(VendorFailed):
         check_some_readable([UNREAD, UNREAD], ANSWER)
@@ -51,7 +51,7 @@ def test_wholly_unreadable_bulk_is_lost() -> None:
     check_some_readable([UNREAD, Result[Any](None)], ANSWER)
 
 
-def test_entries_without_a_status_are_lost() -> None:
+def test_entries_without_a_status_are_unknown() -> None:
     """A bulk at Amazon SES whose entries have no status has an unknown outcome."""
     wire: Any = Wire()
     people = [BulkRecipient(to=f"{name}@example.com") for name in ("ada", "bob")]
@@ -64,7 +64,7 @@ def test_entries_without_a_status_are_lost() -> None:
     assert isinstance(read_entry(wire, Answer({}), ()).error, VendorFailed)
 
 
-def test_answer_from_which_nothing_is_read() -> None:
+def test_answer_without_read_fields_is_no_page_or_list() -> None:
     """Such an answer may be empty or an object, but must not be an HTML page or a list."""
     check_done(Response(202))
     check_done(reply({"id": "tr_1"}))

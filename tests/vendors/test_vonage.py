@@ -252,7 +252,7 @@ def test_invalid_number(body: dict[str, str], why: str) -> None:
     assert (False, None, (why,)) == (result.valid, result.number, result.reasons)
 
 
-def test_look_up_of_which_little_is_known() -> None:
+def test_number_without_a_carrier_is_valid() -> None:
     """A number is valid without its carrier; a Vonage look-up without a status is malformed."""
     result = read_number(reply({"status": 43}))
 

@@ -185,7 +185,7 @@ def test_creditor_identifiers() -> None:
         assert "creditor_id" == caught.value.field
 
 
-def test_check_digits_have_two_places() -> None:
+def test_check_digits_have_two_digits() -> None:
     """Check digits below ten have a leading zero."""
     digits = {check_digits("RF", str(number)) for number in range(300)}
 

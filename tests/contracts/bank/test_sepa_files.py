@@ -248,7 +248,7 @@ def test_one_payment_listed_twice_is_refused() -> None:
         orders.transfers_with_everything(batches=[batch, batch])
 
 
-def test_other_characters_are_refused_with_their_place() -> None:
+def test_other_characters_are_refused_with_their_field() -> None:
     """By default, a letter outside the Latin set is refused with its field."""
     order = _file(_payment(creditor=attrs.evolve(CREDITOR, name="Müller")))
 

@@ -73,7 +73,7 @@ class Shop:
         )
         return int(answer.status_code)
 
-    def told(self, event: PaymentEvent, entry: InboxEntry) -> None:
+    def record_event(self, event: PaymentEvent, entry: InboxEntry) -> None:
         """Handle a webhook by recording its events."""
         if self.failing:
             raise RuntimeError("the handler is broken")
@@ -92,7 +92,10 @@ def open_shop(shop: Shop, **changes: Any) -> Generator[Shop]:
         for table in (Webhook, Deferred) if alias == "default" else (State, Call, Credential):
             table.objects.using(alias).all().delete()
     registered_handlers: Any = webhooks._registered  # noqa: SLF001 - handlers register for good elsewhere
-    previous_handlers, registered_handlers[:] = registered_handlers[:], [("payments", shop.told)]
+    previous_handlers, registered_handlers[:] = (
+        registered_handlers[:],
+        [("payments", shop.record_event)],
+    )
     urls = "tests.embedding.django.urls"
     with override_settings(MOORAGE={**shop.settings, **changes}, ROOT_URLCONF=urls):
         yield shop

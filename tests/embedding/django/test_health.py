@@ -24,7 +24,7 @@ def shop() -> Generator[Shop]:
         yield new_shop
 
 
-def test_pages(shop: Shop) -> None:
+def test_health_pages_report_the_state(shop: Shop) -> None:
     """The pages say if the process is alive and ready, and why not."""
     client = Client()
     assert {"state": "alive"} == client.get("/health/live").json()

@@ -75,7 +75,7 @@ def test_every_table_is_there():
 """
 
 
-def _place() -> dict[str, Any]:
+def _postgresql_settings() -> dict[str, Any]:
     with psycopg.connect(postgres_url()) as link:
         info = link.info
         return {
@@ -99,7 +99,7 @@ def test_test_databases_have_only_their_tables(tmp_path: Path, kind: str) -> Non
     if kind == "file":
         host["TEST"] = {"NAME": str(tmp_path / "tested.sqlite3")}
     elif kind == "postgresql":
-        host = _place()
+        host = _postgresql_settings()
     (tmp_path / "shop" / "migrations").mkdir(parents=True)
     for name, text in {
         "shop/__init__.py": "urlpatterns = []\n",
@@ -133,7 +133,7 @@ def test_test_databases_have_only_their_tables(tmp_path: Path, kind: str) -> Non
         assert (0,) == matches
 
 
-def _lets(
+def _use_databases(
     monkeypatch: pytest.MonkeyPatch, host: dict[str, Any], own_database: dict[str, Any]
 ) -> None:
     fake_settings = SimpleNamespace(DATABASES={"default": host, "moorage": own_database})
@@ -147,9 +147,9 @@ def test_alias_follows_renamed_test_databases(
     monkeypatch.setattr(databases, "_shared", set())
     host = {"ENGINE": "django.db.backends.postgresql", "NAME": "erp"}
     own_alias = moorage_django.beside(host)
-    _lets(monkeypatch, host, own_alias)
+    _use_databases(monkeypatch, host, own_alias)
     remember()
-    _lets(monkeypatch, {**host, "NAME": "test_erp"}, own_alias)
+    _use_databases(monkeypatch, {**host, "NAME": "test_erp"}, own_alias)
     assert same_database("moorage")
 
 
@@ -163,7 +163,7 @@ def test_alias_of_another_database(
     """An alias with its own database, or its own test database, has its own tables."""
     monkeypatch.setattr(databases, "_shared", set())
     host = {"ENGINE": "django.db.backends.postgresql", "NAME": "erp"}
-    _lets(monkeypatch, host, {**host, **own_database})
+    _use_databases(monkeypatch, host, {**host, **own_database})
     remember()
-    _lets(monkeypatch, {**host, "NAME": "test_erp"}, {**host, **own_database})
+    _use_databases(monkeypatch, {**host, "NAME": "test_erp"}, {**host, **own_database})
     assert not same_database("moorage")

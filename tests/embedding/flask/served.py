@@ -29,18 +29,18 @@ class SingleAddressClient:
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Send a request to the local address."""
-        return self._client.send(request, _led(url), timeouts).evolve(url=url)
+        return self._client.send(request, _local_url(url), timeouts).evolve(url=url)
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Incoming:
         """Send a request to the local address and stream the response."""
-        return self._client.open(request, _led(url), timeouts)
+        return self._client.open(request, _local_url(url), timeouts)
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
 
-def _led(url: str) -> str:
+def _local_url(url: str) -> str:
     return f"{VENDOR}/{url.split('/', 3)[3]}"
 
 

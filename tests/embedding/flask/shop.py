@@ -66,7 +66,7 @@ class Shop:
             **settings,
         }
         self.moorage = Moorage()
-        self.moorage.on("payments")(self._told)
+        self.moorage.on("payments")(self._record_event)
         self.moorage.init_app(self.app)
 
     @property
@@ -98,7 +98,7 @@ class Shop:
         if self._folder is not None:
             rmtree(self._folder)
 
-    def _told(self, event: PaymentEvent, entry: InboxEntry) -> None:
+    def _record_event(self, event: PaymentEvent, entry: InboxEntry) -> None:
         if self.failing:
             raise RuntimeError("the handler is broken")
         self.news.append(event)

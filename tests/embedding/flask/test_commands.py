@@ -97,7 +97,7 @@ def test_deliver_counts_settled_payments(shop: Shop) -> None:
     assert [] == shop.sandbox.requests
 
 
-def test_subject(shop: Shop) -> None:
+def test_personal_data_is_exported_and_erased(shop: Shop) -> None:
     """The data of a person is exported and erased."""
     order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-2")
     shop.moorage.hub.payments(subject="ada").charge(order, idempotency_key="INV-2")

@@ -98,7 +98,9 @@ def session_of(url: str) -> scoped_session[Any]:
     ],
     ids=["a URL as text", "a URL", "an engine", "sessions", "an extension"],
 )
-def test_databases(give: Callable[[str], object], has_session: bool, sqlite_url: str) -> None:
+def test_host_database_is_recognised(
+    give: Callable[[str], object], has_session: bool, sqlite_url: str
+) -> None:
     """The host's database is recognised in every form it is given in."""
     host = host_of(Settings(configuration={}, database=give(sqlite_url)))
 
@@ -175,7 +177,7 @@ def test_closed_extension_reopens(shop: Shop) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_forked(shop: Shop) -> None:
+def test_forked_child_opens_its_own_connections(shop: Shop) -> None:
     """A forked child process opens its own connections, and leaves its parent's alone."""
     charge(shop)
     child = os.fork()

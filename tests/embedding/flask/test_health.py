@@ -9,7 +9,7 @@ from moorage.hub.internals import flows_of
 from tests.embedding.flask.shop import Shop
 
 
-def test_pages(sqlite_url: str) -> None:
+def test_health_pages_report_the_state(sqlite_url: str) -> None:
     """The pages say if the process is alive and ready, and why not."""
     with closing(Shop(sqlite_url, HEALTH=True)) as shop:
         shop.moored.migrate()

@@ -80,7 +80,7 @@ def fresh(any_database_url: str) -> Iterator[Fresh]:
 
 
 @pytest.mark.parametrize("check", integration_log_conformance.CHECKS, ids=name_of)
-def test_log(check: integration_log_conformance.Check, fresh: Fresh) -> None:
+def test_log_conforms(check: integration_log_conformance.Check, fresh: Fresh) -> None:
     """The log passes the conformance kit of integration logs."""
     with ExitStack() as stack:
 
@@ -95,7 +95,7 @@ def test_log(check: integration_log_conformance.Check, fresh: Fresh) -> None:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
-def test_inbox(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> None:
+def test_inbox_conforms(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> None:
     """The inbox passes the conformance kit of inboxes."""
 
     def make() -> HostInbox:
@@ -107,7 +107,7 @@ def test_inbox(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> N
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
-def test_outbox(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> None:
+def test_outbox_conforms(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> None:
     """The outbox passes the conformance kit of outboxes."""
 
     def make() -> HostOutbox:
@@ -197,7 +197,7 @@ def test_session_with_several_databases(sqlite_url: str, tmp_path: Path) -> None
     database.close()
 
 
-def test_state(sql_url: str) -> None:
+def test_state_has_its_own_connections(sql_url: str) -> None:
     """State has its own connections, to the host's server or to a file beside the host's file."""
     with closing(Shop(sql_url)) as shop:
         kind = type(shop.moored.stores.state)
@@ -212,7 +212,7 @@ def test_explicit_state_store(sqlite_url: str) -> None:
         assert value is shop.moored.stores.state
 
 
-def test_credentials(sql_url: str) -> None:
+def test_credentials_are_encrypted_and_shared(sql_url: str) -> None:
     """Credentials are encrypted in the database and shared by every holder of the key."""
     with (
         closing(Shop(sql_url, KEYS=KEYS)) as first,
@@ -236,7 +236,7 @@ def test_credentials_need_keys(database_url: str) -> None:
         assert None is shop.moored.stores.credentials
 
 
-def test_tenants(sql_url: str) -> None:
+def test_new_tenant_is_used_without_a_restart(sql_url: str) -> None:
     """A tenant's accounts in the database are used without a restart."""
     with closing(Shop(sql_url, KEYS=KEYS, TENANTS=True)) as shop:
         shop.moored.migrate()
@@ -259,7 +259,7 @@ def test_tenants_need_keys(sqlite_url: str) -> None:
         assert "MOORAGE.KEYS" == excinfo.value.path
 
 
-def test_in_memory() -> None:
+def test_application_without_a_database_uses_memory() -> None:
     """An application without a database keeps everything in memory, webhooks included."""
     with closing(Shop(KEYS=KEYS, volatile=True)) as shop:
         shop.moored.migrate()
