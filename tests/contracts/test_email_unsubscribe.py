@@ -32,7 +32,7 @@ ONE_CLICK = {"List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
     ids=["one click", "page", "mail", "both"],
 )
 def test_ways_become_headers(fields: dict[str, Any], headers: dict[str, str]) -> None:
-    """The URL comes first, and only a URL that takes one click has the second header."""
+    """The URL precedes the address, and only a one-click URL adds the second header."""
     message = EmailMessage(text="News.", headers={"X-A": "1"}, unsubscribe=Unsubscribe(**fields))
 
     assert {"X-A": "1"} | headers == message.all_headers
@@ -65,7 +65,7 @@ def test_wrong_ways_are_refused(fields: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", ["List-Unsubscribe", "list-unsubscribe-post"])
 def test_field_excludes_the_header(name: str) -> None:
-    """A message with the field must not have the header too, in a bulk either."""
+    """A message, also of a bulk, cannot have both the field and the header."""
     ways, headers = Unsubscribe(url=URL), {name: "x"}
     with pytest.raises(InvalidData, match="header List-Unsubscribe of its own"):
         EmailMessage(text="News.", headers=headers, unsubscribe=ways)

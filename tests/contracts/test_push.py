@@ -1,4 +1,4 @@
-"""The values of push notifications refuse what no device could get, and outcomes are told."""
+"""Push notifications: invalid values are refused, and outcomes are reported."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_invalid_keys_are_refused(auth: Any) -> None:
     ],
 )
 def test_outcomes_are_told(error: Exception | None, outcome: str) -> None:
-    """Only a receipt is told as accepted, and every doubt as unknown."""
+    """Only a receipt is reported as accepted, and every uncertain failure as unknown."""
     result = Result(PushReceipt(ref=None)) if error is None else Result(error=error)
 
     assert outcome == outcome_of(result)

@@ -118,7 +118,7 @@ def test_a_wrong_field_is_named(kind: type[Any], fields: dict[str, Any], field: 
     ],
 )
 def test_signers_fit_the_request(signers: list[Signer], more: dict[str, Any], field: str) -> None:
-    """Roles belong to templates, places to documents, and addresses to one signer each."""
+    """Roles need a template, signature locations need documents, and signers differ in address."""
     with pytest.raises(InvalidData) as refused:
         SignatureRequest(**USUAL | more | dict[str, Any](signers=signers))
 

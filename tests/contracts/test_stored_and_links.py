@@ -68,7 +68,7 @@ def test_unexplainable_payouts_are_refused(
 def test_storing_a_payment_method_needs_a_token_and_a_buyer(
     source: str, customer: Customer, field: str
 ) -> None:
-    """A means of payment without a token, or of a buyer without an id, is refused."""
+    """Storing a means of payment needs a token, and a buyer with an id."""
     with pytest.raises(InvalidData) as excinfo:
         StoreRequest(source, customer=customer)
     assert field == excinfo.value.field

@@ -119,7 +119,7 @@ def test_countries_are_those_of_iso() -> None:
 
 
 def test_each_number_needs_its_register() -> None:
-    """Northern Ireland is in the register of the member states."""
+    """Numbers of Northern Ireland belong to the register of the EU member states."""
     assert {
         "DE": TaxCapability.EU_NUMBERS,
         "XI": TaxCapability.EU_NUMBERS,

@@ -122,7 +122,7 @@ def test_payment_that_is_not_listed_in_time_is_proven_absent() -> None:
 
 
 def test_vendor_without_a_list_has_no_time_to_list_a_payment() -> None:
-    """If no list can tell, such as for a refund, no absence is ever proven."""
+    """Without a list of such operations, as for refunds, absence is never proven."""
     world = PaymentsWorld(Silent)
     with world.hub() as hub:
         world.lose(hub)

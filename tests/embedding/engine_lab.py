@@ -51,8 +51,8 @@ class Erp:
     """The system of one test: its vendor, its books and its hub.
 
     Attributes:
-        stripe: the vendor of payments.
-        http: what was sent to it.
+        stripe: the sandbox of the payment vendor.
+        http: the HTTP client, which remembers the requests to the vendor.
     """
 
     def __init__(self, folder: Path, *, keyless: bool = False) -> None:
@@ -91,7 +91,7 @@ class Erp:
         order_flow.ports.update(self._options)
 
     def hold(self, number: str) -> Path:
-        """Make the step of an order wait for a file, and return the path of this file."""
+        """Make the step of an order wait until a file exists, and return the file's path."""
         go = self._books.with_name("go")
         wait = f'while [ "$NUMBER" = {number} ] && [ ! -e {go} ]; do sleep 0.05; done'
         order_flow.hub().steps.define(Step("invoice", ["sh", "-c", f"{wait}; echo $NUMBER"]))
@@ -103,7 +103,7 @@ class Erp:
             return books.execute("SELECT number, payment FROM books").fetchall()
 
     def settle(self) -> None:
-        """Settle the unknown payment, as a person does who has looked it up at the vendor."""
+        """Close the unknown payment as done, as a person who has looked it up would."""
         order_flow.hub().close_payment("order INV-1/payment", done=True)
 
     def close(self) -> None:

@@ -41,12 +41,12 @@ class OdooServer:
     """A fake Odoo server on a port of this machine.
 
     Args:
-        folder: where the file of its tables is created.
+        folder: the folder of the database file.
 
     Attributes:
-        file: the file.
-        loses_answers: whether answers to writes are lost after they took effect.
-        refuses_writes: whether writes are lost before they took effect.
+        file: the database file.
+        loses_answers: True to lose answers to writes that took effect.
+        refuses_writes: True to lose writes before they take effect.
     """
 
     def __init__(self, folder: Path) -> None:

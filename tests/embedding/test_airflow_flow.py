@@ -76,8 +76,8 @@ def _keyless(tmp_path: Path) -> Iterator[Erp]:
     erp.close()
 
 
-def test_airflow_sends_what_the_bare_flow_sends(erp: Erp, tmp_path: Path, run: Any) -> None:
-    """A task and another one of the same order send the same as the bare flow."""
+def test_airflow_sends_the_same_as_the_flow_alone(erp: Erp, tmp_path: Path, run: Any) -> None:
+    """Two tasks of one order send the same requests as the flow without an engine."""
     bare = Erp(tmp_path / "bare")
     close_order(Order(*ORDER), flow_key(ORDER[0]))
     bare.close()
@@ -88,14 +88,14 @@ def test_airflow_sends_what_the_bare_flow_sends(erp: Erp, tmp_path: Path, run: A
 
 
 def test_airflow_defers_as_long_as_the_vendor_says(erp: Erp, run: Any) -> None:
-    """A vendor's Retry-After becomes a trigger, after which the task goes on."""
+    """A vendor's Retry-After becomes a trigger, after which the task continues."""
     busy(erp)
     assert "success" == run(*ORDER)[0]
     assert 2 == len(erp.http.sent)
 
 
 def test_airflow_worker_is_free_while_a_step_goes_on(erp: Erp, run: Any) -> None:
-    """A task whose step goes on is deferred, and finds the step again."""
+    """A task whose step still runs is deferred, and later finds the step again."""
     go = erp.hold("INV-1")
     timer = Timer(3.0, go.touch)
     timer.start()
@@ -105,7 +105,7 @@ def test_airflow_worker_is_free_while_a_step_goes_on(erp: Erp, run: Any) -> None
 
 
 def test_airflow_leaves_an_unknown_outcome_to_a_person(keyless: Erp, run: Any) -> None:
-    """A task of unknown outcome fails; after the decision one for the same order goes on."""
+    """A task with an unknown outcome fails; after a decision another task continues."""
     keyless.stripe.fail(Lost())
     assert "failed" == run(*ORDER)[0]
     assert ([], 1) == (keyless.book_rows(), len(keyless.http.sent))
@@ -122,7 +122,7 @@ def test_airflow_fails_a_refusal(erp: Erp, run: Any) -> None:
 
 
 def test_airflow_ids_replace_a_missing_order_number(erp: Erp, run: Any) -> None:
-    """Without a number of the business, the ids of the run and the task stand for the order."""
+    """Without an order number, the ids of the run and the task identify the order."""
     state, run_id = run(None, *ORDER[1:])
     assert "success" == state
     assert [f"erp/{run_id}/close/-1"] == [number for number, _ in erp.book_rows()]

@@ -1,4 +1,4 @@
-"""The flow of an ERP under engines: each sends vendors the same as the bare flow.
+"""The flow of an ERP under engines: each sends vendors the same as the flow alone.
 
 Tests of an engine that is not installed are skipped, and say what to install.
 """
@@ -118,7 +118,7 @@ def test_verdicts(error: Any, expected: Any) -> None:
 
 
 def test_keys_of_flows() -> None:
-    """The key of the business comes first, then the engine's stable id; nothing is made up."""
+    """The key is the order number or else the engine's stable id; without both it is an error."""
     assert "order INV-1" == flow_key("INV-1", host="7")
     assert "flow 7" == flow_key(None, host="7")
     for business in (None, ""):
@@ -151,10 +151,10 @@ def _keep_logging(**_: object) -> None:
     """Set up nothing."""
 
 
-def test_celery_sends_what_the_bare_flow_sends(
+def test_celery_sends_the_same_as_the_flow_alone(
     erp: Erp, expected: list[SentRequest], celery_close: Any
 ) -> None:
-    """A task and its repetition send the vendor the same requests and keys as the bare flow."""
+    """A task and its repetition send the vendor the same requests and keys as the flow alone."""
     results = [celery_close.delay(*ORDER).get(timeout=60) for _ in range(2)]
     assert expected == erp.http.sent
     assert [("INV-1", results[0])] == erp.book_rows()
@@ -164,7 +164,7 @@ def test_celery_sends_what_the_bare_flow_sends(
 def test_celery_waits_as_long_as_the_vendor_says(
     erp: Erp, expected: list[SentRequest], celery_close: Any
 ) -> None:
-    """A vendor's Retry-After becomes the delay of the task, which then ends."""
+    """A vendor's Retry-After becomes the delay of the task's retry, which succeeds."""
     busy(erp)
     celery_close.delay(*ORDER).get(timeout=60)
     assert expected * 2 == erp.http.sent
@@ -182,7 +182,7 @@ def test_celery_worker_is_free_while_a_step_goes_on(erp: Erp, celery_close: Any)
 
 
 def test_celery_leaves_an_unknown_outcome_to_a_person(keyless: Erp, celery_close: Any) -> None:
-    """A task of unknown outcome fails without a retry; after the decision a new one goes on."""
+    """A task with an unknown outcome is not retried; after a decision a new task continues."""
     keyless.stripe.fail(Lost())
     with pytest.raises(OutcomeUnknown):
         celery_close.delay(*ORDER).get(timeout=60)
@@ -272,10 +272,10 @@ def _jobs() -> Iterator[Jobs]:
         connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(schema)))
 
 
-def test_procrastinate_sends_what_the_bare_flow_sends(
+def test_procrastinate_sends_the_same_as_the_flow_alone(
     erp: Erp, expected: list[SentRequest], jobs: Jobs
 ) -> None:
-    """A job and its repetition send the vendor the same requests and keys as the bare flow."""
+    """A job and its repetition send the vendor the same requests and keys as the flow alone."""
     assert ["succeeded", "succeeded"] == [jobs.run(*ORDER)[1] for _ in range(2)]
     assert expected == erp.http.sent
     assert ["INV-1"] == [number for number, _ in erp.book_rows()]
@@ -303,7 +303,7 @@ def test_procrastinate_worker_is_free_while_a_step_goes_on(erp: Erp, jobs: Jobs)
 
 
 def test_procrastinate_leaves_an_unknown_outcome_to_a_person(keyless: Erp, jobs: Jobs) -> None:
-    """A job of unknown outcome fails without a retry; after the decision the same job goes on."""
+    """A job with an unknown outcome is not retried; after a decision the same job continues."""
     keyless.stripe.fail(Lost())
     id, state = jobs.run(*ORDER)
     assert ("failed", [], 1) == (state, keyless.book_rows(), len(keyless.http.sent))
@@ -314,7 +314,7 @@ def test_procrastinate_leaves_an_unknown_outcome_to_a_person(keyless: Erp, jobs:
 
 
 def test_procrastinate_job_id_replaces_a_missing_order_number(erp: Erp, jobs: Jobs) -> None:
-    """Without a number of the business, the id of the job stands for the order."""
+    """Without an order number, the id of the job identifies the order."""
     id, state = jobs.run(None, *ORDER[1:])
     assert "succeeded" == state
     assert [str(id)] == [number for number, _ in erp.book_rows()]
@@ -341,10 +341,10 @@ def _dbos_engine() -> Iterator[Any]:
         connection.execute(drop.format(Identifier(name)))
 
 
-def test_dbos_sends_what_the_bare_flow_sends(
+def test_dbos_sends_the_same_as_the_flow_alone(
     erp: Erp, expected: list[SentRequest], dbos_engine: Any
 ) -> None:
-    """A workflow and another one of the same order send the same as the bare flow."""
+    """Two workflows of one order send the same requests as the flow without an engine."""
     results = [dbos_engine.close(*ORDER) for _ in range(2)]
     assert expected == erp.http.sent
     assert [("INV-1", results[0])] == erp.book_rows()
@@ -419,10 +419,10 @@ def run_activities(engine: Any, *order: str) -> str:
     return payment
 
 
-def test_temporal_sends_what_the_bare_flow_sends(
+def test_temporal_sends_the_same_as_the_flow_alone(
     erp: Erp, expected: list[SentRequest], temporal_engine: Any
 ) -> None:
-    """Activities that run again send the vendor the same requests and keys as the bare flow."""
+    """Activities that run again send the vendor the same requests and keys as the flow alone."""
     results = [run_activities(temporal_engine, *ORDER) for _ in range(2)]
     assert expected == erp.http.sent
     assert [("INV-1", results[0])] == erp.book_rows()
@@ -496,10 +496,10 @@ def run_workflows(engine: Any, *orders: tuple[str | None, str, str]) -> list[str
     return asyncio.run(run())
 
 
-def test_temporal_workflow_sends_what_the_bare_flow_sends(
+def test_temporal_workflow_sends_the_same_as_the_flow_alone(
     erp: Erp, expected: list[SentRequest], temporal_engine: Any
 ) -> None:
-    """A workflow and another one of the same order send the same as the bare flow."""
+    """Two workflows of one order send the same requests as the flow without an engine."""
     results = run_workflows(temporal_engine, ORDER, ORDER)
     assert expected == erp.http.sent
     assert [("INV-1", results[0])] == erp.book_rows()
@@ -541,7 +541,7 @@ def test_temporal_workflow_fails_a_refusal(erp: Erp, temporal_engine: Any) -> No
 def test_temporal_workflow_id_replaces_a_missing_order_number(
     erp: Erp, temporal_engine: Any
 ) -> None:
-    """Without a number of the business, the id of the workflow stands for the order."""
+    """Without an order number, the id of the workflow identifies the order."""
     run_workflows(temporal_engine, (None, *ORDER[1:]))
     assert ["order-0"] == [number for number, _ in erp.book_rows()]
 
@@ -676,10 +676,10 @@ def until_answered(url: str, body: Any) -> None:
             return
 
 
-def test_restate_sends_what_the_bare_flow_sends(
+def test_restate_sends_the_same_as_the_flow_alone(
     erp: Erp, expected: list[SentRequest], workflows: Workflows
 ) -> None:
-    """A workflow and another one of the same order send the same as the bare flow."""
+    """Two workflows of one order send the same requests as the flow without an engine."""
     results = [workflows.ask(f"same-{number}", "run", ORDER) for number in range(2)]
     assert expected == erp.http.sent
     assert [("INV-1", results[0])] == erp.book_rows()
@@ -739,6 +739,6 @@ def test_restate_fails_a_refusal(erp: Erp, workflows: Workflows) -> None:
 def test_restate_workflow_key_replaces_a_missing_order_number(
     erp: Erp, workflows: Workflows
 ) -> None:
-    """Without a number of the business, the key of the workflow stands for the order."""
+    """Without an order number, the key of the workflow identifies the order."""
     workflows.ask("nameless-7", "run", (None, *ORDER[1:]))
     assert ["nameless-7"] == [number for number, _ in erp.book_rows()]

@@ -89,7 +89,7 @@ class _InsistingVendor(Odoo):
 
 
 class _GuessingVendor(Odoo):
-    """A faulty vendor that takes any failure for a success."""
+    """A faulty vendor that reports any failure as a success."""
 
     async def attach(self, *values: Any, key: str | None) -> DocumentRecord:
         try:
@@ -168,7 +168,7 @@ class _TrustingVendor(QuickBooks):
 
 
 class _CarelessVendor(QuickBooks):
-    """A faulty vendor that only tells an invoice as void."""
+    """A faulty vendor that reports an invoice as void and does not void it."""
 
     async def void_invoice(self, *values: Any) -> Any:
         return attrs.evolve(await self.get_invoice(*values), state=InvoiceState.VOID)
@@ -193,7 +193,7 @@ class _AddingVendor(QuickBooks):
 
 
 class _BottomlessVendor(QuickBooks):
-    """A faulty vendor that records no payment, and says that it did."""
+    """A faulty vendor that reports a payment as recorded, and records none."""
 
     async def record_payment(self, *values: Any, key: str | None) -> Any:
         record = await super().record_payment(*values, key=key)
@@ -201,7 +201,7 @@ class _BottomlessVendor(QuickBooks):
 
 
 class _UnclassedVendor(QuickBooks):
-    """A faulty vendor that knows the class of no account."""
+    """A faulty vendor that reports no account's class."""
 
     async def accounts(self, *values: Any) -> Any:
         records = await super().accounts(*values)
@@ -217,7 +217,7 @@ class _PendingVendor(QuickBooks):
 
 
 class _ImpatientVendor(Odoo):
-    """A faulty vendor that takes a rate limit for a failure."""
+    """A faulty vendor that reports a rate limit as a failure."""
 
     def services(self) -> Mapping[str, Service]:
         def classify(_: Any, response: Any) -> ConnectorError | None:
@@ -230,7 +230,7 @@ class _ImpatientVendor(Odoo):
 
 
 class _BlindVendor(Odoo):
-    """A faulty vendor that takes the reference of any record for that of an invoice."""
+    """A faulty vendor that accepts the reference of any record as that of an invoice."""
 
     async def get_invoice(self, *values: Any) -> Any:
         wire, ref = values
@@ -263,7 +263,7 @@ class _IndiscreetVendor(QuickBooks):
 
 
 class _AstrayVendor(QuickBooks):
-    """A faulty vendor that takes each change for one of a bill."""
+    """A faulty vendor that reports each change as one of a bill."""
 
     def events(self, *values: Any, **__: Any) -> Any:
         return tuple(attrs.evolve(item, record=BookRecord.BILL) for item in super().events(*values))

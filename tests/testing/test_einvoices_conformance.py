@@ -130,7 +130,7 @@ class _RetryingVendor(_SendingVendor):
 
 
 class _EarlyVendor(_SendingVendor):
-    """A faulty vendor that tells a pending invoice as delivered."""
+    """A faulty vendor that reports a pending invoice as delivered."""
 
     async def send(
         self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
@@ -168,7 +168,7 @@ class _OptionlessVendor(_SendingVendor):
 
 
 class _SwallowingVendor(Storecove):
-    """A faulty vendor that takes a refused invoice for a sent one."""
+    """A faulty vendor that reports a refused invoice as sent."""
 
     async def send(
         self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
@@ -180,14 +180,14 @@ class _SwallowingVendor(Storecove):
 
 
 class _HopefulVendor(Storecove):
-    """A faulty vendor that tells an invoice without evidence as delivered."""
+    """A faulty vendor that reports an invoice without evidence as delivered."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice:
         return attrs.evolve(await super().get(wire, ref), status=EinvoiceStatus.DELIVERED)
 
 
 class _PessimisticVendor(Storecove):
-    """A faulty vendor that never tells a delivery."""
+    """A faulty vendor that never reports a delivery."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice:
         return attrs.evolve(await super().get(wire, ref), status=EinvoiceStatus.ACCEPTED)
@@ -203,13 +203,13 @@ class _UnclassifiedVendor(Storecove):
 
 
 class _CertainVendor(Recommand):
-    """A faulty vendor that takes a lost delivery for a refusal."""
+    """A faulty vendor that reports a lost answer as a refusal."""
 
     refusals: ClassVar[Any] = Storecove.refusals
 
 
 class _WelcomingVendor(Storecove):
-    """A faulty vendor that tells each recipient as one who can receive."""
+    """A faulty vendor that reports that each recipient can receive."""
 
     async def check_recipient(
         self, wire: Wire, address: ElectronicAddress, /, **options: Any
@@ -253,7 +253,7 @@ class _CuttingVendor(Recommand):
 
 
 class _EveryWordVendor(Storecove):
-    """A faulty vendor that tells each word as a delivery."""
+    """A faulty vendor that reports each state as a delivery."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EinvoiceEvent, ...]:
         return tuple(

@@ -275,7 +275,7 @@ class UnfilteredVendor(Scim):
 
 @attrs.frozen(kw_only=True)
 class UnescapedVendor(Scim):
-    """A vendor that pastes values into filters as they are."""
+    """A vendor that puts unescaped values into filters."""
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
         """Find people with an unescaped filter."""
@@ -321,7 +321,7 @@ class DeletesMembersVendor(Entra):
 
 @attrs.frozen(kw_only=True)
 class TellsAllVendor(Scim):
-    """A vendor that keeps the request with the answer."""
+    """A vendor whose results contain the request."""
 
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None

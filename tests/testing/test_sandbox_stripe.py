@@ -111,7 +111,7 @@ def test_invalid_requests_are_refused(caller: Caller, form: dict[str, str], part
 def test_key_and_version_are_required(
     caller: Caller, headers: dict[str, str | None], status: int
 ) -> None:
-    """Stripe refuses a request without key or version; a restricted key may do less."""
+    """Stripe refuses a request without key or version, and writes with a restricted key."""
     assert status == caller.refusal_of(AT, PAID, **headers)["status"]
     assert {} == caller.sandbox.intents
 

@@ -76,7 +76,7 @@ class _KindBlindStore(MemoryScimStore):
 
 
 class _ForgetfulStore(MemoryScimStore):
-    """A faulty store that loses whom it creates."""
+    """A faulty store that does not store new people."""
 
     def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
         return None if kind is ScimKind.USER else super().get(kind, id)
@@ -126,7 +126,7 @@ class _VersionlessStore(MemoryScimStore):
 
 
 class _MergingStore(MemoryScimStore):
-    """A faulty store that keeps what a change leaves out."""
+    """A faulty store that keeps attributes that a change leaves out."""
 
     def replace(
         self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
@@ -162,7 +162,7 @@ class _DeletingStore(MemoryScimStore):
 
 
 class _KeepingStore(MemoryScimStore):
-    """A faulty store that says that it has deleted whom it keeps."""
+    """A faulty store that reports a deletion, and deletes nobody."""
 
     def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
         current = self.get(kind, id)

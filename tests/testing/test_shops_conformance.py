@@ -166,7 +166,7 @@ class _InsistingVendor(Shopify):
 
 
 class _HopingVendor(Shopify):
-    """A faulty vendor that tells a lost answer as a success."""
+    """A faulty vendor that reports a lost answer as a success."""
 
     async def fulfil(
         self, wire: Wire, ref: Ref, fulfilment: Fulfilment, /, *, key: str
@@ -178,7 +178,7 @@ class _HopingVendor(Shopify):
 
 
 class _SwallowingVendor(Shopify):
-    """A faulty vendor that tells a refusal as a success."""
+    """A faulty vendor that reports a refusal as a success."""
 
     async def fulfil(
         self, wire: Wire, ref: Ref, fulfilment: Fulfilment, /, *, key: str
@@ -190,7 +190,7 @@ class _SwallowingVendor(Shopify):
 
 
 class _SilentVendor(Shopify):
-    """A faulty vendor that does not have the buyer told."""
+    """A faulty vendor that does not notify the buyer."""
 
     async def fulfil(
         self, wire: Wire, ref: Ref, fulfilment: Fulfilment, /, *, key: str
@@ -199,14 +199,14 @@ class _SilentVendor(Shopify):
 
 
 class _EarlyVendor(Shopify):
-    """A faulty vendor that tells a running cancellation as done."""
+    """A faulty vendor that reports a pending cancellation as done."""
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelReceipt:
         return attrs.evolve(await super().cancel(wire, ref), completion=Completion.DONE)
 
 
 class _OnceVendor(Shopify):
-    """A faulty vendor that cannot cancel what is cancelled already."""
+    """A faulty vendor that refuses to cancel a cancelled order."""
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelReceipt:
         order = await self.get_order(wire, ref)
@@ -216,7 +216,7 @@ class _OnceVendor(Shopify):
 
 
 class _BlindVendor(Shopify):
-    """A faulty vendor that sets a stock whatever it was."""
+    """A faulty vendor that ignores the expected stock."""
 
     async def set_stock(self, wire: Wire, ref: Ref, quantity: int, /, **options: Any) -> Any:
         return await super().set_stock(wire, ref, quantity, **{**options, "expected": None})
@@ -238,7 +238,7 @@ class _CarelessVendor(Shopify):
 
 
 class _LooseVendor(Shopify):
-    """A faulty vendor that takes a similar number for the same."""
+    """A faulty vendor that finds items with a similar number."""
 
     async def find_items(self, wire: Wire, sku: str, after: Ref | None, /) -> ItemPage:
         return await super().find_items(wire, "ROPE-10", after)

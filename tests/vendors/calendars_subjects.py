@@ -1,4 +1,4 @@
-"""Each vendor of calendars, with its sandbox and what its documentation says."""
+"""Test subjects of the vendors of calendars, with facts from their documentation."""
 
 from __future__ import annotations
 

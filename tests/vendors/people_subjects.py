@@ -1,4 +1,4 @@
-"""Each directory of people, with its sandbox and what its documentation says."""
+"""Test subjects of the directories of people, with facts from their documentation."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def woo_order(**fields: Any) -> Response:
 
 
 def full_woo_order() -> tuple[Response, dict[str, Any]]:
-    """Return WooCommerce's answer about an order in full, and what is read of it."""
+    """Return WooCommerce's answer with all fields of an order, and the values to read from it."""
     address = {
         "first_name": "Ada",
         "last_name": "Quayle",
@@ -120,7 +120,7 @@ def full_woo_order() -> tuple[Response, dict[str, Any]]:
 
 
 def full_shopify_order() -> tuple[Response, dict[str, Any]]:
-    """Return Shopify's answer about an order in full, and what is read of it."""
+    """Return Shopify's answer with all fields of an order, and the values to read from it."""
     address = {
         "firstName": "Ada",
         "lastName": "Quayle",

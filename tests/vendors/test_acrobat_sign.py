@@ -199,7 +199,7 @@ def test_a_failed_upload_may_be_repeated(fault: Any) -> None:
 
 
 def test_a_refused_upload_sends_nothing() -> None:
-    """A document that Adobe refuses is an error, and no agreement is sent."""
+    """If Adobe refuses a document, that is an error, and no agreement is sent."""
     hub, sandbox = opened()
     sandbox.fail(acrobat_sign_error("LARGE_FILE_SIZE", 403))
     with hub, pytest.raises(InvalidRequest) as refused:
@@ -573,7 +573,7 @@ def test_check_of_the_url_is_answered_with_the_client_id() -> None:
 
 @pytest.mark.parametrize("client_id", [None, "a b", "<script>", "a\r\nSet-Cookie: b", "x" * 300])
 def test_client_id_that_is_no_word_is_not_repeated(client_id: str | None) -> None:
-    """A check without a plain client id is refused; a webhook is accepted without an echo."""
+    """With an invalid client id a check is refused; a webhook is accepted without an echo."""
     sandbox = AcrobatSignSandbox()
     inbox = inbox_of(sandbox)
     url = f"https://erp.example/hooks?token={sandbox.webhook_token}"

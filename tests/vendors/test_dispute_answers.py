@@ -331,7 +331,7 @@ def test_evidence_that_is_too_long_for_paypal(evidence: DisputeEvidence, field: 
 
 @pytest.mark.parametrize("make", [square, checkout_com, paypal])
 def test_other_evidence_is_not_told_as_submitted(make: Callable[[], PaymentsSubject]) -> None:
-    """While a dispute is under review, only the evidence that was submitted is reported as such."""
+    """While a dispute is under review, other evidence is not reported as submitted."""
     shop = Shop(make)
     ref = shop.disputed()
     shop.payments.submit_evidence(ref, EVIDENCE, idempotency_key="2")

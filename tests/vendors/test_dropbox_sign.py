@@ -66,7 +66,7 @@ def opened(**options: Any) -> tuple[Hub, DropboxSignSandbox]:
 
 
 def test_documents_are_sent_in_dropbox_signs_words() -> None:
-    """A request has the signers, their order from zero on, the places and the day as a time."""
+    """A request has the signers in order from zero, the signature locations, and the last day."""
     places = [SignaturePlace(page=2, x=100, y=640)]
     signers = [
         Signer(**ADA, order=1, phone="+4915112345678", places=places),

@@ -52,7 +52,7 @@ def test_request_that_cancels(vendor: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("vendor", ["brevo", "mailersend", "sparkpost"])
 def test_lost_cancellation_is_not_repeated(vendor: str, tmp_path: Path) -> None:
-    """A deletion is not repeated by itself, because its repeat would be refused."""
+    """A deletion with a lost answer is not retried, because the vendor would refuse a repeat."""
     sandbox, hub = hub_of(vendor, tmp_path)
     ref = scheduled(hub)
     sandbox.fail(Lost())

@@ -1,4 +1,4 @@
-"""Where each email vendor's request has the ways to unsubscribe."""
+"""The fields with the ways to unsubscribe in each email vendor's request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""KSeF: its login, what is encrypted, the states of invoices, and what the sandbox refuses."""
+"""KSeF: login, encryption, states of invoices, and refusals of the sandbox."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def with_older_certificates(response: Response) -> Response:
 
 
 def test_keys_are_chosen() -> None:
-    """Of several keys for a use, the usable one that is valid for the longest is taken."""
+    """Of several keys for a use, the usable key with the latest end is chosen."""
     sandbox = KsefSandbox()
     sandbox.fail(Altered(with_older_certificates))
     with hub_at(sandbox) as hub:

@@ -1,4 +1,4 @@
-"""Payment links and the transactions of payouts: what differs between the vendors of payments."""
+"""Payment links and the transactions of payouts: differences between the payment vendors."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_square_fee_is_what_the_net_amount_lacks() -> None:
 
 
 def test_repeat_of_a_lost_adyen_removal_succeeds() -> None:
-    """Adyen repeats no answer to a removal, so a repeat that misses the means has removed them."""
+    """After a lost answer, a repeat that finds no stored method at Adyen counts as a removal."""
     shop = adyen_account.Shop()
     request = StoreRequest('{"type": "scheme"}', customer=Customer(id="ada-1"))
     stored = shop.payments.store_means(request, idempotency_key="1")

@@ -185,7 +185,7 @@ def test_lost_charge_is_paid_once(shop: Shop, lost: str) -> None:
 
 
 def test_pending_payment_is_not_made_again(shop: Shop) -> None:
-    """A repeat finds a payment that is pending, whose order would take another one."""
+    """A repeat finds the pending payment, although its order would accept another one."""
     shop.sandbox.fail(None, Lost(), Lost())
     with pytest.raises(ConnectionFailed):
         shop.payments.charge(order(), idempotency_key="k")

@@ -16,7 +16,7 @@ EXCERPT: Final = Path(__file__).parent / "descriptions" / "shopify.graphql"
 
 
 def test_requests_and_answers_match_the_schema() -> None:
-    """The schema's own engine gives each answer of the sandbox again, with each enumeration."""
+    """Executing each request by the schema reproduces the answer of the sandbox."""
     schema = graphql.build_schema(EXCERPT.read_text("utf-8"))
     answers: list[object] = []
     results: list[object] = []
@@ -35,7 +35,7 @@ def test_requests_and_answers_match_the_schema() -> None:
 
 
 def test_excerpt_is_what_the_tool_writes() -> None:
-    """The excerpt of the excerpt is the excerpt: it has no more than the requests use."""
+    """The excerpt has only what the requests use, so an excerpt of it is equal to it."""
     text = EXCERPT.read_text("utf-8")
 
     assert text == excerpt(graphql.build_schema(text), requests_of("shopify"))

@@ -1,4 +1,4 @@
-"""Stored means of payment: what differs between the vendors of payments."""
+"""Stored means of payment: differences between the payment vendors."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_an_old_statement_is_read() -> None:
     ],
 )
 def test_reports_and_notifications_are_read(message: str, kind: str, word: StatementKind) -> None:
-    """Reports and notifications say what they are, and their sums are not checked."""
+    """Reports and notifications have their own kind, and their sums are not checked."""
     content = head() + balance("OPBD", "1.00") + balance("CLBD", "1.00") + entry("59.90")
 
     statement = _only(document(content, message=message, kind=kind))
@@ -314,7 +314,7 @@ def test_hostile_shapes_are_refused() -> None:
 
 @given(st.integers(0, len(examples.STATEMENT) - 12))
 def test_truncated_files_are_refused(length: int) -> None:
-    """A file that was cut off anywhere is refused with a typed error."""
+    """A file that was cut off anywhere is refused with an error of moorage."""
     with pytest.raises(InvalidData) as caught:
         read_camt(examples.STATEMENT[:length])
 
@@ -323,14 +323,14 @@ def test_truncated_files_are_refused(length: int) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused_as_bank_files(content: bytes) -> None:
-    """Any bytes raise nothing but a typed error."""
+    """Arbitrary bytes are read, or refused with an error of moorage."""
     with pytest.raises(InvalidData):
         read_camt(content)
 
 
 @given(st.data())
 def test_any_change_is_a_statement_or_refused(data: st.DataObject) -> None:
-    """A file with some changed bytes raises nothing but a typed error."""
+    """A file with some changed bytes is read, or refused with an error of moorage."""
     content = bytearray(examples.STATEMENT)
     for place, byte in data.draw(
         st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=8)
@@ -401,7 +401,7 @@ def test_sources_without_bytes_are_refused(source: Any) -> None:
 
 
 def test_entries_are_forgotten_as_elements() -> None:
-    """A statement may have any number of elements, and takes the memory of its values only."""
+    """A statement may have any number of elements, and uses memory only for its values."""
     details = f"<NtryDtls>{examples.PAYMENT * 20}</NtryDtls>"
     content = document(head() + entry("59.90", details=details) * 80)
     assert content.count(b"</") > 50_000

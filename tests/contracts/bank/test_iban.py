@@ -145,7 +145,7 @@ def test_creditor_reference_of_the_standard() -> None:
 
 @given(st.text(string.ascii_uppercase + string.digits, min_size=1, max_size=21))
 def test_computed_references_are_valid(number: str) -> None:
-    """A computed reference is valid, and its digits exchanged are not."""
+    """A computed reference is valid, and is invalid after two digits were exchanged."""
     reference = CreditorReference.of(number)
 
     assert reference == CreditorReference(reference.value)
@@ -174,7 +174,7 @@ def test_numbers_without_a_reference_are_refused(number: Any) -> None:
 
 
 def test_creditor_identifiers() -> None:
-    """The business code in places five to seven does not count for the check digits."""
+    """The business code, characters five to seven, does not affect the check digits."""
     identifier = CreditorId("de98 ZZZ 09999999999")
 
     assert "DE98ZZZ09999999999" == identifier.value

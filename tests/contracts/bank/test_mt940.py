@@ -132,7 +132,7 @@ def test_german_texts_without_keywords_are_text() -> None:
 
 
 def test_full_parts_of_a_text_are_joined() -> None:
-    """A word goes on after a full part; a shorter part has lost the space at its end."""
+    """A word continues after a full part; a shorter part has lost the space at its end."""
     payment = _details(
         ":86:166?20SVWZ+12345678901234567890AB?21CD word?22other?23EREF+PAY?24-1",
     )
@@ -398,7 +398,7 @@ def test_any_change_is_a_statement_or_refused(data: st.DataObject) -> None:
 
 @given(st.integers(0, len(GERMAN) - 9))
 def test_truncated_files_are_refused(length: int) -> None:
-    """A file that was cut off within a statement is refused with a typed error."""
+    """A file that was cut off within a statement is refused with an error of moorage."""
     with pytest.raises(InvalidData) as caught:
         read_mt940(GERMAN[:length])
 

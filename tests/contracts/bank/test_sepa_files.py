@@ -388,7 +388,7 @@ def test_changed_files_are_refused(old: bytes, new: bytes, field: str | None) ->
 
 @given(st.data())
 def test_any_change_is_an_order_or_refused(data: st.DataObject) -> None:
-    """Files with some changed bytes, and any bytes, raise nothing but a typed error."""
+    """Changed and arbitrary bytes are read, or refused with an error of moorage."""
     content = bytearray(write_direct_debits(orders.debits_with_everything()))
     for place, byte in data.draw(
         st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=8)

@@ -18,9 +18,9 @@ class Form:
     """A form on a web page.
 
     Attributes:
-        action: where it is sent.
-        fields: what it sends as it stands, hidden fields and the like.
-        choices: by field, what may be chosen: the text beside each choice, and its value.
+        action: the URL that it is sent to.
+        fields: the values that it sends unless they are changed, such as hidden fields.
+        choices: for each field, the value of each choice by the text beside it.
     """
 
     action: str
@@ -41,10 +41,10 @@ class Page:
     """A web page that a server has sent.
 
     Attributes:
-        status, url, source: as they came.
-        text: what people read.
-        forms: its forms, by where they lead.
-        refers: everything that the page itself loads.
+        status, url, source: status, URL and HTML of the response.
+        text: the visible text.
+        forms: its forms, by the URL that each is sent to.
+        refers: the URLs of the resources that the page loads.
     """
 
     status: int
@@ -97,10 +97,10 @@ class _Reader(HTMLParser):
 
 
 class Buyer:
-    """A browser without JavaScript. Several threads may use it, like tabs.
+    """A browser without JavaScript, which several threads may use, like tabs.
 
     Attributes:
-        seen: every page that it was shown.
+        seen: every page that it has loaded.
     """
 
     def __init__(self, url: str, cookies: Mapping[str, str] | None = None) -> None:

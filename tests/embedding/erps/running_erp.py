@@ -86,12 +86,12 @@ class RunningErp:
     """A demo ERP and its vendors, as running processes.
 
     Attributes:
-        name: which ERP it is.
-        street: its vendors.
+        name: name of the ERP.
+        street: the sandboxes of its vendors.
         erp: its processes.
-        buyer: somebody with a browser.
+        buyer: the browser of a buyer.
         patience: seconds that a tenant waits for an answer about a payment, by the tenant's name.
-        lease: seconds for which nobody else begins what was begun at the tenant called brisk.
+        lease: seconds for which only the first caller may act on a payment of the tenant `brisk`.
     """
 
     def __init__(self, name: str, folder: Path, database: str | None = None) -> None:

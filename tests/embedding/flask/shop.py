@@ -32,9 +32,9 @@ class Shop:
     """An application with payments at Stripe's sandbox.
 
     Args:
-        database: the URL of its database.
-        volatile: whether it takes money though a crash loses its keys.
-        settings: what `app.config["MOORAGE"]` has besides.
+        database: URL of the application's database.
+        volatile: True to accept that a crash loses the idempotency keys of payments.
+        settings: further entries of `app.config["MOORAGE"]`.
     """
 
     def __init__(
