@@ -32,7 +32,8 @@ from uuid import uuid4
 import attrs
 
 from moorage.adapters.steps._docker_limit import Watchdog
-from moorage.adapters.steps._docker_wire import Engine, entries, refusal
+from moorage.adapters.steps._docker_logs import LOG_DRIVER, DockerLogs, seconds_of
+from moorage.adapters.steps._docker_wire import Engine, refusal
 from moorage.adapters.steps._whole_login import check_whole_login
 from moorage.adapters.steps.docker_images import SOCKET, pull_image
 from moorage.domain.secrets.frames import careful
@@ -59,10 +60,6 @@ if TYPE_CHECKING:
 
 _LABEL: Final = "moorage"
 _DRAFT: Final = "draft"
-_PART: Final = 1024 * 1024
-_ENTRY: Final = 16 * 1024
-"""The number of bytes at which the Engine cuts a line into entries."""
-
 _WORK: Final = "workspace"
 _SECRETS: Final = "run/secrets"
 _NOTES: Final = "/.moorage"
@@ -88,9 +85,6 @@ _RECALL: Final = 2.0
 _PHASES: Final = {"exited": RunPhase.ENDED, "created": RunPhase.STARTING}
 _REMOVED: Final = frozenset({"removing", "dead"})
 """The states of a container whose output the Engine does not show any more."""
-
-_LOGS: Final = {"Type": "local", "Config": {"max-size": "100m", "max-file": "10"}}
-"""The driver that keeps bytes as they are; that of JSON replaces those that are not UTF-8."""
 
 
 @careful
@@ -139,6 +133,7 @@ class DockerPlatform:
         self._user = user
         self._python = python or sys.executable
         self._looks = Looks()
+        self._logs = DockerLogs(self._engine)
 
     def validate(self, step: Step, /) -> None:
         """Refuse a step without an image.
@@ -210,8 +205,7 @@ class DockerPlatform:
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
         """Return the output of a run after a mark.
 
-        A mark is the time of the last entry, the number of entries then, and whether a line break
-        is missing after it: the Engine cuts long lines into entries, and may lose their end.
+        A mark always leads to the same bytes, whether its connection is open still or not.
         """
         is_over = self._looks.take(name, stream)
         if is_over is None:
@@ -219,40 +213,7 @@ class DockerPlatform:
             if facts is None:
                 return LogChunk(b"", mark, is_last=True)
             is_over = _phase(facts) is RunPhase.ENDED
-        since, number, is_open = mark.split("#") if mark else ("", "0", "")
-        skipped = count = int(number)
-        query = {stream: "1", "timestamps": "1", "since": _seconds(since)}
-        parts: list[bytes] = []
-        size, is_whole = 0, True
-        try:
-            with self._engine.answer(
-                "GET", _container(name, "logs"), timeout, query=query
-            ) as answer:
-                if answer.status in _GONE:
-                    # Another follower removes the container; the next look finds none.
-                    return LogChunk(b"", mark, is_last=False)
-                if answer.status >= _REFUSED:
-                    raise refusal(answer.status, answer.read(_PART))
-                for entry in entries(answer):
-                    if entry.time == since and skipped:
-                        skipped -= 1
-                        continue
-                    count = count + 1 if entry.time == since else 1
-                    since = entry.time
-                    parts.append(b"\n" + entry.data if is_open else entry.data)
-                    size += len(parts[-1])
-                    is_cut = len(entry.data) == _ENTRY
-                    is_open = "" if is_cut or entry.data.endswith(b"\n") else "open"
-                    if size >= _PART:
-                        is_whole = False
-                        break
-        except ConnectionFailed:
-            # Whole entries that arrived before the connection broke are not lost.
-            is_whole = False
-            if not parts:
-                raise
-        is_last = is_whole and is_over
-        return LogChunk(b"".join(parts), f"{since}#{count}#{is_open}" if since else "", is_last)
+        return self._logs.read(name, stream, mark, timeout, is_over=is_over)
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
         """Ask a run to end, and have it killed after `grace` seconds.
@@ -302,10 +263,12 @@ class DockerPlatform:
     def remove(self, name: str, timeout: float, /) -> None:
         """Remove a run that has ended, with its output."""
         self._looks.forget(name)
+        self._logs.forget(name)
         self._delete(name, timeout)
 
     def close(self) -> None:
-        """Do nothing, because no connection stays open; runs go on."""
+        """Close the connections; runs go on."""
+        self._logs.forget()
 
     def _facts(self, name: str, timeout: float) -> dict[str, Any] | None:
         """Return the description of a container; None if there is none or it is being removed."""
@@ -394,7 +357,7 @@ class DockerPlatform:
         step, resources = spec.step, spec.step.resources
         files = {f"{name}_FILE": f"/{_SECRETS}/{name}" for name in spec.secrets}
         host: dict[str, Any] = {
-            "LogConfig": _LOGS,
+            "LogConfig": LOG_DRIVER,
             "SecurityOpt": ["no-new-privileges"],
             "NanoCpus": int((resources.cpus or 0) * 1e9),
             "Memory": resources.memory or 0,
@@ -452,7 +415,7 @@ class DockerPlatform:
                 "Image": facts["Image"],
                 "Entrypoint": facts["Config"]["Entrypoint"],
                 "Labels": {**facts["Config"]["Labels"], _TOMBSTONE: ""},
-                "HostConfig": {"LogConfig": _LOGS, "NetworkMode": "none"},
+                "HostConfig": {"LogConfig": LOG_DRIVER, "NetworkMode": "none"},
             },
             allowed=frozenset({_CONFLICT}),
         )
@@ -513,8 +476,8 @@ class DockerPlatform:
         """
         filters = {"container": [facts["Id"]], "event": [_BEGAN, _PUT]}
         query = {
-            "since": _seconds(facts["Created"]),
-            "until": _seconds(facts["State"]["FinishedAt"]),
+            "since": seconds_of(facts["Created"]),
+            "until": seconds_of(facts["State"]["FinishedAt"]),
             "filters": json.dumps(filters),
         }
         try:
@@ -614,15 +577,6 @@ def _moment(text: str) -> datetime | None:
         return None
     whole, _, fraction = text.removesuffix("Z").partition(".")
     return datetime.fromisoformat(f"{whole}.{fraction[:6]:0<6}").replace(tzinfo=UTC)
-
-
-def _seconds(time: str) -> str:
-    """Return a time of a log's entry as the Engine takes it: seconds, with nanoseconds."""
-    if not time:
-        return "0"
-    whole, _, fraction = time.removesuffix("Z").partition(".")
-    moment = datetime.fromisoformat(whole).replace(tzinfo=UTC)
-    return f"{int(moment.timestamp())}.{fraction or 0:0<9}"
 
 
 @checked_options
