@@ -131,16 +131,20 @@ class AioPikaLink:
 
     async def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
         """Publish a message, and wait until the broker has confirmed it."""
+        async with asyncio.timeout(timeout):
+            return await self._publish(item)
+
+    async def _publish(self, item: OutgoingMessage) -> PublishReceipt:
+        """Publish a message, and wait for its confirmation without a limit."""
         if self.is_blocked:
             raise publish_error(PublishFault.BLOCKED, RULES)
         self._in_flight += 1
         try:
-            async with asyncio.timeout(timeout):
-                await self._exchange.publish(
-                    self._properties(item),
-                    item.topic,
-                    mandatory=self._settings.mandatory,
-                )
+            await self._exchange.publish(
+                self._properties(item),
+                item.topic,
+                mandatory=self._settings.mandatory,
+            )
             return self._receipt(item)
         except TimeoutError:
             raise
@@ -159,14 +163,25 @@ class AioPikaLink:
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
         """Publish messages one after another, and wait for all confirmations together."""
-        answers = await asyncio.gather(
-            *(self.publish(item, timeout) for item in items), return_exceptions=True
-        )
+        tasks = [self._loop.create_task(self._publish(item)) for item in items]
+        late: list[asyncio.Task[PublishReceipt]] = []
+
+        def expire() -> None:
+            late.extend(task for task in tasks if task.cancel())
+
+        # One timer for all messages: one for each would cost more than what is done with them.
+        timer = self._loop.call_later(timeout, expire)
+        try:
+            answers = await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            timer.cancel()
         results: list[Result[PublishReceipt]] = []
         for answer in answers:
             if isinstance(answer, PublishReceipt):
                 results.append(Result(answer))
-            elif isinstance(answer, TimeoutError):
+            elif isinstance(answer, TimeoutError) or (
+                late and isinstance(answer, asyncio.CancelledError)
+            ):
                 results.append(Result(error=publish_error(PublishFault.TIMEOUT, RULES)))
             elif isinstance(answer, ConnectorError):
                 results.append(Result(error=bare(answer)))
