@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import threading
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import pytest
 
 from moorage import ConnectionFailed, Message, Secret
 from moorage.adapters.messages._rabbitmq_async import connect_aio_pika
-from moorage.adapters.messages._rabbitmq_sync import connect_pika
+from moorage.adapters.messages._rabbitmq_sync import _SocketLoop, connect_pika
 from moorage.adapters.messages.rabbitmq import RabbitMq
 from moorage.domain.messages.message import OutgoingMessage
 from moorage.domain.messages.publish_failures import Publication, publication_of
@@ -61,6 +63,44 @@ def test_message_that_cannot_be_encoded_leaves_the_connection_usable(
             lab.finish(link.publish_batch([wrong], 5.0))
         assert lab.finish(link.publish(right, 30.0)).topic == broker.queue
     assert broker.payloads() == [b"2"]
+
+
+def test_what_the_socket_has_no_room_for_is_written_later() -> None:
+    """The event loop writes at once what there is room for, and the rest when there is more."""
+    loop: Any = _SocketLoop()
+    loop.activate_poller()
+    near, far = socket.socketpair()
+    rest = bytearray(b"x" * 4_000_000)
+
+    def write(fd: int, events: int) -> None:
+        assert events & loop.WRITE
+        with suppress(BlockingIOError):
+            while rest:
+                del rest[: near.send(rest)]
+            loop.update_handler(fd, loop.READ)
+
+    with near, far:
+        near.setblocking(False)
+        loop.add_handler(near.fileno(), write, loop.READ)
+        loop.update_handler(near.fileno(), loop.READ | loop.WRITE)
+        loop.is_open = True
+        loop.update_handler(near.fileno(), loop.READ)
+        assert 4_000_000 == len(rest)
+        loop.update_handler(near.fileno(), loop.READ | loop.WRITE)
+        left = len(rest)
+        assert 0 < left < 4_000_000
+        arrived = len(far.recv(4_000_000))
+        while rest:
+            loop.poll()
+            arrived += len(far.recv(4_000_000))
+        while arrived < 4_000_000:
+            arrived += len(far.recv(4_000_000))
+        # Nothing waits for being written any more, so the loop does not call the handler.
+        loop.call_later(0, rest.clear)
+        loop.poll()
+        loop.remove_handler(near.fileno())
+    loop.deactivate_poller()
+    loop.close()
 
 
 def test_batch_without_confirmations_may_be_stored(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 from math import inf
 from os import urandom
-from selectors import EVENT_READ, DefaultSelector
+from select import POLLIN, poll
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pika
 from pika.adapters.select_connection import IOLoop, SelectConnection
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
     from moorage.adapters.messages.rabbitmq import RabbitMq
     from moorage.domain.messages.message import OutgoingMessage
+
+_SMALL: Final = 65_536
+"""The bytes of a message up to which its frames are copied together, and sent at once."""
 
 
 def connect_pika(settings: RabbitMq, timeout: float) -> PikaLink:
@@ -70,7 +74,9 @@ class PikaLink:
         self._faults: dict[int, PublishFault] = {}
         self._is_blocked = False
         self._wakes_at = inf
-        self._arrivals = DefaultSelector()
+        self._arrivals = poll()
+        self._id = urandom(12).hex()
+        self._numbers = count(1)
         self.version: str | None = None
 
     def connect(self, timeout: float) -> None:
@@ -83,11 +89,12 @@ class PikaLink:
 
         parameters = self._parameters(timeout)
         loop = _SocketLoop()
-        connection: Any = SelectConnection(parameters, proceed, self._on_end, self._on_end, loop)
+        connection: Any = _Connection(parameters, proceed, self._on_end, self._on_end, loop)
         self._connection = connection
         connection.ioloop.activate_poller()
         self._drive(lambda: len(steps) > 0, until)
-        self._arrivals.register(loop.socket, EVENT_READ)
+        loop.is_open = True
+        self._arrivals.register(loop.socket, POLLIN)
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
         channel = self._channel = connection.channel(on_open_callback=proceed)
@@ -139,7 +146,7 @@ class PikaLink:
         """Publish messages one after another, and wait for all confirmations together."""
         until = monotonic() + timeout
         # A connection that was idle learns here that it was blocked or closed meanwhile.
-        if self._end is None and self._arrivals.select(0):
+        if self._end is None and self._arrivals.poll(0):
             _run_once(self._connection.ioloop)
         if self._end is not None:
             raise publish_error(PublishFault.UNSENT, RULES)
@@ -165,7 +172,6 @@ class PikaLink:
     def close(self) -> None:
         """Drop the connection, without waiting for the broker."""
         self._end = self._end or ConnectionError()
-        self._arrivals.close()
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -204,7 +210,7 @@ class PikaLink:
     def _send(self, item: OutgoingMessage) -> int:
         message = item.message
         # A returned message is recognised by its id.
-        message_id = item.id or urandom(16).hex()
+        message_id = item.id or f"{self._id}-{next(self._numbers)}"
         properties = pika.BasicProperties(
             headers=dict(headers_of(message, RULES)),
             content_type=message.content_type,
@@ -289,15 +295,65 @@ class PikaLink:
                 self._faults[tag] = PublishFault.REJECTED
 
 
+class _Connection(SelectConnection):  # type: ignore[misc]  # pika has no types
+    """A connection of pika that sends the frames of a small message at once.
+
+    pika sends each frame by itself, which costs more than everything else about a message.
+    """
+
+    def _output_marshaled_frames(self, marshaled_frames: list[bytes]) -> None:
+        if sum(map(len, marshaled_frames)) <= _SMALL:
+            marshaled_frames = [b"".join(marshaled_frames)]
+        super()._output_marshaled_frames(marshaled_frames)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]  # pika has no types
+
+
 class _SocketLoop(IOLoop):  # type: ignore[misc]  # pika has no types
-    """An event loop of pika that remembers the file descriptor of its socket."""
+    """An event loop of pika for one socket, to which it writes without asking whether it may.
+
+    Attributes:
+        socket: the file descriptor of the socket.
+        is_open: whether the connection is open. Before, a socket that can be written to is one that
+            was accepted, or one that failed.
+    """
 
     socket: int
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_open = False
+        self._handler: Any = None
+        self._events: int | None = None
+        self._is_writing = False
+
     def add_handler(self, fd: int, handler: Any, events: int) -> None:
         """Watch a file descriptor; that of the connection comes last."""
-        self.socket = fd
+        self.socket, self._handler, self._events = fd, handler, events
         super().add_handler(fd, handler, events)  # pyright: ignore[reportUnknownMemberType]  # pika has no types
+
+    def update_handler(self, fd: int, events: int) -> None:
+        """Watch a file descriptor for other events; what waits for being written is, if possible.
+
+        A socket has room for a message nearly always.
+        """
+        if not self.is_open or fd != self.socket:
+            super().update_handler(fd, events)  # pyright: ignore[reportUnknownMemberType]  # as above
+            return
+        watched, self._events = self._events, events
+        if self._is_writing:
+            return
+        if events & self.WRITE:
+            self._is_writing = True
+            try:
+                self._handler(fd, self.WRITE)
+            finally:
+                self._is_writing = False
+        if self._events not in {None, watched}:
+            super().update_handler(fd, self._events)  # pyright: ignore[reportUnknownMemberType]  # as above
+
+    def remove_handler(self, fd: int) -> None:
+        """Watch a file descriptor no more."""
+        self._events = None
+        super().remove_handler(fd)  # pyright: ignore[reportUnknownMemberType]  # as above
 
 
 def _run_once(loop: Any) -> None:
