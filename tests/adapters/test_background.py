@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+import gc
+import signal
+import threading
+import weakref
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from threading import Barrier
 from typing import TYPE_CHECKING
+
+import pytest
 
 from moorage.adapters.concurrency import background
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Callable
 
 
 async def _running_loop() -> asyncio.AbstractEventLoop:
@@ -43,3 +49,71 @@ def test_threads_that_begin_together_share_one_loop(monkeypatch: pytest.MonkeyPa
     used_loops[0].call_soon_threadsafe(used_loops[0].stop)
     for loop in loops:
         wait_until(loop.is_closed, "the end of a loop")
+
+
+class Interruption(BaseException):
+    """A BaseException that a signal handler raises to interrupt a thread."""
+
+
+def test_interrupted_caller_cancels_its_coroutine() -> None:
+    """A coroutine whose caller is interrupted is cancelled, and the loop goes on."""
+    cancelled: list[bool] = []
+    own_thread = threading.get_ident()
+
+    def interrupt(*_: object) -> None:
+        raise Interruption
+
+    async def work() -> None:
+        signal.pthread_kill(own_thread, signal.SIGUSR1)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+
+    worker = background.Background()
+    earlier = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(Interruption):
+            worker.run(work())
+    finally:
+        signal.signal(signal.SIGUSR1, earlier)
+
+    wait_until(lambda: bool(cancelled), "the cancellation of a coroutine")
+    assert worker.run(_running_loop()).is_running()
+
+
+def test_cancelled_coroutine_is_an_error_of_its_caller() -> None:
+    """A coroutine that is cancelled from elsewhere raises an error that a thread can handle."""
+
+    async def work() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+    with pytest.raises(CancelledError):
+        background.Background().run(work())
+
+
+def test_exception_reaches_the_caller_and_is_freed() -> None:
+    """The exception of a coroutine is the caller's, and nothing keeps it alive afterwards."""
+
+    class FailedError(Exception):
+        pass
+
+    async def work() -> None:
+        raise FailedError
+
+    def failure() -> Callable[[], FailedError | None]:
+        try:
+            background.Background().run(work())
+        except FailedError as error:
+            return weakref.ref(error)
+        raise AssertionError
+
+    gc.disable()
+    try:
+        assert failure()() is None
+    finally:
+        gc.enable()
