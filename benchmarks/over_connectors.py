@@ -45,7 +45,7 @@ from moorage.adapters.sql.statements import Query
 from moorage.adapters.websocket.connector import AsyncWebSocketConnector, WebSocketConnector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 RABBITMQ = os.environ.get("MOORAGE_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
 TARGET: Final = Target(100.0, 10.0, more=True)
@@ -84,7 +84,7 @@ def other_python() -> None:
 
 
 @contextmanager
-def server(script: str) -> Iterator[int]:
+def server(script: str) -> Generator[int]:
     """Run a server in its own process, and yield its port."""
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     try:
@@ -151,7 +151,8 @@ _ECHO: Final[GrpcMethod[bytes, bytes]] = GrpcMethod(
 def grpc_connector(rounds: int) -> Comparison:
     """A call of a gRPC method, per call."""
     with server(_GRPC_SERVER) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        send = channel.unary_unary("/a.B/C")
+        untyped: Any = channel
+        send = untyped.unary_unary(_ECHO.path)
         manager = ConnectorManager([Service("grpc")])
         with GrpcConnector(f"127.0.0.1:{port}", plaintext=True) as connector:
             rows = sync_rows(
@@ -251,8 +252,9 @@ def websocket_connector(rounds: int) -> Comparison:
     with server(_WEBSOCKET_SERVER) as port:
         url = f"ws://127.0.0.1:{port}"
         manager = ConnectorManager([Service("socket")])
+        library: Any = websockets.sync.client
         with (
-            websockets.sync.client.connect(url, **_UNCOMPRESSED) as socket,
+            library.connect(url, **_UNCOMPRESSED) as socket,
             WebSocketConnector(url, name="socket", options=_UNCOMPRESSED) as connector,
         ):
 
@@ -336,7 +338,11 @@ def kafka_connector(rounds: int) -> Comparison:
 
     def alone() -> None:
         receipts: list[object] = []
-        producer.produce(_QUEUE, b"a", on_delivery=lambda *answer: receipts.append(answer))
+
+        def note(_: object, message: object) -> None:
+            receipts.append(message)
+
+        producer.produce(_QUEUE, b"a", on_delivery=note)
         while not receipts:
             producer.poll(1.0)
 

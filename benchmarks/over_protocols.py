@@ -39,7 +39,7 @@ from moorage import (
 from moorage.adapters.mongodb.connector_sync import MongoConnector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 REDIS = os.environ.get("MOORAGE_TEST_REDIS_URL", "redis://127.0.0.1:6379")
 NATS: Final = "nats://127.0.0.1:4222"
@@ -69,7 +69,7 @@ asyncio.run(main())
 
 
 @contextmanager
-def mongodb() -> Iterator[str]:
+def mongodb() -> Generator[str]:
     """Run a server with MongoDB's protocol, and yield the URL of a database."""
     port = free_port()
     with TemporaryDirectory(prefix="moorage-bench-") as folder:
@@ -132,7 +132,8 @@ def redis_streams_connector(rounds: int) -> Comparison:
     """A message that is added to a stream of Redis, per message."""
     stream = f"moorage-bench-{uuid4().hex}"
     manager = ConnectorManager([Service("events")])
-    client: Any = redis.Redis.from_url(REDIS)
+    library: Any = redis.Redis
+    client = library.from_url(REDIS)
     publisher = RedisStreams(url=REDIS).publisher("events")
     rows = sync_rows(
         "redis-py",
@@ -153,7 +154,8 @@ def nats_connector_async(rounds: int) -> Comparison:
     with asyncio.Runner() as runner:
 
         async def connected() -> Any:
-            client = await nats.connect(NATS)
+            library: Any = nats
+            client = await library.connect(NATS)
             await client.jetstream().add_stream(
                 StreamConfig(name=subject, subjects=[subject], max_msgs=10)
             )
