@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from contextlib import suppress
 from threading import Lock, Thread
 from typing import Self
 
 
 class TcpServer:
-    """A server that runs during its `with` block, or from `start` to `stop`."""
+    """A server that runs during its `with` block, or from `start` to `stop`.
 
-    def __init__(self) -> None:
+    Args:
+        tls: speaks TLS with this context.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.lock = Lock()
+        self._tls = tls
         self._listener: socket.socket | None = None
         self._connections: set[socket.socket] = set()
 
@@ -58,6 +64,10 @@ class TcpServer:
         with suppress(OSError):
             while True:
                 connection, _ = listener.accept()
+                if self._tls is not None:
+                    connection = self._tls.wrap_socket(
+                        connection, server_side=True, do_handshake_on_connect=False
+                    )
                 with self.lock:
                     self._connections.add(connection)
                 Thread(target=self._serve, args=(connection,), daemon=True).start()
@@ -66,6 +76,8 @@ class TcpServer:
         with connection:
             # A request that is none ends the connection.
             with suppress(OSError, ValueError, LookupError):
+                if isinstance(connection, ssl.SSLSocket):
+                    connection.do_handshake()
                 self.serve(connection)
             with self.lock:
                 self._connections.discard(connection)

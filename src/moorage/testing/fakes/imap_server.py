@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import select
+import socket
 from base64 import b64decode
 from collections import deque
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.parser import BytesHeaderParser
 from email.policy import default
@@ -19,7 +22,7 @@ from moorage.domain.values.json_text import is_list
 from moorage.testing.fakes._tcp_server import TcpServer
 
 if TYPE_CHECKING:
-    import socket
+    import ssl
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
@@ -38,32 +41,41 @@ _NO_FOLDER: Final = "NO [NONEXISTENT] no such folder"
 class _Client:
     """The state of one connection: its socket, and the folder that it has open.
 
-    `idle_tag` is the tag of its command IDLE while it waits for new messages.
+    `waker` is written to when a message arrives while the client waits. `last_uid` is that of
+    the last message that the client has searched. `idle_tag` is the tag of its command IDLE while
+    it waits for new messages.
     """
 
-    socket: socket.socket
+    connection: socket.socket
+    waker: socket.socket
     folder: str | None = None
     is_authenticated: bool = False
+    last_uid: int = 0
     idle_tag: str | None = None
 
 
 class ImapServer(TcpServer):
-    """A mailbox in memory, which runs during its `with` block and speaks IMAP without TLS.
+    """A mailbox in memory, which runs during its `with` block and speaks IMAP.
 
     Every user has the same folders. Messages that are moved get new uids, and none is deleted.
 
     Args:
         folders: the messages at the start, in MIME format, by the name of the folder.
         password: the password, and the token, of every user.
+        tls: speaks TLS with this context (`moorage.testing.fakes.http_tls` makes some).
 
     Attributes:
         failures: the codes with which the next operations are refused, such as "UNAVAILABLE".
     """
 
     def __init__(
-        self, folders: Mapping[str, Sequence[bytes]] | None = None, *, password: str
+        self,
+        folders: Mapping[str, Sequence[bytes]] | None = None,
+        *,
+        password: str,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(tls)
         self.failures: deque[str] = deque()
         self._password = password
         self._folders: dict[str, dict[int, ImapMessage]] = {"INBOX": {}}
@@ -76,17 +88,18 @@ class ImapServer(TcpServer):
 
     @property
     def url(self) -> str:
-        """The URL of the server, for a connector with `start_tls=False`."""
-        return f"imap://127.0.0.1:{self.port}"
+        """The URL of the server, for a connector with `start_tls=False` if there is no TLS."""
+        return f"{'imap' if self._tls is None else 'imaps'}://127.0.0.1:{self.port}"
 
     def add(self, content: bytes, *, folder: str = "INBOX", flags: Iterable[str] = ()) -> int:
         """Store a message in a folder, which it tells waiting clients, and return its uid."""
         with self.lock:
             uid = self._stored(folder, content, tuple(flags))
             for client in self._clients:
-                if client.idle_tag is not None and client.folder == folder:
-                    count = len(self._folders[folder])
-                    client.socket.sendall(f"* {count} EXISTS\r\n".encode())
+                if client.idle_tag is not None:
+                    # A socket without room wakes its reader already.
+                    with suppress(BlockingIOError):
+                        client.waker.send(b"!")
             return uid
 
     def messages(self, folder: str = "INBOX") -> tuple[ImapMessage, ...]:
@@ -96,18 +109,45 @@ class ImapServer(TcpServer):
 
     def serve(self, connection: socket.socket) -> None:
         """Answer the commands of one connection, until it ends."""
-        client = _Client(connection)
-        with self.lock:
-            self._clients.append(client)
-        try:
-            connection.sendall(b"* OK ready\r\n")
-            with connection.makefile("rb") as stream:
-                while parts := _command(connection, stream):
-                    with self.lock:
-                        connection.sendall(b"".join(self._answer(client, parts)))
-        finally:
+        wakeups, waker = socket.socketpair()
+        client = _Client(connection, waker)
+        with wakeups, waker:
+            waker.setblocking(False)
             with self.lock:
-                self._clients.remove(client)
+                self._clients.append(client)
+            try:
+                connection.sendall(b"* OK ready\r\n")
+                with connection.makefile("rb") as stream:
+                    while parts := _command(connection, stream):
+                        with self.lock:
+                            connection.sendall(b"".join(self._answer(client, parts)))
+                        if client.idle_tag is not None:
+                            self._watch(client, wakeups)
+            finally:
+                with self.lock:
+                    self._clients.remove(client)
+
+    def _watch(self, client: _Client, wakeups: socket.socket) -> None:
+        """Tell a client of new messages until it sends something.
+
+        The thread of a connection alone writes to it: TLS cannot be written to and read from by two
+        threads at once.
+        """
+        while True:
+            with self.lock:
+                client.connection.sendall(b"".join(self._changes(client)))
+            readable, _, _ = select.select([client.connection, wakeups], [], [])
+            if client.connection in readable:
+                return
+            wakeups.recv(4096)
+
+    def _changes(self, client: _Client) -> Iterator[bytes]:
+        """Tell a client that its folder has messages that it cannot know."""
+        folder = client.folder or ""
+        last_uid = self._last_uids.get(folder, 0)
+        if last_uid > client.last_uid:
+            client.last_uid = last_uid
+            yield f"* {len(self._folders[folder])} EXISTS\r\n".encode()
 
     def _answer(self, client: _Client, parts: list[bytes]) -> Iterator[bytes]:
         if client.idle_tag is not None:
@@ -124,6 +164,8 @@ class ImapServer(TcpServer):
             return
         lines: list[bytes] = []
         ending = self._performed(client, verb, arguments, lines)
+        if verb == "UID SEARCH" and client.folder is not None:
+            client.last_uid = self._last_uids.get(client.folder, 0)
         yield from lines
         yield f"{tag} {ending}\r\n".encode()
 
@@ -151,7 +193,7 @@ class ImapServer(TcpServer):
         names = {imap_wire.mailbox_bytes(folder): folder for folder in self._folders}
         if not client.is_authenticated or name not in names:
             return _NO_FOLDER
-        client.folder = names[name]
+        client.folder, client.last_uid = names[name], 0
         lines += [
             f"* {len(self._folders[client.folder])} EXISTS\r\n".encode(),
             b"* OK [PERMANENTFLAGS (\\Answered \\Deleted \\Draft \\Flagged \\Seen \\*)] kept\r\n",
