@@ -65,6 +65,16 @@ def test_change_without_a_result(response: bytes, *, is_async: bool) -> None:
     assert error.may_have_been_processed
 
 
+def test_malformed_response_to_a_login() -> None:
+    """Garbage in place of the result of a login shows that a change was not made."""
+    with ScriptedServer(b"HTTP/1.1 400 Bad Request\r\n\r\n") as server:
+        settings = Ldap(url=server.url, user=USER, password=PASSWORD, start_tls=False)
+        with Directory(settings) as directory:
+            error = directory.error(directory.connector.delete(BASE), ConnectionFailed)
+
+    assert not error.may_have_been_processed
+
+
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_malformed_response_in_a_stream(*, is_async: bool) -> None:
     """A malformed response to the first page of a stream gives its connection back."""

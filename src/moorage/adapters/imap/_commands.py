@@ -57,14 +57,14 @@ class ImapCommands(AsyncWireLink):
 
     async def ping(self, timeout: float) -> None:
         """Ask the server for a sign of life."""
-        await self.command(["NOOP"], monotonic() + timeout)
+        await self.command(["NOOP"], monotonic() + timeout, is_preparation=True)
 
     async def greet(self, until: float) -> None:
         """Wait for the greeting of the server."""
         try:
             reply = await self._reply(until)
         except BaseException as error:  # noqa: BLE001 - judged, and raised again
-            failure = self.interrupted(error, has_effect=False)
+            failure = self.interrupted(error, has_effect=False, is_preparation=True)
         else:
             if reply.tag == "*" and reply.status in {"OK", "PREAUTH"}:
                 self._is_authenticated = reply.status == "PREAUTH"
@@ -77,7 +77,7 @@ class ImapCommands(AsyncWireLink):
         # An authentication that an unencrypted greeting claims could come from anybody.
         if self._is_authenticated:
             return False
-        reply = await self.reply_to(["STARTTLS"], until)
+        reply = await self.reply_to(["STARTTLS"], until, is_preparation=True)
         return reply.status == "OK" and not self._replies
 
     async def log_in(
@@ -92,8 +92,8 @@ class ImapCommands(AsyncWireLink):
             await self._ask_capabilities(until)
             if isinstance(credentials, OAuthCredentials):
                 token = credentials.access_token.reveal()
-                words = f"user={user}\1auth=Bearer {token}\1\1"
-                await self._authenticate("XOAUTH2", words.encode(), until)
+                response = f"user={user}\1auth=Bearer {token}\1\1"
+                await self._authenticate("XOAUTH2", response.encode(), until)
             elif credentials is not None and credentials.secret is not None:
                 password = credentials.secret.reveal_bytes()
                 name = (credentials.username or user).encode()
@@ -102,7 +102,8 @@ class ImapCommands(AsyncWireLink):
                 elif "LOGINDISABLED" in self.capabilities:
                     raise imap_error(ImapReply("", "NO", "PRIVACYREQUIRED"), is_login=True)
                 else:
-                    await self.command(["LOGIN", name, password], until, is_login=True)
+                    words: list[str | bytes] = ["LOGIN", name, password]
+                    await self.command(words, until, is_login=True, is_preparation=True)
         await self._ask_capabilities(until)
 
     async def _authenticate(self, mechanism: str, response: bytes, until: float) -> None:
@@ -112,7 +113,7 @@ class ImapCommands(AsyncWireLink):
         if "SASL-IR" in self.capabilities:
             words.append(encoded.decode())
             answers = []
-        reply = await self.reply_to(words, until, answers=answers)
+        reply = await self.reply_to(words, until, answers=answers, is_preparation=True)
         if reply.status != "OK":
             raise imap_error(reply, is_login=True)
 
@@ -123,7 +124,7 @@ class ImapCommands(AsyncWireLink):
             if reply.items and reply.items[0] == b"CAPABILITY":
                 names.extend(imap_wire.word(item).upper() for item in reply.items[1:])
 
-        await self.command(["CAPABILITY"], until, note)
+        await self.command(["CAPABILITY"], until, note, is_preparation=True)
         self.capabilities = frozenset(names)
 
     async def idle(self, seconds: float, patience: float) -> None:
@@ -178,6 +179,7 @@ class ImapCommands(AsyncWireLink):
         note: Callable[[ImapReply], None] | None = None,
         *,
         has_effect: bool = False,
+        is_preparation: bool = False,
         is_login: bool = False,
     ) -> None:
         """Perform a command, and raise the error for its refusal.
@@ -187,9 +189,12 @@ class ImapCommands(AsyncWireLink):
             until: the deadline.
             note: is called with each reply of data.
             has_effect: whether the command changes something.
+            is_preparation: whether the command comes before that of the operation.
             is_login: whether the command authenticates the user.
         """
-        reply = await self.reply_to(words, until, note, has_effect=has_effect)
+        reply = await self.reply_to(
+            words, until, note, has_effect=has_effect, is_preparation=is_preparation
+        )
         if reply.status != "OK":
             raise imap_error(reply, is_login=is_login)
 
@@ -201,6 +206,7 @@ class ImapCommands(AsyncWireLink):
         *,
         answers: Sequence[bytes] = (),
         has_effect: bool = False,
+        is_preparation: bool = False,
     ) -> ImapReply:
         """Perform a command, and return the reply that ends it."""
         try:
@@ -209,7 +215,7 @@ class ImapCommands(AsyncWireLink):
             await self._send([first], until)
             return await self._ending(tag, [*rest, *answers], until, note)
         except BaseException as error:  # noqa: BLE001 - judged, and raised again
-            failure = self.interrupted(error, has_effect=has_effect)
+            failure = self.interrupted(error, has_effect=has_effect, is_preparation=is_preparation)
         raise failure
 
     async def _ending(

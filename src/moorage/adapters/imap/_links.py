@@ -145,7 +145,7 @@ class AsyncImapLink(ImapCommands):
         """Open a folder, or bring what the server tells of the open one up to date."""
         if self.selected is not None and self.selected.folder == folder:
             # A server passes over the uids of messages that it has not told of on this connection.
-            await self.command(["NOOP"], until)
+            await self.command(["NOOP"], until, is_preparation=True)
             return self.selected
         self.selected = None
         codes: dict[str, str] = {}
@@ -154,7 +154,8 @@ class AsyncImapLink(ImapCommands):
             name, _, value = reply.code.partition(" ")
             codes[name.upper()] = value
 
-        reply = await self.reply_to(["SELECT", imap_wire.mailbox_bytes(folder)], until, note)
+        words: list[str | bytes] = ["SELECT", imap_wire.mailbox_bytes(folder)]
+        reply = await self.reply_to(words, until, note, is_preparation=True)
         if reply.status != "OK":
             raise imap_error(reply) if reply.code else no_folder()
         validity = codes.get("UIDVALIDITY", "")

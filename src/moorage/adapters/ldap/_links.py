@@ -182,12 +182,14 @@ class AsyncLdapLink(AsyncWireLink):
 
     async def bind(self, operation: bytes, until: float) -> LdapResult:
         """Authenticate, and return the result of the server."""
-        return await self._exchange(operation, ldap_wire.BIND_RESPONSE, until, has_effect=False)
+        return await self._exchange(
+            operation, ldap_wire.BIND_RESPONSE, until, has_effect=False, is_preparation=True
+        )
 
     async def accepts_tls(self, until: float) -> bool:
         """Ask the server to encrypt the connection; return whether it agreed and sent no more."""
         operation, kind = ldap_wire.extended(ldap_wire.START_TLS), ldap_wire.EXTENDED_RESPONSE
-        result = await self._exchange(operation, kind, until, has_effect=False)
+        result = await self._exchange(operation, kind, until, has_effect=False, is_preparation=True)
         return result.code == SUCCESS and not self._arrived
 
     async def search(self, request: SearchRequest, cookie: bytes, until: float) -> SearchPage:
@@ -236,14 +238,20 @@ class AsyncLdapLink(AsyncWireLink):
         raise failure
 
     async def _exchange(
-        self, operation: bytes, kind: int, until: float, *, has_effect: bool
+        self,
+        operation: bytes,
+        kind: int,
+        until: float,
+        *,
+        has_effect: bool,
+        is_preparation: bool = False,
     ) -> LdapResult:
         try:
             number = await self._send(operation, b"", until)
             response, _ = await self._response(number, until)
             return self._result(response, kind)
         except BaseException as error:  # noqa: BLE001 - judged, and raised again
-            failure = self.interrupted(error, has_effect=has_effect)
+            failure = self.interrupted(error, has_effect=has_effect, is_preparation=is_preparation)
         raise failure
 
     async def _send(self, operation: bytes, controls: bytes, until: float) -> int:

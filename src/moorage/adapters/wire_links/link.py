@@ -7,6 +7,7 @@ was interrupted is closed: a late answer would be taken for that of the next req
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from moorage.adapters.http.connections._threads import run
@@ -67,22 +68,32 @@ class AsyncWireLink(ABC):
 
         Raises:
             ConnectionResetError: the server has ended the connection.
-            TimeIsUp: nothing came in time.
+            TimeIsUp: nothing came in time, or the server has been sending for all of it.
         """
+        if monotonic() >= until:
+            raise TimeIsUp
         data = await self._wire.receive(until)
         if not data:
             raise ConnectionResetError
         return data
 
-    def interrupted(self, error: BaseException, *, has_effect: bool) -> BaseException:
-        """Close the connection, and return the error for what interrupted a request."""
+    def interrupted(
+        self, error: BaseException, *, has_effect: bool, is_preparation: bool = False
+    ) -> BaseException:
+        """Close the connection, and return the error for what interrupted a request.
+
+        Args:
+            error: the interruption.
+            has_effect: whether the request may have changed something.
+            is_preparation: whether the request came before that of the operation.
+        """
         self.close()
         if isinstance(error, TimeIsUp):
             return self.failures.timed_out(has_effect=has_effect)
         if isinstance(error, OSError):
             return connection_lost(has_effect=has_effect)
         if isinstance(error, ValueError):
-            return self.failures.malformed(has_effect=has_effect)
+            return self.failures.malformed(has_effect=has_effect, is_preparation=is_preparation)
         return error
 
     def close(self) -> None:

@@ -55,10 +55,16 @@ class Interruptions:
         """Return the error for an operation that exceeded its time limit."""
         return timed_out(self.slow, has_effect=has_effect)
 
-    def malformed(self, *, has_effect: bool) -> ConnectorError:
-        """Return the error for bytes that are no answer, or a larger one than allowed."""
+    def malformed(self, *, has_effect: bool, is_preparation: bool = False) -> ConnectorError:
+        """Return the error for bytes that are no answer, or a larger one than allowed.
+
+        Args:
+            has_effect: whether the request may have changed something.
+            is_preparation: whether the request came before that of the operation, which was not
+                sent, as a login does.
+        """
         text = f"The server sent something that is no {self.answer}, or a larger one than allowed."
         remedy = "Check host and port, ask for less at once, or raise `largest`."
-        if has_effect:
-            return ConnectionFailed(text, may_have_been_processed=True, remedy=remedy)
+        if has_effect or is_preparation:
+            return ConnectionFailed(text, may_have_been_processed=has_effect, remedy=remedy)
         return VendorFailed(text, remedy=remedy)

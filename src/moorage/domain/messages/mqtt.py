@@ -19,7 +19,7 @@ import attrs
 from moorage.domain.messages.broker_rules import KEY_HEADER, BrokerRules, headers_of
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
 from moorage.domain.values.patterns import late_pattern
-from moorage.errors import ConfigurationError
+from moorage.errors import ConfigurationError, ConnectionFailed
 
 if TYPE_CHECKING:
     from moorage.domain.messages.message import OutgoingMessage
@@ -200,5 +200,11 @@ def connect_error(code: int, version: MqttVersion) -> ConnectorError:
             path="url",
             remedy="Give the address of that server.",
         )
-    fault = _CONNECT_FAULTS.get(code, PublishFault.BROKEN)
-    return publish_error(fault, RULES, code=f"0x{code:02X}")
+    fault, vendor_code = _CONNECT_FAULTS.get(code), f"0x{code:02X}"
+    if fault is not None:
+        return publish_error(fault, RULES, code=vendor_code)
+    return ConnectionFailed(
+        f"The broker refused the connection for a failure of its own, with the code {vendor_code}.",
+        may_have_been_processed=False,
+        remedy="Look at the log of the broker, and check that it is one of MQTT.",
+    )
