@@ -24,7 +24,7 @@ import attrs
 from sqlalchemy.exc import SQLAlchemyError
 
 from moorage.adapters.concurrency.forking import in_child
-from moorage.adapters.sql._driver_errors import judge
+from moorage.adapters.sql._driver_errors import is_unreadable, judge
 from moorage.adapters.sql._expressions import executable_of
 from moorage.domain.connectors.pool_statistics import PoolStatistics
 from moorage.domain.connectors.sql_failures import SqlPhase, server_time_limit
@@ -64,7 +64,16 @@ class Session:
         until: the end of the attempt, by the monotonic clock.
     """
 
-    __slots__ = ("connection", "database", "holder", "is_open", "link", "phase", "until")
+    __slots__ = (
+        "_is_disordered",
+        "connection",
+        "database",
+        "holder",
+        "is_open",
+        "link",
+        "phase",
+        "until",
+    )
 
     connection: Connection
 
@@ -75,6 +84,7 @@ class Session:
         self.until = monotonic() + timeout
         self.is_open = False
         self.link: SqlLink | None = None
+        self._is_disordered = False
 
     def open(self, *, is_limited: bool = True) -> None:
         """Take a connection, and set its time limit."""
@@ -99,7 +109,7 @@ class Session:
         if link is None:
             return
         self.link = None
-        if broken or self.is_open or link.connection.invalidated:
+        if broken or self._is_disordered or self.is_open or link.connection.invalidated:
             database.links.discard(link)
         else:
             database.links.give_back(link)
@@ -168,12 +178,14 @@ class Session:
 
     def failure(self, error: Exception) -> Exception:
         """Return the error of moorage for an exception; an unknown exception is returned itself."""
+        if is_unreadable(error):
+            self._is_disordered = True
         judged = judge(error, self.database.system, self.phase)
         return error if judged is None else bare(judged)
 
     def abort(self) -> None:
         """Roll back after a failure, or close the connection if that fails."""
-        if self.phase is SqlPhase.CONNECTING:
+        if self._is_disordered or self.phase is SqlPhase.CONNECTING:
             # SQLAlchemy does not see the statement that failed, and would lend the connection on.
             self.close(broken=True)
             return

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from struct import error as StructError  # noqa: N812 - it is the name of a class
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from moorage.domain.connectors.sql_failures import SqlFault, SqlPhase, sql_error, timed_out
-from moorage.errors import ConnectorError, InvalidRequest
+from moorage.errors import ConnectionFailed, ConnectorError, InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _UNSUITABLE = (OverflowError, UnicodeError)
 """Errors of drivers for a value that they cannot send."""
+
+_UNREADABLE = (LookupError, ValueError, StructError)
+"""Errors of drivers for bytes of a server that are not of its protocol."""
 
 _DRIVERS = frozenset({"psycopg", "pymysql", "asyncmy", "sqlite3"})
 
@@ -27,6 +31,12 @@ def judge(error: Exception, system: str, phase: SqlPhase) -> ConnectorError | No
         return error
     if isinstance(error, (TimeoutError, PoolTimeoutError)):
         return timed_out(phase)
+    if is_unreadable(error):
+        return ConnectionFailed(
+            "The server sent something that the driver of the database cannot read.",
+            may_have_been_processed=phase is SqlPhase.SENT,
+            remedy="Check host and port, and proxies before the server.",
+        )
     if isinstance(error, _UNSUITABLE) or (
         isinstance(error, StatementError) and not isinstance(error, DBAPIError)
     ):
@@ -37,6 +47,26 @@ def judge(error: Exception, system: str, phase: SqlPhase) -> ConnectorError | No
     if isinstance(error, (OSError, SQLAlchemyError)) or _is_of_driver(error):
         return _of_driver(error, system, phase)
     return None
+
+
+def is_unreadable(error: Exception) -> bool:
+    """Return whether a driver failed while it read what the server sent.
+
+    Drivers have no errors of their own for that. The connection cannot be used again, because the
+    rest of what was sent would be taken for the next answer.
+    """
+    trace = error.__traceback__
+    if (
+        trace is None
+        or not isinstance(error, _UNREADABLE)
+        or isinstance(error, UnicodeEncodeError)
+        or _is_of_driver(error)
+    ):
+        return False
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    name: str = trace.tb_frame.f_globals.get("__name__", "")
+    return name.partition(".")[0] in _DRIVERS
 
 
 def _of_driver(error: Exception, system: str, phase: SqlPhase) -> ConnectorError:

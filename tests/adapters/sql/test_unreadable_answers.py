@@ -1,0 +1,113 @@
+"""Servers whose answers the driver cannot read, in both modes."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import make_url
+
+from moorage import ConnectionFailed, ConnectorError
+from moorage.domain.resilience.health import may_have_acted
+from moorage.testing.fakes._tcp_server import TcpServer
+from tests.adapters.sql.database_lab import INSERT, SESSION, Lab, url_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+
+class GarblingProxy(TcpServer):
+    """A proxy before a server, which can replace what the server says.
+
+    Attributes:
+        garbage: what it says instead; None if it passes on what the server says.
+        traps: what it says instead after a request with these bytes.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__()
+        self.garbage: bytes | None = None
+        self.traps: dict[bytes, bytes] = {}
+        self._target = host, port
+
+    def serve(self, connection: socket.socket) -> None:
+        """Pass on what either side says, until one of them ends."""
+        with socket.create_connection(self._target) as server:
+            answers = Thread(target=self._answer, args=(server, connection), daemon=True)
+            answers.start()
+            _pass_on(connection, server, self._request)
+            answers.join()
+
+    def _request(self, data: bytes) -> bytes:
+        for part, garbage in self.traps.items():
+            if part in data:
+                self.garbage = garbage
+        return data
+
+    def _answer(self, server: socket.socket, client: socket.socket) -> None:
+        _pass_on(server, client, lambda data: data if self.garbage is None else self.garbage)
+
+
+def _pass_on(
+    source: socket.socket, target: socket.socket, changed: Callable[[bytes], bytes]
+) -> None:
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            target.sendall(changed(data))
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture(name="proxy", params=["mariadb", "postgresql"])
+def _proxy(request: pytest.FixtureRequest) -> Generator[tuple[str, GarblingProxy]]:
+    url = make_url(url_of(request.param))
+    port = url.port or {"postgresql": 5432, "mariadb": 3306}[request.param]
+    with GarblingProxy(url.host or "127.0.0.1", port) as proxy:
+        yield request.param, proxy
+
+
+@pytest.fixture(name="lab")
+def _lab(mode: str, proxy: tuple[str, GarblingProxy]) -> Generator[Lab]:
+    system, server = proxy
+    url = make_url(url_of(system)).set(host="127.0.0.1", port=server.port)
+    lab = Lab(
+        system, mode, url=url.render_as_string(hide_password=False), connections=1, check_idle=False
+    )
+    yield lab
+    lab.close()
+
+
+def error_of(act: Callable[[], Any]) -> ConnectorError:
+    """Return the error of an operation, which must be one of moorage's."""
+    with pytest.raises(ConnectorError) as caught:
+        act()
+    return caught.value
+
+
+def test_garbage_while_connecting(lab: Lab, proxy: tuple[str, GarblingProxy]) -> None:
+    """A server that does not speak the protocol has executed nothing."""
+    proxy[1].garbage = bytes(100)
+    error = error_of(lambda: lab.perform(lab.connector.execute(INSERT, id=1, note="a"), timeout=5))
+
+    assert isinstance(error, ConnectionFailed)
+    assert not may_have_acted(error)
+
+
+@pytest.mark.parametrize("proxy", ["mariadb"], indirect=True)
+def test_garbage_in_place_of_an_answer(lab: Lab, proxy: tuple[str, GarblingProxy]) -> None:
+    """A statement with an unreadable answer may be executed, and its connection is not reused."""
+    server = proxy[1]
+    ((first,),) = lab.perform(lab.connector.query(SESSION[lab.system]))
+    # It is a packet without content, which comes when a packet of this number is due.
+    server.traps = {b"INSERT INTO moorage_orders": b"\0\0\0\1"}
+    # The asynchronous driver waits for the rest of the packet.
+    error = error_of(lambda: lab.perform(lab.connector.execute(INSERT, id=-1, note="a"), timeout=1))
+    server.traps, server.garbage = {}, None
+    ((second,),) = lab.perform(lab.connector.query(SESSION[lab.system]))
+
+    assert may_have_acted(error)
+    assert first != second
+    assert 1 == lab.connector.statistics().idle
