@@ -19,7 +19,7 @@ from moorage.errors import (
     VendorFailed,
 )
 from moorage.testing.sandboxes.base import Lost, reply
-from moorage.vendors.shipping._dhl_express_requests import when
+from moorage.vendors.shipping._dhl_express_requests import handover_time
 from tests.vendors.dhl_express_account import MARK, PARCEL, PLANNED, REQUEST, Shop
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def test_default_ship_date() -> None:
     assert "2030-01-02T08:30:00 GMT+13:00" == shop.last_body["plannedShippingDateAndTime"]
     shop.shipping.get_rates(attrs.evolve(REQUEST, ship_date=date(2030, 2, 3)))
     assert "2030-02-03T08:30:00 GMT+13:00" == shop.last_body["plannedShippingDateAndTime"]
-    assert PLANNED == when(date(2030, 1, 2), time(17), "+01:00")
+    assert PLANNED == handover_time(date(2030, 1, 2), time(17), "+01:00")
 
 
 def test_key_keeps_its_day_over_midnight(shop: Shop) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.vendors.email._common import bare, pairs_of, tags_and_words
+from moorage.vendors.email._common import bare_address, combined_pairs, split_pairs
 
 NAMES = st.one_of(
     st.sampled_from(["a", "tag_a", "word_a", "word_tag_a", "tag_tag_a", "tag_", "word_", "true"]),
@@ -23,9 +23,9 @@ ALLOWED = re.compile(r"[A-Za-z0-9_-]{1,256}")
 )
 def test_tags_and_metadata_round_trip(tags: list[str], metadata: dict[str, str]) -> None:
     """Tags and metadata with any names are sent in one list and read back unchanged."""
-    pairs = pairs_of(tags, metadata, ALLOWED, "Resend")
+    pairs = combined_pairs(tags, metadata, ALLOWED, "Resend")
 
-    assert (tuple(tags), metadata) == tags_and_words(pairs)
+    assert (tuple(tags), metadata) == split_pairs(pairs)
 
 
 @pytest.mark.parametrize(
@@ -45,4 +45,4 @@ def test_tags_and_metadata_round_trip(tags: list[str], metadata: dict[str, str])
 )
 def test_bare_addresses(written: str | None, address: str | None) -> None:
     """A display name is removed from an address; other texts stay unchanged."""
-    assert address == bare(written)
+    assert address == bare_address(written)

@@ -42,7 +42,7 @@ from moorage.errors import (
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
 from moorage.testing.sandboxes.shipping.shippo import ShippoSandbox
-from moorage.vendors.shipping._shippo import mark, shipment_body
+from moorage.vendors.shipping._shippo import shipment_body, transaction_mark
 from moorage.vendors.shipping.shippo import Shippo
 
 if TYPE_CHECKING:
@@ -354,9 +354,9 @@ def test_long_key_has_a_short_mark() -> None:
     """The look-up mark for a long key fits Shippo's limit and is unique."""
     long_key = "k" * 254
 
-    assert "order-1" == mark("order-1")
-    assert 64 == len(mark(long_key))
-    assert mark(long_key) != mark(f"{long_key}k")
+    assert "order-1" == transaction_mark("order-1")
+    assert 64 == len(transaction_mark(long_key))
+    assert transaction_mark(long_key) != transaction_mark(f"{long_key}k")
 
 
 def test_only_rates_can_be_bought(shop: Shop) -> None:

@@ -125,12 +125,12 @@ def lines_of(address: Address | None) -> list[str]:
     return [line for line in (address.line1, address.line2, address.line3) if line]
 
 
-def filled(fields: Mapping[str, Any]) -> dict[str, Any]:
+def filled_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that have a value."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def check_new(
+def check_has_new_records(
     items: Iterable[Answer], id_name: str, earlier_ids: set[str], response: Response
 ) -> None:
     """Refuse a further page that repeats earlier records only, since such pages never end.

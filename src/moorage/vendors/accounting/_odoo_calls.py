@@ -1,7 +1,7 @@
 """Calls to Odoo's models by JSON-RPC, and the errors in their answers.
 
-Odoo takes the key of the user in the body of each call. It is put there when a call is sent, so
-that no log and no stored request has it.
+Odoo takes the user's API key in the body of each call. The key is inserted when a call is sent, so
+that no log and no stored request contains it.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _STATUSES: Final[Mapping[int, Any]] = {
 
 @attrs.frozen
 class KeyInBody:
-    """Puts the key of the user into the body of a call."""
+    """Inserts the user's API key into the body of a call."""
 
     key: Secret
 
     def __call__(self, request: Request) -> Request:
-        """The request with the key at its place."""
+        """The request with the API key in its body."""
         content: Any = request.body
         body = json.loads(content)
         body["params"]["args"][_KEY_PLACE] = self.key.reveal()

@@ -21,7 +21,7 @@ from moorage.vendors.accounting._common import (
     INVOICE,
     INVOICE_TYPES,
     JOURNAL,
-    filled,
+    filled_fields,
     json_number,
     lines_of,
 )
@@ -63,10 +63,10 @@ _USES: Final = {"sale": (True, False), "purchase": (False, True), "none": (False
 
 
 def whole_id(text: str, field: str) -> int:
-    """The number of a record of Odoo.
+    """The id of a record at Odoo.
 
     Raises:
-        InvalidData: it is none.
+        InvalidData: the reference has no whole number as its id.
     """
     if text.isascii() and text.isdigit():
         return int(text)
@@ -81,7 +81,7 @@ def contact_values(contact: Contact, country: int | None) -> dict[str, Any]:
     """The fields of a partner that are given."""
     address, lines = contact.address, lines_of(contact.address)
     rank = "customer_rank" if contact.role is ContactRole.CUSTOMER else "supplier_rank"
-    return filled(
+    return filled_fields(
         {
             "name": contact.name,
             "ref": contact.number,
@@ -100,7 +100,7 @@ def contact_values(contact: Contact, country: int | None) -> dict[str, Any]:
 
 def invoice_values(partner: int, invoice: BookInvoice, currency: int) -> dict[str, Any]:
     """The fields of a draft of an invoice or a bill."""
-    return filled(
+    return filled_fields(
         {
             "move_type": _MOVE_TYPES[invoice.kind],
             "partner_id": partner,
@@ -117,7 +117,7 @@ def invoice_values(partner: int, invoice: BookInvoice, currency: int) -> dict[st
 
 def _line_values(line: BookInvoiceLine) -> dict[str, Any]:
     taxes = [] if line.tax_rate is None else [whole_id(line.tax_rate, "tax_rate")]
-    return filled(
+    return filled_fields(
         {
             "name": line.description,
             "quantity": json_number(line.quantity),

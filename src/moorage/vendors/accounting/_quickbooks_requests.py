@@ -8,7 +8,7 @@ from moorage.contracts.accounting import ContactRole, InvoiceKind
 from moorage.vendors.accounting._common import (
     BILL,
     INVOICE,
-    filled,
+    filled_fields,
     json_number,
     lines_of,
     money_number,
@@ -45,7 +45,7 @@ def contact_body(contact: Contact) -> dict[str, Any]:
     address = contact.address
     place = {f"Line{number}": line for number, line in enumerate(lines_of(address), 1)}
     if address is not None:
-        place |= filled(
+        place |= filled_fields(
             {
                 "City": address.city,
                 "CountrySubDivisionCode": address.region,
@@ -54,7 +54,7 @@ def contact_body(contact: Contact) -> dict[str, Any]:
             }
         )
     is_customer = contact.role is ContactRole.CUSTOMER
-    return filled(
+    return filled_fields(
         {
             "DisplayName": contact.name,
             "PrimaryEmailAddr": contact.email and {"Address": contact.email},
@@ -70,7 +70,7 @@ def invoice_body(contact: Ref, invoice: BookInvoice) -> dict[str, Any]:
     is_sale = invoice.kind is InvoiceKind.SALES
     lines = [_line_body(line, invoice.currency, is_sale=is_sale) for line in invoice.lines]
     has_taxes = any(line.tax_rate for line in invoice.lines)
-    return filled(
+    return filled_fields(
         {
             "CustomerRef" if is_sale else "VendorRef": {"value": contact.id},
             "DocNumber": invoice.number,
@@ -101,7 +101,7 @@ def _line_body(line: BookInvoiceLine, currency: str, *, is_sale: bool) -> dict[s
         "Amount": money_number(line.net(currency)),
         "Description": line.description,
         "DetailType": name,
-        name: filled(detail),
+        name: filled_fields(detail),
     }
 
 
@@ -155,7 +155,7 @@ def _journal_line(line: JournalLine) -> dict[str, Any]:
         "PostingType": "Debit" if line.debit else "Credit",
         "AccountRef": {"value": line.account},
     }
-    return filled(
+    return filled_fields(
         {
             "Amount": json_number(line.debit or line.credit),
             "Description": line.description,

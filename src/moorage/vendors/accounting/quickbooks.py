@@ -1,7 +1,7 @@
 """QuickBooks Online: the books of one company, by version 3 of the Accounting API.
 
 A request with a `requestid` is carried out once, so each creation with a key may be repeated. A
-change names the version of its record, and is sent again once if somebody changed it meanwhile.
+change names the version of its record, and is sent once more if the record was changed meanwhile.
 Sales invoices have items instead of accounts, and there are no drafts.
 """
 
@@ -26,9 +26,9 @@ from moorage.vendors.accounting._common import (
     SUPPLIER,
     check_contact,
     check_currency,
-    check_new,
+    check_has_new_records,
     check_unpaid,
-    filled,
+    filled_fields,
     type_at,
     with_equal_total,
 )
@@ -218,7 +218,7 @@ class QuickBooks(sdk.ApiVendor):
         check_currency(read_invoice(wire, kind, response), payment)
         name, make = PAYMENTS[kind]
         body = make(ref, payment, entity_of(response, ENTITIES[kind]))
-        body = sdk.merged(filled(body), sdk.extra_for(self.name, payment.extra))
+        body = sdk.merged(filled_fields(body), sdk.extra_for(self.name, payment.extra))
         parse = partial(read_payment, wire, ref, payment.amount, name)
         return await self._create(wire, f"/{name.lower()}", body, key, parse)
 
@@ -299,7 +299,7 @@ class QuickBooks(sdk.ApiVendor):
             query = self._versioned_query(query=text)
             response = await wire.send(sdk.Request.get(self._path("/query"), query=query))
             items = queried(response, name)
-            check_new(items, "Id", earlier_ids, response)
+            check_has_new_records(items, "Id", earlier_ids, response)
             records += items
             if len(items) < _PAGE:
                 return records

@@ -23,9 +23,9 @@ from moorage.vendors.accounting._common import (
     SUPPLIER,
     check_contact,
     check_currency,
-    check_new,
+    check_has_new_records,
     check_unpaid,
-    filled,
+    filled_fields,
     json_number,
     lines_of,
     money_number,
@@ -189,7 +189,7 @@ class Xero(sdk.Vendor):
             filters = {"searchTerm": term, "page": str(page), "pageSize": str(_PAGE)}
             response = await wire.send(sdk.Request.get("/Contacts", query=filters))
             items = listed(response, "Contacts")
-            check_new(items, "ContactID", earlier_ids, response)
+            check_has_new_records(items, "ContactID", earlier_ids, response)
             contacts += [read_contact(wire.ref, query.role, item, response) for item in items]
         return tuple(item for item in contacts if _is_match(query, item))
 
@@ -252,7 +252,7 @@ class Xero(sdk.Vendor):
             "Amount": money_number(payment.amount),
             "Reference": payment.reference,
         }
-        item = sdk.merged(filled(body), sdk.extra_for(self.name, payment.extra))
+        item = sdk.merged(filled_fields(body), sdk.extra_for(self.name, payment.extra))
         request = _creation("/Payments", {"Payments": [item]})
         return await _send(wire, request, key, partial(read_payment, wire, ref, payment))
 
@@ -288,7 +288,7 @@ def contact_body(contact: Contact) -> dict[str, Any]:
     address = contact.address
     place = {f"AddressLine{number}": line for number, line in enumerate(lines_of(address), 1)}
     if address is not None:
-        place |= filled(
+        place |= filled_fields(
             {
                 "City": address.city,
                 "Region": address.region,
@@ -296,7 +296,7 @@ def contact_body(contact: Contact) -> dict[str, Any]:
                 "Country": address.country,
             }
         )
-    return filled(
+    return filled_fields(
         {
             "Name": contact.name,
             "ContactNumber": contact.number,
@@ -310,7 +310,7 @@ def contact_body(contact: Contact) -> dict[str, Any]:
 
 def invoice_body(contact: Ref, invoice: BookInvoice) -> dict[str, Any]:
     """The fields of an invoice or a bill."""
-    return filled(
+    return filled_fields(
         {
             "Type": _TYPES[invoice.kind],
             "Contact": {"ContactID": contact.id},
@@ -326,7 +326,7 @@ def invoice_body(contact: Ref, invoice: BookInvoice) -> dict[str, Any]:
 
 
 def _line_body(line: BookInvoiceLine, currency: str) -> dict[str, Any]:
-    return filled(
+    return filled_fields(
         {
             "Description": line.description,
             "Quantity": json_number(line.quantity),
@@ -348,7 +348,7 @@ def journal_body(journal: Journal) -> dict[str, Any]:
         "LineAmountTypes": "NoTax",
         "Status": "POSTED",
         "JournalLines": [
-            filled(
+            filled_fields(
                 {
                     "LineAmount": json_number(line.debit - line.credit),
                     "Description": line.description,

@@ -49,7 +49,7 @@ _REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: Response) -> sdk.ConnectorError | None:
-    """The error in a refusal; the limit of accesses in a day is not worth another attempt."""
+    """The error in a refusal; a daily limit of accesses is not retried."""
     error = _REFUSALS(request, response)
     if isinstance(error, sdk.RateLimitExceeded) and error.vendor_code == "ACCESS_EXCEEDED":
         error.retryable = False

@@ -1,4 +1,4 @@
-"""Accounts, balances and transactions in the format of NextGenPSD2, which several vendors use."""
+"""Accounts, balances and transactions in the NextGenPSD2 format, which several vendors use."""
 
 from __future__ import annotations
 
@@ -192,6 +192,6 @@ def _references(item: Answer) -> tuple[str, ...]:
     return texts or (() if single is None else (single,))
 
 
-def quoted(text: str) -> str:
+def quoted_path_step(text: str) -> str:
     """An id as one step of a path."""
     return quote(text, safe="")

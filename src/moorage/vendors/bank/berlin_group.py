@@ -1,7 +1,7 @@
 """A bank with the interface NextGenPSD2 of the Berlin Group, in version 1.3.
 
-The owner agrees at a page of the bank, the redirect approach. The bank knows the program by its
-client certificate, which belongs to the HTTP client. The standard names no idempotency key: a
+The account owner consents on a page of the bank (the redirect approach). The bank identifies the
+program by the client certificate of its HTTP client. The standard names no idempotency key: a
 request that may have started a consent or a payment is not sent again.
 """
 
@@ -27,7 +27,13 @@ from moorage.contracts.bank import (
 )
 from moorage.vendors.bank._berlin_group_errors import classify
 from moorage.vendors.bank._berlin_group_payments import payment_body
-from moorage.vendors.bank._psd2 import maybe_day, quoted, read_balances, read_page, stable_uuid
+from moorage.vendors.bank._psd2 import (
+    maybe_day,
+    quoted_path_step,
+    read_balances,
+    read_page,
+    stable_uuid,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,8 +80,8 @@ class BerlinGroup(sdk.Vendor):
         credentials: bearer token, at a bank that wants one beside the client certificate.
         whole_access: True to ask for the consent to all accounts of the owner (allPsd2), at a bank
             that offers no choice of accounts.
-        per_day: number of accesses in a day without the owner, which a consent asks for.
-        ip_address: IP address that is sent for the owner's if a request has none.
+        per_day: number of daily accesses without the owner that a consent requests.
+        ip_address: IP address that is sent if a request states none of the owner.
     """
 
     name: ClassVar[str] = "berlin_group"
@@ -133,13 +139,13 @@ class BerlinGroup(sdk.Vendor):
 
     async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
         """Get a consent with its last day."""
-        response = await wire.send(self._get(wire, f"/v1/consents/{quoted(ref.id)}"))
+        response = await wire.send(self._get(wire, f"/v1/consents/{quoted_path_step(ref.id)}"))
         return self._consent(ref, sdk.read_answer(response), response)
 
     async def revoke_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
         """Terminate a consent."""
         headers = {"X-Request-ID": stable_uuid(wire.new_id())}
-        request = sdk.Request.delete(f"/v1/consents/{quoted(ref.id)}", headers=headers)
+        request = sdk.Request.delete(f"/v1/consents/{quoted_path_step(ref.id)}", headers=headers)
         try:
             await wire.send(request, parse=sdk.check_done)
         except sdk.VendorRejected as refusal:
@@ -159,14 +165,14 @@ class BerlinGroup(sdk.Vendor):
 
     async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
         """Get the balances of an account."""
-        path = f"/v1/accounts/{quoted(ref.id)}/balances"
+        path = f"/v1/accounts/{quoted_path_step(ref.id)}/balances"
         return read_balances(await wire.send(self._get(wire, path, _consent_id(ref))))
 
     async def transactions(
         self, wire: Wire, ref: Ref, query: TransactionQuery, /, *, after: Ref | None
     ) -> TransactionPage:
         """Get a page of transactions; the bank's own link leads to the next one."""
-        path = f"/v1/accounts/{quoted(ref.id)}/transactions"
+        path = f"/v1/accounts/{quoted_path_step(ref.id)}/transactions"
         since = query.since or (wire.now() - timedelta(days=_USUAL_DAYS)).date()
         parameters = [
             ("bookingStatus", "both" if query.pending else "booked"),
@@ -201,7 +207,7 @@ class BerlinGroup(sdk.Vendor):
     async def get_payment(self, wire: Wire, ref: Ref, /) -> BankPayment:
         """Get the status of a payment."""
         product = ref.other("product") or _PRODUCTS[False]
-        path = f"/v1/payments/{quoted(product)}/{quoted(ref.id)}/status"
+        path = f"/v1/payments/{quoted_path_step(product)}/{quoted_path_step(ref.id)}/status"
         response = await wire.send(self._get(wire, path))
         return self._payment(ref, sdk.read_answer(response), response)
 

@@ -20,7 +20,7 @@ from moorage.contracts.bank import (
     TransactionPage,
     maybe_iban,
 )
-from moorage.vendors.bank._psd2 import quoted, read_balances, read_page, stable_uuid
+from moorage.vendors.bank._psd2 import quoted_path_step, read_balances, read_page, stable_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,7 +89,7 @@ _REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: Response) -> sdk.ConnectorError | None:
-    """The error in a refusal; some that need a new consent are known by their text or path."""
+    """The error in a refusal; some expired consents are recognised by the text or the path."""
     summary = sdk.error_answer(response).text("summary") or ""
     is_ended = response.status in {401, 403, 409} and summary.startswith(_CONSENT_SUMMARIES)
     is_unknown = response.status == 404 and request.path.startswith(_REQUISITIONS)
@@ -211,13 +211,13 @@ class GoCardless(sdk.Vendor):
 
     async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
         """Get a requisition."""
-        path = f"{_REQUISITIONS}{quoted(ref.id)}/"
+        path = f"{_REQUISITIONS}{quoted_path_step(ref.id)}/"
         return _read_consent(wire.ref, await wire.send(sdk.Request.get(path)))
 
     async def revoke_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
         """Delete a requisition with its agreement."""
         try:
-            request = sdk.Request.delete(f"{_REQUISITIONS}{quoted(ref.id)}/")
+            request = sdk.Request.delete(f"{_REQUISITIONS}{quoted_path_step(ref.id)}/")
             await wire.send(request, parse=sdk.check_done)
         except sdk.VendorRejected as refusal:
             if refusal.status != 404:
@@ -234,13 +234,13 @@ class GoCardless(sdk.Vendor):
             )
         accounts: list[BankAccount] = []
         for id_ in sdk.as_answer(consent.raw).texts("accounts"):
-            response = await wire.send(sdk.Request.get(f"{_API}/accounts/{quoted(id_)}/"))
+            response = await wire.send(sdk.Request.get(f"{_API}/accounts/{quoted_path_step(id_)}/"))
             accounts.append(_read_account(wire.ref, response))
         return tuple(accounts)
 
     async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
         """Get the balances of an account."""
-        path = f"{_API}/accounts/{quoted(ref.id)}/balances/"
+        path = f"{_API}/accounts/{quoted_path_step(ref.id)}/balances/"
         return read_balances(await wire.send(sdk.Request.get(path)))
 
     async def transactions(
@@ -255,7 +255,7 @@ class GoCardless(sdk.Vendor):
             )
         days = {"date_from": query.since, "date_to": query.until}
         request = sdk.Request.get(
-            f"{_API}/accounts/{quoted(ref.id)}/transactions/",
+            f"{_API}/accounts/{quoted_path_step(ref.id)}/transactions/",
             query=[(name, day.isoformat()) for name, day in days.items() if day is not None],
         )
         response = await wire.send(request)

@@ -57,7 +57,7 @@ async def created_event(
 
 
 def check_kinds(attendees: tuple[Attendee, ...], vendor: str) -> None:
-    """Refuse attendees whose kind has no word at the vendor.
+    """Refuse attendees of a kind that the vendor does not have.
 
     Raises:
         InvalidData: a kind is `other`.

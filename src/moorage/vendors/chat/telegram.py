@@ -78,14 +78,14 @@ class Telegram(sdk.ApiVendor):
         request = self._request("/editMessageText", target, message)
         read = partial(read_message, wire.ref, ChatStatus.UPDATED)
         done = ChatReceipt(ref=ref, status=ChatStatus.UPDATED)
-        return await _unless(_UNCHANGED, wire, request, read, done)
+        return await _send_once(_UNCHANGED, wire, request, read, done)
 
     async def delete(self, wire: Wire, ref: Ref, /) -> ChatReceipt:
         """Delete a message."""
         body = {"chat_id": channel_at(ref), "message_id": number_of(ref)}
         request = sdk.Request.post("/deleteMessage", json=body)
         done = ChatReceipt(ref=ref, status=ChatStatus.DELETED)
-        return await _unless(_GONE, wire, request, partial(read_deleted, ref), done)
+        return await _send_once(_GONE, wire, request, partial(read_deleted, ref), done)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
         """The new message that a webhook reports."""
@@ -105,7 +105,7 @@ class Telegram(sdk.ApiVendor):
         )
 
 
-async def _unless(
+async def _send_once(
     words: str,
     wire: Wire,
     request: Request,

@@ -1,4 +1,4 @@
-"""The parts that central banks share: the days in question, and the reading of their tables."""
+"""The code that central banks share: the days to request, and the reading of tables."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _last_sunday(year: int, month: int) -> int:
     return 31 - date(year, month, 31).isoweekday() % 7
 
 
-def as_day(text: object) -> date | None:
+def parsed_day(text: object) -> date | None:
     """The date of a text such as 2022-02-25; None if it is of another form."""
     try:
         day = date.fromisoformat(text) if isinstance(text, str) else None
@@ -51,7 +51,7 @@ def as_day(text: object) -> date | None:
 
 
 def is_index(code: str) -> bool:
-    """True for the code of an index; a currency's code has only letters, that of an index not."""
+    """True for the code of an index, which has digits or signs; a currency's has letters only."""
     return not code.isalpha()
 
 
@@ -77,10 +77,10 @@ def rows_of(response: sdk.Response, delimiter: str, columns: Iterable[str]) -> l
     return rows
 
 
-def refusal_of(title: str, _: sdk.Request, response: sdk.Response, /) -> sdk.ConnectorError | None:
+def bank_error(title: str, _: sdk.Request, response: sdk.Response, /) -> sdk.ConnectorError | None:
     """The error of a refusal, by its status; a plain text is the bank's message.
 
-    No status means that credentials are wrong, because there are none.
+    No status means wrong credentials, because the bank takes none.
     """
     status = response.status
     if not 400 <= status < 500 or status in _LEFT:
@@ -110,7 +110,7 @@ class CentralBank(sdk.Vendor):
 
     def services(self) -> Mapping[str, sdk.Service]:
         """The bank's service, which takes no credentials."""
-        return {"": sdk.Service(self.name, self.base_url, classify=partial(refusal_of, self.title))}
+        return {"": sdk.Service(self.name, self.base_url, classify=partial(bank_error, self.title))}
 
     @abstractmethod
     def table_request(self, start: date, end: date) -> sdk.Request:
@@ -182,7 +182,7 @@ class Entry:
         day: day of the rate.
         currency: code of the foreign currency.
         price: the vendor's number.
-        row: the row as it came.
+        row: the row as the bank sent it.
     """
 
     day: date

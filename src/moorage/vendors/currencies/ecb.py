@@ -17,9 +17,9 @@ from moorage.contracts.currencies import ExchangeRate, ExchangeRates
 from moorage.vendors.currencies._common import (
     CentralBank,
     Entry,
-    as_day,
     by_day,
     is_index,
+    parsed_day,
     rows_of,
 )
 
@@ -81,7 +81,7 @@ def _entries(response: sdk.Response) -> Iterator[Entry]:
         if row["OBS_VALUE"] in _NO_VALUE or is_index(row["CURRENCY"]):
             continue
         yield Entry(
-            sdk.required(as_day(row["TIME_PERIOD"]), response, "TIME_PERIOD"),
+            sdk.required(parsed_day(row["TIME_PERIOD"]), response, "TIME_PERIOD"),
             row["CURRENCY"],
             sdk.required(sdk.as_decimal(row["OBS_VALUE"]), response, "OBS_VALUE"),
             row,

@@ -13,7 +13,7 @@ import attrs
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.currencies import ExchangeRate, ExchangeRates
-from moorage.vendors.currencies._common import CentralBank, as_day
+from moorage.vendors.currencies._common import CentralBank, parsed_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,9 @@ class Nbp(CentralBank):
                 raise sdk.malformed(response, "rates")
             yield ExchangeRates(
                 base="PLN",
-                day=sdk.required(as_day(table.text("effectiveDate")), response, "effectiveDate"),
+                day=sdk.required(
+                    parsed_day(table.text("effectiveDate")), response, "effectiveDate"
+                ),
                 quotations=[
                     ExchangeRate(
                         currency=sdk.required(rate.text("code"), response, "code"),

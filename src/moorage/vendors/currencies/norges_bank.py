@@ -19,9 +19,9 @@ from moorage.contracts.currencies import ExchangeRate, ExchangeRates
 from moorage.vendors.currencies._common import (
     CentralBank,
     Entry,
-    as_day,
     by_day,
     is_index,
+    parsed_day,
     rows_of,
 )
 
@@ -98,7 +98,7 @@ def _entries(response: sdk.Response) -> Iterator[Entry]:
         if _MULTIPLIER.fullmatch(row["UNIT_MULT"]) is None:
             raise sdk.malformed(response, "UNIT_MULT")
         yield Entry(
-            sdk.required(as_day(row["TIME_PERIOD"]), response, "TIME_PERIOD"),
+            sdk.required(parsed_day(row["TIME_PERIOD"]), response, "TIME_PERIOD"),
             row["BASE_CUR"],
             sdk.required(_number(row["OBS_VALUE"], row["DECIMALS"]), response, "OBS_VALUE"),
             row,

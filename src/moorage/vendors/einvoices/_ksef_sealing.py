@@ -1,7 +1,7 @@
 """The encryption of tokens and invoices that KSeF requires.
 
-A request is encrypted when it is sent. Until then it is the same whenever it is repeated, although
-RSA-OAEP gives another text each time, and no log and no stored request has the token.
+A request is encrypted only when it is sent. So repeats of a request are equal, although RSA-OAEP
+encrypts differently each time, and neither logs nor stored requests contain the token.
 """
 
 from __future__ import annotations

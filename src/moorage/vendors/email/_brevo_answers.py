@@ -14,7 +14,7 @@ from moorage.contracts.email_outcomes import (
     RejectReason,
 )
 from moorage.vendor_sdk import Result, as_answer, as_time, is_list, malformed, read_answer, required
-from moorage.vendors.email._common import bare, receipt_of, status_of, sum_of, texts_of
+from moorage.vendors.email._common import bare_address, receipt_of, status_of, sum_of, texts_of
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -150,7 +150,7 @@ def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             status=_EVENTS.get(word, EmailStatus.UNKNOWN),
             vendor_status=word,
             at=_time_of(fields),
-            email=bare(fields.text("email")),
+            email=bare_address(fields.text("email")),
             reason=fields.text("reason"),
             cause=_CAUSES.get(word),
             permanent=_PERMANENT.get(word),

@@ -92,17 +92,17 @@ def sender_of(message: EmailMessage, usual: EmailAddress | None) -> EmailAddress
     return sender
 
 
-def written(address: EmailAddress) -> str:
+def address_header(address: EmailAddress) -> str:
     """An address as a header value in ASCII."""
     return formataddr((address.name or "", address.wire))
 
 
-def all_written(several: Iterable[EmailAddress]) -> list[str]:
+def addresses_header(several: Iterable[EmailAddress]) -> list[str]:
     """Addresses as a header value."""
-    return [written(item) for item in several]
+    return [address_header(item) for item in several]
 
 
-def in_ascii(text: str) -> str:
+def ascii_header(text: str) -> str:
     """A header value in ASCII."""
     return text if text.isascii() else Header(text, "utf-8").encode(linesep="")
 
@@ -134,7 +134,7 @@ def check_type(file: Attachment, vendor: str) -> None:
         )
 
 
-def without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
+def filled_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that have a value."""
     return {name: value for name, value in fields.items() if value not in (None, "", [], {}, ())}
 
@@ -148,20 +148,20 @@ def texts_of(value: object) -> dict[str, str]:
     }
 
 
-def bare(address: str | None) -> str | None:
+def bare_address(address: str | None) -> str | None:
     """The bare address of one that may have a display name, such as `Ada <ada@example.com>`."""
     match = _IN_BRACKETS.search(address or "")
     return address if match is None else match[1]
 
 
-def id_of_ours(wire: Wire, key: str | None) -> str:
-    """A message id for vendors that assign none: the same for the same key of a tenant."""
+def derived_message_id(wire: Wire, key: str | None) -> str:
+    """A message id for vendors that assign none; equal for the same key of a tenant."""
     of_key = ("key", wire.account, wire.tenant or "", key or "")
     seed = wire.new_id() if key is None else "\0".join(of_key)
     return sha256(seed.encode()).hexdigest()[:32]
 
 
-def name_at(name: str, taken: Callable[[str], bool]) -> str:
+def vendor_metadata_name(name: str, taken: Callable[[str], bool]) -> str:
     """The vendor's name of a metadata entry, changed if the vendor gives the name a meaning.
 
     Args:
@@ -171,8 +171,8 @@ def name_at(name: str, taken: Callable[[str], bool]) -> str:
     return _METADATA + name if taken(name) or name.startswith(_METADATA) else name
 
 
-def name_here(name: str, taken: Callable[[str], bool]) -> str:
-    """The original name of a metadata entry, from the name that `name_at` made."""
+def original_metadata_name(name: str, taken: Callable[[str], bool]) -> str:
+    """The original name of a metadata entry, from the name that `vendor_metadata_name` made."""
     short_name = name.removeprefix(_METADATA)
     return short_name if taken(short_name) or short_name.startswith(_METADATA) else name
 
@@ -181,7 +181,7 @@ def _is_like_a_tag(name: str) -> bool:
     return name.startswith(_TAG)
 
 
-def pairs_of(
+def combined_pairs(
     tags: Iterable[str], metadata: Mapping[str, str], allowed: re.Pattern[str], vendor: str
 ) -> dict[str, str]:
     """Combine tags and metadata, for vendors that have only names with values.
@@ -192,7 +192,7 @@ def pairs_of(
         InvalidData: a name or value has characters that the vendor does not accept.
     """
     words = {_TAG + tag: _IS_TAG for tag in tags}
-    words |= {name_at(name, _is_like_a_tag): text for name, text in metadata.items()}
+    words |= {vendor_metadata_name(name, _is_like_a_tag): text for name, text in metadata.items()}
     if not all(allowed.fullmatch(name) and allowed.fullmatch(text) for name, text in words.items()):
         raise InvalidData(
             f"A tag or a metadata entry has characters that {vendor} does not accept.",
@@ -202,13 +202,13 @@ def pairs_of(
     return words
 
 
-def tags_and_words(pairs: Mapping[str, str | None]) -> tuple[tuple[str, ...], dict[str, str]]:
+def split_pairs(pairs: Mapping[str, str | None]) -> tuple[tuple[str, ...], dict[str, str]]:
     """Split combined name-value pairs into tags and metadata."""
     tags = [name for name, text in pairs.items() if _is_like_a_tag(name) and text == _IS_TAG]
     return (
         tuple(name.removeprefix(_TAG) for name in tags),
         {
-            name_here(name, _is_like_a_tag): text
+            original_metadata_name(name, _is_like_a_tag): text
             for name, text in pairs.items()
             if text and name not in tags
         },
@@ -282,7 +282,7 @@ def receipt_of(
     )
 
 
-async def cancel_at(wire: Wire, ref: Ref, path: str, id_: str) -> EmailReceipt:
+async def delete_scheduled(wire: Wire, ref: Ref, path: str, id_: str) -> EmailReceipt:
     """Delete a scheduled message.
 
     A lost answer stays one: the vendor would refuse to delete the message again.

@@ -24,7 +24,7 @@ from moorage.vendor_sdk import (
     refusal,
     required,
 )
-from moorage.vendors.email._common import bare, days_of, status_of
+from moorage.vendors.email._common import bare_address, days_of, status_of
 
 if TYPE_CHECKING:
     from moorage.contracts.email import EmailMessage
@@ -161,7 +161,7 @@ def read_event(
             status=_EVENTS.get(word, EmailStatus.UNKNOWN),
             vendor_status=word,
             at=fields.time("created_at"),
-            email=bare(fields.text("email.recipient.email")),
+            email=bare_address(fields.text("email.recipient.email")),
             reason=fields.text("morph.readable_reason") or fields.text("morph.reason"),
             cause=_CAUSES.get(word),
             permanent=_PERMANENT.get(word),

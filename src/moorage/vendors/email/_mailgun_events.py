@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.email_outcomes import EmailEvent, EmailStatus, RejectReason
 from moorage.vendor_sdk import as_answer
-from moorage.vendors.email._common import bare, texts_of
+from moorage.vendors.email._common import bare_address, texts_of
 
 if TYPE_CHECKING:
     from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent
@@ -52,7 +52,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             status=_status(fields),
             vendor_status=kind,
             at=fields.time("timestamp"),
-            email=bare(fields.text("recipient")),
+            email=bare_address(fields.text("recipient")),
             code=status.text("enhanced-code") or status.text("code") or fields.text("reason"),
             reason=status.text("description")
             or status.text("message")

@@ -11,7 +11,13 @@ import attrs
 
 from moorage.contracts.email_bulk import PLACE
 from moorage.vendor_sdk import FormFile, Request, extra_for, is_list, is_object, merged
-from moorage.vendors.email._common import all_written, in_ascii, sender_of, without_nothing, written
+from moorage.vendors.email._common import (
+    address_header,
+    addresses_header,
+    ascii_header,
+    filled_fields,
+    sender_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -111,22 +117,22 @@ def _with_placeholders(text: str, kind: str) -> str:
 def _fields(message: EmailMessage, sender: EmailAddress | None) -> dict[str, Any]:
     template, at = message.template, message.send_at
     fields = {
-        "from": written(sender_of(message, sender)),
-        "to": all_written(message.to),
-        "cc": all_written(message.cc),
-        "bcc": all_written(message.bcc),
+        "from": address_header(sender_of(message, sender)),
+        "to": addresses_header(message.to),
+        "cc": addresses_header(message.cc),
+        "bcc": addresses_header(message.bcc),
         "template": None if template is None else template.id,
         "t:variables": None if template is None else dict(template.data),
-        "h:Reply-To": ", ".join(all_written(message.reply_to)),
+        "h:Reply-To": ", ".join(addresses_header(message.reply_to)),
         "o:tag": list(message.tags),
         "o:deliverytime": None if at is None else format_datetime(at),
         "o:tracking-opens": _YES[message.track_opens],
         "o:tracking-clicks": _YES[message.track_clicks],
     }
     return (
-        without_nothing(fields)
+        filled_fields(fields)
         | _contents(message)
-        | {f"h:{name}": in_ascii(value) for name, value in message.all_headers.items()}
+        | {f"h:{name}": ascii_header(value) for name, value in message.all_headers.items()}
         | {f"v:{name}": value for name, value in message.metadata.items()}
     )
 

@@ -10,10 +10,10 @@ from moorage.contracts.email_mime import addresses_in, read_mime, received
 from moorage.contracts.email_received import SenderChecks
 from moorage.vendor_sdk import as_answer, is_list, is_object
 from moorage.vendors.email._received import (
-    agreed,
     check_result,
     form_of,
     json_in,
+    only_header_value,
     received_file,
     spam_score,
     yes_or_no,
@@ -97,8 +97,8 @@ def _files(uploads: Mapping[str, FormPart], fields: Mapping[str, str]) -> Iterat
 def _checks(message: ReceivedEmail) -> SenderChecks:
     headers = message.headers
     return SenderChecks(
-        spf=check_result(agreed(headers, "x-mailgun-spf")),
-        dkim=check_result(agreed(headers, "x-mailgun-dkim-check-result")),
-        spam=yes_or_no(agreed(headers, "x-mailgun-sflag")),
-        spam_score=spam_score(agreed(headers, "x-mailgun-sscore")),
+        spf=check_result(only_header_value(headers, "x-mailgun-spf")),
+        dkim=check_result(only_header_value(headers, "x-mailgun-dkim-check-result")),
+        spam=yes_or_no(only_header_value(headers, "x-mailgun-sflag")),
+        spam_score=spam_score(only_header_value(headers, "x-mailgun-sscore")),
     )

@@ -28,7 +28,7 @@ from moorage.vendor_sdk import (
     refusal,
     required,
 )
-from moorage.vendors.email._common import bare, outcomes, texts_of
+from moorage.vendors.email._common import bare_address, outcomes, texts_of
 
 if TYPE_CHECKING:
     from datetime import date
@@ -183,7 +183,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             status=_status(fields, kind, error),
             vendor_status=kind,
             at=fields.time("time"),
-            email=bare(fields.text("email")),
+            email=bare_address(fields.text("email")),
             code=error or fields.text("source"),
             reason=fields.text("comment") or fields.text("error_related_to"),
             cause=_REACTIONS.get(kind)

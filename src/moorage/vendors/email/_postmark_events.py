@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.email_outcomes import EmailEvent, EmailStatus, RejectReason
 from moorage.vendor_sdk import as_answer
-from moorage.vendors.email._common import bare, texts_of
+from moorage.vendors.email._common import bare_address, texts_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -82,7 +82,7 @@ def read_event(
             status=_status(fields),
             vendor_status=bounce or record,
             at=_time_of(fields),
-            email=bare(fields.text("Email") or fields.text("Recipient")),
+            email=bare_address(fields.text("Email") or fields.text("Recipient")),
             code=bounce or fields.text("SuppressionReason"),
             reason=fields.text("Details") or fields.text("Description"),
             cause=_cause(fields),

@@ -9,9 +9,9 @@ import attrs
 from moorage.contracts.email_mime import addresses_in, received
 from moorage.contracts.email_received import CheckResult, SenderChecks, valid_address
 from moorage.vendors.email._received import (
-    agreed,
     check_result,
     content_of,
+    only_header_value,
     received_file,
     spam_score,
     yes_or_no,
@@ -80,15 +80,15 @@ def _file(item: Answer) -> ReceivedFile:
 
 def _checks(message: ReceivedEmail) -> SenderChecks:
     headers = message.headers
-    spf = (agreed(headers, "received-spf") or "").split(maxsplit=1)
+    spf = (only_header_value(headers, "received-spf") or "").split(maxsplit=1)
     # The names of the tests of SpamAssassin that hold.
-    tests = set((agreed(headers, "x-spam-tests") or "").replace(",", " ").split())
+    tests = set((only_header_value(headers, "x-spam-tests") or "").replace(",", " ").split())
     dkim = CheckResult.FAILED if _BROKEN in tests else CheckResult.UNKNOWN
     is_signed = _SIGNED_BY_SENDER in tests and message.from_ is not None
     return SenderChecks(
         spf=check_result(spf[0] if spf else None),
         dkim=CheckResult.PASSED if _SIGNED in tests else dkim,
         signed_by=(message.from_.email.rpartition("@")[2],) if is_signed and message.from_ else (),
-        spam=yes_or_no(agreed(headers, "x-spam-status")),
-        spam_score=spam_score(agreed(headers, "x-spam-score")),
+        spam=yes_or_no(only_header_value(headers, "x-spam-status")),
+        spam_score=spam_score(only_header_value(headers, "x-spam-score")),
     )

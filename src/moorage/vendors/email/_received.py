@@ -32,10 +32,10 @@ def check_result(word: str | None) -> CheckResult:
     return _RESULTS.get((word or "").strip().lower(), CheckResult.UNKNOWN)
 
 
-def agreed(headers: Iterable[tuple[str, str]], name: str) -> str | None:
+def only_header_value(headers: Iterable[tuple[str, str]], name: str) -> str | None:
     """The value of a header field that the vendor adds; None if several fields differ.
 
-    A sender can add a field of the same name, and nothing tells which one is the vendor's.
+    A sender can add a field with the same name, which cannot be told from the vendor's.
     """
     values = {value for key, value in headers if key.lower() == name}
     return values.pop() if len(values) == 1 else None

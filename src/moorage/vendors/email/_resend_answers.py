@@ -34,12 +34,12 @@ from moorage.vendor_sdk import (
     required,
 )
 from moorage.vendors.email._common import (
-    bare,
+    bare_address,
     check_some_readable,
     days_of,
     receipt_of,
+    split_pairs,
     status_of,
-    tags_and_words,
     texts_of,
 )
 
@@ -133,7 +133,7 @@ def read_message(ref: Ref, response: Response) -> EmailReceipt:
         raise malformed(response, "id")
     word = fields.text("last_event")
     status = _EVENTS.get(f"email.{word}", EmailStatus.UNKNOWN)
-    people = [bare(text) or text for text in fields.texts("to")]
+    people = [bare_address(text) or text for text in fields.texts("to")]
     return EmailReceipt(
         ref=ref,
         status=status,
@@ -156,7 +156,7 @@ def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result
     results: list[Result[EmailReceipt]] = []
     for number, recipient in enumerate(bulk.recipients):
         if number in refusals:
-            results.append(Result(error=_refused_one(wire, refusals[number])))
+            results.append(Result(error=_refused_result(wire, refusals[number])))
             continue
         fields = as_answer(next(entry_iterator, None))
         try:
@@ -170,7 +170,7 @@ def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result
     return results
 
 
-def _refused_one(wire: Wire, error: Answer) -> InvalidRequest:
+def _refused_result(wire: Wire, error: Answer) -> InvalidRequest:
     words = _WORDS.words(error.text("message") or "", _LONGEST_MESSAGE)
     return InvalidRequest(
         f"Resend refused the message to one recipient: {words or 'no reason is given'}",
@@ -229,7 +229,7 @@ def read_events(
         return (message,)
     recipients = fields.texts("data.to")
     bounce = fields.object("data.bounce") or fields.object("data.suppressed")
-    tags, metadata = tags_and_words(texts_of(fields.value("data.tags")))
+    tags, metadata = split_pairs(texts_of(fields.value("data.tags")))
     return tuple(
         EmailEvent(
             id=event.id if len(recipients) < 2 else f"{event.id}/{number}",
@@ -237,7 +237,7 @@ def read_events(
             status=_EVENTS.get(kind, EmailStatus.UNKNOWN),
             vendor_status=kind,
             at=fields.time("created_at"),
-            email=bare(email),
+            email=bare_address(email),
             code=bounce.text("subType") or bounce.text("reason"),
             reason=bounce.text("message") or fields.text("data.failed.reason"),
             cause=_CAUSES.get(kind),

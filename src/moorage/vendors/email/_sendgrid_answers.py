@@ -27,7 +27,7 @@ from moorage.vendor_sdk import (
     refusal,
     required,
 )
-from moorage.vendors.email._common import id_of_ours, outcomes
+from moorage.vendors.email._common import derived_message_id, outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +67,7 @@ _CODES: Final = {401: AuthenticationFailed, 403: AuthenticationFailed, 429: Rate
 
 
 @attrs.frozen
-class Taken:
+class AcceptedRequest:
     """The result of one request that was accepted.
 
     Attributes:
@@ -94,20 +94,22 @@ class Taken:
         )
 
 
-def read_taken(wire: Wire, body: Mapping[str, Any], response: Response, key: str | None) -> Taken:
+def read_taken(
+    wire: Wire, body: Mapping[str, Any], response: Response, key: str | None
+) -> AcceptedRequest:
     """Parse the result of an accepted request; status 200 is one only in the sandbox mode."""
     id_ = response.headers.get("x-message-id")
     raw_answer = {"status": response.status, "headers": dict(response.headers.pairs)}
     is_dry = as_answer(body).value("mail_settings.sandbox_mode.enable") is True
     if is_dry and response.status == _CHECKED:
         warning = "SendGrid's sandbox mode is on: nothing is sent."
-        return Taken(wire.ref(id_ or _DRY), dry=True, warnings=(warning,), raw=raw_answer)
+        return AcceptedRequest(wire.ref(id_ or _DRY), dry=True, warnings=(warning,), raw=raw_answer)
     if response.status != _ACCEPTED:
         raise malformed(response)
     if id_:
-        return Taken(wire.ref(id_), dry=False, warnings=(), raw=raw_answer)
-    own_reference = wire.ref(id_of_ours(wire, key), unnamed="1")
-    return Taken(own_reference, dry=False, warnings=(_UNNAMED,), raw=raw_answer)
+        return AcceptedRequest(wire.ref(id_), dry=False, warnings=(), raw=raw_answer)
+    own_reference = wire.ref(derived_message_id(wire, key), unnamed="1")
+    return AcceptedRequest(own_reference, dry=False, warnings=(_UNNAMED,), raw=raw_answer)
 
 
 def read_check(address: EmailAddress, response: Response) -> AddressCheck:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.email_outcomes import EmailEvent, EmailStatus, RejectReason
 from moorage.vendor_sdk import as_answer
-from moorage.vendors.email._common import bare, name_here
+from moorage.vendors.email._common import bare_address, original_metadata_name
 
 if TYPE_CHECKING:
     from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent
@@ -90,7 +90,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             status=_EVENTS.get(kind or "", EmailStatus.UNKNOWN),
             vendor_status=kind,
             at=fields.time("timestamp"),
-            email=bare(fields.text("email")),
+            email=bare_address(fields.text("email")),
             code=fields.text("status"),
             reason=fields.text("reason") or fields.text("response"),
             cause=_cause(fields),
@@ -99,7 +99,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             user_agent=fields.text("useragent"),
             tags=(category,) if isinstance(category, str) else fields.texts("category"),
             metadata={
-                name_here(name, is_vendor_field): value
+                original_metadata_name(name, is_vendor_field): value
                 for name, value in fields.raw.items()
                 if name not in _OWN_FIELDS and isinstance(value, str)
             },

@@ -9,7 +9,13 @@ import attrs
 
 from moorage.contracts.email_bulk import PLACE
 from moorage.vendor_sdk import InvalidData, extra_for, merged
-from moorage.vendors.email._common import in_ascii, in_base64, name_at, sender_of, without_nothing
+from moorage.vendors.email._common import (
+    ascii_header,
+    filled_fields,
+    in_base64,
+    sender_of,
+    vendor_metadata_name,
+)
 from moorage.vendors.email._sendgrid_events import is_vendor_field
 
 if TYPE_CHECKING:
@@ -25,7 +31,7 @@ _MOST_TAGS: Final = 10
 
 def _arguments(metadata: Mapping[str, str]) -> dict[str, str]:
     # SendGrid's events have these beside fields of their own.
-    return {name_at(name, is_vendor_field): value for name, value in metadata.items()}
+    return {vendor_metadata_name(name, is_vendor_field): value for name, value in metadata.items()}
 
 
 def _recipient_fields(address: EmailAddress) -> dict[str, str]:
@@ -38,12 +44,12 @@ def _recipient_list(several: tuple[EmailAddress, ...]) -> list[dict[str, str]]:
 
 def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     # SendGrid writes header values without encoding them.
-    return {name: in_ascii(value) for name, value in headers.items()}
+    return {name: ascii_header(value) for name, value in headers.items()}
 
 
 def personalization(recipient: BulkRecipient) -> dict[str, Any]:
     """The personalization of one recipient."""
-    return without_nothing(
+    return filled_fields(
         {
             "to": _recipient_list(recipient.to),
             "cc": _recipient_list(recipient.cc),
@@ -122,7 +128,7 @@ def mail_body(
         },
         "mail_settings": {"sandbox_mode": {"enable": True}} if vendor.sandbox else None,
     }
-    return merged(without_nothing(body), extra_for("sendgrid", message.extra))
+    return merged(filled_fields(body), extra_for("sendgrid", message.extra))
 
 
 def _contents(message: EmailMessage) -> list[dict[str, str]]:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.contracts.email_bulk import PLACE
 from moorage.vendor_sdk import extra_for, merged
 from moorage.vendors.email._common import (
-    all_written,
-    in_ascii,
+    address_header,
+    addresses_header,
+    ascii_header,
+    combined_pairs,
+    filled_fields,
     in_base64,
-    pairs_of,
     sender_of,
-    without_nothing,
-    written,
 )
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ _BRACES: Final = "braces_"
 
 
 def _destination(of: EmailMessage | BulkRecipient) -> dict[str, Any]:
-    return without_nothing(
+    return filled_fields(
         {
-            "ToAddresses": all_written(of.to),
-            "CcAddresses": all_written(of.cc),
-            "BccAddresses": all_written(of.bcc),
+            "ToAddresses": addresses_header(of.to),
+            "CcAddresses": addresses_header(of.cc),
+            "BccAddresses": addresses_header(of.bcc),
         }
     )
 
@@ -45,8 +45,8 @@ def _message_envelope(
     message: EmailMessage, sender: EmailAddress | None, configuration_set: str | None
 ) -> dict[str, Any]:
     return {
-        "FromEmailAddress": written(sender_of(message, sender)),
-        "ReplyToAddresses": all_written(message.reply_to),
+        "FromEmailAddress": address_header(sender_of(message, sender)),
+        "ReplyToAddresses": addresses_header(message.reply_to),
         "FeedbackForwardingEmailAddress": message.envelope_sender and message.envelope_sender.wire,
         "ConfigurationSetName": configuration_set,
     }
@@ -66,7 +66,7 @@ def mail_body(
         "Content": content,
         "EmailTags": _tags(message, message.metadata),
     }
-    return merged(without_nothing(body), extra_for("amazon_ses", message.extra))
+    return merged(filled_fields(body), extra_for("amazon_ses", message.extra))
 
 
 def bulk_body(
@@ -79,7 +79,7 @@ def bulk_body(
         "DefaultContent": {"Template": {**content, "TemplateData": "{}", **_message_options(base)}},
         "BulkEmailEntries": [_entry(bulk, recipient) for recipient in bulk.recipients],
     }
-    return merged(without_nothing(body), extra_for("amazon_ses", base.extra))
+    return merged(filled_fields(body), extra_for("amazon_ses", base.extra))
 
 
 def _entry(bulk: BulkMessage, recipient: BulkRecipient) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def _entry(bulk: BulkMessage, recipient: BulkRecipient) -> dict[str, Any]:
         data |= {name + _HTML: escape(word) for name, word in words.items()}
     else:
         data = {**base.template.data, **recipient.data}
-    return without_nothing(
+    return filled_fields(
         {
             "Destination": _destination(recipient),
             "ReplacementTags": _tags(base, {**base.metadata, **recipient.metadata}),
@@ -129,7 +129,7 @@ def _inline_template(base: EmailMessage) -> dict[str, Any]:
         "Html": None if base.html is None else _with_placeholders(base.html, _HTML),
     }
     subject = {"Subject": _with_placeholders(base.subject, "")}
-    return {"TemplateContent": subject | without_nothing(parts)}
+    return {"TemplateContent": subject | filled_fields(parts)}
 
 
 def _with_placeholders(text: str, suffix: str) -> str:
@@ -140,7 +140,7 @@ def _with_placeholders(text: str, suffix: str) -> str:
 
 
 def _message_options(message: EmailMessage) -> dict[str, Any]:
-    return without_nothing(
+    return filled_fields(
         {
             "Headers": _headers(message.all_headers),
             "Attachments": [_file(file) for file in message.attachments],
@@ -149,7 +149,7 @@ def _message_options(message: EmailMessage) -> dict[str, Any]:
 
 
 def _headers(headers: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Name": name, "Value": in_ascii(value)} for name, value in headers.items()]
+    return [{"Name": name, "Value": ascii_header(value)} for name, value in headers.items()]
 
 
 def _file(file: Attachment) -> dict[str, str]:
@@ -165,5 +165,5 @@ def _file(file: Attachment) -> dict[str, str]:
 
 
 def _tags(message: EmailMessage, metadata: Mapping[str, str]) -> list[dict[str, str]]:
-    words = pairs_of(message.tags, metadata, _TAG, "Amazon SES")
+    words = combined_pairs(message.tags, metadata, _TAG, "Amazon SES")
     return [{"Name": name, "Value": value} for name, value in words.items()]

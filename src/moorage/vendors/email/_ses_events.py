@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.email_outcomes import EmailEvent, EmailStatus, RejectReason
 from moorage.vendor_sdk import as_answer, is_list
-from moorage.vendors.email._common import bare, tags_and_words
+from moorage.vendors.email._common import bare_address, split_pairs
 
 if TYPE_CHECKING:
     from moorage.contracts.email_received import ReceivedEmail
@@ -74,7 +74,7 @@ def read_events(
         or [as_answer({})]
     )
     words = as_answer(fields.value("mail.tags"))
-    tags, metadata = tags_and_words(
+    tags, metadata = split_pairs(
         {name: words.text(f"{name}.0") for name in words.raw if ":" not in name}
     )
     return tuple(
@@ -84,7 +84,7 @@ def read_events(
             status=_status(kind, details),
             vendor_status=kind,
             at=details.time("timestamp") or fields.time("mail.timestamp"),
-            email=bare(address.text("emailAddress")),
+            email=bare_address(address.text("emailAddress")),
             code=next(
                 (code for name in _CODES if (code := address.text(name) or details.text(name))),
                 None,

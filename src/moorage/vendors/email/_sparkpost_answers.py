@@ -29,7 +29,7 @@ from moorage.vendor_sdk import (
     refusal,
     required,
 )
-from moorage.vendors.email._common import bare, days_of, outcomes, status_of, texts_of
+from moorage.vendors.email._common import bare_address, days_of, outcomes, status_of, texts_of
 
 if TYPE_CHECKING:
     from moorage.contracts.email import EmailMessage
@@ -231,7 +231,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             status=_status(kind, bounce),
             vendor_status=kind,
             at=fields.time("timestamp"),
-            email=bare(fields.text("raw_rcpt_to") or fields.text("rcpt_to")),
+            email=bare_address(fields.text("raw_rcpt_to") or fields.text("rcpt_to")),
             code=bounce or fields.text("error_code") or fields.text("fbtype"),
             reason=fields.text("reason") or fields.text("raw_reason"),
             cause=_cause(kind, bounce),

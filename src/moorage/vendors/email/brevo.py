@@ -38,16 +38,16 @@ from moorage.vendors.email._brevo_answers import (
 )
 from moorage.vendors.email._brevo_suppressions import list_suppressed, send_again
 from moorage.vendors.email._common import (
-    cancel_at,
+    ascii_header,
     check_type,
-    in_ascii,
+    delete_scheduled,
+    filled_fields,
     in_base64,
     in_parts,
     masked,
     messages_of,
     sender_of,
     utc_moment,
-    without_nothing,
 )
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class Brevo(ApiVendor):
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
         """Delete a scheduled message."""
-        return await cancel_at(wire, ref, "/v3/smtp/email/", f"<{ref.id}>")
+        return await delete_scheduled(wire, ref, "/v3/smtp/email/", f"<{ref.id}>")
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of a range of days."""
@@ -230,7 +230,7 @@ def mail_body(vendor: Brevo, message: EmailMessage) -> dict[str, Any]:
         "tags": list(message.tags),
         "scheduledAt": None if message.send_at is None else utc_moment(message.send_at),
     }
-    return merged(without_nothing(body), extra_for("brevo", message.extra))
+    return merged(filled_fields(body), extra_for("brevo", message.extra))
 
 
 def bulk_body(vendor: Brevo, bulk: BulkMessage) -> dict[str, Any]:
@@ -273,7 +273,7 @@ def _contents(message: EmailMessage) -> dict[str, Any]:
 
 
 def _headers(message: EmailMessage) -> dict[str, str]:
-    headers = {name: in_ascii(value) for name, value in message.all_headers.items()}
+    headers = {name: ascii_header(value) for name, value in message.all_headers.items()}
     if not message.metadata:
         return headers
     words = encode_json(dict(message.metadata)).decode()
@@ -294,7 +294,7 @@ def _person(address: EmailAddress) -> dict[str, str]:
     if not name:
         return {"email": address.wire}
     # Brevo loses a name that has both a comma, or the like, and letters beyond ASCII.
-    return {"email": address.wire, "name": in_ascii(name) if _SPECIAL.search(name) else name}
+    return {"email": address.wire, "name": ascii_header(name) if _SPECIAL.search(name) else name}
 
 
 def _file(file: Attachment) -> dict[str, str]:

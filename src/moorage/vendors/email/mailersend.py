@@ -29,14 +29,14 @@ from moorage.vendor_sdk import (
     merged,
 )
 from moorage.vendors.email._common import (
-    cancel_at,
+    ascii_header,
     check_type,
-    in_ascii,
+    delete_scheduled,
+    filled_fields,
     in_base64,
     masked,
     one_by_one,
     sender_of,
-    without_nothing,
 )
 from moorage.vendors.email._mailersend_answers import (
     COUNTS,
@@ -131,7 +131,7 @@ class MailerSend(ApiVendor):
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
         """Delete a scheduled message."""
-        return await cancel_at(wire, ref, "/v1/message-schedules/", ref.id)
+        return await delete_scheduled(wire, ref, "/v1/message-schedules/", ref.id)
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of a range of days."""
@@ -176,7 +176,7 @@ def mail_body(vendor: MailerSend, message: EmailMessage) -> dict[str, Any]:
         },
         "reply_to": next((_person(address, "reply_to") for address in message.reply_to), None),
         "headers": [
-            {"name": name, "value": in_ascii(value)} for name, value in message.headers.items()
+            {"name": name, "value": ascii_header(value)} for name, value in message.headers.items()
         ],
         "list_unsubscribe": _unsubscribe_url(message),
         "attachments": [_file(file) for file in message.attachments],
@@ -185,7 +185,7 @@ def mail_body(vendor: MailerSend, message: EmailMessage) -> dict[str, Any]:
         "settings": _settings(message),
         **_contents(message),
     }
-    return merged(without_nothing(body), extra_for("mailersend", message.extra))
+    return merged(filled_fields(body), extra_for("mailersend", message.extra))
 
 
 def _settings(message: EmailMessage) -> dict[str, bool]:

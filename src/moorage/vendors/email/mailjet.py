@@ -3,8 +3,8 @@
 Mail uses the Send API v3.1, statistics the REST API v3; the API key and its secret are sent as
 basic authentication. Mailjet takes no idempotency key, so a message that may have been sent is not
 sent again. It answers several messages with the status of a refusal if one of them is wrong, and
-sends the others, so each message of a bulk is a request of its own. Each message has an id of ours
-as its `CustomID`, because each of its recipients gets another `MessageID`.
+sends the others, so each message of a bulk is a request of its own. moorage gives each message an
+id as its `CustomID`, because Mailjet gives each recipient another `MessageID`.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from moorage.vendor_sdk import (
     merged,
 )
 from moorage.vendors.email._common import (
-    id_of_ours,
-    in_ascii,
+    ascii_header,
+    derived_message_id,
+    filled_fields,
     in_base64,
     one_by_one,
     sender_of,
-    without_nothing,
 )
 from moorage.vendors.email._mailjet_answers import (
     classify,
@@ -109,7 +109,7 @@ class Mailjet(ApiVendor):
         self, wire: Wire, message: EmailMessage, /, *, key: str | None
     ) -> EmailReceipt:
         """Send one message."""
-        body = mail_body(self, message, id_of_ours(wire, key))
+        body = mail_body(self, message, derived_message_id(wire, key))
         request = Request.post("/v3.1/send", json={"Messages": [body]})
         parse = partial(read_receipt, wire, message, body["CustomID"])
         return await wire.send(request, key=key, parse=parse)
@@ -175,13 +175,13 @@ def mail_body(vendor: Mailjet, message: EmailMessage, id_: str) -> dict[str, Any
         **_contents(vendor, message),
         "Attachments": [_file(file) for file in files],
         "InlinedAttachments": [{**_file(image), "ContentID": image.content_id} for image in images],
-        "Headers": {name: in_ascii(value) for name, value in message.all_headers.items()},
+        "Headers": {name: ascii_header(value) for name, value in message.all_headers.items()},
         "CustomCampaign": next(iter(message.tags), None),
         "EventPayload": _payload(message.metadata),
         "TrackOpens": _TRACKING[message.track_opens] if is_tracked else None,
         "TrackClicks": _TRACKING[message.track_clicks] if is_tracked else None,
     }
-    fields = without_nothing(body) | {"CustomID": id_}
+    fields = filled_fields(body) | {"CustomID": id_}
     return merged(fields, extra_for("mailjet", message.extra))
 
 
@@ -208,7 +208,7 @@ def _contents(vendor: Mailjet, message: EmailMessage) -> dict[str, Any]:
 
 
 def _person(address: EmailAddress) -> dict[str, str]:
-    return without_nothing({"Email": address.wire, "Name": address.name})
+    return filled_fields({"Email": address.wire, "Name": address.name})
 
 
 def _people(several: Iterable[EmailAddress]) -> list[dict[str, str]]:

@@ -46,15 +46,15 @@ from moorage.vendor_sdk import (
     required,
 )
 from moorage.vendors.email._common import (
-    all_written,
+    address_header,
+    addresses_header,
+    ascii_header,
     check_some_readable,
-    in_ascii,
+    filled_fields,
     in_base64,
     in_parts,
     messages_of,
     sender_of,
-    without_nothing,
-    written,
 )
 from moorage.vendors.email._postmark_events import read_event
 from moorage.vendors.email._postmark_suppressions import change_suppressed, list_suppressed
@@ -248,15 +248,16 @@ def mail_body(vendor: Postmark, message: EmailMessage) -> dict[str, Any]:
         )
     clicks = {True: "HtmlAndText", False: "None", None: None}[message.track_clicks]
     body = {
-        "From": written(sender_of(message, vendor.sender)),
-        "To": ", ".join(all_written(message.to)),
-        "Cc": ", ".join(all_written(message.cc)),
-        "Bcc": ", ".join(all_written(message.bcc)),
-        "ReplyTo": ", ".join(all_written(message.reply_to)),
+        "From": address_header(sender_of(message, vendor.sender)),
+        "To": ", ".join(addresses_header(message.to)),
+        "Cc": ", ".join(addresses_header(message.cc)),
+        "Bcc": ", ".join(addresses_header(message.bcc)),
+        "ReplyTo": ", ".join(addresses_header(message.reply_to)),
         **_contents(message),
         "Tag": next(iter(message.tags), None),
         "Headers": [
-            {"Name": name, "Value": in_ascii(value)} for name, value in message.all_headers.items()
+            {"Name": name, "Value": ascii_header(value)}
+            for name, value in message.all_headers.items()
         ],
         "Attachments": [_file(file) for file in message.attachments],
         "Metadata": dict(message.metadata),
@@ -264,7 +265,7 @@ def mail_body(vendor: Postmark, message: EmailMessage) -> dict[str, Any]:
         "TrackLinks": clicks,
         "MessageStream": vendor.message_stream,
     }
-    return merged(without_nothing(body) | _model(message), extra_for("postmark", message.extra))
+    return merged(filled_fields(body) | _model(message), extra_for("postmark", message.extra))
 
 
 def _contents(message: EmailMessage) -> dict[str, Any]:

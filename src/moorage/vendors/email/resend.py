@@ -32,17 +32,17 @@ from moorage.vendor_sdk import (
     read_answer,
 )
 from moorage.vendors.email._common import (
-    all_written,
-    in_ascii,
+    address_header,
+    addresses_header,
+    ascii_header,
+    combined_pairs,
+    filled_fields,
     in_base64,
     messages_of,
     one_by_one,
-    pairs_of,
     sender_of,
     status_of,
     utc_moment,
-    without_nothing,
-    written,
 )
 from moorage.vendors.email._resend_answers import (
     COUNTS,
@@ -241,7 +241,7 @@ def mail_body(vendor: Resend, message: EmailMessage) -> dict[str, Any]:
     Raises:
         InvalidData: it has tags, metadata or files that Resend does not accept.
     """
-    tags = pairs_of(message.tags, message.metadata, _TAG, "Resend")
+    tags = combined_pairs(message.tags, message.metadata, _TAG, "Resend")
     if len(tags) > _MOST_TAGS:
         raise InvalidData(
             f"A message has {len(tags)} tags and words of metadata, and Resend takes {_MOST_TAGS}.",
@@ -249,17 +249,17 @@ def mail_body(vendor: Resend, message: EmailMessage) -> dict[str, Any]:
             remedy="Give fewer.",
         )
     body = {
-        "from": written(sender_of(message, vendor.sender)),
-        "to": all_written(message.to),
-        "cc": all_written(message.cc),
-        "bcc": all_written(message.bcc),
-        "reply_to": all_written(message.reply_to),
-        "headers": {name: in_ascii(value) for name, value in message.all_headers.items()},
+        "from": address_header(sender_of(message, vendor.sender)),
+        "to": addresses_header(message.to),
+        "cc": addresses_header(message.cc),
+        "bcc": addresses_header(message.bcc),
+        "reply_to": addresses_header(message.reply_to),
+        "headers": {name: ascii_header(value) for name, value in message.all_headers.items()},
         "attachments": [_file(file) for file in message.attachments],
         "tags": [{"name": name, "value": value} for name, value in tags.items()],
         "scheduled_at": None if message.send_at is None else utc_moment(message.send_at),
     }
-    return merged(without_nothing(body) | _contents(message), extra_for("resend", message.extra))
+    return merged(filled_fields(body) | _contents(message), extra_for("resend", message.extra))
 
 
 def _contents(message: EmailMessage) -> dict[str, Any]:

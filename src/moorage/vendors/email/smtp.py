@@ -30,7 +30,7 @@ from moorage.vendor_sdk import (
     part_key,
     whole_number,
 )
-from moorage.vendors.email._common import id_of_ours
+from moorage.vendors.email._common import derived_message_id
 from moorage.vendors.email._mime import mime_bytes, wide
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class Smtp(Vendor):
 
 def message_id(wire: Wire, sender: EmailAddress, key: str | None) -> str:
     """The Message-ID, which is the same for the same key of a tenant."""
-    return f"<{id_of_ours(wire, key)}@{sender.wire.rpartition('@')[2]}>"
+    return f"<{derived_message_id(wire, key)}@{sender.wire.rpartition('@')[2]}>"
 
 
 def read_receipt(

@@ -29,11 +29,11 @@ from moorage.vendor_sdk import (
     merged,
 )
 from moorage.vendors.email._common import (
-    cancel_at,
+    delete_scheduled,
+    filled_fields,
     in_base64,
     one_by_one,
     sender_of,
-    without_nothing,
 )
 from moorage.vendors.email._sparkpost_answers import (
     METRICS,
@@ -152,7 +152,7 @@ class SparkPost(ApiVendor):
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
         """Delete a scheduled transmission."""
-        return await cancel_at(wire, ref, "/api/v1/transmissions/", ref.id)
+        return await delete_scheduled(wire, ref, "/api/v1/transmissions/", ref.id)
 
     async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
         """Check an address."""
@@ -216,7 +216,7 @@ def mail_body(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
         # Otherwise SparkPost would fill in what looks like a placeholder in the texts.
         "perform_substitutions": False if message.template is None else None,
     }
-    fields = without_nothing(body) | {"options": without_nothing(options)}
+    fields = filled_fields(body) | {"options": filled_fields(options)}
     return merged(fields, extra_for("sparkpost", message.extra))
 
 
@@ -250,7 +250,7 @@ def _contents(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
     }
     subject = {"subject": in_braces(message.subject)}
     sender = {"from": _address(sender_of(message, vendor.sender))}
-    return {"content": sender | subject | without_nothing(content)}
+    return {"content": sender | subject | filled_fields(content)}
 
 
 def _of_template(vendor: SparkPost, message: EmailMessage, reply_to: str) -> dict[str, Any]:
@@ -267,13 +267,13 @@ def _of_template(vendor: SparkPost, message: EmailMessage, reply_to: str) -> dic
     override = {"from": None if sender is None else _address(sender), "reply_to": reply_to}
     return {
         "content": {"template_id": "" if template is None else template.id},
-        "override": without_nothing(override),
+        "override": filled_fields(override),
         "substitution_data": {} if template is None else dict(template.data),
     }
 
 
 def _address(address: EmailAddress) -> dict[str, str]:
-    return without_nothing({"email": address.wire, "name": in_braces(address.name or "")})
+    return filled_fields({"email": address.wire, "name": in_braces(address.name or "")})
 
 
 def in_utf8(several: Iterable[EmailAddress]) -> str:

@@ -72,8 +72,8 @@ def read_events(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[Paym
 
     Args:
         event: the notification.
-        make: makes references at the account.
-        once: True if a capture releases the rest of the authorisation.
+        make: makes references to objects of the account.
+        once: True if the first capture releases the rest of the authorisation.
     """
     item, code = as_answer(event.data), event.vendor_type
     psp, success = item.text("pspReference"), item.flag("success")

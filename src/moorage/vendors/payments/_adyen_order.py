@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.vendor_sdk import InvalidData
 from moorage.vendors.payments._adyen_answers import UNITS
-from moorage.vendors.payments._order_details import names_of, second_line, stated, taxed_line
+from moorage.vendors.payments._order_details import names_of, second_line, stated_fields, taxed_line
 
 if TYPE_CHECKING:
     from moorage.contracts.address import Address
@@ -27,7 +27,7 @@ def order_fields(order: Charge | LinkRequest) -> dict[str, Any]:
         "deliveryAddress": None if shipping is None else _delivery_body(shipping),
         "lineItems": [_line_body(line) for line in order.lines],
     }
-    return stated(fields)
+    return stated_fields(fields)
 
 
 def _delivery_body(address: Address) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def _address_body(address: Address, field: str) -> dict[str, Any]:
         "stateOrProvince": address.region,
         "country": address.country,
     }
-    return stated(body)
+    return stated_fields(body)
 
 
 def _street_of(line: str) -> tuple[str, str]:
@@ -84,4 +84,4 @@ def _line_body(line: LineItem) -> dict[str, Any]:
         "taxAmount": None if item.tax is None else tax,
         "taxPercentage": None if line.tax_rate is None else int(line.tax_rate * 100),
     }
-    return stated(body)
+    return stated_fields(body)

@@ -19,8 +19,8 @@ from moorage.vendor_sdk import (
     required,
 )
 from moorage.vendors.payments._checkout_com_answers import dispute_of
-from moorage.vendors.payments._common import short_text, unless_done
-from moorage.vendors.payments._order_details import stated
+from moorage.vendors.payments._common import executed_once, short_text
+from moorage.vendors.payments._order_details import stated_fields
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Dispute, DisputeEvidence
@@ -39,7 +39,7 @@ async def get_dispute(wire: Wire, ref: Ref) -> Dispute:
 async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
     """Accept a dispute; a repeat has no further effect."""
     step = _step(wire, ref, Request.post(f"{_path(ref)}/accept"), key)
-    return await unless_done(step, partial(get_dispute, wire, ref), DisputeState.ACCEPTED)
+    return await executed_once(step, partial(get_dispute, wire, ref), DisputeState.ACCEPTED)
 
 
 async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: str) -> Dispute:
@@ -69,7 +69,7 @@ def _evidence_body(evidence: DisputeEvidence) -> dict[str, Any]:
         "additional_evidence_text": (explanation, "evidence.explanation"),
         "proof_of_delivery_or_service_text": (delivery or None, "evidence.tracking_number"),
     }
-    return stated(
+    return stated_fields(
         {
             name: short_text(text, _LONGEST, vendor="Checkout.com", field=field)
             for name, (text, field) in texts.items()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from moorage.contracts.payments import PaymentsCapability
 from moorage.vendor_sdk import UnsupportedByVendor
 from moorage.vendors.payments._checkout_com_answers import UNITS
-from moorage.vendors.payments._order_details import names_of, second_line, stated, taxed_line
+from moorage.vendors.payments._order_details import names_of, second_line, stated_fields, taxed_line
 
 if TYPE_CHECKING:
     from moorage.contracts.address import Address
@@ -26,8 +26,8 @@ def order_fields(charge: Charge) -> dict[str, Any]:
             "email": address.email,
             "address": _address_body(address),
         }
-        fields["shipping"] = stated(delivery)
-    return stated(fields)
+        fields["shipping"] = stated_fields(delivery)
+    return stated_fields(fields)
 
 
 def billing_fields(charge: Charge, kind: str) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def _address_body(address: Address) -> dict[str, Any]:
         "zip": address.postal_code,
         "country": address.country,
     }
-    return stated(fields)
+    return stated_fields(fields)
 
 
 def _item_body(line: LineItem) -> dict[str, Any]:
@@ -75,4 +75,4 @@ def _item_body(line: LineItem) -> dict[str, Any]:
         "tax_amount": None if line.tax is None else UNITS.to_minor(line.tax),
         "total_amount": UNITS.to_minor(line.total),
     }
-    return stated(fields)
+    return stated_fields(fields)

@@ -59,7 +59,7 @@ def url_of(*parts: str) -> str:
     return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
 
 
-async def named(
+async def with_payment_reference(
     wire: Wire, requested: Money | None, sending: Awaitable[A], *, payment_id: str | None = None
 ) -> A:
     """Send a request; add the reference of the payment to a decline.
@@ -104,7 +104,7 @@ def short_text(text: str | None, most: int, *, vendor: str, field: str) -> str |
     )
 
 
-async def unless_done(step: Awaitable[D], look_up: Callable[[], Awaitable[D]], done: str) -> D:
+async def executed_once(step: Awaitable[D], look_up: Callable[[], Awaitable[D]], done: str) -> D:
     """The dispute or subscription after a step that the vendor executes only once, then refuses.
 
     An earlier request, whose answer was lost, may have executed the step.
@@ -143,7 +143,7 @@ def void_of(payment: Payment, *, word: str) -> Void:
     )
 
 
-def left_of(payment: Payment) -> Money:
+def refundable_rest(payment: Payment) -> Money:
     """The amount of a payment that can still be refunded.
 
     Raises:

@@ -10,7 +10,7 @@ from moorage.vendors.payments._mollie_answers import amount_body
 from moorage.vendors.payments._order_details import (
     names_of,
     second_line,
-    stated,
+    stated_fields,
     taxed_line,
 )
 
@@ -31,7 +31,7 @@ def order_fields(order: Charge | LinkRequest) -> dict[str, Any]:
         else _address_body(shipping, "shipping_address"),
         "lines": [_line_body(line) for line in order.lines],
     }
-    return stated(fields)
+    return stated_fields(fields)
 
 
 def _address_body(address: Address, field: str) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _address_body(address: Address, field: str) -> dict[str, Any]:
         "region": address.region,
         "country": address.country,
     }
-    return stated(fields)
+    return stated_fields(fields)
 
 
 def _line_body(line: LineItem) -> dict[str, Any]:
@@ -85,4 +85,4 @@ def _line_body(line: LineItem) -> dict[str, Any]:
         "vatRate": None if line.tax_rate is None else f"{line.tax_rate:.2f}",
         "vatAmount": None if line.tax is None else amount_body(line.tax),
     }
-    return stated(body)
+    return stated_fields(body)

@@ -29,7 +29,7 @@ from moorage.vendor_sdk import (
     read_answer,
     required,
 )
-from moorage.vendors.payments._common import unless_done
+from moorage.vendors.payments._common import executed_once
 from moorage.vendors.payments._mollie_answers import KEY, amount_body, money
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ async def change_subscription(wire: Wire, ref: Ref, amount: Money, key: str) -> 
 
 async def cancel_subscription(wire: Wire, ref: Ref, key: str) -> Subscription:
     """Cancel a subscription, which Mollie refuses a second time."""
-    return await unless_done(
+    return await executed_once(
         _changed(wire, Request.delete(_path(ref)), key),
         partial(get_subscription, wire, ref),
         SubscriptionState.CANCELED,

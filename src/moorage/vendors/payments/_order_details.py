@@ -32,8 +32,8 @@ class TaxedLine(NamedTuple):
 def taxed_line(line: LineItem) -> TaxedLine:
     """A line for a vendor whose unit prices include tax.
 
-    Several items whose common tax cannot be divided exactly, or that have a discount, become one
-    item whose name tells how many they are.
+    Several items become one item, whose name states their number, if they have a discount or their
+    tax cannot be divided exactly.
     """
     tax = line.tax
     is_divisible = tax is None or tax.minor % line.quantity == 0
@@ -47,7 +47,7 @@ def taxed_line(line: LineItem) -> TaxedLine:
     return TaxedLine(name, 1, line.total, tax)
 
 
-def stated(fields: Mapping[str, Any]) -> dict[str, Any]:
+def stated_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that have a value."""
     return {name: value for name, value in fields.items() if value not in (None, {}, [])}
 

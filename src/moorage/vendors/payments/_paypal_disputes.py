@@ -26,7 +26,7 @@ from moorage.vendor_sdk import (
     required,
 )
 from moorage.vendors.payments._common import short_text
-from moorage.vendors.payments._order_details import stated
+from moorage.vendors.payments._order_details import stated_fields
 from moorage.vendors.payments._paypal_answers import money
 from moorage.vendors.payments._paypal_requests import KEY
 
@@ -67,7 +67,7 @@ async def list_disputes(wire: Wire, query: PaymentQuery, after: Ref | None) -> P
         "start_time": None if query.since is None else query.since.isoformat(),
         "next_page_token": None if after is None else after.id,
     }
-    response = await wire.send(Request.get(_PATH, query=stated(filters)))
+    response = await wire.send(Request.get(_PATH, query=stated_fields(filters)))
     body = read_answer(response)
     if not is_list(body.raw.get("items", [])):
         raise malformed(response, "items")
@@ -109,7 +109,7 @@ async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: 
 
 
 def _evidence_fields(evidence: DisputeEvidence) -> dict[str, Any]:
-    """One piece of evidence: a proof of delivery if there is one, and else a note."""
+    """The fields of the evidence: a proof of delivery if there is one, otherwise a note."""
     carrier, number = evidence.carrier, evidence.tracking_number
     texts = [evidence.explanation, evidence.product]
     fields: dict[str, Any] = {"evidence_type": "OTHER"}

@@ -154,7 +154,7 @@ def _payment(make: MakeRef, order: str | None, **related: str | None) -> Ref | N
 
 
 def _of_capture(make: MakeRef, capture: str | None) -> Ref | None:
-    """A payment known only by a capture: `get` finds it by that."""
+    """A payment of which only the capture is known; `get` finds it by the capture."""
     return None if capture is None else make(capture, capture=capture)
 
 

@@ -25,7 +25,7 @@ async def capture_payment(
     if amount is not None:
         body["amount"] = amount_body(amount)
     else:
-        await _check_untouched(wire, path)
+        await _check_no_earlier_capture(wire, path)
     request = posted(f"{path}/capture", body)
     parse = partial(_read_capture, wire, ref)
     return await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
@@ -68,7 +68,7 @@ def _read_capture(wire: Wire, payment: Ref, response: Response) -> Capture:
     return required(capture_of(wire.ref, payment, read_answer(response)), response, "id or status")
 
 
-async def _check_untouched(wire: Wire, path: str) -> None:
+async def _check_no_earlier_capture(wire: Wire, path: str) -> None:
     """Refuse a capture without an amount after a partial one: PayPal would capture too much."""
     response = await wire.send(Request.get(path))
     if read_answer(response).text("status") == "PARTIALLY_CAPTURED":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.contracts.payments import PaymentsCapability, total_tax
 from moorage.vendor_sdk import UnsupportedByVendor
 from moorage.vendors.payments._common import short_text
-from moorage.vendors.payments._order_details import second_line, stated
+from moorage.vendors.payments._order_details import second_line, stated_fields
 from moorage.vendors.payments._paypal_answers import amount_body
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ def unit_fields(charge: Charge) -> dict[str, Any]:
     }
     if address is not None:
         recipient = address.name or address.company
-        fields["shipping"] = stated(
+        fields["shipping"] = stated_fields(
             {
                 "name": {"full_name": recipient} if recipient else None,
                 "address": _address_body(address),
             }
         )
-    return stated(fields)
+    return stated_fields(fields)
 
 
 def billing_fields(charge: Charge, kind: str, vault_id: str) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _address_body(address: Address) -> dict[str, Any]:
         "postal_code": address.postal_code,
         "country_code": address.country,
     }
-    return stated(fields)
+    return stated_fields(fields)
 
 
 def _breakdown(lines: tuple[LineItem, ...]) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _breakdown(lines: tuple[LineItem, ...]) -> dict[str, Any]:
         "tax_total": None if tax is None else amount_body(tax),
         "discount": amount_body(sum(discounts[1:], discounts[0])) if discounts else None,
     }
-    return {"breakdown": stated(sums)}
+    return {"breakdown": stated_fields(sums)}
 
 
 def _item_body(line: LineItem) -> dict[str, Any]:
@@ -96,4 +96,4 @@ def _item_body(line: LineItem) -> dict[str, Any]:
         "quantity": str(line.quantity),
         "unit_amount": amount_body(line.unit_price),
     }
-    return stated(fields)
+    return stated_fields(fields)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from moorage.contracts.payments import PayeePayout, PayoutState
 from moorage.vendor_sdk import Request, as_money, extra_for, key_at, merged, read_answer, required
 from moorage.vendors.payments._common import safe_text, short_text
-from moorage.vendors.payments._order_details import stated
+from moorage.vendors.payments._order_details import stated_fields
 from moorage.vendors.payments._paypal_answers import amount_body
 from moorage.vendors.payments._paypal_requests import KEY
 
@@ -74,7 +74,7 @@ def _batch_body(transfer: PayeeTransfer, vendor_key: str) -> dict[str, Any]:
         ),
     }
     batch_id = sha256(vendor_key.encode()).hexdigest()
-    body = {"sender_batch_header": {"sender_batch_id": batch_id}, "items": [stated(item)]}
+    body = {"sender_batch_header": {"sender_batch_id": batch_id}, "items": [stated_fields(item)]}
     return merged(body, extra_for("paypal", transfer.extra))
 
 

@@ -1,4 +1,4 @@
-"""The order, the authorisation and the capture that a payment's reference leads to.
+"""Look-ups of the order, authorisation and capture of a payment's reference.
 
 A reference names an order, or one capture of it. PayPal is asked for whatever the reference does
 not state.
@@ -66,7 +66,9 @@ async def refundable_capture(wire: Wire, ref: Ref, amount: Money | None) -> tupl
         )
     # Earlier refunds are ignored: a repeat must choose the same capture.
     large_captures = (
-        item for item in succeeded_captures if amount is None or _reaches(item.amount, amount)
+        item
+        for item in succeeded_captures
+        if amount is None or _is_large_enough(item.amount, amount)
     )
     chosen_capture = next(large_captures, None)
     if chosen_capture is None:
@@ -77,7 +79,7 @@ async def refundable_capture(wire: Wire, ref: Ref, amount: Money | None) -> tupl
     return payment.ref.id, chosen_capture.ref.id
 
 
-def _reaches(taken: Money | None, amount: Money) -> bool:
+def _is_large_enough(taken: Money | None, amount: Money) -> bool:
     if taken is None:
         return False
     check_currency(amount, taken.currency)

@@ -35,7 +35,7 @@ from moorage.vendor_sdk import (
     read_answer,
     required,
 )
-from moorage.vendors.payments._common import is_within, short_text, unless_done, url_of
+from moorage.vendors.payments._common import executed_once, is_within, short_text, url_of
 from moorage.vendors.payments._paypal_answers import amount_body, money
 from moorage.vendors.payments._paypal_requests import KEY, LONGEST, posted
 
@@ -143,7 +143,7 @@ async def change_subscription(
 async def cancel_subscription(wire: Wire, ref: Ref, key: str) -> Subscription:
     """Cancel a subscription at once, which PayPal refuses a second time."""
     look_up = partial(get_subscription, wire, ref)
-    return await unless_done(_cancel(wire, ref, key), look_up, SubscriptionState.CANCELED)
+    return await executed_once(_cancel(wire, ref, key), look_up, SubscriptionState.CANCELED)
 
 
 async def _cancel(wire: Wire, ref: Ref, key: str) -> Subscription:

@@ -47,7 +47,7 @@ async def get_page(
     read_one: Callable[[MakeRef, Answer], R | None],
     **filters: str,
 ) -> Page[R]:
-    """Get a page of a list, whose pages begin at a number.
+    """Get a page of a list, which begins at the number of an item.
 
     Args:
         wire: sends the request.

@@ -30,7 +30,7 @@ from moorage.vendor_sdk import (
     read_answer,
     required,
 )
-from moorage.vendors.payments._common import unless_done, url_of
+from moorage.vendors.payments._common import executed_once, url_of
 from moorage.vendors.payments._razorpay_answers import UNITS, read_items
 from moorage.vendors.payments._razorpay_requests import NAME, amount_fields, notes_of
 
@@ -121,7 +121,7 @@ async def cancel_subscription(wire: Wire, ref: Ref, key: str) -> Subscription:
     path = url_of(SUBSCRIPTIONS, ref.id, "cancel")
     request = Request.post(path, json={"cancel_at_cycle_end": False})
     parse = partial(_read_subscription, wire)
-    canceled = await unless_done(
+    canceled = await executed_once(
         wire.send(request.evolve(idempotent=True), key=key, parse=parse),
         partial(_plain_subscription, wire, ref),
         SubscriptionState.CANCELED,

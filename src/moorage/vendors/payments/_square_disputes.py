@@ -9,7 +9,7 @@ import attrs
 
 from moorage.contracts.payments import DisputeState
 from moorage.vendor_sdk import Request, part_key, read_answer, required
-from moorage.vendors.payments._common import short_text, unless_done, url_of
+from moorage.vendors.payments._common import executed_once, short_text, url_of
 from moorage.vendors.payments._square_answers import dispute_of
 from moorage.vendors.payments._square_requests import keyed_request
 
@@ -29,7 +29,7 @@ async def get_dispute(wire: Wire, ref: Ref) -> Dispute:
 async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
     """Accept the loss of a dispute; a repeat has no further effect."""
     step = _step(wire, ref, "accept", key)
-    return await unless_done(step, partial(get_dispute, wire, ref), DisputeState.ACCEPTED)
+    return await executed_once(step, partial(get_dispute, wire, ref), DisputeState.ACCEPTED)
 
 
 async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: str) -> Dispute:
@@ -41,7 +41,7 @@ async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: 
     for kind, text in _texts_of(evidence).items():
         await _store(wire, ref, kind, text, part_key(key, kind))
     step = _step(wire, ref, "submit-evidence", key)
-    return await unless_done(step, partial(get_dispute, wire, ref), DisputeState.UNDER_REVIEW)
+    return await executed_once(step, partial(get_dispute, wire, ref), DisputeState.UNDER_REVIEW)
 
 
 async def _store(wire: Wire, ref: Ref, kind: str, text: str, key: str) -> None:

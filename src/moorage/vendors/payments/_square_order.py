@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.vendors.payments._order_details import names_of, stated
+from moorage.vendors.payments._order_details import names_of, stated_fields
 
 if TYPE_CHECKING:
     from moorage.contracts.address import Address
@@ -17,7 +17,7 @@ def order_fields(charge: Charge) -> dict[str, Any]:
         "billing_address": _address_body(charge.billing_address),
         "shipping_address": _address_body(charge.shipping_address),
     }
-    return stated(fields)
+    return stated_fields(fields)
 
 
 def _address_body(address: Address | None) -> dict[str, Any] | None:
@@ -35,4 +35,4 @@ def _address_body(address: Address | None) -> dict[str, Any] | None:
         "postal_code": address.postal_code,
         "country": address.country,
     }
-    return stated(fields)
+    return stated_fields(fields)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.payments import ThreeDs
 from moorage.vendor_sdk import extra_for, merged
-from moorage.vendors.payments._common import named
+from moorage.vendors.payments._common import with_payment_reference
 from moorage.vendors.payments._stripe_answers import MINOR, read_payment
 from moorage.vendors.payments._stripe_order import billing_fields, check_billing, order_fields
 from moorage.vendors.payments._stripe_requests import done
@@ -24,7 +24,7 @@ async def pay(
     wire: Wire, path: str, body: Mapping[str, Any], amount: Money | None, key: str
 ) -> Payment:
     """Send a request that makes a payment; add the payment's reference to a decline."""
-    return await named(wire, amount, done(wire, path, body, key, read_payment))
+    return await with_payment_reference(wire, amount, done(wire, path, body, key, read_payment))
 
 
 def intent_body(charge: Charge, **fields: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from moorage.vendors.payments._common import short_text
 from moorage.vendors.payments._order_details import (
     TaxedLine,
     second_line,
-    stated,
+    stated_fields,
     taxed_line,
 )
 from moorage.vendors.payments._stripe_answers import MINOR
@@ -32,7 +32,7 @@ def _address_body(address: Address) -> dict[str, Any]:
         "postal_code": address.postal_code,
         "country": address.country,
     }
-    return stated(fields)
+    return stated_fields(fields)
 
 
 def order_fields(charge: Charge) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _shipping_body(address: Address) -> dict[str, Any]:
             field="shipping_address.name",
             remedy="Give the address a name, or a company.",
         )
-    return stated({"name": name, "phone": address.phone, "address": _address_body(address)})
+    return stated_fields({"name": name, "phone": address.phone, "address": _address_body(address)})
 
 
 def billing_fields(charge: Charge) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def billing_fields(charge: Charge) -> dict[str, Any]:
     if customer is not None:
         for name in ("name", "email", "phone"):
             details[name] = getattr(customer, name) or details.get(name)
-    return stated({"billing_details": stated(details)})
+    return stated_fields({"billing_details": stated_fields(details)})
 
 
 def check_billing(charge: Charge) -> None:
@@ -100,7 +100,7 @@ def _line_body(line: LineItem) -> dict[str, Any]:
         body["discount_amount"] = MINOR.to_minor(line.discount)
     if line.tax is not None:
         body["tax"] = {"total_tax_amount": MINOR.to_minor(line.tax)}
-    return stated(body)
+    return stated_fields(body)
 
 
 def link_lines(link: LinkRequest) -> list[dict[str, Any]]:

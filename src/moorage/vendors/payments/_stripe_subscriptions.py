@@ -28,7 +28,7 @@ from moorage.vendor_sdk import (
     read_answer,
     required,
 )
-from moorage.vendors.payments._common import named, unless_done, url_of
+from moorage.vendors.payments._common import executed_once, url_of, with_payment_reference
 from moorage.vendors.payments._stripe_answers import MINOR, money
 from moorage.vendors.payments._stripe_requests import KEY, done, post
 
@@ -64,7 +64,7 @@ async def create_subscription(wire: Wire, request: SubscriptionRequest, key: str
     product = await wire.send(product_request, key=product_key, parse=_read_product)
     body = _subscription_body(request, product)
     sending = done(wire, SUBSCRIPTIONS, body, key, _read_subscription)
-    return await named(wire, request.amount, sending)
+    return await with_payment_reference(wire, request.amount, sending)
 
 
 async def get_subscription(wire: Wire, ref: Ref) -> Subscription:
@@ -104,7 +104,7 @@ async def cancel_subscription(
     if at_period_end:
         vendor_key = key_at(wire, key, KEY)
         request = post(url_of(SUBSCRIPTIONS, ref.id), {"cancel_at_period_end": True})
-    return await unless_done(
+    return await executed_once(
         wire.send(request, key=vendor_key, parse=partial(_read_subscription, wire)),
         partial(get_subscription, wire, ref),
         SubscriptionState.CANCELED,
@@ -227,7 +227,7 @@ def subscription_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
 def invoice_event(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
     """The event of a charge of a subscription; None for other invoices, and for those of zero.
 
-    Webhooks of older versions name the subscription at another place.
+    Webhooks of older API versions have the subscription in another field.
     """
     if kind not in _CHARGES:
         return None

@@ -71,7 +71,7 @@ from moorage.vendors.payments._adyen_stored import (
     stored_of,
     was_removed,
 )
-from moorage.vendors.payments._common import is_return_url, named
+from moorage.vendors.payments._common import is_return_url, with_payment_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -215,7 +215,7 @@ class Adyen(Vendor):
             )
 
         sending_coroutine = wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
-        return await named(wire, charge.amount, sending_coroutine)
+        return await with_payment_reference(wire, charge.amount, sending_coroutine)
 
     async def complete(
         self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
@@ -230,7 +230,7 @@ class Adyen(Vendor):
                 wire, response, requested_amount, payment_reference=ref, taken=is_taken
             )
 
-        return await named(
+        return await with_payment_reference(
             wire, requested_amount, wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
         )
 

@@ -69,10 +69,10 @@ from moorage.vendors.payments._checkout_com_requests import (
 from moorage.vendors.payments._common import (
     is_return_url,
     is_within,
-    left_of,
-    named,
+    refundable_rest,
     url_of,
     void_of,
+    with_payment_reference,
 )
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ class CheckoutCom(ApiVendor):
         request = Request.post(PAYMENTS, json=payment_body(self, charge, capture=capture))
         parse = partial(read_payment, wire, charge.amount)
         sending_coroutine = wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
-        return await named(wire, charge.amount, sending_coroutine)
+        return await with_payment_reference(wire, charge.amount, sending_coroutine)
 
     async def complete(
         self,
@@ -377,4 +377,4 @@ async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
     request = Request.get(url_of(PAYMENTS, ref.id))
     parse = partial(read_payment, wire, stated_amount(ref))
     vendor_key = key_at(wire, part_key(key, "left"), _KEY)
-    return left_of(await wire.send(request, key=vendor_key, parse=parse))
+    return refundable_rest(await wire.send(request, key=vendor_key, parse=parse))

@@ -30,7 +30,13 @@ from moorage.vendor_sdk import (
     part_key,
     words,
 )
-from moorage.vendors.payments._common import events_of, is_return_url, left_of, url_of, void_of
+from moorage.vendors.payments._common import (
+    events_of,
+    is_return_url,
+    refundable_rest,
+    url_of,
+    void_of,
+)
 from moorage.vendors.payments._gocardless_payments_answers import (
     CANCELLED,
     FULFILLED,
@@ -227,7 +233,7 @@ class GoCardlessPayments(ApiVendor):
         # A repeat must confirm the same total.
         first_key = key_at(wire, part_key(key, "before"), LONGEST_KEY)
         payment = await wire.send(request, key=first_key, parse=partial(read_payment, wire))
-        refunded_amount = amount or left_of(payment)
+        refunded_amount = amount or refundable_rest(payment)
         total = refunded_amount if payment.refunded is None else payment.refunded + refunded_amount
         fields: dict[str, Any] = {
             "amount": UNITS.to_minor(refunded_amount),

@@ -29,7 +29,13 @@ from moorage.vendor_sdk import (
     mode_of_key,
     words,
 )
-from moorage.vendors.payments._common import answered_at, is_return_url, left_of, named, void_of
+from moorage.vendors.payments._common import (
+    answered_at,
+    is_return_url,
+    refundable_rest,
+    void_of,
+    with_payment_reference,
+)
 from moorage.vendors.payments._mollie_answers import (
     KEY,
     PAYMENTS,
@@ -175,7 +181,7 @@ class Mollie(ApiVendor):
         request = Request.post(PAYMENTS, json=payment_body(self, charge, **fields))
         parse = partial(read_payment, wire)
         sending_coroutine = wire.send(request, key=key_at(wire, key, KEY), parse=parse)
-        return await named(wire, charge.amount, sending_coroutine)
+        return await with_payment_reference(wire, charge.amount, sending_coroutine)
 
     async def complete(
         self,
@@ -367,4 +373,4 @@ async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
     """The refundable amount, looked up once for a key, so that a repeat uses the same."""
     request = Request.get(_url_of(ref.id))
     vendor_key, parse = key_at(wire, f"{key}/left", KEY), partial(read_payment, wire)
-    return left_of(await wire.send(request, key=vendor_key, parse=parse))
+    return refundable_rest(await wire.send(request, key=vendor_key, parse=parse))

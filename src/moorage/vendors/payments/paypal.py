@@ -36,7 +36,7 @@ from moorage.vendor_sdk import (
     read_answer,
     words,
 )
-from moorage.vendors.payments._common import is_return_url, named, url_of
+from moorage.vendors.payments._common import is_return_url, url_of, with_payment_reference
 from moorage.vendors.payments._paypal_answers import (
     is_ready,
     read_payment,
@@ -396,4 +396,4 @@ async def _try_payment(
     """Send a request that makes a payment; add the payment's reference to a decline."""
     parse = partial(read_payment, wire)
     sending = wire.send(request, key=key_at(wire, key, KEY), parse=parse)
-    return await named(wire, amount, sending, payment_id=known_order)
+    return await with_payment_reference(wire, amount, sending, payment_id=known_order)

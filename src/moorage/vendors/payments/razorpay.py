@@ -35,7 +35,12 @@ from moorage.vendor_sdk import (
     words,
 )
 from moorage.vendor_sdk import Mode as AccountMode
-from moorage.vendors.payments._common import is_return_url, left_of, named, url_of
+from moorage.vendors.payments._common import (
+    is_return_url,
+    refundable_rest,
+    url_of,
+    with_payment_reference,
+)
 from moorage.vendors.payments._razorpay_answers import (
     AUTHORIZED,
     CAPTURED,
@@ -216,7 +221,7 @@ class Razorpay(ApiVendor):
             # Without a key, the request is not repeated by itself after a lost answer.
             sending_coroutine = wire.send(paying, parse=read_payment_id)
             try:
-                payment_id = await named(wire, charge.amount, sending_coroutine)
+                payment_id = await with_payment_reference(wire, charge.amount, sending_coroutine)
             except (InvalidRequest, ConnectionFailed, OutcomeUnknown, VendorFailed):
                 # The request may have paid the order although its answer was lost.
                 payment_id = await paid_by(wire, order.ref)
@@ -283,7 +288,7 @@ class Razorpay(ApiVendor):
         key: str,
     ) -> Refund:
         """Refund a payment, or the remaining amount of it."""
-        refunded_amount = amount or left_of(await payment_before(wire, ref, key))
+        refunded_amount = amount or refundable_rest(await payment_before(wire, ref, key))
         fields: dict[str, Any] = {"amount": UNITS.to_minor(refunded_amount)}
         if reason is not None:
             fields["notes"] = {"reason": reason.value}

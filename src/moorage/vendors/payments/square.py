@@ -35,7 +35,13 @@ from moorage.vendor_sdk import (
     read_answer,
     words,
 )
-from moorage.vendors.payments._common import is_within, left_of, named, url_of, void_of
+from moorage.vendors.payments._common import (
+    is_within,
+    refundable_rest,
+    url_of,
+    void_of,
+    with_payment_reference,
+)
 from moorage.vendors.payments._square_answers import (
     dispute_of,
     payment_of,
@@ -168,7 +174,9 @@ class Square(ApiVendor):
     async def _pay(self, wire: Wire, charge: Charge, key: str, *, autocomplete: bool) -> Payment:
         body = payment_body(self, charge, autocomplete=autocomplete)
         request, parse = keyed_request(wire, PAYMENTS, body, key), partial(read_payment, wire)
-        return await named(wire, charge.amount, wire.send(request, key=key, parse=parse))
+        return await with_payment_reference(
+            wire, charge.amount, wire.send(request, key=key, parse=parse)
+        )
 
     async def capture(
         self,
@@ -235,7 +243,9 @@ class Square(ApiVendor):
         """Refund a payment, or the remaining amount of it."""
         body = {
             "payment_id": ref.id,
-            "amount_money": amount_body(amount or left_of(await _payment_before(wire, ref, key))),
+            "amount_money": amount_body(
+                amount or refundable_rest(await _payment_before(wire, ref, key))
+            ),
         }
         if reason is not None:
             body["reason"] = reason.value.replace("_", " ")

@@ -25,7 +25,7 @@ def short_key(key: str | None, *, form: re.Pattern[str], most: int) -> str | Non
 
     Args:
         key: collapse key of the notification.
-        form: the whole form of keys that the push service takes.
+        form: pattern that a whole key must match at the push service.
         most: number of characters of a digest, at most 43.
     """
     if key is None or form.fullmatch(key) is not None:
@@ -34,7 +34,7 @@ def short_key(key: str | None, *, form: re.Pattern[str], most: int) -> str | Non
 
 
 def is_urgent(message: PushMessage) -> bool:
-    """True if a notification does not wait until the device wakes up; silent ones always do."""
+    """True if a notification wakes the device; silent notifications never do."""
     return message.priority is PushPriority.HIGH and not message.silent
 
 

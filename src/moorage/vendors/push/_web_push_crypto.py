@@ -47,7 +47,7 @@ class Sender(NamedTuple):
 
     @classmethod
     def derived(cls, secret: Secret, *parts: bytes) -> Sender:
-        """Derive them from a secret key and all that distinguishes a notification.
+        """Derive salt and key pair from a secret key and all that distinguishes a notification.
 
         So the same notification under the same idempotency key has the same bytes, and any other
         one has another key pair.

@@ -160,11 +160,11 @@ def refusal(
     )
 
 
-def out_of_place(error: VendorRejected) -> VendorRejected:
+def state_refusal(error: VendorRejected) -> VendorRejected:
     """The refusal of a step for the state of its object, as every vendor raises it.
 
-    Some vendors refuse with the status of a wrong request what comes too late, or concerns nothing
-    that they know.
+    Some vendors answer a step that comes too late, or names an unknown object, with the status of a
+    wrong request.
     """
     if type(error) is not InvalidRequest:
         return error
@@ -195,7 +195,7 @@ def label_service(name: str, hosts: Sequence[str]) -> Service:
     return Service(name, regions=regions)
 
 
-async def fetched(wire: Wire, url: str) -> bytes | None:
+async def fetched_label(wire: Wire, url: str) -> bytes | None:
     """Fetch a label file; None if that fails, since the label is bought nevertheless."""
     try:
         return (await wire.send(Request.get(url), to=LABELS)).body
@@ -208,7 +208,7 @@ def country_of(country: str | None, address: Address) -> str:
     return country if country is not None and _COUNTRY.fullmatch(country) else address.country
 
 
-def changed(address: Address, suggested: Address) -> tuple[str, ...]:
+def changed_fields(address: Address, suggested: Address) -> tuple[str, ...]:
     """The names of the fields in which two addresses differ, ignoring case and spaces."""
     address_fields, suggested_fields = attrs.asdict(address), attrs.asdict(suggested)
     return tuple(
@@ -230,7 +230,7 @@ def decoded(text: str | None) -> bytes | None:
         return None
 
 
-def mark(wire: Wire, key: str) -> str:
+def search_mark(wire: Wire, key: str) -> str:
     """The search mark of a purchase: a reference by which the carrier finds the purchase of a key.
 
     It is a digest, so that it never equals a host's own reference.
@@ -297,15 +297,15 @@ def required_request(request: RateRequest | None) -> RateRequest:
     return request
 
 
-def pieces(item: CustomsItem) -> Iterator[tuple[int, Money]]:
-    """Numbers of pieces with their value each: two lines if the total does not divide evenly."""
+def lines_per_piece(item: CustomsItem) -> Iterator[tuple[int, Money]]:
+    """Numbers of pieces with the value of one; two lines if the total does not divide evenly."""
     unit_price, remainder = divmod(item.value.minor, item.quantity)
     for count, minor in ((item.quantity - remainder, unit_price), (remainder, unit_price + 1)):
         if count:
             yield count, Money.from_minor(minor, item.value.currency)
 
 
-def declared(customs: Customs) -> Money:
+def declared_value(customs: Customs) -> Money:
     """The total value of a declaration's goods.
 
     Raises:
@@ -321,7 +321,7 @@ def declared(customs: Customs) -> Money:
     return sum(other_amounts, first_amount)
 
 
-async def on_its_day(
+async def send_dated_request(
     wire: Wire,
     request: RateRequest,
     today: date,
@@ -339,7 +339,7 @@ async def on_its_day(
         return await wire.send(request_for(today - _DAY), key=key, parse=parse)
 
 
-def sides(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, Decimal]:
+def required_dimensions(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, Decimal]:
     """The dimensions of a parcel, for a carrier that requires them.
 
     Raises:
@@ -394,7 +394,7 @@ def address_result(
         messages: the vendor's remarks.
         raw: the vendor's answer.
     """
-    changes = changed(compared or address, suggested) if valid else ()
+    changes = changed_fields(compared or address, suggested) if valid else ()
     verdict = AddressVerdict.CORRECTED if changes else AddressVerdict.VALID
     if not valid:
         verdict = AddressVerdict.UNKNOWN if valid is None else AddressVerdict.INVALID

@@ -34,7 +34,7 @@ from moorage.vendor_sdk import (
 )
 from moorage.vendors.shipping._common import (
     arrival,
-    changed,
+    changed_fields,
     country_of,
     decoded,
     filled,
@@ -272,7 +272,7 @@ def read_address(response: Response, address: Address) -> AddressResult:
         postal_code=first_match.text("postalCode") or address.postal_code,
         city=first_match.text("cityName") or address.city,
     )
-    changes = changed(address, suggested_address)
+    changes = changed_fields(address, suggested_address)
     return AddressResult(
         verdict=AddressVerdict.CORRECTED if changes else AddressVerdict.VALID,
         given=address,

@@ -16,12 +16,12 @@ from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted
 from moorage.vendor_sdk import UnsupportedByVendor, merged
 from moorage.vendors.shipping._common import (
     as_number,
-    declared,
+    declared_value,
     extra_of,
     filled,
-    pieces,
+    lines_per_piece,
     reference_on_label,
-    sides,
+    required_dimensions,
 )
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _package(parcel: Parcel, number: int) -> dict[str, Any]:
             name: as_number(
                 converted(side, parcel.length_unit, LengthUnit.CENTIMETRE, places=_PLACES)
             )
-            for name, side in zip(names, sides(parcel, number), strict=True)
+            for name, side in zip(names, required_dimensions(parcel, number), strict=True)
         },
     }
 
@@ -113,15 +113,15 @@ def _services(request: RateRequest) -> list[dict[str, Any]] | None:
         {"serviceCode": code} for code, wanted_service in codes.items() if wanted_service
     ]
     if request.insurance is not None:
-        services.append({"serviceCode": _INSURANCE, **_worth(request.insurance)})
+        services.append({"serviceCode": _INSURANCE, **_value_body(request.insurance)})
     return services or None
 
 
-def _worth(money: Money) -> dict[str, Any]:
+def _value_body(money: Money) -> dict[str, Any]:
     return {"value": as_number(money.amount), "currency": money.currency}
 
 
-def when(day: date, ready: time, offset: str) -> str:
+def handover_time(day: date, ready: time, offset: str) -> str:
     """The time of handing over, by the sender's clock."""
     return f"{day}T{ready:%H:%M:%S} GMT{offset}"
 
@@ -131,9 +131,9 @@ def rates_body(request: RateRequest, account: str, planned: str) -> dict[str, An
     customs, insurance = request.customs, request.insurance
     amounts: list[dict[str, Any]] = []
     if customs is not None:
-        amounts.append({"typeCode": "declaredValue", **_worth(declared(customs))})
+        amounts.append({"typeCode": "declaredValue", **_value_body(declared_value(customs))})
     if insurance is not None:
-        amounts.append({"typeCode": "insuredValue", **_worth(insurance)})
+        amounts.append({"typeCode": "insuredValue", **_value_body(insurance)})
     _check_label(request)
     body = {
         "customerDetails": {
@@ -174,7 +174,7 @@ def shipment_body(
         "unitOfMeasurement": "metric",
     }
     if customs is not None:
-        worth = declared(customs)
+        worth = declared_value(customs)
         content["declaredValue"] = as_number(worth.amount)
         content["declaredValueCurrency"] = worth.currency
         content["exportDeclaration"] = _declaration(customs, planned[:10])
@@ -236,7 +236,7 @@ def _declaration(customs: Customs, day: str) -> dict[str, Any]:
 def _goods_lines(customs: Customs) -> Iterator[dict[str, Any]]:
     """The goods as lines, each with the value of a piece and the weight of all."""
     for item in customs.items:
-        for count, unit_price in pieces(item):
+        for count, unit_price in lines_per_piece(item):
             share = item.weight * count / item.quantity
             weight = as_number(
                 converted(share, item.weight_unit, WeightUnit.KILOGRAM, places=_PLACES)

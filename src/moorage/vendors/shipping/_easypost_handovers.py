@@ -21,7 +21,7 @@ from moorage.vendor_sdk import (
     part_key,
     read_answer,
 )
-from moorage.vendors.shipping._common import filled, out_of_place
+from moorage.vendors.shipping._common import filled, state_refusal
 from moorage.vendors.shipping._easypost import address_body, read_messages
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ async def cancel_pickup(wire: Wire, ref: Ref) -> Pickup:
     except VendorRejected as error:
         response = await wire.send(Request.get(path))
         if read_answer(response).text("status") != "canceled":
-            raise out_of_place(error) from None
+            raise state_refusal(error) from None
     return _pickup(wire, _identified(response), None)
 
 

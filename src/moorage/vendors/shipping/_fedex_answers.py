@@ -28,7 +28,7 @@ from moorage.vendor_sdk import (
     required,
 )
 from moorage.vendors.shipping._common import (
-    changed,
+    changed_fields,
     country_of,
     decoded,
     kind_of,
@@ -197,7 +197,7 @@ def read_address(response: Response, address: Address) -> AddressResult:
         raise malformed(response, "resolvedAddresses")
     matched_address = _address(resolved_answer, address)
     is_valid = _deliverable(resolved_answer, matched_address.country)
-    changes = changed(address, matched_address) if is_valid else ()
+    changes = changed_fields(address, matched_address) if is_valid else ()
     verdict = AddressVerdict.CORRECTED if changes else AddressVerdict.VALID
     if not is_valid:
         verdict = AddressVerdict.UNKNOWN if is_valid is None else AddressVerdict.INVALID

@@ -10,7 +10,7 @@ from moorage.contracts.shipping.parcels import Contents, NonDelivery
 from moorage.contracts.shipping.rates import LabelSize, Signature
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted
 from moorage.vendor_sdk import UnsupportedByVendor, extra_for, merged
-from moorage.vendors.shipping._common import as_number, filled, pieces
+from moorage.vendors.shipping._common import as_number, filled, lines_per_piece
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,7 +170,7 @@ def customs_body(customs: Customs) -> dict[str, Any]:
 
 def _products(item: CustomsItem) -> list[dict[str, Any]]:
     """The goods, each line with the value of one piece."""
-    return [_product(item, count, unit_price) for count, unit_price in pieces(item)]
+    return [_product(item, count, unit_price) for count, unit_price in lines_per_piece(item)]
 
 
 def _product(item: CustomsItem, quantity: int, unit_price: Money) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def _plain_measure(value: Decimal, unit: WeightUnit | LengthUnit) -> str:
     return plain(converted(value, unit, unit, places=_PLACES))
 
 
-def mark(key: str) -> str:
+def transaction_mark(key: str) -> str:
     """The search mark that identifies the transaction of a key."""
     if len(key) <= _MARKED:
         return key

@@ -22,7 +22,7 @@ from moorage.vendor_sdk import (
     required,
 )
 from moorage.vendors.shipping._common import filled, listed_texts
-from moorage.vendors.shipping._shippo import address_body, mark
+from moorage.vendors.shipping._shippo import address_body, transaction_mark
 
 if TYPE_CHECKING:
     from moorage.contracts.shipping.handovers import PickupRequest
@@ -54,7 +54,7 @@ def pickup_body(request: PickupRequest, carrier_account: str, key: str) -> dict[
         "requested_start_time": request.earliest.isoformat(),
         "requested_end_time": request.latest.isoformat(),
         "transactions": [ref.id for ref in request.shipments],
-        "metadata": mark(key) if request.reference is None else request.reference,
+        "metadata": transaction_mark(key) if request.reference is None else request.reference,
     }
     return merged(body, extra_for("shippo", request.extra))
 

@@ -35,7 +35,7 @@ from moorage.vendor_sdk import (
 )
 from moorage.vendors.shipping._common import (
     arrival,
-    changed,
+    changed_fields,
     country_of,
     decoded,
     in_order,
@@ -315,7 +315,7 @@ def read_address(response: Response, address: Address) -> AddressResult:
     suggested_address = _suggested_address(
         candidate.object("AddressKeyFormat"), address, residential
     )
-    changes = changed(address, suggested_address)
+    changes = changed_fields(address, suggested_address)
     return AddressResult(
         verdict=AddressVerdict.CORRECTED if changes else AddressVerdict.VALID,
         given=address,

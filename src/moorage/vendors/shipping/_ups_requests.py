@@ -16,10 +16,10 @@ from moorage.contracts.shipping.rates import (
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted, plain
 from moorage.vendor_sdk import InvalidData, UnsupportedByVendor, merged
 from moorage.vendors.shipping._common import (
-    declared,
+    declared_value,
     extra_of,
     filled,
-    pieces,
+    lines_per_piece,
     reference_on_label,
 )
 
@@ -192,13 +192,13 @@ def _forms(request: RateRequest, customs: Customs, day: date) -> dict[str, Any]:
         "InvoiceDate": f"{day:%Y%m%d}",
         "ReasonForExport": _REASONS.get(customs.contents, reason[:20]),
         "TermsOfShipment": customs.incoterm,
-        "CurrencyCode": declared(customs).currency,
+        "CurrencyCode": declared_value(customs).currency,
         "DeclarationStatement": f"{_TRUE} {customs.signer}"[:550],
         "Contacts": {"SoldTo": _reachable(request.recipient)},
         "Product": [
             _product(item, count, unit_price)
             for item in customs.items
-            for count, unit_price in pieces(item)
+            for count, unit_price in lines_per_piece(item)
         ],
     }
     return filled(form.items())
@@ -304,7 +304,7 @@ def _total(request: RateRequest, customs: Customs) -> dict[str, str] | None:
     """The total value of the goods, where UPS requires it besides the invoice."""
     if (request.sender.country, request.recipient.country) not in _TOTALLED:
         return None
-    worth = declared(customs)
+    worth = declared_value(customs)
     return {"CurrencyCode": worth.currency, "MonetaryValue": str(worth.amount)}
 
 

@@ -32,7 +32,12 @@ from moorage.vendor_sdk import (
     mode_at,
     read_answer,
 )
-from moorage.vendors.shipping._common import check_carrier, mark, on_its_day, required_request
+from moorage.vendors.shipping._common import (
+    check_carrier,
+    required_request,
+    search_mark,
+    send_dated_request,
+)
 from moorage.vendors.shipping._dhl_express_answers import (
     NO_OFFER,
     address_query,
@@ -46,7 +51,12 @@ from moorage.vendors.shipping._dhl_express_answers import (
     refused_address,
     tracked_shipment,
 )
-from moorage.vendors.shipping._dhl_express_requests import CARRIER, rates_body, shipment_body, when
+from moorage.vendors.shipping._dhl_express_requests import (
+    CARRIER,
+    handover_time,
+    rates_body,
+    shipment_body,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -173,7 +183,7 @@ class DhlExpress(Vendor):
 
         try:
             today, parse = self._today(wire), partial(read_rates, wire)
-            return await on_its_day(wire, request, today, request_for, key=key, parse=parse)
+            return await send_dated_request(wire, request, today, request_for, key=key, parse=parse)
         except VendorRejected as error:
             if error.vendor_code not in NO_OFFER:
                 raise
@@ -183,7 +193,7 @@ class DhlExpress(Vendor):
         self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Buy a shipment; after a lost answer, search for it."""
-        request, shipment_mark = required_request(rate_request), mark(wire, key)
+        request, shipment_mark = required_request(rate_request), search_mark(wire, key)
 
         def buying(day: date) -> Request:
             body = shipment_body(
@@ -201,7 +211,7 @@ class DhlExpress(Vendor):
 
         today = self._today(wire)
         try:
-            return await on_its_day(wire, request, today, buying, key=key, parse=parse)
+            return await send_dated_request(wire, request, today, buying, key=key, parse=parse)
         except OutcomeUnknown as unknown_outcome:
             earlier_answer = await self._marked(wire, shipment_mark)
             if earlier_answer is None:
@@ -252,7 +262,7 @@ class DhlExpress(Vendor):
 
     def _planned(self, day: date) -> str:
         """The time at which shipments are handed over on a date."""
-        return when(day, self.ready, self.utc_offset)
+        return handover_time(day, self.ready, self.utc_offset)
 
     async def _marked(self, wire: Wire, marked: str) -> Answer | None:
         """The shipment with this mark; None if there is none, or the search failed."""

@@ -40,10 +40,10 @@ from moorage.vendors.shipping import _easypost_handovers as handovers
 from moorage.vendors.shipping._common import (
     LABELS,
     carrier_word,
-    fetched,
+    fetched_label,
     label_service,
-    out_of_place,
     service_word,
+    state_refusal,
     texts,
 )
 from moorage.vendors.shipping._easypost import (
@@ -165,7 +165,7 @@ class EasyPost(ApiVendor):
             )
         except VendorRejected as error:
             if (error.vendor_code or "").startswith(_OF_RATE):
-                raise out_of_place(error) from None
+                raise state_refusal(error) from None
             if error.vendor_code != _BOUGHT_ALREADY:
                 raise
             bought_answer = await wire.send(Request.get(path), parse=_buy_rate)
@@ -191,7 +191,7 @@ class EasyPost(ApiVendor):
         response = await wire.send(Request.get(f"{_path('shipments', ref.id)}/label", query=query))
         body = read_answer(response)
         url = required(body.text(f"postage_label.{location}"), response, location)
-        return (read_label(body, label, url, await fetched(wire, url)),)
+        return (read_label(body, label, url, await fetched_label(wire, url)),)
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
         """Track a shipment, including one that was bought elsewhere."""
@@ -200,7 +200,7 @@ class EasyPost(ApiVendor):
         try:
             response = await wire.send(request.evolve(idempotent=True))
         except VendorRejected as error:
-            raise out_of_place(error) from None
+            raise state_refusal(error) from None
         return read_tracker(read_answer(response))
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
@@ -224,7 +224,7 @@ class EasyPost(ApiVendor):
         except VendorRejected as error:
             response = await wire.send(Request.get(path))
             if read_answer(response).text("refund_status") is None:
-                raise out_of_place(error) from None
+                raise state_refusal(error) from None
         status = read_answer(response).text("refund_status")
         return CancelResult(
             ref=ref,
@@ -330,7 +330,7 @@ async def _with_label(wire: Wire, body: Answer) -> Shipment:
         cost=as_money(body.value("selected_rate.rate"), body.value("selected_rate.currency")),
         labels=()
         if url is None
-        else (read_label(body, label_format, url, await fetched(wire, url)),),
+        else (read_label(body, label_format, url, await fetched_label(wire, url)),),
         documents=tuple(
             form for item in body.objects("forms") if (form := item.text("form_url")) is not None
         ),

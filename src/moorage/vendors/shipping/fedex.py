@@ -34,7 +34,12 @@ from moorage.vendor_sdk import (
     malformed,
     mode_at,
 )
-from moorage.vendors.shipping._common import check_carrier, mark, out_of_place, required_request
+from moorage.vendors.shipping._common import (
+    check_carrier,
+    required_request,
+    search_mark,
+    state_refusal,
+)
 from moorage.vendors.shipping._fedex_answers import (
     classify,
     no_rates,
@@ -203,7 +208,7 @@ class FedEx(Vendor):
         self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Buy a shipment; after a lost answer, search for it."""
-        shipment_mark = mark(wire, key)
+        shipment_mark = search_mark(wire, key)
         body = shipment_body(
             required_request(rate_request),
             rate.id,
@@ -270,7 +275,7 @@ class FedEx(Vendor):
         except VendorRejected as error:
             tracking = await self.track_shipment(wire, ref)
             if tracking.status is not TrackingStatus.CANCELED:
-                raise out_of_place(error) from None
+                raise state_refusal(error) from None
             status, raw_answer = tracking.vendor_status or "", tracking.raw
         return CancelResult(
             ref=ref, state=CancelState.APPROVED, vendor_status=status, raw=raw_answer

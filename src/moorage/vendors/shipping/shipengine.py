@@ -38,7 +38,7 @@ from moorage.vendors.shipping import _shipengine_handovers as handovers
 from moorage.vendors.shipping._common import (
     LABELS,
     carrier_word,
-    fetched,
+    fetched_label,
     filled,
     label_service,
     service_word,
@@ -360,7 +360,7 @@ async def _label(
     url = url or links.text("href")
     return Label(
         format=shown_format,
-        content=None if url is None else await fetched(wire, url),
+        content=None if url is None else await fetched_label(wire, url),
         url=url,
         size=bought.text("label_layout"),
         vendor_format=bought.text("label_format") if label_format is None else shown_format.value,

@@ -38,13 +38,18 @@ from moorage.vendor_sdk import (
     read_answer,
 )
 from moorage.vendors.shipping import _shippo_handovers as handovers
-from moorage.vendors.shipping._common import LABELS, fetched, label_service, out_of_place, texts
+from moorage.vendors.shipping._common import (
+    LABELS,
+    fetched_label,
+    label_service,
+    state_refusal,
+    texts,
+)
 from moorage.vendors.shipping._shippo import (
     REFUNDS,
     STATES,
     address_body,
     classify,
-    mark,
     read_address,
     read_format,
     read_messages,
@@ -52,6 +57,7 @@ from moorage.vendors.shipping._shippo import (
     read_rates,
     read_track,
     shipment_body,
+    transaction_mark,
 )
 
 if TYPE_CHECKING:
@@ -148,13 +154,13 @@ class Shippo(ApiVendor):
             "rate": rate.id,
             "label_file_type": rate.other("file"),
             "async": False,
-            "metadata": mark(key),
+            "metadata": transaction_mark(key),
         }
         try:
             buying = Request.post("/transactions", json=body)
             bought_answer = await wire.send(buying, key=key, parse=_identified)
         except OutcomeUnknown as unknown_outcome:
-            earlier_answer = await _marked_transaction(wire, rate.id, mark(key))
+            earlier_answer = await _marked_transaction(wire, rate.id, transaction_mark(key))
             if earlier_answer is None:
                 raise unknown_outcome from None
             bought_answer = earlier_answer
@@ -312,7 +318,7 @@ async def _refund_label(wire: Wire, transaction: str) -> Answer:
     except VendorRejected as error:
         refund = read_answer(await wire.send(Request.get(_path("transactions", transaction))))
         if not (refund.text("status") or "").startswith("REFUND"):
-            raise out_of_place(error) from None
+            raise state_refusal(error) from None
         return refund
 
 
@@ -359,7 +365,7 @@ async def _label(wire: Wire, bought: Answer, url: str) -> Label:
     written_format, size = read_format(bought.text("label_file_type"))
     return Label(
         format=written_format,
-        content=await fetched(wire, url),
+        content=await fetched_label(wire, url),
         url=url,
         size=size,
         vendor_format=bought.text("label_file_type"),

@@ -32,10 +32,10 @@ from moorage.vendor_sdk import (
 )
 from moorage.vendors.shipping._common import (
     check_carrier,
-    mark,
-    on_its_day,
-    out_of_place,
     required_request,
+    search_mark,
+    send_dated_request,
+    state_refusal,
 )
 from moorage.vendors.shipping._ups_answers import (
     NO_OFFER,
@@ -166,7 +166,7 @@ class Ups(Vendor):
         self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Buy a shipment; after a lost answer, search for it."""
-        request, shipment_mark = required_request(rate_request), mark(wire, key)
+        request, shipment_mark = required_request(rate_request), search_mark(wire, key)
 
         def buying(day: date) -> Request:
             body = shipment_body(
@@ -184,7 +184,7 @@ class Ups(Vendor):
 
         today = wire.now().date()
         try:
-            bought = await on_its_day(wire, request, today, buying, key=key, parse=parse)
+            bought = await send_dated_request(wire, request, today, buying, key=key, parse=parse)
         except OutcomeUnknown as unknown_outcome:
             earlier_pair = await _try_recovery(
                 wire, request.label, by_mark(shipment_mark, self.account_number)
@@ -225,7 +225,7 @@ class Ups(Vendor):
         try:
             _, labels = await _recovered_shipment(wire, label_format, {"TrackingNumber": ref.id})
         except VendorRejected as error:
-            raise out_of_place(error) from None
+            raise state_refusal(error) from None
         return labels
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
@@ -250,7 +250,7 @@ class Ups(Vendor):
         except VendorRejected as error:
             tracking = await self.track_shipment(wire, ref)
             if tracking.status is not TrackingStatus.CANCELED:
-                raise out_of_place(error) from None
+                raise state_refusal(error) from None
             return CancelResult(
                 ref=ref,
                 state=CancelState.APPROVED,

@@ -33,10 +33,10 @@ def full_name(*parts: str | None) -> str | None:
 
 def written_time(at: datetime) -> str:
     """A time in UTC, to the second and without its zone."""
-    return clamped(at).astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+    return nearest_valid_time(at).astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
 
 
-def clamped(at: datetime) -> datetime:
+def nearest_valid_time(at: datetime) -> datetime:
     """A time, or the nearest one from 1970 to 9998, from which seconds can be subtracted."""
     return min(max(at, _EARLIEST), _LATEST)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 import attrs
 
 from moorage import vendor_sdk as sdk
-from moorage.vendors.shops._common import clamped, written_time
+from moorage.vendors.shops._common import nearest_valid_time, written_time
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,7 +28,7 @@ class OrderCursor:
     order that changes meanwhile is found on that page.
 
     Attributes:
-        since: earliest last change of the page, included; None for all orders.
+        since: time from which the last change of an order must be, included; None for all orders.
         seen: ids of orders that are excluded.
         latest: latest change on an earlier page.
     """
@@ -53,7 +53,7 @@ class OrderCursor:
         """The parameters of the list; `modified_after` excludes its own second."""
         filters = {"exclude": ",".join(self.seen)} if self.seen else {}
         if self.since is not None:
-            filters["modified_after"] = written_time(clamped(self.since) - _SECOND)
+            filters["modified_after"] = written_time(nearest_valid_time(self.since) - _SECOND)
         return filters
 
     @property
@@ -78,7 +78,7 @@ class OrderCursor:
         if latest is None or (is_last and not self.seen):
             return None
         if is_last:
-            return OrderCursor(since=clamped(latest) + _SECOND, latest=latest)
+            return OrderCursor(since=nearest_valid_time(latest) + _SECOND, latest=latest)
         ids = tuple(order.ref.id for order in orders if order.updated_at == latest)
         earlier_ids = self.seen if latest == self.since else ()
         return OrderCursor(since=latest, seen=earlier_ids + ids, latest=latest)

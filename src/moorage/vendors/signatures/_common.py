@@ -25,7 +25,7 @@ _PDF: Final = b"%PDF-"
 
 
 def mark_of(wire: Wire, key: str) -> str:
-    """The text by which the vendor finds the envelope of a key; it does not reveal the key."""
+    """The text by which an envelope is looked up; it depends on the key and does not reveal it."""
     content = f"{wire.account}\n{wire.tenant or ''}\n{key}"
     return sha256(content.encode()).hexdigest()[:_LONGEST_MARK]
 

@@ -115,7 +115,7 @@ def _content(options: PutOptions) -> dict[str, str | None]:
     return {header: getattr(options, name) for header, name in _CONTENT.items()}
 
 
-def sum_of(data: bytes) -> Checksum:
+def md5_of(data: bytes) -> Checksum:
     """The checksum that Azure verifies."""
     return Checksum.of(ChecksumAlgorithm.MD5, data)
 
@@ -235,7 +235,7 @@ def commit(path: str, names: Sequence[str], options: PutOptions, stored_fields: 
     body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{block_list}</BlockList>'.encode()
     checksum = options.checksum
     md5 = checksum.base64 if checksum and checksum.algorithm is ChecksumAlgorithm.MD5 else None
-    headers = {"Content-MD5": sum_of(body).base64, **_XML, **without_empty({_MD5: md5})}
+    headers = {"Content-MD5": md5_of(body).base64, **_XML, **without_empty({_MD5: md5})}
     return Request.put(
         path,
         query={"comp": "blocklist"},

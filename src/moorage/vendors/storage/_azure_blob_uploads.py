@@ -32,8 +32,8 @@ class BlockUpload:
     """The state of an upload, which the reference stores because Azure does not.
 
     Attributes:
-        tag: marks the blocks of this upload.
-        kept: headers with the options of the future blob.
+        tag: text in the names of this upload's blocks.
+        kept: headers with the options of the blob to be made.
     """
 
     tag: str

@@ -195,7 +195,7 @@ class AzureBlob(Vendor):
 
     async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
         """Store a blob."""
-        blob_headers, checksum = requests.object_headers(options), requests.sum_of(data)
+        blob_headers, checksum = requests.object_headers(options), requests.md5_of(data)
         request = requests.put(self._place.blob(key), data, checksum, options, blob_headers)
         try:
             response = await wire.send(request)
@@ -232,7 +232,7 @@ class AzureBlob(Vendor):
     async def _from_start(
         self, wire: Wire, key: str, options: GetOptions, requested: ByteRange
     ) -> GetOptions:
-        """The same range counted from the start, because Azure does not count from the end."""
+        """The options with the range counted from the start; Azure has none from the end."""
         blob_info = await self.head(wire, key, version=options.version)
         start = max(0, (blob_info.size or 0) + requested.start)
         etag = options.if_match
@@ -341,7 +341,7 @@ class AzureBlob(Vendor):
     async def put_part(self, wire: Wire, upload: Upload, number: int, data: bytes, /) -> Part:
         """Upload a block."""
         block_upload = BlockUpload.parse(upload.id)
-        checksum = requests.sum_of(data)
+        checksum = requests.md5_of(data)
         block = block_upload.block(number, checksum.value)
         path = self._place.blob(upload.key)
         request = requests.put_block(path, block, data, checksum, block_upload.kept)
