@@ -1,4 +1,4 @@
-"""An accounting vendor under test, behind a hub with one account of it."""
+"""An accounting vendor under test, and a hub with one account there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A vendor of calendars under test, behind a hub with one account of it."""
+"""A vendor of calendars under test, and a hub with one account there."""
 
 from __future__ import annotations
 

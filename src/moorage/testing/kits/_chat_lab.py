@@ -1,4 +1,4 @@
-"""A vendor of chat messages under test, behind a hub with one account of it."""
+"""A vendor of chat messages under test, and a hub with one account there."""
 
 from __future__ import annotations
 

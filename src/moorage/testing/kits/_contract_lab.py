@@ -1,4 +1,4 @@
-"""A vendor under test behind a hub: the code that the kits of all contracts share."""
+"""A vendor under test and its hub: the code that the kits of all contracts share."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class ContractLab(ABC, Generic[AnySubject]):
         contract: the hub's method that returns the contract's operations.
         subject: the vendor under test.
         sandbox: its sandbox.
-        able: its capabilities.
-        hub: the hub that it is an account of.
+        able: the capabilities of the vendor.
+        hub: the hub with an account at the vendor.
     """
 
     contract: ClassVar[str]

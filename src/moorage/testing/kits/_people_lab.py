@@ -1,4 +1,4 @@
-"""A directory of people under test, behind a hub with one account of it."""
+"""A directory of people under test, and a hub with one account there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A shipping vendor behind a hub, over a connection that a test can break."""
+"""A shipping vendor under test, and a hub whose connection to it a check can break."""
 
 from __future__ import annotations
 

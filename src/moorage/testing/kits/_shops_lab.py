@@ -1,4 +1,4 @@
-"""A shop under test, behind a hub with one account of it."""
+"""A shop under test, and a hub with one account there."""
 
 from __future__ import annotations
 

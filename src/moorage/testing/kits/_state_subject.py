@@ -34,7 +34,7 @@ On a busy machine each turn may take milliseconds, and so many turns would take 
 class Subject:
     """A store of shared state under test, and a function that lets its time pass.
 
-    Its verbs are awaited; those of a plain store never suspend.
+    Its methods are coroutines; those of a synchronous store never suspend.
     """
 
     def __init__(self, made: Any, *, is_async: bool) -> None:

@@ -46,11 +46,11 @@ _TARGETS = ("vendor", "vendor", "other")
 
 
 class Walk:
-    """Draws random commands, as several confused callers of a store would send them.
+    """Draws random commands, as several uncoordinated callers of a store would send them.
 
     Args:
-        chance: what is drawn from.
-        home: a name that nobody else uses.
+        chance: the source of random numbers.
+        home: a name that no other check uses.
     """
 
     def __init__(self, chance: Random, home: str) -> None:

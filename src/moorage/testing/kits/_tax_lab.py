@@ -1,4 +1,4 @@
-"""A vendor that checks VAT numbers under test, behind a hub with one account of it."""
+"""A vendor that checks VAT numbers under test, and a hub with one account there."""
 
 from __future__ import annotations
 

@@ -38,14 +38,15 @@ class SandboxFixture:
             something first), `stores` (a means of payment that can be stored without a payment),
             `is_stored` (True if the buyer "ada-1" has a stored means already), `pay_out` (pays out
             all charges), `consent` (consents as the buyer to a subscription, given its id),
-            `settle` (lets everything happen that is pending), `buyer` (the customer of each
-            charge), `voidable` and `asked_by` (operations that begin a payment that can be
-            voided, or that asks the buyer, if it is not "authorize"), `parcel` (fields of a
-            shipment that it accepts) and `return_url` (address to which a signer returns).
+            `settle` (completes everything that is pending), `buyer` (the customer of each charge),
+            `voidable` and `asked_by` (operations that begin a payment that can be voided, or that
+            asks the buyer, if it is not "authorize"), `parcel` (fields of a shipment that it
+            accepts) and `return_url` (address to which a signer returns).
         token: a means of payment that succeeds.
-        buyer: does what a payment asks of the buyer; returns the fields that the buyer brings back.
+        buyer: performs the next action of a payment as its buyer; returns the fields with which the
+            buyer returns.
         fetch: returns the digest of the file at a signed URL, as a browser would get it.
-        close: closes what was opened.
+        close: closes the sandbox and its connections.
     """
 
     options: Mapping[str, Any]

@@ -23,7 +23,7 @@ class KeptEvent:
         title: title.
         start, end: moments in UTC; of whole days, midnight in UTC.
         attendees: addresses of the attendees, in order.
-        annotated: True if the notes of `annotate` are still there.
+        annotated: True if the notes that `annotate` wrote still exist.
     """
 
     id: str

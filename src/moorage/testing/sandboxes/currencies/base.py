@@ -106,7 +106,7 @@ class CurrencySandbox(Sandbox, ABC):
                 yield day, self.table(day)
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Refuse credentials, which the bank does not take and must not be told."""
+        """Refuse a request with credentials, which the bank neither needs nor should receive."""
         if "authorization" in request.headers:
             raise Refusal(Response(400, body=b"This service takes no credentials."))
 

@@ -124,7 +124,7 @@ class KsefSandbox(EinvoicesSandbox):
     Attributes:
         access_token: access token that the sandbox gives.
         login_token: token that asks for the state of a login.
-        waits: number of times that the sandbox calls a login not checked yet.
+        waits: number of look-ups to which the sandbox answers that a login is not checked yet.
     """
 
     hosts = ("api.ksef.mf.gov.pl",)

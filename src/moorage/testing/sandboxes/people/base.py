@@ -25,7 +25,7 @@ class KeptAccount:
         external_id: the caller's own id of the person, if it was given.
         emails: addresses, the primary one first.
         password: first password, if there is one.
-        annotated: True if the notes of `annotate` are still there.
+        annotated: True if the notes that `annotate` wrote still exist.
     """
 
     id: str
