@@ -20,7 +20,7 @@ URL = "https://vat.example/v1/rates"
 TIMEOUTS = Timeouts(total=5.0)
 GET = Request.get("/rates")
 
-both = pytest.mark.parametrize("client_of", [ScriptedHttpClient, AsyncScriptedHttpClient])
+both_clients = pytest.mark.parametrize("client_of", [ScriptedHttpClient, AsyncScriptedHttpClient])
 
 
 def _answer(vendor: FakeVendor, url: str = URL, request: Request = GET) -> Response:
@@ -140,7 +140,7 @@ def test_repr_counts_requests() -> None:
 # --- what reaches it -------------------------------------------------------------
 
 
-@both
+@both_clients
 def test_whole_request_is_recorded(client_of: Callable[..., Any]) -> None:
     """Method, URL, headers, body and timeouts of a request reach the fake vendor unchanged."""
     vendor = FakeVendor(Response(200))
@@ -158,7 +158,7 @@ def test_whole_request_is_recorded(client_of: Callable[..., Any]) -> None:
     assert {"country": "DE"} == delivery.json()
 
 
-@both
+@both_clients
 def test_a_form_can_be_read(client_of: Callable[..., Any]) -> None:
     """The fake vendor gets the decoded fields of a form."""
     vendor = FakeVendor(Response(200))
@@ -176,7 +176,7 @@ def test_a_delivery_shows_no_secret() -> None:
     assert "<Delivery POST https://x.example/a?token=*** (6 bytes)>" == repr(vendor.requests[0])
 
 
-@both
+@both_clients
 def test_a_streamed_body_is_read_to_its_end(client_of: Callable[..., Any]) -> None:
     """The fake vendor gets the whole body that is streamed from a file or iterator."""
     vendor = FakeVendor(Response(200))
@@ -210,7 +210,7 @@ def test_the_plain_client_refuses_an_async_body() -> None:
     assert () == vendor.requests
 
 
-@both
+@both_clients
 @pytest.mark.parametrize("read", [0, 1])
 def test_a_source_that_fails_is_a_failed_connection(
     client_of: Callable[..., Any], read: int
@@ -228,7 +228,7 @@ def test_a_source_that_fails_is_a_failed_connection(
     assert isinstance(info.value.__cause__, OSError)
 
 
-@both
+@both_clients
 def test_a_body_that_was_read_before_is_refused(client_of: Callable[..., Any]) -> None:
     """If a body was read before, its own error is raised unchanged."""
     client, request = client_of(FakeVendor(Response(200))), Request.post("/", body=iter([b"x"]))
@@ -247,7 +247,7 @@ def test_fake_vendor_does_not_read_bodies() -> None:
 # --- how the answer comes back ---------------------------------------------------
 
 
-@both
+@both_clients
 def test_a_body_comes_in_pieces(client_of: Callable[..., Any]) -> None:
     """A streamed response has its head at once, then pieces of its body, and then b""."""
     client = client_of(FakeVendor(Response(201, {"A": "b"}, b"12345")), piece=2)
@@ -258,7 +258,7 @@ def test_a_body_comes_in_pieces(client_of: Callable[..., Any]) -> None:
     assert [b"12", b"34", b"5", b"", b""] == [now(incoming.read()) for _ in range(5)]
 
 
-@both
+@both_clients
 def test_closed_streams_cannot_be_read(client_of: Callable[..., Any]) -> None:
     """The unread rest of a closed response cannot be read; a fully read one returns b""."""
     client = client_of(FakeVendor(Response(200, body=b"123")), piece=2)
@@ -275,7 +275,7 @@ def test_closed_streams_cannot_be_read(client_of: Callable[..., Any]) -> None:
     assert ([b"12", b"3"], b"") == (pieces, now(read.read()))
 
 
-@both
+@both_clients
 def test_a_piece_has_a_size(client_of: Callable[..., Any]) -> None:
     """A piece size of zero is refused."""
     client = client_of(FakeVendor(Response(200)), piece=0)
@@ -284,7 +284,7 @@ def test_a_piece_has_a_size(client_of: Callable[..., Any]) -> None:
         now(client.open(GET, URL, TIMEOUTS))
 
 
-@both
+@both_clients
 def test_a_closed_client_sends_nothing(client_of: Callable[..., Any]) -> None:
     """After `close` each request fails with an error that says that nothing was sent."""
     vendor = FakeVendor(Response(200))

@@ -133,9 +133,9 @@ async def operations_leave_nothing_behind(lab: Lab) -> None:
     """Check that thousands of operations leave no connections and file descriptors behind."""
     before = await _descriptors_of_the_process(lab)
     async with lab.connector() as connector:
-        await _many(lab, connector, 10)
+        await _read_many(lab, connector, 10)
         warm = descriptors()
-        await _many(lab, connector, lab.subject.operations)
+        await _read_many(lab, connector, lab.subject.operations)
         gc.collect()
         statistics = connector.statistics()
         _check_statistics(statistics, 0)
@@ -159,12 +159,12 @@ async def _descriptors_of_the_process(lab: Lab) -> int:
     A library may keep something for the whole process, such as an event loop.
     """
     async with lab.connector() as connector:
-        await _many(lab, connector, 1)
+        await _read_many(lab, connector, 1)
     gc.collect()
     return descriptors()
 
 
-async def _many(lab: Lab, connector: Any, number: int) -> None:
+async def _read_many(lab: Lab, connector: Any, number: int) -> None:
     """Perform many reads directly, without a manager."""
     attempt = OperationAttempt(1, _LONG)
 

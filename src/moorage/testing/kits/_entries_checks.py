@@ -122,7 +122,7 @@ class Checks:
             delayed_entry.due == earliest_time + _DAY,
             f"Put off until {earliest_time + _DAY}, due at {delayed_entry.due}.",
         )
-        await self._offers(store, [0, 1])
+        await self._require_due(store, [0, 1])
 
     async def an_id_is_added_once(self, factory: Factory) -> None:
         """Adding an existing id returns the existing entry and changes nothing else."""
@@ -158,14 +158,14 @@ class Checks:
         for number in range(6):
             await store.add(self._entry(number))
         now = await store.now()
-        await self._changes(store, 1, due=now + _DAY)
-        await self._changes(store, 2, due=None)
-        await self._changes(store, 4, due=now - _DAY)
-        await self._offers(store, [0, 3, 4, 5])
-        await self._offers(store, [0, 3], limit=2)
-        await self._changes(store, 0, due=now + _DAY)
-        await self._changes(store, 1, due=now - _TICK)
-        await self._offers(store, [1, 3, 4, 5])
+        await self._change(store, 1, due=now + _DAY)
+        await self._change(store, 2, due=None)
+        await self._change(store, 4, due=now - _DAY)
+        await self._require_due(store, [0, 3, 4, 5])
+        await self._require_due(store, [0, 3], limit=2)
+        await self._change(store, 0, due=now + _DAY)
+        await self._change(store, 1, due=now - _TICK)
+        await self._require_due(store, [1, 3, 4, 5])
 
     async def higher_priorities_come_first(self, factory: Factory) -> None:
         """`due` returns higher priorities first, but never overtakes within a lane."""
@@ -175,10 +175,10 @@ class Checks:
             await store.add(attrs.evolve(self._entry(number), priority=rank))
         for number, rank in ((5, 0), (6, 9)):
             await store.add(attrs.evolve(self._entry(number), priority=rank, lane="a"))
-        await self._offers(store, [2, 3, 0, 4, 5, 1])
-        await self._offers(store, [2, 3], limit=2)
-        await self._changes(store, 5, holds=False, due=None)
-        await self._offers(store, [6, 2, 3, 0, 4, 1])
+        await self._require_due(store, [2, 3, 0, 4, 5, 1])
+        await self._require_due(store, [2, 3], limit=2)
+        await self._change(store, 5, holds=False, due=None)
+        await self._require_due(store, [6, 2, 3, 0, 4, 1])
 
     async def a_lane_goes_in_order(self, factory: Factory) -> None:
         """`due` returns only the first open entry of a lane; other lanes do not wait for it."""
@@ -186,17 +186,17 @@ class Checks:
         lanes = ("a", "a", "b", None, "A", "a", "b", None)
         for number, lane in enumerate(lanes):
             await store.add(attrs.evolve(self._entry(number), lane=lane))
-        await self._offers(store, [0, 2, 3, 4, 7])
-        await self._changes(store, 0, due=await store.now() + _DAY)
-        await self._offers(store, [2, 3, 4, 7])
-        await self._changes(store, 0, due=None)
-        await self._offers(store, [2, 3, 4, 7])
-        await self._changes(store, 0, holds=False)
-        await self._offers(store, [1, 2, 3, 4, 7])
-        await self._changes(store, 1, holds=False)
-        await self._offers(store, [1, 2, 3, 4, 5, 7])
+        await self._require_due(store, [0, 2, 3, 4, 7])
+        await self._change(store, 0, due=await store.now() + _DAY)
+        await self._require_due(store, [2, 3, 4, 7])
+        await self._change(store, 0, due=None)
+        await self._require_due(store, [2, 3, 4, 7])
+        await self._change(store, 0, holds=False)
+        await self._require_due(store, [1, 2, 3, 4, 7])
+        await self._change(store, 1, holds=False)
+        await self._require_due(store, [1, 2, 3, 4, 5, 7])
         await store.remove(EntryQuery(id=self._entry(2).id))
-        await self._offers(store, [1, 3, 4, 5, 6, 7])
+        await self._require_due(store, [1, 3, 4, 5, 6, 7])
 
     # --- who writes ---------------------------------------------------------------------
 
@@ -261,9 +261,9 @@ class Checks:
             stored_entry = await store.add(entry)
             require(stored_entry.due is None, f"A {state} entry is due at {stored_entry.due}.")
             require(stored_entry.predecessors == "entry-0009", "The predecessors were not stored.")
-        await self._offers(store, [])
-        await self._changes(store, 0, state=EntryState.WAITING, due=await store.now())
-        await self._offers(store, [0])
+        await self._require_due(store, [])
+        await self._change(store, 0, state=EntryState.WAITING, due=await store.now())
+        await self._require_due(store, [0])
 
     async def late_writers_change_nothing(self, factory: Factory) -> None:
         """A write with a wrong fencing token, or to a removed entry, changes nothing."""
@@ -291,7 +291,7 @@ class Checks:
             await store.swap(leased_entry, added_entry.fence),
             "An entry that nobody has was not taken.",
         )
-        await self._offers(store, [0])
+        await self._require_due(store, [0])
         renewed_entry = renew(leased_entry, await store.now(), 86_400.0)
         for _ in range(2):
             require(
@@ -299,7 +299,7 @@ class Checks:
                 "A lease was not renewed: `swap` must write where the fence stays the same, and"
                 " also what is there already.",
             )
-        await self._offers(store, [])
+        await self._require_due(store, [])
         self._require_equal(
             await _single_entry(store, added_entry.id),
             attrs.evolve(renewed_entry, number=added_entry.number),
@@ -369,7 +369,7 @@ class Checks:
                 f"{query!r} removed {expected_count}, and says {removed_count}.",
             )
             for entry in matching_entries:
-                await self._put(store, entry)
+                await self._add_with_times(store, entry)
 
     # --- everything together ------------------------------------------------------------
 
@@ -465,10 +465,10 @@ class Checks:
                 attempts=number % 4,
                 settled_at=_START + number * _SECOND if state is EntryState.DONE else None,
             )
-            entries.append(await self._put(store, entry))
+            entries.append(await self._add_with_times(store, entry))
         return store, entries[::-1]
 
-    async def _put(self, store: Any, entry: Any) -> Entry:
+    async def _add_with_times(self, store: Any, entry: Any) -> Entry:
         """Add an entry, and set those times that a store chooses itself."""
         added_entry = await store.add(attrs.evolve(entry, fence=0))
         written_entry: Entry = attrs.evolve(entry, number=added_entry.number, fence=1)
@@ -502,12 +502,12 @@ class Checks:
             EntryQuery(target="stripe", tenant="acme-fr", states=("done",), until=noon),
         )
 
-    async def _offers(self, store: Any, expected: list[int], *, limit: int = 100) -> None:
+    async def _require_due(self, store: Any, expected: list[int], *, limit: int = 100) -> None:
         offered_ids = [entry.id for entry in await store.due(limit)]
         expected_ids = [self._entry(number).id for number in expected]
         require(offered_ids == expected_ids, f"{offered_ids} were offered, not {expected_ids}.")
 
-    async def _changes(self, store: Any, number: int, **changes: Any) -> None:
+    async def _change(self, store: Any, number: int, **changes: Any) -> None:
         entry = await _single_entry(store, self._entry(number).id)
         await store.swap(attrs.evolve(entry, fence=entry.fence + 1, **changes), entry.fence)
 
@@ -532,7 +532,7 @@ class Checks:
     def awaited(self) -> tuple[AsyncCheck, ...]:
         """Return the checks for asynchronous stores."""
         return (
-            *self._both,
+            *self._all_checks,
             self.concurrent_tasks_add_an_entry_once,
             self.concurrent_tasks_replace_an_entry_once,
         )
@@ -541,13 +541,13 @@ class Checks:
     def plain(self) -> tuple[Check, ...]:
         """Return the checks for synchronous stores."""
         return (
-            *(blocking(check) for check in self._both),
+            *(blocking(check) for check in self._all_checks),
             self.concurrent_threads_add_an_entry_once,
             self.concurrent_threads_replace_an_entry_once,
         )
 
     @property
-    def _both(self) -> tuple[AsyncCheck, ...]:
+    def _all_checks(self) -> tuple[AsyncCheck, ...]:
         return (
             self.entries_are_kept_as_they_are,
             self.times_come_from_the_store,

@@ -31,13 +31,16 @@ async def each_step_carries_its_key(make: Open) -> None:
     A key of ours that is too long becomes one that the vendor takes.
     """
     for key in (_SHORT, _LONG):
-        first_keys, second_keys = await _keys(make, key), await _keys(make, key)
+        first_keys, second_keys = (
+            await _keys_of_moving_requests(make, key),
+            await _keys_of_moving_requests(make, key),
+        )
         require(
             first_keys == second_keys, "Another process sends other keys for the same operations."
         )
 
 
-async def _keys(make: Open, prefix: str) -> list[str | None]:
+async def _keys_of_moving_requests(make: Open, prefix: str) -> list[str | None]:
     """Return the idempotency keys of all requests that move money, in order."""
     async with make() as lab:
 
@@ -83,13 +86,13 @@ async def _keys(make: Open, prefix: str) -> list[str | None]:
             with suppress(VendorRejected, UnsupportedByVendor):
                 await lab("void", intent.ref, idempotency_key=key("k"))
             request_count = _is_sent_once(lab, request_count, "void")
-        for operation, look in _looks(lab, charged_payment.ref):
+        for operation, look in _read_operations(lab, charged_payment.ref):
             await look()
             request_count = _is_sent_once(lab, request_count, operation)
         return [lab.key_of(request) for request in lab.sandbox.requests]
 
 
-def _looks(lab: Lab, ref: Ref) -> list[tuple[str, Call]]:
+def _read_operations(lab: Lab, ref: Ref) -> list[tuple[str, Call]]:
     """Return those operations of the vendor that only read."""
     looks: dict[PaymentsCapability, tuple[str, Call]] = {
         PaymentsCapability.LOOK_UP: ("get", partial(lab, "get", ref)),

@@ -33,9 +33,9 @@ async def a_pickup_is_scheduled_once(make: Open) -> None:
         require(is_expected and scheduled.raw, "It is not scheduled.")
         require(Ref.parse(str(scheduled.ref)) == scheduled.ref, "A reference changes as text.")
         lab.discreet(repr(scheduled), "A pickup")
-        count = _posts(lab)
+        count = _change_count(lab)
         require(await schedule(request) == scheduled, "A repeat has another pickup.")
-        require(_posts(lab) == count, "A repeat was sent.")
+        require(_change_count(lab) == count, "A repeat was sent.")
         later = attrs.evolve(request, instructions="At the other door.")
         await lab.refused(IdempotencyConflict, schedule(later), "A key for another pickup")
         for _ in range(2 if ShippingCapability.CANCEL_PICKUP in lab.able else 0):
@@ -59,9 +59,9 @@ async def a_manifest_is_created_once(make: Open) -> None:
         require(created.state is ManifestState.CREATED, f"It is {created.state}.")
         require(created.documents and created.raw, "There is no form to print.")
         require(not any(url in repr(created) for url in created.documents), "It shows its form.")
-        count = _posts(lab)
+        count = _change_count(lab)
         require(await create(refs) == created, "A repeat has another manifest.")
-        require(_posts(lab) == count, "A repeat was sent.")
+        require(_change_count(lab) == count, "A repeat was sent.")
         await lab.refused(IdempotencyConflict, create(refs[:1]), "A key for another manifest")
         again: Manifest = await lab("get_manifest", str(created.ref))
         require((again.ref, again.documents) == (created.ref, created.documents), "It is another.")
@@ -89,7 +89,7 @@ async def service_points_are_offered(make: Open) -> None:
         require(not nowhere.points and nowhere.messages, "Nobody says why there are none.")
 
 
-def _posts(lab: Lab) -> int:
+def _change_count(lab: Lab) -> int:
     """Return the number of requests so far that may have changed something."""
     return sum(request.method == "POST" for request in lab.sandbox.requests)
 

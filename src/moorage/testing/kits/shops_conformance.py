@@ -66,7 +66,7 @@ _MOST_STEPS: Final = 6
 """The number of requests, at most, of which each may lose its answer."""
 
 
-async def _ended(doing: Awaitable[Any]) -> bool:
+async def _succeeded(doing: Awaitable[Any]) -> bool:
     """Return True if an operation succeeded, False if its answer was lost."""
     try:
         await doing
@@ -186,11 +186,11 @@ async def a_lost_answer_ships_nothing_twice(make: Open) -> None:
                 lines = (FulfilledLine(id=order.lines[0].id, quantity=2),) if with_lines else ()
                 parcel = attrs.evolve(PARCEL, lines=lines)
                 lab.sandbox.fail(*([None] * lost), Lost())
-                ended = await _ended(lab.fulfil(order.ref, parcel))
+                ended = await _succeeded(lab.fulfil(order.ref, parcel))
                 lab.sandbox.forget_faults()
                 is_told_rightly = bool(lab.shop.parcels()) or not ended
                 require(is_told_rightly, "A parcel is reported as shipped, but did not leave.")
-                await _ended(lab.fulfil(order.ref, parcel))
+                await _succeeded(lab.fulfil(order.ref, parcel))
                 count = len(lab.shop.parcels())
                 require(count <= 1, f"{count} parcels left after a lost answer.")
 
@@ -252,7 +252,7 @@ async def a_lost_cancellation_can_be_repeated(make: Open) -> None:
         async with make() as lab:
             order = await lab.order(1)
             lab.sandbox.fail(*([None] * lost), Lost())
-            await _ended(lab("cancel", order.ref))
+            await _succeeded(lab("cancel", order.ref))
             lab.sandbox.forget_faults()
             receipt = await lab("cancel", order.ref)
             require(receipt.completion is Completion.DONE, "The repeat is not reported as done.")
@@ -293,7 +293,7 @@ async def a_refund_is_paid_once(make: Open) -> None:
             order = await lab.order(2)
             faults = [] if lost < 0 else [*([None] * lost), Lost()]
             lab.sandbox.fail(*faults)
-            ended = await _ended(lab.refund(order.ref))
+            ended = await _succeeded(lab.refund(order.ref))
             lab.sandbox.forget_faults()
             require(
                 not ended or list(lab.shop.refunds()) == [(order.ref.id, "5.00")],

@@ -63,7 +63,7 @@ def _secret(number: int) -> Secret:
     return Secret(f"whsec_{number:032d}")
 
 
-async def _got(
+async def _requested_secrets(
     provider: AsyncWebhookSecrets, tenant: str | None, key_id: str | None = None
 ) -> Sequence[Secret]:
     return await soon(provider.get(_NAME, tenant, key_id), _HANGS)
@@ -88,7 +88,7 @@ async def all_valid_secrets_are_returned(factory: AsyncFactory) -> None:
     several_secrets = (_secret(3), Secret(b"\xff\x00 binary"), _secret(1))
     provider = factory({(_NAME, None): several_secrets})
     for _ in range(3):
-        secrets = await _got(provider, None)
+        secrets = await _requested_secrets(provider, None)
         require(
             all(isinstance(secret, Secret) for secret in secrets), "What is given is not a Secret."
         )
@@ -101,14 +101,17 @@ async def tenants_are_apart(factory: AsyncFactory) -> None:
     """A tenant gets only its own webhook secrets."""
     for owner in _TENANTS:
         provider = factory({(_NAME, owner): (_secret(1),)})
-        require([*await _got(provider, owner)] == [_secret(1)], f"{owner!r} lacks its secret.")
+        require(
+            [*await _requested_secrets(provider, owner)] == [_secret(1)],
+            f"{owner!r} lacks its secret.",
+        )
         for other_tenant in _TENANTS:
             if other_tenant != owner:
                 await _refusal(provider, other_tenant)
     numbered_tenants = dict(enumerate(_TENANTS))
     provider = factory({(_NAME, tenant): (_secret(n),) for n, tenant in numbered_tenants.items()})
     for number, tenant in numbered_tenants.items():
-        secrets = await _got(provider, tenant)
+        secrets = await _requested_secrets(provider, tenant)
         require([*secrets] == [_secret(number)], f"{tenant!r} got what belongs to another.")
 
 
@@ -129,7 +132,7 @@ async def an_unknown_key_is_no_error(factory: AsyncFactory) -> None:
     for tenant in (None, "acme"):
         for key in _KEYS:
             try:
-                secrets = await _got(provider, tenant, key)
+                secrets = await _requested_secrets(provider, tenant, key)
             except ConnectorError as error:
                 raise AssertionError(
                     f"A key that does not exist raised {type(error).__name__}."
@@ -143,13 +146,15 @@ async def a_requested_key_is_returned(factory: AsyncFactory) -> None:
     keys = {name: Secret(json.dumps({"kty": "OKP", "kid": name})) for name in ("k1", "k2")}
     provider = factory({(_NAME, None): (*keys.values(),)})
     for name, key in keys.items():
-        require(key in await _got(provider, None, name), f"The key {name} is not given.")
+        require(
+            key in await _requested_secrets(provider, None, name), f"The key {name} is not given."
+        )
 
 
 async def nothing_shows_a_secret(factory: AsyncFactory) -> None:
     """Neither the secrets nor the provider show a secret when printed."""
     provider = factory({(_NAME, None): (_secret(1),)})
-    representation = f"{await _got(provider, None)!r}{provider!r}{provider!s}"
+    representation = f"{await _requested_secrets(provider, None)!r}{provider!r}{provider!s}"
     require(_secret(1).reveal() not in representation, "A secret is shown.")
 
 
@@ -157,7 +162,7 @@ async def concurrent_callers_get_their_own_secrets(factory: AsyncFactory) -> Non
     """Callers that request webhook secrets concurrently each get their own."""
     tenants = [f"tenant-{number}" for number in range(8)]
     provider = factory({(_NAME, tenant): (_secret(n),) for n, tenant in enumerate(tenants)})
-    calls = [_got(provider, tenant) for _ in range(4) for tenant in tenants]
+    calls = [_requested_secrets(provider, tenant) for _ in range(4) for tenant in tenants]
     results = await soon(asyncio.gather(*calls), _HANGS)
     expected = [[_secret(number)] for _ in range(4) for number in range(8)]
     require(
@@ -188,16 +193,19 @@ async def a_change_is_seen(factory: AsyncFactory) -> None:
     """A change of webhook secrets takes effect from the next webhook on."""
     stored_secrets: Kept = {(_NAME, None): (_secret(1),)}
     provider = factory(stored_secrets)
-    await _got(provider, None)
+    await _requested_secrets(provider, None)
     for several_secrets in ((_secret(2), _secret(1)), (_secret(2),)):
         stored_secrets[_NAME, None] = several_secrets
-        secrets = await _got(provider, None)
+        secrets = await _requested_secrets(provider, None)
         require(
             [*secrets] == [*several_secrets],
             "Secrets that were replaced are not given as they are now.",
         )
     stored_secrets[_NAME, "acme"] = (_secret(3),)
-    require([*await _got(provider, "acme")] == [_secret(3)], "A tenant that was added has none.")
+    require(
+        [*await _requested_secrets(provider, "acme")] == [_secret(3)],
+        "A tenant that was added has none.",
+    )
     del stored_secrets[_NAME, None]
     await _refusal(provider, None)
 

@@ -178,7 +178,7 @@ class AdyenSandbox(Sandbox):
         notice_count = len(self.sent)
         with self._lock:
             while self._open:
-                self._decide(*self._open.pop(0))
+                self._decide_modification(*self._open.pop(0))
         return self.sent[notice_count:]
 
     def dispute(self, psp: str) -> str:
@@ -441,7 +441,7 @@ class AdyenSandbox(Sandbox):
 
     # --- decisions ----------------------------------------------------------
 
-    def _decide(
+    def _decide_modification(
         self, by: str, verb: str, payment: AdyenPayment, modification: dict[str, Any]
     ) -> None:
         if not verb:

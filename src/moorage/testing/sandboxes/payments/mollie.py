@@ -143,14 +143,14 @@ class MollieSandbox(Sandbox):
         """
         payment = self.payments[where.rpartition("/")[2]]
         if status == "paid":
-            self._pays(payment)
+            self._mark_paid(payment)
         else:
-            self._ends(payment, status)
+            self._set_unpaid_status(payment, status)
         self._send_webhook(payment)
 
     def arrive(self, id: str) -> None:
         """Complete a pending payment."""
-        self._pays(self.payments[id])
+        self._mark_paid(self.payments[id])
         self._send_webhook(self.payments[id])
 
     def arrive_refund(self, id: str, *, success: bool = True) -> None:
@@ -187,9 +187,9 @@ class MollieSandbox(Sandbox):
         self.payments[key] = payment
         self._urls[key] = subscription["webhookUrl"]
         if success:
-            self._pays(payment)
+            self._mark_paid(payment)
         else:
-            self._ends(payment, "failed")
+            self._set_unpaid_status(payment, "failed")
         self._send_webhook(payment)
 
     def charge_back(self, id: str) -> str:
@@ -315,9 +315,9 @@ class MollieSandbox(Sandbox):
         if recurring and payment["method"] == "directdebit":
             payment["status"] = "pending"
         elif failure is not None and failure != CONFIRMED:
-            self._ends(payment, "failed", failure)
+            self._set_unpaid_status(payment, "failed", failure)
         elif failure is None and (tokenised or recurring):
-            self._pays(payment)
+            self._mark_paid(payment)
         else:
             payment["expiresAt"] = self._moment(900)
             url = f"{self.checkout}/{payment['id']}"
@@ -350,7 +350,7 @@ class MollieSandbox(Sandbox):
         payment = self._payment(id)
         if not payment.get("isCancelable"):
             raise wrong("The payment cannot be canceled")
-        self._ends(payment, "canceled")
+        self._set_unpaid_status(payment, "canceled")
         self._send_webhook(payment)
         return reply(payment)
 
@@ -362,7 +362,7 @@ class MollieSandbox(Sandbox):
         if self._amount_of(payment, "amountCaptured").minor:
             payment |= {"status": "paid", "paidAt": self._moment()}
         else:
-            self._ends(payment, "canceled")
+            self._set_unpaid_status(payment, "canceled")
         self._send_webhook(payment)
         return reply({}, 202).evolve(body=b"")
 
@@ -521,8 +521,8 @@ class MollieSandbox(Sandbox):
 
     # --- its ledger ---------------------------------------------------------
 
-    def _pays(self, payment: dict[str, Any]) -> None:
-        self._closes(payment)
+    def _mark_paid(self, payment: dict[str, Any]) -> None:
+        self._remove_checkout(payment)
         if payment["captureMode"] == "manual":
             zero_amount = amount_of(payment["amount"]) * 0
             payment |= {"status": "authorized", "authorizedAt": self._moment()}
@@ -543,17 +543,19 @@ class MollieSandbox(Sandbox):
             payment["mandateId"] = f"mdt_{self.number():08d}"
             self.mandates[payment["mandateId"]] = payment["customerId"]
 
-    def _ends(self, payment: dict[str, Any], status: str, reason: str | None = None) -> None:
+    def _set_unpaid_status(
+        self, payment: dict[str, Any], status: str, reason: str | None = None
+    ) -> None:
         payment["status"] = status
         if status != "pending":
-            self._closes(payment)
+            self._remove_checkout(payment)
             payment[f"{status}At"] = self._moment()
         if status == "failed":
             words = "The payment was declined."
             code = reason or "refused_by_issuer"
             payment["details"] = {"failureReason": code, "failureMessage": words}
 
-    def _closes(self, payment: dict[str, Any]) -> None:
+    def _remove_checkout(self, payment: dict[str, Any]) -> None:
         for name in ("isCancelable", "expiresAt"):
             payment.pop(name, None)
         payment["_links"].pop("checkout", None)

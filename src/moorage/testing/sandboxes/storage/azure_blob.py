@@ -141,9 +141,9 @@ class AzureBlobSandbox(SpoolingSandbox):
     def done(self, request: SandboxRequest, spool: Spool) -> Reply:
         """Execute a request to Azure Blob Storage."""
         query = dict(request.query)
-        self._let_in(request, query, spool.size)
+        self._check_authentication(request, query, spool.size)
         if (request.method, query.get("comp")) == ("POST", "userdelegationkey"):
-            return self._lend(request, spool)
+            return self._grant_delegation_key(request, spool)
         container, _, key = unquote(request.path).removeprefix("/").partition("/")
         if container != self.container:
             raise No("ContainerNotFound", 404, "The specified container does not exist.")
@@ -155,7 +155,9 @@ class AzureBlobSandbox(SpoolingSandbox):
             raise No("MissingContentLengthHeader", 411)
         return do(request, key, query, spool)
 
-    def _let_in(self, request: SandboxRequest, query: dict[str, str], length: int) -> None:
+    def _check_authentication(
+        self, request: SandboxRequest, query: dict[str, str], length: int
+    ) -> None:
         if self.token_endpoint.allows(request):
             check_version(request)
         elif request.bearer() is not None:
@@ -182,7 +184,7 @@ class AzureBlobSandbox(SpoolingSandbox):
             ("PUT", ""): ("copy", self._copy) if copies else ("put", self._put),
             ("PUT", "block"): ("block", self._put_block),
             ("PUT", "blocklist"): ("blocklist", self._commit),
-            ("PUT", "properties"): ("properties", self._say),
+            ("PUT", "properties"): ("properties", self._set_properties),
             ("PUT", "metadata"): ("metadata", self._set_metadata),
             ("GET", "blocklist"): ("get", self._list_blocks),
             ("GET", ""): ("get", self._get),
@@ -193,7 +195,7 @@ class AzureBlobSandbox(SpoolingSandbox):
             raise No("UnsupportedHttpVerb", 405, "The resource doesn't support this.")
         return operation
 
-    def _lend(self, request: SandboxRequest, spool: Spool) -> Reply:
+    def _grant_delegation_key(self, request: SandboxRequest, spool: Spool) -> Reply:
         if request.bearer() is None:
             raise failed("Only authentication scheme Bearer is supported.")
         times = {element.tag: element.text or "" for element in parsed(spool)}
@@ -201,7 +203,7 @@ class AzureBlobSandbox(SpoolingSandbox):
 
     # --- blobs -------------------------------------------------------------
 
-    def _keep(self, key: str, blob: Blob) -> Reply:
+    def _store_blob(self, key: str, blob: Blob) -> Reply:
         self.blobs[key] = self.versions[key, blob.version] = blob
         return self._written_reply(blob, 201)
 
@@ -243,7 +245,7 @@ class AzureBlobSandbox(SpoolingSandbox):
             headers={**headers, **metadata(request), **stored_headers(request)},
             modified=self._now(),
         )
-        reply = self._keep(key, blob)
+        reply = self._store_blob(key, blob)
         return attrs.evolve(reply, headers={**reply.headers, "Content-MD5": md5})
 
     def _get(self, request: SandboxRequest, key: str, query: dict[str, str], _: Spool) -> Reply:
@@ -275,7 +277,9 @@ class AzureBlobSandbox(SpoolingSandbox):
             del self.blobs[key]
         return Reply(202)
 
-    def _say(self, request: SandboxRequest, key: str, _: dict[str, str], __: Spool) -> Reply:
+    def _set_properties(
+        self, request: SandboxRequest, key: str, _: dict[str, str], __: Spool
+    ) -> Reply:
         blob = self._blob(key, {})
         may_write(request, blob)
         kept_headers = {
@@ -284,7 +288,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         changed_blob = attrs.evolve(
             blob, headers={**content(request), **kept_headers}, etag=self._stamp()[0]
         )
-        self._keep(key, changed_blob)
+        self._store_blob(key, changed_blob)
         return self._written_reply(changed_blob, 200)
 
     def _set_metadata(
@@ -296,7 +300,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         etag, version = self._stamp()
         fields = {**kept_headers, **metadata(request)}
         changed_blob = attrs.evolve(blob, headers=fields, etag=etag, version=version)
-        self._keep(key, changed_blob)
+        self._store_blob(key, changed_blob)
         return self._written_reply(changed_blob, 200)
 
     def _copy(self, request: SandboxRequest, key: str, _: dict[str, str], __: Spool) -> Reply:
@@ -322,7 +326,7 @@ class AzureBlobSandbox(SpoolingSandbox):
             etag=etag,
             version=version,
         )
-        self._keep(key, copied_blob)
+        self._store_blob(key, copied_blob)
         return self._written_reply(copied_blob, 202, x_ms_copy_status=copied_blob.copy[0])
 
     # --- blocks ------------------------------------------------------------
@@ -375,7 +379,7 @@ class AzureBlobSandbox(SpoolingSandbox):
             headers={**content(request), **metadata(request), **stored_headers(request)},
             modified=self._now(),
         )
-        return self._keep(key, committed)
+        return self._store_blob(key, committed)
 
     # --- the container -----------------------------------------------------
 
