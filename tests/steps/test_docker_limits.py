@@ -5,12 +5,22 @@ from __future__ import annotations
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import ConnectionFailed, ConnectorManager, Service, Step, StepConnector, Workspace
+from moorage import (
+    ConnectionFailed,
+    ConnectorManager,
+    Service,
+    Step,
+    StepConnector,
+    VendorFailed,
+    Workspace,
+)
 from moorage.adapters.steps._docker_limit import Watchdog
+from moorage.adapters.steps._docker_logs import DockerLogs
 from moorage.adapters.steps._docker_wire import Engine
 from moorage.adapters.steps.docker import DockerPlatform
 from moorage.domain.steps.result import StepOutcome
@@ -20,7 +30,7 @@ from tests.steps.docker_lab import IMAGE, engine, scripted_engine
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from moorage.domain.steps.runs import RunStatus
@@ -152,3 +162,57 @@ def test_stop_beside_a_start_is_never_lost(socket: str) -> None:
             assert status is not None
             assert EndReason.STOPPED is status.reason
             platform.remove(spec.name, 60.0)
+
+
+_STATE = {"Status": "running", "ExitCode": 0, "StartedAt": "noon", "FinishedAt": "noon"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(None, [], {}, [1], {"State": "x"}, {"State": {"Status": []}}),
+        {"State": _STATE, "Config": {"Labels": {}}, "Created": "noon", "Id": 1, "Image": 2},
+        {"State": {**_STATE, "Status": "exited", "ExitCode": "x"}, "Config": {}, "Created": "noon"},
+        {"State": {**_STATE, "Status": "created"}, "Config": {"Labels": []}, "Created": "noon"},
+    ],
+)
+def test_strange_description_of_a_container_is_a_failure(answer: object, tmp_path: Path) -> None:
+    """Whatever an Engine answers, its user gets an error of moorage."""
+    spec = RunSpec(name="x", step=Step("x", ["true"], image=IMAGE))
+    with scripted_engine(tmp_path, (200, answer)) as path:
+        platform = DockerPlatform(path)
+        calls: list[Callable[[], object]] = [
+            lambda: platform.start(spec, 60.0),
+            lambda: platform.look("x", 60.0),
+            lambda: platform.stop("x", 0.0, 60.0),
+        ]
+        for call in calls:
+            with pytest.raises(VendorFailed, match="cannot be understood"):
+                call()
+        with suppress(VendorFailed):
+            platform.runs(60.0)
+        with suppress(VendorFailed):
+            platform.logs("x", "stdout", "", 60.0)
+
+
+def test_strange_answers_to_a_start_are_failures(tmp_path: Path) -> None:
+    """An image without a configuration, and a container without an id, are named as failures."""
+    spec = RunSpec(name="x", step=Step("x", ["true"], image=IMAGE))
+    absent: tuple[int, object] = (404, {"message": "No such container"})
+    image: tuple[int, object] = (200, {"Config": {"User": ""}})
+    scripts: list[list[tuple[int, object]]] = [[absent, (200, [])], [absent, image, (201, {})]]
+    for number, answers in enumerate(scripts):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with (
+            scripted_engine(folder, *answers) as path,
+            pytest.raises(VendorFailed, match="cannot be understood"),
+        ):
+            DockerPlatform(path).start(spec, 60.0)
+
+
+def test_mark_without_a_time_is_a_failure(tmp_path: Path) -> None:
+    """A time that an Engine wrote into a log, and that is none, is a failure of the Engine."""
+    logs = DockerLogs(Engine(f"{tmp_path}/nowhere"))
+    with pytest.raises(VendorFailed, match="cannot be understood"):
+        logs.read("c", "stdout", "noon#1#", 60.0, is_over=True)

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from moorage.adapters.steps._docker_wire import entries, refusal
+from moorage.adapters.steps._docker_wire import entries, refusal, understood
 from moorage.domain.steps.runs import LogChunk
 from moorage.errors import ConnectionFailed
 
@@ -75,7 +75,9 @@ class DockerLogs:
         try:
             with reading.connection as connection:
                 if not reading.is_open:
-                    query = {stream: "1", "timestamps": "1", "since": seconds_of(reading.since)}
+                    with understood():
+                        since = seconds_of(reading.since)
+                    query = {stream: "1", "timestamps": "1", "since": since}
                     path = f"/containers/{quote(name, safe='')}/logs"
                     answer = connection.enter_context(
                         self._engine.answer("GET", path, timeout, query=query)

@@ -146,6 +146,22 @@ def progress(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
             yield value
 
 
+@contextmanager
+def understood() -> Generator[None]:
+    """Raise an error for an answer of the Engine that the block does not understand.
+
+    Raises:
+        VendorFailed: the block looked for something that the answer does not have.
+    """
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise VendorFailed(
+            "The Docker Engine gives an answer that cannot be understood.",
+            remedy="Check that the socket is that of a Docker Engine.",
+        ) from None
+
+
 def message_of(content: bytes) -> str:
     """Return the message in the body of a refusal."""
     try:

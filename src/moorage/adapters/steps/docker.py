@@ -33,7 +33,7 @@ import attrs
 
 from moorage.adapters.steps._docker_limit import Watchdog
 from moorage.adapters.steps._docker_logs import LOG_DRIVER, DockerLogs, seconds_of
-from moorage.adapters.steps._docker_wire import Engine, refusal
+from moorage.adapters.steps._docker_wire import Engine, refusal, understood
 from moorage.adapters.steps._whole_login import check_whole_login
 from moorage.adapters.steps.docker_images import SOCKET, pull_image
 from moorage.domain.secrets.frames import careful
@@ -180,8 +180,9 @@ class DockerPlatform:
         facts = self._facts(name, timeout)
         if facts is None:
             return None
-        self._looks.note(name, is_over=_phase(facts) is RunPhase.ENDED)
-        return self._status(name, facts, timeout)
+        with understood():
+            self._looks.note(name, is_over=_phase(facts) is RunPhase.ENDED)
+            return self._status(name, facts, timeout)
 
     @property
     def can_wait(self) -> bool:
@@ -212,7 +213,8 @@ class DockerPlatform:
             facts = self._facts(name, timeout)
             if facts is None:
                 return LogChunk(b"", mark, is_last=True)
-            is_over = _phase(facts) is RunPhase.ENDED
+            with understood():
+                is_over = _phase(facts) is RunPhase.ENDED
         return self._logs.read(name, stream, mark, timeout, is_over=is_over)
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
@@ -238,7 +240,8 @@ class DockerPlatform:
             timeout,
             query={"all": "1", "filters": json.dumps(filters)},
         )
-        names = sorted(item["Names"][0].removeprefix("/") for item in json.loads(content))
+        with understood():
+            names = sorted(item["Names"][0].removeprefix("/") for item in json.loads(content))
         statuses = (self.look(name, timeout) for name in names if not name.startswith(_DRAFT))
         return [status for status in statuses if status is not None]
 
@@ -275,8 +278,9 @@ class DockerPlatform:
         code, content = self._engine.ask("GET", _container(name, "json"), timeout, allowed=_MISSING)
         if code in _MISSING:
             return None
-        facts: dict[str, Any] = json.loads(content)
-        return None if facts["State"]["Status"] in _REMOVED else facts
+        with understood():
+            facts: dict[str, Any] = json.loads(content)
+            return None if facts["State"]["Status"] in _REMOVED else facts
 
     def _create(self, spec: RunSpec, timeout: float) -> RunStatus | None:
         """Create the container of a run with its files, unless another caller was faster.
@@ -349,8 +353,9 @@ class DockerPlatform:
             )
             if code in _MISSING:
                 return False
-            image: dict[str, Any] = json.loads(content)["Config"] or {}
-            user = str(image.get("User") or "")
+            with understood():
+                image: dict[str, Any] = json.loads(content)["Config"] or {}
+                user = str(image.get("User") or "")
         return user.partition(":")[0] in _ROOT
 
     def _body(self, spec: RunSpec) -> dict[str, Any]:
@@ -403,22 +408,25 @@ class DockerPlatform:
         """Replace a container that was not started by its tombstone, unless it is started now."""
         container = status.metadata["container"]
         facts = self._facts(container, timeout)
-        if facts is None or not self._delete(container, timeout):
+        if facts is None:
             return
-        # If another caller has created a container under this name by now, that is buried next.
-        self._engine.ask(
-            "POST",
-            "/containers/create",
-            timeout,
-            query={"name": status.name},
-            body={
+        with understood():
+            body = {
                 "Image": facts["Image"],
                 "Entrypoint": facts["Config"]["Entrypoint"],
                 "Labels": {**facts["Config"]["Labels"], _TOMBSTONE: ""},
                 "HostConfig": {"LogConfig": LOG_DRIVER, "NetworkMode": "none"},
-            },
-            allowed=frozenset({_CONFLICT}),
-        )
+            }
+        if self._delete(container, timeout):
+            # If another caller has created a container of this name by now, that is buried next.
+            self._engine.ask(
+                "POST",
+                "/containers/create",
+                timeout,
+                query={"name": status.name},
+                body=body,
+                allowed=frozenset({_CONFLICT}),
+            )
 
     def _delete(self, name: str, timeout: float) -> bool:
         """Remove a container with its volumes; return False if there is none, or it runs."""
@@ -454,7 +462,7 @@ class DockerPlatform:
                 for key, value in labels.items()
                 if key.startswith(prefix)
             },
-            metadata={"container": facts["Id"], "image": facts["Image"]},
+            metadata={"container": str(facts["Id"]), "image": str(facts["Image"])},
         )
 
     def _reason(self, name: str, facts: Mapping[str, Any], timeout: float) -> EndReason:
@@ -482,9 +490,10 @@ class DockerPlatform:
         }
         try:
             _, content = self._engine.ask("GET", "/events", min(timeout, _RECALL), query=query)
+            with understood():
+                *_, last = [None, *(json.loads(line)["Action"] for line in content.splitlines())]
         except ConnectorError:
             return False
-        *_, last = [None, *(json.loads(line)["Action"] for line in content.splitlines())]
         return bool(last == _BEGAN)
 
     def _has_note(self, name: str, note: str, timeout: float) -> bool:
@@ -498,13 +507,15 @@ class DockerPlatform:
 
 def _created(spec: RunSpec, answer: bytes) -> RunStatus:
     """Return the status of a run whose container was created."""
+    with understood():
+        container = str(json.loads(answer)["Id"])
     return RunStatus(
         name=spec.name,
         phase=RunPhase.STARTING,
         fingerprint=spec.step.fingerprint,
         step=spec.step.name,
         labels=spec.labels,
-        metadata={"container": json.loads(answer)["Id"]},
+        metadata={"container": container},
     )
 
 
