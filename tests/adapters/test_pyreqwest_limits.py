@@ -265,9 +265,37 @@ async def test_write_timeout(make: Make) -> None:
 
 
 @with_both_clients
-async def test_early_response_ends_sending(make: Make) -> None:
+async def test_write_timeout_of_a_body_in_memory(make: Make) -> None:
+    """If the vendor stops reading a body in memory, the error names the write timeout."""
+    async with lab(make) as (vendor, client):
+        vendor.queue(Behaviour(raw=b"", reads="head"))
+        with pytest.raises(AttemptTimeout, match=r"did not take .* the write timeout of 0.1"):
+            await client.send(
+                Request.put("/", body=LARGE * 9), vendor.url, Timeouts(write=0.1, total=20)
+            )
+
+
+@pytest.mark.parametrize("timeouts", [{"read": 5}, {"write": 5}, {"read": 5, "write": 5}])
+@with_both_clients
+async def test_body_in_memory_arrives_whole(make: Make, timeouts: dict[str, float]) -> None:
+    """A body in memory is sent whole, with its length, under timeouts of single steps."""
+    body = bytes(range(256)) * 999 + b"end"
+    async with lab(make) as (vendor, client):
+        vendor.queue(Behaviour(), Behaviour())
+        for headers in ({}, {"Content-Length": str(len(body))}):
+            request = Request.put("/", headers=headers, body=body)
+            await client.send(request, vendor.url, Timeouts(total=20, **timeouts))
+
+    for received in vendor.requests:
+        assert body == received.body
+        assert (str(len(body)),) == received.headers.get_all("content-length")
+
+
+@pytest.mark.parametrize("body", [BodyStream.of(lambda: [LARGE] * 9), LARGE * 9])
+@with_both_clients
+async def test_early_response_ends_sending(make: Make, body: BodyStream | bytes) -> None:
     """A response that arrives before the whole request body was sent is returned."""
-    request = Request.put("/", body=BodyStream.of(lambda: [LARGE] * 9))
+    request = Request.put("/", body=body)
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(413, reads="head"))
         timeouts = Timeouts(read=5, write=5, total=20)

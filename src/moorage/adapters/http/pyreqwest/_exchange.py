@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from moorage.adapters.http.pyreqwest._loop_runtimes import StreamingRuntime
     from moorage.adapters.http.pyreqwest._timeouts import StepTimeouts
     from moorage.adapters.http.stdlib._engine import Engine
-    from moorage.domain.http.requests import Body, HttpMethod, Request
+    from moorage.domain.http.requests import HttpMethod, Request
     from moorage.errors import AttemptTimeout
 
 
@@ -97,16 +97,21 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
     async def start(self, request: Request, *, streamed: bool) -> None:
         """Send the request, in pieces if it is streamed, and read the head of its response."""
         fields, body = fields_of(request), request.body
-        upload = None
+        pieces: AsyncIterator[bytes] | None = None
         timeouts, runtime = self._timeouts, self._runtime
-        if streamed:
-            upload = await runtime.perform(self._open_body(_stream_of(body), framed=False))
+        if isinstance(body, BodyStream):
+            upload = await runtime.perform(self._open_body(body, framed=False))
+            pieces = self._pieces(upload)
+        elif streamed:
+            pieces = self._pieces_in_memory(body)
+            if "content-length" not in request.headers:
+                fields.append(("Content-Length", str(len(body))))
         try:
             pool = self._pool = self._engine.pool()
             if not pool.claim(self._origin, self._holder):
                 await self._wait_for_slot(pool)
             # While a body is sent, pyreqwest would count that as the server's silence.
-            read_timeout = timeouts.read if upload is None else None
+            read_timeout = timeouts.read if pieces is None else None
             gateway = self._gateway
             client = runtime.clients.find(
                 timeouts.connect, read_timeout, proxied=gateway is not None
@@ -116,8 +121,8 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
                 builder = builder.headers(fields)
             if timeouts.total is not None:
                 builder = builder.timeout(timeouts.remaining(self._deadline - monotonic()))
-            if upload is not None:
-                builder = builder.body_stream(self._pieces(upload))
+            if pieces is not None:
+                builder = builder.body_stream(pieces)
             elif body:
                 builder = builder.body_bytes(body)
             await self._enter(builder.streamed_read_buffer_limit(0).build_streamed())
@@ -187,6 +192,24 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
         except Exception as error:
             self._source_error = error
             raise
+        self._end_of_body()
+
+    async def _pieces_in_memory(self, body: bytes) -> AsyncIterator[bytes]:
+        """Yield the pieces of a body in memory, which nobody has to wait for.
+
+        Without a write timeout it is one piece.
+        """
+        timeout = self._timeouts.write
+        size = len(body) if timeout is None else PIECE_SIZE
+        for start in range(0, len(body), size):
+            self._runtime.bound(timeout, "write")
+            yield body[start : start + size]
+            if self._abandoned:
+                break
+        self._end_of_body()
+
+    def _end_of_body(self) -> None:
+        """Start the read timeout of the response, as the body has been sent."""
         if self._abandoned:
             raise TimeIsUp  # which makes pyreqwest cancel the request
         self._runtime.bound(self._timeouts.read, "read")
@@ -298,13 +321,3 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
     def _passed(self, step: str) -> AttemptTimeout:
         problem = "did not take the request" if step == "write" else "did not respond"
         return self._timed_out(step, problem, sent=True)
-
-
-def _stream_of(body: Body) -> BodyStream:
-    """Return a body as a stream of pieces."""
-    if isinstance(body, BodyStream):
-        return body
-    starts = range(0, len(body), PIECE_SIZE)
-    return BodyStream(
-        lambda: (body[start : start + PIECE_SIZE] for start in starts), length=len(body)
-    )
