@@ -54,21 +54,25 @@ SIZES = ("limit", "circuit, limit", "circuit, limit, budget", "all")
 """Protections of one, two, three and four states."""
 
 
-def question(protections: str, cost: int = 1) -> Admission:
-    """Return the admission of a plan with these protections."""
+def question(protections: str, cost: int = 1, tenant: str = "acme") -> Admission:
+    """Return the admission of a tenant's plan with these protections."""
     options: dict[str, Any] = {"circuit": None, "retry": None} | PROTECTIONS[protections]
     endpoint = Endpoint("pay", path="/pay", cost=cost)
-    return Plan(Service("v", endpoints=(endpoint,), **options), None, endpoint).question
+    plan = Plan(Service("v", endpoints=(endpoint,), **options), None, endpoint)
+    return plan.for_tenant(tenant).question
 
 
 class World:
     """A store with a clock of its own, and one of the two ways to ask it."""
 
-    def __init__(self, admission: Admission, *, prepared: bool) -> None:
+    def __init__(self, protections: str, cost: int, *, prepared: bool) -> None:
         self.clock = Clock()
         self.store = MemoryStorage(self.clock)
-        self.ask: Ask = self.store.prepare(admission) if prepared else self.store.execute
-        self.admission = admission
+        self.ask: Ask = self.store.execute
+        if prepared:
+            # Tenants share a prepared admission, and none of their states.
+            self.ask = self.store.prepare(question(protections, cost, tenant="another"))
+        self.admission = question(protections, cost)
         self.permits: list[Any] = []
 
     def step(self, kind: str, size: float) -> object:
@@ -102,7 +106,7 @@ class World:
 def test_prepared_admissions_decide_like_the_store(protections: str, cost: int) -> None:
     """Answers and states are those of `execute`, also where the clock is set back."""
     dice = Random(f"{protections} {cost}")
-    worlds = [World(question(protections, cost), prepared=prepared) for prepared in (True, False)]
+    worlds = [World(protections, cost, prepared=prepared) for prepared in (True, False)]
     kinds = ["ask"] * 12 + ["time"] * 4 + ["at once", "failure", "pause", "force"]
     answers: set[int] = set()
     for _ in range(400):

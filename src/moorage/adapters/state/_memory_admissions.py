@@ -1,6 +1,6 @@
-"""Admissions of calls by the store in memory, each prepared once for the calls of a plan.
+"""Admissions of calls by the store in memory, prepared once for the rules of a plan.
 
-An admission is the command that runs most often, always with the same keys and rules. A prepared
+An admission is the command that runs most often, and tenants differ only in its keys. A prepared
 one looks its states up, asks their fast rules, and replaces the states in a locked section; it is
 `MemoryStorage.execute` without all that other commands need, and keeps the laws of its locked
 sections. Whatever the fast rules do not decide, `execute` decides from the beginning: a state that
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def prepared(store: MemoryStorage, admission: Admission) -> Ask:
-    """Return a function that runs admissions with the keys and rules of `admission`."""
+    """Return a function that runs admissions with the rules of `admission`, whatever their keys."""
     gates = admission.gates
     rules: list[tuple[FastRule, int]] = []
     if gates.circuit is not None:
@@ -43,16 +43,15 @@ def prepared(store: MemoryStorage, admission: Admission) -> Ask:
     prepare: Any = _BY_STATES.get(len(rules))
     if prepare is None:
         return store.execute
-    return prepare(store, admission.keys, rules, has_circuit=gates.circuit is not None)  # type: ignore[no-any-return]  # an Ask
+    return prepare(store, rules, has_circuit=gates.circuit is not None)  # type: ignore[no-any-return]  # an Ask
 
 
-def _for_one(
-    store: MemoryStorage, keys: tuple[str, ...], rules: Rules, /, *, has_circuit: bool
-) -> Ask:
+def _for_one(store: MemoryStorage, rules: Rules, /, *, has_circuit: bool) -> Ask:
     cells, nanoseconds, offset = store._cells, store._nanoseconds, store._offset
-    (key,), ((rule, cost),) = keys, rules
+    ((rule, cost),) = rules
 
     def ask(admission: Admission, timeout: float | None) -> Admitted:
+        (key,) = admission.keys
         try:
             state = cells[key]
             now = (nanoseconds() + offset) // 1000
@@ -70,20 +69,19 @@ def _for_one(
         except KeyError:
             pass
         except BaseException:
-            store._undo(keys, (state,), (after,))
+            store._undo(admission.keys, (state,), (after,))
             raise
         return store.execute(admission, timeout)
 
     return ask
 
 
-def _for_two(
-    store: MemoryStorage, keys: tuple[str, ...], rules: Rules, /, *, has_circuit: bool
-) -> Ask:
+def _for_two(store: MemoryStorage, rules: Rules, /, *, has_circuit: bool) -> Ask:
     cells, nanoseconds, offset = store._cells, store._nanoseconds, store._offset
-    (key_1, key_2), ((rule_1, cost_1), (rule_2, cost_2)) = keys, rules
+    (rule_1, cost_1), (rule_2, cost_2) = rules
 
     def ask(admission: Admission, timeout: float | None) -> Admitted:
+        key_1, key_2 = admission.keys
         try:
             state_1, state_2 = cells[key_1], cells[key_2]
             now = (nanoseconds() + offset) // 1000
@@ -103,21 +101,19 @@ def _for_two(
         except KeyError:
             pass
         except BaseException:
-            store._undo(keys, (state_1, state_2), (after_1, after_2))
+            store._undo(admission.keys, (state_1, state_2), (after_1, after_2))
             raise
         return store.execute(admission, timeout)
 
     return ask
 
 
-def _for_three(
-    store: MemoryStorage, keys: tuple[str, ...], rules: Rules, /, *, has_circuit: bool
-) -> Ask:
+def _for_three(store: MemoryStorage, rules: Rules, /, *, has_circuit: bool) -> Ask:
     cells, nanoseconds, offset = store._cells, store._nanoseconds, store._offset
-    key_1, key_2, key_3 = keys
     (rule_1, cost_1), (rule_2, cost_2), (rule_3, cost_3) = rules
 
     def ask(admission: Admission, timeout: float | None) -> Admitted:
+        key_1, key_2, key_3 = admission.keys
         try:
             state_1, state_2, state_3 = cells[key_1], cells[key_2], cells[key_3]
             now = (nanoseconds() + offset) // 1000
@@ -139,7 +135,7 @@ def _for_three(
         except KeyError:
             pass
         except BaseException:
-            store._undo(keys, (state_1, state_2, state_3), (after_1, after_2, after_3))
+            store._undo(admission.keys, (state_1, state_2, state_3), (after_1, after_2, after_3))
             raise
         return store.execute(admission, timeout)
 

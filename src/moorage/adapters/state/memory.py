@@ -125,7 +125,7 @@ class MemoryStorage:
         return self._apply_three(command) if len(keys) == 3 else self._apply_any(command)
 
     def prepare(self, admission: Admission, /) -> Ask:
-        """Return a faster `execute` for admissions with the keys and rules of this one."""
+        """Return a faster `execute` for admissions with the rules of this one."""
         from moorage.adapters.state._memory_admissions import prepared  # noqa: PLC0415 - not all admit
 
         return prepared(self, admission)

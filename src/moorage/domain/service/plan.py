@@ -57,8 +57,8 @@ class Plan:
     They never change once a call uses them.
 
     Attributes:
-        ask: runs `admission` or `admission_at_once` in the manager's store; only easy plans have
-            it, and only where the store answers at once.
+        ask: runs `admission` or `admission_at_once` in the manager's store, for every tenant; set
+            by the manager if the store answers at once.
         span, seconds: the time for a whole call, in nanoseconds and in seconds.
         timeouts: the time limits of one attempt.
         patience, limit_wait: the longest wait for a limit in microseconds; the latter within
@@ -148,7 +148,7 @@ class Plan:
         region: Region | None = None,
         part: int = 0,
     ) -> None:
-        self.ask: Ask
+        self.ask: Ask = None  # type: ignore[assignment]  # set before a call needs it
         timeout: float = _setting(service, endpoint, "timeout")
         self.attempt_timeout: float | None = _setting(service, endpoint, "attempt_timeout")
         attempt = self.attempt_timeout or timeout
@@ -266,7 +266,6 @@ _OF_TENANT: Final = frozenset(
     {
         "admission",
         "admission_at_once",
-        "ask",
         "bulkhead_key",
         "gates",
         "home",

@@ -55,7 +55,8 @@ class Plans:
             for endpoint in (None, *service.endpoints):
                 # A mistake in any endpoint is reported now, not at the first call.
                 name = None if endpoint is None else endpoint.name
-                self._compiled[service.name, name] = Plan(service, None, endpoint)
+                plan = self._compiled[service.name, name] = Plan(service, None, endpoint)
+                _prepare(plan, core)
         self._cached: Bounded[tuple[str, str | None, str | None], Plan] = Bounded(_MOST_PLANS)
         self.easy: dict[tuple[str, str | None, str | None], Plan] = {}
         self.direct: dict[tuple[str, str | None, str | None], Plan] = {}
@@ -130,7 +131,6 @@ class Plans:
             core = self._core
             can_enter = plan.bulkhead is None or core.enter is not None
             if plan.easy and core.ask is not None and can_enter:
-                _prepare(plan, core)
                 self.easy[key] = plan
                 # The endpoint is determined anew for each request that does not name one.
                 if plan.plain and (endpoint_settings is not None or not settings.endpoints):
@@ -163,7 +163,10 @@ class Plans:
 
 
 def _prepare(plan: Plan, core: Core) -> None:
-    """Give a plan and its parts the function that asks the store to admit their attempts."""
+    """Give a plan and its parts the function that asks the store to admit their attempts.
+
+    The plans of all tenants share it.
+    """
     for part in plan.parts or (plan,):
         if part.admission is not None and core.ask is not None:
             part.ask = core.ask if core.prepare is None else core.prepare(part.admission)
