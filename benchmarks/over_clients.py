@@ -226,6 +226,39 @@ def http_clients_tls_processor(rounds: int) -> Comparison:
     return _sync(rounds, PROCESSOR, secure=True)
 
 
+def http_uploads(rounds: int) -> Comparison:
+    """Processor time for a body of 1 MB in memory."""
+    body = bytes(1_000_000)
+    request, timeout = Request.put("/rates", body=body), timedelta(seconds=SECONDS)
+    step_timeouts = Timeouts(total=SECONDS, connect=3.0, read=5.0)
+    with Vendor() as base_url:
+        url = f"{base_url}/rates"
+        bare_client, client = SyncClientBuilder().build(), PyreqwestHttpClient()
+        stdlib_client = StdlibHttpClient()
+
+        def bare_upload() -> object:
+            sent_request = bare_client.put(url).timeout(timeout).body_bytes(body).build()
+            answer = sent_request.send()
+            return answer.status, list(answer.headers.items()), bytes(answer.bytes())
+
+        uploads: dict[str, Callable[[], object]] = {
+            "pyreqwest, bare": bare_upload,
+            "PyreqwestHttpClient": lambda: client.send(request, url, TIMEOUTS),
+            "PyreqwestHttpClient with a read timeout": lambda: client.send(
+                request, url, step_timeouts
+            ),
+            "StdlibHttpClient": lambda: stdlib_client.send(request, url, TIMEOUTS),
+        }
+        rows = compare(
+            None,
+            [Contender(name, sync_block(upload)) for name, upload in uploads.items()],
+            rounds=rounds,
+            clock=PROCESSOR,
+            block_seconds=0.03,
+        )
+    return Comparison("uploads of 1 MB, sync", rows)
+
+
 def http_clients_async(rounds: int) -> Comparison:
     """Time per call for one event loop with fifty concurrent calls."""
     return _async(rounds, ELAPSED, secure=False)
@@ -251,6 +284,7 @@ ALL = (
     http_clients_processor,
     http_clients_tls,
     http_clients_tls_processor,
+    http_uploads,
     http_clients_async,
     http_clients_async_processor,
     http_clients_async_tls,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import sys
 from typing import cast
@@ -18,6 +19,7 @@ ANSWER = (
     + b"\r\n\r\n"
     + BODY
 )
+LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 
 
 class Vendor(asyncio.Protocol):
@@ -27,12 +29,22 @@ class Vendor(asyncio.Protocol):
         """Store the transport for responses."""
         self._transport = cast("asyncio.Transport", transport)
         self._seen = b""
+        self._missing: int | None = None  # bytes of the body; None between requests
 
     def data_received(self, data: bytes) -> None:
-        """Respond to each complete request head."""
+        """Respond to each complete request, and forget its body."""
         self._seen += data
-        while b"\r\n\r\n" in self._seen:
-            _, _, self._seen = self._seen.partition(b"\r\n\r\n")
+        while self._missing is not None or b"\r\n\r\n" in self._seen:
+            if self._missing is None:
+                head, _, self._seen = self._seen.partition(b"\r\n\r\n")
+                length = LENGTH.search(head)
+                self._missing = int(length[1]) if length else 0
+            size = len(self._seen)
+            self._seen = self._seen[self._missing :]
+            self._missing -= size - len(self._seen)
+            if self._missing:
+                return
+            self._missing = None
             self._transport.write(ANSWER)
 
 
