@@ -9,11 +9,14 @@ import pytest
 from moorage import (
     BulkheadConfig,
     CircuitBreakerConfig,
+    CircuitState,
     ConnectorManager,
     OutcomeUnknown,
     RateLimitConfig,
     Request,
     Response,
+    RetryBudget,
+    RetryPolicy,
     Service,
 )
 from tests.parts import interrupted
@@ -201,3 +204,37 @@ def test_interrupted_fast_path_releases_its_grant() -> None:
     manager.run("v", int)
 
     assert [1.0] == clock.slept
+
+
+STAGES: dict[str, dict[str, Any]] = {
+    "circuit": {"circuit": CircuitBreakerConfig(failures=1)},
+    "limit": {"limits": (RateLimitConfig.per_hour(1, burst=3),)},
+    "budget": {"retry": RetryPolicy(2, 0), "retry_budget": RetryBudget()},
+    "bulkhead": {"bulkhead": BulkheadConfig(1)},
+}
+COMBINATIONS = [
+    names for size in range(len(STAGES) + 1) for names in itertools.combinations(STAGES, size)
+]
+
+
+@interrupted.UNTIDY
+@pytest.mark.parametrize("stages", COMBINATIONS, ids=" ".join)
+def test_interrupted_function_disturbs_no_other(stages: tuple[str, ...]) -> None:
+    """With any combination of stages, a call interrupted at any point takes one token at most."""
+    protections: dict[str, Any] = {}
+    for name in stages:
+        protections |= STAGES[name]
+    struck = 0
+    for point in itertools.count():
+        clock = Clock()
+        manager = managed(clock, **protections)
+        manager.run("v", int)
+        if not interrupted.interrupt_at(point, functools.partial(manager.run, "v", int)):
+            break
+        struck += 1
+        assert 0 == manager.run("v", int)
+        assert [] == clock.slept
+        if "circuit" in stages:
+            circuit = manager.circuit_state("v")
+            assert (CircuitState.CLOSED, 0) == (circuit.state, circuit.failures)
+    assert struck > 2
