@@ -13,7 +13,7 @@ import pytest
 
 from moorage import ConfigurationError, InvalidData, RateLimitConfig, RateLimiter, RateLimitExceeded
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
-from moorage.parts.leases import Held, Leases
+from moorage.parts.leases import HeldTokens, Leases
 from tests.parts.world import AsyncSleeper, Clock, run
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def clock_of(store: Any) -> Clock:
 FAST = RateLimitConfig.per_second(10, burst=100)
 
 
-def fetching(leases: Leases, key: str | None = None) -> Held:
+def fetching(leases: Leases, key: str | None = None) -> HeldTokens:
     """Begin to fetch a lease of tokens, and return it."""
     held_key = leases.may_fetch(key, 1, 0)
     assert held_key is not None

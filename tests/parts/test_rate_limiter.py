@@ -307,7 +307,7 @@ def test_forked_child_has_an_empty_queue() -> None:
     clock.until_asleep(1)
     child = os.fork()
     if child == 0:  # pragma: no cover - in the child
-        os._exit(len(vars(limiter._now.waiters)["_lines"]))  # noqa: SLF001 - nothing else shows it
+        os._exit(len(vars(limiter._sync_core.waiters)["_lines"]))  # noqa: SLF001 - nothing else shows it
     assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     clock.advance(1)
     thread.join(10)

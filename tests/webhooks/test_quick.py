@@ -94,7 +94,7 @@ class Ways:
         self.verifier = WebhookVerifier(scheme, secret, **options)
 
     def short(self, sent: dict[str, Any]) -> WebhookEvent | None:
-        events = self.verifier._plainly.quickly(  # noqa: SLF001 - what is looked at here
+        events = self.verifier._sync_receiving.quickly(  # noqa: SLF001 - what is looked at here
             sent["headers"], sent["body"], None
         )
         return None if events is None else events[0]

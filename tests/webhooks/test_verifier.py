@@ -115,7 +115,7 @@ def test_cached_keys_are_bounded() -> None:
         token = keys.token(digest_claims(NOW, sent_request.body), key_id=f"{number}")
         receiver.verify(attrs.evolve(sent_request, headers={"Plaid-Verification": token}))
 
-    cached_keys: Any = receiver.verifier._plainly._keys  # noqa: SLF001 - what is kept is not public
+    cached_keys: Any = receiver.verifier._sync_receiving._keys  # noqa: SLF001 - what is kept is not public
     assert len(cached_keys) == 1_000
 
 

@@ -16,7 +16,7 @@ from moorage.domain.state.keys import checked_name
 from moorage.domain.values.frozen_values import evolve, fields_of
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError, InvalidData
-from moorage.wiring.accounts import places_of
+from moorage.wiring.accounts import service_paths
 from moorage.wiring.installed_vendors import vendor_class
 from moorage.wiring.wrong_options import wrong_option
 
@@ -114,7 +114,7 @@ class Accounts:
 
     def places(self) -> dict[str, str]:
         """Return the configuration path of each account's services by service name."""
-        return self._wrong | places_of(self.accounts.values(), ())
+        return self._wrong | service_paths(self.accounts.values(), ())
 
     def lead(
         self, read: Mapping[str, Any], written: Mapping[str, Any], path: str, tenant: str | None

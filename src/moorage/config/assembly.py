@@ -20,7 +20,7 @@ from moorage.domain.service.plan import Plan
 from moorage.domain.service.settings import Service
 from moorage.domain.values.frozen_values import fields_of, frozen
 from moorage.errors import ConfigurationError
-from moorage.wiring.accounts import clients_of, place_of, services_of
+from moorage.wiring.accounts import account_path, clients_of, services_of
 from moorage.wiring.defaults import memory_storage
 from moorage.wiring.ports import Ports
 from moorage.wiring.service_checks import (
@@ -326,7 +326,7 @@ class _Checks:
 
     def account(self, account: Account) -> None:
         """Check the services of an account."""
-        place = place_of(account)
+        place = account_path(account)
         services = self._report.made(partial(services_of, (account,)), "")
         if isinstance(services, Wrong):
             return
@@ -429,7 +429,7 @@ class _Checks:
 
 def _check_webhooks(account: Account, report: Report) -> None:
     """Report webhook secrets of an account that could not verify any webhook."""
-    place = f"{place_of(account)}.webhook_secrets"
+    place = f"{account_path(account)}.webhook_secrets"
     if not account.webhook_secrets or report.lacks(place):
         return
     vendor = account.vendor

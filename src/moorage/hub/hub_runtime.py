@@ -17,7 +17,7 @@ from moorage.domain.values.frozen_values import evolve
 from moorage.hub.internals import core_of, guard, prepared
 from moorage.services.contracts.dispatcher import Dispatcher
 from moorage.services.environment_guard import EnvironmentGuard
-from moorage.wiring.accounts import clients_of, places_of, services_of, transports_of
+from moorage.wiring.accounts import clients_of, service_paths, services_of, transports_of
 from moorage.wiring.installed_vendors import able
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class HubRuntime:
             self.manager,
             [*account_services, *offer.services],
             credentials=self._tokens(clients),
-            places=places_of(accounts, offer.services),
+            places=service_paths(accounts, offer.services),
         )
         calling.of_requests = frozenset(account.name for account in account_services) - {
             account.name for account in accounts if account.vendor.transport is not None

@@ -65,43 +65,43 @@ class Part:
         self._plan = Plan(service, None, None)
         sync_store, async_store = sync_and_async_store(storage, clock)
         common = Ports(observers=observers, clock=clock, randomness=randomness, cipher=cipher)
-        self._plain_ports = attrs.evolve(common, state=sync_store, sleeper=sleeper, locks=locks)
-        self._later_ports = attrs.evolve(
+        self._sync_ports = attrs.evolve(common, state=sync_store, sleeper=sleeper, locks=locks)
+        self._async_ports = attrs.evolve(
             common, state=async_store, sleeper=async_sleeper, locks=async_locks
         )
         self._storage = type(storage).__name__
-        check_sync_or_async(self._plain_ports, is_async=False)
-        check_sync_or_async(self._later_ports, is_async=True)
+        check_sync_or_async(self._sync_ports, is_async=False)
+        check_sync_or_async(self._async_ports, is_async=True)
 
     @functools.cached_property
-    def _now(self) -> Core:
+    def _sync_core(self) -> Core:
         """The core that runs this part's flows synchronously."""
-        return sync_core(self._usable(self._plain_ports, "a synchronous")).core
+        return sync_core(self._ports_with_store(self._sync_ports, "a synchronous")).core
 
     @functools.cached_property
-    def _later(self) -> Core:
+    def _async_core(self) -> Core:
         """The core that runs this part's flows asynchronously."""
-        return async_core(self._usable(self._later_ports, "an asynchronous")).core
+        return async_core(self._ports_with_store(self._async_ports, "an asynchronous")).core
 
     @functools.cached_property
     def _execute(self) -> Execute:
         """Run a command in the synchronous store, and return its result."""
-        return self._now.ask  # type: ignore[return-value]  # a plain core has it
+        return self._sync_core.ask  # type: ignore[return-value]  # a plain core has it
 
-    def _begin(
+    def _new_call(
         self, core: Core, timeout: float | timedelta | None = None, began: int | None = None
     ) -> Call:
         plan = self._plan
         span = plan.span if timeout is None else int(seconds(timeout, "timeout", zero=True) * 1e9)
         return Call(plan, core.nanoseconds() if began is None else began, span)
 
-    def _seconds(self, timeout: float | timedelta | None) -> float | None:
+    def _store_timeout(self, timeout: float | timedelta | None) -> float | None:
         """Return the seconds that a store may take to answer; a timeout of 0 sets no limit."""
         if timeout is None:
             return self._plan.seconds
         return seconds(timeout, "timeout", zero=True) or None
 
-    def _usable(self, ports: Ports, expected: str) -> Ports:
+    def _ports_with_store(self, ports: Ports, expected: str) -> Ports:
         if ports.state is None:
             raise ConfigurationError(
                 f"{self._storage} cannot be used here: this call needs {expected} store.",

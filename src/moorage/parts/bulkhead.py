@@ -29,9 +29,9 @@ class Bulkhead(Guard[object]):
 
     Args:
         max_concurrent: the number of calls at once.
-        max_waiting: the number of callers that may wait for a place, in order of arrival.
+        max_waiting: the number of callers that may wait for a slot, in order of arrival.
         max_wait: the seconds that each may wait; by default no limit.
-        name: the name in messages; bulkheads of one name and locks share their places.
+        name: the name in messages; bulkheads with the same name and locks share their slots.
         observers, locks, async_locks: the remaining ports.
     """
 
@@ -58,7 +58,7 @@ class Bulkhead(Guard[object]):
         """Return the bulkhead of a key, such as a tenant or a host, which has slots of its own.
 
         It shares the settings and the locks of this bulkhead and needs little memory, so that there
-        can be one for each of many keys. Bulkheads of the same key share their places. Events name
+        can be one for each of many keys. Bulkheads of the same key share their slots. Events name
         the key as their tenant.
         """
         return _KeyedBulkhead(self, checked_name(key, "key"))
@@ -67,12 +67,12 @@ class Bulkhead(Guard[object]):
         return object()
 
     def _enter(self, ticket: object, /) -> None:
-        if not run_now(self._acquire(self._now, ticket)):
-            raise self._full_error(self._now)
+        if not run_now(self._acquire(self._sync_core, ticket)):
+            raise self._full_error(self._sync_core)
 
     async def _enter_later(self, ticket: object, /) -> None:
-        if not await self._acquire(self._later, ticket):
-            raise self._full_error(self._later)
+        if not await self._acquire(self._async_core, ticket):
+            raise self._full_error(self._async_core)
 
     async def _acquire(self, core: Core, ticket: object) -> bool:
         return await core.acquire(
@@ -89,13 +89,13 @@ class Bulkhead(Guard[object]):
 
     def _cores(self) -> Iterator[Core]:
         """The synchronous and the asynchronous core, if this bulkhead has used them."""
-        for name in ("_now", "_later"):
+        for name in ("_sync_core", "_async_core"):
             core: Core | None = self.__dict__.get(name)
             if core is not None:
                 yield core
 
     def _full_error(self, core: Core) -> BulkheadFull:
-        call = self._begin(core)
+        call = self._new_call(core)
         if core.observers:
             call.emit(core, CallRefused, error=BulkheadFull.__name__, retry_after=0.0)
         return BulkheadFull(
@@ -122,12 +122,12 @@ class _KeyedBulkhead(Bulkhead):
         return self._whole._plan.for_tenant(self._key)
 
     @property
-    def _now(self) -> Core:  # pyright: ignore[reportIncompatibleVariableOverride]  # never set
-        return self._whole._now
+    def _sync_core(self) -> Core:  # pyright: ignore[reportIncompatibleVariableOverride]  # never set
+        return self._whole._sync_core
 
     @property
-    def _later(self) -> Core:  # pyright: ignore[reportIncompatibleVariableOverride]  # never set
-        return self._whole._later
+    def _async_core(self) -> Core:  # pyright: ignore[reportIncompatibleVariableOverride]  # never set
+        return self._whole._async_core
 
     def _cores(self) -> Iterator[Core]:
         return self._whole._cores()

@@ -45,7 +45,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Entered:
+class AdmittedCall:
     """The permit of a call that the circuit has admitted, and that has not ended."""
 
     __slots__ = ("began", "call", "permit")
@@ -56,15 +56,15 @@ class Entered:
         self.began = 0
 
 
-class CircuitBreaker(Guard[Entered]):
+class CircuitBreaker(Guard[AdmittedCall]):
     """Refuses calls while the called service is failing.
 
     Args:
-        config: the rules by which it opens and closes.
-        name: the name of the circuit; breakers of one name and store share it.
+        config: the rules by which the circuit opens and closes.
+        name: the name of the circuit; breakers with the same name and store share it.
         storage: the store of the circuit; by default the memory of this breaker alone.
-        timeout: the seconds that a call may take: a probe that has not ended by then gives up its
-            place.
+        timeout: the seconds that a call may take: a probe that has not ended by then no longer
+            counts as under way.
         ignore: exceptions that do not count as failures.
         observers, clock: the remaining ports.
     """
@@ -104,7 +104,7 @@ class CircuitBreaker(Guard[Entered]):
 
     async def astate(self) -> CircuitBreakerState:
         """Return the current state of the circuit; asynchronous."""
-        return await self._later.execute(self._read(), None)  # type: ignore[no-any-return]  # as read
+        return await self._async_core.execute(self._read(), None)  # type: ignore[no-any-return]  # as read
 
     def set(self, state: CircuitState) -> None:
         """Set the circuit by hand: closed (a reset), forced open, or disabled."""
@@ -112,7 +112,7 @@ class CircuitBreaker(Guard[Entered]):
 
     async def aset(self, state: CircuitState) -> None:
         """Set the circuit by hand: closed (a reset), forced open, or disabled; asynchronous."""
-        await self._later.execute(self._set(state), None)
+        await self._async_core.execute(self._set(state), None)
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` once inside the guard."""
@@ -127,20 +127,20 @@ class CircuitBreaker(Guard[Entered]):
             if admission[0] is NEEDS_TOKEN:
                 # Nothing has been taken: whoever may become a probe asks again, with a ticket.
                 return super().call(function, *args, **kwargs)
-            raise self._refusal(self._now, admission)
+            raise self._refusal(self._sync_core, admission)
         try:
             value = function(*args, **kwargs)
             if value is not None:
                 refuse_awaitable(value)
         except BaseException as error:
-            ticket = Entered()
+            ticket = AdmittedCall()
             ticket.permit = admission[2]
             self._leave(ticket, error)
             raise
         return value
 
     async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        core = self._later
+        core = self._async_core
         if core.ask is None or self._timed:
             return await super()._call_later(function, *args, **kwargs)
         admitted: Admitted = core.ask(self._question, self._span)
@@ -155,7 +155,7 @@ class CircuitBreaker(Guard[Entered]):
                 raise not_awaitable(function)  # noqa: TRY301 - counted like any other error
             return await awaitable  # pyright: ignore[reportUnknownVariableType]  # a coroutine of any types
         except BaseException as error:
-            ticket = Entered()
+            ticket = AdmittedCall()
             ticket.permit = admitted[2]
             self._leave(ticket, error)
             raise
@@ -164,7 +164,7 @@ class CircuitBreaker(Guard[Entered]):
         """Return the error of a call that the open circuit refuses without making it."""
         if not core.observers:
             return why_not(core, self._plan, admitted[0], admitted[1])
-        return refusal(core, self._begin(core), admitted[0], admitted[1])
+        return refusal(core, self._new_call(core), admitted[0], admitted[1])
 
     def _read(self) -> ReadCircuit:
         gates = self._question.gates
@@ -174,36 +174,36 @@ class CircuitBreaker(Guard[Entered]):
         gates = self._question.gates
         return SetCircuit(cast("CircuitRule", gates.circuit), gates.circuit_key, state)
 
-    def _ticket(self) -> Entered:
-        return Entered()
+    def _ticket(self) -> AdmittedCall:
+        return AdmittedCall()
 
-    def _enter(self, ticket: Entered, /) -> None:
+    def _enter(self, ticket: AdmittedCall, /) -> None:
         admitted = self._execute(self._question, self._span)
         if admitted[0]:
-            core = self._now
-            ticket.call = self._begin(core)
+            core = self._sync_core
+            ticket.call = self._new_call(core)
             ticket.permit = run_now(be_admitted(core, ticket.call, self._question, admitted))
         else:
             ticket.permit = admitted[2]
         if self._timed:
-            ticket.began = self._now.nanoseconds()
+            ticket.began = self._sync_core.nanoseconds()
 
-    async def _enter_later(self, ticket: Entered, /) -> None:
-        core = self._later
+    async def _enter_later(self, ticket: AdmittedCall, /) -> None:
+        core = self._async_core
         ask, question = core.ask, self._question
         time_limit = self._span
         admitted: Admitted = (
             await core.execute(question, time_limit) if ask is None else ask(question, time_limit)
         )
         if admitted[0]:
-            ticket.call = self._begin(core)
+            ticket.call = self._new_call(core)
             ticket.permit = await be_admitted(core, ticket.call, question, admitted)
         else:
             ticket.permit = admitted[2]
         if self._timed:
             ticket.began = core.nanoseconds()
 
-    def _leave(self, ticket: Entered, error: BaseException | None, /) -> None:
+    def _leave(self, ticket: AdmittedCall, error: BaseException | None, /) -> None:
         permit, outcome = ticket.permit, Outcome.NEUTRAL
         if permit is not None:
             outcome = self._outcome(ticket, error)
@@ -213,7 +213,7 @@ class CircuitBreaker(Guard[Entered]):
             self._record(permit, outcome)
         ticket.permit = ticket.call = None
 
-    def _outcome(self, ticket: Entered, error: BaseException | None) -> Outcome:
+    def _outcome(self, ticket: AdmittedCall, error: BaseException | None) -> Outcome:
         if isinstance(error, self._ignore):
             return Outcome.GOOD
         if isinstance(error, Exception):
@@ -237,12 +237,12 @@ class CircuitBreaker(Guard[Entered]):
             # What was called has answered; a store that is away must not take that with it.
             return
         if new_mode is not None and core.observers:
-            call = self._begin(core)
+            call = self._new_call(core)
             call.emit(core, CircuitChanged, state=new_mode, circuit=circuit_name(call.plan))
 
     def _core(self) -> Core:
         """The asynchronous core if this breaker has used it, otherwise the synchronous one."""
-        return self.__dict__.get("_later") or self._now
+        return self.__dict__.get("_async_core") or self._sync_core
 
 
 class _KeyedCircuitBreaker(CircuitBreaker):
@@ -267,12 +267,12 @@ class _KeyedCircuitBreaker(CircuitBreaker):
         return self._whole._plan.for_tenant(self._key)
 
     @property
-    def _now(self) -> Core:  # pyright: ignore[reportIncompatibleVariableOverride]  # never set
-        return self._whole._now
+    def _sync_core(self) -> Core:  # pyright: ignore[reportIncompatibleVariableOverride]  # never set
+        return self._whole._sync_core
 
     @property
-    def _later(self) -> Core:  # pyright: ignore[reportIncompatibleVariableOverride]  # never set
-        return self._whole._later
+    def _async_core(self) -> Core:  # pyright: ignore[reportIncompatibleVariableOverride]  # never set
+        return self._whole._async_core
 
     def _core(self) -> Core:
         return self._whole._core()

@@ -2,9 +2,9 @@
 
 Laws:
 
-1. Everything that an entry takes is recorded in its ticket, which is made before anything is taken.
-2. `_leave` returns everything in the ticket. It never waits, and leaving again does nothing.
-3. So it is called again if an interruption may have cut it short.
+1. Every permit and slot that an entry takes is recorded in its ticket, which is made before.
+2. `_leave` gives back everything in the ticket. It never waits, and a second call does nothing.
+3. So `_leave` is called again if an interruption may have cut it short.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Entry(Generic[T]):
 
     def _end(self, error: BaseException | None) -> None:
         self._leave(self._ticket, error)
-        self.__class__ = _Outside  # pyright: ignore[reportAttributeAccessIssue]  # a subclass without attributes of its own
+        self.__class__ = _IdleEntry  # pyright: ignore[reportAttributeAccessIssue]  # a subclass without attributes of its own
 
     def __enter__(self) -> None:
         self._begin()
@@ -171,5 +171,5 @@ class _EnteredEntry(_UsedEntry[T]):
         self._leave(self._ticket, GeneratorExit())
 
 
-class _Outside(_UsedEntry[T]):
+class _IdleEntry(_UsedEntry[T]):
     """An entry whose `with` block is not running."""

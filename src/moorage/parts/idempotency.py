@@ -57,7 +57,7 @@ class Idempotency(Part):
     `OutcomeUnknown` until `resolve` settles it.
 
     Args:
-        name: the name of the keys' owner; parts of one name and store share their keys.
+        name: the name of the keys' owner; parts with the same name and store share their keys.
         storage: the store of keys and answers; by default the memory of this part alone.
         ttl: the seconds for which an answer is replayed.
         timeout: the seconds for waiting for another caller's answer, and for everything before the
@@ -116,10 +116,10 @@ class Idempotency(Part):
         return self._call(key, [[*args], kwargs], function, *args, **kwargs)
 
     def answer(self, key: str, function: Callable[[], R], /, *, payload: object) -> Answered[R]:
-        """Call `function` once for `key`; say too whether the value is a stored one."""
+        """Call `function` once for `key`; return the value, and whether it was stored before."""
         check_callable(function, "function")
         answered: Answered[R] = value_of(
-            run_now(self._act(self._now, key, step_sync(function), payload))
+            run_now(self._run_once(self._sync_core, key, step_sync(function), payload))
         )
         return answered
 
@@ -129,7 +129,9 @@ class Idempotency(Part):
         """Call `function` once for `key`, comparing `payload`; asynchronous."""
         check_callable(function, "function")
         answered: Answered[R] = value_of(
-            await self._act(self._later, key, step_async(function, self._later), payload)
+            await self._run_once(
+                self._async_core, key, step_async(function, self._async_core), payload
+            )
         )
         return answered
 
@@ -142,12 +144,12 @@ class Idempotency(Part):
             key: the key.
             payload: the payload that the call was given.
         """
-        return _found(lambda: value_of(run_now(self._look(self._now, key, payload))))
+        return _stored_answer(lambda: value_of(run_now(self._look(self._sync_core, key, payload))))
 
     async def astored(self, key: str, *, payload: object = None) -> Answered[Any] | None:
         """Return the answer that an earlier call has stored; asynchronous."""
-        ending = await self._look(self._later, key, payload)
-        return _found(lambda: value_of(ending))
+        ending = await self._look(self._async_core, key, payload)
+        return _stored_answer(lambda: value_of(ending))
 
     def store(self, key: str, answer: R, /, *, payload: object = None) -> Answered[R]:
         """Store an answer under a key without calling a function, unless the key has one already.
@@ -170,7 +172,7 @@ class Idempotency(Part):
     async def astore(self, key: str, answer: R, /, *, payload: object = None) -> Answered[R]:
         """Store an answer under a key without calling a function; asynchronous."""
         command = self._write(key, answer, payload)
-        if await self._later.execute(command, None) == command.value:
+        if await self._async_core.execute(command, None) == command.value:
             return Answered(answer, replayed=False)
         return await self.astored(key, payload=payload) or Answered(answer, replayed=False)
 
@@ -202,7 +204,7 @@ class Idempotency(Part):
 
     async def aresolve(self, key: str, *, done: bool, answer: object = None) -> bool:
         """Settle a key whose outcome is unknown, after you looked it up; asynchronous."""
-        is_settled: bool = await self._later.execute(self._resolve(key, done, answer), None)
+        is_settled: bool = await self._async_core.execute(self._resolve(key, done, answer), None)
         return is_settled
 
     def _call(
@@ -217,10 +219,10 @@ class Idempotency(Part):
         check_callable(function, "function")
         bound = functools.partial(function, *args, **kwargs)
         if is_async(function):
-            return self._value_later(key, bound, payload)  # type: ignore[return-value]  # R is the coroutine
+            return self._async_value(key, bound, payload)  # type: ignore[return-value]  # R is the coroutine
         return self.answer(key, bound, payload=payload).value
 
-    async def _value_later(self, key: str, function: Callable[[], Any], payload: object) -> Any:
+    async def _async_value(self, key: str, function: Callable[[], Any], payload: object) -> Any:
         return (await self.aanswer(key, function, payload=payload)).value
 
     def _write(self, key: str, answer: object, payload: object) -> WriteOnce:
@@ -244,9 +246,9 @@ class Idempotency(Part):
 
     async def _look(self, core: Core, key: str, payload: object) -> Ending:
         # With this reach no step is ever run.
-        return await self._act(core, key, cast("AttemptStep", None), payload, Reach.STORED)
+        return await self._run_once(core, key, cast("AttemptStep", None), payload, Reach.STORED)
 
-    async def _act(
+    async def _run_once(
         self,
         core: Core,
         key: str,
@@ -258,7 +260,7 @@ class Idempotency(Part):
         plan, key = self._plan, checked_key(key)
         compare = compared_payload if core.compares_bytes else payload_fingerprint
         once = Once(key, plan.claim_key(key), compare(payload), self._rules, reach)
-        call = self._begin(core)
+        call = self._new_call(core)
         call.key = key
         try:
             value, error = await act_once(core, call, once, lambda: attempt(core, call, step))
@@ -271,7 +273,7 @@ class Idempotency(Part):
         return None, error
 
 
-def _found(value: Callable[[], Answered[Any]]) -> Answered[Any] | None:
+def _stored_answer(value: Callable[[], Answered[Any]]) -> Answered[Any] | None:
     """Return a stored answer; None if nothing is known to have been done under the key."""
     try:
         return value()

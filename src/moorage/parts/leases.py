@@ -1,4 +1,4 @@
-"""Leases of tokens: a limiter takes several tokens at once, and later spends them by itself.
+"""Leases of tokens: a limiter takes several tokens from the store at once, and spends them later.
 
 Laws:
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 _KEYS: Final = 10_000
 
 
-class Held:
+class HeldTokens:
     """The leased tokens of one key, and the time at which they expire.
 
-    The next lease may be requested from `after` on; `fetching` tells whether a caller is doing so.
+    The next lease may be requested from `after` on; `fetching` is True while a caller requests it.
     """
 
     __slots__ = ("after", "fetching", "tokens", "until")
@@ -56,11 +56,11 @@ class Leases:
                 )
             lasting = max(lasting, size * rule.price * 1_000 // rule.n)
         self._lasting = lasting
-        self._held: Bounded[str | None, Held] = Bounded(_KEYS)
-        self._start_afresh()
-        in_child(self, Leases._start_afresh)
+        self._held: Bounded[str | None, HeldTokens] = Bounded(_KEYS)
+        self._forget_all()
+        in_child(self, Leases._forget_all)
 
-    def _start_afresh(self) -> None:
+    def _forget_all(self) -> None:
         # What a parent holds is the parent's to spend.
         self._held.clear()
         self._lock = threading.Lock()
@@ -76,21 +76,21 @@ class Leases:
                 lease.tokens = tokens_left
         return tokens_left >= 0
 
-    def may_fetch(self, key: str | None, cost: int, now: int) -> Held | None:
-        """Return the key's lease if this caller shall ask the store for a new one, otherwise None.
+    def may_fetch(self, key: str | None, cost: int, now: int) -> HeldTokens | None:
+        """Return the key's lease if this caller is to request a new one, otherwise None.
 
         The caller then reports the result with `fetched`.
         """
         with self._lock:
             lease = self._held.get(key)
             if lease is None:
-                lease = Held()
+                lease = HeldTokens()
                 self._held.add(key, lease)
             fetches = cost <= self.size and now >= lease.after and not lease.fetching
             lease.fetching = lease.fetching or fetches
         return lease if fetches else None
 
-    def fetched(self, held: Held, cost: int, now: int, *, granted: bool) -> None:
+    def fetched(self, held: HeldTokens, cost: int, now: int, *, granted: bool) -> None:
         """Store the remaining tokens of a new lease, or note that the store refused the lease.
 
         A lease that was dropped meanwhile stays dropped, with its tokens.

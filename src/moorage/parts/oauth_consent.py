@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-_USUAL: Final = RetryPolicy(max_attempts=3, base_delay=0.5, max_delay=5.0)
-_REQUEST: Final = 10.0
+_DEFAULT_RETRY: Final = RetryPolicy(max_attempts=3, base_delay=0.5, max_delay=5.0)
+_REQUEST_TIMEOUT: Final = 10.0
 _WHOLE: Final = 20.0
-_AWAY: Final = 3_600.0
+_LONGEST_CONSENT: Final = 3_600.0
 
 
 class OAuthConsent(Part):
@@ -46,8 +46,8 @@ class OAuthConsent(Part):
 
     With a browser: `begin` returns a URL to send the person to and a state to store, and `finish`
     takes the URL to which they return. With another device: `begin_device` returns a code to show,
-    and `finish_device` waits until the person has typed it in elsewhere. Every code is bound to the
-    client that asked for it (PKCE, S256).
+    and `finish_device` waits until the person has entered it on the other device. Every code is
+    bound to the client that asked for it (PKCE, S256).
 
     Args:
         client: the OAuth client; its `server` needs the endpoints that are used, as `discover`
@@ -68,8 +68,8 @@ class OAuthConsent(Part):
         http: HttpClient | None = None,
         async_http: AsyncHttpClient | None = None,
         retry: RetryPolicy | None = None,
-        request_timeout: float | timedelta = _REQUEST,
-        away: float | timedelta = _AWAY,
+        request_timeout: float | timedelta = _REQUEST_TIMEOUT,
+        away: float | timedelta = _LONGEST_CONSENT,
         clock: Clock | None = None,
         sleeper: Sleeper | None = None,
         async_sleeper: AsyncSleeper | None = None,
@@ -82,10 +82,10 @@ class OAuthConsent(Part):
             async_sleeper=async_sleeper,
             randomness=randomness,
         )
-        self._plain_ports = attrs.evolve(self._plain_ports, http=http)
-        self._later_ports = attrs.evolve(self._later_ports, http=async_http)
-        check_sync_or_async(self._plain_ports, is_async=False)
-        check_sync_or_async(self._later_ports, is_async=True)
+        self._sync_ports = attrs.evolve(self._sync_ports, http=http)
+        self._async_ports = attrs.evolve(self._async_ports, http=async_http)
+        check_sync_or_async(self._sync_ports, is_async=False)
+        check_sync_or_async(self._async_ports, is_async=True)
         if not isinstance(client, OAuthClient):
             raise ConfigurationError(
                 f"The value is {with_article(type(client).__name__)}, not an OAuthClient.",
@@ -95,7 +95,7 @@ class OAuthConsent(Part):
         self._client = client
         request = seconds(request_timeout, "request_timeout")
         self._patience = Patience(
-            retry=_USUAL if retry is None else retry,
+            retry=_DEFAULT_RETRY if retry is None else retry,
             request=request,
             whole=max(_WHOLE, 2 * request),
         )
@@ -106,7 +106,7 @@ class OAuthConsent(Part):
 
     def _run_sync(self, flow: Callable[[Consenting], Flow[R]]) -> R:
         """Run a flow synchronously, then close the HTTP client if it was created for this flow."""
-        wired_core = sync_core(self._plain_ports)
+        wired_core = sync_core(self._sync_ports)
         try:
             return run_now(flow(Consenting(wired_core.core, self._client, self._patience)))
         finally:
@@ -116,7 +116,7 @@ class OAuthConsent(Part):
 
     async def _run_async(self, flow: Callable[[Consenting], Flow[R]]) -> R:
         """Run a flow asynchronously, then close the HTTP client if it was created for this flow."""
-        wired = async_core(self._later_ports)
+        wired = async_core(self._async_ports)
         try:
             return await flow(Consenting(wired.core, self._client, self._patience))
         finally:
@@ -140,7 +140,7 @@ class OAuthConsent(Part):
             parameters: additional parameters of the URL, such as `prompt`, `login_hint`, `audience`
                 or `resource`.
         """
-        core = self._now
+        core = self._sync_core
         return begin(
             self._client,
             redirect_uri,
@@ -165,13 +165,13 @@ class OAuthConsent(Part):
             CredentialRefreshFailed: the server gives no token.
             VendorFailed: the ID token is not for this client, or not of this consent.
         """
-        code = read_callback(callback, pending, self._client, self._now.utc())
+        code = read_callback(callback, pending, self._client, self._sync_core.utc())
         del callback
         return self._run_sync(lambda flows: flows.finish(code, pending))
 
     async def afinish(self, callback: str, pending: PendingConsent) -> Granted:
         """Exchange the code in the callback's URL for tokens; asynchronous."""
-        code = read_callback(callback, pending, self._client, self._later.utc())
+        code = read_callback(callback, pending, self._client, self._async_core.utc())
         del callback
         return await self._run_async(lambda flows: flows.finish(code, pending))
 
@@ -210,7 +210,7 @@ class OAuthConsent(Part):
 
         Args:
             device: the result of `begin_device`.
-            timeout: the seconds to wait; by default as long as the code lives.
+            timeout: the seconds to wait; by default until the code expires.
 
         Raises:
             AuthorizationRequired: the person refused, or the code has expired.

@@ -55,9 +55,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-_USUAL: Final = RetryPolicy(max_attempts=3, base_delay=0.5, max_delay=5.0)
-_REQUEST: Final = 10.0
-_PATIENCE: Final = 30.0
+_DEFAULT_RETRY: Final = RetryPolicy(max_attempts=3, base_delay=0.5, max_delay=5.0)
+_REQUEST_TIMEOUT: Final = 10.0
+_RENEWAL_WAIT: Final = 30.0
 _BELIEVED: Final = 60.0
 _NAME: Final = "oauth"
 
@@ -110,7 +110,7 @@ class _Refresher(Part):
         request = seconds(request_timeout, "request_timeout")
         self._pace = Pace(
             ahead=Ahead(early=early, leeway=leeway),
-            retry=_USUAL if retry is None else retry,
+            retry=_DEFAULT_RETRY if retry is None else retry,
             request=request,
             renewal=2 * request,
             patience=seconds(patience, "patience"),
@@ -157,8 +157,8 @@ class OAuthTokenRefresher(_Refresher):
         retry: RetryPolicy | None = None,
         early: float | timedelta = 60.0,
         leeway: float | timedelta = 10.0,
-        request_timeout: float | timedelta = _REQUEST,
-        patience: float | timedelta = _PATIENCE,
+        request_timeout: float | timedelta = _REQUEST_TIMEOUT,
+        patience: float | timedelta = _RENEWAL_WAIT,
         observers: Iterable[Observer] = (),
         clock: Clock | None = None,
         sleeper: Sleeper | None = None,
@@ -179,8 +179,8 @@ class OAuthTokenRefresher(_Refresher):
             randomness=randomness,
             locks=locks,
         )
-        self._plain_ports = attrs.evolve(self._plain_ports, http=http)
-        self._wired = sync_core(self._usable(self._plain_ports, "a synchronous"))
+        self._sync_ports = attrs.evolve(self._sync_ports, http=http)
+        self._wired = sync_core(self._ports_with_store(self._sync_ports, "a synchronous"))
         self._vault = MemoryCredentialProvider() if vault is None else vault
         self._start()
         in_child(self, OAuthTokenRefresher._start)
@@ -193,9 +193,11 @@ class OAuthTokenRefresher(_Refresher):
             lift(guarded(provided.refresh, not_refreshed)),
             lift(guarded(provided.rotate, not_refreshed)),
         )
-        self._flows = Refreshing(self._wired.core, self._clients, vault, self._pace, self._beside)
+        self._flows = Refreshing(
+            self._wired.core, self._clients, vault, self._pace, self._run_to_end
+        )
 
-    async def _beside(self, flow: Flow[R]) -> R:
+    async def _run_to_end(self, flow: Flow[R]) -> R:
         """Run a flow here, or in a new thread if the caller may give up before the flow ends."""
         time_allowed = allowance()
         if time_allowed is None or time_allowed >= self._pace.renewal:
@@ -293,8 +295,8 @@ class AsyncOAuthTokenRefresher(_Refresher):
         retry: RetryPolicy | None = None,
         early: float | timedelta = 60.0,
         leeway: float | timedelta = 10.0,
-        request_timeout: float | timedelta = _REQUEST,
-        patience: float | timedelta = _PATIENCE,
+        request_timeout: float | timedelta = _REQUEST_TIMEOUT,
+        patience: float | timedelta = _RENEWAL_WAIT,
         observers: Iterable[Observer] = (),
         clock: Clock | None = None,
         sleeper: AsyncSleeper | None = None,
@@ -315,8 +317,8 @@ class AsyncOAuthTokenRefresher(_Refresher):
             randomness=randomness,
             async_locks=locks,
         )
-        self._later_ports = attrs.evolve(self._later_ports, http=http)
-        self._wired = async_core(self._usable(self._later_ports, "an asynchronous"))
+        self._async_ports = attrs.evolve(self._async_ports, http=http)
+        self._wired = async_core(self._ports_with_store(self._async_ports, "an asynchronous"))
         self._vault = AsyncMemoryCredentialProvider() if vault is None else vault
         self._start()
         in_child(self, AsyncOAuthTokenRefresher._start)
@@ -330,9 +332,11 @@ class AsyncOAuthTokenRefresher(_Refresher):
             guarded_async(provided.rotate, not_refreshed),
         )
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._flows = Refreshing(self._wired.core, self._clients, vault, self._pace, self._beside)
+        self._flows = Refreshing(
+            self._wired.core, self._clients, vault, self._pace, self._run_to_end
+        )
 
-    async def _beside(self, flow: Flow[R]) -> R:
+    async def _run_to_end(self, flow: Flow[R]) -> R:
         """Run a flow in its own task, which goes on if the waiting caller is cancelled."""
         import asyncio  # noqa: PLC0415 - synchronous programs never need it
 

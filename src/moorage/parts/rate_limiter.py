@@ -59,8 +59,8 @@ class RateLimiter(Guard[None]):
     """Lets calls through no faster than its limits allow, in order of arrival.
 
     Args:
-        limits: the limits; several grant jointly or not at all.
-        name: the name of the limit; limiters of one name and store share it.
+        limits: the limits; a call needs tokens of all of them, and takes none if one lacks tokens.
+        name: the name of the limit; limiters with the same name and store share it.
         storage: the store of the buckets; by default the memory of this limiter alone.
         timeout: the seconds that a caller waits at most; by default no limit.
         lease: the number of tokens to take from the store at once, if available, and to grant here,
@@ -110,14 +110,14 @@ class RateLimiter(Guard[None]):
         self._parts = common_parts(service.limits)
         # Processes that begin at the same time begin with different parts.
         self._turns = itertools.count(os.getpid())
-        self._ask(None, 1)
+        self._question_for(None, 1)
 
     def acquire(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> None:
         """Take `cost` tokens of `key`, waiting for them; raise at once if that takes too long."""
-        core = self._now
-        question = self._timed(self._ask(key, cost), timeout)
+        core = self._sync_core
+        question = self._with_wait_limit(self._question_for(key, cost), timeout)
         leases = self._leases
         if leases is not None and (
             leases.spend(key, cost, core.nanoseconds())
@@ -125,11 +125,13 @@ class RateLimiter(Guard[None]):
         ):
             return
         start_time = core.nanoseconds() if core.waits else None
-        admission = self._execute(question, self._seconds(timeout))
+        admission = self._execute(question, self._store_timeout(timeout))
         if admission[0] or admission[1]:
             try:
                 run_now(
-                    be_admitted(core, self._begin(core, timeout, start_time), question, admission)
+                    be_admitted(
+                        core, self._new_call(core, timeout, start_time), question, admission
+                    )
                 )
                 core.waiters.go(admission[3])
             except BaseException:
@@ -140,39 +142,39 @@ class RateLimiter(Guard[None]):
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> None:
         """Take `cost` tokens of `key`, waiting for them; asynchronous."""
-        core = self._later
+        core = self._async_core
         ask = core.ask
-        question = self._timed(self._ask(key, cost), timeout)
+        question = self._with_wait_limit(self._question_for(key, cost), timeout)
         leases = self._leases
         if leases is not None and (
             leases.spend(key, cost, core.nanoseconds())
             or await self._fetch(core, leases, key, cost, timeout)
         ):
             return
-        time_limit = self._seconds(timeout)
+        time_limit = self._store_timeout(timeout)
         began = core.nanoseconds() if core.waits else None
         admitted: Admitted = (
             await core.execute(question, time_limit) if ask is None else ask(question, time_limit)
         )
         if admitted[0] or admitted[1]:
             try:
-                await be_admitted(core, self._begin(core, timeout, began), question, admitted)
+                await be_admitted(core, self._new_call(core, timeout, began), question, admitted)
                 core.waiters.go(admitted[3])
             except BaseException:
                 withdraw(core, question.gates, admitted)
                 raise
 
     async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        core = self._later
+        core = self._async_core
         ask = core.ask
         if ask is None or self._leases is not None:
             await self.aacquire()
         else:
-            question = self._ask(None, 1)
+            question = self._question_for(None, 1)
             admitted: Admitted = ask(question, self._plan.seconds)
             if admitted[0] or admitted[1]:
                 try:
-                    await be_admitted(core, self._begin(core), question, admitted)
+                    await be_admitted(core, self._new_call(core), question, admitted)
                     core.waiters.go(admitted[3])
                 except BaseException:
                     withdraw(core, question.gates, admitted)
@@ -185,33 +187,33 @@ class RateLimiter(Guard[None]):
 
     def try_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
         """Take `cost` tokens of `key` if they are available now; return whether they were."""
-        question = self._ask(key, cost).evolve(within=0)
+        question = self._question_for(key, cost).evolve(within=0)
         return not self._execute(question, None)[0]
 
     async def atry_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
         """Take `cost` tokens of `key` if they are available now; asynchronous."""
-        question = self._ask(key, cost).evolve(within=0)
-        return not (await self._later.execute(question, None))[0]
+        question = self._question_for(key, cost).evolve(within=0)
+        return not (await self._async_core.execute(question, None))[0]
 
     def reserve(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> Reservation:
         """Reserve a turn without waiting for it; raise at once if the wait would be too long."""
-        return run_now(self._reserve(self._now, cost, key, timeout))
+        return run_now(self._reserve(self._sync_core, cost, key, timeout))
 
     async def areserve(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> Reservation:
         """Reserve a turn without waiting for it; asynchronous."""
-        return await self._reserve(self._later, cost, key, timeout)
+        return await self._reserve(self._async_core, cost, key, timeout)
 
     def pause(self, delay: float | timedelta, *, key: str | None = None) -> None:
         """Grant nothing of `key` for `delay` seconds, because the vendor asked for it."""
-        run_now(self._pause(self._now, delay, key))
+        run_now(self._pause(self._sync_core, delay, key))
 
     async def apause(self, delay: float | timedelta, *, key: str | None = None) -> None:
         """Grant nothing of `key` for `delay` seconds; asynchronous."""
-        await self._pause(self._later, delay, key)
+        await self._pause(self._async_core, delay, key)
 
     async def _fetch(
         self,
@@ -227,8 +229,8 @@ class RateLimiter(Guard[None]):
             return False
         is_granted = False
         try:
-            whole_admission = self._ask(key, leases.size).evolve(within=0)
-            is_granted = not (await core.execute(whole_admission, self._seconds(timeout)))[0]
+            whole_admission = self._question_for(key, leases.size).evolve(within=0)
+            is_granted = not (await core.execute(whole_admission, self._store_timeout(timeout)))[0]
         finally:
             leases.fetched(lease, cost, core.nanoseconds(), granted=is_granted)
         return is_granted
@@ -236,8 +238,10 @@ class RateLimiter(Guard[None]):
     async def _reserve(
         self, core: Core, cost: int, key: str | None, timeout: float | timedelta | None
     ) -> Reservation:
-        question = self._timed(self._ask(key, cost), timeout).evolve(ticketed=True)
-        admitted: Admitted = await core.execute(question, self._seconds(timeout))
+        question = self._with_wait_limit(self._question_for(key, cost), timeout).evolve(
+            ticketed=True
+        )
+        admitted: Admitted = await core.execute(question, self._store_timeout(timeout))
         try:
             answer, wait, _, _ = admitted
             if answer is Answer.GO:
@@ -247,19 +251,21 @@ class RateLimiter(Guard[None]):
         except BaseException:
             withdraw(core, question.gates, admitted)
             raise
-        raise refusal(core, self._begin(core, timeout), answer, wait)
+        raise refusal(core, self._new_call(core, timeout), answer, wait)
 
     async def _pause(self, core: Core, delay: float | timedelta, key: str | None) -> None:
         """Pause every part of the limits, and drop the tokens that this process has leased."""
         pause = micros(seconds(delay, "delay"))
-        pauses = [Pause(self._ask(key, 1, part).gates, pause) for part in range(self._parts)]
+        pauses = [
+            Pause(self._question_for(key, 1, part).gates, pause) for part in range(self._parts)
+        ]
         try:
             await for_all_parts(core, pauses)
         finally:
             if self._leases is not None:
                 self._leases.drop(key)
 
-    def _ask(self, key: str | None, cost: int, part: int | None = None) -> Admission:
+    def _question_for(self, key: str | None, cost: int, part: int | None = None) -> Admission:
         if part is None:
             part = 0 if self._parts == 1 else next(self._turns) % self._parts
         try:
@@ -290,7 +296,7 @@ class RateLimiter(Guard[None]):
         within = min(self._plan.limit_wait, FOREVER)
         return Admission(gates, within=within, lease=0, costs=(cost,) * len(gates.limits))
 
-    def _timed(self, question: Admission, timeout: float | timedelta | None) -> Admission:
+    def _with_wait_limit(self, question: Admission, timeout: float | timedelta | None) -> Admission:
         if timeout is None:
             return question
         return question.evolve(within=micros(seconds(timeout, "timeout", zero=True)))

@@ -47,7 +47,7 @@ R = TypeVar("R")
 
 
 class RetryHandler(Part):
-    """Repeats calls that failed with an error that a later call may not have.
+    """Repeats calls that failed with an error that may be temporary.
 
     Use it as a call, as a decorator, or as a loop: `for attempt in retry:` with `with attempt:` as
     its body, or `async for` with the same body. One handler may be shared by any number of callers:
@@ -93,7 +93,7 @@ class RetryHandler(Part):
             raise not_callable(function, "function")
         if is_async(function):
             return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # R is the coroutine
-        core = self._now
+        core = self._sync_core
         if core.observers:
             return self._call_now(functools.partial(function, *args, **kwargs))
         # While all is well there is nothing to decide: the flow takes over at the first failure.
@@ -113,15 +113,15 @@ class RetryHandler(Part):
             del call, ending
 
     def _call_now(self, function: Callable[[], R]) -> R:
-        core = self._now
-        call = self._begin(core)
+        core = self._sync_core
+        call = self._new_call(core)
         ending = run_now(attempt(core, call, step_sync(function)))
         return value_of(_signed_ending(core, call, ending))  # type: ignore[no-any-return]  # the function's result
 
     async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        core, plan = self._later, self._plan
+        core, plan = self._async_core, self._plan
         if core.observers:
-            call = self._begin(core)
+            call = self._new_call(core)
             step = step_async(functools.partial(function, *args, **kwargs), core)
             return value_of(_signed_ending(core, call, await attempt(core, call, step)))
         # As in `call`.
@@ -150,10 +150,10 @@ class RetryHandler(Part):
         return decorated(function, self.call, self._call_later)
 
     def __iter__(self) -> Attempts:
-        return Attempts(self._now, self._begin(self._now))
+        return Attempts(self._sync_core, self._new_call(self._sync_core))
 
     def __aiter__(self) -> AsyncAttempts:
-        return AsyncAttempts(self._later, self._begin(self._later))
+        return AsyncAttempts(self._async_core, self._new_call(self._async_core))
 
 
 def _signed_ending(core: Core, call: Call, ending: Ending) -> Ending:
@@ -162,7 +162,7 @@ def _signed_ending(core: Core, call: Call, ending: Ending) -> Ending:
     return ending
 
 
-class _Loop:
+class _RetryLoop:
     """The state of one retry loop: its attempts, and the outcome of the latest one."""
 
     def __init__(self, core: Core, call: Call) -> None:
@@ -218,7 +218,7 @@ class _Loop:
         return self._again
 
 
-class Attempts(_Loop):
+class Attempts(_RetryLoop):
     """The iterator of a `for` loop that retries: each item is one attempt."""
 
     def __iter__(self) -> Self:
@@ -232,7 +232,7 @@ class Attempts(_Loop):
         return self._next_attempt()
 
 
-class AsyncAttempts(_Loop):
+class AsyncAttempts(_RetryLoop):
     """The iterator of an `async for` loop that retries: each item is one attempt."""
 
     def __aiter__(self) -> Self:
@@ -247,14 +247,14 @@ class AsyncAttempts(_Loop):
 
 
 class Attempt:
-    """One attempt of a retry loop; the code to retry stands in its `with attempt:` block.
+    """One attempt of a retry loop; the code to retry is in its `with attempt:` block.
 
     An error that is worth another attempt is suppressed; any other leaves the loop.
     """
 
     __slots__ = ("_loop", "number")
 
-    def __init__(self, loop: _Loop, number: int) -> None:
+    def __init__(self, loop: _RetryLoop, number: int) -> None:
         self._loop = loop
         self.number = number
 

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from moorage.ports.state import AsyncStateStorage, StateStorage
     from moorage.ports.webhook_secrets import AsyncWebhookSecrets, WebhookSecrets
 
-_HANDLING = 600.0
-_REMEMBERED = 3 * 86_400.0
-_TOKEN = "verify_token"  # noqa: S105 - the name of one
+_HANDLING_SECONDS = 600.0
+_REMEMBERED_SECONDS = 3 * 86_400.0
+_VERIFY_TOKEN = "verify_token"  # noqa: S105 - the name of one
 
 
 @careful
@@ -52,8 +52,9 @@ class WebhookVerifier(Part):
     """Verifies webhooks of one scheme over the received bytes, and refuses replays.
 
     A verified delivery is claimed for as long as handling it may take. `done` makes the claim
-    final, so that a repeat is refused; `release` ends it, so that the vendor's next try is
-    accepted; `receive` calls one or the other. Verifiers of one name and store share their memory.
+    final, so that a repeat is refused; `release` ends the claim, so that the vendor's next try is
+    accepted; `receive` calls one or the other. Verifiers with the same name and store share the
+    deliveries that they remember.
 
     Args:
         scheme: a preset's name, or a scheme of your own.
@@ -61,8 +62,10 @@ class WebhookVerifier(Part):
         parameters: parameters of the scheme, such as PayPal's `webhook_id`.
         name: the name of the endpoint; by default the scheme's.
         tolerance: the seconds that a signed time may be off, in place of the scheme's.
-        origin: scheme and host of the URL that the vendor was told, if a proxy changes them.
-        replay_guard: whether each delivery is accepted once only; no use for a scheme with `hints`.
+        origin: the scheme and host of the URL that is registered at the vendor, if a proxy changes
+            them.
+        replay_guard: whether each delivery is accepted only once; without effect for a scheme with
+            `hints`.
         handling: the seconds that handling may take, after which the vendor's next try is accepted.
         remembered: the seconds for which a handled delivery is remembered. By default three days,
             or as long as its signed time lets it be accepted if that is longer; less than that is
@@ -84,7 +87,7 @@ class WebhookVerifier(Part):
         tolerance: float | timedelta | None = None,
         origin: str | None = None,
         replay_guard: bool = True,
-        handling: float | timedelta = _HANDLING,
+        handling: float | timedelta = _HANDLING_SECONDS,
         remembered: float | timedelta | None = None,
         storage: StateStorage | AsyncStateStorage | None = None,
         http: HttpClient | None = None,
@@ -100,10 +103,10 @@ class WebhookVerifier(Part):
         chosen_scheme = scheme if isinstance(scheme, WebhookScheme) else webhook_scheme(scheme)
         service = Service(name or chosen_scheme.name, circuit=None, retry=None)
         super().__init__(service, storage=storage, observers=observers, clock=clock)
-        self._plain_ports = attrs.evolve(self._plain_ports, http=http)
-        self._later_ports = attrs.evolve(self._later_ports, http=async_http)
-        check_sync_or_async(self._plain_ports, is_async=False)
-        check_sync_or_async(self._later_ports, is_async=True)
+        self._sync_ports = attrs.evolve(self._sync_ports, http=http)
+        self._async_ports = attrs.evolve(self._async_ports, http=async_http)
+        check_sync_or_async(self._sync_ports, is_async=False)
+        check_sync_or_async(self._async_ports, is_async=True)
         allowed_age = _tolerance(chosen_scheme, tolerance)
         guarded = replay_guard and not chosen_scheme.hints
         self._endpoint = Endpoint(
@@ -117,11 +120,11 @@ class WebhookVerifier(Part):
             lease=micros(seconds(handling, "handling")),
             ttl=_ttl(remembered, acceptable_for(allowed_age) if guarded else 0.0, stored=storage),
         )
-        self._secrets = provider or _static(chosen_scheme, fixed_secrets)
+        self._secrets = provider or _static_secrets(chosen_scheme, fixed_secrets)
         self._unclaimed = not guarded
 
     @property
-    def _fixed(self) -> Callable[[str | None], tuple[Secret, ...]] | None:
+    def _fixed_secrets(self) -> Callable[[str | None], tuple[Secret, ...]] | None:
         """Return a function that looks up a tenant's secrets, if the secrets cannot change."""
         return self._secrets.kept if type(self._secrets) is StaticWebhookSecrets else None
 
@@ -132,26 +135,28 @@ class WebhookVerifier(Part):
 
     @property
     def hints(self) -> bool:
-        """True if the vendor sends the same webhook for each change, so that none is a repeat."""
+        """True if equal webhooks are no repeats, because each only says that something changed."""
         return self._endpoint.scheme.hints
 
     @functools.cached_property
-    def _plainly(self) -> Receiving:
+    def _sync_receiving(self) -> Receiving:
         get: Any = self._secrets.get
         if inspect.iscoroutinefunction(get):
-            raise self._unusable("a synchronous")
-        return Receiving(self._now, self._endpoint, lift(guarded(get, no_credentials)), self._fixed)
+            raise self._wrong_mode_error("a synchronous")
+        return Receiving(
+            self._sync_core, self._endpoint, lift(guarded(get, no_credentials)), self._fixed_secrets
+        )
 
     @functools.cached_property
     def _async_receiving(self) -> Receiving:
         get: Any = self._secrets.get
         if isinstance(self._secrets, StaticWebhookSecrets):
-            return Receiving(self._later, self._endpoint, lift(get), self._fixed)
+            return Receiving(self._async_core, self._endpoint, lift(get), self._fixed_secrets)
         if not inspect.iscoroutinefunction(get):
-            raise self._unusable("an asynchronous")
-        return Receiving(self._later, self._endpoint, guarded_async(get, no_credentials))
+            raise self._wrong_mode_error("an asynchronous")
+        return Receiving(self._async_core, self._endpoint, guarded_async(get, no_credentials))
 
-    def _unusable(self, expected: str) -> ConfigurationError:
+    def _wrong_mode_error(self, expected: str) -> ConfigurationError:
         return ConfigurationError(
             f"{type(self._secrets).__name__} cannot be used here: this call needs {expected}"
             " provider of secrets.",
@@ -181,7 +186,7 @@ class WebhookVerifier(Part):
         Raises:
             WebhookRejected: the delivery is forged, stale, replayed or malformed.
         """
-        plainly = self._plainly
+        plainly = self._sync_receiving
         if self._unclaimed:
             # Nothing is to be awaited, so that no flow is needed.
             events = plainly.quickly(headers, body, tenant)
@@ -215,7 +220,7 @@ class WebhookVerifier(Part):
 
     def done(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
         """Mark these events as handled, so that later repeats of their webhook are refused."""
-        run_now(self._plainly.settle(events, done=True))
+        run_now(self._sync_receiving.settle(events, done=True))
 
     async def adone(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
         """Mark these events as handled; asynchronous."""
@@ -223,7 +228,7 @@ class WebhookVerifier(Part):
 
     def release(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
         """Mark these events as not handled, so that the vendor's next delivery is accepted."""
-        run_now(self._plainly.settle(events, done=False))
+        run_now(self._sync_receiving.settle(events, done=False))
 
     async def arelease(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
         """Mark these events as not handled; asynchronous."""
@@ -231,7 +236,7 @@ class WebhookVerifier(Part):
 
     def confirm(self, event: WebhookEvent) -> bool:
         """Follow the link that confirms a subscription; return whether the event had one."""
-        return run_now(self._plainly.confirm(event))
+        return run_now(self._sync_receiving.confirm(event))
 
     async def aconfirm(self, event: WebhookEvent) -> bool:
         """Follow the link that confirms a subscription; asynchronous."""
@@ -294,7 +299,7 @@ def _provider_in(secrets: Any) -> WebhookSecrets | AsyncWebhookSecrets | None:
     return secrets if callable(getattr(secrets, "get", None)) else None
 
 
-def _static(scheme: WebhookScheme, secrets: tuple[Secret, ...]) -> StaticWebhookSecrets:
+def _static_secrets(scheme: WebhookScheme, secrets: tuple[Secret, ...]) -> StaticWebhookSecrets:
     if not secrets and scheme.certificate is None:
         raise no_secrets()
     # A secret that is no key is refused now, and not when the first webhook comes.
@@ -307,13 +312,13 @@ class _Parameters:
 
     def __init__(self, parameters: Mapping[str, str]) -> None:
         self.parameters = dict(parameters)
-        token = self.parameters.pop(_TOKEN, None)
+        token = self.parameters.pop(_VERIFY_TOKEN, None)
         self.verify_token = next(iter(read_secrets(token)), None)
 
     def checked(self, scheme: WebhookScheme) -> dict[str, str]:
         """Return the public parameters, after checking that the scheme accepts these parameters."""
         parameters = self.parameters
-        parameter_names = {*parameters, *([_TOKEN] if self.verify_token else [])}
+        parameter_names = {*parameters, *([_VERIFY_TOKEN] if self.verify_token else [])}
         if parameter_names == scheme.parameters and all(
             isinstance(value, str) and value.strip() for value in parameters.values()
         ):
@@ -341,7 +346,7 @@ def _tolerance(scheme: WebhookScheme, tolerance: float | timedelta | None) -> fl
 def _ttl(remembered: float | timedelta | None, least: float, *, stored: object) -> int:
     """Return the microseconds for which a handled webhook is remembered."""
     if remembered is None:
-        return micros(max(_REMEMBERED, least))
+        return micros(max(_REMEMBERED_SECONDS, least))
     if remembered == math.inf:
         if stored is None:
             raise ConfigurationError(

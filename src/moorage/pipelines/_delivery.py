@@ -5,7 +5,7 @@ Laws:
 1. A record is settled only after the sink took it, a transform left it out, or its dead letter was
    stored.
 2. Records of one lane reach the sink in their order, and again in their order if they fail.
-3. Cancelled is not failed: it settles nothing and makes no dead letter.
+3. A cancellation is not a failure: it settles nothing and makes no dead letter.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ class BatchDelivery:
         name: the name of the pipeline.
         sink: the sink.
         transforms: functions that change a record, or return None to leave it out.
-        dead_letters: the place for records that cannot be processed; without one they stop the
+        dead_letters: stores records that cannot be processed; without it such a record stops the
             pipeline.
         config: the settings of the pipeline.
         in_flight: the records that are under way.
-        numbers: the numbers to count in.
-        repeater: repeats what fails for a time.
+        numbers: the counters of the pipeline.
+        repeater: repeats actions that fail temporarily.
     """
 
     name: str
@@ -115,16 +115,20 @@ class BatchDelivery:
     async def _try_group(self, group: list[PendingRecord]) -> list[list[PendingRecord]]:
         """Send a group of records to the sink, and return the groups of records to try again."""
         try:
-            results = await self.repeater.run(lambda: self._results(group))
+            results = await self.repeater.run(lambda: self._sink_results(group))
         except RecordAtFault as fault:
             if len(group) > 1:
                 return [list(half) for half in halves(group)]
             await self._set_aside(group[0], fault.error, fault.attempts)
             return []
-        rest = self._succeed(group) if results is None else await self._settle(group, results)
+        rest = (
+            self._mark_processed(group)
+            if results is None
+            else await self._settle_results(group, results)
+        )
         return [rest] if rest else []
 
-    async def _results(self, group: list[PendingRecord]) -> Sequence[Result[object]] | None:
+    async def _sink_results(self, group: list[PendingRecord]) -> Sequence[Result[object]] | None:
         """Return the sink's results for a group; raise the first error if all are temporary.
 
         A group with records that were revoked since it was formed is not tried, and has no results.
@@ -145,7 +149,7 @@ class BatchDelivery:
             raise errors[0]
         return results
 
-    def _succeed(self, records: Sequence[PendingRecord]) -> list[PendingRecord]:
+    def _mark_processed(self, records: Sequence[PendingRecord]) -> list[PendingRecord]:
         """Mark records as processed by the sink; none of them is to be tried again."""
         if records:
             self.numbers.processed += len(records)
@@ -153,7 +157,7 @@ class BatchDelivery:
             self.in_flight.settle(records)
         return []
 
-    async def _settle(
+    async def _settle_results(
         self, group: list[PendingRecord], results: Sequence[Result[object]]
     ) -> list[PendingRecord]:
         """Mark records as done according to the sink's results, and return those to try again."""
@@ -162,7 +166,7 @@ class BatchDelivery:
         again: list[PendingRecord] = []
         start = 0
         for number, error in failed:
-            self._succeed(group[start:number])
+            self._mark_processed(group[start:number])
             start = number + 1
             pending = group[number]
             self.numbers.count_failure(error)
@@ -173,7 +177,7 @@ class BatchDelivery:
                 await self._set_aside(pending, error, 1)
             else:
                 raise error
-        self._succeed(group[start : len(results)])
+        self._mark_processed(group[start : len(results)])
         return again + rest
 
     def _is_temporary(self, error: Exception) -> bool:

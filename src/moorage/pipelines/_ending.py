@@ -3,7 +3,7 @@
 Laws:
 
 1. Nothing is awaited without a time limit, also nothing that was cancelled.
-2. A pipeline that was told to stop has ended `CLOSING` seconds after its `drain` at the latest.
+2. A pipeline that is stopped has ended `CLOSING` seconds after its `drain` at the latest.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _LONGEST: Final = 3.0
 _STEPS: Final = 6
 """The number of steps at the end of a pipeline."""
 
-_PATIENCE: Final = 0.75
+_CANCEL_SHARE: Final = 0.75
 """The part of a step's time after which it is cancelled, so that it can end by itself."""
 
 
 class Ending:
     """The time that is left to end a pipeline, which its last steps share.
 
-    Each step has an equal share of what is left for it and the steps after it, so that one which
-    hangs leaves time to the others. The time begins with the first step.
+    The remaining time is divided equally among the remaining steps, so that a step which hangs
+    leaves time for the others. The time begins with the first step.
 
     Args:
         drain: the seconds in which batches under way may end when the pipeline stops.
@@ -48,18 +48,18 @@ class Ending:
 
     async def cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
         """Cancel tasks, and wait for their end as long as this step may take."""
-        await _cancelled(tasks, self._share())
+        await _cancel_and_wait(tasks, self._seconds_of_step())
 
     async def run(self, work: Coroutine[Any, Any, object]) -> Exception | None:
         """Run a step, and return its error; a `TimeoutError` if it was cut off."""
-        share = self._share()
+        share = self._seconds_of_step()
         task = asyncio.create_task(work)
         try:
-            await asyncio.wait([task], timeout=share * _PATIENCE)
+            await asyncio.wait([task], timeout=share * _CANCEL_SHARE)
         finally:
             task.cancel()
         if not task.done():
-            await _cancelled([task], share * (1 - _PATIENCE))
+            await _cancel_and_wait([task], share * (1 - _CANCEL_SHARE))
         if not task.done() or task.cancelled():
             return TimeoutError()
         error = task.exception()
@@ -67,7 +67,7 @@ class Ending:
             return error
         raise error
 
-    def _share(self) -> float:
+    def _seconds_of_step(self) -> float:
         """Return the seconds that the next step may take."""
         now = asyncio.get_running_loop().time()
         self._until = min(self._until, self._limit, now + _LONGEST)
@@ -76,7 +76,7 @@ class Ending:
         return share
 
 
-async def _cancelled(tasks: Iterable[asyncio.Task[Any]], seconds: float) -> None:
+async def _cancel_and_wait(tasks: Iterable[asyncio.Task[Any]], seconds: float) -> None:
     """Cancel tasks, and wait a limited time for their end."""
     left = [task for task in tasks if not task.done()]
     for task in left:

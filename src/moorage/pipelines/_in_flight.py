@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.settings import PipelineConfig
 
 
-_PLACE: Final = attrgetter("topic", "partition")
+_PARTITION: Final = attrgetter("topic", "partition")
 _PROGRESS: Final = attrgetter("progress")
 _SIZE: Final = attrgetter("size")
 
@@ -28,12 +28,13 @@ class DoneRecords(NamedTuple):
     """Records of one partition that are done and not committed.
 
     Attributes:
-        place: the partition.
-        records: those that the source is told: all of them, or the last one of a prefix.
-        total: the number of all of them.
+        partition: the partition.
+        records: the records to pass to the source's `commit`: all of them, or only the last one of
+            a prefix.
+        total: the number of all done records, also those not in `records`.
     """
 
-    place: Partition
+    partition: Partition
     records: list[SinkRecord]
     total: int
 
@@ -42,7 +43,7 @@ class RecordsInFlight:
     """The records that a pipeline has read and not yet committed.
 
     Attributes:
-        records: their number.
+        records: the number of these records.
         size: the bytes of their payloads.
         settled: an event that is set when a record is settled.
     """
@@ -60,10 +61,10 @@ class RecordsInFlight:
     def admit(self, records: Iterable[SinkRecord]) -> list[PendingRecord]:
         """Add records that the source delivered, and return them as pending records."""
         admitted: list[PendingRecord] = []
-        for place, run in groupby(records, _PLACE):
-            progress = self._partitions.get(place)
+        for partition, run in groupby(records, _PARTITION):
+            progress = self._partitions.get(partition)
             if progress is None:
-                progress = self._partitions[place] = PartitionProgress(self._commits)
+                progress = self._partitions[partition] = PartitionProgress(self._commits)
             admitted += progress.admit(run)
         self.records += len(admitted)
         self.size += sum(map(_SIZE, admitted))
@@ -89,13 +90,13 @@ class RecordsInFlight:
     def take(self) -> list[DoneRecords]:
         """Remove and return the records that are done, so that the source can commit them."""
         taken: list[DoneRecords] = []
-        for place, progress in self._partitions.items():
+        for partition, progress in self._partitions.items():
             done = progress.take()
             if done:
                 self._remove(done)
                 last = done[-1:] if self._commits == "prefix" else done
                 records = [pending.record for pending in last]
-                taken.append(DoneRecords(place, records, len(done)))
+                taken.append(DoneRecords(partition, records, len(done)))
         return taken
 
     def open_records(self) -> list[SinkRecord]:
@@ -106,8 +107,8 @@ class RecordsInFlight:
             for pending in progress.open_records
         ]
 
-    async def room(self) -> PollLimits:
-        """Wait until there is room for more records, and return how much room there is."""
+    async def wait_for_room(self) -> PollLimits:
+        """Wait until more records may be read, and return the limits for reading them."""
         config = self._config
         while self._is_full():
             self._less.clear()
@@ -130,24 +131,24 @@ class RecordsInFlight:
         self._revoking |= frozenset(partitions)
         try:
             async with asyncio.timeout(seconds):
-                while any(map(self._is_busy, partitions)):
+                while any(map(self._has_begun_records, partitions)):
                     self._less.clear()
                     await self._less.wait()
         except TimeoutError:
             pass
 
-    def _is_busy(self, partition: Partition) -> bool:
+    def _has_begun_records(self, partition: Partition) -> bool:
         progress = self._partitions.get(partition)
         return progress is not None and any(pending.is_begun for pending in progress.open_records)
 
     def forget(self, partitions: Iterable[Partition] | None) -> None:
         """Forget the records of partitions, or all: the source delivers them again."""
-        places = list(self._partitions) if partitions is None else list(partitions)
-        for place in places:
-            progress = self._partitions.pop(place, None)
+        partition_keys = list(self._partitions) if partitions is None else list(partitions)
+        for partition in partition_keys:
+            progress = self._partitions.pop(partition, None)
             if progress is not None:
                 self._remove(progress.reset())
-        self._revoking -= frozenset(places)
+        self._revoking -= frozenset(partition_keys)
 
     def _remove(self, records: Sequence[PendingRecord]) -> None:
         self.records -= len(records)

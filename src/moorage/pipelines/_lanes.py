@@ -62,14 +62,14 @@ class Lane:
     async def _next_batch(self) -> list[PendingRecord]:
         """Wait for records, and return a batch of them; an empty one ends the loop."""
         while not (self._queue or self._is_complete or self._is_stopped):
-            await self._change()
-        batch, size = self._gathered([], BatchSize())
+            await self._wait_for_change()
+        batch, size = self._fill([], BatchSize())
         if self._limits.wait and not size.is_full(self._limits):
             try:
                 async with asyncio.timeout(self._limits.wait):
                     while not self._is_closing and not size.is_full(self._limits):
-                        await self._change()
-                        batch, size = self._gathered(batch, size)
+                        await self._wait_for_change()
+                        batch, size = self._fill(batch, size)
                         if self._queue:
                             break
             except TimeoutError:
@@ -80,7 +80,7 @@ class Lane:
     def _is_closing(self) -> bool:
         return self._is_complete or self._is_stopped
 
-    def _gathered(
+    def _fill(
         self, batch: list[PendingRecord], size: BatchSize
     ) -> tuple[list[PendingRecord], BatchSize]:
         """Move records from the queue to a batch until the batch is full."""
@@ -91,7 +91,7 @@ class Lane:
         records = [queue.popleft() for _ in range(count)]
         return batch + records, size.plus(count, sum(sizes[:count]))
 
-    async def _change(self) -> None:
+    async def _wait_for_change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
 
@@ -109,9 +109,9 @@ class Lanes:
             self.lanes[0].put(records)
             return
         for pending in records:
-            self._lane(pending).put((pending,))
+            self._lane_of(pending).put((pending,))
 
-    def _lane(self, pending: PendingRecord) -> Lane:
+    def _lane_of(self, pending: PendingRecord) -> Lane:
         """Return the lane of a record: of its partition or its key, or else the shortest."""
         record = pending.record
         if self._order is Order.PARTITION:

@@ -1,4 +1,4 @@
-"""The numbers that a running pipeline counts."""
+"""The counters of a running pipeline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class PipelineNumbers:
-    """The numbers of `PipelineStatistics` while they change.
+    """The counters behind `PipelineStatistics`, which change while the pipeline runs.
 
     Attributes:
         dead_letters_in_a_row: the dead letters since the sink last took a record.

@@ -50,7 +50,7 @@ class Repeater:
         policy: the pauses, and the number of attempts.
         exhausted: the consequence if all attempts fail.
         judge: returns the consequence of an error.
-        numbers: the numbers to count in.
+        numbers: the counters of the pipeline.
         stopping: an event that ends a pause, because the pipeline stops.
     """
 
@@ -92,7 +92,7 @@ class Repeater:
             attempt += 1
             self._check(error, attempt)
             pause = delay(self._policy, attempt, previous=pause, draw=random())  # noqa: S311 - it spreads waits
-            await self._wait(max(pause, self._wanted(error)))
+            await self._wait(max(pause, self._requested_pause(error)))
             error = None
 
     def _check(self, error: Exception, attempt: int) -> None:
@@ -107,7 +107,7 @@ class Repeater:
             raise RecordAtFault(error, attempt) from error
         self._numbers.retried += 1
 
-    def _wanted(self, error: Exception) -> float:
+    def _requested_pause(self, error: Exception) -> float:
         """Return the seconds that the error asks to wait, limited to the policy's maximum."""
         return min(wait_of(error, datetime.now(UTC)) or 0.0, self._policy.max_retry_after)
 

@@ -3,9 +3,9 @@
 Laws:
 
 1. While a fetch of a key is under way, no other one of this key begins.
-2. A failure that may pass is not kept: the next task fetches again. Any other failure is kept for a
+2. A temporary failure is not kept: the next task fetches again. Any other failure is kept for a
    limited time.
-3. A task that is cancelled takes nothing from the others.
+3. Cancelling one task does not affect the others, which still get the value.
 """
 
 from __future__ import annotations

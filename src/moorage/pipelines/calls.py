@@ -21,7 +21,7 @@ class CallSink(RecordSink):
     """A sink that calls an operation with each record, under the record's identity.
 
     The identity of a record is its idempotency key. A record that is delivered again is therefore
-    not sent twice, as far as the operation can know.
+    not sent twice, as long as the operation remembers the key.
 
     Args:
         operation: an operation of a contract, such as `hub.sms.send`, or another function that
@@ -30,7 +30,7 @@ class CallSink(RecordSink):
     """
 
     def __init__(self, operation: Callable[..., Any], request: Callable[[SinkRecord], Any]) -> None:
-        super().__init__(_keyed(operation, request, idempotency_key))
+        super().__init__(_with_idempotency_key(operation, request, idempotency_key))
 
 
 class HttpSink(RecordSink):
@@ -46,7 +46,9 @@ class HttpSink(RecordSink):
     def __init__(
         self, manager: Any, service: str, request: Callable[[SinkRecord], Request]
     ) -> None:
-        super().__init__(_keyed(partial(manager.call, service), request, idempotency_key))
+        super().__init__(
+            _with_idempotency_key(partial(manager.call, service), request, idempotency_key)
+        )
 
 
 class HttpBatchSink(BatchSink):
@@ -66,11 +68,13 @@ class HttpBatchSink(BatchSink):
         self, manager: Any, service: str, request: Callable[[list[SinkRecord]], Request]
     ) -> None:
         super().__init__(
-            _keyed(partial(manager.call, service), request, batch_key, returns=_nothing)
+            _with_idempotency_key(
+                partial(manager.call, service), request, batch_key, returns=_whole_batch_processed
+            )
         )
 
 
-def _keyed(
+def _with_idempotency_key(
     operation: Callable[..., Any],
     request: Callable[[Any], Any],
     key: Callable[[Any], str],
@@ -87,8 +91,8 @@ def _keyed(
     return lambda subject: returns(operation(request(subject), idempotency_key=key(subject)))
 
 
-def _nothing(_: object) -> None:
-    """Return None, which tells the pipeline that the whole batch was processed."""
+def _whole_batch_processed(_: object) -> None:
+    """Return None, which means that the whole batch was processed."""
 
 
 def idempotency_key(record: SinkRecord) -> str:

@@ -71,7 +71,7 @@ class StateCheckpoints:
 
 @careful
 class PollingSource:
-    """A source that asks a function for the records after a position, again and again.
+    """A source that polls a function for the records after a position.
 
     Args:
         name: the name under which the position is stored, and the topic of the records.

@@ -1,4 +1,4 @@
-"""A middleware with which applications of FastStream treat failures as a pipeline does."""
+"""A middleware that gives FastStream applications a pipeline's treatment of failures."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class DeadLetterMiddleware:
 
     def __call__(self, msg: Any = None, /, *, context: ContextRepo) -> BaseMiddleware[Any, Any]:
         """Return the middleware of one message."""
-        return _OfMessage(self, msg, context)
+        return _MessageMiddleware(self, msg, context)
 
     async def process(
         self,
@@ -84,7 +84,7 @@ class DeadLetterMiddleware:
             AckMessage: the message is a dead letter now, and is to be acknowledged.
             Exception: a failure for which the message is not at fault.
         """
-        handling = self._repeater(self._exhausted, _verdict)
+        handling = self._repeater(self._exhausted, _consequence_of)
         try:
             return await handling.run(lambda: handle(message))
         except RecordAtFault as fault:
@@ -104,7 +104,7 @@ class DeadLetterMiddleware:
         return Repeater(self._retry, exhausted, judge, PipelineNumbers(), asyncio.Event())
 
 
-class _OfMessage(BaseMiddleware[Any, Any]):
+class _MessageMiddleware(BaseMiddleware[Any, Any]):
     """The middleware while one message is handled."""
 
     def __init__(self, settings: DeadLetterMiddleware, msg: Any, context: ContextRepo) -> None:
@@ -118,7 +118,7 @@ class _OfMessage(BaseMiddleware[Any, Any]):
         return await self._settings.process(call_next, msg, str(topic))
 
 
-def _verdict(error: Exception, policy: RetryPolicy) -> Verdict:
+def _consequence_of(error: Exception, policy: RetryPolicy) -> Verdict:
     """Decide what follows from a handler's error; FastStream's own signals pass."""
     return Verdict.STOP if isinstance(error, IgnoredException) else verdict(error, policy)
 

@@ -1,4 +1,4 @@
-"""Pipelines that run in one event loop, of which single ones are replaced while others run.
+"""Pipelines that run in one event loop, where one can be replaced while the others run.
 
 Laws:
 

@@ -1,4 +1,4 @@
-"""A source that asks an HTTP endpoint for what is new."""
+"""A source that polls an HTTP endpoint for new records."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ("HttpPolling", "PolledEndpoint")
 
 _WITHOUT_CONTENT: Final = frozenset({204, 304})
-_MORE_PAGES: Final = 1_000
+_MOST_PAGES: Final = 1_000
 """The number of pages without a new record, beyond those of remembered records, that are read."""
 
 _VALIDATORS: Final = {"If-None-Match": "etag", "If-Modified-Since": "last-modified"}
@@ -64,10 +64,10 @@ class HttpPolling:
         if offset != self._offset:
             position = read_position(self._endpoint, offset)
             self._offset, self._position, self._request = offset, position, None
-        limit = self._endpoint.remember + _MORE_PAGES
+        limit = self._endpoint.remember + _MOST_PAGES
         for _ in range(limit):
             before = self._position
-            records, is_empty = await self._ask()
+            records, is_empty = await self._fetch_page()
             if records:
                 self._offset = records[-1].offset
             if records or is_empty or self._position.page in {None, before.page}:
@@ -79,8 +79,8 @@ class HttpPolling:
             remedy="Check that its pages end, and that it follows the parameter in since.",
         )
 
-    async def _ask(self) -> tuple[list[SourceRecord], bool]:
-        """Ask for a page; return its new records, and True if it lists no records at all."""
+    async def _fetch_page(self) -> tuple[list[SourceRecord], bool]:
+        """Fetch a page; return its new records, and True if it lists no records at all."""
         endpoint, position = self._endpoint, self._position
         since = since_of(endpoint, position.base)
         request = page_request(endpoint, position.page, since)
@@ -96,6 +96,6 @@ class HttpPolling:
 
 
 def _validators(response: Response) -> dict[str, str]:
-    """Return the headers that ask whether an answer has changed."""
+    """Return the headers by which the server answers only if the content has changed."""
     values = {name: response.header(header) for name, header in _VALIDATORS.items()}
     return {name: value for name, value in values.items() if value is not None}

@@ -2,12 +2,12 @@
 
 Laws:
 
-1. The source is told that a record is done only after the record was settled: taken by the sink and
-   flushed, left out by a transform, or stored as a dead letter.
+1. A record is committed at the source only after it was settled: taken by the sink and flushed,
+   left out by a transform, or stored as a dead letter.
 2. No more records are in flight than the settings allow, in number and in bytes.
-3. A pipeline that stops begins nothing more. What is under way may end in time. What does not is
-   neither told to be done nor set aside.
-4. A pipeline ends by itself if its source ends, if a failure is not temporary, and not otherwise.
+3. A pipeline that stops begins nothing more. Batches under way may end in time. Records of the
+   others are neither committed nor made dead letters.
+4. A pipeline ends by itself only if its source ends or a failure is not temporary.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class Pipeline:
     A pipeline runs once, in one event loop.
 
     Args:
-        name: the name, which dead letters and metrics carry.
+        name: the name of the pipeline in dead letters and metrics.
         source: the source.
         sink: the sink.
         transforms: functions that receive a record and return it or another, or None to leave it
             out. They may be asynchronous, and are applied in their order.
-        dead_letters: the place for records that cannot be processed. Without one the pipeline stops
-            at the first.
+        dead_letters: stores records that cannot be processed. Without it the pipeline stops at the
+            first such record.
         config: the settings.
 
     Raises:
@@ -131,7 +131,7 @@ class Pipeline:
             LocalFailure: the pipeline ran before.
             ConnectorError: a failure that is not temporary. Its records are delivered again when
                 the pipeline runs again.
-            Exception: a transform or the sink raised what no repetition can help.
+            Exception: a transform or the sink raised an error that a repetition cannot solve.
         """
         numbers = self._numbers
         if numbers.state is not PipelineState.READY:
@@ -175,10 +175,10 @@ class Pipeline:
         reading = self._task(self._read())
         helpers = [self._task(self._commit_settled())]
         if self._source.extend_every is not None:
-            helpers.append(self._task(self._extend(self._source.extend_every)))
+            helpers.append(self._task(self._keep_extending(self._source.extend_every)))
         measure: Callable[[], Awaitable[int | None]] | None = getattr(self._source, "lag", None)
         if measure is not None:
-            helpers.append(self._task(self._measure(measure)))
+            helpers.append(self._task(self._keep_measuring(measure)))
         ends = [self._task(self._stopping.wait()), self._task(asyncio.wait(lanes))]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -204,9 +204,9 @@ class Pipeline:
         self._committing = asyncio.Lock()
 
     def _task(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
-        return asyncio.create_task(self._guarded(work))
+        return asyncio.create_task(self._stop_on_failure(work))
 
-    async def _guarded(self, work: Awaitable[object]) -> None:
+    async def _stop_on_failure(self, work: Awaitable[object]) -> None:
         """Await one of the pipeline's loops, and stop the pipeline if the loop fails."""
         try:
             await work
@@ -220,7 +220,7 @@ class Pipeline:
         """Read from the source until it ends."""
         await self._connections.run(self._open)
         while True:
-            limits = await self._in_flight.room()
+            limits = await self._in_flight.wait_for_room()
             try:
                 records = await self._source.poll(limits)
             except ConnectorError as error:
@@ -250,7 +250,7 @@ class Pipeline:
             self._uncommitted = [
                 done
                 for done in self._uncommitted
-                if partitions is not None and done.place not in partitions
+                if partitions is not None and done.partition not in partitions
             ]
 
     async def _commit_settled(self) -> None:
@@ -285,7 +285,7 @@ class Pipeline:
             await self._source.release(records)
             self._numbers.released += len(records)
 
-    async def _extend(self, seconds: float) -> None:
+    async def _keep_extending(self, seconds: float) -> None:
         """Extend the source's lease on unfinished records, every `seconds` seconds."""
         while True:
             await asyncio.sleep(seconds)
@@ -296,8 +296,8 @@ class Pipeline:
                     async with self._committing:
                         await self._source.extend(records)
 
-    async def _measure(self, lag: Callable[[], Awaitable[int | None]]) -> None:
-        """Measure again and again how many records wait in the source."""
+    async def _keep_measuring(self, lag: Callable[[], Awaitable[int | None]]) -> None:
+        """Measure the number of records that wait in the source, at an interval."""
         await self._opened.wait()
         while True:
             try:

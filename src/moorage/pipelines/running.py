@@ -1,4 +1,4 @@
-"""The run of pipelines in a process of their own, until a signal ends it."""
+"""Runs pipelines in a process of their own, until a signal ends them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def run_pipelines(make: Callable[[], Sequence[Pipeline]]) -> list[PipelineReport
 
 
 def run_in_limited_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine in a new event loop, and leave behind whatever does not end after it.
+    """Run a coroutine in a new event loop; abandon tasks and threads that outlast it.
 
     `asyncio.run` waits without a limit for tasks that ignore their cancellation, and for threads.
     The interpreter would wait for the threads of the loop's default executor once more.

@@ -48,7 +48,7 @@ class WireFormat(Enum):
     """There are only the data; the settings name the schema."""
 
 
-class _Coding(NamedTuple):
+class _SchemaCodec(NamedTuple):
     """A schema with its codec.
 
     Attributes:
@@ -90,19 +90,19 @@ class _SchemaTransform:
             )
         self._message = message
         limit = count(schemas, "schemas")
-        self._codings: SharedFetches[_Coding] = SharedFetches(limit, _FAILURE_LIFE, now)
+        self._codings: SharedFetches[_SchemaCodec] = SharedFetches(limit, _FAILURE_LIFE, now)
 
-    async def _named(self) -> _Coding:
+    async def _configured_codec(self) -> _SchemaCodec:
         """Return the schema and the codec of the subject in the settings."""
-        return await self._codings.get(None, self._fetch_named)
+        return await self._codings.get(None, self._fetch_configured)
 
-    async def _fetch_named(self) -> _Coding:
-        version, complete = await self._complete_named()
+    async def _fetch_configured(self) -> _SchemaCodec:
+        version, complete = await self._complete_configured()
         name = f"{version.subject}/{version.version}"
         codec = _codec(complete, None, self._message)
-        return _Coding(codec, complete.schema.format, name, version.id)
+        return _SchemaCodec(codec, complete.schema.format, name, version.id)
 
-    async def _complete_named(self) -> tuple[Any, CompleteSchema]:
+    async def _complete_configured(self) -> tuple[Any, CompleteSchema]:
         try:
             version = await self._registry.version(str(self._subject), self._version)
             return version, await complete_schema(self._registry, version.schema)
@@ -175,7 +175,7 @@ class SchemaDecoder(_SchemaTransform):
         if not record.payload and any(record.values_of(TOMBSTONE)):
             return DecodedRecord.of(record, None, record.schema or "")
         if self._wire_format is WireFormat.PLAIN:
-            coding = await self._named()
+            coding = await self._configured_codec()
             return DecodedRecord.of(record, coding.codec.decode(record.payload), coding.name)
         id, data = unframed(record.payload)
         coding = await self._codings.get(id, partial(self._fetch, id))
@@ -183,7 +183,7 @@ class SchemaDecoder(_SchemaTransform):
         decode = coding.codec.decode_framed if is_protobuf else coding.codec.decode
         return DecodedRecord.of(record, decode(data), coding.name)
 
-    async def _fetch(self, id: int) -> _Coding:
+    async def _fetch(self, id: int) -> _SchemaCodec:
         """Fetch the schema with the id in a record."""
         try:
             schema = await self._registry.schema(id)
@@ -204,7 +204,7 @@ class SchemaDecoder(_SchemaTransform):
                 remedy="Check that the producer and this program use the same registry.",
             )
         codec = await self._codec_of(complete)
-        return _Coding(codec, complete.schema.format, str(id), id)
+        return _SchemaCodec(codec, complete.schema.format, str(id), id)
 
     async def _codec_of(self, complete: CompleteSchema) -> SchemaCodec:
         if self._subject is None:
@@ -215,7 +215,7 @@ class SchemaDecoder(_SchemaTransform):
                 path="subject",
                 remedy="Leave subject out for records that name their schema.",
             )
-        _, reader = await self._complete_named()
+        _, reader = await self._complete_configured()
         return _codec(complete, reader, None)
 
 
@@ -268,7 +268,7 @@ class SchemaEncoder(_SchemaTransform):
         value = record.json() if record.payload or isinstance(record, DecodedRecord) else None
         if value is None and any(record.values_of(TOMBSTONE)):
             return record
-        coding = await self._named()
+        coding = await self._configured_codec()
         is_json = coding.format is SchemaFormat.JSON
         is_plain = self._wire_format is WireFormat.PLAIN
         return attrs.evolve(
@@ -279,7 +279,7 @@ class SchemaEncoder(_SchemaTransform):
         )
 
 
-def _framed(coding: _Coding, value: object) -> bytes:
+def _framed(coding: _SchemaCodec, value: object) -> bytes:
     if coding.id is None:
         raise ConfigurationError(
             f"The schema {coding.name!r} has no id that records could name.",

@@ -28,8 +28,8 @@ _TIMEOUT: Final = 5.0
 class SupervisedPipeline:
     """A pipeline that reports to a shared store, and runs whenever it is not paused there.
 
-    A pause ends the run as `stop` does, and its end begins another. The pipeline goes on while the
-    store cannot be reached, as it last heard.
+    A pause ends the run as `stop` does, and its end begins another. While the store cannot be
+    reached, the pipeline keeps its last known state, running or paused.
 
     Attributes:
         name: the name of the pipeline.

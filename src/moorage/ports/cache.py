@@ -9,14 +9,15 @@ if TYPE_CHECKING:
 
 
 class ResponseCache(Protocol):
-    """Stores answers under cache keys, and may drop them at any time.
+    """Stores cached answers under their keys, and may drop an answer at any time.
 
-    `look` returns the answers under a key and a mark. The age of each answer includes the time
-    since it was stored, measured by a clock that never steps. `keep` replaces the answers for at
-    most the given seconds, and returns whether they are stored. It stores nothing if anything was
-    stored or deleted under this key since the `look` that returned the mark. `forget` deletes
-    everything under a key. Data in a shared place is sealed. If sealed data cannot be opened, or
-    was changed or moved to another key, it counts as missing, and `unreadable` has the reason.
+    `look` returns the answers under a key, with a mark that identifies this look-up. The age of
+    each answer includes the time since it was stored, measured by a clock that never steps. `keep`
+    replaces the answers for at most the given seconds, and returns whether they are stored. It
+    stores nothing if anything was stored or deleted under this key since the `look` that returned
+    the mark. `forget` deletes everything under a key. Data in a shared place is sealed. If sealed
+    data cannot be opened, or was changed or moved to another key, it counts as missing, and
+    `unreadable` has the reason.
 
     `timeout` is the number of seconds that the caller can wait, None without a limit. A method that
     takes longer raises StorageUnavailable, or may be cancelled. A cache whose methods have no such

@@ -15,7 +15,8 @@ class Randomness(Protocol):
     """Returns random numbers.
 
     `fraction` is uniform in [0, 1). `token` is a number from 1 to 2^52 that no other caller draws
-    within any relevant time; it identifies the owner of a lease or claim.
+    within any relevant time; it identifies the owner of a lease or of a claim of an idempotency
+    key.
     """
 
     def fraction(self) -> float: ...

@@ -23,10 +23,10 @@ class DescribedConnector(Protocol):
 
     `name` is the connector's own name, such as "erp", and `kind` the name of its kind, such as
     "sql". `service` is the service whose protections apply to its operations; usually it has the
-    connector's name. `versions` connects nowhere.
-
-    `statistics` connects nowhere and never waits; it returns None if the connector has no pool.
-    `operations` are the operations that the connector offers by name.
+    connector's name. `versions` are the versions of its libraries and, if connected, of the server;
+    reading them opens no connection. `statistics` returns the numbers of the connection pool, or
+    None if there is no pool; it opens no connection and never waits. `operations` are the
+    operations that the connector offers by name.
     """
 
     @property
@@ -54,8 +54,8 @@ class Connector(DescribedConnector, Protocol):
     error of moorage if that fails; then it may be called again. A connector that is used before it
     was opened opens itself.
 
-    `health` asks the server within `timeout` seconds, and returns the answer as a value: it does
-    not raise because the server is out of order. It takes no part in retries and circuits.
+    `health` asks the server within `timeout` seconds, and returns the answer as a value: a server
+    that is out of order is no exception. A health check is never retried, and no circuit counts it.
 
     `close` waits for nothing but the closing of idle connections. Connections in use are closed
     when they are returned. It may be called repeatedly, and no operation begins after it.
@@ -118,13 +118,13 @@ class AsyncPerformer(Protocol):
 
 @attrs.frozen(kw_only=True)
 class KindSource:
-    """The source of pipelines that connectors of one kind can offer.
+    """The kind of pipeline source that connectors of one kind can offer.
 
     Attributes:
         options: the class of its options, made with attrs. Each field is a setting of
             `[pipelines.NAME.source]`, with its description from the class's docstring. No class may
             have a field `connector`.
-        build: makes a source of the connector's settings and the options. It connects nowhere.
+        build: makes a source from the connector's settings and the options. It opens no connection.
     """
 
     options: type[Any]
@@ -142,10 +142,11 @@ class ConnectorKind:
             type `Secret` may be written as a reference such as "secret://env/NAME". The fields
             `kind`, `enabled`, `version` and `depends_on` have their own meaning, and no class may
             have them.
-        build: makes a connector of its name, its settings, and the manager that performs its
-            operations; None if the kind is asynchronous only. It connects nowhere.
-        build_async: the same for an asynchronous program; None if the kind is synchronous only.
-        version: the version of the settings. A configuration without `version` has this one.
+        build: makes a connector from its name, its settings, and the manager that performs its
+            operations; None if the kind is asynchronous only. It opens no connection.
+        build_async: makes an asynchronous connector from the same arguments; None if the kind is
+            synchronous only.
+        version: the version of the settings. A configuration without `version` is of this version.
         migrate: converts a table of settings of an older version to this one; None if there is no
             older version.
         source: the source of pipelines that the kind offers; None if it offers none.

@@ -14,7 +14,7 @@ class Gather(Protocol):
     """Runs several steps concurrently, and stops once the results it needs have arrived.
 
     `every` runs all steps, at most `at_once` at a time, and returns their results in order; a step
-    does not raise. `first` starts the first step, and the next one whenever `stagger` seconds pass
+    does not raise. `first` starts the first step, and another one whenever `stagger` seconds pass
     or no started step is still running; it returns the first result that is `good`, or the last
     result if none is. Other steps are cancelled if possible, and otherwise left to end by
     themselves.

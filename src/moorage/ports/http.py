@@ -32,10 +32,10 @@ class HttpClient(Protocol):
     """Sends a request once, without repeating it, and returns the answer.
 
     `url` is absolute; method, headers and body are the request's. The client follows no redirect,
-    keeps no cookie and never retries. It verifies TLS. Every failure is one of three:
-    `ConnectionFailed`, with `may_have_been_processed` False only if it is certain that no byte of
-    the request reached the vendor; its subclass `AttemptTimeout`; and `VendorFailed` for an answer
-    that is not HTTP, or is larger than the client accepts. No foreign exception passes.
+    keeps no cookie and never retries. It verifies TLS. Every failure is raised as one of three
+    errors: `ConnectionFailed`, with `may_have_been_processed` False only if it is certain that no
+    byte of the request reached the vendor; its subclass `AttemptTimeout`; and `VendorFailed` for an
+    answer that is not HTTP, or is larger than the client accepts. No foreign exception passes.
 
     `timeouts.total` limits the whole exchange, body included, also for a vendor that sends slowly.
     A client that cannot limit one of the other steps has an attribute `lacks`, a frozenset of their

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class InboxStorage(Protocol):
-    """Stores entries of webhooks and makes no decisions; the only error is `StorageUnavailable`.
+    """Stores webhooks as entries, decides nothing, and raises only `StorageUnavailable`.
 
     `now` is the store's time: aware, in UTC, and the same for all its users. A server returns its
     own time, at the statement and not at the transaction's start; a store on one machine uses that

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class IntegrationLogger(Protocol):
-    """Stores one entry of the integration log for each call, and finds entries again.
+    """Stores one entry of the integration log for each call, and finds stored entries.
 
     `write` is synchronous in every host: it never blocks, waits or raises; a logger that needs
     input or output queues the entry, up to a documented limit. `find` returns one page, newest

@@ -1,4 +1,4 @@
-"""Links: connections to a foreign system, which a connection pool lends."""
+"""Links: connections to a foreign system, which a connection pool lends to its callers."""
 
 from __future__ import annotations
 
@@ -59,9 +59,10 @@ class AsyncLink(Protocol):
 
 
 class LeavingLink(Link, Protocol):
-    """A connection that many callers share, and that can finish their requests before it closes.
+    """A connection that many callers share, and that can wait for their requests before it closes.
 
-    `leave` does so within `timeout` seconds, after what was sent has arrived; `close` follows.
+    `leave` waits at most `timeout` seconds until all sent requests are complete; the caller then
+    calls `close`.
     """
 
     def leave(self, timeout: float, /) -> None: ...
@@ -74,7 +75,7 @@ class AsyncLeavingLink(AsyncLink, Protocol):
 
 
 class LinkSource(Protocol[L_co]):
-    """Lends connections to a foreign system: a `LinkPool` or a `SharedLink`."""
+    """The source of connections to a foreign system: a `LinkPool` or a `SharedLink`."""
 
     def link(self, operation: str, timeout: float) -> AbstractContextManager[L_co, Any]: ...
 

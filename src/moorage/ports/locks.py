@@ -8,12 +8,13 @@ from typing import Protocol
 class Locks(Protocol):
     """Named semaphores that serve their callers in the order of arrival.
 
-    `acquire` takes one of the `places` of `name` for `holder`, an object that the caller made for
-    this one use, and returns True; or False if all are taken and `queue` callers already wait, or
-    if none is free within `timeout` seconds. A place that becomes free goes to the caller that has
-    waited longest. `release` returns the place of `holder`; if it has none, nothing happens, so
-    that an interrupted caller may always call it. It is synchronous in every host and never waits.
-    A caller that is interrupted or cancelled while it waits holds no place afterwards.
+    `acquire` takes one of the `places` (slots) of the semaphore `name` for `holder`, an object that
+    the caller made for this one use, and returns True; or False if all slots are taken and `queue`
+    callers already wait, or if no slot is free within `timeout` seconds. A slot that becomes free
+    goes to the caller that has waited longest. `release` gives back the slot of `holder`; for a
+    holder without a slot nothing happens, so that an interrupted caller may always call it. It is
+    synchronous in every host and never waits. A caller that is interrupted or cancelled while it
+    waits holds no slot afterwards.
     """
 
     def acquire(

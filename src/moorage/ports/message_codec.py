@@ -15,12 +15,13 @@ class MessageCodec(Protocol):
     `subprotocols` are the names that the client offers, in order; empty to offer none.
 
     `opening` returns the first message of a connection, or None if there is none. If it returns
-    one, nothing else is sent before an arrival with `is_ready`.
+    one, nothing else is sent until the server's message with `is_ready` has arrived.
 
-    `request` and `subscription` return the message that begins one. The id is a decimal number as
-    a text, which is unique within the connector. `mark` is that of the last message that arrived
-    before the connection was lost, or that of the caller; None to begin without one. Both raise
-    `InvalidData` for a payload that they cannot write.
+    `request` and `subscription` return the message that begins a request or a subscription. The id
+    is a decimal number as a text, which is unique within the connector. `mark` is the position
+    after which a subscription continues: that of the last message before the connection was lost,
+    or that of the caller; None to begin without a position. Both raise `InvalidData` for a payload
+    that they cannot write.
 
     `cancellation` returns the message that ends a subscription, or None if there is none.
 

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 class Metrics(Protocol):
     """Answers queries about the metrics that all processes have recorded.
 
-    `figures` returns the figures of a query by start, service, operation and tenant. `housekeep`
-    adds up old windows to longer ones and removes the oldest, as of `now`; it returns the number of
-    rows that it removed. It changes no figure that is younger than its retention, and may run in
-    several processes at once.
+    `figures` returns the figures that match a query, in the order of their start, service,
+    operation and tenant. `housekeep` merges old time windows into longer ones and removes the
+    oldest, as of `now`; it returns the number of rows that it removed. It changes no figure that is
+    younger than its retention, and may run in several processes at once.
     """
 
     def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]: ...

@@ -17,11 +17,12 @@ class Observer(Protocol):
     It may have two more attributes. `hears` is a tuple of classes of events: it receives these
     only. With a true `failures_only` it receives no event of a success, and no `CallStarted`.
 
-    An observer whose wishes change has a method `hears_now()`, which is called when a call starts.
-    It returns a tuple of those classes among `CallStarted`, `AttemptStarted`, `AttemptFinished` and
-    `CallFinished` that the observer has a use for if the call succeeds at once; events of these
-    classes only are made for it then. It must be quick, and return one of few tuples. An observer
-    may receive further events, such as those of a call that fails or is retried.
+    An observer that needs some events only at times has a method `hears_now()`, which is called
+    when a call starts. It returns a tuple of those classes among `CallStarted`, `AttemptStarted`,
+    `AttemptFinished` and `CallFinished` that the observer has a use for if the call succeeds at
+    once; events of these classes only are made for it then. It must be quick, and return one of a
+    small set of tuples, because the manager caches by them. An observer may receive further events,
+    such as those of a call that fails or is retried.
     """
 
     def __call__(self, event: Event, /) -> None: ...

@@ -41,8 +41,8 @@ class StorableResults(Protocol[T]):
     An answer under an idempotency key is stored, and a store that outlives the process takes plain
     values only. `pack_result` returns a result as plain values: None, numbers, texts, bytes, times,
     and tuples, lists and dictionaries of these. `unpack_result` returns the result again. An
-    operation without these two methods is protected too, but a repeat of its key can be told only
-    results that are plain.
+    operation without these two methods is protected too, but a repeat of its key can get only
+    results that are plain values.
     """
 
     def pack_result(self, result: T, /) -> object: ...
@@ -54,10 +54,10 @@ class DescribedOperation(OperationTraits, Protocol):
     """The attributes that synchronous and asynchronous operations share.
 
     `judge` converts an exception of `perform` to an error of this package. Every exception of the
-    foreign library needs one, because the text of a foreign exception may contain a secret. If the
-    operation certainly did not happen, the error says so by `may_have_been_processed=False` or by
-    its class, such as `VendorRejected`. `judge` returns None for exceptions that it does not know;
-    they are raised unchanged, and the outcome of the operation counts as unknown.
+    foreign library must be converted, because the text of a foreign exception may contain a secret.
+    If the operation certainly did not happen, the error says so by `may_have_been_processed=False`
+    or by its class, such as `VendorRejected`. `judge` returns None for exceptions that it does not
+    know; they are raised unchanged, and the outcome of the operation counts as unknown.
     """
 
     def judge(self, error: Exception, /) -> ConnectorError | None: ...

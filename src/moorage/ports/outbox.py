@@ -1,4 +1,4 @@
-"""The interface of stores that keep calls until a worker makes them."""
+"""The interface of stores that keep outgoing calls until a worker makes them."""
 
 from __future__ import annotations
 

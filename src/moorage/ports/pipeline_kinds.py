@@ -1,4 +1,4 @@
-"""Kinds of sources and sinks that a configuration can name, also those of other packages."""
+"""Kinds of sources and sinks that a configuration can name, from moorage and other packages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class PipelineParts(Protocol):
         ...
 
     def imported(self, path: str, field: str, /) -> Any:
-        """Return the object that an import path such as "shop.orders:store" names.
+        """Return the function that an import path such as "shop.orders:store" names.
 
         Args:
             path: the import path.

@@ -31,9 +31,10 @@ class PollLimits(NamedTuple):
 class SourceConnector(Protocol):
     """A source of records, such as the consumer of a broker.
 
-    `commits` says what the source is told about records that are done. A source of "each" is told
-    each record, in any order. A source of a "prefix" keeps one position per partition: it is told a
-    record only when all records before it in its partition are done, and only the last of these.
+    `commits` says how the pipeline commits records that are done. With "each", it commits every
+    record, in any order. With "prefix", the source keeps one position per partition: a record is
+    committed only when all records before it in its partition are done, and `commit` gets only the
+    last of these records.
 
     `open` connects, and may be called again after any error; it closes what was open before. The
     source calls and awaits `revoked` with partitions that it lost, before others may get them; None
@@ -45,11 +46,11 @@ class SourceConnector(Protocol):
     empty sequence after `wait` seconds, and None if the source has ended: nothing will follow. A
     poll that is cancelled loses nothing: what it has read is delivered again, or by the next poll.
 
-    `commit` tells the source that records are done: they are not delivered again. `release` gives
+    `commit` marks records as done in the source: they are not delivered again. `release` gives
     records back that nobody processes, so that they are soon delivered again, to this consumer or
-    another; it is a courtesy and may do nothing. `extend` tells that records are still being
-    processed, so that the source does not deliver them to others; it is called every `extend_every`
-    seconds, and never if that is None.
+    another; a source without such a feature does nothing. `extend` reports that records are still
+    being processed, so that the source does not deliver them to others; it is called every
+    `extend_every` seconds, and never if that is None.
 
     `seek` moves the position of a partition, so that the next record is the one after `offset`; a
     source that cannot raises `UnsupportedByVendor`.
@@ -119,8 +120,8 @@ class SinkConnector(Protocol):
 
     `process_batch` processes records in their order, and returns one result for each. It returns
     None if it processed all of them, and fewer results if it did not try the rest. An exception
-    says that the batch failed, without telling which record is at fault: of a batch that failed
-    because of a record nothing must have been done, since the pipeline tries its halves.
+    means that the batch failed, and does not say which record is at fault. A batch that failed
+    because of a record must have had no effect, since the pipeline tries its halves next.
 
     Errors decide what follows. `InvalidData`, a refusal of a vendor and Python's errors about
     values (`ValueError`, `KeyError`, …) are the fault of the record, which becomes a dead letter. A
@@ -129,8 +130,8 @@ class SinkConnector(Protocol):
     A batch may arrive again after a crash. `SinkRecord.identity` is the same each time.
 
     `open` prepares the sink, and raises `ConfigurationError` if it can never work. `flush` returns
-    when everything that was processed is stored; only then is the source told. It may run while
-    `process_batch` does. `close` may be called repeatedly.
+    when everything that was processed is stored; only then are the records committed at the source.
+    It may run while `process_batch` does. `close` may be called repeatedly.
     """
 
     async def open(self) -> None:
@@ -155,8 +156,8 @@ class SinkConnector(Protocol):
 class DeadLetters(Protocol):
     """A store for records that could not be processed.
 
-    `add` returns when the record is stored, so that it survives a crash; then the source is told
-    that the record is done. A record may be added again after a crash.
+    `add` returns when the record is stored, so that it survives a crash; then the record is
+    committed at the source. A record may be added again after a crash.
     """
 
     async def add(self, letter: DeadLetter, /) -> None:
@@ -184,5 +185,5 @@ class CheckpointStore(Protocol):
         ...
 
     async def move(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
-        """Store positions from which to continue, also such that lie before the stored ones."""
+        """Store positions from which to continue, which may be before the stored ones."""
         ...

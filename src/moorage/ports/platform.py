@@ -1,4 +1,4 @@
-"""Platforms, which run steps under names and know what became of them."""
+"""Platforms, which run steps under names and remember the status of each run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class DescribedPlatform(Protocol):
     """The members that synchronous and asynchronous platforms share.
 
     `type` is the type of the platform. `validate` raises `InvalidData` for a step that the platform
-    cannot run, such as one without an image; it connects nowhere.
+    cannot run, such as one without an image; it opens no connection.
     """
 
     @property
@@ -31,7 +31,7 @@ class DescribedPlatform(Protocol):
 
 
 class Platform(DescribedPlatform, Protocol):
-    """A place where steps run. A run has a name, and the platform is the memory of its runs.
+    """A system that runs steps. A run has a name, and the platform remembers its runs.
 
     `start` starts a run, or finds the run that already has its name, and returns its status. Any
     number of callers may start the same name at once, in any number of processes: one run begins.
@@ -131,11 +131,10 @@ class AsyncPlatform(DescribedPlatform, Protocol):
 
 @runtime_checkable
 class EndWaiter(Protocol):
-    """The part of a platform that tells of the end of a run; a platform need not have it.
+    """The optional methods of a platform that can wait for the end of a run.
 
-    Without it a follower looks at the run from time to time, and notices its end a little late.
-
-    `can_wait` is whether `wait` may be called. `wait` blocks until a run has ended, and returns
+    Without them the caller polls the status of the run, and notices the end a little late.
+    `can_wait` is True if `wait` may be called. `wait` blocks until a run has ended, and returns
     True then; it returns False after so many seconds. It raises errors of moorage only, after which
     the follower looks at the run as usual.
     """
@@ -173,7 +172,7 @@ class PlatformKind:
         settings: the class of its settings, made with attrs. Each field is a setting of
             `[steps.NAME]`, with its description from the class's docstring. A field of the type
             `Secret` may be written as a reference such as "secret://env/NAME".
-        build: makes a platform of its settings. It connects nowhere.
+        build: makes a platform from its settings. It opens no connection.
     """
 
     name: str

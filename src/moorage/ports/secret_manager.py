@@ -35,8 +35,8 @@ class LoginProvider(Protocol):
     """Obtains the credentials for requests to one service.
 
     `where` names the service in messages. `log_in` returns the credentials for requests, and the
-    time until which they are valid, if known; it receives the previous credentials, to renew them
-    if possible.
+    time until which they are valid, if known; it receives the previous credentials as `held`, to
+    renew them if possible.
     """
 
     @property

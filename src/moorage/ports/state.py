@@ -11,7 +11,7 @@ Answer = TypeVar("Answer")
 
 
 class StateStorage(Protocol):
-    """Runs commands on stored states, one at a time for each key, and makes no decisions.
+    """Runs commands on the states stored under keys, one at a time for each key.
 
     `execute` reads the states of the command's keys, calls `apply` with them and with the store's
     own time, and stores the returned states, in one step: no other command that shares a key sees

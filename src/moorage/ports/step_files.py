@@ -1,4 +1,4 @@
-"""Storages that steps get files from, and that keep the files which they leave."""
+"""Storages of the files that steps read, and of the files that steps produce."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ class StepFiles(Protocol):
     """A storage of files by key.
 
     `read` returns a file, and raises `InvalidData` if it has more than `limit` bytes, and
-    `FileNotFound` if there is none. `write` stores a file in place of an earlier one of this key; a
-    repeat has the same effect. Both belong to a tenant if one is named, and raise errors of moorage
-    only.
+    `FileNotFound` if there is none. `write` stores a file under a key, and replaces an earlier file
+    under it; a repeat has the same effect. Both use the tenant's files if a tenant is named, and
+    raise errors of moorage only.
     """
 
     def read(self, key: str, limit: int, tenant: str | None, /) -> bytes:

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 class StepLog(Protocol):
     """A log that keeps the output of one step, line by line.
 
-    `position` returns the number of whole lines of an output that the log has already, so that the
-    next follower of the run goes on after them. `write` adds lines in their order; pieces of a long
-    line have the same number, and only the last of them is whole. Neither waits for long. An error
-    of the log ends the logging, and never changes the step's result.
+    `position` returns the number of complete lines of an output stream that the log already has, so
+    that the next process that copies the output continues after them. `write` adds lines in their
+    order; pieces of a long line have the same number, and only the last of them is whole. Neither
+    waits for long. An error of the log ends the logging, and never changes the step's result.
     """
 
     def position(self, stream: LogStream, /) -> int:
-        """Return the number of whole lines of an output that the log has."""
+        """Return the number of complete lines of an output stream that the log already has."""
         ...
 
     def write(self, lines: Sequence[LogLine], /) -> None:

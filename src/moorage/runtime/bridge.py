@@ -1,8 +1,8 @@
 """Runs flows without an event loop; no other module distinguishes synchronous from async code.
 
-A flow awaits only ports. Where every port is a lifted plain function, nothing ever suspends, and
-the flow runs to its end at the first `send`. A flow that does suspend there has been given a port
-of the wrong kind: that is a bug, and raises at once.
+A flow awaits only ports. If every port is a synchronous function wrapped as an async one, nothing
+ever suspends, and the flow runs to its end at the first `send`. A flow that does suspend there has
+been given a port of the wrong kind: that is a bug, and raises at once.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def lift(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
 def lift_command(
     execute: Callable[[Command[Any], float | None], R],
 ) -> Callable[[Command[Any], float | None], Coroutine[Any, Any, R]]:
-    """Like `lift`, for the `execute` of a store; optimised, because every call needs it."""
+    """Like `lift`, but faster: for the `execute` of a store, which every call uses."""
 
     async def lifted(command: Command[Any], timeout: float | None, /) -> R:
         return execute(command, timeout)
@@ -102,7 +102,7 @@ def lift_command(
 
 
 def lift_one(function: Callable[[S], R]) -> Callable[[S], Coroutine[Any, Any, R]]:
-    """Like `lift`, for a function of one argument; optimised, because every call needs it."""
+    """Like `lift`, but faster: for a function of one argument, which every call uses."""
 
     async def lifted(argument: S, /) -> R:
         return function(argument)
@@ -122,7 +122,7 @@ def blocked(flow: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
 def guarded(
     function: Callable[P, R], convert: Callable[[Exception], ConnectorError]
 ) -> Callable[P, R]:
-    """A synchronous function of a port that raises only errors of moorage, without frames."""
+    """Return a port's function that raises only errors of moorage, without traceback frames."""
 
     def guard(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
@@ -169,7 +169,7 @@ def _let_through(
 
 
 def without_errors(post: Callable[[Command[Any]], None]) -> Callable[[Command[Any]], None]:
-    """Return a `post` that never raises; what it fails to clean up ends with its lease."""
+    """Return a `post` that never raises; a claim that it fails to release ends with its lease."""
 
     def post_result(command: Command[Any], /) -> None:
         with suppress(Exception):
@@ -178,7 +178,7 @@ def without_errors(post: Callable[[Command[Any]], None]) -> Callable[[Command[An
     return post_result
 
 
-class _Arriving:
+class _AsyncIncoming:
     """An asynchronous `Incoming` that reads a synchronous one and never suspends."""
 
     def __init__(self, incoming: Incoming) -> None:
@@ -200,10 +200,10 @@ class _Arriving:
 def lift_incoming(
     verb: Callable[P, Incoming],
 ) -> Callable[P, Coroutine[Any, Any, AsyncIncoming]]:
-    """Return an async `open` that calls a synchronous one; the body is awaited too."""
+    """Return an async `open` that calls a synchronous one; reading the body is async too."""
 
     async def lifted(*args: P.args, **kwargs: P.kwargs) -> AsyncIncoming:
-        return _Arriving(verb(*args, **kwargs))
+        return _AsyncIncoming(verb(*args, **kwargs))
 
     return lifted
 
@@ -308,7 +308,7 @@ async def settle_async(value: Any) -> Any:
 
 
 async def within_sync(pending: Awaitable[R], seconds: float) -> R:
-    """Return the result of a synchronous port, which can ask `allowance` for its time."""
+    """Return the result of a synchronous port, which may read its time limit from `allowance`."""
     token = _allowed.set(seconds)
     try:
         return await pending

@@ -1,7 +1,7 @@
 """The fast path of asynchronous operations: the first attempt of a call that nothing delays.
 
-It is that of functions, with an operation in the place of the function. Calls that are observed,
-have a key or options of their own, or need a slot of a bulkhead take the flow.
+It works like the fast path of functions. Calls that are observed, have an idempotency key or
+options of their own, or need a slot of a bulkhead are made by the flow instead.
 
 `python -m tools.twins` makes the synchronous twin of this file.
 """

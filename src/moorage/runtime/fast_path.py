@@ -1,4 +1,4 @@
-"""The rules of the fast path that are the same in synchronous and asynchronous calls.
+"""The rules of the fast path that synchronous and asynchronous calls share.
 
 The fast path itself is `fast_path_async`, and `fast_path_sync` is made from it.
 """
@@ -191,7 +191,7 @@ def is_good(core: Core, plan: Plan, response: Response) -> bool:
 
 
 def as_connector_error(error: Exception) -> ConnectorError:
-    """The error of an HTTP client as an error of this package."""
+    """Return the error of an HTTP client as an error of this package."""
     return error if isinstance(error, ConnectorError) else http_broke(error)
 
 

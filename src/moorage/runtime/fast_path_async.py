@@ -305,7 +305,7 @@ async def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
     claim: Held,
     grants: list[Admitted],
 ) -> Ending:
-    """Make the first attempt of a request under a claim, and settle the claim."""
+    """Make the first attempt of a request with a claimed idempotency key; settle the claim."""
     core, plan = flows.core, call.plan
     sent: Request | None
     sent, url = outgoing(flows, plan, call.started, request, call)

@@ -1,4 +1,4 @@
-"""The signatures and docstrings that synchronous and asynchronous classes share."""
+"""Shares signatures and docstrings between synchronous and asynchronous classes."""
 
 from __future__ import annotations
 

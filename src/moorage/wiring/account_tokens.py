@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class AccountTokens:
-    """A credential provider with one OAuth token per account; it asks the host's for the rest.
+    """A provider of one OAuth token per account; the host's provider has all other credentials.
 
     Args:
-        tokens: has the tokens.
-        clients: who gets them, by service.
-        others: has every other credential, if the host has given any.
+        tokens: the provider of the OAuth tokens.
+        clients: the OAuth clients that get the tokens, by service.
+        others: the host's provider of all other credentials, if there is one.
     """
 
     def __init__(

@@ -37,7 +37,7 @@ GROUP: Final = "moorage.transports"
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def place_of(account: Account) -> str:
+def account_path(account: Account) -> str:
     """Return the path of an account in the configuration."""
     for tenant in account.tenants or ():
         short_name = account.name.removeprefix(f"{tenant}.")
@@ -46,12 +46,12 @@ def place_of(account: Account) -> str:
     return f"vendors.{_key(account.name)}"
 
 
-def places_of(accounts: Iterable[Account], services: Iterable[Service]) -> dict[str, str]:
+def service_paths(accounts: Iterable[Account], services: Iterable[Service]) -> dict[str, str]:
     """Return the configuration path of each service of a hub, by its name."""
     account_places = {
-        service_name(account.name, service_key): place_of(account)
+        service_name(account.name, service_key): account_path(account)
         for account in accounts
-        for service_key in made_of(account.vendor, _services, place_of(account))
+        for service_key in made_of(account.vendor, _services, account_path(account))
     }
     return {service.name: f"services.{_key(service.name)}" for service in services} | account_places
 
@@ -72,16 +72,17 @@ def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:
     """Return every service of every account by its name, with the account's settings."""
     return tuple(
         _with_secrets(
-            _set(service, account, service_name(account.name, service_key)), (account, services)
+            _with_account_settings(service, account, service_name(account.name, service_key)),
+            (account, services),
         )
         for account in accounts
-        for services in (made_of(account.vendor, _services, place_of(account)),)
+        for services in (made_of(account.vendor, _services, account_path(account)),)
         for service_key, service in services.items()
     )
 
 
 def _with_secrets(service: Service, owners: object) -> Service:
-    """The service, whose vendor's answers are searched for every secret of these owners."""
+    """Return the service with redaction of every secret that its owners have."""
     secrets: list[Secret] = []
     for secret in secrets_in((owners, service)):
         if secret not in secrets:
@@ -90,7 +91,7 @@ def _with_secrets(service: Service, owners: object) -> Service:
     return evolve(service, redaction=redaction) if secrets else service
 
 
-def _set(service: Service, account: Account, name: str) -> Service:
+def _with_account_settings(service: Service, account: Account, name: str) -> Service:
     """Return a service with the account's settings; only the contract says if it moves money."""
     field_names = {field.name for field in fields_of(Service) if field.init}
     settings = dict(account.settings)
@@ -98,7 +99,7 @@ def _set(service: Service, account: Account, name: str) -> Service:
         if not settings.setdefault("moves_money", True):
             raise ConfigurationError(
                 f"{account.vendor.name} moves money, whatever its account says.",
-                path=f"{place_of(account)}.moves_money",
+                path=f"{account_path(account)}.moves_money",
                 remedy="Leave it out; set volatile_keys to take the risk that a crash loses keys.",
             )
         settings.setdefault("volatile_keys", False)
@@ -106,7 +107,7 @@ def _set(service: Service, account: Account, name: str) -> Service:
         if setting not in field_names or setting == "name":
             raise ConfigurationError(
                 f"A service has no setting {setting!r}.",
-                path=f"{place_of(account)}.{setting}",
+                path=f"{account_path(account)}.{setting}",
                 remedy=f"Use one of: {', '.join(sorted(field_names - {'name'}))}.",
             )
     try:
@@ -114,7 +115,7 @@ def _set(service: Service, account: Account, name: str) -> Service:
         check_keys(account.vendor, service)
         return evolve(service, name=name, **settings)
     except ConfigurationError as error:
-        error.path = f"{place_of(account)}.{error.path}"
+        error.path = f"{account_path(account)}.{error.path}"
         raise
 
 
@@ -123,14 +124,14 @@ def clients_of(accounts: Iterable[Account]) -> dict[str, OAuthClient]:
     return {
         service_name(account.name, service_key): client
         for account in accounts
-        for service_key, client in made_of(account.vendor, _clients, place_of(account)).items()
+        for service_key, client in made_of(account.vendor, _clients, account_path(account)).items()
     }
 
 
 def transports_of(
     accounts: Iterable[Account], existing: Mapping[str, Any], *, prefix: str
 ) -> dict[str, Any]:
-    """Return the transport of each account that needs one: the host's, or an installed one.
+    """Return the transport of each account that needs one, from the host or an installed package.
 
     Raises:
         ConfigurationError: nobody provides it.
@@ -148,7 +149,7 @@ def _transport_class(account: Account, kind: str, prefix: str) -> Any:
     if kind in TRANSPORTS:
         module, name = TRANSPORTS[kind]
         return getattr(import_module(f"moorage.adapters.{module}"), prefix + name)
-    place = f"{place_of(account)}.kind"
+    place = f"{account_path(account)}.kind"
     point = installed(GROUP).get(kind)
     if point is None:
         raise ConfigurationError(

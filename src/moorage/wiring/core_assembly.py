@@ -60,7 +60,7 @@ class WiredCore:
     Attributes:
         core: the ports of a manager.
         http: the HTTP client.
-        send: the client's own `send`, for the fast path.
+        send: the `send` of the HTTP client, which the fast path calls directly.
         claims: the store of idempotency keys.
         credential_verbs: makes the core's functions of a credential provider.
         waits: True if the core is asynchronous.
@@ -159,7 +159,7 @@ def async_core(ports: Ports) -> WiredCore:
 
 
 def audit_verb(audit: Any, *, is_async: bool) -> Callable[..., Any] | None:
-    """The function that records an act by hand; None without an audit trail."""
+    """Return the function that records a manual action; None without an audit trail."""
     if audit is None:
         return None
     record = _verb(audit, "record", "audit")

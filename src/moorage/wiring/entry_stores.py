@@ -44,7 +44,7 @@ def _entry_store(storage: Any, guard: Callable[[Any], Any], *, is_async: bool) -
     verbs = {name: guard(getattr(storage, name)) for name in (*_VERBS, *batches)}
 
     def bounded(left: Callable[[], float]) -> EntryStore[Any]:
-        timed_verbs = [name for name in verbs if _takes_time(getattr(storage, name))]
+        timed_verbs = [name for name in verbs if _accepts_timeout(getattr(storage, name))]
         return EntryStore(
             **verbs | {name: _with_remaining_time(verbs[name], left) for name in timed_verbs}
         )
@@ -52,7 +52,7 @@ def _entry_store(storage: Any, guard: Callable[[Any], Any], *, is_async: bool) -
     return EntryStore(**verbs, bounded=bounded)
 
 
-def _takes_time(verb: Callable[..., Any]) -> bool:
+def _accepts_timeout(verb: Callable[..., Any]) -> bool:
     """Return whether a store's method accepts a time limit."""
     return "timeout" in inspect.signature(verb).parameters
 

@@ -1,4 +1,4 @@
-"""The choice of the tracer for entries of the inbox and the outbox."""
+"""Traces entries of the inbox and the outbox if the program uses OpenTelemetry."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def connector_kind(name: str, path: str = "kind") -> ConnectorKind:
 
     Args:
         name: the name of its entry point.
-        path: the place of the name in the configuration, for the error.
+        path: the path of the name in the configuration, for the error.
 
     Raises:
         ConfigurationError: there is none, or the entry point leads to something else.

@@ -41,7 +41,7 @@ def loaded(point: EntryPoint | BuiltInVendor, path: str) -> Any:
 
     Args:
         point: the entry point.
-        path: the place in the configuration that wants it, for the error to name.
+        path: the path of the setting that needs it, for the error.
 
     Raises:
         ConfigurationError: it cannot be imported.
@@ -67,8 +67,8 @@ def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
     """Return the class of the vendor with this name.
 
     Args:
-        name: what the entry point is called.
-        path: where the name stands in the configuration, for the error to name.
+        name: the name of its entry point.
+        path: the path of the name in the configuration, for the error.
     """
     point: EntryPoint | BuiltInVendor | None = None
     if isinstance(name, str):

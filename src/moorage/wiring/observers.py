@@ -1,4 +1,4 @@
-"""The observers of a host, as managers notify them."""
+"""Passes the events of a manager to the observers that the host has set."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ _OF_SUCCESSES: Final = (CallStarted, AttemptStarted, AttemptFinished, CallFinish
 class Observers:
     """Passes each event to the observers of a manager, one after another.
 
-    An observer receives no events of the calls that it makes while it handles an event, or one that
-    calls the manager it observes would never come to an end.
+    An observer receives no events of the calls that it makes while it handles an event, because an
+    observer that calls the manager which it observes would never end.
 
     Args:
         observers: the observers. One that has an attribute `hears` receives events of these classes
@@ -75,9 +75,9 @@ class Observers:
         self._wishes = wishes
         self._unheard = unheard
         self._inside = _NotifiedFrame()
-        self._audiences = _Audiences(wishes)
+        self._audiences = _ObserversByClass(wishes)
         failures_only = any(only_failures for *_, only_failures in wishes)
-        successes = _Audiences([wish for wish in wishes if not wish[2]])
+        successes = _ObserversByClass([wish for wish in wishes if not wish[2]])
         self._of_successes = successes if failures_only else None
         self.hears_starts = bool(successes[CallStarted])
         self.hears_attempt_starts = bool(successes[AttemptStarted])
@@ -125,7 +125,7 @@ class Observers:
     def listeners(self) -> SuccessListeners:
         """Return the observers of a call that starts now, for as long as it goes well.
 
-        If one of them fails to tell its wishes, all receive what their attribute `hears` has.
+        If the `hears_now` of one of them fails, all receive the classes in their attribute `hears`.
         """
         if not self._momentary:
             return self._usual_listeners
@@ -143,12 +143,12 @@ class Observers:
     def tell_success(
         self, listeners: SuccessListeners, of_call: SuccessFacts, of_attempt: AttemptFacts | None
     ) -> None:
-        """Tell the listeners of a call that its first attempt succeeded, and thus the call.
+        """Notify the listeners of a call that its first attempt, and thus the call, succeeded.
 
         Args:
             listeners: the listeners that the call had when it started.
             of_call: the facts of the end of the call.
-            of_attempt: the facts of the end of its attempt, if they listen to that.
+            of_attempt: the facts of the end of its attempt, if a listener needs them.
         """
         thread_state = self._inside
         outer_frame = thread_state.frame
@@ -195,7 +195,7 @@ class Observers:
         return listeners
 
     def _listeners_with(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
-        """Return the listeners of a call when momentary wishes are these; without any, all."""
+        """Return the listeners of a call by the observers' current wishes; all if it is empty."""
         momentary = {
             id(observer): kinds
             for (observer, _), kinds in zip(self._momentary, wishes, strict=False)
@@ -296,7 +296,7 @@ class _NotifiedFrame(threading.local):
     frame: _Frame | None = None
 
 
-class _Audiences(dict[type[Event], "tuple[Observer, ...]"]):
+class _ObserversByClass(dict[type[Event], "tuple[Observer, ...]"]):
     """The observers for each class of events, worked out when its first event is emitted."""
 
     def __init__(self, wishes: Iterable[_Wish]) -> None:
@@ -329,7 +329,7 @@ def _is_inside(frame: _Frame | None, observer: Observer) -> bool:
 
 
 def _has(observer: Observer, name: str) -> bool:
-    """Return whether an observer has a method, other than one that a stand-in makes up."""
+    """Return whether an observer really has a method; a mock seems to have every method."""
     return inspect.getattr_static(observer, name, None) is not None
 
 

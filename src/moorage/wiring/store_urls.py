@@ -76,7 +76,7 @@ def serve(scheme: str, make: Callable[..., Any]) -> None:
     """Register a URL scheme for stores that the host provides.
 
     Args:
-        scheme: what stands before `://`; those that are known here already stay as they are.
+        scheme: the part before `://`; schemes of moorage cannot be replaced.
         make: returns the store of a URL; `is_async=` is True if it has to be asynchronous.
     """
     _SERVED[scheme] = make
@@ -136,7 +136,7 @@ def _open_store(url: str, prefix: str, options: dict[str, Any]) -> Any:
         return _class("state.sqlite", f"{prefix}SqliteStorage")(path, **options)
     # A driver may be named, as SQLAlchemy does: postgresql+psycopg.
     scheme = url.partition("://")[0]
-    open_served = None if scheme in _HOMES else _serving(scheme)
+    open_served = None if scheme in _HOMES else _opener_of_scheme(scheme)
     if open_served is not None:
         return open_served(url, is_async=bool(prefix))
     store_home = _HOMES.get(scheme) or _HOMES.get(scheme.partition("+")[0])
@@ -233,7 +233,7 @@ def _shard_name(url: str) -> str:
 
 
 def _place(rest: str, *, is_database: bool) -> str:
-    """Return the hosts and the path behind the scheme of a URL, without user and options."""
+    """Return the hosts and the path of a URL, without the user and the options."""
     authority = _PATH_START.split(rest, maxsplit=1)[0]
     user, at, _ = authority.rpartition("@")
     if is_database and not at and ":" in authority:
@@ -242,7 +242,7 @@ def _place(rest: str, *, is_database: bool) -> str:
     return rest[len(user + at) :].partition("?")[0]
 
 
-def _serving(scheme: str) -> Callable[..., Any] | None:
+def _opener_of_scheme(scheme: str) -> Callable[..., Any] | None:
     """Return the function that opens stores for a URL scheme, of the host or an entry point."""
     if scheme in _SERVED:
         return _SERVED[scheme]

@@ -100,7 +100,7 @@ def _may_hold_bytes(core: Core, claims: Any) -> bool:
 
 
 def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
-    """Return the core with a fallback for outages of its store, and a memory of refusals."""
+    """Return the core with a fallback for outages of its store, and a cache of refusals."""
     if _is_memory(state):
         return core
     from moorage.services.state.refusals import Refusals

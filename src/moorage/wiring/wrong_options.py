@@ -1,4 +1,4 @@
-"""Finds the option of an account or a connector from which a wrong value was made."""
+"""Finds the option of an account or connector that led to a wrong value."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def wrong_option(
     """Return the option that an error is about; None if that is not certain.
 
     The error may name a field of a value that was made from an option, such as the base URL of a
-    service. Then the option is the one with another value of which `make` succeeds.
+    service. Then the option is the one for which `make` succeeds with another value.
 
     Args:
         owner: the vendor or the settings whose fields are the options.
