@@ -29,7 +29,7 @@ from moorage import (
     VendorFailed,
 )
 from moorage.adapters.steps._git_host_wire import FixedAccess, GitHostApi
-from moorage.adapters.steps.github import _member
+from moorage.adapters.steps.github import _archived_file
 from moorage.testing.fakes.http_tls import certificate_files
 from tests.steps.git_host_lab import Message, Reply, https_server
 from tests.steps.github_lab import github
@@ -266,4 +266,4 @@ def test_broken_archive_has_no_file(method: int, changes: list[tuple[int, int]])
     for place, byte in changes:
         archive[place % len(archive)] = byte
 
-    assert _member(bytes(archive), "n", 10_000) in {None, b"row\n" * 200}
+    assert _archived_file(bytes(archive), "n", 10_000) in {None, b"row\n" * 200}

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from moorage.domain.observation.audit import AuditQuery
 
 _FIELDS: Final = tuple(attrs.fields_dict(AuditRecord))
-_TAIL: Final = 65_536
+_TAIL_BYTES: Final = 65_536
 """Bytes at the end of the file, more than the longest line has."""
 
 _UNREADABLE: Final = AuditRecord(
@@ -194,7 +194,7 @@ def _end_of(path: Path, stored: AuditHead) -> tuple[AuditHead | None, int]:
         return (stored if stored.number == 0 else None), 0
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _TAIL))
+        file.seek(max(0, size - _TAIL_BYTES))
         last_lines = file.read().splitlines(keepends=True)[-1:]
         if (
             last_lines

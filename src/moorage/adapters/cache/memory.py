@@ -1,10 +1,12 @@
 """A cache of responses in the memory of one process, which is the default.
 
-1. It never takes more than it was given, in entries and in bytes: what was used longest ago goes
-   first.
-2. Every change has a number. What was looked up before a change under its key is not kept after
-   it; where the trace of a change had to go, nothing is kept that was looked up before that.
-3. A forked child begins with nothing, for another thread may have been in the middle of a change.
+1. It never holds more entries or bytes than its limits allow: the entry that was used longest ago
+   is removed first.
+2. Every change has a number. An answer is not stored if its key was changed after the look-up; if
+   the record of a change was removed to save memory, no answer is stored whose look-up was before
+   that.
+3. A forked child begins with an empty cache, because another thread may have been changing it
+   during the fork.
 """
 
 from __future__ import annotations
@@ -47,8 +49,8 @@ class MemoryCache:
 
     Args:
         clock: measures time; by default the machine's boot clock.
-        max_entries: how many URLs it knows at most.
-        max_bytes: how much all answers together may take, about.
+        max_entries: the maximum number of URLs with cached answers.
+        max_bytes: the approximate maximum of bytes that all answers together take.
     """
 
     def __init__(
@@ -61,10 +63,10 @@ class MemoryCache:
         self._nanoseconds = (SystemClock() if clock is None else clock).nanoseconds
         self._max_entries = count(max_entries, "max_entries")
         self._max_bytes = count(max_bytes, "max_bytes", most=1 << 40)
-        self._start_afresh()
-        in_child(self, MemoryCache._start_afresh)
+        self._clear_all()
+        in_child(self, MemoryCache._clear_all)
 
-    def _start_afresh(self) -> None:
+    def _clear_all(self) -> None:
         self._lock = Lock()
         self._kept: OrderedDict[str, _KeptEntry] = OrderedDict()
         self._size = 0
@@ -116,17 +118,17 @@ class MemoryCache:
                 return False
             if size > self._max_bytes:
                 # It would drive out all others, and itself.
-                self._put(key, _TRACE)
+                self._store(key, _TRACE)
                 return False
-            self._put(key, _KeptEntry(0, now, now + round(seconds * _SECOND), size, entries))
+            self._store(key, _KeptEntry(0, now, now + round(seconds * _SECOND), size, entries))
             return True
 
     def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
         """Remove the responses under a key, and keep late writers from storing outdated ones."""
         with self._lock:
-            self._put(key, _TRACE)
+            self._store(key, _TRACE)
 
-    def _put(self, key: str, new: _KeptEntry) -> None:
+    def _store(self, key: str, new: _KeptEntry) -> None:
         self._change += 1
         self._take(key)
         self._kept[key] = new._replace(change=self._change)

@@ -1,7 +1,7 @@
 """A cache of encrypted answers in a store of shared state, for all processes that use it.
 
-Any store serves. Give the cache one of its own (another prefix, file or database), so that kept
-answers take no room that circuits and keys need.
+Any store can be used. Give the cache a store of its own (another prefix, file or database), so that
+cached answers do not use the space that circuits and idempotency keys need.
 """
 
 from __future__ import annotations

@@ -19,8 +19,9 @@ T = TypeVar("T")
 class DaemonExecutor(ThreadPoolExecutor):
     """An executor for the event loop of a process that must end in time.
 
-    Python waits for the threads of `ThreadPoolExecutor` before a process ends, whatever they do. It
-    does not wait for these. An event loop accepts only subclasses of that class.
+    Before a process ends, Python waits for the threads of `ThreadPoolExecutor`, but not for those
+    of this class. It is a subclass because event loops accept only subclasses of
+    `ThreadPoolExecutor`.
 
     Args:
         max_workers: the largest number of threads.

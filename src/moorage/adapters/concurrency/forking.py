@@ -1,4 +1,4 @@
-"""Hooks for forks: objects pause before a fork, go on after it, and start anew in the child."""
+"""Hooks for forks: objects pause before a fork, resume after it, and restart in the child."""
 
 from __future__ import annotations
 

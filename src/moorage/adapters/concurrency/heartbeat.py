@@ -28,11 +28,12 @@ class Heartbeat:
     """Repeats a job at an interval in its own thread, while `has_work` returns True.
 
     The thread starts with the first `wake` and ends when there is nothing to do, so an idle process
-    has no such thread. It does not keep the process alive, and a forked child starts without it.
+    has no such thread. The thread does not keep the process alive, and a forked child starts
+    without it.
 
     Args:
         work: the function to repeat; its exceptions are dropped.
-        wanted: returns whether there is anything to do.
+        has_work: returns whether there is anything to do.
         every: seconds between two repetitions.
         name: the name of the thread.
     """

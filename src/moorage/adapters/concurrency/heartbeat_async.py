@@ -24,7 +24,7 @@ class AsyncHeartbeat:
 
     Args:
         work: the function to await repeatedly; its exceptions are dropped.
-        wanted: returns whether there is anything to do.
+        has_work: returns whether there is anything to do.
         every: seconds between two repetitions.
     """
 

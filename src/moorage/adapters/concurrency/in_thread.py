@@ -16,7 +16,7 @@ T = TypeVar("T")
 async def run_in_thread(function: Callable[[], T]) -> T:
     """Run a blocking function in a thread of its own, which does not keep the process alive.
 
-    If this is cancelled, the function goes on, and its result is dropped.
+    If the caller is cancelled, the function goes on, and its result is dropped.
     """
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[T] = loop.create_future()

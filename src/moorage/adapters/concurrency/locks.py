@@ -23,7 +23,7 @@ class ThreadLocks:
     def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
     ) -> bool:
-        """Take a slot of the semaphore `name`; return False if none became free in time."""
+        """Take a slot of the semaphore `name`; return False if no slot became free in time."""
         return self._places.enter(name, holder, places) or (
             timeout > 0 and self._wait(name, holder, places, queue, timeout)
         )

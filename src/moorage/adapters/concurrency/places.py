@@ -3,12 +3,13 @@
 The laws of this file:
 
 1. Every change is one *section* under one lock, and a section makes no call, loops nowhere and
-   creates no container. So no other code runs inside it: no signal handler, no garbage collector
-   and thus no finaliser (which may return a slot), and no thread switch while the lock is held. An
-   interruption happens before a section or after it.
+   creates no container. So no other code runs inside a section: no signal handler, no garbage
+   collector and thus no finaliser (which may return a slot), and no thread switch while the lock is
+   held. An interruption happens before a section or after it.
 2. A slot that is freed is given to the next waiter within the same section.
 3. A waiter that got a slot is woken, even if the section's end is interrupted.
-4. While a caller waits for a name, a slot of it is taken; so its holder will pass it on.
+4. While a caller waits for a semaphore, one of its slots is taken; so the holder of that slot will
+   pass it on.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ _work: Final[dict[Callable[[], object], None]] = {}
 def before_termination(work: Callable[[], object]) -> bool:
     """Register a job to run before SIGTERM ends the process; return whether that is possible.
 
-    It is not if this is not the main thread, or the host handles or ignores the signal.
+    It is not possible outside the main thread, or if the host handles or ignores the signal.
     """
     _work[work] = None
     if current_thread() is not main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:

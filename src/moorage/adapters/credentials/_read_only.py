@@ -22,7 +22,7 @@ class Source(ABC):
 
     @abstractmethod
     def where(self, service: str, tenant: str | None) -> str:
-        """Return where the credentials of a service and tenant are stored, for messages."""
+        """Return the place of the credentials of a service and tenant, for messages."""
 
     def get(self, service: str, tenant: str | None) -> Any:
         """Return the current credentials of a service and tenant."""

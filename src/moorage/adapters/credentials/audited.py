@@ -1,7 +1,7 @@
 """A credential provider that records each use of credentials in the audit trail first.
 
 1. A use is the first time that a process gets the credentials of a service and tenant, and each
-   renewal and change of them. Further reads by the same process are no record of their own.
+   renewal and change of them. Further reads by the same process are not recorded.
 2. The record is written first. If it cannot be written, the credentials are not handed out, unless
    the trail is made with `required=False`.
 3. A record names the process, the service and the tenant, and never a credential.
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 
 Provider = TypeVar("Provider", bound=CredentialProvider | AsyncCredentialProvider)
 
-_MANY: Final = 10_000
+_MOST_OWNERS: Final = 10_000
 """Owners that a process remembers; past that it records the uses of all again."""
 
 
-class _Uses:
+class _UsedCredentials:
     """The services and tenants whose credentials this process has used since it began."""
 
     def __init__(self) -> None:
         self._begin()
-        in_child(self, _Uses._begin)
+        in_child(self, _UsedCredentials._begin)
 
     def _begin(self) -> None:
         self.owners: set[tuple[str, str | None]] = set()
 
     def add(self, owner: tuple[str, str | None]) -> None:
         """Remember that the credentials of this service and tenant have been used."""
-        if len(self.owners) >= _MANY:
+        if len(self.owners) >= _MOST_OWNERS:
             self.owners.clear()
         self.owners.add(owner)
 
@@ -55,7 +55,7 @@ class _AuditedProvider(Generic[Provider]):
         """
         self._provider = provider
         self._trail = trail
-        self._uses = _Uses()
+        self._uses = _UsedCredentials()
 
     def _record(self, verb: str, service: str, tenant: str | None) -> None:
         subject = f"credentials of {service if tenant is None else f'{service}/{tenant}'}"

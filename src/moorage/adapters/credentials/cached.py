@@ -39,7 +39,8 @@ class _Cache:
 
     Attributes:
         entries: by owner, the time of expiry, the credentials, and the end of the grace time.
-        removals: the number of removals, by which a request notices one that came meanwhile.
+        removals: the number of removals so far, from which a request sees whether another removal
+            came meanwhile.
         nanoseconds: returns the time.
     """
 

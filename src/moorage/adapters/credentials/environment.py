@@ -1,9 +1,10 @@
 """Credentials in environment variables.
 
 A variable is called `MOORAGE_CREDENTIAL_SHOP` for the service `shop`, and
-`MOORAGE_CREDENTIAL_SHOP__ACME_FR` for its tenant `acme-fr`. So that no two owners share a variable,
-only names of lower-case words and digits with single hyphens between them have one; set `variables`
-for other names. The value is a bearer token, or a table of credentials in JSON.
+`MOORAGE_CREDENTIAL_SHOP__ACME_FR` for its tenant `acme-fr`. Two owners must not share a variable.
+So only names made of lower-case words and digits with single hyphens between them have such a
+variable; set `variables` for other names. The value is a bearer token, or a table of credentials in
+JSON.
 
 The environment is read at every call, so a variable that is set later counts.
 """

@@ -1,7 +1,8 @@
 """Credentials in the keyring of a desktop: macOS's Keychain, Windows' locker, Secret Service.
 
-A password holds a token, or a credential's table in JSON. That of the service `shop` is the one of
-the user `services/shop`, and that of its tenant `acme-fr` of `tenants/acme-fr/shop`:
+A password holds a token, or a credential's table in JSON. The credential of the service `shop` is
+the password of the user `services/shop`, and the credential for its tenant `acme-fr` is the
+password of the user `tenants/acme-fr/shop`:
 
     keyring set moorage services/shop
 """

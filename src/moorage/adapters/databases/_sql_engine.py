@@ -2,11 +2,11 @@
 
 The laws of this file:
 
-1. A transaction first takes a slot, then a link. The holder returns its slot, and a link is reused
-   only if it is between two transactions. So an interrupted caller leaves no slot taken and no
-   transaction open.
-2. A transaction that was certainly not executed is retried while there is time; one that may have
-   been executed, only if it may be repeated.
+1. A transaction first takes a slot, then a connection. The holder returns its slot, and a
+   connection is reused only if no transaction is open on it. So an interrupted caller leaves no
+   slot taken and no transaction open.
+2. A transaction that was certainly not executed is retried while there is time. A transaction that
+   may have been executed is retried only if its work may be repeated.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Runtime(Protocol):
     """The operations that a store performs by blocking a thread, or in an event loop.
 
     Attributes:
-        blocks: whether waiting blocks the thread, so that a caller can run its batch itself.
+        blocks: whether waiting blocks the thread. Then a caller runs its batch itself.
     """
 
     blocks: bool
@@ -340,7 +340,7 @@ class Engine:
             await self.runtime.sleep(min(left, _PAUSE_OF_A_FULL_SERVER * random()))  # noqa: S311 - random, so that retries do not collide
 
     async def _open(self, pool: LinkPool, until: float) -> Link:
-        """Return a new connection if it opens in time; a later one is kept for the next caller."""
+        """Return a new connection if it opens in time; otherwise keep it for the next caller."""
         opening = pool.joinable(self._connections)
         if opening is None:
             opening = Opening(partial(self._keep_late, pool))

@@ -57,7 +57,7 @@ class NotDone(Exception):
 
 
 class ServerFull(NotDone):
-    """Raised if the server accepts no more connections; one may be free in a moment."""
+    """Raised if the server accepts no more connections; a connection may be free in a moment."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -133,7 +133,7 @@ class Link(Protocol):
         ...
 
     async def is_crowded(self, until: float, /) -> bool:
-        """Return whether the server can hardly accept more connections, as far as it tells."""
+        """Return whether the server can hardly accept more connections; False if unknown."""
         ...
 
     async def delete_expired(self, limit: int, until: float) -> int:

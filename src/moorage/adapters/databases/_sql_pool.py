@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS: Final = 2.0
 _CROWDED_LOOK_SECONDS: Final = 0.5
-_SHARE: Final = 0.5
+_CLOSING_SHARE: Final = 0.5
 
 _HANGS_AFTER: Final = 3.0
 """Seconds after which a connection that is not open yet counts as hanging."""
@@ -131,7 +131,7 @@ class LinkPool:
         expires: whether a timer will close idle connections.
         late_openings: connections that are being opened while nobody waits for them.
         links: all connections.
-        look_at: the `monotonic()` time from which the server is asked whether it is crowded.
+        look_at: the `monotonic()` time of the next check whether the server is crowded.
         round_trip: the seconds of the last round trip.
         lock: the lock for changes of `batches`.
         batches: by the id of a row, the batch that waits for it.
@@ -188,11 +188,11 @@ class LinkPool:
     def gives_back_now(self) -> bool:
         """Return whether the connection in use is closed to leave room for other processes.
 
-        Every look closes one connection at most, and only half of the processes close one, so that
-        not all of them connect anew at the same time.
+        Each check closes at most one connection, and only half of the processes close one, so that
+        they do not all reconnect at the same time.
         """
         is_crowded, self._gives_back = self._gives_back, False
-        return is_crowded and random() < _SHARE  # noqa: S311 - no secret
+        return is_crowded and random() < _CLOSING_SHARE  # noqa: S311 - no secret
 
     def expire(self, seconds: float) -> float | None:
         """Close connections that were idle for this time; return the seconds until the next one."""

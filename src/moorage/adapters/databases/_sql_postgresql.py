@@ -69,7 +69,7 @@ _COUNT_OF_CONNECTIONS: Final = (
 )
 _CROWDED: Final = (b"moorage_crowded", _COUNT_OF_CONNECTIONS)
 
-_LONG: Final = Struct("!q")
+_INT64: Final = Struct("!q")
 _SINCE_1970: Final = 946_684_800_000_000
 """PostgreSQL counts microseconds since the year 2000."""
 
@@ -245,12 +245,12 @@ class PostgresLink:
         """Write to locked rows, and commit."""
         values: list[bytes | None] = []
         for id_, state, expires in rows:
-            values += (id_, state, _LONG.pack(expires))
+            values += (id_, state, _INT64.pack(expires))
         await self._commit((self._statements.write(len(rows)), values), until, durable=durable)
 
     async def add(self, row: Row, name: str, until: float, *, durable: bool) -> bool:
         """Insert a row and commit; return False if another process has inserted it."""
-        values = (row.id, name.encode(), row.state, _LONG.pack(row.expires))
+        values = (row.id, name.encode(), row.state, _INT64.pack(row.expires))
         result = await self._commit((self._statements.place(1), values), until, durable=durable)
         return result.command_tuples == 1
 
@@ -262,7 +262,7 @@ class PostgresLink:
         """Insert missing rows in a transaction of their own."""
         values: list[bytes | None] = []
         for (id_, state, expires), name in zip(rows, names, strict=True):
-            values += (id_, name.encode(), state, _LONG.pack(expires))
+            values += (id_, name.encode(), state, _INT64.pack(expires))
         await self._round_trip([(self._statements.place(len(rows)), values)], until)
 
     async def is_crowded(self, until: float) -> bool:
@@ -272,7 +272,9 @@ class PostgresLink:
 
     async def delete_expired(self, limit: int, until: float) -> int:
         """Delete expired rows that nobody has locked, and return their number."""
-        (result,) = await self._round_trip([(self._statements.forget, (_LONG.pack(limit),))], until)
+        (result,) = await self._round_trip(
+            [(self._statements.forget, (_INT64.pack(limit),))], until
+        )
         return result.command_tuples or 0
 
     def close(self) -> None:
@@ -488,17 +490,17 @@ def _milliseconds(timeout: float, least: float) -> int:
 
 def _version_of(result: PGresult) -> int | None:
     """Return the version of the tables; None without one."""
-    return _LONG.unpack(result.get_value(0, 0) or b"")[0] if result.ntuples else None
+    return _INT64.unpack(result.get_value(0, 0) or b"")[0] if result.ntuples else None
 
 
 def _rows(result: PGresult) -> tuple[list[Row], int]:
     """Return the rows of a result, and the server's time from the last row."""
     value, last_row = result.get_value, result.ntuples - 1
-    (now,) = _LONG.unpack(value(last_row, 3) or b"")
+    (now,) = _INT64.unpack(value(last_row, 3) or b"")
     if value(last_row, 0) is None:
         return [], now + _SINCE_1970
     rows = [
-        Row(value(number, 0) or b"", value(number, 1), _LONG.unpack(value(number, 2) or b"")[0])
+        Row(value(number, 0) or b"", value(number, 1), _INT64.unpack(value(number, 2) or b"")[0])
         for number in range(last_row + 1)
     ]
     return rows, now + _SINCE_1970

@@ -1,8 +1,8 @@
 """The two tables in which a state store keeps its data on a database server.
 
-`states` has a row for each key. Only `state` and `expires` are ever updated, and `expires`, which
-has an index, changes rarely: so an update of a busy row changes no index, and in PostgreSQL, with
-free space on each page, it causes no work for the next vacuum.
+`states` has a row for each key. Only the columns `state` and `expires` are ever updated. The column
+`expires`, which has an index, changes rarely, so most updates of a busy row change no index. In
+PostgreSQL, free space on each page then saves the work of the next vacuum.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ _REASONS: Final = (
 )
 """Words of drivers' errors, which are never quoted, with the reasons and the remedies."""
 
-_FULL: Final = ("too many", "slots", "max_user_connections")
+_FULL_SERVER_WORDS: Final = ("too many", "slots", "max_user_connections")
 """Words of drivers' errors about a server that accepts no more connections."""
 
 
@@ -195,9 +195,9 @@ class Source:
         )
 
     def failure_of(self, error: BaseException) -> StorageUnavailable | ServerFull:
-        """Return the error for a failed connection; one to a full server may be tried again."""
+        """Return the error for a failed connection; after a full server it may be retried."""
         error_text = str(error).lower()
-        if any(words in error_text for words in _FULL):
+        if any(words in error_text for words in _FULL_SERVER_WORDS):
             return ServerFull()
         return self.unreachable(error)
 

@@ -1,7 +1,8 @@
 """Short transactions that end at their deadline, even if the server no longer answers.
 
-All drivers except psycopg have timeouts for this: libpq waits for a silent server as long as the
-system does, even when it is cancelled. So its connection is shut down, which ends the wait.
+All drivers except psycopg have timeouts for this. psycopg's library libpq waits for a silent server
+as long as the system does, even when it is cancelled; so its socket is shut down, which ends the
+wait.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A store's SQLite file: its creation, its connections and its schema version.
 
-1. moorage creates the file, not SQLite: readable for its owner only, in an existing directory, and
-   never beside the journal of a deleted file. One process creates it under another name, so that
-   no process sees it unfinished.
+1. moorage itself creates the file, not SQLite: readable only for its owner, in an existing
+   directory, and never beside the journal of a deleted file. The file is created under another
+   name, so that no process sees it unfinished.
 2. Files of other programs and files with a newer schema are not changed.
 3. A connection never waits for a lock (`Busy`), never copies the journal into the file by itself,
    and never waits for the disk at a commit.

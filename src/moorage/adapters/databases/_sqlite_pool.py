@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moorage.adapters.databases._sqlite_file import Link
 
 _MAX_IDLE: Final = 8
-_PATIENCE: Final = 1.0
+_FORK_WAIT: Final = 1.0
 _POLL_INTERVAL: Final = 0.000_2
 
 
@@ -77,8 +77,8 @@ class Pool:
         self.clear()
 
     def _pause(self) -> None:
-        self._paused = self._opening.acquire(timeout=_PATIENCE)
-        end = monotonic() + _PATIENCE
+        self._paused = self._opening.acquire(timeout=_FORK_WAIT)
+        end = monotonic() + _FORK_WAIT
         self.clear()
         while self._open_links() and monotonic() < end:
             sleep(_POLL_INTERVAL)

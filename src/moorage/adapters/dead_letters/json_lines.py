@@ -1,8 +1,8 @@
 """Dead letters in a file of JSON Lines.
 
-A letter is on disk before its record is settled. A crash may leave an incomplete last line, which
-readers skip: the record of that letter is delivered again. The next letter begins on a line of its
-own.
+A dead letter is on disk before its record is settled. A crash may leave an incomplete last line,
+which readers skip: the record of that letter is delivered again. The next letter begins on a line
+of its own.
 """
 
 from __future__ import annotations

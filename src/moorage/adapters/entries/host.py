@@ -55,8 +55,8 @@ class _HostEntries(EntryOperations[E]):
         Args:
             database: `sqlite`, `postgresql`, `mysql` or `mariadb`.
             lend: lends a connection for one transaction.
-            lend_to_add: the same for `add`, such as with the transaction that the host has open;
-                by default `lend`.
+            lend_to_add: lends a connection for `add`, such as the one with the host's open
+                transaction; by default `lend`.
             prefix: the beginning of the tables' names.
             schema: the schema of the tables, if it is not the connection's default.
             mark: the placeholder of a value in a statement; by default `?` for SQLite, `%s` for

@@ -26,7 +26,7 @@ from moorage.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_FULL_DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _BROKEN: Final = frozenset(
     {"SSHException", "TransportError", "ClientConnectionError", "error_proto", "error_reply"}
 )
@@ -44,11 +44,11 @@ _STATUSES: Final = {
 """Classes of webdav4, and the HTTP status that each stands for."""
 _FTP_CODE: Final = re.compile(r"[45]\d\d")
 _FTP_LOGIN: Final = frozenset({430, 530, 532})
-_FTP_FULL: Final = frozenset({452, 552})
+_FTP_FULL_DISK: Final = frozenset({452, 552})
 
 
 def usual_error(error: OSError) -> OSError:
-    """Return an OSError as an instance of the class that Python has for its number.
+    """Return an OSError as an instance of Python's own class for its error number.
 
     smbprotocol 1.17 raises one class of its own for every number.
     """
@@ -137,7 +137,9 @@ def _failed_call(error: OSError) -> ConnectorError:
         return _no_access("permission")
     code = errno.errorcode.get(error.errno or 0, type(error).__name__)
     return VendorFailed(
-        f"The filesystem failed ({code}).", vendor_code=code, retryable=error.errno not in _FULL
+        f"The filesystem failed ({code}).",
+        vendor_code=code,
+        retryable=error.errno not in _FULL_DISK_ERRORS,
     )
 
 
@@ -158,7 +160,7 @@ def _status_of(error: Exception, names: set[str]) -> int | None:
 def _refused(status: int, names: set[str]) -> ConnectorError:
     """Return the error for a server's refusal, by the code of FTP or the status of HTTP."""
     if names & {"error_perm", "error_temp"}:
-        is_login, is_full = status in _FTP_LOGIN, status in _FTP_FULL
+        is_login, is_full = status in _FTP_LOGIN, status in _FTP_FULL_DISK
         is_failure = status < 500
     else:
         is_login, is_full = status in {401, 403, 407}, status == 507

@@ -1,7 +1,7 @@
 """A folder on a filesystem of fsspec as a storage vendor.
 
-A file gets its name when it is complete, under a temporary name. The metadata of files is in a
-separate folder, and only valid for the exact version of a file.
+A file gets its name when it is complete, under a temporary name. The metadata of a file is in a
+separate folder, and is valid only for one version of the file.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Metadata: TypeAlias = "Mapping[str, Any]"
 
 
 @attrs.frozen
-class FoundFile:
+class FsspecFile:
     """A file that is being read in pieces.
 
     Attributes:
@@ -74,11 +74,11 @@ class FsspecFolder:
         """Store a file under a key."""
         return self._store(key, [data], metadata)
 
-    def open(self, key: str) -> FoundFile:
+    def open(self, key: str) -> FsspecFile:
         """Find the file under a key, to read it."""
-        return FoundFile(self.head(key))
+        return FsspecFile(self.head(key))
 
-    def read(self, file: FoundFile, start: int, size: int) -> bytes:
+    def read(self, file: FsspecFile, start: int, size: int) -> bytes:
         """Return `size` bytes of a file, beginning at `start`; refuse a file that has changed."""
         entry = file.entry
         path = self._path(entry.key)
@@ -285,7 +285,7 @@ class FsspecFolder:
             return [read_description(description, quoted=quoted) for description in descriptions]
         return []
 
-    def _pieces(self, file: FoundFile) -> Iterator[bytes]:
+    def _pieces(self, file: FsspecFile) -> Iterator[bytes]:
         for start in range(0, file.entry.size, _PIECE_SIZE):
             yield self.read(file, start, min(_PIECE_SIZE, file.entry.size - start))
 

@@ -1,7 +1,7 @@
 """The transport of files on filesystems of fsspec, each operation in a thread of its own.
 
-fsspec gives no deadline to an operation. The thread makes one possible: when the time is over, its
-connection is closed, and the caller goes on.
+fsspec has no deadline for an operation. The thread makes a deadline possible: when the time is
+over, the connection of the operation is closed, and the caller goes on.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class FsspecTransport:
     def __init__(self, options: Any) -> None:
         self._connections = Connections(options)
 
-    def within(self, seconds: float) -> _Limited:
+    def within(self, seconds: float) -> _TimeLimited:
         """Return the operations of this transport with a time limit for each, in seconds."""
-        return _Limited(self._connections, seconds)
+        return _TimeLimited(self._connections, seconds)
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         return partial(_wait, self._connections, None, verb)
@@ -72,7 +72,7 @@ class AsyncFsspecTransport:
         self._connections.close()
 
 
-class _Limited:
+class _TimeLimited:
     """The operations of a transport with a time limit for each."""
 
     def __init__(self, connections: Connections, seconds: float) -> None:

@@ -1,8 +1,8 @@
 """A local folder of files as a storage vendor.
 
-A file gets its name when it is completely on disk. The metadata of files is in a separate folder,
-and only valid for the exact version of a file. Symbolic links are not followed. All changes hold
-the folder's lock, in every process.
+A file gets its name when it is completely on disk. The metadata of a file is in a separate folder,
+and is valid only for one version of the file. Symbolic links are not followed. All changes hold the
+folder's lock, in every process.
 """
 
 from __future__ import annotations

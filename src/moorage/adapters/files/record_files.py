@@ -1,4 +1,4 @@
-"""Files of records, as JSON Lines or CSV: reading them from a position, and writing them."""
+"""Reads records from files of JSON Lines or CSV, beginning at a position."""
 
 from __future__ import annotations
 
@@ -80,14 +80,14 @@ class RecordFile:
             LocalFailure: the file of the position is gone.
         """
         try:
-            return self._after(position)
+            return self._records_after(position)
         except OSError as error:
             raise StorageUnavailable(
                 f"The file {self._path.name} cannot be read: {error.strerror}.",
                 remedy="Check the file and the rights of this process.",
             ) from None
 
-    def _after(self, position: Offset | None) -> list[SourceRecord] | None:
+    def _records_after(self, position: Offset | None) -> list[SourceRecord] | None:
         try:
             current = _file_id(self._path)
         except FileNotFoundError:
@@ -130,7 +130,7 @@ class RecordFile:
         return [*sorted(others, key=lambda path: path.stat().st_mtime_ns), self._path]
 
     def _successor(self, path: Path, file: str) -> Path | None:
-        """Return the file that replaced a renamed one; None for the file that grows."""
+        """Return the file that replaced a renamed one; None for the file that is still written."""
         if path == self._path:
             return None
         files = self._files()
@@ -141,7 +141,7 @@ class RecordFile:
             columns: list[str] = []
             if self._is_csv:
                 header = self._complete_part(file, 0, is_ended=False)
-                first = next(self._split(header), b"")
+                first = next(self._record_lines(header), b"")
                 if not first:
                     return []
                 [columns] = _rows(first)
@@ -149,7 +149,7 @@ class RecordFile:
             data = self._complete_part(file, place.offset, is_ended=is_ended)
         records: list[SourceRecord] = []
         offset = place.offset
-        for line in self._split(data):
+        for line in self._record_lines(data):
             offset += len(line)
             if line.strip():
                 text = place._replace(offset=offset).text()
@@ -179,9 +179,9 @@ class RecordFile:
         """Return the offset behind the last complete record in some bytes."""
         if not self._is_csv:
             return data.rfind(b"\n") + 1
-        return sum(len(line) for line in self._split(data) if line.endswith(b"\n"))
+        return sum(len(line) for line in self._record_lines(data) if line.endswith(b"\n"))
 
-    def _split(self, data: bytes) -> Any:
+    def _record_lines(self, data: bytes) -> Any:
         """Yield the lines of records with their ends; a line end in quotes belongs to a value."""
         line = b""
         for piece in data.splitlines(keepends=True) if self._is_csv else _lines(data):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _QUESTION: Final = late_pattern(r"(Username|Password) for '([^']+)': ?")
 _LONGEST: Final = 4096
-_PATIENCE: Final = 30.0
+_QUESTION_TIMEOUT: Final = 30.0
 _PROGRAM: Final = """\
 import socket, sys
 with socket.socket(socket.AF_UNIX) as channel:
@@ -40,7 +40,7 @@ sys.exit(0 if answer else 1)
 
 @contextmanager
 def askpass(remote: GitRemote) -> Generator[str]:
-    """Yield the path of a program that answers git's questions about a remote within the block."""
+    """Yield the path of a program that answers git's questions about a remote."""
     with (
         TemporaryDirectory(prefix="git-", ignore_cleanup_errors=True) as folder,
         socket.socket(socket.AF_UNIX) as listener,
@@ -69,7 +69,7 @@ def _serve(listener: socket.socket, remote: GitRemote) -> None:
         except OSError:
             return
         with channel:
-            channel.settimeout(_PATIENCE)
+            channel.settimeout(_QUESTION_TIMEOUT)
             try:
                 question = channel.recv(_LONGEST).decode("utf-8", "replace").strip("\n")
                 channel.sendall(answer_to(question, remote))

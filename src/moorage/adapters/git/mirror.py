@@ -1,4 +1,4 @@
-"""A mirror of a git repository: its refs are fetched into a bare repository, and pushed on."""
+"""Mirrors a git repository: fetches refs into a bare repository, and pushes them to a target."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _PATTERN: Final = late_pattern(r"refs/(?:[A-Za-z0-9_.+@-]+/)*(?:[A-Za-z0-9_.+@-]+|\*)")
 _FORBIDDEN: Final = (".lock", "..", "@{")
-_SHOWN: Final = 1000
+_SHOWN_CHARACTERS: Final = 1000
 _LISTED: Final = 20
 _AT_ONCE: Final = 500
 
@@ -145,15 +145,15 @@ def _absolute(folder: str | Path) -> Path:
 class GitMirror:
     """Copies the refs of one git repository to another, with the program `git`.
 
-    The objects are kept in a bare repository of this machine, so that a repeat fetches what is new.
-    A repeat after a failure has the same effect as one success. Tokens reach `git` through a
-    socket; they are in no argument, environment, URL or configuration.
+    The objects are kept in a bare repository on this machine, so that the next run fetches only new
+    objects. A repeat after a failure has the same effect as one success. Tokens reach `git` through
+    a socket; they are in no argument, environment, URL or configuration.
 
     Args:
         folder: the folder of the bare repository; it is created, and belongs to this mirror alone.
         source: where the refs are fetched from.
         target: where they are pushed to.
-        refs: which refs, such as "refs/heads/main" or "refs/heads/*".
+        refs: the refs to copy, such as "refs/heads/main" or "refs/heads/*".
         forces: whether a ref of the target is moved although that loses commits there.
         prunes: whether refs of the target are deleted that match `refs` and are not in the source.
         program: the program `git`.
@@ -231,7 +231,7 @@ class GitMirror:
             ending = run_git(self.program, arguments, timeout, folder=str(self.folder))
             if ending.code == 0:
                 return
-            problem = ending.err.strip()[:_SHOWN]
+            problem = ending.err.strip()[:_SHOWN_CHARACTERS]
         raise LocalFailure(
             f"The folder {str(self.folder)!r} cannot become a repository ({problem}).",
             remedy="Name a folder that this user may write to, and that contains nothing else.",
@@ -328,32 +328,32 @@ def _updates(output: str) -> Iterable[_Update]:
 
 
 def _refusal(refused: Sequence[_Update]) -> ConnectorError:
-    """Return the error for refs that the target did not take."""
+    """Return the error for refs that the target refused."""
     listed = ", ".join(f"{update.ref} {update.text}" for update in refused[:_LISTED])
     texts = " ".join(update.text for update in refused)
-    message = f"The target did not take {len(refused)} refs: {listed}"[:_SHOWN]
+    message = f"The target did not take {len(refused)} refs: {listed}"[:_SHOWN_CHARACTERS]
     if any(word in texts for word in ("non-fast-forward", "fetch first", "stale info")):
         return ChangedMeanwhile(
             message,
-            vendor_message=listed[:_SHOWN],
+            vendor_message=listed[:_SHOWN_CHARACTERS],
             remedy="See what was committed at the target alone; `forces=True` would lose it.",
         )
     if "already exists" in texts:
         return AlreadyExists(
             message,
-            vendor_message=listed[:_SHOWN],
+            vendor_message=listed[:_SHOWN_CHARACTERS],
             remedy="A tag of the target leads elsewhere; `forces=True` would move it.",
         )
     return VendorRejected(
         message,
-        vendor_message=listed[:_SHOWN],
+        vendor_message=listed[:_SHOWN_CHARACTERS],
         remedy="See the rules and the hooks of the target, such as protected branches.",
     )
 
 
 def _failure(side: str, ending: GitEnding) -> ConnectorError:
     """Return the error that a failed run of `git` stands for."""
-    text = ending.err.strip()[-_SHOWN:]
+    text = ending.err.strip()[-_SHOWN_CHARACTERS:]
     for kind, words, remedy in _REFUSALS:
         if any(word in text for word in words):
             return kind(f"{side} of the mirror failed: {text}", remedy=remedy)

@@ -24,7 +24,7 @@ LARGEST_OUTPUT: Final = 4 * 1024 * 1024
 """The number of bytes of each output of `git` that are kept; the rest is read and dropped."""
 
 _SPELLED: Final = 16
-"""The most bytes for which one byte of a secret may stand in an output, with escapes."""
+"""The largest number of bytes that one byte of a secret takes in an output, with escapes."""
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SETTINGS: Final = (
@@ -54,8 +54,8 @@ def run_git(
 ) -> GitEnding:
     """Run `git` in a bare repository, and wait for its end.
 
-    It sees neither this process's environment nor the configuration of a user or of the system, and
-    asks nobody but this process.
+    `git` gets neither this process's environment nor the configuration of a user or of the system,
+    and asks only this process for credentials.
 
     Args:
         program: the program.
@@ -115,7 +115,7 @@ def run_git(
 
 
 def _complete(output: bytes, secrets: Sequence[bytes]) -> bytes:
-    """Return an output; one that was cut without its end, which may be a part of a secret."""
+    """Return an output; cut the end of a truncated one, which may be a part of a secret."""
     if len(output) < LARGEST_OUTPUT:
         return output
     longest = max(map(len, secrets), default=0)

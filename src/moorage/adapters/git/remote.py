@@ -51,7 +51,7 @@ def _is_url(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
 @checked_options
 @attrs.frozen(kw_only=True)
 class GitRemote:
-    """A git repository at another place, and what opens it.
+    """A git repository on another server or in another folder, with its credentials.
 
     Attributes:
         url: its URL, with https, ssh, git or file. It contains no credential.

@@ -99,7 +99,7 @@ class GraphQLSchema:
         except library.GraphQLError as error:
             problems = [error]
         if problems:
-            raise _mismatch(problems)
+            raise _mismatch_error(problems)
         if len(self._accepted) < _MOST_DOCUMENTS:
             self._accepted.add(document)
 
@@ -124,7 +124,7 @@ def _introspected(library: Any, result: object) -> Any:
     return library.build_client_schema(data)
 
 
-def _mismatch(problems: Sequence[Any]) -> InvalidData:
+def _mismatch_error(problems: Sequence[Any]) -> InvalidData:
     """Return the error for a GraphQL document that does not match the schema."""
     descriptions = [
         f"Line {problem.locations[0].line}, column {problem.locations[0].column}: {problem.message}"

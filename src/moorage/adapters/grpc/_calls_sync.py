@@ -39,8 +39,8 @@ class Scope:
 def state_of(channel: Any) -> str:
     """Return the state of a channel, such as "ready" or "transient failure".
 
-    The public interface of grpcio tells changes of the state to a thread of its own, and not the
-    state. Where a release of grpcio has no other way, the state counts as "ready".
+    grpcio's public interface reports changes of the state in a thread of its own, but cannot be
+    asked for the state. Where a release of grpcio has no other way, the state counts as "ready".
     """
     ask: Any = getattr(getattr(channel, "_channel", None), "check_connectivity_state", None)
     state: int = _READY if ask is None else ask(False)

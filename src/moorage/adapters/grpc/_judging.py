@@ -41,7 +41,7 @@ def judged(error: Exception) -> ConnectorError | None:
 
 
 def is_of_code(error: Exception, code: str) -> bool:
-    """Return whether an exception is that of a call that ended with this status code."""
+    """Return whether an exception is that of a gRPC call which ended with this status code."""
     return isinstance(error, grpc.RpcError) and fault_of(error).code == code
 
 

@@ -36,8 +36,8 @@ def named_operations(connector: AnyGrpcConnector) -> Mapping[str, NamedOperation
 class _Operations(Mapping[str, NamedOperation]):
     """The named operations "methods" and "call" of a gRPC connector.
 
-    Without descriptions, each full name of a method is an operation: only the server knows which
-    methods there are, and it is asked when the operation is performed.
+    Without descriptions of the service, any full name of a method is an operation: only the server
+    knows its methods, and it is asked for them when the operation is performed.
     """
 
     def __init__(self, connector: AnyGrpcConnector) -> None:

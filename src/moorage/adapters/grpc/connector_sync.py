@@ -522,8 +522,8 @@ class GrpcConnector:
         Args:
             channel: the channel.
             timeout: seconds for it.
-            is_doubted: whether the latest call ended as if the connection were broken, which the
-                state of the channel may not show yet.
+            is_doubted: whether the latest call failed as with a broken connection, even if the
+                state of the channel does not show that yet.
         """
         try:
             self._callable(channel, "unary_unary", HEALTH)(b"", timeout=timeout)

@@ -109,7 +109,7 @@ class GrpcMethod(Generic[Q, A]):
     def described(cls, descriptor: Any, **facts: Any) -> Self:
         """Return a method as its protobuf definition describes it.
 
-        Its option `idempotency_level` tells whether it is safe or repeatable.
+        Its option `idempotency_level` says whether the method is safe or repeatable.
 
         Args:
             descriptor: the method's descriptor, such as

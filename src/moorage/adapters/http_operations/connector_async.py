@@ -83,7 +83,7 @@ class AsyncHttpConnector:
             ConnectorError: the service did not answer as expected.
         """
         self._check_open()
-        await self._ask(timeout)
+        await self._ping_server(timeout)
 
     def _check_open(self) -> None:
         """Refuse a connector that was closed."""
@@ -93,7 +93,7 @@ class AsyncHttpConnector:
                 remedy="Use it before it is closed, or make another one.",
             )
 
-    async def _ask(self, timeout: float) -> None:
+    async def _ping_server(self, timeout: float) -> None:
         """Perform the operation that checks whether the service answers."""
         await self._performer.perform(self.service, cast("Any", self._ping), timeout=timeout)
 
@@ -105,7 +105,7 @@ class AsyncHttpConnector:
         begun = monotonic()
         try:
             self._check_open()
-            await self._ask(timeout)
+            await self._ping_server(timeout)
         except ConnectorError as error:
             return health_of(self.name, "The service", monotonic() - begun, error=error)
         return health_of(self.name, "The service", monotonic() - begun)

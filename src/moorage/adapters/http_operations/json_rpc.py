@@ -28,8 +28,8 @@ class JsonRpcSettings:
         service: the name of the service; by default that of the connector.
         path: the path of the API below the base URL of the service.
         safe_methods: the methods that change nothing, and may be repeated after a failure.
-        ping: the method that the health calls without parameters; any answer of JSON-RPC shows that
-            the service is there.
+        ping: the method that a health check calls without parameters; any answer of JSON-RPC shows
+            that the service is there.
     """
 
     service: str | None = None

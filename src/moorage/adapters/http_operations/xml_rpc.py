@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.xml_rpc import XmlRpc
     from moorage.ports.connector import AsyncPerformer, Performer
 
-_READS: Final = frozenset({
+_READING_METHODS: Final = frozenset({
     "default_get", "fields_get", "name_search", "read", "read_group", "search", "search_count",
     "search_read",
 })  # fmt: skip
@@ -89,7 +89,7 @@ def _operations(client: XmlRpc, settings: XmlRpcSettings) -> list[NamedOperation
         account = [settings.database, settings.user_id, settings.password]
         options = _value(values.get("options", {}))
         work = [values["model"], method, _list(values, "arguments"), options]
-        is_safe = method in _READS or method in settings.safe_methods
+        is_safe = method in _READING_METHODS or method in settings.safe_methods
         name = f"{values['model']}.{method}"
         return client.call("execute_kw", [*account, *work], name=name, safe=is_safe)
 

@@ -40,7 +40,7 @@ class ImapCommands(AsyncWireLink):
         self._is_idle = False
 
     def is_connected(self) -> bool:
-        """Return whether the connection is open, and the server has not said that it ends it."""
+        """Return whether the connection is open, and the server has not announced its end."""
         if self._is_closed:
             return False
         while arrived := self._wire.glance():
@@ -128,7 +128,7 @@ class ImapCommands(AsyncWireLink):
         self.capabilities = frozenset(names)
 
     async def idle(self, seconds: float, patience: float) -> None:
-        """Wait until the open folder changes, or some seconds.
+        """Wait until the open folder changes, or until the time is over.
 
         Args:
             seconds: the seconds to wait at most.
@@ -143,7 +143,7 @@ class ImapCommands(AsyncWireLink):
                 continue
             if reply.tag == "+":
                 self._is_idle = True
-                last = await self._change(ends)
+                last = await self._next_change(ends)
                 until = monotonic() + patience
                 await self.end_idle(until)
                 while last is None or last.tag != tag:
@@ -157,10 +157,10 @@ class ImapCommands(AsyncWireLink):
             failure = imap_error(reply)
         raise failure
 
-    async def _change(self, until: float) -> ImapReply | None:
-        """Return the reply that tells of a change, or ends the wait; None after the deadline."""
+    async def _next_change(self, until: float) -> ImapReply | None:
+        """Return the reply that reports a change, or ends the wait; None after the deadline."""
         try:
-            while not _tells_of_change(reply := await self._reply(until)):
+            while not _reports_change(reply := await self._reply(until)):
                 continue
         except TimeIsUp:
             return None
@@ -213,12 +213,12 @@ class ImapCommands(AsyncWireLink):
             tag = self._tag()
             first, *rest = imap_wire.command(tag, words)
             await self._send([first], until)
-            return await self._ending(tag, [*rest, *answers], until, note)
+            return await self._last_reply(tag, [*rest, *answers], until, note)
         except BaseException as error:  # noqa: BLE001 - judged, and raised again
             failure = self.interrupted(error, has_effect=has_effect, is_preparation=is_preparation)
         raise failure
 
-    async def _ending(
+    async def _last_reply(
         self,
         tag: str,
         chunks: list[bytes],
@@ -253,7 +253,7 @@ class ImapCommands(AsyncWireLink):
         return imap_wire.read_reply(parts)
 
 
-def _tells_of_change(reply: ImapReply) -> bool:
+def _reports_change(reply: ImapReply) -> bool:
     """Return whether a reply says that there may be new messages."""
     if reply.status == "BYE":
         raise ConnectionResetError

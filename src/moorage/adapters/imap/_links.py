@@ -52,12 +52,12 @@ class Login(NamedTuple):
     lookup: Lookup
 
 
-class Selected(NamedTuple):
-    """The folder that a connection has open.
+class OpenFolder(NamedTuple):
+    """The folder that is open on a connection.
 
     Attributes:
         folder: its name.
-        validity: the number under which its uids are valid.
+        validity: its UIDVALIDITY, the number under which its uids are valid.
         takes_keywords: whether messages can be marked with new keywords.
         permanent: the flags that the server keeps.
     """
@@ -69,7 +69,7 @@ class Selected(NamedTuple):
 
 
 def login_of(settings: Imap, service: str, provider: Any) -> Login:
-    """Return the login of a mailbox: of the provider, or of the settings.
+    """Return the login of a mailbox, from the provider or the settings.
 
     Raises:
         ConfigurationError: there are no credentials.
@@ -138,11 +138,11 @@ class AsyncImapLink(ImapCommands):
 
     def __init__(self, wire: Wire, largest: int) -> None:
         super().__init__(wire, largest)
-        self.selected: Selected | None = None
+        self.selected: OpenFolder | None = None
         self._largest = largest
 
-    async def select(self, folder: str, until: float) -> Selected:
-        """Open a folder, or bring what the server tells of the open one up to date."""
+    async def select(self, folder: str, until: float) -> OpenFolder:
+        """Open a folder; if it is open already, update what the server reports about it."""
         if self.selected is not None and self.selected.folder == folder:
             # A server passes over the uids of messages that it has not told of on this connection.
             await self.command(["NOOP"], until, is_preparation=True)
@@ -165,7 +165,7 @@ class AsyncImapLink(ImapCommands):
                 remedy="Use another folder, or another server.",
             )
         permanent = frozenset(codes.get("PERMANENTFLAGS", "\\*").strip("()").split())
-        self.selected = Selected(folder, int(validity), "\\*" in permanent, permanent)
+        self.selected = OpenFolder(folder, int(validity), "\\*" in permanent, permanent)
         return self.selected
 
     async def search(self, folder: str, condition: ImapCondition, until: float) -> ImapSearchResult:
@@ -214,7 +214,7 @@ class AsyncImapLink(ImapCommands):
         return tuple(message for message in messages if message is not None)
 
     async def message(
-        self, selected: Selected, uid: int, size: int, until: float
+        self, selected: OpenFolder, uid: int, size: int, until: float
     ) -> ImapMessage | None:
         """Return a message of the open folder; None if it is gone."""
         part = "BODY[]" if size <= self._largest else "BODY[HEADER]"
@@ -277,7 +277,7 @@ class AsyncImapLink(ImapCommands):
         await self.command(deleted, until, has_effect=True)
         await self.command(["UID", "EXPUNGE", messages], until, has_effect=True)
 
-    async def _valid(self, folder: str, validity: int | None, until: float) -> Selected:
+    async def _valid(self, folder: str, validity: int | None, until: float) -> OpenFolder:
         selected = await self.select(folder, until)
         if validity is not None and selected.validity != validity:
             raise renumbered()

@@ -65,8 +65,8 @@ class ImapConnector(LinkConnector[ImapLink]):
     Args:
         settings: the server and the user.
         name: the name of the connector.
-        provider: has the credentials of the service, instead of the settings; it is asked for each
-            connection, and renews those that were refused.
+        provider: the provider of the service's credentials, which replaces those in the settings.
+            It is asked for each connection, and renews credentials that the server refused.
     """
 
     kind = "imap"

@@ -1,13 +1,13 @@
-"""A source of the messages that arrive in a folder.
+"""A source of the messages in a folder of a mailbox.
 
 Laws:
 
-1. A message is read until it has the mark, or was moved. The mark is at the message itself, so
-   that it holds for every connection and worker, and after the server has numbered the messages
-   anew.
-2. A message is marked only after `commit`. What was not marked is read again after a crash.
-3. A delivery is valid as long as the folder's number of validity is the same. With another one the
-   same uids are other messages, so all deliveries become void, and nothing is marked.
+1. A message is read until it has the mark, or was moved. The server stores the mark with the
+   message, so that it is valid for every connection and worker, also after the server has
+   renumbered the messages.
+2. A message is marked only by `commit`. Messages without the mark are read again after a crash.
+3. A delivery is valid as long as the folder's UIDVALIDITY is the same. With another value the same
+   uids stand for other messages, so all deliveries become void, and nothing is marked.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from datetime import timedelta
 
-    from moorage.adapters.imap._links import AsyncImapLink, Selected
+    from moorage.adapters.imap._links import AsyncImapLink, OpenFolder
     from moorage.adapters.imap.kind import Imap
     from moorage.domain.connectors.imap_values import ImapMessage
     from moorage.domain.pipelines.records import Offset, Partition
     from moorage.ports.credentials import AsyncCredentialProvider, CredentialProvider
     from moorage.ports.pipelines import PollLimits, Revocation
 
-_PATIENCE: Final = 30.0
+_REPLY_TIMEOUT: Final = 30.0
 """Seconds in which the server must answer a command."""
 
 _MIME: Final = "message/rfc822"
@@ -61,11 +61,11 @@ class ImapSource:
         mark: the keyword that a processed message is marked with, or a flag such as "\\Seen".
             Messages that have it are not read.
         move_to: the folder to which a processed message is moved instead.
-        provider: has the credentials of the service "imap", or that of the settings, instead of
-            the settings themselves.
+        provider: the provider of the credentials, which replaces those in the settings. Their
+            service is that of the settings, or "imap".
         renew: the seconds after which a wait for messages is renewed, so that a silent connection
             is noticed. Servers give up a wait of half an hour.
-        pause: the seconds between two looks at a server that does not tell of new messages.
+        pause: the seconds between two checks for new messages, if the server does not report them.
     """
 
     commits: Literal["each", "prefix"] = "each"
@@ -96,7 +96,7 @@ class ImapSource:
         self._reading: AsyncImapLink | None = None
         self._telling: AsyncImapLink | None = None
         self._section = asyncio.Lock()
-        self._selected: Selected | None = None
+        self._selected: OpenFolder | None = None
         self._delivered: set[int] = set()
         self._processed: set[int] = set()
         self._waiting: deque[int] = deque()
@@ -124,18 +124,18 @@ class ImapSource:
         self._waiting.clear()
         self._ready.clear()
 
-    async def _connected(self) -> tuple[AsyncImapLink, Selected]:
+    async def _connected(self) -> tuple[AsyncImapLink, OpenFolder]:
         settings = self._settings
         link = await connect_async(self._server, settings, self._login, settings.connect_timeout)
         try:
-            selected = await link.select(self.folder, monotonic() + _PATIENCE)
+            selected = await link.select(self.folder, monotonic() + _REPLY_TIMEOUT)
             self._check(selected)
         except BaseException:
             link.close()
             raise
         return link, selected
 
-    def _check(self, selected: Selected) -> None:
+    def _check(self, selected: OpenFolder) -> None:
         mark = self._mark
         if self._move_to is None and not (
             mark in selected.permanent or (selected.takes_keywords and not mark.startswith("\\"))
@@ -172,18 +172,18 @@ class ImapSource:
         link, size = self._link(), 0
         while not self._ready:
             if not self._waiting:
-                await self._look(link)
+                await self._find_new(link)
             if not self._waiting:
-                await self._change(link)
+                await self._wait_for_messages(link)
                 continue
             chunk = [*islice(self._waiting, limits.records)]
-            sizes = await link.sizes(chunk, monotonic() + _PATIENCE)
+            sizes = await link.sizes(chunk, monotonic() + _REPLY_TIMEOUT)
             for uid in chunk:
                 if self._ready and size + sizes.get(uid, 0) > limits.size:
                     break
                 message = None
                 if uid in sizes and self._selected is not None:
-                    patience = monotonic() + _PATIENCE
+                    patience = monotonic() + _REPLY_TIMEOUT
                     message = await link.message(self._selected, uid, sizes[uid], patience)
                 self._waiting.remove(uid)
                 if message is not None:
@@ -191,22 +191,22 @@ class ImapSource:
                     self._delivered.add(uid)
                     self._ready.append(_record(message))
 
-    async def _look(self, link: AsyncImapLink) -> None:
+    async def _find_new(self, link: AsyncImapLink) -> None:
         """Look for messages that are neither delivered nor processed."""
         earlier = set(self._processed)
-        result = await link.search(self.folder, self._condition, monotonic() + _PATIENCE)
+        result = await link.search(self.folder, self._condition, monotonic() + _REPLY_TIMEOUT)
         # A message that was marked, or released, while the server looked may be in its answer.
         known_uids = self._delivered.union(self._waiting, self._processed)
         self._waiting.extend(uid for uid in result.uids if uid not in known_uids)
         self._processed -= earlier.difference(result.uids)
 
-    async def _change(self, link: AsyncImapLink) -> None:
+    async def _wait_for_messages(self, link: AsyncImapLink) -> None:
         """Wait until there may be new messages."""
         if "IDLE" in link.capabilities:
-            await link.idle(self._renew, _PATIENCE)
+            await link.idle(self._renew, _REPLY_TIMEOUT)
         else:
             await asyncio.sleep(self._pause)
-            await link.ping(_PATIENCE)
+            await link.ping(_REPLY_TIMEOUT)
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
         """Mark messages as processed, or move them."""
@@ -216,13 +216,13 @@ class ImapSource:
         validity = None if self._selected is None else self._selected.validity
 
         async def mark(link: AsyncImapLink) -> None:
-            until = monotonic() + _PATIENCE
+            until = monotonic() + _REPLY_TIMEOUT
             if self._move_to is None:
                 await link.flag(self.folder, uids, validity, ("+", (self._mark,)), until)
             else:
                 await link.move(self.folder, uids, validity, self._move_to, until)
 
-        await self._tell(mark)
+        await self._on_other_link(mark)
         self._processed.update(uids)
         self._delivered.difference_update(uids)
 
@@ -234,7 +234,7 @@ class ImapSource:
         self._delivered.difference_update(uids)
         self._waiting.extendleft(sorted(uids, reverse=True))
         if self._reading is not None:
-            await self._reading.end_idle(monotonic() + _PATIENCE)
+            await self._reading.end_idle(monotonic() + _REPLY_TIMEOUT)
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
         """Do nothing, because IMAP delivers messages to nobody else."""
@@ -252,14 +252,14 @@ class ImapSource:
         numbers: list[int] = []
 
         async def count(link: AsyncImapLink) -> None:
-            result = await link.search(self.folder, self._condition, monotonic() + _PATIENCE)
+            result = await link.search(self.folder, self._condition, monotonic() + _REPLY_TIMEOUT)
             numbers.append(len(result.uids))
 
-        await self._tell(count)
+        await self._on_other_link(count)
         return numbers[0]
 
     async def close(self) -> None:
-        """Drop the connections; what was not committed is read again by the next worker."""
+        """Drop the connections; the next worker reads uncommitted messages again."""
         current, self._round = self._round, None
         if current is not None:
             current.cancel()
@@ -277,7 +277,7 @@ class ImapSource:
             raise connection_lost(has_effect=False)
         return self._reading
 
-    async def _tell(self, work: Callable[[AsyncImapLink], Awaitable[None]]) -> None:
+    async def _on_other_link(self, work: Callable[[AsyncImapLink], Awaitable[None]]) -> None:
         """Use the connection that never waits for messages."""
         async with self._section:
             if self._telling is None:

@@ -31,7 +31,7 @@ EndOfStream: Final = StopIteration
 _LAST_NUMBER: Final = 2**31 - 1
 _ENDS: Final = frozenset({SUCCESS, IS_FALSE, IS_TRUE})
 _ABOUT_SERVER: Final = ("vendorName", "vendorVersion")
-_ANYTHING: Final = present("objectClass").encoded
+_ANY_ENTRY: Final = present("objectClass").encoded
 _TOO_MANY: Final = 4
 
 
@@ -52,7 +52,7 @@ class SearchPage(NamedTuple):
 
 
 class SearchRequest(NamedTuple):
-    """A search, as each of its pages asks for it.
+    """The parameters of a search, which are the same for each of its pages.
 
     Attributes:
         base: the name of the entry below which to search.
@@ -136,7 +136,7 @@ class AsyncLdapLink(AsyncWireLink):
     """A connection to a directory, for one task at a time.
 
     Attributes:
-        version: the name and the version of the server, if it told them when it was asked.
+        version: the name and the version of the server, if it has reported them.
     """
 
     failures = INTERRUPTIONS
@@ -148,12 +148,12 @@ class AsyncLdapLink(AsyncWireLink):
         self._number = 0
 
     def is_connected(self) -> bool:
-        """Return whether the connection is open, and the server sent nothing unasked."""
+        """Return whether the connection is open, without unexpected data from the server."""
         return not (self._is_closed or self._arrived or self._wire.stale())
 
     async def ping(self, timeout: float) -> None:
         """Ask the server about itself."""
-        request = SearchRequest("", ldap_wire.BASE, _ANYTHING, _ABOUT_SERVER, 0, 0)
+        request = SearchRequest("", ldap_wire.BASE, _ANY_ENTRY, _ABOUT_SERVER, 0, 0)
         page = await self.search(request, b"", monotonic() + timeout)
         for entry in page.entries:
             texts = [entry.text(name) for name in _ABOUT_SERVER]

@@ -58,7 +58,7 @@ _SCOPES: Final = {
     "one": ldap_wire.ONE_LEVEL,
     "subtree": ldap_wire.SUBTREE,
 }
-_ANYTHING: Final = present("objectClass")
+_ANY_ENTRY: Final = present("objectClass")
 _USUAL_PORTS: Final = frozenset({389, 636})
 
 
@@ -134,7 +134,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
 
     def search(
         self,
-        where: LdapFilter = _ANYTHING,
+        where: LdapFilter = _ANY_ENTRY,
         /,
         *,
         base: str | None = None,
@@ -178,7 +178,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
 
     def stream(
         self,
-        where: LdapFilter = _ANYTHING,
+        where: LdapFilter = _ANY_ENTRY,
         /,
         *,
         base: str | None = None,
@@ -219,7 +219,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
             attribute_name(name): values_bytes(name, content)
             for name, content in attributes.items()
         }
-        return self._change(
+        return self._change_operation(
             "add",
             ldap_wire.add(text_argument("entry", entry), values),
             ldap_wire.ADD_RESPONSE,
@@ -260,7 +260,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
                 field="replace",
                 remedy="Give values to delete, to add or to replace.",
             )
-        return self._change(
+        return self._change_operation(
             "modify",
             ldap_wire.modify(text_argument("entry", entry), changes),
             ldap_wire.MODIFY_RESPONSE,
@@ -274,7 +274,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
             entry: the name of the entry.
             repeatable: whether it may be repeated, although a repeat may find the entry gone.
         """
-        return self._change(
+        return self._change_operation(
             "delete",
             ldap_wire.delete(text_argument("entry", entry)),
             ldap_wire.DELETE_RESPONSE,
@@ -294,7 +294,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
         """
         if parent is not None:
             text_argument("parent", parent)
-        return self._change(
+        return self._change_operation(
             "rename",
             ldap_wire.rename(
                 text_argument("entry", entry),
@@ -338,7 +338,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
 
         return AsyncLdapOperation(self, "check_password", work, safe=True)
 
-    def _change(
+    def _change_operation(
         self, name: str, request: bytes, kind: int, *, repeatable: bool = False
     ) -> AsyncLdapOperation[None]:
         async def work(link: AsyncLdapLink, until: float) -> None:

@@ -1,4 +1,4 @@
-"""The directory that a connector uses, and the identity with which it does."""
+"""The settings of a directory: its address, and the identity of the connector."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Ldap:
         external: whether the client's certificate authenticates the connector.
         base: the name of the entry below which searches begin, unless they name another one.
         start_tls: whether a connection to ldap:// is encrypted before anything else is sent.
-        page: the number of entries that a search asks for at once.
+        page: the number of entries in one page of a search.
         largest: the largest number of bytes of one page.
         connections: the largest number of connections.
         connect_timeout: seconds for opening a connection; an attempt with less time waits less.
@@ -74,7 +74,7 @@ class Ldap:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse settings with which no connection could be made, or a careless one."""
+        """Refuse settings with which no connection, or only an insecure one, could be made."""
         self.address()
         if self.password is not None and not self.password.reveal_bytes():
             # RFC 4513, 5.1.2: servers take a name without a password for an anonymous login.

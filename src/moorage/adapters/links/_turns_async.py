@@ -14,7 +14,7 @@ _FOREVER: Final = 1e9  # seconds; not every event loop counts further
 
 
 class Scope:
-    """The event loop that a pool belongs to: that of its first caller, until it is closed."""
+    """The event loop that a pool belongs to: the loop of its first caller, until that is closed."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -28,17 +28,17 @@ R = TypeVar("R")
 L = TypeVar("L", bound=AsyncLink)
 
 _CONNECT_TIMEOUT: Final = 5.0
-_MARGIN: Final = 0.02
+_ATTEMPT_MARGIN: Final = 0.02
 """Seconds, and the share of an attempt, that are left for reporting a failure in time."""
 
 
 def end_of(timeout: float) -> float:
-    """Return the moment until which the work of an attempt may last, of `monotonic`.
+    """Return the deadline for the work of an attempt, as a time of `monotonic`.
 
     Args:
         timeout: the seconds after which the attempt must have ended.
     """
-    return monotonic() + timeout - min(_MARGIN, timeout * _MARGIN)
+    return monotonic() + timeout - min(_ATTEMPT_MARGIN, timeout * _ATTEMPT_MARGIN)
 
 
 class AsyncLinkOperation(Generic[R]):
@@ -119,7 +119,7 @@ class AsyncLinkConnector(Generic[L]):
 
     @property
     def versions(self) -> ConnectorVersions:
-        """The version of the server, if a connection has told it."""
+        """The version of the server, if a connection has reported it."""
         return ConnectorVersions(server=self._server)
 
     def statistics(self) -> PoolStatistics:
@@ -175,9 +175,9 @@ class AsyncLinkConnector(Generic[L]):
             operation: the name of the operation.
             work: is called with the connection and the deadline.
         """
-        return partial(self._lending, operation, work)
+        return partial(self._with_link, operation, work)
 
-    async def _lending(
+    async def _with_link(
         self,
         operation: str,
         work: Callable[[L, float], Awaitable[R]],

@@ -2,13 +2,14 @@
 
 `python -m tools.twins` makes this file; do not edit it.
 
-The pool decides nothing: `domain/connectors/link_pool.py` does. Its laws:
+The decisions of the pool are made in `domain/connectors/link_pool.py`. Its laws:
 
-1. A decision is made outside the lock, of the state as it is. Inside the lock the new state takes
-   the place of the old one, unless another caller was faster; then the decision is made again. So
-   no other code runs inside the lock, neither a signal handler nor a finalizer, and no decision is
-   lost.
-2. A lease is ended by its holder, whatever interrupted it, and ending it twice changes nothing.
+1. A decision is made outside the lock, from the current state. Inside the lock the new state
+   replaces the old one, unless another caller has changed it meanwhile; then the decision is made
+   again. So no other code runs inside the lock, neither a signal handler nor a finalizer, and no
+   decision is lost.
+2. A lease is ended by its holder, even if the holder is interrupted, and ending it twice changes
+   nothing.
 3. Nothing is awaited while the state changes, and no link is opened, tested or closed in the lock.
 4. A forked child begins with an empty pool, and never touches the links of its parent.
 """
@@ -48,7 +49,7 @@ class LinkPool(Generic[L]):
 
     Args:
         connect: opens a link within a number of seconds.
-        config: the size of the pool, and the lives of its links.
+        config: the size of the pool, and the lifetimes of its links.
         now: the time in seconds, of a clock that never steps back.
         draw: a random number from 0 to 1.
     """
@@ -94,10 +95,10 @@ class LinkPool(Generic[L]):
         It may be called again, for example every minute: then it replaces links that have ended.
         """
         until = self._now() + timeout
-        self._decide(link_pool.sweep)
+        self._update_state(link_pool.sweep)
         with self.link("pool.open", timeout):
             pass
-        while self._opened_one(until):
+        while self._open_missing(until):
             pass
 
     def statistics(self) -> PoolStatistics:
@@ -110,17 +111,17 @@ class LinkPool(Generic[L]):
 
     def discard(self) -> None:
         """Close all links: idle ones now, and the others when they are returned."""
-        self._decide(link_pool.discard)
+        self._update_state(link_pool.discard)
 
     def close(self) -> None:
         """Lend nothing any more, and close all links: those in use when they are returned."""
-        self._decide(link_pool.close)
+        self._update_state(link_pool.close)
 
     def lend(self, loan: LinkLoan[L]) -> L:
         """Return a link for a loan, for which `end` must be called even if this fails."""
         self._scope.enter(self._forget)
         until = self._now() + loan.timeout
-        lease = self._decide(link_pool.ask, loan, loan.operation).lease
+        lease = self._update_state(link_pool.ask, loan, loan.operation).lease
         if lease is None:
             lease = self._wait(loan, until)
         while lease.record is not None:
@@ -129,9 +130,9 @@ class LinkPool(Generic[L]):
                 if not link_pool.needs_test(self._state, self._config, self._now(), lease.record):
                     return link
                 loan.is_touched = True
-                if self._answers(link, until):
+                if self._is_alive(link, until):
                     return link
-            replacement = self._decide(link_pool.lost, loan).lease
+            replacement = self._update_state(link_pool.lost, loan).lease
             if replacement is None:  # the process was forked meanwhile
                 raise link_pool.closed_error()
             lease = replacement
@@ -139,7 +140,7 @@ class LinkPool(Generic[L]):
 
     def end(self, loan: LinkLoan[L], *, reusable: bool) -> None:
         """End a loan or its wait, and keep the link for the next caller if that is possible."""
-        self._decide(link_pool.give_back, loan, reusable)
+        self._update_state(link_pool.give_back, loan, reusable)
 
     def _wait(self, loan: LinkLoan[L], until: float) -> Lease:
         """Wait until the pool grants a lease to a loan."""
@@ -155,7 +156,7 @@ class LinkPool(Generic[L]):
             raise link_pool.closed_error()
         raise link_pool.exhausted(state, self._config, self._now())
 
-    def _answers(self, link: L, until: float) -> bool:
+    def _is_alive(self, link: L, until: float) -> bool:
         """Return whether the server answers on a link that was idle."""
         seconds = min(until - self._now(), self._config.validation_timeout)
         try:
@@ -174,13 +175,13 @@ class LinkPool(Generic[L]):
             )
         link = self._connect(seconds)
         record = link_pool.new_link(self._config, self._now(), link, self._draw())
-        self._decide(link_pool.opened, loan, record)
+        self._update_state(link_pool.opened, loan, record)
         return link
 
-    def _opened_one(self, until: float) -> bool:
+    def _open_missing(self, until: float) -> bool:
         """Open one link if there are fewer than the minimum; return whether there were."""
         loan = LinkLoan(self, "pool.open", 0.0)
-        if self._decide(link_pool.reserve, loan, loan.operation).lease is None:
+        if self._update_state(link_pool.reserve, loan, loan.operation).lease is None:
             return False
         try:
             self._opened(loan, until)
@@ -188,7 +189,7 @@ class LinkPool(Generic[L]):
             self.end(loan, reusable=True)
         return True
 
-    def _decide(
+    def _update_state(
         self, decide: Callable[..., tuple[LinkPoolState, Decision]], *arguments: Any
     ) -> Decision:
         """Compute a decision from the pool's state, and carry it out."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 L = TypeVar("L", bound=AsyncLeavingLink)
 
-_LEAVING: Final = 2.0
+_CLOSING_SECONDS: Final = 2.0
 """Seconds that the broker may take to end a connection in good order."""
 
 
@@ -114,13 +114,13 @@ class AsyncSharedLink(Generic[L]):
             return
         if not record.users:
             with suppress(Exception):  # it is gone in any case
-                await record.link.leave(_LEAVING)
+                await record.link.leave(_CLOSING_SECONDS)
         self._retire(record)
 
     async def lend(self, loan: AsyncSharedLoan[L]) -> _Record[L]:
         """Return the open link for a loan, and count one more user."""
         self._scope.enter(self._forget)
-        record = self._taken()
+        record = self._use_open_link()
         if record is not None:
             self._reused += 1
             return record
@@ -138,7 +138,7 @@ class AsyncSharedLink(Generic[L]):
                 remedy="Check that the server is up, or allow the call more time.",
             )
         try:
-            record = self._taken()
+            record = self._use_open_link()
             if record is not None:
                 self._reused += 1
                 return record
@@ -156,7 +156,7 @@ class AsyncSharedLink(Generic[L]):
         if is_over:
             _close(record)
 
-    def _taken(self) -> _Record[L] | None:
+    def _use_open_link(self) -> _Record[L] | None:
         """Return the open link and count one more user; None if there is no open link."""
         if self._is_closed:
             raise link_pool.closed_error()

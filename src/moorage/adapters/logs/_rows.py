@@ -120,7 +120,7 @@ _PlainSuccess: TypeAlias = tuple[
 
 
 def _plain_success(item: IntegrationLog | SuccessFacts) -> _PlainSuccess | None:
-    """Return the facts of a plain success; for any other entry it is None.
+    """Return the facts of a plain success; None for any other entry.
 
     Most entries are successes. Their rows are made without computing the fields of an entry first,
     which saves most of the work.
@@ -201,9 +201,9 @@ class InsertedRows:
 def insertions(columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> Iterator[InsertedRows]:
     """Split rows into those that one statement inserts each, in their order.
 
-    Columns that are NULL in all of them are left out, group by group: a statement is prepared for
-    each choice of columns and for each number of rows, so there are few choices, and the numbers
-    are powers of two.
+    Columns that are NULL in all of them are left out, group by group. A statement is prepared for
+    each set of columns and each number of rows, so there are few such sets, and the numbers are
+    powers of two.
     """
     start = 0
     while chunk := rows[start : start + _MOST_ROWS]:

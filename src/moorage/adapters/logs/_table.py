@@ -227,7 +227,7 @@ class _Rows:
     execute: Execute
 
     async def at(self, window: LogQuery, position: int, /) -> tuple[str, datetime] | None:
-        """Return the cursor and the start of the window's entry at a position, if it has one."""
+        """Return the cursor and the start time of the entry at a position in a window, if any."""
         conditions, values = self._conditions(window, window)
         (result,) = await self.execute((self.sql.edge(conditions), [*values, position - 1]))
         if not result.rows:
@@ -236,7 +236,7 @@ class _Rows:
         return f"{started_at}.{number}", moment(started_at)
 
     async def page(self, query: LogQuery, window: LogQuery, last: str | None, /) -> LogPage:
-        """Return the page of the matching entries, down to the entry of a cursor."""
+        """Return a page of the matching entries, which ends with the entry at a cursor."""
         conditions, values = self._conditions(query, window)
         if last is not None:
             time, number = _position(last)

@@ -5,8 +5,8 @@ is half full, and ends when it is empty. Queued entries are also stored before a
 when the process ends, and before SIGTERM ends it unless the host handles that signal. Without
 threads, the host calls `flush`, such as at the end of each request.
 
-The queue is bounded by the number of its entries, and by the memory of their long texts, which only
-few entries have. An entry without such texts is queued without a lock.
+The queue is bounded by the number of its entries, and by the bytes of their long texts. Only few
+entries have long texts. An entry without such texts is queued without a lock.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class LogQueue:
                 self._hurry()
 
     def _hurry(self) -> None:
-        """Have the queue stored now; if that fails, do not repeat this with each entry."""
+        """Have the queue stored now; after a failure, do not try that again with each entry."""
         if not self._hurries:
             self._hurries = True
             self._timer.hurry()

@@ -1,4 +1,4 @@
-"""The parts that clients of librdkafka share, whether they publish or read."""
+"""The code that publishing and reading clients of librdkafka share."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class ClusterWatch:
     """Records the errors that a Kafka client reports, and waits for its cluster.
 
     Args:
-        serve: makes the client call the functions that it reports to.
-        is_open: returns False when waiting has no purpose any more.
+        serve: lets the client run its callbacks, which report errors.
+        is_open: returns False when the client is closed, so that nobody needs to wait.
     """
 
     def __init__(self, serve: Callable[[], object], is_open: Callable[[], bool]) -> None:

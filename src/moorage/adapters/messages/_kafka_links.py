@@ -1,7 +1,7 @@
 """Links to Kafka: one for synchronous programs, and one for asynchronous ones.
 
-librdkafka has an asynchronous client too, but that one refuses headers and holds messages back. So
-an asynchronous link has a thread, which waits while messages are under way.
+The asynchronous client of confluent-kafka refuses headers and delays messages. So an asynchronous
+link has a thread, which waits while messages are under way.
 """
 
 from __future__ import annotations
@@ -80,18 +80,18 @@ class AsyncKafkaLink(_KafkaLink):
 
     async def ping(self, timeout: float, /) -> None:
         """Ask the cluster for the metadata of one topic."""
-        await self._aside(partial(self._producer.ping, timeout))
+        await self._in_thread(partial(self._producer.ping, timeout))
 
     async def publish(self, item: OutgoingMessage, timeout: float, /) -> PublishReceipt:
         """Publish one message."""
-        results = await self._aside(partial(self._producer.publish, (item,), timeout))
+        results = await self._in_thread(partial(self._producer.publish, (item,), timeout))
         return results[0].unwrap()
 
     async def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float, /
     ) -> list[Result[PublishReceipt]]:
         """Publish messages to one topic."""
-        return await self._aside(partial(self._producer.publish, items, timeout))
+        return await self._in_thread(partial(self._producer.publish, items, timeout))
 
     async def leave(self, timeout: float, /) -> None:  # noqa: ARG002 - nothing is left to be sent
         """Close the producer, whose messages are all acknowledged or given up."""
@@ -102,7 +102,7 @@ class AsyncKafkaLink(_KafkaLink):
         super().close()
         self._thread.shutdown(wait=False)
 
-    async def _aside(self, step: Callable[[], R]) -> R:
+    async def _in_thread(self, step: Callable[[], R]) -> R:
         """Run a blocking step in the link's thread; a cancelled caller's messages are given up."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, step)

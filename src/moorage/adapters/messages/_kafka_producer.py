@@ -3,9 +3,9 @@
 Its laws:
 
 1. A message is handed to librdkafka only if the cluster answered and knows its topic.
-2. When the time of a caller is over, all its messages are purged, and the producer sends nothing
-   any more: a purged message that is in flight would leave a gap in the sequence of the partition.
-3. Nothing but `close` ends the threads of librdkafka, and it never waits for them.
+2. After a caller's deadline, all its messages are purged, and the producer is not used again: a
+   purged message that was in flight leaves a gap in the sequence of the partition.
+3. Only `close` ends the threads of librdkafka, and it never waits for them.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ class KafkaProducer:
 
     def ping(self, timeout: float) -> None:
         """Ask the cluster for the metadata of one topic."""
-        self._used(partial(self._described, KNOWN_TOPIC), monotonic() + timeout)
+        self._run_step(partial(self._topic_metadata, KNOWN_TOPIC), monotonic() + timeout)
 
     def publish(
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
         """Publish messages to one topic, and return a result for each."""
-        return self._used(partial(self._published, items), monotonic() + timeout)
+        return self._run_step(partial(self._publish, items), monotonic() + timeout)
 
     def close(self) -> None:
         """Give up unacknowledged messages, and close the producer without waiting."""
@@ -79,7 +79,7 @@ class KafkaProducer:
         else:
             self._end()
 
-    def _used(self, step: Callable[[float], R], until: float) -> R:
+    def _run_step(self, step: Callable[[float], R], until: float) -> R:
         with self._section:
             if not self._is_open:
                 raise LocalFailure(
@@ -110,7 +110,7 @@ class KafkaProducer:
         # librdkafka may take a second to end its threads, while they look up a host.
         Thread(target=end, name="moorage-kafka-close", daemon=True).start()
 
-    def _described(self, topic: str, until: float) -> Any:
+    def _topic_metadata(self, topic: str, until: float) -> Any:
         """Return the metadata of a topic, as soon as the cluster answers."""
         metadata = self._cluster.metadata(self._producer, topic, until)
         self.version = f"cluster {metadata.cluster_id}"
@@ -120,7 +120,7 @@ class KafkaProducer:
         """Refuse a topic that the cluster does not have, before anything is sent."""
         if topic in self._topics:
             return
-        error = self._described(topic, until).error
+        error = self._topic_metadata(topic, until).error
         if error is not None:
             fault = delivery_fault(error.name())
             # Nothing was sent, so nothing can be lost.
@@ -128,7 +128,7 @@ class KafkaProducer:
             raise publish_error(fault, RULES, topic, code=error.name())
         self._topics.add(topic)
 
-    def _published(
+    def _publish(
         self, items: Sequence[OutgoingMessage], until: float
     ) -> list[Result[PublishReceipt]]:
         topic = items[0].topic
@@ -192,7 +192,7 @@ def _note_report(
 
 
 def _result(item: OutgoingMessage, report: Result[Any], now: datetime) -> Result[PublishReceipt]:
-    """Return the result of one message, of which librdkafka has reported what became of it."""
+    """Return the result of one message from librdkafka's delivery report."""
     stored = report.value
     if stored is None:
         return report
@@ -209,7 +209,7 @@ def _result(item: OutgoingMessage, report: Result[Any], now: datetime) -> Result
 
 
 def _refusal(error: KafkaException | BufferError, topic: str) -> ConnectorError:
-    """Return the error for a message that librdkafka did not take."""
+    """Return the error for a message that librdkafka refused to queue."""
     name = "_QUEUE_FULL" if isinstance(error, BufferError) else error.args[0].name()
     fault = delivery_fault(name)
     # It was not sent, whatever the reason.

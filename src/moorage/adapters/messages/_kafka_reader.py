@@ -1,17 +1,17 @@
 """A Kafka consumer that a source uses from a thread.
 
-The methods of a consumer wait for each other, also if one of them waits for a message or for what a
-rebalance needs. So all of them are called by one thread.
+The methods of a librdkafka consumer block each other, even while one of them waits for a message or
+a rebalance. So one thread calls all of them.
 
 Laws:
 
 1. A record is in the buffer of the reader only while its partition is held.
 2. A partition is given back only after `revoked` returned, and its position may be stored until
-   then. Of a partition that was lost nothing is committed.
-3. Nothing is committed but what `store` is given. librdkafka commits it at once when a partition is
-   given back, and several times a second otherwise. The reader commits it earlier if many records
-   wait for it, and before it leaves the group.
-4. A read returns no more records than its limit leaves beside those that wait for a commit.
+   then. No position of a lost partition is committed.
+3. Only positions that were passed to `store` are committed. librdkafka commits them at once when a
+   partition is given back, and several times a second otherwise. The reader commits them earlier if
+   many records wait for that, and before it leaves the group.
+4. A read returns at most its limit minus the number of records that wait for a commit.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _COMMIT_STEP: Final = 0.001
 _UNPAUSED_STEPS: Final = 50
 """Such waits before the partitions are paused, which discards what librdkafka has fetched."""
 
-_LEAVING: Final = 0.25
+_LEAVING_SECONDS: Final = 0.25
 """Seconds in which a member that leaves its group tries to commit."""
 
 _LEAVING_STEP: Final = 0.01
@@ -72,17 +72,19 @@ class KafkaReader:
 
     Attributes:
         is_stopped: whether its waits have been ended.
-        is_cut_off: whether the last read failed only because the whole cluster was away.
-        lag: the records of its partitions that were not committed lately; None if not known.
+        is_cut_off: whether the last read failed only because the whole cluster was unreachable.
+        lag: the number of uncommitted records in its partitions, as last measured; None if not
+            known.
         known: the partitions that it has or had.
-        membership: its membership of the group when it last had partitions; None before.
+        membership: its membership of the group when it last had partitions; None if it never had
+            any.
 
     Args:
         options: the configuration of librdkafka.
         topics: names of topics, or patterns that begin with "^".
-        patience: the seconds for which a cluster may be away.
+        patience: the seconds for which a cluster may be unreachable.
         revoked: is called with partitions before they are given back, or after they were lost.
-        taken: is called with partitions that it got.
+        taken: is called with newly assigned partitions.
     """
 
     def __init__(
@@ -117,7 +119,7 @@ class KafkaReader:
             self._consumer: Any = Consumer(
                 {
                     **options,
-                    "error_cb": self._note,
+                    "error_cb": self._note_error,
                     "on_commit": self._note_commit,
                     "stats_cb": self._measure,
                 },
@@ -142,9 +144,9 @@ class KafkaReader:
             partial(
                 self._consumer.subscribe,
                 self._topics,
-                on_assign=self._take_over,
-                on_revoke=self._give_back,
-                on_lost=self._lose,
+                on_assign=self._on_assigned,
+                on_revoke=self._on_revoked,
+                on_lost=self._on_lost,
             )
         )
 
@@ -172,7 +174,7 @@ class KafkaReader:
                 if self._poll(min(left, STEP)) and room > 1:
                     # What waits in memory; a rebalance in between removes what it makes void.
                     self._add(self._consumer.consume(room - 1, timeout=0))
-            self._check()
+            self._raise_failure()
             if not left or (self._buffer and room > 0):
                 break
         return self._buffer
@@ -229,13 +231,13 @@ class KafkaReader:
                 self._failure = reading_error(error.name(), message.topic())
         self._buffer += records_of(received)
 
-    def _note(self, error: Any) -> None:
+    def _note_error(self, error: Any) -> None:
         """Record an error that the consumer reports."""
         self._cluster.note(error)
         if error.name() == ALL_DOWN:
             self._is_down = True
 
-    def _check(self) -> None:
+    def _raise_failure(self) -> None:
         """Raise a recorded failure, unless records that were read before it are left."""
         if self._buffer and self._room > 0:
             return
@@ -245,34 +247,34 @@ class KafkaReader:
             self.reach()
 
     def reach(self) -> None:
-        """Wait a limited time until the cluster answers; the consumer then goes on by itself.
+        """Wait a limited time until the cluster answers; the consumer then resumes by itself.
 
         Raises:
-            ConnectorError: the cluster is away.
+            ConnectorError: the cluster cannot be reached.
         """
         self._is_down, self.is_cut_off = False, True
         self._cluster.metadata(self._consumer, KNOWN_TOPIC, monotonic() + self._patience)
         self.is_cut_off = False
 
-    def _take_over(self, consumer: Any, partitions: Sequence[Any]) -> None:
-        places = [_place(item) for item in partitions]
+    def _on_assigned(self, consumer: Any, partitions: Sequence[Any]) -> None:
+        places = [_partition_of(item) for item in partitions]
         self._held.update(places)
         self.known = self.known | self._held
         self._taken(places)
         self._note_membership()
-        moved = [item for item in partitions if _place(item) in self._positions]
+        moved = [item for item in partitions if _partition_of(item) in self._positions]
         for item in moved:
-            item.offset = self._positions.pop(_place(item))
+            item.offset = self._positions.pop(_partition_of(item))
         # librdkafka remembers that a partition was paused when it went to another member.
         consumer.resume(partitions)
         if moved:
             assign = consumer.incremental_assign if self._is_cooperative else consumer.assign
             assign(partitions)
 
-    def _give_back(self, _: Any, partitions: Sequence[Any]) -> None:
-        places = [_place(item) for item in partitions]
+    def _on_revoked(self, _: Any, partitions: Sequence[Any]) -> None:
+        places = [_partition_of(item) for item in partitions]
         self._forget(places)
-        self._tell(places)
+        self._report_revoked(places)
         if not self.is_stopped and self._is_committing_itself:
             self._store_done()
             # Without a position to commit this is an error; another one means a repeat.
@@ -281,14 +283,14 @@ class KafkaReader:
         self._held.difference_update(places)
         self._uncommitted.forget(places)
 
-    def _lose(self, _: Any, partitions: Sequence[Any]) -> None:
-        places = [_place(item) for item in partitions]
+    def _on_lost(self, _: Any, partitions: Sequence[Any]) -> None:
+        places = [_partition_of(item) for item in partitions]
         self._held.difference_update(places)
         self._uncommitted.forget(places)
         self._forget(places)
-        self._tell(places)
+        self._report_revoked(places)
 
-    def _tell(self, places: list[Partition]) -> None:
+    def _report_revoked(self, places: list[Partition]) -> None:
         if not self.is_stopped:
             self._revoked(places)
 
@@ -327,7 +329,7 @@ class KafkaReader:
         self._is_committing = False
         if error is None:
             committed = [item for item in partitions if item.error is None and item.offset >= 0]
-            self._uncommitted.acknowledge({_place(item): item.offset for item in committed})
+            self._uncommitted.acknowledge({_partition_of(item): item.offset for item in committed})
         elif is_final(error.name()):
             self._failure = reading_error(error.name())
 
@@ -366,12 +368,12 @@ class KafkaReader:
         self._consumer.close()
 
     def _commit_before_leaving(self) -> None:
-        """Commit the rest for a limited time, as a group that rebalances refuses it for a moment.
+        """Commit the rest for a limited time, because a rebalance refuses commits for a moment.
 
-        A member whose group has a new generation has to join that before it may commit, and a
-        member that leaves joins nothing.
+        If the group has a new generation, a member must join it before it may commit; a leaving
+        member does not join.
         """
-        until = monotonic() + _LEAVING
+        until = monotonic() + _LEAVING_SECONDS
         self._limit = 1
         while self._uncommitted.records and monotonic() < until:
             self._pause()
@@ -389,7 +391,7 @@ def _attempt(step: Callable[[], object]) -> None:
     raise failure
 
 
-def _place(item: Any) -> Partition:
+def _partition_of(item: Any) -> Partition:
     return item.topic, item.partition
 
 

@@ -3,10 +3,10 @@
 Laws:
 
 1. Messages and positions of one transaction become visible together, or not at all.
-2. The membership of a transaction is that with which its records were read. The cluster refuses it
-   when the group has moved on.
-3. After a commit whose answer was lost, nothing is published before the cluster has told the
-   group's positions.
+2. A transaction uses the membership with which its records were read. The cluster refuses the
+   transaction if the group has rebalanced since.
+3. After a commit whose answer was lost, nothing is published until the group's positions were read
+   from the cluster.
 4. Its methods block and belong to one thread, except `forget` and `stop`.
 """
 
@@ -68,7 +68,7 @@ class KafkaTransactions:
     Args:
         options: the configuration of a producer of librdkafka, with `transactional.id`.
         reading: the configuration of a consumer, with the group whose positions move.
-        patience: the seconds for which the cluster may be away when the transactions begin.
+        patience: the seconds for which the cluster may be unreachable when the transactions begin.
         longest: the seconds that a transaction may take.
     """
 

@@ -2,7 +2,7 @@
 
 nats-py has no public way to do five things, for which this class replaces methods of its own: to
 try one server and report why it failed, to insist on TLS, to give up waiting for a ping's answer,
-to be told at once that the connection has ended, and to drop it without waiting.
+to notice at once that the connection has ended, and to drop it without waiting.
 """
 
 from __future__ import annotations

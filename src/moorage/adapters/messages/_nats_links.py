@@ -1,7 +1,7 @@
 """Connections to NATS JetStream, with nats-py: one carries the messages of all callers.
 
-nats-py needs an event loop. A synchronous program's connection is one of an asynchronous program,
-in the event loop of the background.
+nats-py needs an event loop. So the connection of a synchronous program wraps an asynchronous one,
+which runs in a background event loop.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 _MOST_STREAMS: Final = 32
 """Streams whose memory of ids is compared with the settings."""
 
-_BACKGROUND: Final = Background()
+_BACKGROUND_LOOP: Final = Background()
 
 
 async def connect_nats_async(settings: Nats, timeout: float) -> AsyncNatsLink:
@@ -68,7 +68,7 @@ async def connect_nats_async(settings: Nats, timeout: float) -> AsyncNatsLink:
 
 def connect_nats(settings: Nats, timeout: float) -> NatsLink:
     """Return a connection to NATS for a synchronous program."""
-    return NatsLink(_BACKGROUND.run(connect_nats_async(settings, timeout)))
+    return NatsLink(_BACKGROUND_LOOP.run(connect_nats_async(settings, timeout)))
 
 
 async def _connected(settings: Nats, address: ServerAddress, seconds: float) -> AsyncNatsLink:
@@ -340,7 +340,7 @@ class AsyncNatsLink:
         reply = await self._api(f"STREAM.CREATE.{name}", config, until)
         if isinstance(reply, PublishFault):
             # Nothing was published, whatever became of the stream.
-            fault = PublishFault.STARTING if reply in _OPEN else reply
+            fault = PublishFault.STARTING if reply in _UNCLEAR_FAULTS else reply
             raise publish_error(fault, STREAM_RULES, subject)
 
     async def _read_window(self, stream: str, until: float) -> None:
@@ -403,9 +403,9 @@ class AsyncNatsLink:
             self._gets_replies = False
 
     def _settle_denied(self, subject: str) -> None:
-        """Fail a subject's waiting messages if the server has refused as many as are waiting.
+        """Fail all waiting messages of a subject once the server has refused that many.
 
-        The server says which subject it refused, and not which message.
+        The server names the refused subject, but not the message.
         """
         if not self._denials:
             return
@@ -423,7 +423,7 @@ class AsyncNatsLink:
             future.set_result(PublishFault.LOST)
 
 
-_OPEN: Final = frozenset({PublishFault.TIMEOUT, PublishFault.LOST, PublishFault.BROKEN})
+_UNCLEAR_FAULTS: Final = frozenset({PublishFault.TIMEOUT, PublishFault.LOST, PublishFault.BROKEN})
 """Faults that would leave open whether a message was stored."""
 
 
@@ -457,7 +457,7 @@ class NatsLink:
 
     def ping(self, timeout: float) -> None:
         """Check that the server answers, and how long the streams remember message ids."""
-        _BACKGROUND.run(self._link.ping(timeout))
+        _BACKGROUND_LOOP.run(self._link.ping(timeout))
 
     def concern(self) -> tuple[str, str] | None:
         """Return the problem of a stream that remembers message ids for too short a time."""
@@ -465,17 +465,17 @@ class NatsLink:
 
     def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
         """Publish a message, and wait until a stream has stored it."""
-        return _BACKGROUND.run(self._link.publish(item, timeout))
+        return _BACKGROUND_LOOP.run(self._link.publish(item, timeout))
 
     def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
         """Publish messages one after another, and wait for all acknowledgements together."""
-        return _BACKGROUND.run(self._link.publish_batch(items, timeout))
+        return _BACKGROUND_LOOP.run(self._link.publish_batch(items, timeout))
 
     def leave(self, timeout: float) -> None:
         """Close the connection to NATS and let its client finish."""
-        _BACKGROUND.run(self._link.leave(timeout))
+        _BACKGROUND_LOOP.run(self._link.leave(timeout))
 
     def close(self) -> None:
         """Drop the connection to NATS."""

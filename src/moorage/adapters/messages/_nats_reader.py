@@ -2,11 +2,11 @@
 
 Laws:
 
-1. A consumer has at most one request for messages under way. Its messages are kept in memory until
-   a poll takes them, also if nobody polls any more.
+1. A consumer has at most one request for messages under way. The delivered messages are kept in
+   memory until a poll takes them, even if polling has stopped.
 2. Deliveries outlive the connection: they can be acknowledged over another one.
-3. Nothing that was delivered is left to its timeout when the source closes: the server ends the
-   requests first, and what arrived is given back then.
+3. When the source closes, no delivered message has to wait for its timeout: the server ends the
+   requests first, and then all delivered messages are given back.
 """
 
 from __future__ import annotations
@@ -58,31 +58,31 @@ _ACKNOWLEDGE: Final = b"+ACK"
 _GIVE_BACK: Final = b"-NAK"
 _PROGRESS: Final = b"+WPI"
 
-_PATIENCE: Final = 10.0
+_REPLY_TIMEOUT: Final = 10.0
 """Seconds in which the server must answer."""
 
-_SILENCE: Final = 5.0
+_REQUEST_END_TIMEOUT: Final = 5.0
 """Seconds after its time in which the server must have ended a request."""
 
-_CLOSING: Final = 0.2
+_CLOSING_SECONDS: Final = 0.2
 """Seconds of each step of closing: to end the requests, to give back, and to leave."""
 
-_MOMENT: Final = 0.001
+_WAKING_REQUEST_SECONDS: Final = 0.001
 """Seconds of a request that makes the server look at the others."""
 
-_LONGEST: Final = 30.0
+_LONGEST_REQUEST: Final = 30.0
 """Seconds of a request for messages at most."""
 
-_SHORTEST: Final = 0.1
+_SHORTEST_REQUEST: Final = 0.1
 """Seconds of a request for messages at least; what comes too late for a poll is for the next."""
 
-_REST: Final = 0.5
+_PAUSE_AFTER_REFUSAL: Final = 0.5
 """Seconds without a request after the server refused one."""
 
 _ATTEMPTS: Final = 5
 """Attempts to replace a consumer that other workers create at the same time."""
 
-_PIN: Final = "Nats-Pin-Id"
+_PIN_HEADER: Final = "Nats-Pin-Id"
 _HEARTBEAT: Final = "100"
 _EXPIRED: Final = "408"
 _OTHER_PIN: Final = "423"
@@ -238,7 +238,7 @@ class NatsReader:
             await self._discover()
         is_late = False
         while not waiting:
-            self._check()
+            self._raise_failure()
             if is_late:
                 return []
             wake = await self._request(self._deliveries.room(limits), until)
@@ -263,14 +263,14 @@ class NatsReader:
         return wake
 
     def _lifetime(self, wait: float) -> float:
-        """Return the seconds of a request, which a poll waits for so long."""
-        return max(_SHORTEST, min(_LONGEST, self._settings.ack_wait / 2, wait))
+        """Return the lifetime of a request in seconds, for a poll that waits for `wait` seconds."""
+        return max(_SHORTEST_REQUEST, min(_LONGEST_REQUEST, self._settings.ack_wait / 2, wait))
 
     async def _pull(self, consumer: _Consumer, count: int, seconds: float) -> None:
         self._count += 1
         consumer.token = token = str(self._count)
         consumer.missing = count
-        consumer.until = monotonic() + seconds + _SILENCE
+        consumer.until = monotonic() + seconds + _REQUEST_END_TIMEOUT
         body: dict[str, Any] = {"batch": count, "expires": round(seconds * 1_000_000_000)}
         if self._settings.exclusive:
             body |= {"group": self._settings.group}
@@ -291,14 +291,14 @@ class NatsReader:
         self._deliveries.add(delivery, message)
         for consumer in self._consumers.values():
             if (consumer.stream, consumer.name) == (delivery.stream, delivery.consumer):
-                consumer.pin = headers.get(_PIN, consumer.pin)
+                consumer.pin = headers.get(_PIN_HEADER, consumer.pin)
                 consumer.missing -= 1
                 if not consumer.missing:
                     consumer.token, consumer.until = None, 0.0
         self._arrived.set()
 
     def _note(self, subject: str, headers: dict[str, str]) -> None:
-        """Note the status that ends a request; that of an earlier one means nothing."""
+        """Note the status that ends a request; ignore the status of an earlier request."""
         status, token = headers.get("Status"), subject.rpartition(".")[2]
         for consumer in self._consumers.values():
             if consumer.token == token and status != _HEARTBEAT:
@@ -308,10 +308,10 @@ class NatsReader:
                 elif status == _NO_RESPONDERS or ends_consumer(headers.get("Description", "")):
                     self._failure = unavailable(consumer.name)
                 elif status != _EXPIRED:
-                    consumer.until = monotonic() + _REST
+                    consumer.until = monotonic() + _PAUSE_AFTER_REFUSAL
                 self._arrived.set()
 
-    def _check(self) -> None:
+    def _raise_failure(self) -> None:
         """Raise the failure of the connection, of a consumer, or of a missing right."""
         if self._failure is not None:
             raise bare(self._failure)
@@ -327,15 +327,17 @@ class NatsReader:
     async def give_back(self, records: Sequence[SinkRecord]) -> None:
         """Give records back, not to a request of this source, and wait until the server agrees."""
         if records:
-            await self._end_requests(monotonic() + _PATIENCE)
+            await self._end_requests(monotonic() + _REPLY_TIMEOUT)
             await self._settle(records, _GIVE_BACK)
 
     async def _settle(self, records: Sequence[SinkRecord], word: bytes) -> None:
-        self._check()
-        await self._tell(self._deliveries.replies(records), word, _PATIENCE)
+        self._raise_failure()
+        await self._send_word(self._deliveries.replies(records), word, _REPLY_TIMEOUT)
         self._deliveries.settle(records)
 
-    async def _tell(self, replies: Iterable[Sequence[str]], word: bytes, seconds: float) -> None:
+    async def _send_word(
+        self, replies: Iterable[Sequence[str]], word: bytes, seconds: float
+    ) -> None:
         """Send a word for each delivery; the server answers the last one of each consumer."""
         lasts: list[tuple[str, bytes]] = []
         for subjects in replies:
@@ -350,7 +352,7 @@ class NatsReader:
 
     async def extend(self, records: Sequence[SinkRecord]) -> None:
         """Keep the server from delivering records again, also those that no poll has taken."""
-        self._check()
+        self._raise_failure()
         waiting = [*records, *self._deliveries.waiting.values()]
         for subjects in self._deliveries.replies(waiting):
             for subject in subjects:
@@ -402,9 +404,9 @@ class NatsReader:
     async def _end_requests(self, until: float) -> None:
         """Have the server end all requests, and keep what it has sent.
 
-        A server notices that nobody listens for a request any more when it has a message for it.
-        Some versions deliver this message again only after `ack_wait`. Another short request makes
-        the server look at once, without a message.
+        A server notices only with its next message that nobody listens for a request any more. Some
+        versions deliver this message again only after `ack_wait`. Another short request makes the
+        server check at once, without a message.
         """
         pulling = [item for item in self._consumers.values() if item.token is not None]
         if not pulling:
@@ -416,11 +418,11 @@ class NatsReader:
             raise read_error(PublishFault.TIMEOUT, RULES)
         self._inbox = await self._link.listen(self._receive, self._arrived.set)
         for consumer in pulling:
-            await self._pull(consumer, 1, _MOMENT)
+            await self._pull(consumer, 1, _WAKING_REQUEST_SECONDS)
         with suppress(TimeoutError):
             async with asyncio.timeout(until - monotonic()):
                 while any(item.token is not None for item in pulling):
-                    self._check()
+                    self._raise_failure()
                     self._arrived.clear()
                     await self._arrived.wait()
 
@@ -430,14 +432,16 @@ class NatsReader:
         Args:
             gives_back: whether all deliveries are given back before.
         """
-        until = monotonic() + _CLOSING
+        until = monotonic() + _CLOSING_SECONDS
         try:
             if self._link.is_connected():
                 with suppress(ConnectorError):
                     await self._end_requests(until)
                     if gives_back:
-                        await self._tell(self._deliveries.all_replies(), _GIVE_BACK, _CLOSING)
-            await self._link.leave(_CLOSING)
+                        await self._send_word(
+                            self._deliveries.all_replies(), _GIVE_BACK, _CLOSING_SECONDS
+                        )
+            await self._link.leave(_CLOSING_SECONDS)
         finally:
             self._link.close()
 
@@ -497,7 +501,7 @@ class NatsReader:
         """Return the reply to a request to JetStream's API, which may report an error."""
         payload = b"" if body is None else dumps(body).encode()
         subject = f"{self._prefix}.{command}"
-        [answer] = await self._link.request_all([(subject, payload)], monotonic() + _PATIENCE)
+        [answer] = await self._link.request_all([(subject, payload)], monotonic() + _REPLY_TIMEOUT)
         if answer is PublishFault.PERMISSION:
             raise missing_right([subject])
         if isinstance(answer, PublishFault):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from moorage.adapters.messages.rabbitmq import RabbitMq
     from moorage.domain.messages.message import OutgoingMessage
 
-_CLOSING: Final = 1.0
+_CLOSING_SECONDS: Final = 1.0
 
 
 async def connect_aio_pika(settings: RabbitMq, timeout: float) -> AioPikaLink:
@@ -76,7 +76,7 @@ async def open_connection(settings: RabbitMq, seconds: float) -> Any:
 async def drop_connection(connection: Any, until: float) -> None:
     """Close a connection that is not needed, within the time that is left."""
     if connection is not None:
-        await close_connection(connection, max(0.0, min(_CLOSING, until - monotonic())))
+        await close_connection(connection, max(0.0, min(_CLOSING_SECONDS, until - monotonic())))
 
 
 async def close_connection(connection: Any, seconds: float) -> None:
@@ -196,7 +196,9 @@ class AioPikaLink:
     def close(self) -> None:
         """Begin to close the connection in the background."""
         if not self._connection.is_closed and not self._loop.is_closed():
-            self._closing = self._loop.create_task(close_connection(self._connection, _CLOSING))
+            self._closing = self._loop.create_task(
+                close_connection(self._connection, _CLOSING_SECONDS)
+            )
 
     def _receipt(self, item: OutgoingMessage) -> PublishReceipt:
         return PublishReceipt(

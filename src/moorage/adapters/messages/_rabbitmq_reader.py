@@ -1,6 +1,6 @@
 """A connection that receives messages from queues of RabbitMQ, with aio-pika.
 
-All queues share a channel. When it closes, RabbitMQ delivers again what is not acknowledged.
+All queues share a channel. When it closes, RabbitMQ delivers unacknowledged messages again.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
     from moorage.ports.pipelines import PollLimits
 
-_CLOSING: Final = 0.4
-_NEVER: Final = 2**64
+_CLOSING_SECONDS: Final = 0.4
+_ABOVE_ANY_TAG: Final = 2**64
 """A number greater than the tag of any delivery."""
 
-_PATIENCE: Final = 10.0
+_SEND_TIMEOUT: Final = 10.0
 """Seconds in which acknowledgements must leave this process."""
 
 
@@ -139,8 +139,8 @@ class RabbitMqReader:
     async def acknowledge(self, records: Iterable[SinkRecord]) -> None:
         """Acknowledge messages at RabbitMQ, those before the first open one all at once."""
         tags = self._settled(records)
-        first_open = next(iter(self._unsettled), _NEVER)
-        await self._tell(
+        first_open = next(iter(self._unsettled), _ABOVE_ANY_TAG)
+        await self._send_frames(
             [
                 partial(self._wire.basic_ack, tag, multiple=multiple)
                 for tag, multiple in acknowledgements(tags, first_open)
@@ -149,7 +149,9 @@ class RabbitMqReader:
 
     async def requeue(self, records: Iterable[SinkRecord]) -> None:
         """Return messages to their queues at RabbitMQ."""
-        await self._tell([partial(self._wire.basic_nack, tag) for tag in self._settled(records)])
+        await self._send_frames(
+            [partial(self._wire.basic_nack, tag) for tag in self._settled(records)]
+        )
 
     def _settled(self, records: Iterable[SinkRecord]) -> list[int]:
         """Return the tags of deliveries that are not settled yet, and count them as settled.
@@ -164,10 +166,10 @@ class RabbitMqReader:
             del self._unsettled[tag]
         return tags
 
-    async def _tell(self, messages: Sequence[Callable[..., Awaitable[object]]]) -> None:
+    async def _send_frames(self, messages: Sequence[Callable[..., Awaitable[object]]]) -> None:
         """Send messages to RabbitMQ, and wait until the last has left this process."""
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_SEND_TIMEOUT):
                 for send in messages:
                     await send(wait=send is messages[-1])
         except (OSError, RuntimeError, AMQPError) as error:
@@ -181,7 +183,7 @@ class RabbitMqReader:
         self._check()
         waiting = len(self._buffer) + len(self._unsettled)
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_SEND_TIMEOUT):
                 for queue in self._queues:
                     answer = await self._wire.queue_declare(queue, passive=True)
                     waiting += answer.message_count
@@ -193,7 +195,7 @@ class RabbitMqReader:
 
     async def close(self) -> None:
         """Close the connection, so that RabbitMQ delivers unacknowledged messages again."""
-        await close_connection(self._connection, _CLOSING)
+        await close_connection(self._connection, _CLOSING_SECONDS)
 
     def _check(self) -> None:
         if self._failure is not None:

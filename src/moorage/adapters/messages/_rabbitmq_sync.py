@@ -92,7 +92,7 @@ class PikaLink:
         connection: Any = _Connection(parameters, proceed, self._on_end, self._on_end, loop)
         self._connection = connection
         connection.ioloop.activate_poller()
-        self._drive(lambda: len(steps) > 0, until)
+        self._run_loop_until(lambda: len(steps) > 0, until)
         loop.is_open = True
         self._arrivals.register(loop.socket, POLLIN)
         connection.add_on_connection_blocked_callback(self._on_blocked)
@@ -100,13 +100,13 @@ class PikaLink:
         channel = self._channel = connection.channel(on_open_callback=proceed)
         channel.add_on_close_callback(self._on_end)
         channel.add_on_return_callback(self._on_return)
-        self._drive(lambda: len(steps) > 1, until)
+        self._run_loop_until(lambda: len(steps) > 1, until)
         if self._settings.exchange:
             channel.exchange_declare(self._settings.exchange, passive=True, callback=proceed)
         else:
             proceed()
         channel.confirm_delivery(self._on_confirmation, proceed)
-        self._drive(lambda: len(steps) > 3, until)
+        self._run_loop_until(lambda: len(steps) > 3, until)
         properties: dict[str, Any] = connection.server_properties or {}
         self.version = f"RabbitMQ {properties.get('version', '')}".strip()
 
@@ -127,7 +127,7 @@ class PikaLink:
         if self._is_blocked:
             return
         self._connection.channel(on_open_callback=proceed)
-        self._drive(lambda: self._is_blocked or len(answers) > 0, monotonic() + timeout)
+        self._run_loop_until(lambda: self._is_blocked or len(answers) > 0, monotonic() + timeout)
 
     def concern(self) -> tuple[str, str] | None:
         """Return the alarm of the broker, if there is one."""
@@ -155,7 +155,7 @@ class PikaLink:
         tags = [self._send(item) for item in items]
         rest: PublishFault | None = None
         try:
-            self._drive(lambda: not self._unconfirmed, until)
+            self._run_loop_until(lambda: not self._unconfirmed, until)
         except TimeoutError:
             rest = PublishFault.TIMEOUT
         except (OSError, AMQPError) as error:
@@ -229,7 +229,7 @@ class PikaLink:
         self._unconfirmed[self._sent] = message_id
         return self._sent
 
-    def _drive(self, is_done: Callable[[], bool], until: float) -> None:
+    def _run_loop_until(self, is_done: Callable[[], bool], until: float) -> None:
         """Process pika's events until a condition holds; raise an error after the deadline."""
         loop = self._connection.ioloop
         while not is_done():
@@ -359,10 +359,10 @@ class _SocketLoop(IOLoop):  # type: ignore[misc]  # pika has no types
 def _run_once(loop: Any) -> None:
     """Run pika's event loop once, without waiting."""
     # A callback instead of a timer would wake the loop through a socket, which costs more.
-    loop.call_later(0, _nothing)
+    loop.call_later(0, _do_nothing)
     loop.poll()
     loop.process_timeouts()
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """Do nothing; pika's loop calls this to end a wait."""

@@ -5,7 +5,8 @@ Laws:
 1. Only positions that `commit` was given are committed: several times a second, earlier if many
    records wait for it, before a partition moves, and at the end. What is not committed is delivered
    again, to the member that has the partition then.
-2. `revoked` has returned before a partition goes to another member, unless it was lost already.
+2. `revoked` has returned before a partition goes to another member, unless the partition was lost
+   already.
 3. While nobody polls, the member stays in its group, and reads nothing.
 4. A source with a `transactional_id` commits positions in transactions only, those of a sink that
    publishes among them. A position never moves back.
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.records import Offset, Partition, SinkRecord
     from moorage.ports.pipelines import PollLimits, Revocation
 
-_PATIENCE: Final = 10.0
+_CLUSTER_WAIT: Final = 10.0
 """Seconds in which a consumer must end."""
 
 _STEP: Final = 0.1
@@ -228,7 +229,7 @@ class KafkaSource:
         """Do nothing, because uncommitted records are delivered again after a rebalance."""
 
     async def extend(self, _: Sequence[SinkRecord], /) -> None:
-        """Stay in the consumer group while there is no room for more records."""
+        """Stay in the consumer group while the pipeline has no room for more records."""
         link = self._link
         if link is not None and self._reading is None:
             await link.reading.run(link.reader.serve)
@@ -318,7 +319,7 @@ class _Link:
             self._transactions.forget(places)
 
     def _revoked(self, places: list[Partition]) -> None:
-        """Wait in the reader's thread until the event loop has handled a revocation."""
+        """Block the reader's thread until the event loop has handled revoked partitions."""
 
         async def call() -> None:
             await self._call(places)
@@ -338,7 +339,7 @@ class _Link:
             self._transacting.end()
         closing = asyncio.gather(*ending)
         with suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_CLUSTER_WAIT):
                 await asyncio.shield(closing)
 
 

@@ -37,7 +37,7 @@ _FORM: Final = AddressForm(
     remedy="Give nats://user@host, or tls:// for TLS; commas separate several servers.",
     path=late_pattern(r""),
 )
-_WAYS: Final = ("password", "token", "nkey", "credentials")
+_LOGIN_SETTINGS: Final = ("password", "token", "nkey", "credentials")
 
 
 @checked_options
@@ -107,7 +107,7 @@ class Nats(BrokerSettings):
 
     def __attrs_post_init__(self) -> None:
         """Refuse contradictory or incomplete settings of NATS."""
-        ways = [name for name in _WAYS if getattr(self, name) is not None]
+        ways = [name for name in _LOGIN_SETTINGS if getattr(self, name) is not None]
         if len(ways) > 1:
             raise ConfigurationError(
                 f"The user logs in with {' and '.join(ways)}, and one of them is enough.",
@@ -197,7 +197,7 @@ class NatsOptions:
         start: the messages with which a new consumer begins: "all" or "new".
         ack_wait: the seconds after which a message that nobody has acknowledged or extended is
             delivered again.
-        max_deliveries: how often a message is delivered at most; by default there is no limit.
+        max_deliveries: the maximum number of deliveries of a message; by default there is no limit.
         max_unacknowledged: the number of messages of a consumer that all workers together have read
             and not acknowledged, at most.
         exclusive: whether a consumer delivers to one worker at a time, which needs NATS 2.11.

@@ -52,7 +52,7 @@ class NatsSource:
         start: the messages with which a new consumer begins: "all" or "new".
         ack_wait: the seconds after which a message that nobody has acknowledged or extended is
             delivered again.
-        max_deliveries: how often a message is delivered at most; None for no limit. A message
+        max_deliveries: the maximum number of deliveries of a message; None for no limit. A message
             beyond the limit stays in its stream, and no worker sees it any more.
         max_unacknowledged: the number of messages of a consumer that all workers together have read
             and not acknowledged, at most. With 1 the group keeps the order of each subject.

@@ -6,8 +6,9 @@ A publisher makes operations, and a manager performs them:
 
     manager.perform("events", publisher.publish("orders", Message(b"…")))
 
-The class is the same for every broker. A broker is its rules, a function that opens connections,
-and a function that knows the exceptions of its client library.
+The class is the same for every broker. What differs between brokers is passed to it: the rules for
+messages, the source of connections, and a function that converts the exceptions of the client
+library.
 """
 
 from __future__ import annotations
@@ -242,8 +243,8 @@ class MessagePublisher(LinkConnector[PublishLink]):
     ) -> PublishOperation[tuple[Result[PublishReceipt], ...]]:
         """Return the operation that publishes messages and returns a result for each.
 
-        It returns one result per message, in their order: a receipt or an error. It raises if none
-        of the messages was stored for certain.
+        It returns one result per message, in their order: a receipt or an error. It raises an error
+        if certainly none of the messages was stored.
 
         Args:
             topic: the topic, subject, queue, stream or routing key.

@@ -1,4 +1,4 @@
-"""The connector that publishes messages to RabbitMQ: pika, and aio-pika in event loops."""
+"""The connector that publishes messages to RabbitMQ, with pika, or aio-pika in event loops."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The table of metrics: its SQL statements, and the operations that run them.
 
-A row has the figures of one part of a process, or those of a roll-up, in one window and series.
-Every statement has `?` as the placeholder of its values, which is replaced by that of the driver.
+A row has the figures of one time window and series: those that one process recorded, or those of
+merged rows. Every statement has `?` as the placeholder of its values, which is replaced by that of
+the driver.
 """
 
 from __future__ import annotations

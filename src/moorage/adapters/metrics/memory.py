@@ -27,7 +27,7 @@ class MemoryMetrics(Closing):
 
     Args:
         max_series: the maximum number of series in a day that are not added up with others.
-        retention: how long figures stay.
+        retention: the times for which figures are kept.
 
     Attributes:
         hears: the classes of events that are counted.

@@ -42,7 +42,7 @@ class SqlMetrics(TableMetrics, SyncSqlTables[MetricSql]):
         every: seconds, or a timedelta, between two writes.
         threads: whether a thread may store the figures; by default if threads are supported.
             Without a thread, call `flush`, such as at the end of each request.
-        retention: how long figures stay.
+        retention: the times for which figures are kept.
     """
 
     @refusing

@@ -25,7 +25,7 @@ _USUAL_PORT: Final = 27017
 
 @attrs.frozen(kw_only=True)
 class ClientSettings:
-    """The settings of a client, as the connector was settings them."""
+    """The settings of a client, as they were passed to the connector."""
 
     url: Secret
     database: str | None

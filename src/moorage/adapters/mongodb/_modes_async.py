@@ -54,8 +54,8 @@ class Scope:
 async def ready(client: Any, _: Monitor, seconds: float, *, for_writing: bool) -> None:
     """Wait until the client knows a server that accepts operations.
 
-    Under a time limit pymongo looks for a server until its end, and not for the time that it was
-    set to.
+    Under a time limit, pymongo looks for a server until the limit ends, and ignores its own timeout
+    for that.
 
     Raises:
         ConnectionFailed: no server was found in time.

@@ -43,8 +43,8 @@ def cancellable(result: R) -> R:
 def ready(client: Any, monitor: Monitor, seconds: float, *, for_writing: bool) -> None:
     """Wait until the client knows a server that accepts operations.
 
-    pymongo looks up to half a second longer for a server than it may. So it looks in a thread of
-    its own, and the caller waits for its end.
+    pymongo looks for a server up to half a second longer than allowed. So it looks in a thread of
+    its own, for which the caller waits only for the allowed time.
 
     Raises:
         ConnectionFailed: no server was found in time.

@@ -24,7 +24,7 @@ class Progress:
     """The progress of one attempt, which shows whether a command was sent.
 
     Attributes:
-        phase: the progress, as failures are judged by it.
+        phase: how far the attempt has come, which decides what a failure means.
         has_effect: whether a command changes something before its answer has arrived.
         is_whole: whether the operation happens as a whole or not at all.
         is_waiting: whether the attempt waits for a connection of the pool.

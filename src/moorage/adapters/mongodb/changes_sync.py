@@ -16,14 +16,14 @@ from moorage.domain.connectors.mongodb_writes import MongoChange
 if TYPE_CHECKING:
     from moorage.adapters.mongodb.connector_sync import MongoConnector
 
-_CLOSING = 0.5
+_CLOSING_SECONDS = 0.5
 
 
 class MongoChanges:
     """A stream of changes of a collection or database; its `with` block ends it.
 
-    Iteration waits for the next change for as long as it takes. The protections of the service
-    applied to the opening; after an error, open another stream with `after=changes.token`.
+    Iteration waits for the next change without a limit. The protections of the service apply only
+    to the opening; after an error, open another stream with `after=changes.token`.
     """
 
     def __init__(self, connector: MongoConnector, stream: Any, patience: float) -> None:
@@ -66,7 +66,7 @@ class MongoChanges:
 
     def close(self) -> None:
         """Close the stream of changes."""
-        with pymongo.timeout(_CLOSING):
+        with pymongo.timeout(_CLOSING_SECONDS):
             self._stream.close()
 
 

@@ -43,11 +43,11 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _CONNECT_TIMEOUT: Final = 5.0
-_CLOSING: Final = 0.2
+_CLOSING_SECONDS: Final = 0.2
 """Seconds for telling the server that the sessions have ended."""
-_MARGIN: Final = 0.01
-_LEAST: Final = 0.001
-_WAIT: Final = 1.0
+_ATTEMPT_MARGIN: Final = 0.01
+_SHORTEST_TIMEOUT: Final = 0.001
+_CHANGE_WAIT: Final = 1.0
 
 
 class AsyncMongoConnector(AsyncMongoCollections):
@@ -158,9 +158,9 @@ class AsyncMongoConnector(AsyncMongoCollections):
     ) -> AsyncMongoOperation[R]:
         """Return the operation that calls a function in a transaction, and commits it.
 
-        The function is called again for each attempt, so it must have no effect elsewhere. An
-        exception of it undoes the transaction and is raised unchanged. Transactions need a replica
-        set or a sharded cluster.
+        The function is called again for each attempt, so it must have no effect elsewhere. If the
+        function raises an exception, the transaction is undone, and the exception is raised
+        unchanged. Transactions need a replica set or a sharded cluster.
         """
 
         async def run(database: Any, _: Any) -> R:
@@ -181,7 +181,7 @@ class AsyncMongoConnector(AsyncMongoCollections):
         stages: Sequence[Mapping[str, Any]] = (),
         after: str | None = None,
         documents: bool = False,
-        wait: float = _WAIT,
+        wait: float = _CHANGE_WAIT,
         name: str | None = None,
     ) -> AsyncMongoOperation[AsyncMongoChanges]:
         """Return the operation that opens a stream of changes.
@@ -231,7 +231,7 @@ class AsyncMongoConnector(AsyncMongoCollections):
         """Close the idle connections; those in use are closed at the end of their operations."""
         self._is_closed = True
         if self._client is not None:
-            with suppress(PyMongoError), pymongo.timeout(_CLOSING):
+            with suppress(PyMongoError), pymongo.timeout(_CLOSING_SECONDS):
                 await self._client.close()
 
     async def __aenter__(self) -> Self:
@@ -256,7 +256,7 @@ class AsyncMongoConnector(AsyncMongoCollections):
             if self._client is None:
                 self._client = self._settings.client(Client, self._monitor)
                 self._database = self._client[self._database_name]
-        limit = max(_LEAST, timeout - min(_MARGIN, timeout / 10))
+        limit = max(_SHORTEST_TIMEOUT, timeout - min(_ATTEMPT_MARGIN, timeout / 10))
         end = monotonic() + limit
         progress.seconds = timeout
         client, database, monitor = self._client, self._database, self._monitor
@@ -266,7 +266,7 @@ class AsyncMongoConnector(AsyncMongoCollections):
             async with time_limit(limit):
                 search = min(limit, self._settings.connect_timeout)
                 await ready(client, monitor, search, for_writing=for_writing)
-                with pymongo.timeout(max(_LEAST, end - monotonic())):
+                with pymongo.timeout(max(_SHORTEST_TIMEOUT, end - monotonic())):
                     return await cancellable(run(database, None))
         except Exception as error:  # noqa: BLE001 - judged, and raised again
             failure = self.judged(error, progress)

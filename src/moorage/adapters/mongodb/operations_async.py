@@ -92,7 +92,7 @@ class AsyncMongoOperation(Generic[R]):
 class AsyncMongoTransaction:
     """An open transaction, in which operations are performed one after another.
 
-    It ends with the function that was given it.
+    It ends when the function that received it returns.
     """
 
     def __init__(self, connector: AsyncMongoConnector, database: Any, session: Any) -> None:
@@ -103,7 +103,8 @@ class AsyncMongoTransaction:
     async def perform(self, operation: AsyncMongoOperation[R], /) -> R:
         """Perform an operation of the same connector in the transaction.
 
-        After an error the transaction can only be left: the server has undone it.
+        After an error the function must return or raise, because the server has undone the
+        transaction.
 
         Raises:
             InvalidData: the transaction has ended, or the operation cannot be a part of it.

@@ -18,7 +18,7 @@ from moorage.adapters.mongodb._monitor import CURRENT, Progress
 if TYPE_CHECKING:
     from moorage.adapters.mongodb.connector_sync import MongoConnector
 
-_CLOSING: Final = 0.5
+_CLOSING_SECONDS: Final = 0.5
 
 
 class MongoDocuments:
@@ -77,5 +77,5 @@ class MongoDocuments:
 
 
 def _close(cursor: Any) -> None:
-    with suppress(PyMongoError), pymongo.timeout(_CLOSING):
+    with suppress(PyMongoError), pymongo.timeout(_CLOSING_SECONDS):
         cursor.close()

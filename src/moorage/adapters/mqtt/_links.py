@@ -1,7 +1,8 @@
 """Connections to MQTT brokers, for synchronous and asynchronous programs.
 
-A link is written once, for a network that suspends a task or blocks a thread. It has no thread and
-no task of its own: whoever waits for an acknowledgement reads what arrives.
+The code of a link is the same for tasks and threads; its network suspends a task or blocks a
+thread. A link has no thread and no task of its own: the caller that waits for an acknowledgement
+reads the connection.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ class AsyncMqttLink:
     """A connection to an MQTT broker, for one task at a time.
 
     Attributes:
-        version: None, because MQTT brokers do not tell their versions.
+        version: None, because MQTT brokers do not report their versions.
         session: the session on the connection.
     """
 

@@ -2,11 +2,12 @@
 
 Laws:
 
-1. Acknowledgements are sent in the order in which the messages arrived, as MQTT demands. A message
-   that is done before an earlier one waits for it, at most until the connection is closed.
+1. Acknowledgements are sent in the order in which the messages arrived, as MQTT demands. The
+   acknowledgement of a message waits for those of all earlier messages, at most until the
+   connection is closed.
 2. No more unacknowledged messages are delivered than the limit says, whatever the broker sends:
-   some brokers send more once a first message is acknowledged. Beyond a number nothing is read from
-   the network, since no broker limits messages of QoS 0.
+   some brokers send more once a first message is acknowledged. If too many messages wait in memory,
+   nothing more is read from the network, since no broker limits messages of QoS 0.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 10.0
 """Seconds in which acknowledgements must leave this process."""
 
-_CLOSING: Final = 0.3
+_CLOSING_SECONDS: Final = 0.3
 """Seconds in which a broker should answer when the connection is closed."""
 
 _MOST_BEYOND: Final = 1_000
@@ -140,8 +141,8 @@ class MqttReader:
                 self._acknowledge(offset)
         self._link.session.ping()
         with suppress(OSError, TimeIsUp, TimeoutError):
-            async with asyncio.timeout(_CLOSING):
-                await self._link.flush(monotonic() + _CLOSING)
+            async with asyncio.timeout(_CLOSING_SECONDS):
+                await self._link.flush(monotonic() + _CLOSING_SECONDS)
                 while self._link.session.awaits_ping and self._failure is None:
                     self._arrived.clear()
                     await self._arrived.wait()

@@ -1,11 +1,11 @@
 """One MQTT session with paho-mqtt, which reads and writes memory instead of a network.
 
-paho writes to memory and reads from it, and has no thread, no timer and no socket. So both kinds of
-programs share all of this, and a link moves the bytes. This object ends with its connection: paho
-never connects again, never queues a message and never sends one twice.
+paho writes to memory and reads from it, and has no thread, no timer and no socket. So synchronous
+and asynchronous programs share this code, and a link moves the bytes. A session object ends with
+its connection: paho never reconnects, never queues a message and never sends one twice.
 
-A received message is acknowledged only by `acknowledge`. With QoS 2 paho would say that it has a
-message as soon as it arrives, and a process that dies then would have lost it.
+A received message is acknowledged only by `acknowledge`. With QoS 2 paho itself would acknowledge a
+message as soon as it arrives, and a process that dies then would lose it.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ class MqttSession:
     Args:
         settings: the broker.
         client_id: the client id.
-        subscription: the messages to receive. The broker keeps the session then when the connection
-            ends; otherwise it does not.
+        subscription: the messages to receive. With a subscription, the broker keeps the session
+            when the connection ends.
 
     Attributes:
         memory: the bytes that arrived, and those to send.

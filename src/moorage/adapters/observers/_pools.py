@@ -56,11 +56,11 @@ class PoolReadings:
                 continue
             for pool in readings:
                 earlier = pools.get(pool.connector)
-                pools[pool.connector] = pool if earlier is None else _together(earlier, pool)
+                pools[pool.connector] = pool if earlier is None else _merged(earlier, pool)
         return tuple(pools.values())
 
 
-def _together(one: ConnectorPool, other: ConnectorPool) -> ConnectorPool:
+def _merged(one: ConnectorPool, other: ConnectorPool) -> ConnectorPool:
     first, second = one.statistics, other.statistics
     maximum = None
     if first.maximum is not None and second.maximum is not None:

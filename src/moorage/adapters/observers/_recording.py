@@ -1,4 +1,4 @@
-"""Tells whether a provider of OpenTelemetry records what is reported to it."""
+"""Checks whether a provider of OpenTelemetry records anything."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 class Recording:
-    """Tells whether the tracers or meters of a provider record anything, in a tenth of a µs.
+    """Checks, in a tenth of a µs, whether the tracers or meters of a provider record anything.
 
     OpenTelemetry's own functions look the global provider up in the environment each time, so the
-    variable that they keep it in is read instead. If it is not where it is expected, the answer is
-    yes. An SDK that is installed later is noticed; one that was there once counts as present.
+    variable that they keep it in is read instead. If the variable does not exist, the answer is
+    True. An SDK that is installed later is noticed; one that was there once counts as present.
 
     Args:
         module: the name of the module that keeps the global provider.

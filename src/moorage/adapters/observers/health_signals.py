@@ -70,8 +70,9 @@ class HealthSignals:
     def read(self, now: datetime) -> Signals:
         """Return the current problems.
 
-        Lost entries count for an hour after the last loss. A tenant that came near its bound stays,
-        so the reader has to count its records again.
+        Lost log entries are a problem for an hour after the last loss. A tenant that came near its
+        limit is reported until the process ends, so the reader has to count the tenant's records
+        again.
         """
         lost_count = 0
         if self._lost is not None and (now - self._lost[0]).total_seconds() < _HOUR:

@@ -184,27 +184,27 @@ class OpenTelemetryObserver:
         """Record an event in spans and metrics."""
         facts = facts_of(event)
         if facts is None:  # an event that belongs to no call
-            self._happened(event, None)
+            self._record_other(event, None)
             return
         call: CallIdentity = facts[0]
         if isinstance(event, CallStarted):
-            self._started(event, call)
+            self._call_started(event, call)
             return
         # Without an SDK no call has a trace, and looking for its spans would be most of the work.
         spans = None if call.trace_id is None else self._calls.get(call)
         if isinstance(event, CallFinished):
             if spans is not None:
                 del self._calls[call]
-            self._finished(event, spans)
+            self._call_finished(event, spans)
         elif isinstance(event, AttemptStarted):
             self._attempt_started(event, spans)
         elif isinstance(event, AttemptFinished):
             self._attempt_finished(event, spans)
         else:
-            self._happened(event, spans)
+            self._record_other(event, spans)
 
     def trace_headers(self, event: AttemptStarted, /) -> dict[str, str]:
-        """Return the headers that tell the vendor which span an attempt belongs to."""
+        """Return the headers that name the span of an attempt for the vendor."""
         headers: dict[str, str] = {}
         spans = self._calls.get(facts_of(event)[0])
         span = None if spans is None else spans.attempts.get(event.hedge)
@@ -223,7 +223,7 @@ class OpenTelemetryObserver:
         """
         self._pipelines.watch(pipeline)
 
-    def _started(self, event: CallStarted, call: CallIdentity) -> None:
+    def _call_started(self, event: CallStarted, call: CallIdentity) -> None:
         span = self._tracer.start_span(self._call_name, start_time=_time(call.started_at))
         context = span.get_span_context()
         if not context.is_valid:
@@ -335,7 +335,7 @@ class OpenTelemetryObserver:
             self._attributes[key] = attributes
         return attributes
 
-    def _finished(self, event: CallFinished, spans: _CallSpans | None) -> None:
+    def _call_finished(self, event: CallFinished, spans: _CallSpans | None) -> None:
         self._record_call(event)
         if self._log is not None and event.error is not None:
             self._log.emit(
@@ -368,7 +368,7 @@ class OpenTelemetryObserver:
         }
         self._end(spans.span, attributes, event.error, event.at)
 
-    def _happened(self, event: Event, spans: _CallSpans | None) -> None:
+    def _record_other(self, event: Event, spans: _CallSpans | None) -> None:
         """Record an event in the call's span, in the current span, or in a new one."""
         span = self._trace.get_current_span() if spans is None else spans.span
         own_span = None

@@ -87,7 +87,7 @@ _SHARED_FOLDER: Final = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 
 _UP: Final = frozenset({HealthState.HEALTHY, HealthState.DEGRADED})
 _EXEMPLAR_INTERVAL: Final = 1_000_000_000
-"""Nanoseconds for which the exemplar of a bucket stands: making one costs more than the rest."""
+"""The least nanoseconds between two exemplars of a bucket, because making one is expensive."""
 
 
 def exemplar_of(event: Event) -> Mapping[str, str] | None:
@@ -110,7 +110,7 @@ class _Metrics:
         registry.register(PipelineCollector(self.pipelines, families))
         self.is_shared = any(name in os.environ for name in _SHARED_FOLDER)
         self._successes: list[_Successes] = []
-        kinds = _kinds(client, self._fold)
+        kinds = _kinds(client, self._add_waiting_calls)
         self._metrics = {
             name: kinds[definition["type"]](
                 name,
@@ -148,14 +148,14 @@ class _Metrics:
             series = self._series[key] = self[name].labels(*labels)
         return series
 
-    def successes(self, ends: _Ends, attempts: Any) -> _Successes:
+    def successes(self, ends: _CallSeries, attempts: Any) -> _Successes:
         """Return a collection of successful calls that is emptied when the metrics are read."""
         # Other processes read the files of the multiprocess mode, so there nothing waits.
         successes = _Successes(ends, attempts, 1 if self.is_shared else _MOST_PENDING)
         self._successes.append(successes)
         return successes
 
-    def _fold(self) -> None:
+    def _add_waiting_calls(self) -> None:
         for successes in self._successes:
             successes.fold()
 
@@ -233,7 +233,7 @@ def _kinds(client: Any, fold: Callable[[], None]) -> dict[str, Any]:
     return {"counter": Counter, "gauge": client.Gauge, "histogram": Histogram}
 
 
-class _Ends:
+class _CallSeries:
     """The two time series that count calls with one operation and outcome.
 
     Args:
@@ -293,7 +293,7 @@ class _Successes:
 
     __slots__ = ("_attempts", "_ends", "_exemplars", "_lock", "_most", "_pending")
 
-    def __init__(self, ends: _Ends, attempts: Any, most: int) -> None:
+    def __init__(self, ends: _CallSeries, attempts: Any, most: int) -> None:
         self._ends = ends
         self._attempts = attempts
         self._most = most
@@ -302,7 +302,7 @@ class _Successes:
         self._pending: list[int] = []
 
     def add(self, elapsed: int, now: int) -> bool:
-        """Count a call of some nanoseconds later; False if it has to be counted with an exemplar.
+        """Queue a call to be counted later; return False if it must be counted with an exemplar.
 
         Args:
             elapsed: the duration of the call.
@@ -342,11 +342,11 @@ class _Successes:
 class PrometheusObserver:
     """Counts and measures calls, attempts, retries and refusals by service and operation.
 
-    No label has the value of a URL, a key, a tenant or a person, so their number does not add
-    series. Services and operations beyond `max_operations` are counted as "other". Connection
-    pools and pipelines are read when Prometheus asks. It also works in the multiprocess mode of
-    prometheus-client, where there are no exemplars, and where the numbers of pools are those at the
-    latest attempt or check of a connector.
+    No label is the value of a URL, a key, a tenant or a person, so their number does not increase
+    the number of series. Services and operations beyond `max_operations` are counted as "other".
+    Connection pools and pipelines are read when Prometheus asks. It also works in the multiprocess
+    mode of prometheus-client, where there are no exemplars, and where the numbers of pools are
+    those at the latest attempt or check of a connector.
 
     Args:
         registry: the registry of the metrics; by default the global one. Observers of the same
@@ -383,7 +383,7 @@ class PrometheusObserver:
         self._most = count(max_operations, "max_operations")
         self._exemplar = exemplar
         self._pairs: dict[tuple[str, str], tuple[str, str]] = {}
-        self._ends: dict[_EndKey, _Ends] = {}
+        self._ends: dict[_EndKey, _CallSeries] = {}
         self._attempts: dict[_AttemptKey, Any] = {}
         self._successes: dict[tuple[str, str | None, int | None], _Successes] = {}
         registry = client.REGISTRY if registry is None else registry
@@ -410,7 +410,7 @@ class PrometheusObserver:
         elif isinstance(event, AttemptFinished):
             self._attempt_finished(event)
         else:
-            self._happened(event)
+            self._count_other(event)
 
     def _call_finished(self, event: CallFinished) -> None:
         # Reading a field of an event takes longer than reading the facts that it is computed from.
@@ -440,14 +440,14 @@ class PrometheusObserver:
         if self._metrics.is_shared:
             self._metrics.set_pools(now)
 
-    def _ends_of(self, key: _EndKey) -> _Ends:
+    def _ends_of(self, key: _EndKey) -> _CallSeries:
         """Return the two time series of the calls with a service, an operation and an outcome."""
         end_series = self._ends.get(key)
         if end_series is None:
             service, operation, error, is_cancelled, outcome = key
             pair = self._labels(service, operation or "")
             series = self._metrics.series
-            end_series = _Ends(
+            end_series = _CallSeries(
                 series(
                     "call_duration_seconds", *pair, error or ("cancelled" if is_cancelled else "")
                 ),
@@ -492,7 +492,7 @@ class PrometheusObserver:
                 self._attempts[key] = series
         return series
 
-    def _happened(self, event: Event) -> None:
+    def _count_other(self, event: Event) -> None:
         """Count an event that is not the end of a call."""
         metrics = self._metrics
         if isinstance(event, LogEntriesLost):

@@ -1,4 +1,4 @@
-"""Connections to Redis that add messages to streams, with redis-py, for both kinds of programs."""
+"""Synchronous and asynchronous connections to Redis, which add messages to streams."""
 
 from __future__ import annotations
 

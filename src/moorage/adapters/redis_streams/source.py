@@ -4,7 +4,7 @@ Laws:
 
 1. An entry is acknowledged only by `commit`. Until then it is delivered again: to the consumer with
    the same name when it opens, and to any other when nobody has extended it for some time.
-2. A poll uses a connection of its own, so that nothing waits behind it.
+2. A poll uses a connection of its own, so that other commands need not wait for it.
 """
 
 from __future__ import annotations

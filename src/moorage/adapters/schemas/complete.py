@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from moorage.domain.schemas.schema import Schema
     from moorage.ports.schemas import SchemaRegistry
 
-_MOST: Final = 200
+_MOST_SCHEMAS: Final = 200
 """The maximum number of schemas that one schema uses, directly or not."""
 
 
@@ -33,10 +33,10 @@ async def _collect(
     for reference in schema.references:
         if reference.name in parts:
             continue
-        if reference.name in users or len(parts) + len(users) >= _MOST:
+        if reference.name in users or len(parts) + len(users) >= _MOST_SCHEMAS:
             raise InvalidData(
                 f"The references of a schema lead to {reference.name[:200]!r} in a circle, or to"
-                f" more than {_MOST} schemas.",
+                f" more than {_MOST_SCHEMAS} schemas.",
                 field="references",
                 remedy="Correct the references where the schema is registered.",
             )

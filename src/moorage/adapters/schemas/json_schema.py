@@ -22,7 +22,7 @@ _MOST_RULES: Final = 10_000
 class JsonSchemaCodec:
     """Decodes and encodes JSON that is valid for one JSON Schema.
 
-    A value is refused if it has so many levels that the schema would check one place of it more
+    A value is refused if it is nested so deeply that the schema would check one part of it more
     than 100,000 times. Nothing is fetched: a schema can refer to its registered references only.
     The keyword `format` is not checked. The time for a pattern grows only in proportion to the
     text.

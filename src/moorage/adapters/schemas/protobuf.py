@@ -63,7 +63,7 @@ class ProtobufCodec:
         return self._decoded(self._name, data)
 
     def decode_framed(self, data: bytes, /) -> dict[str, Any]:
-        """Return the fields of the message at the place that the bytes name first.
+        """Return the fields of a message; the bytes begin with its index in the schema.
 
         Raises:
             InvalidData: the schema has no such message, or the bytes are not one.
@@ -101,7 +101,7 @@ class ProtobufCodec:
         )
 
     def encode_framed(self, value: Any, /) -> bytes:
-        """Return the place of the message in its schema, and its bytes.
+        """Return the encoded index of the message in its schema, followed by its bytes.
 
         Raises:
             InvalidData: the fields do not fit the message.

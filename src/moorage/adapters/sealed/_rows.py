@@ -69,7 +69,7 @@ class SqlRows:
         await self._run(lambda link: self._with_timeouts(link).execute(statement))
 
     async def swap(self, swaps: Sequence[Swap], /) -> int:
-        """Replace texts that have not changed meanwhile; rows are locked in their order."""
+        """Replace texts that have not changed meanwhile; lock the rows in order of their ids."""
         columns = self._table.c
         statements = [
             update(self._table)

@@ -28,7 +28,7 @@ _CONTAINERS: Final = "http://169.254.170.2"
 _INSTANCE: Final = "http://169.254.169.254"
 _ROLES: Final = "/latest/meta-data/iam/security-credentials/"
 _HOUR: Final = "3600"
-_TRUSTED: Final = frozenset(
+_TRUSTED_HOSTS: Final = frozenset(
     {"127.0.0.1", "::1", "localhost", "169.254.170.2", "169.254.170.23", "fd00:ec2::23"}
 )
 """The hosts that may provide keys without TLS: this machine, and AWS's container endpoints."""
@@ -107,7 +107,7 @@ class AwsEnvironment:
         if not full_uri:
             return None
         parts = urlsplit(full_uri)
-        if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _TRUSTED):
+        if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _TRUSTED_HOSTS):
             return full_uri
         raise ConfigurationError(
             "AWS_CONTAINER_CREDENTIALS_FULL_URI points to another machine, without TLS.",

@@ -61,7 +61,7 @@ class AzureClient:
         """Return an access token for a resource of Azure."""
         directory = quote(self.tenant or tenant, safe="")
         answer = await wire.send(
-            self.authority, _grant(self, f"/{directory}/oauth2/v2.0/token", resource)
+            self.authority, _grant_request(self, f"/{directory}/oauth2/v2.0/token", resource)
         )
         if answer.status in {400, 401, 403}:
             raise refused(
@@ -191,7 +191,7 @@ class AzureKeyVault:
         return failed(self.where, answer, code, remedy)
 
 
-def _grant(client: AzureClient, path: str, resource: str) -> Request:
+def _grant_request(client: AzureClient, path: str, resource: str) -> Request:
     return Request.post(
         path,
         form={

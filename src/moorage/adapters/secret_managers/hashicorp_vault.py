@@ -192,7 +192,7 @@ class HashiCorpVault:
         )
         if answer.status in _LOGIN_REFUSED:
             return None
-        renewed_token = self._granted(answer, wire.utc())
+        renewed_token = self._token_of(answer, wire.utc())
         old_expiry, new_expiry = held.expires_at, renewed_token.expires_at
         return (
             renewed_token
@@ -221,9 +221,9 @@ class HashiCorpVault:
                 None,
                 f"Check the role and its secret for auth/{mount}, and that they have not expired.",
             )
-        return self._granted(answer, wire.utc())
+        return self._token_of(answer, wire.utc())
 
-    def _granted(self, answer: Response, now: datetime) -> Credentials:
+    def _token_of(self, answer: Response, now: datetime) -> Credentials:
         if not answer.ok:
             raise failed(self.where, answer, None, "")
         token = secret_at(answer, "auth", "client_token")

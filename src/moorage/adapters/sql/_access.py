@@ -76,13 +76,13 @@ def _synchronous(work: Callable[[AsyncTransaction], Awaitable[Any]]) -> Callable
     """Return a function that runs asynchronous code in a synchronous transaction."""
 
     def function(transaction: Transaction) -> Any:
-        flow: Any = work(cast("AsyncTransaction", _Awaited(transaction)))
+        flow: Any = work(cast("AsyncTransaction", _AwaitableTransaction(transaction)))
         return run_now(flow)
 
     return function
 
 
-class _Awaited:
+class _AwaitableTransaction:
     """A synchronous transaction with asynchronous methods, which never suspend."""
 
     def __init__(self, transaction: Transaction) -> None:

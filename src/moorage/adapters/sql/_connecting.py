@@ -1,7 +1,7 @@
 """Makes SQLAlchemy engines whose connections keep the time limit of an attempt.
 
 The server ends a statement shortly before the attempt does. If the server is silent, the client
-ends it: an asynchronous attempt is cancelled, and a synchronous connection stops waiting.
+ends the wait: an asynchronous attempt is cancelled, and a synchronous connection stops waiting.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ asynchronous drivers of SQLAlchemy suspend the task.
 Laws:
 
 1. A connection is in autocommit mode, and a transaction begins and ends with statements of ours. So
-   it is known at each moment whether a lost connection may have left something behind.
+   it is always known whether a lost connection may have left changes behind.
 2. A connection is used again only if no transaction is open on it; otherwise it is closed.
 """
 
@@ -237,9 +237,9 @@ class Database:
             )
 
     def written(self, statement: Statement) -> _Written | None:
-        """Return a statement's text as the driver takes it; None if SQLAlchemy has to write it.
+        """Return a statement's text in the driver's form; None if SQLAlchemy must compile it.
 
-        SQLAlchemy writes expressions, and texts whose lists of values vary in length.
+        SQLAlchemy compiles expressions, and texts whose lists of values vary in length.
         """
         try:
             return self._written[statement]

@@ -1,8 +1,8 @@
 """Uses SQLAlchemy expressions as statements, whose values are always parameters.
 
 An expression may still carry text that its author wrote: `text()`, `literal_column()`, operators of
-one's own, hints and prefixes. Whether that text was a literal cannot be seen any more, so it is
-refused.
+one's own, hints and prefixes. It is too late to see whether that text was a literal, so such text
+is refused.
 """
 
 from __future__ import annotations

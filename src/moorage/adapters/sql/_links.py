@@ -1,13 +1,14 @@
 """Connections of SQLAlchemy that stay open from one operation to the next.
 
-To borrow a connection from a pool of SQLAlchemy and to return it takes longer than all protections
+Borrowing a connection from a pool of SQLAlchemy and returning it takes longer than all protections
 of a call. So the connector keeps the connections itself, and SQLAlchemy only opens and closes them.
 
 Laws:
 
-1. The connection that was returned last is used first, so that those not needed grow old.
-2. A connection is not used again if it has reached its lifetime, or was opened before the moment
-   at which another one turned out to be lost: a server that restarts breaks all of them.
+1. The connection that was returned last is used first, so that surplus connections reach their
+   lifetime.
+2. A connection is not used again if it has reached its lifetime, or was opened before another one
+   turned out to be lost: a server that restarts breaks all connections.
 3. A forked child never uses or closes a connection of its parent.
 """
 
@@ -48,7 +49,7 @@ class SqlLink:
         driver: Any = connection.connection.driver_connection
         self._driver = driver
         if system == "sqlite":
-            self._end = end = _End()
+            self._end = end = _StatementDeadline()
             driver.set_progress_handler(lambda: monotonic() > end.until, _INSTRUCTIONS)
 
     def end_waits_at(self, until: float) -> None:
@@ -95,7 +96,7 @@ class SqlLinks:
 
     Args:
         engine: opens the connections.
-        limits: tells the engine how long it may take.
+        limits: has the deadlines of attempts, which the engine reads.
         system: the kind of the database, such as "postgresql".
         is_async: whether the driver is asynchronous.
         lifetime: the seconds after which a connection is replaced.
@@ -186,7 +187,7 @@ class SqlLinks:
         return answers
 
 
-class _End:
+class _StatementDeadline:
     """The time at which a statement of SQLite ends, by the monotonic clock."""
 
     __slots__ = ("until",)

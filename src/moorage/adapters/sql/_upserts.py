@@ -52,7 +52,7 @@ def _parameter(name: str) -> sa.BindParameter[Any]:
 
 
 def key_check(system: str, table: sa.TableClause, key: Sequence[str]) -> Command:
-    """Return a statement that writes nothing, and fails if an upsert never could succeed."""
+    """Return a statement that writes nothing, but fails if an upsert could never succeed."""
     names = [column.name for column in table.columns]
     nothing = sa.select(*table.columns).where(sa.false())
     insertion = _INSERTS[system](table).from_select(names, nothing)

@@ -4,7 +4,7 @@ Laws:
 
 1. A name has one owner: the last that began. What an earlier owner stores is refused, and undone
    with its transaction.
-2. A position that moves with rows only grows while its owner owns it.
+2. A position that is stored with rows only grows while it has the same owner.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class SqlCheckpoints:
         await self._access.transact(work, name=_STORE.name, repeatable=True)
 
     async def move(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
-        """Store positions from which to continue, also such that lie before the stored ones.
+        """Store positions from which to continue, which may be before the stored ones.
 
         Raises:
             LocalFailure: a later owner began, or a sink has stored positions with its rows since

@@ -64,9 +64,9 @@ class SqlConnector(CommonConnector):
         connections: the largest number of connections.
         connect_timeout: seconds for opening a connection; an attempt with less time waits less.
         lifetime: seconds after which a connection is replaced.
-        check_idle: asks the server before each use whether the connection still works. This costs
-            a round trip; without it a read is repeated instead, and a write is refused only if its
-            connection broke while it was idle.
+        check_idle: asks the server before each use whether the connection still works. This costs a
+            round trip. Without it, a read is repeated if its connection broke while it was idle,
+            and a write then fails.
         options: options of the driver, by name.
         statements: the statements that can be performed by name, for example from a command line.
     """

@@ -5,8 +5,8 @@ Laws:
 1. A row is returned only after its transaction has committed, and then once for each position.
 2. A row is returned after every row whose transaction had committed before this one was inserted.
 
-PostgreSQL gives out ids before it is known which transaction commits first, so the greatest id that
-was seen says nothing about smaller ones. A position is therefore a window between two snapshots:
+PostgreSQL assigns ids before it is known which transaction commits first, so rows with smaller ids
+than the greatest one seen may still appear. A position is therefore a window between two snapshots:
 the rows that the earlier one could not see and the later one can, in the order of their ids.
 """
 
@@ -64,12 +64,12 @@ class OutboxTable:
     """A table into which a program inserts rows in its own transactions, as a source.
 
     `after` is a function for a `PollingSource`. No row is lost or passed over, whichever
-    transaction commits first. Rows of the same key keep their order, if the program locks what the
-    key names, such as an order, before it inserts a row for it.
+    transaction commits first. Rows of the same key keep their order, if the program locks the
+    object of the key, such as an order, before it inserts a row for it.
 
     On PostgreSQL the table needs a column with the transaction, which the server fills in:
     `transaction xid8 NOT NULL DEFAULT pg_current_xact_id()`, and an index on it. SQLite needs none.
-    MariaDB does not tell which transactions have ended, and is refused.
+    MariaDB does not report which transactions have ended, and is refused.
 
     Args:
         manager: performs the queries under the protections of the connector's service.
@@ -144,7 +144,7 @@ class OutboxTable:
         if not self._is_concurrent:
             last = position or 0
             if not isinstance(last, int):
-                raise self._unreadable()
+                raise self._unreadable_position_error()
             rows = await self._access.query(self._query, last=last, limit=self._limit)
             return [_record(row, self._table, row.id) for row in rows]
         window = self._window(position)
@@ -170,9 +170,9 @@ class OutboxTable:
             number, id, before, now = str(position).split("/")
             return _Window(int(number), int(id), before, now)
         except ValueError:
-            raise self._unreadable() from None
+            raise self._unreadable_position_error() from None
 
-    def _unreadable(self) -> InvalidData:
+    def _unreadable_position_error(self) -> InvalidData:
         return InvalidData(
             f"The stored position is not one of the outbox table {self._table!r}.",
             field="position",

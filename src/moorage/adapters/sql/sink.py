@@ -2,7 +2,7 @@
 
 Laws:
 
-1. A batch is one transaction: all of its rows are there, or none.
+1. A batch is one transaction: all of its rows are written, or none.
 2. With checkpoints, the rows and the position of their last record are there together, and a
    record at or before the stored position writes nothing.
 """
@@ -105,9 +105,9 @@ class SqlSink:
         try:
             await self._access.execute(statement)
         except VendorRejected as error:
-            raise self._unsuitable() from error
+            raise self._unsuitable_table_error() from error
         if self._access.system == "mysql" and self._key and not await self._has_unique_key():
-            raise self._unsuitable()
+            raise self._unsuitable_table_error()
 
     async def _has_unique_key(self) -> bool:
         rows = await self._access.query(
@@ -118,7 +118,7 @@ class SqlSink:
             columns.setdefault(index, set()).add(column)
         return set(self._key) in columns.values()
 
-    def _unsuitable(self) -> ConfigurationError:
+    def _unsuitable_table_error(self) -> ConfigurationError:
         return ConfigurationError(
             f"The table {self._table.name!r} does not have the columns of the sink, or no unique"
             " index on its key.",

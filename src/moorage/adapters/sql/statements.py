@@ -1,8 +1,8 @@
 """SQL statements, which are declared once as values and performed with parameters.
 
 A text has to be a literal of the program. A type checker sees that by `LiteralString`; when the
-program runs, a literal is a constant of the code that declares the statement. A text that was put
-together from values, by whichever means, is a new object and no constant.
+program runs, a literal is a constant of the code that declares the statement. A text that was built
+from values, by any means, is a new object and no constant.
 """
 
 from __future__ import annotations

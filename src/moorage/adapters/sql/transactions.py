@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from moorage.adapters.sql._database import Session
     from moorage.adapters.sql.statements import Statement
 
-_CLOSING: Final = 1.0
+_CLOSING_SECONDS: Final = 1.0
 """Seconds that the server may take to close a stream, before the connection is closed."""
 
 _savepoint_numbers: Final = count(1)
@@ -37,7 +37,7 @@ _savepoint_numbers: Final = count(1)
 class Transaction:
     """An open SQL transaction, in which statements are performed one after another.
 
-    It ends with the function that was given it.
+    It ends when the function that received it returns.
     """
 
     def __init__(self, session: Session) -> None:
@@ -200,7 +200,7 @@ class _Rows:
                 forget_unread_rows(session.connection)
             elif session.is_open:
                 try:
-                    session.end_waits_at(monotonic() + _CLOSING)
+                    session.end_waits_at(monotonic() + _CLOSING_SECONDS)
                     session.roll_back()
                 finally:
                     # The end of the transaction, or of the session, has closed the server's cursor.

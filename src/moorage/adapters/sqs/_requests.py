@@ -73,7 +73,7 @@ class SqsRequests:
 
     Attributes:
         send: sends a request, and returns any answer.
-        session: has the current access keys.
+        session: provides the current access keys.
         endpoint: the URL of the service.
         account: the number of the account that owns the queues.
     """
@@ -87,7 +87,7 @@ class SqsRequests:
         """Send one message to a queue of SQS."""
         check_for_queue(item.message, item.topic)
         fields = {"QueueUrl": self._queue_url(item.topic), **entry_of(item)}
-        answer = await self._act("SendMessage", fields, item.topic, timeout)
+        answer = await self._send_action("SendMessage", fields, item.topic, timeout)
         return result_of(item, answer, self.session.wire.utc()).unwrap()
 
     async def publish_batch(
@@ -108,14 +108,14 @@ class SqsRequests:
             return results
         queue = sent[0].topic
         fields = {"QueueUrl": self._queue_url(queue), "Entries": batch_entries(sent)}
-        answer = await self._act("SendMessageBatch", fields, queue, timeout)
+        answer = await self._send_action("SendMessageBatch", fields, queue, timeout)
         answered = iter(batch_results(sent, answer, self.session.wire.utc()))
         return [next(answered) if result.ok else result for result in results]
 
     async def ping(self, timeout: float) -> None:
         """Ask SQS for a queue's name; even a missing permission proves that the keys work."""
         try:
-            await self._act("ListQueues", {"MaxResults": 1}, "", timeout)
+            await self._send_action("ListQueues", {"MaxResults": 1}, "", timeout)
         except AuthenticationFailed as error:
             if not _lacks_permission(error):
                 raise
@@ -123,7 +123,7 @@ class SqsRequests:
     def _queue_url(self, queue: str) -> str:
         return f"{self.endpoint}/{self.account}/{queue}"
 
-    async def _act(
+    async def _send_action(
         self, action: str, fields: dict[str, Any], queue: str, timeout: float
     ) -> dict[str, Any]:
         """Send a signed request to SQS within a time limit, and return the answer's content."""

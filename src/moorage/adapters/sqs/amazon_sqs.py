@@ -146,7 +146,7 @@ class AmazonSqs:
             name,
             RULES,
             SharedLink(connect),
-            judge=_nothing_known,
+            judge=_unknown_exception,
             service=service,
             server=self.server,
         )
@@ -184,7 +184,7 @@ class AmazonSqs:
             name,
             RULES,
             AsyncSharedLink(connect),
-            judge=_nothing_known,
+            judge=_unknown_exception,
             service=service,
             server=self.server,
         )
@@ -197,5 +197,5 @@ class AmazonSqs:
         return SqsAccess(keys, self.region)
 
 
-def _nothing_known(_: Exception) -> None:
+def _unknown_exception(_: Exception) -> None:
     """Return None, because the HTTP client raises only errors of moorage."""

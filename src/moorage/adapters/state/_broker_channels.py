@@ -2,9 +2,10 @@
 
 Laws:
 
-1. A question whose reply does not come is withdrawn, by closing its connection or by a message. So
-   the broker hands out no token for it, or one that is lost, and never two.
-2. A broker that cannot be reached is tried again after `AWAY`, and a silent one after `SILENT`.
+1. A request whose reply does not arrive is withdrawn, by closing its connection or by a message. So
+   the broker grants no token for it, or one token that is lost, and never two.
+2. After a failed connection the broker is tried again after `AWAY`, and after a missing reply after
+   `SILENT`.
 3. A forked child has connections of its own.
 """
 
@@ -70,7 +71,7 @@ class _Channels(ABC):
         """Close the connections that a forked child has inherited."""
 
     def is_away(self) -> bool:
-        """Return whether the broker was away a moment ago."""
+        """Return whether the broker was not available a moment ago."""
         return monotonic() < self._until
 
     def _lost(self, pause: float) -> None:
@@ -172,7 +173,7 @@ class _Channel:
         Raises:
             OSError: the connection is closed.
             TimeoutError: there is no reply in time.
-            InvalidData: the broker refuses the question, or the reply is none.
+            InvalidData: the broker refuses the question, or the reply is malformed.
         """
         self._number += 1
         self._wait_until(until)
@@ -290,7 +291,7 @@ class LoopChannel(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name of asyncio
-        """Tell all callers that there is no reply."""
+        """Wake all waiting callers without a reply."""
         self._is_lost = True
         for future in self._replies.values():
             _settle(future, None)

@@ -4,8 +4,8 @@ Laws:
 
 1. A lock beside the socket belongs to the broker that serves it, and ends with its process. So a
    second broker is refused, and a stale socket of a dead one is replaced.
-2. The socket has its permissions, and accepts connections, before it has its name.
-3. Nothing but a socket is ever replaced or removed.
+2. The socket gets its name only when it has its permissions and accepts connections.
+3. Only a socket is ever replaced or removed, never another file.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class BrokerSocket:
             new_path.rename(self.path)
         except OSError as error:
             listening.close()
-            raise _unusable(self.path, error) from None
+            raise _unusable_path_error(self.path, error) from None
         return listening
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ def _check_folder(path: Path) -> None:
     try:
         mode = path.absolute().parent.stat().st_mode
     except OSError as error:
-        raise _unusable(path, error) from None
+        raise _unusable_path_error(path, error) from None
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         raise ConfigurationError(
             f"Every user can replace files in {path.absolute().parent}.",
@@ -136,7 +136,7 @@ def _locked(path: Path) -> int:
     try:
         lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise _unusable(path, error) from None
+        raise _unusable_path_error(path, error) from None
     try:
         flock(lock, LOCK_EX | LOCK_NB)
     except OSError:
@@ -157,7 +157,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return file.st_dev, file.st_ino
 
 
-def _unusable(path: Path, error: OSError) -> ConfigurationError:
+def _unusable_path_error(path: Path, error: OSError) -> ConfigurationError:
     return ConfigurationError(
         f"The broker cannot serve {path} ({error.strerror or type(error).__name__}).",
         path="socket",

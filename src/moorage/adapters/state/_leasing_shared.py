@@ -2,10 +2,11 @@
 
 Laws:
 
-1. Only admissions by limits of the named services are asked at the broker. Everything else, and
-   everything while the broker is away, is asked at the store, unless that is refused.
-2. The broker and the store decide about the same buckets. So it does not matter who is asked.
-3. If the reply to a question is lost, one token too many was taken, and never one too few.
+1. Only admissions by limits of the named services are sent to the broker. All other commands go to
+   the store, and so do all admissions while the broker is not available, unless the setting refuses
+   these.
+2. The broker and the store use the same token buckets. So both give consistent answers.
+3. If a reply is lost, one token too many is taken from the bucket, and never one too few.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Leasing:
         self._storage.post(command)
 
     def end_of_question(self, command: object) -> bytes | None:
-        """Return the end of the question for a command; None if the store has to be asked."""
+        """Return the end of the broker request for a command; None if it must go to the store."""
         if not isinstance(command, Admission) or command.claim is not None or command.ticketed:
             return None
         key = (command.keys, command.gates.limits, command.costs)
@@ -89,7 +90,7 @@ class Leasing:
         return self._ends[key]
 
     def admitted(self, command: Admission, reply: Reply | None, waited: int) -> Admitted | None:
-        """Return the answer of a broker's reply; None if the store has to be asked."""
+        """Return the answer in a broker's reply; None if the command must go to the store."""
         if reply is None:
             if self._refuses:
                 raise _no_broker(self._path)

@@ -1,4 +1,4 @@
-"""A key-value bucket of NATS JetStream, in which each write names the write that it follows."""
+"""A NATS JetStream key-value bucket, where each write must name the latest write before it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from moorage.adapters.messages._nats_links import AsyncNatsLink
     from moorage.adapters.messages.nats import Nats
 
-_UNSENT: Final = frozenset(
+_UNSENT_FAULTS: Final = frozenset(
     {PublishFault.UNSENT, PublishFault.TOO_LARGE, PublishFault.PERMISSION, PublishFault.TOPIC}
 )
 """Faults after which a write was certainly not stored."""
@@ -83,19 +83,19 @@ class Bucket:
     async def write(
         self, subject: str, value: bytes, revision: int | None, mark: str, until: float
     ) -> bool | None:
-        """Store a message; False if another one came before, None if the reply was lost.
+        """Store a message; return False if another write came first, None if the reply was lost.
 
         Args:
             subject: the subject.
             value: the content.
             revision: the last message's, 0 without one; None to write in any case.
-            mark: by which the write can be recognised.
+            mark: a text by which the write can be recognised later.
             until: the time of `monotonic` at which it is given up.
         """
         headers = {} if revision is None else {EXPECTED: str(revision), MARK: mark}
         reply = await self._request(subject, value, headers, until)
         if isinstance(reply, PublishFault):
-            if reply in _UNSENT:
+            if reply in _UNSENT_FAULTS:
                 raise self._fault(reply)
             return None
         status, data = reply

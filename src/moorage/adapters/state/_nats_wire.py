@@ -39,7 +39,7 @@ _UNSAFE: Final = re.compile(rb"[^A-Za-z0-9_-]")
 _LONGEST: Final = 700
 _HOME_END: Final = "}:"
 _MARK_LINE: Final = re.compile(rb"(?:^|\r\n)Moorage-Write: *([^\r\n]*)")
-_LIFE: Final = struct.Struct("<BBqq")
+_EXPIRY_HEAD: Final = struct.Struct("<BBqq")
 
 
 class Stored(NamedTuple):
@@ -111,7 +111,7 @@ def bucket_config(bucket: str, replicas: int) -> bytes:
 
 
 def check_bucket(bucket: str, config: dict[str, Any], replicas: int) -> None:
-    """Refuse a bucket that may lose states, or that is on fewer servers than promised."""
+    """Refuse a bucket that may lose states, or that is on fewer servers than configured."""
     for setting, is_right, remedy in (
         ("max_age", not config.get("max_age"), "Set it to 0."),
         ("max_msgs", config.get("max_msgs", -1) < 0, "Set it to -1; limit the bytes instead."),
@@ -184,10 +184,10 @@ def microseconds(text: str) -> int:
 
 
 def is_expired(value: bytes, now: int) -> bool:
-    """Return whether a stored state may be deleted; bytes that are no state may not."""
-    if len(value) < _LIFE.size:
+    """Return whether a stored state may be deleted; False for bytes that are not a state."""
+    if len(value) < _EXPIRY_HEAD.size:
         return False
-    _, numbers, seen, quiet = _LIFE.unpack_from(value)
+    _, numbers, seen, quiet = _EXPIRY_HEAD.unpack_from(value)
     return bool(numbers >= 2 and seen + quiet <= now)
 
 
@@ -196,8 +196,8 @@ class ServerClock:
 
     Each message that was read gives a bound: when it arrived, the server's time was at least the
     message's. The estimate is the highest bound, so it lags behind the server by at most the time
-    of a round trip, and never precedes it unless the clocks run at different rates. It never goes
-    back, but for steps of the server's clock that are longer than `step`.
+    of a round trip, and never precedes it unless the clocks run at different rates. The estimate
+    goes back only after a step of the server's clock that is longer than `step`.
 
     Args:
         nanoseconds: the local clock, which includes the machine's time in standby.

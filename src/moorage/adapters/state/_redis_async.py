@@ -181,7 +181,7 @@ class AsyncClusterConnection:
         request = (verb, script, len(keys), *keys, *values)
         slot = key_slot(keys[0]) if keys else -1
         if self._silent is not None and self._silent is self._node(slot):
-            await self._follow(slot, self._silent)
+            await self._find_replacement(slot, self._silent)
             self._silent = None
         node = self._node(slot)
         if node is None:
@@ -194,7 +194,7 @@ class AsyncClusterConnection:
         except (wrong.AskError, wrong.MovedError, wrong.TryAgainError):
             return await self._client.execute_command(*request)  # type: ignore[no-any-return]  # as the script replies
         except (wrong.ConnectionError, wrong.TimeoutError, OSError):
-            await self._follow(slot, node)
+            await self._find_replacement(slot, node)
             raise
         except asyncio.CancelledError:
             if is_sent:
@@ -206,7 +206,7 @@ class AsyncClusterConnection:
         """Return the cluster node that has a slot; None if it is unknown."""
         return next(iter(self._client.nodes_manager.slots_cache.get(slot, ())), None)
 
-    async def _follow(self, slot: int, lost: Any) -> None:
+    async def _find_replacement(self, slot: int, lost: Any) -> None:
         """Find the nodes again if another node has replaced the lost one."""
         nodes = self._client.nodes_manager
         with suppress(wrong.RedisError, wrong.RedisClusterException, OSError):

@@ -5,7 +5,7 @@ Laws:
 1. One batch at a time is sent; later commands wait for the next batch.
 2. A separate task sends it, so that a cancelled caller does not cancel the others.
 3. If a batch times out, the commands that wait behind it fail too.
-4. The grants of a caller who has left before the reply are returned.
+4. The tokens and slots granted to a caller who has stopped waiting are returned.
 """
 
 from __future__ import annotations
@@ -226,13 +226,13 @@ class Batcher:
                     self._return_unread(call, command, reply)
 
     def _return_unread(self, call: ScriptCall, command: Command[Any] | None, reply: Any) -> None:
-        """Undo the grants of a command whose caller does not wait any more."""
+        """Return the tokens and slots of a command whose caller does not wait any more."""
         if isinstance(command, Admission):
             with suppress(StateUnavailable):
                 self._post_all(unclaimed(command, decode_reply(call, reply)))
 
     def _return_undelivered(self, command: Command[Any], result: SwapResult) -> None:
-        """Undo the grants of a compare-and-swap whose caller does not wait any more."""
+        """Return the tokens and slots of a compare-and-swap whose caller does not wait any more."""
         answer, error = result
         if error is None:
             self._post_all(unclaimed(command, answer))

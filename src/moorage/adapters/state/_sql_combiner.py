@@ -9,8 +9,8 @@ would queue behind each other, so their commands are combined:
    has read them.
 2. Commands are applied one after another, each to the states that those before it left. A command
    that raises changes nothing.
-3. A caller leaves at its own deadline. A command that is not applied yet is removed; what is
-   granted to it later is returned.
+3. A caller stops waiting at its own deadline. Its command is removed if it is not applied yet;
+   otherwise the tokens and slots that it is granted are returned.
 4. A batch has a deadline too. A caller with a later deadline joins another batch.
 5. A command that usually changes nothing is answered by one round trip without locks.
 """
@@ -223,7 +223,7 @@ class Combiner:
 
     Args:
         engine: runs transactions on its connections.
-        returned: receives a command whose caller has left, and its answer.
+        returned: called with a command whose caller has stopped waiting, and its answer.
     """
 
     def __init__(self, engine: Engine, returned: Callable[[Command[Any], Any], None]) -> None:

@@ -2,7 +2,7 @@
 
 1. Every command is one transaction, which first takes the write lock. A command that changes
    nothing writes nothing. No other lock is held while the command is applied.
-2. No caller waits for the lock inside SQLite: it tries again after short random pauses.
+2. SQLite itself never waits for the lock: the caller tries again after short random pauses.
 3. A commit writes to the journal, which survives a crash of the process. A durable command then
    also waits until the journal is flushed to the disk, without holding the lock.
 4. The write lock is held while the journal is copied into the file: releases of SQLite before

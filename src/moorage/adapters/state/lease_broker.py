@@ -3,10 +3,10 @@
 The decisions are those of `moorage.domain.resilience.token_leases`, the messages those of
 `lease_messages` beside it. Laws:
 
-1. A broker never waits for a process: one that does not read its replies is disconnected.
-2. A line that is no question is refused with an error, and ends its connection and no other.
-3. When the store fails, the broker tells its processes to ask the store themselves.
-4. The questions of a connection end with it.
+1. A broker never waits for a process: a process that does not read its replies is disconnected.
+2. A malformed line is refused with an error, and ends only its own connection.
+3. When the store fails, the broker refers its processes to the store itself.
+4. The requests of a connection end with it.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class LeaseBroker(AsyncClosing):
         self._storage.post(command)
 
     def kind(self, limits: AdmissionKind) -> _Kind | None:
-        """Return what the broker knows about a kind of admission; None if it knows too many."""
+        """Return the calls and tokens of a kind of admission; None if there are too many kinds."""
         kind = self._kinds.get(limits)
         if kind is None:
             if len(self._kinds) >= _MOST_KINDS:
@@ -179,33 +179,33 @@ class _Kind:
         self._task: asyncio.Task[None] | None = None
 
     def ask(self, connection: _Connection, question: Question) -> int:
-        """Ask for a token, and return the broker's number of the call."""
+        """Request a token, and return the broker's number for the call."""
         self._last_call = call = self._last_call + 1
         self._calls[call] = connection, question.number
-        self._do(leases.asked(self._lease, call, question.within, _now(), self._most))
+        self._carry_out(leases.asked(self._lease, call, question.within, _now(), self._most))
         return call
 
     def leave(self, calls: frozenset[int]) -> None:
-        """Give up questions."""
+        """Give up the requests of calls."""
         for call in calls:
             self._calls.pop(call, None)
-        self._do(leases.left(self._lease, calls, _now(), self._most))
+        self._carry_out(leases.left(self._lease, calls, _now(), self._most))
 
     def is_idle(self) -> bool:
-        """Return whether nothing would be lost with this kind."""
+        """Return whether this kind can be dropped, since it has neither calls nor tokens."""
         return not self._calls and self._task is None and _now() > self._lease.until
 
     def end(self) -> list[asyncio.Task[None]]:
         """Forget all calls; cancel the request to the store, and return its task."""
         self._calls.clear()
-        self._do(leases.Step(TokenLease()))
+        self._carry_out(leases.Step(TokenLease()))
         tasks = [] if self._task is None else [self._task]
         for task in tasks:
             task.cancel()
         return tasks
 
-    def _do(self, step: leases.Step) -> None:
-        """Do what a decision says."""
+    def _carry_out(self, step: leases.Step) -> None:
+        """Carry out a decision about the next step."""
         self._lease = step.lease
         self._broker.handed_out += len(step.granted)
         for call in step.granted:
@@ -223,14 +223,14 @@ class _Kind:
 
     def _proceed(self) -> None:
         self._timer = None
-        self._do(leases.proceed(self._lease, _now(), self._most))
+        self._carry_out(leases.proceed(self._lease, _now(), self._most))
 
     def _reply(self, call: int, *, granted: bool, wait: int | None = None) -> None:
         connection, number = self._calls.pop(call)
         connection.reply(Reply(number, granted, wait))
 
     async def _request(self, number: int, within: int) -> None:
-        """Take tokens for several calls from the store, and hand them out."""
+        """Take tokens for several calls from the store, and grant them to the calls."""
         try:
             step = await self._step_after(number, within)
         except Exception:  # noqa: BLE001 - the processes meet the same error, and report it
@@ -240,7 +240,7 @@ class _Kind:
                 self._reply(call, granted=False)
             return
         self._task = None
-        self._do(step)
+        self._carry_out(step)
 
     async def _step_after(self, number: int, within: int) -> leases.Step:
         """Request tokens, wait until they may be used, and return the next step."""
@@ -260,7 +260,7 @@ class _Kind:
 
     async def _confirmed(self, wait: int, tickets: tuple[Ticket, ...]) -> tuple[int, int]:
         """Wait for the tokens' time; return the time of the confirmation, and the rest to wait."""
-        self._do(leases.delayed(self._lease, wait, _now()))
+        self._carry_out(leases.delayed(self._lease, wait, _now()))
         await asyncio.sleep(wait / SECOND)
         sent = _now()
         _, remaining_wait = await self._broker.execute(Confirm(self._gates, tickets, None))
@@ -291,7 +291,7 @@ class _Connection(asyncio.Protocol):
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name of asyncio
-        """Give up the questions of a process that has gone."""
+        """Give up the requests of a process that has disconnected."""
         self._connections.discard(self)
         calls_by_kind: defaultdict[_Kind, set[int]] = defaultdict(set)
         for kind, call in self._calls.values():
@@ -301,7 +301,7 @@ class _Connection(asyncio.Protocol):
             kind.leave(frozenset(calls))
 
     def data_received(self, data: bytes) -> None:
-        """Read questions."""
+        """Read the requests of the process."""
         *lines, self._unread = (self._unread + data).split(b"\n")
         try:
             for line in lines:

@@ -3,7 +3,7 @@
 A command is applied to immutable states outside any lock; its result replaces them only if they
 are still the same objects, otherwise it is applied again. The laws of the locked sections:
 
-1. A locked section makes no call, loops nowhere and creates no container: no other code runs inside
+1. A locked section makes no call, has no loop and creates no container: no other code runs inside
    it, such as a signal handler, a finaliser (which may post a command) or another thread. An
    interruption happens before it or after it, so all changes are made or none. If the interruption
    loses the answer, the changes are undone.

@@ -1,16 +1,15 @@
 """Idempotency keys and other claims in a key-value bucket of NATS JetStream.
 
 A bucket changes one key at a time, by compare-and-set. That suits claims, which have one writer at
-a time; a limit that many callers change at once would be written again and again. Laws:
+a time. A limit that many callers change at once would need many attempts to write. Laws:
 
 1. A command on one key reads the key's last write, decides, and writes with the revision that it
    has read. If another write came between, it begins again.
-2. A write whose answer is lost is looked up by its mark, so its effect is known although the answer
-   is not.
+2. If the answer to a write is lost, the write is looked up by its mark, so its effect is known.
 3. The time is the server's: each write has one, and the local boot clock only measures how long ago
    that was.
-4. Nothing is deleted before its time: a full bucket refuses writes, and what has expired is purged
-   up to the revision that was read.
+4. No state is deleted before it expires: a full bucket refuses writes, and an expired state is
+   purged only up to the revision that was read.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ _CLEAN_EVERY: Final = 100
 _CLEAN_AT_ONCE: Final = 200
 _DURABLE_REPLICAS: Final = 3
 _BUCKET: Final = late_pattern(r"[A-Za-z0-9_-]{1,64}")
-_BACKGROUND: Final = Background()
+_BACKGROUND_LOOP: Final = Background()
 
 
 @refusing
@@ -128,10 +127,10 @@ class _Common(ABC):
         if isinstance(command, Renew) and len(command.keys) != 1:
             # The leases of several claims do not depend on each other.
             renewals = [Renew((claim,), lease=command.lease) for claim in command.held]
-            return tuple([(await self._change(renewal, until))[0] for renewal in renewals])
-        return await self._change(command, until)
+            return tuple([(await self._apply_command(renewal, until))[0] for renewal in renewals])
+        return await self._apply_command(command, until)
 
-    async def _change(self, command: Command[Any], until: float) -> Any:
+    async def _apply_command(self, command: Command[Any], until: float) -> Any:
         bucket, key = self._bucket, _only_key(command)
         subject = subject_of(bucket.name, key)
         await self._run(bucket.prepare(until))
@@ -202,7 +201,7 @@ class NatsStorage(_Common, Closing):
         self._is_unavailable = False
 
     async def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
-        return _BACKGROUND.run(work)
+        return _BACKGROUND_LOOP.run(work)
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command on its state, and return its answer."""
@@ -216,7 +215,7 @@ class NatsStorage(_Common, Closing):
         self._is_unavailable = False
         if self._writes >= _CLEAN_EVERY:
             self._writes = 0
-            _BACKGROUND.start(_quietly(self._bucket, self._timeout))
+            _BACKGROUND_LOOP.start(_housekeep_quietly(self._bucket, self._timeout))
         return answer
 
     def post(self, command: Command[Any], /) -> None:
@@ -231,11 +230,11 @@ class NatsStorage(_Common, Closing):
         Commands that write also do so from time to time.
         """
         until = monotonic() + self._timeout * limit
-        return _BACKGROUND.run(self._bucket.housekeep(count(limit, "limit"), until))
+        return _BACKGROUND_LOOP.run(self._bucket.housekeep(count(limit, "limit"), until))
 
     def close(self) -> None:
         """Close the connection."""
-        _BACKGROUND.run(self._bucket.close())
+        _BACKGROUND_LOOP.run(self._bucket.close())
 
     def _send(self, timeout: float | None) -> None:
         """Run the queued commands; those that an outage prevents wait for the next command."""
@@ -283,7 +282,7 @@ class AsyncNatsStorage(_Common, AsyncClosing):
         answer: Answer = await self._execute(command, timeout)
         if self._writes >= _CLEAN_EVERY:
             self._writes = 0
-            self._cleaning = asyncio.create_task(_quietly(self._bucket, self._timeout))
+            self._cleaning = asyncio.create_task(_housekeep_quietly(self._bucket, self._timeout))
         return answer
 
     def post(self, command: Command[Any], /) -> None:
@@ -309,7 +308,7 @@ class AsyncNatsStorage(_Common, AsyncClosing):
         await self._bucket.close()
 
 
-async def _quietly(bucket: Bucket, timeout: float) -> None:
+async def _housekeep_quietly(bucket: Bucket, timeout: float) -> None:
     """Purge some expired states; a failure shows in the next command."""
     try:
         await bucket.housekeep(_CLEAN_AT_ONCE, monotonic() + timeout * _CLEAN_AT_ONCE)

@@ -207,13 +207,13 @@ class RedisStorage(_Store, Closing):
             StorageUnavailable: it was not executed, or its outcome is unknown.
         """
         try:
-            return self._try(batch, until)
+            return self._execute_with_repeat(batch, until)
         except REQUEST_ERRORS as error:
             failure = self._error_of(error)
         # Raised outside the handler, so that it does not carry redis-py's frames with the password.
         raise failure
 
-    def _try(self, batch: Batch, until: float) -> list[Any]:
+    def _execute_with_repeat(self, batch: Batch, until: float) -> list[Any]:
         """Execute several commands; repeat them if their reply was lost and that is harmless."""
         self._unavailable = True
         try:
@@ -261,7 +261,7 @@ class RedisStorage(_Store, Closing):
             while posted_calls:
                 # In a cluster, each may need another node.
                 batch = posted_calls[:1] if self._server.is_cluster else posted_calls
-                self._try([call for _, call in batch], until)
+                self._execute_with_repeat([call for _, call in batch], until)
                 posted_calls = posted_calls[len(batch) :]
         except BaseException as error:
             unsent_commands = [

@@ -2,7 +2,8 @@
 
 Laws:
 
-1. A command is executed on one shard, by that shard's clock. The others may be away.
+1. A command is executed on one shard, by that shard's clock. The other shards need not be
+   available.
 2. The name of a shard decides which states it has; see `moorage.domain.state.sharding`.
 3. While former shards are named, a command for a state that may still be on one of them asks that
    shard first, within the same time limit. A posted command waits in an outage for the next one
@@ -132,10 +133,10 @@ class ShardedStorage(_Shards, Closing):
     def _execute(self, command: Command[Answer], location: Location, end_time: float) -> Answer:
         shard, former = location
         if former is not None:
-            is_here, answer = self._stores[former].execute(Leave(command), _left(end_time))
+            is_here, answer = self._stores[former].execute(Leave(command), _seconds_left(end_time))
             if is_here:
                 return answer  # type: ignore[no-any-return]  # as the command answers
-        return self._stores[shard].execute(command, _left(end_time))  # type: ignore[no-any-return]  # as the command answers
+        return self._stores[shard].execute(command, _seconds_left(end_time))  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command whose answer is not needed, now or (after a failure) with the next one."""
@@ -214,10 +215,12 @@ class AsyncShardedStorage(_Shards, AsyncClosing):
     ) -> Answer:
         shard, former = location
         if former is not None:
-            is_here, answer = await self._stores[former].execute(Leave(command), _left(end_time))
+            is_here, answer = await self._stores[former].execute(
+                Leave(command), _seconds_left(end_time)
+            )
             if is_here:
                 return answer  # type: ignore[no-any-return]  # as the command answers
-        return await self._stores[shard].execute(command, _left(end_time))  # type: ignore[no-any-return]  # as the command answers
+        return await self._stores[shard].execute(command, _seconds_left(end_time))  # type: ignore[no-any-return]  # as the command answers
 
     async def _settle(self, command: Command[Any]) -> None:
         location = self._location(command)
@@ -268,7 +271,7 @@ class AsyncShardedStorage(_Shards, AsyncClosing):
                         await store.aclose()
 
 
-def _left(end_time: float) -> float | None:
+def _seconds_left(end_time: float) -> float | None:
     """Return the seconds until a time of `monotonic()`; None without one."""
     return None if end_time == inf else max(0.0, end_time - monotonic())
 

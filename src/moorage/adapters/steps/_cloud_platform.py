@@ -1,11 +1,11 @@
-"""The flow of runs in clouds, shared by all of them.
+"""The control flow of runs, which all clouds share.
 
 Laws:
 
 1. A cloud accepts one run per name; a repeated start finds the first run.
 2. A run that was just started may not appear in lists yet. Until it does, it counts as started.
-3. If a cloud has no time limit of its own, whoever looks at a late run ends it.
-4. Times are those of the cloud, so that no caller's clock matters.
+3. If a cloud has no time limit of its own, a caller that reads the status of a late run ends it.
+4. All times come from the cloud's clock, so that no caller's clock matters.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LARGE_CHUNK: Final = 16 * 1024
 
 
 class Cloud(Protocol):
-    """The requests to one cloud, in the steps of the flow.
+    """The requests to one cloud, from which the flow of runs is made.
 
     `begin` starts a run, or returns the one that has its name. `find` returns a run, and takes its
     place if the place is known. `end` asks a run to end for a reason, which `find` then reports.
@@ -172,7 +172,7 @@ class CloudRuns:
         return None
 
     def remove(self, name: str, timeout: float, /) -> None:
-        """Remove a run that has ended, as far as the cloud lets anybody remove runs."""
+        """Remove a run that has ended, if the cloud can remove runs."""
         run = self._current_run(name, timeout)
         if run is not None and run.status.is_over:
             self._cloud.remove(run, timeout)

@@ -2,14 +2,14 @@
 
 It runs alone, without the package, and reads its task from the standard input. The Engine has no
 time limit of its own, so this program waits for the container's end, and asks the Engine to stop it
-when its time is over. Before that it leaves a note inside the container, by which others can tell
-the reason of the end.
+when its time is over. Before that it leaves a note inside the container, from which others read the
+reason of the end.
 
 The time counts from the start of the container, which may come late or never: its starter may die
-before it. Another starter brings a watchdog of its own, and both count alike.
+before it. Another starter has a watchdog of its own, with the same time limit.
 
-It begins while its container begins, and both want the processors. So it imports only modules that
-are written in C.
+It starts at the same time as its container, and both need the processors. So it imports only
+modules that are written in C.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MISSING = 404
 _SERVER_ERROR = 500
 _CREATED = b'"State":{"Status":"created"'
 _ENDED = tuple(b'"State":{"Status":"%b"' % state for state in (b"exited", b"dead", b"removing"))
-"""The parts of a description that tell of the end; in its texts quotes have backslashes."""
+"""The parts of a description that show the end; quotes in its texts have backslashes."""
 _PART = 65536
 
 
@@ -104,8 +104,8 @@ class Container:
     def _ask(self, method: str, path: str, timeout: float, body: bytes = b"") -> tuple[int, bytes]:
         """Send a request, and return the status and the body of the answer.
 
-        The Engine ends an answer of HTTP/1.0 with the connection. If none of this protocol comes,
-        the status is that of an error of the server.
+        The Engine ends an answer of HTTP/1.0 with the connection. Without a valid answer, the
+        status is that of a server error.
         """
         head = (
             f"{method} /containers/{self._name}/{path} HTTP/1.0\r\n"

@@ -98,7 +98,7 @@ class Engine:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Generator[http.client.HTTPResponse]:
-        """Send a request, and lend the answer for a block, which reads it as far as it wants.
+        """Send a request, and yield its answer, which the block need not read completely.
 
         Args:
             method: the HTTP method.
@@ -136,7 +136,7 @@ class Engine:
 
 
 def progress(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
-    """Yield the lines with which the Engine tells of a pull or a build."""
+    """Yield the lines with which the Engine reports the progress of a pull or a build."""
     while line := answer.readline(_LARGEST_ANSWER):
         try:
             value = json.loads(line)

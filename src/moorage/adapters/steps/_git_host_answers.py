@@ -127,7 +127,7 @@ def _end_of_pause(now: datetime, pause: str | None, headers: Message) -> datetim
 
 
 def _number(text: str | None) -> int | None:
-    """Return the whole number in a header; None if it has none, or one that is out of reach."""
+    """Return the whole number in a header; None if it has none, or one that is too large."""
     match = _SECONDS.fullmatch(text or "")
     return None if match is None else int(match[0])
 

@@ -1,13 +1,14 @@
-"""The flow of runs on a git host, which is the same on all of them.
+"""The control flow of runs, which all git hosts share.
 
 Laws:
 
-1. A run is claimed before it is dispatched. The claim is an object of the host whose name only one
-   caller can create. It contains a note, so that the host remembers what it was started for.
-2. Only the caller with the claim dispatches, once. If the answer is lost, the run is looked for by
-   its name. A run that does not appear in time is lost; nothing is dispatched a second time.
-3. A refusal that proves that nothing was dispatched gives the claim back.
-4. Times are those of the host, so that no caller's clock matters.
+1. A run is claimed before it is dispatched. The claim is an object on the host, such as a git ref,
+   whose name only one caller can create. It contains a note with the facts of the run.
+2. Only the caller that has the claim dispatches the run, and only once. If the answer is lost, the
+   run is looked up by its name. A run that does not appear in time is lost; nothing is dispatched a
+   second time.
+3. If a refusal proves that nothing was dispatched, the claim is removed.
+4. All times come from the host's clock, so that no caller's clock matters.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from moorage.domain.steps.runs import LogStream, RunSpec, RunStatus
     from moorage.domain.steps.step import Step
 
-_MUCH: Final = 512 * 1024
+_LARGE_PART: Final = 512 * 1024
 """The bytes of a part of a log after which the next part is there at once."""
 
 _NOTHING_SENT: Final = (AuthenticationFailed, RateLimitExceeded, VendorRejected, InvalidData)
@@ -189,7 +190,7 @@ class GitHostRuns:
         if stream == "stderr" or number is None or status is None or is_early:
             return LogChunk(b"", mark, is_over)
         chunk = self._host.log(number, mark, timeout, is_over=is_over)
-        if len(chunk.data) < _MUCH:
+        if len(chunk.data) < _LARGE_PART:
             with self._lock:
                 self._read[name] = monotonic() + self._pace
         return chunk
@@ -199,7 +200,7 @@ class GitHostRuns:
         status = self._look(name, timeout, needs_approval=False)
         if status is None or status.is_over:
             return
-        self._host.change(name, _stopped, timeout)
+        self._host.change(name, _as_stopped, timeout)
         number = self._numbers.get(name)
         if number is not None:
             self._host.cancel(number, timeout, is_forced=grace <= 0)
@@ -252,7 +253,7 @@ class GitHostRuns:
                 self._numbers[spec.name] = number
             # Without the number in the note, the run is found by its name.
             with suppress(ConnectorError):
-                self._host.change(spec.name, lambda note: _numbered(note, number), timeout)
+                self._host.change(spec.name, lambda note: _with_number(note, number), timeout)
 
     def _look(self, name: str, timeout: float, *, needs_approval: bool = True) -> RunStatus | None:
         """Return the status of a run, and end it if its time limit is over.
@@ -279,7 +280,7 @@ class GitHostRuns:
         return status
 
     def _status(self, claim: Claim, timeout: float) -> tuple[RunStatus, HostedRun | None]:
-        """Return the status of a claimed run, and what its host knows about it."""
+        """Return the status of a claimed run, and the host's description of it."""
         note = claim.note
         number = self._numbers.get(note.name) or note.run
         if number is None:
@@ -298,19 +299,19 @@ class GitHostRuns:
         """Ask a run to end whose time limit is over, and kill it after its grace."""
         note = claim.note
         if not (note.is_late or note.is_stopped):
-            self._host.change(note.name, _late, timeout)
+            self._host.change(note.name, _as_late, timeout)
             self._host.cancel(run.number, timeout, is_forced=False)
         elif must_be_killed(note, run, claim.now):
             self._host.cancel(run.number, timeout, is_forced=True)
 
 
-def _stopped(note: RunNote) -> RunNote:
+def _as_stopped(note: RunNote) -> RunNote:
     return note if note.is_late else note.changed(is_stopped=True)
 
 
-def _late(note: RunNote) -> RunNote:
+def _as_late(note: RunNote) -> RunNote:
     return note if note.is_stopped else note.changed(is_late=True)
 
 
-def _numbered(note: RunNote, number: int) -> RunNote:
+def _with_number(note: RunNote, number: int) -> RunNote:
     return note.changed(run=number)

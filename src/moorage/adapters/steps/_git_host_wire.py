@@ -38,7 +38,7 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _HOPS: Final = 3
 _PAGE: Final = 100
 _PAGES: Final = 50
-_REMEMBERED: Final = 256
+_CACHED_ANSWERS: Final = 256
 
 
 def in_seconds(least: float) -> Any:
@@ -54,7 +54,7 @@ class Access(Protocol):
         ...
 
     def renew(self, refused: Secret, /) -> bool:
-        """Forget a value that was refused; return whether a new one can be had."""
+        """Forget a value that was refused; return whether a new one can be obtained."""
         ...
 
 
@@ -216,7 +216,7 @@ class GitHostApi:
     def download(
         self, path: str, timeout: float, *, allowed: frozenset[int] = frozenset()
     ) -> Answer:
-        """Return what is behind a redirect of the API, which is sent no credential.
+        """Return the content at a redirect of the API; the credential is not sent there.
 
         Raises:
             ConnectorError: it cannot be had.
@@ -227,7 +227,7 @@ class GitHostApi:
         for _ in range(_HOPS):
             if answer.status not in _REDIRECTS:
                 return answer
-            url = _joined(url, answer.headers.get("Location", ""))
+            url = _url_at(url, answer.headers.get("Location", ""))
             if _origin(url) is None:
                 raise VendorFailed(f"{self.name} redirects to a URL without https.")
             left = max(0.1, deadline - monotonic())
@@ -248,7 +248,7 @@ class GitHostApi:
     def _remember(self, method: str, url: str, answer: Answer) -> None:
         tag = answer.headers.get("ETag")
         if method == "GET" and tag and answer.status == 200 and len(answer.data) < 1_000_000:
-            while len(self._unchanged) >= _REMEMBERED:
+            while len(self._unchanged) >= _CACHED_ANSWERS:
                 self._unchanged.pop(next(iter(self._unchanged)), None)
             self._unchanged[url] = tag, answer
 
@@ -262,7 +262,7 @@ class GitHostApi:
         content: bytes | None = None,
         secret: Secret | None = None,
     ) -> Answer:
-        """Send one request, and return whatever is answered."""
+        """Send one request, and return its answer, whatever the status."""
         parts = urlsplit(url)
         target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
         connection = http.client.HTTPSConnection(
@@ -334,7 +334,7 @@ class _Answering:
         return io.BufferedReader(self._reader)
 
 
-def _joined(url: str, place: str) -> str:
+def _url_at(url: str, place: str) -> str:
     try:
         return urljoin(url, place)
     except ValueError:

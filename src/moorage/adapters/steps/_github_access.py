@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.adapters.steps._git_host_wire import Access, GitHostApi
     from moorage.errors import ConnectorError
 
-_SKEW: Final = timedelta(seconds=60)
+_CLOCK_SKEW: Final = timedelta(seconds=60)
 """How far the clock of this machine may be ahead of GitHub's."""
 
 _LIFETIME: Final = timedelta(minutes=9)
@@ -120,7 +120,7 @@ class AppAccess:
 
     def _proof(self, now: datetime) -> Secret:
         claims = {
-            "iat": int((now - _SKEW).timestamp()),
+            "iat": int((now - _CLOCK_SKEW).timestamp()),
             "exp": int((now + _LIFETIME).timestamp()),
             "iss": self._app_id,
         }

@@ -1,7 +1,8 @@
 """The files that a step of Kubernetes leaves, which a second container writes to its own log.
 
 The step is then the init container of its pod. If it succeeds, the second container begins, finds
-the same working directory, and writes the files in Base64. Its log is their way out of the cluster.
+the same working directory, and writes the files in Base64. From its log, the files can be read
+outside of the cluster.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ LARGEST: Final = 4 * 1024 * 1024
 """The number of bytes of all files. In Base64 and with times they fit in the 10 MiB of a log that a
 node keeps."""
 
-_EDGE: Final = b".\n"
+_PART_END: Final = b".\n"
 """The first and the last line of the log; Base64 has no points."""
 
 _SCRIPT: Final = f"""set -e
@@ -44,7 +45,7 @@ echo .
 
 
 def writing_command(paths: Sequence[str]) -> list[str]:
-    """Return the command that writes files to the log; it wants `sh`, `wc` and `base64`."""
+    """Return the command that writes files to the log; it needs `sh`, `wc` and `base64`."""
     return ["sh", "-c", _SCRIPT, CONTAINER, *paths]
 
 
@@ -54,10 +55,10 @@ def file_in_log(log: bytes, number: int) -> bytes | None:
     Raises:
         VendorFailed: a part is missing, because the container was ended or a node cut its log.
     """
-    if not log.startswith(_EDGE) or not log.endswith(b"\n" + _EDGE):
+    if not log.startswith(_PART_END) or not log.endswith(b"\n" + _PART_END):
         raise VendorFailed(
             "The files of the step did not arrive whole in the log of their container.",
             remedy="Look at the limit of the pod's time, and at the size to which nodes cut logs.",
         )
-    _, is_there, rest = log.removesuffix(_EDGE).partition(b"\n. %d\n" % number)
+    _, is_there, rest = log.removesuffix(_PART_END).partition(b"\n. %d\n" % number)
     return base64.b64decode(rest.partition(b".")[0]) if is_there else None

@@ -1,4 +1,4 @@
-"""The status of a run, as a Job of Kubernetes and its pod tell it."""
+"""The status of a run, derived from its Kubernetes Job and pod."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CANNOT_START: Final = 125
 
 _KILLED: Final = 137
 _DYING: Final = 15
-"""Seconds after its grace in which the end of a container is told."""
+"""Seconds after its grace in which the cluster reports the end of a container."""
 
 _IMAGE_PROBLEMS: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
@@ -28,7 +28,7 @@ _THROTTLED: Final = "toomanyrequests"
 
 
 def condition_of(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the condition with which a Job has ended; nothing if it goes on."""
+    """Return the condition with which a Job has ended; empty if it has not ended."""
     for condition in job.get("status", {}).get("conditions") or ():
         if condition["type"] in {"Complete", "Failed"} and condition["status"] == "True":
             ended: dict[str, Any] = condition
@@ -95,7 +95,7 @@ def status_of(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatu
 
 
 def note_of(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the platform has noted in a Job."""
+    """Return the note that the platform has stored in a Job."""
     annotations: dict[str, str] = job["metadata"].get("annotations") or {}
     note: dict[str, Any] = json.loads(annotations.get(NOTE, "{}"))
     return note

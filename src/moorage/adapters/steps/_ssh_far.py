@@ -1,9 +1,9 @@
-"""The program on the far side of an SSH connection, which looks after runs there.
+"""The program that manages runs on the other machine of an SSH connection.
 
 It runs alone, without the package, on Python 3.9 or newer. It reads requests from the standard
 input and answers each on the standard output: eight digits of hexadecimal length and a JSON object,
-then the same for bytes. A run is a folder, as on this machine: whoever holds its lock may start it,
-and its supervisor holds the lock until it has recorded the exit code.
+then the same for bytes. A run is a folder, as on this machine: the process that holds its lock may
+start it, and its supervisor holds the lock until it has recorded the exit code.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _Runs:
         self.deadline = time.monotonic() + request["timeout"]
 
     def answered(self) -> tuple[dict[str, Any], bytes]:
-        """Return the answer, and bytes that belong to it."""
+        """Return the answer to the request, and the bytes that belong to it."""
         what = self.request["do"]
         if what == "start":
             return self.started(), b""
@@ -105,7 +105,7 @@ class _Runs:
             time.sleep(_PAUSE)
 
     def spawn(self, lock: int) -> str:
-        """Start the supervisor, which inherits the lock; return what went wrong."""
+        """Start the supervisor, which inherits the lock; return the error if that fails."""
         task = self.request["task"]
         work = self.folder / "work"
         work.mkdir(exist_ok=True)

@@ -35,7 +35,7 @@ _VARIABLES: Final = ("PATH", "HOME", "SSH_AUTH_SOCK")
 
 
 class Target(NamedTuple):
-    """The account on another machine, and how to get there."""
+    """The account on another machine, and the options of `ssh` to reach it."""
 
     host: str
     user: str | None
@@ -83,7 +83,7 @@ class Target(NamedTuple):
 
 
 class Far:
-    """Sends requests over one connection, which is made when it is needed and when it was lost.
+    """Sends requests over one connection, which is opened at first use and after a loss.
 
     Args:
         target: the account on the other machine.
@@ -151,7 +151,7 @@ class Far:
 
 
 class _Connection:
-    """A running `ssh`, with the program on the far side at its end."""
+    """A running `ssh`, and the program that it has started on the other machine."""
 
     def __init__(self, target: Target, deadline: float) -> None:
         self._target = target
@@ -219,14 +219,14 @@ class _Connection:
 
     def framed(self, deadline: float) -> bytes:
         """Receive bytes that follow their length."""
-        size = int(self._exactly(_LENGTH, deadline), 16)
-        return self._exactly(size, deadline)
+        size = int(self._receive_exactly(_LENGTH, deadline), 16)
+        return self._receive_exactly(size, deadline)
 
     def close(self) -> None:
         """End the connection."""
         self._end()
 
-    def _exactly(self, size: int, deadline: float) -> bytes:
+    def _receive_exactly(self, size: int, deadline: float) -> bytes:
         parts, left = [self._pending], size - len(self._pending)
         while left > 0:
             parts.append(self._received(deadline))
@@ -252,7 +252,7 @@ class _Connection:
             )
 
     def _failure(self) -> ConnectorError:
-        """Return what the end of `ssh` stands for."""
+        """Return the error that the end of `ssh` stands for."""
         try:
             code: int | None = self._process.wait(5)
         except subprocess.TimeoutExpired:  # pragma: no cover - ssh closes its pipes when it ends

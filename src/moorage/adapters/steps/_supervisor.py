@@ -1,7 +1,7 @@
-"""The program that supervises one step on this machine; it outlives the process that started it.
+"""The program that supervises one step on this machine, even after its starter has ended.
 
 It runs alone, without the package, and reads its task from the standard input. It holds the lock of
-the run's folder for as long as it lives, so others can tell that it does. It ends the step and
+the run's folder until it ends, so others can see that it still runs. It ends the step and
 everything that the step started: at the time limit, on the signal SIGTERM, and when the step's
 program has ended. Then it records the exit code.
 """
@@ -144,7 +144,7 @@ class _Supervisor:
                 self.code = 128 - code if code < 0 else code
 
     def kill_everything(self) -> None:
-        """Kill the step and its descendants until none is left; all of them end up as ours."""
+        """Kill the step and its descendants until none is left; orphans become our children."""
         while self.reap():
             self.signal_everything(signal.SIGKILL)
             signal.sigtimedwait({signal.SIGCHLD}, 0.02)

@@ -1,4 +1,4 @@
-"""The check that a login among the settings of a platform has all its parts."""
+"""Checks that the login in a platform's settings is complete."""
 
 from __future__ import annotations
 

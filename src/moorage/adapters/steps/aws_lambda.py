@@ -186,7 +186,7 @@ class LambdaFunction:
     def invoke_later(self, payload: object = None, *, repeatable: bool = False) -> LambdaInvocation:
         """Return the operation that queues an event for the function.
 
-        Lambda does not tell what becomes of the event: it calls the function up to three times,
+        Lambda does not report the outcome of the event: it calls the function up to three times,
         and sends what fails to the function's destination or dead-letter queue.
 
         Args:

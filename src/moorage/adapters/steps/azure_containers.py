@@ -52,7 +52,7 @@ _GIGABYTES: Final = 1.5
 _CONFLICT: Final = frozenset({409})
 _MISSING: Final = frozenset({404})
 _NO_LOG: Final = frozenset({400, 404, 409})
-_SETTLES: Final = 5.0
+_LOG_SETTLE_SECONDS: Final = 5.0
 """Seconds after the end of a container in which Azure still stores its last lines."""
 
 
@@ -205,7 +205,7 @@ class _AzureContainers:
 
     def log(self, run: CloudRun, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:  # noqa: ARG002 - it has one
         """Return a part of the log; a mark is a number of bytes."""
-        is_settled = has_settled(run, _SETTLES)
+        is_settled = has_settled(run, _LOG_SETTLE_SECONDS)
         path = f"{run.note.name}/containers/{_CONTAINER}/logs"
         answer = self._ask("GET", path, timeout, allowed=_NO_LOG)
         if answer.status in _NO_LOG:

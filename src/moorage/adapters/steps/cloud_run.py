@@ -54,10 +54,10 @@ _CONFLICT: Final = frozenset({409})
 _MISSING: Final = frozenset({404})
 _PAGE: Final = 1000
 _LONGEST: Final = 7 * 86_400
-_LAG: Final = 5.0
+_LOG_DELAY: Final = 5.0
 """Seconds in which Cloud Logging may still store an entry of an earlier time."""
 
-_SETTLES: Final = 15.0
+_LOG_SETTLE_SECONDS: Final = 15.0
 """Seconds after the end of an execution in which its last entries are stored."""
 
 
@@ -208,10 +208,13 @@ class _CloudRun:
 
     def log(self, run: CloudRun, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
         """Return a part of the log; a mark is the time and the id of the last entry."""
-        is_settled = has_settled(run, _SETTLES)
+        is_settled = has_settled(run, _LOG_SETTLE_SECONDS)
         if not run.place:
             return LogChunk(b"", mark, is_settled)
-        chosen, until = self._settings, None if is_settled else run.now - timedelta(seconds=_LAG)
+        chosen, until = (
+            self._settings,
+            None if is_settled else run.now - timedelta(seconds=_LOG_DELAY),
+        )
         since = mark.partition("#")[0]
         body: dict[str, Any] = {
             "resourceNames": [f"projects/{chosen.project}"],

@@ -1,16 +1,17 @@
 """Steps as containers of a Docker Engine.
 
-A container gets its name only when its files are inside, so whoever finds it by its name may start
-it. Of several callers one succeeds in giving the name; the others remove theirs. One without files
-has its name at once, if it is for root: otherwise its working directory must be made writable.
-Secrets are files in /run/secrets of the container, and so no part of its description.
+A container gets its name only when its files are inside, so any caller that finds it by its name
+may start it. Of several callers, one succeeds in naming its container; the others remove theirs. A
+container without files gets its name at once if root runs the step: otherwise its working directory
+must be made writable first. Secrets are files in /run/secrets of the container, and so no part of
+its description.
 
 The time limit is kept by a watchdog, a program of its own on this machine. A container is started
 only when its watchdog has said that it watches it.
 
-The Engine has no operation that keeps a container from starting. So a stop of one that was created
-and not started replaces it by a tombstone: a container of the same name that nobody starts. The
-Engine either removes a container or starts it, whatever comes at the same time.
+The Engine has no operation that keeps a container from starting. So stopping a container that was
+created and not started replaces it by a tombstone: a container of the same name that nobody starts.
+The Engine either removes a container or starts it, whatever comes at the same time.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ _NOTES: Final = "/.moorage"
 _MISSING: Final = frozenset({404})
 _DONE: Final = 204
 _CONFLICT: Final = 409
-_GONE: Final = frozenset({*_MISSING, _CONFLICT})
+_MISSING_OR_CHANGED: Final = frozenset({*_MISSING, _CONFLICT})
 """The statuses of a request for a container that does not exist, or is in another state."""
 
 _REFUSED: Final = 400
@@ -74,12 +75,12 @@ _CANNOT_RUN: Final = frozenset({126, 127})
 _ROOT: Final = frozenset({"", "0", "root"})
 _PAUSE: Final = 0.02
 _LONGEST_CREATION: Final = 5.0
-_NEVER: Final = "0001"
+_NEVER_YEAR: Final = "0001"
 _BEGAN: Final = "start"
 _PUT: Final = "extract-to-dir"
 _TOMBSTONE: Final = f"{_LABEL}.stopped-before-start"
 _STOPPED_CODE: Final = 128 + signal.SIGTERM
-_RECALL: Final = 2.0
+_EVENTS_TIMEOUT: Final = 2.0
 """Seconds for recalling events; the Engine waits for the future if its clock was set back."""
 
 _PHASES: Final = {"exited": RunPhase.ENDED, "created": RunPhase.STARTING}
@@ -103,7 +104,7 @@ class DockerPlatform:
         pull: whether an image that the Engine does not have is pulled. The time of a pull is part
             of that of the start.
         login: the login to the registry from which images are pulled.
-        volumes: what all containers have in common: for each path in the containers, the name of a
+        volumes: the volumes of all containers: for each path in the containers, the name of a
             volume, or a path of the Engine's machine. A path that ends with ":ro" is read-only.
 
     Raises:
@@ -168,7 +169,7 @@ class DockerPlatform:
                     status = self._create(spec, timeout)
                 if status is not None and status.phase is RunPhase.STARTING:
                     step = spec.step
-                    task = self._task(status, step.timeout, step.grace, EndReason.DEADLINE)
+                    task = self._watchdog_task(status, step.timeout, step.grace, EndReason.DEADLINE)
                     watchdog.watch(timeout, *task)
                     status = self._begin(status, timeout)
         if status is None:
@@ -186,7 +187,7 @@ class DockerPlatform:
 
     @property
     def can_wait(self) -> bool:
-        """True, because the Engine tells of the end of a container."""
+        """True, because the Engine reports the end of a container."""
         return True
 
     def wait(self, name: str, seconds: float, /) -> bool:
@@ -225,11 +226,11 @@ class DockerPlatform:
         status = self.look(name, timeout)
         until = monotonic() + timeout
         while status is not None and status.phase is RunPhase.STARTING and monotonic() < until:
-            self._bury(status, timeout)
+            self._replace_by_tombstone(status, timeout)
             status = self.look(name, timeout)
         if status is not None and not status.is_over:
             with Watchdog(self._python) as watchdog:
-                watchdog.watch(timeout, *self._task(status, 0.0, grace, EndReason.STOPPED))
+                watchdog.watch(timeout, *self._watchdog_task(status, 0.0, grace, EndReason.STOPPED))
 
     def runs(self, timeout: float, /) -> Sequence[RunStatus]:
         """Return the status of all runs of this scope, by name."""
@@ -392,19 +393,19 @@ class DockerPlatform:
         """Start a container that was created, and return the status of its run."""
         code, content = self._engine.ask(
             *("POST", _container(created.metadata["container"], "start"), timeout),
-            allowed=frozenset({400, 500, *_GONE}),
+            allowed=frozenset({400, 500, *_MISSING_OR_CHANGED}),
         )
         if code == _DONE:
             return attrs.evolve(created, phase=RunPhase.RUNNING)
         status = self.look(created.name, timeout)
         is_over = status is not None and status.is_over
-        if code in _GONE:
+        if code in _MISSING_OR_CHANGED:
             return status if is_over else None
         if code >= _REFUSED and not is_over:
             raise refusal(code, content)
         return status
 
-    def _bury(self, status: RunStatus, timeout: float) -> None:
+    def _replace_by_tombstone(self, status: RunStatus, timeout: float) -> None:
         """Replace a container that was not started by its tombstone, unless it is started now."""
         container = status.metadata["container"]
         facts = self._facts(container, timeout)
@@ -431,10 +432,12 @@ class DockerPlatform:
     def _delete(self, name: str, timeout: float) -> bool:
         """Remove a container with its volumes; return False if there is none, or it runs."""
         path = f"/containers/{quote(name, safe='')}"
-        code, _ = self._engine.ask("DELETE", path, timeout, query={"v": "1"}, allowed=_GONE)
-        return code not in _GONE
+        code, _ = self._engine.ask(
+            "DELETE", path, timeout, query={"v": "1"}, allowed=_MISSING_OR_CHANGED
+        )
+        return code not in _MISSING_OR_CHANGED
 
-    def _task(
+    def _watchdog_task(
         self, status: RunStatus, after: float, grace: float, reason: EndReason
     ) -> Sequence[object]:
         """Return the task of a watchdog: to stop a container after some seconds."""
@@ -477,7 +480,7 @@ class DockerPlatform:
         return EndReason.STOPPED if is_stopped else EndReason.DEADLINE
 
     def _was_untouched(self, facts: Mapping[str, Any], timeout: float) -> bool:
-        """Return whether the Engine remembers a container's start, and nothing put in it since.
+        """Return whether no file was put into a container since its start, by the Engine's events.
 
         It remembers its last 256 events. To look into a container takes it much longer, because it
         mounts the files.
@@ -489,7 +492,9 @@ class DockerPlatform:
             "filters": json.dumps(filters),
         }
         try:
-            _, content = self._engine.ask("GET", "/events", min(timeout, _RECALL), query=query)
+            _, content = self._engine.ask(
+                "GET", "/events", min(timeout, _EVENTS_TIMEOUT), query=query
+            )
             with understood():
                 *_, last = [None, *(json.loads(line)["Action"] for line in content.splitlines())]
         except ConnectorError:
@@ -549,7 +554,7 @@ def _phase(facts: Mapping[str, Any]) -> RunPhase:
 
 
 def _is_tombstone(facts: Mapping[str, Any]) -> bool:
-    """Return whether a container only tells that a run was stopped before it started."""
+    """Return whether a container only marks that a run was stopped before it started."""
     return _TOMBSTONE in (facts["Config"]["Labels"] or {})
 
 
@@ -584,7 +589,7 @@ def _add(tar: tarfile.TarFile, path: str, content: bytes, mode: int) -> None:
 
 def _moment(text: str) -> datetime | None:
     """Return a time that the Engine writes with nanoseconds; None for the one that means never."""
-    if text.startswith(_NEVER):
+    if text.startswith(_NEVER_YEAR):
         return None
     whole, _, fraction = text.removesuffix("Z").partition(".")
     return datetime.fromisoformat(f"{whole}.{fraction[:6]:0<6}").replace(tzinfo=UTC)

@@ -47,7 +47,7 @@ SOCKET: Final = "/var/run/docker.sock"
 _REFUSED: Final = 400
 _BAD_REQUEST: Final = 400
 _LARGEST_MESSAGE: Final = 64 * 1024
-_SHOWN: Final = 500
+_SHOWN_CHARACTERS: Final = 500
 _IGNORE: Final = ".dockerignore"
 
 
@@ -216,7 +216,7 @@ def _lines(answer: http.client.HTTPResponse, until: float) -> Iterator[dict[str,
 def _failed_pull(image: str, status: int, message: str) -> ConnectorError:
     """Return the error for an image that could not be pulled; nothing has happened then."""
     failure = PullFailure.of(message)
-    shown = message[:_SHOWN]
+    shown = message[:_SHOWN_CHARACTERS]
     if failure.is_throttled:
         return RateLimitExceeded(
             f"The registry takes no further pulls of {image} for now: {shown}",
@@ -254,7 +254,7 @@ def _built(
     id = ""
     for line in _lines(answer, until):
         if "error" in line:
-            raise _failed_build(image, without_login(str(line["error"]), login)[:_SHOWN])
+            raise _failed_build(image, without_login(str(line["error"]), login)[:_SHOWN_CHARACTERS])
         if log is not None and line.get("stream"):
             for text in str(line["stream"]).splitlines():
                 log(text)

@@ -60,7 +60,7 @@ _LAUNCH_TYPES: Final = ("FARGATE", "EC2", "EXTERNAL")
 _LONGEST_OVERRIDES: Final = 8192
 _MEBIBYTE: Final = 1024 * 1024
 _DESCRIBED: Final = 100
-_SETTLES: Final = 5.0
+_LOG_SETTLE_SECONDS: Final = 5.0
 """Seconds after the end of a task in which CloudWatch Logs still stores its last lines."""
 
 _ECS: Final = "AmazonEC2ContainerServiceV20141113"
@@ -237,7 +237,7 @@ class _Ecs:
 
     def log(self, run: CloudRun, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:  # noqa: ARG002 - it has one
         """Return a part of the log; a mark is CloudWatch's token for the next part."""
-        is_settled = has_settled(run, _SETTLES)
+        is_settled = has_settled(run, _LOG_SETTLE_SECONDS)
         if self._settings.log_group is None:
             return LogChunk(b"", mark, run.status.is_over)
         fields: dict[str, Any] = {

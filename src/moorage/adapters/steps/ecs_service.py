@@ -102,7 +102,7 @@ class EcsService:
 
     def _deploy(self, fields: dict[str, Any], timeout: float) -> dict[str, Any]:
         answer = self._ecs.act("UpdateService", fields, timeout)
-        return self._ecs.api.read(_primary, answer)
+        return self._ecs.api.read(_primary_deployment, answer)
 
     def _state(self, deployment: str, timeout: float) -> dict[str, Any]:
         fields = {"cluster": self._service["cluster"], "services": [self._service["service"]]}
@@ -134,5 +134,5 @@ class EcsService:
             self._sleeper.sleep(_PAUSE)
 
 
-def _primary(answer: Response) -> dict[str, Any]:
+def _primary_deployment(answer: Response) -> dict[str, Any]:
     return primary_of(answer.json()["service"])

@@ -20,7 +20,8 @@ _PART: Final = 1024 * 1024
 class FileLog:
     """Keeps the output of one step in a folder, in the files stdout.log and stderr.log.
 
-    A program that was killed goes on after the last whole line. One process may write at a time.
+    If the program was killed, the next one continues after the last complete line. One process may
+    write at a time.
 
     Args:
         folder: the folder; it is made if it does not exist.
@@ -35,7 +36,7 @@ class FileLog:
         return self._folder / f"{stream}.log"
 
     def position(self, stream: LogStream, /) -> int:
-        """Return the number of whole lines in the file, and remove a torn line at its end."""
+        """Return the number of complete lines in a file, after removing a cut line at its end."""
         lines = end = at = 0
         with self.path(stream).open("a+b") as file:
             file.seek(0)

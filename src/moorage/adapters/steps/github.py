@@ -55,7 +55,7 @@ _PART: Final = 1024 * 1024
 _INPUTS: Final = 25
 _CHANGES: Final = 10
 _NOTES: Final = 500
-_BEFORE: Final = timedelta(minutes=2)
+_SEARCH_MARGIN: Final = timedelta(minutes=2)
 
 
 @careful
@@ -208,7 +208,7 @@ class _GitHub:
         return answer.json()["workflow_run_id"] if answer.status == 200 else None
 
     def find(self, note: RunNote, timeout: float, /) -> int | None:
-        since = (note.claimed_at - _BEFORE).strftime("%Y-%m-%dT%H:%M:%SZ")
+        since = (note.claimed_at - _SEARCH_MARGIN).strftime("%Y-%m-%dT%H:%M:%SZ")
         query = {"event": "workflow_dispatch", "created": f">={since}"}
         path = f"{self._root}/actions/workflows/{quote(note.target, safe='')}/runs"
         for page in self._api.pages(path, timeout, query=query):
@@ -299,7 +299,9 @@ class _GitHub:
                 if item["name"] == artifact and item["size_in_bytes"] <= LARGEST_ANSWER:
                     place = f"{self._root}/actions/artifacts/{item['id']}/zip"
                     answer = self._api.download(place, timeout, allowed=_GONE)
-                    return None if answer.status in _GONE else _member(answer.data, name, limit)
+                    return (
+                        None if answer.status in _GONE else _archived_file(answer.data, name, limit)
+                    )
         return None
 
     def _exit_code(self, number: int, timeout: float) -> int:
@@ -335,7 +337,7 @@ class _GitHub:
         return sha
 
     def _keep(self, sha: str, note: RunNote | None) -> RunNote | None:
-        """Keep a note, which never changes, among the last ones; return it."""
+        """Cache a note, which never changes, and return it."""
         if note is not None:
             while len(self._notes) >= _NOTES:
                 self._notes.pop(next(iter(self._notes)), None)
@@ -364,7 +366,7 @@ class _GitHub:
         return self._api.ask(method, f"{self._root}{path}", timeout, **options)
 
 
-def _member(archive: bytes, name: str, limit: int) -> bytes | None:
+def _archived_file(archive: bytes, name: str, limit: int) -> bytes | None:
     """Return a regular file of a ZIP archive; None if there is none, or if it is too large."""
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as file:

@@ -1,4 +1,4 @@
-"""The settings of everything that talks to a GitHub repository, and the API that they lead to."""
+"""The settings for a GitHub repository, which its steps and other operations share."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class GitHubSettings:
         scope: a name for the runs of this program; others are left alone.
         claims: the namespace of the refs with which runs are claimed.
         run_input: the input of the workflows that gets the name of the run.
-        minutes_input: the input that gets the time limit in minutes; by default none does.
+        minutes_input: the input that gets the time limit in minutes; by default no input gets it.
         asks_for_run: whether GitHub is asked for the number of the run; old servers refuse that.
         pace: shortest time in seconds between two requests for the state of a run.
         appears_in: seconds after which a run that has not appeared is lost.

@@ -59,8 +59,8 @@ _LATE: Final = "#ed9121"
 _DONE: Final = frozenset({"success", "failed", "canceled", "skipped", "manual"})
 _TIMEOUTS: Final = frozenset({"job_execution_timeout", "job_execution_server_timeout"})
 _PART: Final = 1024 * 1024
-_BEFORE: Final = timedelta(minutes=2)
-_TAIL: Final = 4096
+_SEARCH_MARGIN: Final = timedelta(minutes=2)
+_TAIL_BYTES: Final = 4096
 
 
 @checked_options
@@ -243,7 +243,7 @@ class _GitLab:
         query = {
             "ref": note.target,
             "source": "api",
-            "created_after": (note.claimed_at - _BEFORE).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "created_after": (note.claimed_at - _SEARCH_MARGIN).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "order_by": "id",
             "sort": "asc",
         }
@@ -331,7 +331,7 @@ class _GitLab:
             if job.get("failure_reason") in _TIMEOUTS:
                 return KILLED, EndReason.DEADLINE
             log, _ = self._trace(job["id"], 0, timeout)
-            return exit_code_in([log[-_TAIL:].decode("utf-8", "replace")]), EndReason.EXITED
+            return exit_code_in([log[-_TAIL_BYTES:].decode("utf-8", "replace")]), EndReason.EXITED
         return exit_code_in([]), EndReason.EXITED
 
     def _trace(self, job: int, start: int, timeout: float) -> tuple[bytes, int]:

@@ -49,7 +49,7 @@ class AsyncPlatformInThreads:
 
     @property
     def can_wait(self) -> bool:
-        """True if the platform tells of the end of a run."""
+        """True if the platform can wait for the end of a run."""
         return isinstance(self._platform, EndWaiter) and self._platform.can_wait
 
     async def wait(self, name: str, seconds: float, /) -> bool:

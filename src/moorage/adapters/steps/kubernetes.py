@@ -53,7 +53,7 @@ _CONFLICT: Final = 409
 _PART: Final = 4 * 1024 * 1024
 _PAUSE: Final = 0.2
 _LONGEST_LOOK: Final = 5.0
-_RESERVE: Final = 120
+_SCHEDULING_SECONDS: Final = 120
 """Seconds for finding a node and an image, which the Job has beyond the time limit of its pod."""
 
 _RIGHTS: Final = (
@@ -273,7 +273,7 @@ class KubernetesPlatform:
                 "completions": 1,
                 "parallelism": 1,
                 "backoffLimit": 0,
-                "activeDeadlineSeconds": ceil(step.timeout + step.grace) + _RESERVE,
+                "activeDeadlineSeconds": ceil(step.timeout + step.grace) + _SCHEDULING_SECONDS,
                 "ttlSecondsAfterFinished": chosen.keep,
                 "template": {"metadata": {"labels": labels}, "spec": pod},
             },
@@ -282,7 +282,7 @@ class KubernetesPlatform:
     def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
         """Start a run, or find the one of this name.
 
-        It waits for some seconds, so that an image that cannot be had is a refusal.
+        It waits for some seconds, so that an image that cannot be pulled is reported as a refusal.
 
         Raises:
             InvalidData: a Job cannot run the step.
@@ -442,7 +442,7 @@ class KubernetesPlatform:
 
 
 def _secret_data(spec: RunSpec) -> dict[str, str]:
-    """Return what the Secret of a run keeps: its secrets and its files."""
+    """Return the data of a run's Secret: its secrets and its files."""
     contents = {name: secret.reveal_bytes() for name, secret in spec.secrets.items()}
     for number, content in enumerate(spec.files.values()):
         contents[_FILE.format(number)] = content

@@ -2,7 +2,7 @@
 
 A run is a folder. Whoever holds the lock of the folder may start the run; the supervisor of the run
 inherits the lock and holds it until it has recorded the exit code. So the state of a run follows
-from three facts, whoever asks and whenever:
+from three facts, for any process at any time:
 
 | lock | `started` | `exit` | the run |
 | --- | --- | --- | --- |
@@ -312,8 +312,9 @@ def _moment(facts: dict[str, Any] | None) -> datetime | None:
 def _lock(folder: Path, *, is_shared: bool = False) -> Generator[int | None]:
     """Take the lock of a run for a block; the value is None if another process holds it.
 
-    The lock belongs to an open file, so a process that inherits the file goes on holding it. Those
-    who only look at a run share the lock, so that none of them takes another for a supervisor.
+    The lock belongs to an open file, so a process that inherits the file goes on holding it.
+    Processes that only read a run take a shared lock, so that they do not mistake each other for a
+    supervisor.
     """
     try:
         file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

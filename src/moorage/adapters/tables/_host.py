@@ -21,8 +21,8 @@ _KINDS: Final = {"mariadb": "mysql", **{kind: kind for kind in PLACEHOLDERS}}
 class Lend(Protocol):
     """A function that lends a connection with an open transaction to another function.
 
-    The transaction ends with the call, unless the host had begun it. Errors of the database are
-    raised as `ConnectorError`.
+    The transaction ends with the call, unless the host had begun it before. Errors of the database
+    are raised as `ConnectorError`.
     """
 
     def __call__(self, work: Callable[[Any], A], /) -> A: ...

@@ -1,4 +1,4 @@
-"""The entry stores' connection to PostgreSQL: at most two round trips per transaction."""
+"""A connection to PostgreSQL for entry stores, with at most two round trips a transaction."""
 
 from __future__ import annotations
 

@@ -234,9 +234,9 @@ class EntrySql:
     def _free_in_postgresql(self, limit: int) -> str:
         """Return the query for entries that may be claimed, without the lock.
 
-        It looks at the first due entries that no pause holds. Only if their lanes hold all of them,
-        and there are others, it looks at the first entry of every lane and at the entries without a
-        lane. So the cost of a long lane does not depend on its length.
+        It looks at the first due entries that no pause holds. Only if their lanes block all of
+        these, and there are others, it looks at the first entry of every lane and at the entries
+        without a lane. So the cost of a long lane does not depend on its length.
 
         Pauses are counted, because the planner expects that a join with them leaves few entries,
         and then it would sort all due entries.

@@ -1,7 +1,7 @@
 """The configurations of tenants, encrypted in the rows of a table.
 
-What a tenant has is one text of JSON. Each time it is put it is sealed anew, so the sealed text
-tells one version from another without being opened.
+The configuration of a tenant is one text of JSON. It is encrypted anew each time it is stored, so
+the encrypted text identifies the version without being decrypted.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ class Line:
         self._check_loop()
         session = self._session
         if session is None or not session.is_open:
-            return await self._awaited(timeout)
+            return await self._wait_to_open(timeout)
         if session.load >= self._max_pending:
             raise BulkheadFull(
                 f"{session.load} requests and subscriptions use the WebSocket connection already.",
@@ -127,7 +127,7 @@ class Line:
         self._reused += 1
         return session
 
-    async def _awaited(self, timeout: float) -> Session:
+    async def _wait_to_open(self, timeout: float) -> Session:
         """Wait until this caller may open the connection, and return the open connection."""
         self._waiting += 1
         try:
@@ -171,16 +171,16 @@ class Line:
         end = monotonic() + timeout
         credentials = await self._credentials(None)
         try:
-            return await self._begun(credentials, timeout)
+            return await self._begun_session(credentials, timeout)
         except AuthenticationFailed as error:
             if error.status != _UNAUTHORIZED or credentials is None:
                 raise
             renewed = await self._credentials(credentials)
             if renewed is None or renewed == credentials:
                 raise
-        return await self._begun(renewed, end - monotonic())
+        return await self._begun_session(renewed, end - monotonic())
 
-    async def _begun(
+    async def _begun_session(
         self, credentials: Credentials | OAuthCredentials | None, timeout: float
     ) -> Session:
         """Open a connection, and return it once the server has accepted it."""

@@ -2,7 +2,8 @@
 
 Laws:
 
-1. One task reads, and never waits for a consumer. So heartbeats are answered whatever consumers do.
+1. One task reads, and never waits for a consumer. So heartbeats are answered even if consumers are
+   slow.
 2. A reply whose request is over is dropped, so a request that was cancelled leaves nothing behind.
 3. A message that the codec cannot read ends the connection: it may have been any request's reply.
 """
@@ -191,7 +192,7 @@ class Session:
             inbox.end()
 
     def _end(self, closure: Closure) -> None:
-        """Tell all requests and subscriptions that the connection has ended."""
+        """End all requests and subscriptions, because the connection has ended."""
         self.closure = closure
         for reply in self._replies.values():
             if not reply.done():

@@ -45,8 +45,8 @@ _CLOSE_TIMEOUT: Final = 2.0
 _HEARTBEAT: Final = 20.0
 _MESSAGE_BYTES: Final = 2**20
 _BUFFER_BYTES: Final = 2**23
-_MARGIN: Final = 0.01
-"""Seconds by which an attempt ends early, so that its own error tells how far it came."""
+_ATTEMPT_MARGIN: Final = 0.01
+"""Seconds by which an attempt ends early, so that its own error is raised in time."""
 
 
 class _Described:
@@ -111,7 +111,7 @@ class _Work:
 
     async def attempt(self, timeout: float) -> Any:
         """Make one attempt, with a deadline a little before the caller's."""
-        limit = max(0.0, timeout - min(_MARGIN, timeout / 10))
+        limit = max(0.0, timeout - min(_ATTEMPT_MARGIN, timeout / 10))
         if self._options is not None:
             subscription = AsyncSubscription(self._line, self._payload, **self._options)
             await subscription.begin(limit)
@@ -254,8 +254,8 @@ class _Connector:
 class WebSocketConnector(_Connector):
     """A connector of a WebSocket server, for synchronous programs.
 
-    The connection lives in an event loop of a background thread, which all connectors of the
-    process share. It begins with the first connection.
+    The connection runs in an event loop of a background thread, which all connectors of the process
+    share. The thread starts with the first connection.
 
     Args:
         url: such as wss://orders.example/ws. It may contain a token, and is never shown.
@@ -263,8 +263,8 @@ class WebSocketConnector(_Connector):
         service: the service whose protections apply; by default the one of the same name.
         codec: writes and reads the messages; by default that of JSON-RPC 2.0.
         credentials: the credential for opening the connection.
-        provider: has the credential of the service instead; it is asked for each connection, and
-            renews one that was refused.
+        provider: the provider of the credential, instead of `credentials`; it is asked for each
+            connection, and renews a refused credential.
         headers: further headers for opening the connection; a secret belongs in `credentials`.
         tls: says what is trusted, for a URL that begins with wss.
         connect_timeout: seconds for opening the connection; an attempt with less time waits less.

@@ -115,7 +115,7 @@ class AsyncSubscription:
             if failure is None:
                 self._is_over = True
             else:
-                await self._go_on(failure)
+                await self._resubscribe(failure)
         raise StopAsyncIteration
 
     async def __aenter__(self) -> Self:
@@ -134,7 +134,7 @@ class AsyncSubscription:
             self._mark = mark
         return arrival.value
 
-    async def _go_on(self, failure: ConnectorError) -> None:
+    async def _resubscribe(self, failure: ConnectorError) -> None:
         """Subscribe again after the last position, as long as the reconnection policy allows."""
         can_help = failure.retryable or isinstance(failure, LocalFailure)
         if not can_help:

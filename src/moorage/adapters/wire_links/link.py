@@ -1,7 +1,8 @@
 """Connections over which moorage speaks a protocol itself, instead of a client library.
 
-A link is written once, for a network that suspends a task or blocks a thread. A link whose request
-was interrupted is closed: a late answer would be taken for that of the next request.
+The code of a link is the same for tasks and threads; its network suspends a task or blocks a
+thread. A link whose request was interrupted is closed: a late answer would be taken for that of the
+next request.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class WireServer:
         self._connect_timeout = connect_timeout
 
     def deadline(self, timeout: float) -> float:
-        """Return the moment until which a connection must be open, of `monotonic`."""
+        """Return the deadline for opening a connection, as a time of `monotonic`."""
         return monotonic() + min(timeout, self._connect_timeout)
 
     async def opened(self, make: Callable[[Wire], L], until: float, network: Network) -> L:

@@ -1,1 +1,1 @@
-"""HTTP adapters for a client object that the application already has."""
+"""HTTP clients on a client object of another library, which the application may already have."""

@@ -186,7 +186,7 @@ class AiohttpExchange(LoopLibraryExchange):
 
 
 class ReportingRequest(aiohttp.ClientRequest):
-    """A request that tells its exchange when it is sent."""
+    """A request that notifies its exchange when it is sent."""
 
     exchange: AiohttpExchange
 

@@ -23,8 +23,8 @@ _Result = TypeVar("_Result")
 class Resolver:
     """Resolves host names, and has a library connect to one address after another.
 
-    Libraries that block give each address of a name the whole of the time, and resolving has no
-    bound at all.
+    Blocking libraries spend the whole timeout on each address of a name, and do not limit the time
+    for resolving it.
 
     Args:
         network: resolves names.

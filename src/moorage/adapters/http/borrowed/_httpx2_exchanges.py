@@ -159,9 +159,9 @@ class _Httpx2Exchange(LibraryExchange):
         return self.encode_head(response.status_code, reason, response.headers.raw)
 
     def _close_if_dirty(self) -> None:
-        """Make httpx2 close a connection that has bytes left behind the response.
+        """Make httpx2 close a connection with surplus bytes after the response.
 
-        It would take them for the next response.
+        Otherwise httpx2 would take these bytes for the next response.
         """
         if self._body_complete and self._unread_bytes():
             self._connection._h11_state.send_failed()  # noqa: SLF001 - the only way to close it

@@ -250,7 +250,7 @@ class LibraryExchange(ABC):
 
     @property
     def written(self) -> int:
-        """Return 1 if any byte was sent, otherwise 0; the library does not tell the number."""
+        """Return 1 if any byte was sent, otherwise 0; the library does not report the number."""
         return int(self.sent)
 
     def glance(self) -> bytes | None:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 Urllib3Pool: TypeAlias = Any  # its types lack most of the members used here
 Urllib3Connection: TypeAlias = Any  # the same
 _USUAL: Final[Any] = vars(HTTPConnection)["_new_conn"]  # subclasses may connect differently
-_ANYWHERE: Final = Resolver(Threads())
+_UNGUARDED_RESOLVER: Final = Resolver(Threads())
 _READ_SIZE: Final = 65_536
 _REFUSED_TUNNEL: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})")
 
@@ -125,7 +125,7 @@ class Connections:
         make_connection = connection._new_conn  # noqa: SLF001 - the only access to the new connection
         if self._resolver is not None or _connects_as_usual(type(connection)):
             make_connection = partial(
-                _connect_in_turn, self._resolver or _ANYWHERE, connection, until
+                _connect_in_turn, self._resolver or _UNGUARDED_RESOLVER, connection, until
             )
         new_connection = _NewConnection(make_connection)
         connection._new_conn = new_connection  # noqa: SLF001 - the same

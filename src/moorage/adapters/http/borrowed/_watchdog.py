@@ -17,7 +17,7 @@ from moorage.adapters.concurrency.forking import in_child
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-_LINGER: Final = 10.0  # seconds that the thread stays, so that not every exchange starts one
+_IDLE_SECONDS: Final = 10.0  # seconds that the thread stays, so that not every exchange starts one
 
 
 class Timer:
@@ -34,7 +34,7 @@ class Timer:
 class Watchdog:
     """A thread that calls the functions of expired timers."""
 
-    def __init__(self, linger: float = _LINGER) -> None:
+    def __init__(self, linger: float = _IDLE_SECONDS) -> None:
         self._linger = linger
         self._begin()
         in_child(self, Watchdog._begin)

@@ -121,7 +121,7 @@ _watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Watch]] = WeakKeyDi
 
 
 def watch_in(loop: asyncio.AbstractEventLoop) -> Watch:
-    """Return a new watch for the sockets of an event loop, which lives as long as the loop."""
+    """Return a new watch for the sockets of an event loop, which exists as long as the loop."""
     try:
         watch: Watch = EpollWatch(loop)
     except (AttributeError, NotImplementedError):  # not Linux, or not a loop that watches sockets

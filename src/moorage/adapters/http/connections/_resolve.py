@@ -1,4 +1,4 @@
-"""The resolution of host names with a time limit, which the system does not offer."""
+"""Resolves host names with a time limit; the operating system itself offers none."""
 
 from __future__ import annotations
 

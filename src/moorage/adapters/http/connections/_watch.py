@@ -4,8 +4,8 @@ Adding and removing a reader costs an event loop time. Here the loop has one rea
 in which each socket is armed for one event: waiting costs one system call, and its end none. One
 timer serves all deadlines; it is set to the earliest.
 
-A closed socket leaves the epoll by itself. After a fork, an event may come for a number that now
-belongs to another socket, so a task that is woken tries again.
+The system removes a closed socket from the epoll. After a fork, an event may carry a file
+descriptor that now belongs to another socket, so a task that is woken tries again.
 """
 
 from __future__ import annotations

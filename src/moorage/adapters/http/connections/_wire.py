@@ -1,8 +1,8 @@
 """Connections to a server, for the synchronous and the asynchronous client.
 
-The sockets are non-blocking. A `Network` waits for them: that of the synchronous client blocks
-inside `await` and never suspends, so that its caller can run these coroutines without an event
-loop. A deadline `until` is a time of `monotonic()`; a step that exceeds it raises `TimeIsUp`.
+The sockets are non-blocking. A `Network` waits for them: the network of the synchronous client
+blocks inside `await` and never suspends, so that its caller can run these coroutines without an
+event loop. A deadline `until` is a time of `monotonic()`; a step that exceeds it raises `TimeIsUp`.
 """
 
 from __future__ import annotations

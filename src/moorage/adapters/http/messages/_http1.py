@@ -2,7 +2,7 @@
 
 Nothing here uses a socket or a clock. Laws:
 
-1. The parsed response does not depend on how its bytes were split into pieces.
+1. The parsed response is the same however its bytes were split into pieces.
 2. Everything has a limit that is checked while reading: the head with all interim heads, the number
    of fields, the size line of a chunk, the trailers, the body.
 3. A response whose end is ambiguous is refused.
@@ -54,7 +54,9 @@ _REASON: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 _LONGEST_SIZE_LINE: Final = 1024
-_IDLE: Final = re.compile(r"(?:^|[,;\s])timeout\s*=\s*([0-9]{1,6})(?![0-9])", re.IGNORECASE)
+_KEEP_ALIVE_TIMEOUT: Final = re.compile(
+    r"(?:^|[,;\s])timeout\s*=\s*([0-9]{1,6})(?![0-9])", re.IGNORECASE
+)
 
 
 class NotHttp(Exception):
@@ -215,7 +217,7 @@ class ResponseReader:
             raise NotHttp("has a malformed status line")
         headers = self._headers(fields)
         self.head = Head(status, reason, headers, None)
-        self._frame(status, headers, old=False)
+        self._set_framing(status, headers, old=False)
 
     def end(self) -> None:
         """Note that the connection has ended; raise an error if the response is incomplete.
@@ -279,7 +281,7 @@ class ResponseReader:
         self.head = Head(
             status, match[3] or "", headers, _keep_alive_seconds(headers, old=is_http_1_0)
         )
-        self._frame(status, headers, old=is_http_1_0)
+        self._set_framing(status, headers, old=is_http_1_0)
         return True
 
     def _find_end(self, limit: int, part: str) -> int:
@@ -317,7 +319,7 @@ class ResponseReader:
         except InvalidData as error:
             raise NotHttp("has a malformed header field") from error
 
-    def _frame(self, status: int, headers: Headers, *, old: bool) -> None:
+    def _set_framing(self, status: int, headers: Headers, *, old: bool) -> None:
         if self._to_head or status in BODILESS:
             self.done = True
             return
@@ -474,5 +476,5 @@ def _keep_alive_seconds(headers: Headers, *, old: bool) -> float | None:
     if "close" in connection_options or (old and "keep-alive" not in connection_options):
         return -1
     keep_alive = headers.get("keep-alive")
-    match = _IDLE.search(keep_alive) if keep_alive else None
+    match = _KEEP_ALIVE_TIMEOUT.search(keep_alive) if keep_alive else None
     return float(match[1]) if match else None

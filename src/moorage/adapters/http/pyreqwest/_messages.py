@@ -56,17 +56,17 @@ def _parsed_address(url: str) -> tuple[Origin, Url]:
     try:
         parsed_url = Url(url.partition("#")[0])
     except ValueError:
-        raise _inexact("has a host that pyreqwest does not accept") from None
+        raise _inexact_url_error("has a host that pyreqwest does not accept") from None
     text = str(parsed_url)
     if text[text.find("/", _AFTER_SCHEME) :] != target:
-        raise _inexact("has a part that pyreqwest would change")
+        raise _inexact_url_error("has a part that pyreqwest would change")
     return origin, parsed_url
 
 
 _kept_address: Final = lru_cache(maxsize=256)(_parsed_address)
 
 
-def _inexact(problem: str) -> InvalidData:
+def _inexact_url_error(problem: str) -> InvalidData:
     return InvalidData(
         f"The URL {problem}.",
         field="url",

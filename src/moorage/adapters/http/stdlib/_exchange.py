@@ -240,7 +240,7 @@ class Exchange(ExchangeBase):
             await self._send(wire, piece)
 
     async def _send(self, wire: Wire, data: memoryview) -> None:
-        """Send bytes; keep the error if that fails, because the response may explain it."""
+        """Send bytes; keep the error of a failure, because the response may explain it."""
         try:
             for start in range(0, len(data), _PIECE_SIZE):
                 piece = data if len(data) <= _PIECE_SIZE else data[start : start + _PIECE_SIZE]

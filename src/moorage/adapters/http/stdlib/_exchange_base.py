@@ -88,7 +88,7 @@ class ExchangeBase(ExchangeErrors):
 
     Attributes:
         status: the status code, once the head of the response has arrived.
-        headers: the header fields, likewise.
+        headers: the header fields, once the head of the response has arrived.
     """
 
     __slots__ = ("_size",)

@@ -148,7 +148,7 @@ def _envelope(response: Response) -> Any:
 
 
 def _old_fault(fault: Any) -> SoapFault:
-    """Parse a SOAP 1.1 fault, even if a service wrongly puts its children into a namespace."""
+    """Parse a SOAP 1.1 fault, even if its children are wrongly in a namespace."""
     parts = {_local(child.tag): child for child in fault if isinstance(child.tag, str)}
     codes = _local(_text(parts.get("faultcode"))).split(".")
     detail = parts.get("detail")

@@ -224,7 +224,7 @@ def _is_compound(body: Any) -> bool:
 def _problem(error: Exception) -> tuple[str, str]:
     """Return the path of an argument that zeep refuses, and the problem.
 
-    The text of zeep's error may hold the value, so only its kind is told.
+    The text of zeep's error may contain the value, so only the kind of the error is returned.
     """
     path = [str(part) for part in getattr(error, "path", None) or ()][1:]
     if path and str(getattr(error, "message", "")).startswith("Missing element"):

@@ -62,7 +62,7 @@ class AsyncSoapConnector(AsyncHttpConnector):
             self.client = client
         return client
 
-    async def _ask(self, timeout: float) -> None:
+    async def _ping_server(self, timeout: float) -> None:
         """Load the WSDL, and perform the operation that checks whether the service answers."""
         await self.soap(timeout)
-        await super()._ask(timeout)
+        await super()._ping_server(timeout)

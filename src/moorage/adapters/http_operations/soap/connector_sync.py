@@ -62,7 +62,7 @@ class SoapConnector(HttpConnector):
             self.client = client
         return client
 
-    def _ask(self, timeout: float) -> None:
+    def _ping_server(self, timeout: float) -> None:
         """Load the WSDL, and perform the operation that checks whether the service answers."""
         self.soap(timeout)
-        super()._ask(timeout)
+        super()._ping_server(timeout)

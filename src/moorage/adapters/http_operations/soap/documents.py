@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _LARGEST: Final = 16 * 1024 * 1024
-_MOST: Final = 200
+_MOST_DOCUMENTS: Final = 200
 WSDL: Final = "http://schemas.xmlsoap.org/wsdl/"
 SCHEMA: Final = "http://www.w3.org/2001/XMLSchema"
 _SCHEMAS: Final = frozenset({SCHEMA, "http://www.w3.org/1999/XMLSchema"})
@@ -61,7 +61,7 @@ class Documents:
 
     Args:
         root: the URL of the WSDL.
-        copies: contents to use in the place of what is at a URL.
+        copies: contents to use for URLs instead of loading them.
     """
 
     def __init__(self, root: str, copies: Mapping[str, bytes]) -> None:
@@ -88,10 +88,10 @@ class Documents:
         Raises:
             ConfigurationError: it is not XML, or there are too many documents.
         """
-        if len(content) > _LARGEST or len(self.contents) >= _MOST:
+        if len(content) > _LARGEST or len(self.contents) >= _MOST_DOCUMENTS:
             raise _wsdl_error(
                 f"The WSDL is too large: at {url} there are more than {_LARGEST} bytes, or it"
-                f" consists of more than {_MOST} documents.",
+                f" consists of more than {_MOST_DOCUMENTS} documents.",
                 "Save the parts that you need in a file, and give its path.",
             )
         try:

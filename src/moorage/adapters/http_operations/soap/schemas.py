@@ -24,7 +24,7 @@ _UNREADABLE: Final = frozenset({
 
 
 _MOST_TIMES: Final = 5_000
-_HUGE: Final = f"A schema repeats an element more than {_MOST_TIMES} times."
+_TOO_MANY_REPETITIONS: Final = f"A schema repeats an element more than {_MOST_TIMES} times."
 """libxml2 builds a state for each repetition, which would take all memory."""
 
 
@@ -121,7 +121,7 @@ class _Sources:
         # A copy of the element alone would lose the prefixes that only its texts use.
         schema = library.fromstring(library.tostring(element, with_tail=False))
         if any(_is_huge(item) for item in schema.iter()):
-            raise ValueError(_HUGE)
+            raise ValueError(_TOO_MANY_REPETITIONS)
         for item in list(schema):
             location = item.get("schemaLocation")
             if item.tag == f"{{{SCHEMA}}}import":

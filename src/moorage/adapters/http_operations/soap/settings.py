@@ -35,7 +35,7 @@ class SoapSettings:
         username: the user name of a WS-Security token.
         password: the password of the token.
         digest: whether to send a hash of the password.
-        valid_for: seconds for which a request is valid, as a WS-Security timestamp tells.
+        valid_for: seconds for which a request is valid, which its WS-Security timestamp states.
         ping: an operation without arguments that shows if the service answers; by default the
             WSDL is loaded.
     """

@@ -31,7 +31,7 @@ class WsdlPort:
     Attributes:
         service: the name of the port's service in the WSDL.
         name: the name of the port.
-        address: the URL that the WSDL tells.
+        address: the URL in the WSDL.
         version: the version of SOAP, "1.1" or "1.2".
         operations: the operations as zeep describes them, by name.
     """
@@ -52,10 +52,10 @@ class Wsdl:
 
     Attributes:
         url: where the WSDL was loaded from.
-        documents: the WSDL and all that it imports, by their URLs.
+        documents: the WSDL and all documents that it imports, by their URLs.
         ports: the ports with a SOAP binding.
-        schema_problem: why arguments are checked for their types only, and not against the whole
-            schema; None if they are.
+        schema_problem: the reason why arguments are checked only for their types; None if they are
+            checked against the whole schema.
     """
 
     def __init__(self, documents: Documents) -> None:
@@ -118,7 +118,7 @@ class Wsdl:
         """
         require_zeep()
         first = manager.perform(service, _as_any(wsdl_request(path)), timeout=timeout)
-        documents = _begun(first, copies)
+        documents = _new_documents(first, copies)
         while (url := documents.wanted()) is not None:
             answer = manager.perform(service, _as_any(wsdl_request(url)), timeout=timeout)
             documents.add(url, answer.body)
@@ -139,7 +139,7 @@ class Wsdl:
 
         require_zeep()
         first = await manager.perform(service, _as_any(wsdl_request(path)), timeout=timeout)
-        documents = await to_thread(_begun, first, copies)
+        documents = await to_thread(_new_documents, first, copies)
         while (url := await to_thread(documents.wanted)) is not None:
             answer = await manager.perform(service, _as_any(wsdl_request(url)), timeout=timeout)
             await to_thread(documents.add, url, answer.body)
@@ -186,7 +186,7 @@ def wsdl_request(path: str) -> HttpOperation[Response]:
     """Return the operation that loads a WSDL document from the service."""
     headers = {"Accept": "text/xml, application/wsdl+xml, application/xml"}
     return HttpOperation(
-        name="wsdl", request=Request.get(path, headers=headers), read=_whole, system="soap"
+        name="wsdl", request=Request.get(path, headers=headers), read=_whole_response, system="soap"
     )
 
 
@@ -202,7 +202,7 @@ def require_zeep() -> None:
         )
 
 
-def _whole(response: Response) -> Response:
+def _whole_response(response: Response) -> Response:
     return response
 
 
@@ -211,7 +211,7 @@ def _as_any(operation: Any) -> Any:
     return operation
 
 
-def _begun(first: Response, copies: Mapping[str, str | PurePath] | None) -> Documents:
+def _new_documents(first: Response, copies: Mapping[str, str | PurePath] | None) -> Documents:
     documents = Documents(first.url or "", _copies(copies))
     documents.wanted()
     documents.add(documents.root, first.body)

@@ -1,4 +1,4 @@
-"""Safe parsing of XML from strangers: no document type, no entity, no network, bounded size."""
+"""Safe parsing of untrusted XML: no document type, no entity, no network, bounded size."""
 
 from __future__ import annotations
 
