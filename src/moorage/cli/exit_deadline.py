@@ -1,8 +1,7 @@
-"""The latest moment at which a process ends that a signal has told to end.
+"""A deadline by which a process ends after a signal.
 
-An event loop ends in time only if nothing blocks it, and an interpreter only if no thread is left.
-So a thread ends the process, also if the event loop is blocked or the interpreter waits for other
-threads.
+A blocked event loop does not end, and the interpreter waits for all threads. So a separate thread
+ends the process in these cases too.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class ExitDeadline:
         self._has_returned = True
 
     def start(self, drain: float) -> None:
-        """Start the time, because of a signal.
+        """Start the time limit, because a signal has arrived.
 
         Args:
             drain: the seconds in which batches under way may end.
@@ -68,7 +67,7 @@ class ExitDeadline:
 
 
 def _is_interpreter_ending() -> bool:
-    """Return whether the main thread has run the program and waits for other threads."""
+    """Return whether the main thread has finished and waits for other threads."""
     main = main_thread()
     frame = sys._current_frames().get(main.ident or 0)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - documented
     while frame is not None and frame.f_back is not None:

@@ -14,7 +14,9 @@ _MOST_SECONDS: Final = _MOST_DAYS * 86_400
 _LAST_PORT: Final = 65_535
 
 
-def _within(least: float, most: float, *, above: bool = False) -> Callable[[Any, Any], None]:
+def _number_between(
+    least: float, most: float, *, above: bool = False
+) -> Callable[[Any, Any], None]:
     """Return the validator of a number; with `above`, it must exceed the least one."""
     beginning = "above" if above else "of at least"
 
@@ -26,20 +28,20 @@ def _within(least: float, most: float, *, above: bool = False) -> Callable[[Any,
     return check
 
 
-Days = Annotated[float, Parameter(validator=_within(0, _MOST_DAYS, above=True))]
+Days = Annotated[float, Parameter(validator=_number_between(0, _MOST_DAYS, above=True))]
 """A number of days."""
 
-Age = Annotated[float, Parameter(validator=_within(0, _MOST_DAYS))]
+Age = Annotated[float, Parameter(validator=_number_between(0, _MOST_DAYS))]
 """A number of days, which may be 0."""
 
-Seconds = Annotated[float, Parameter(validator=_within(0, _MOST_SECONDS, above=True))]
+Seconds = Annotated[float, Parameter(validator=_number_between(0, _MOST_SECONDS, above=True))]
 """A number of seconds."""
 
-Wait = Annotated[float, Parameter(validator=_within(0, _MOST_SECONDS))]
+Wait = Annotated[float, Parameter(validator=_number_between(0, _MOST_SECONDS))]
 """A number of seconds, which may be 0."""
 
-Count = Annotated[int, Parameter(validator=_within(1, 10**9))]
+Count = Annotated[int, Parameter(validator=_number_between(1, 10**9))]
 """A number of things, at least one."""
 
-Port = Annotated[int, Parameter(validator=_within(0, _LAST_PORT))]
+Port = Annotated[int, Parameter(validator=_number_between(0, _LAST_PORT))]
 """A TCP port; 0 for any free one, where a server listens."""

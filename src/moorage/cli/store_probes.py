@@ -41,8 +41,8 @@ _NAME: Final = "moorage check"
 def unusable_stores(configured: Configured) -> tuple[Problem, ...]:
     """Return a problem for each store of a configuration that cannot be used at present.
 
-    Each store is asked for something that it does not have. A hub opens without its stores, so
-    these are no mistakes of the configuration: a server may be down for now.
+    Each store is asked for a record that does not exist. A hub opens without its stores, so such a
+    problem is no mistake in the configuration: a server may be down for now.
     """
     problems = list[Problem]()
     for path, probe in _probes(configured):
@@ -69,10 +69,16 @@ def _probes(configured: Configured) -> Iterator[tuple[str, Callable[[], object]]
         yield "audit.url", partial(_read_audit, audit.url.reveal())
     if tenants is not None:
         make = partial(open_tenants, tenants.url.reveal(), tenants.keys)
-        yield "tenants_from.url", partial(_use, make, lambda store: store.version(_NAME))
+        yield (
+            "tenants_from.url",
+            partial(_read_from_store, make, lambda store: store.version(_NAME)),
+        )
     if credentials is not None:
         make = partial(open_credentials, credentials.url.reveal(), credentials.keys)
-        yield "credentials_from.url", partial(_use, make, lambda store: store.has(_NAME, None))
+        yield (
+            "credentials_from.url",
+            partial(_read_from_store, make, lambda store: store.has(_NAME, None)),
+        )
 
 
 def _probes_of_state(configured: Configured) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -87,7 +93,7 @@ def _probes_of_state(configured: Configured) -> Iterator[tuple[str, Callable[[],
 
 
 def _exists(url: str) -> bool:
-    """Return whether a store can be read; its file is created with the first write."""
+    """Return whether a store exists; a missing file is created with the first write."""
     path = sqlite_path(url)
     return path is None or Path(path).exists()
 
@@ -122,19 +128,23 @@ def _read_owner(configured: Configured) -> None:
 
 
 def _read_log(url: str) -> None:
-    _use(partial(open_log, url, **_creating(url)), lambda store: store.find(LogQuery(limit=1)))
+    _read_from_store(
+        partial(open_log, url, **_creating(url)), lambda store: store.find(LogQuery(limit=1))
+    )
 
 
 def _read_metrics(url: str) -> None:
     query = FiguresQuery(since=datetime.now(UTC), by=())
-    _use(partial(open_metrics, url, **_creating(url)), lambda store: store.figures(query))
+    _read_from_store(
+        partial(open_metrics, url, **_creating(url)), lambda store: store.figures(query)
+    )
 
 
 def _read_audit(url: str) -> None:
-    _use(partial(open_audit, url, create=True), lambda store: store.head())
+    _read_from_store(partial(open_audit, url, create=True), lambda store: store.head())
 
 
-def _use(make: Callable[[], Any], read: Callable[[Any], object]) -> None:
+def _read_from_store(make: Callable[[], Any], read: Callable[[Any], object]) -> None:
     store = make()
     try:
         read(store)

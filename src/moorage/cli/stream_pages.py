@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from moorage.cli.stream_worker import StreamWorker
 
-_STUCK: Final = 30.0
+_STUCK_AFTER: Final = 30.0
 """Seconds without a turn of the event loop, after which the process counts as stuck."""
 
 _READY: Final = frozenset({PipelineState.RUNNING, PipelineState.PAUSED})
@@ -56,7 +56,7 @@ class StreamPages:
         self._beat = clock()
 
     def beat(self) -> None:
-        """Note that the event loop takes its turns."""
+        """Note that the event loop is not blocked."""
         self._beat = self._clock()
 
     def __call__(
@@ -68,7 +68,7 @@ class StreamPages:
         if page == "metrics" and is_read:
             start_response("200 OK", [("Content-Type", "text/plain; version=0.0.4")])
             return [self._metrics()]
-        if page == "live" and is_read and self._clock() - self._beat > _STUCK:
+        if page == "live" and is_read and self._clock() - self._beat > _STUCK_AFTER:
             start_response("503 Service Unavailable", list(_JSON))
             return [b'{"state": "stuck"}']
         if page == "ready" and is_read:

@@ -68,7 +68,7 @@ class StreamWorker:
         configured = self._context.configured()
         self._values = pipeline_values(configured, self._names)
         self._store = configured.store
-        made = await self._made(configured, self._values)
+        made = await self._new_pipelines(configured, self._values)
         self._group = PipelineGroup(made)
         return self
 
@@ -108,16 +108,18 @@ class StreamWorker:
         try:
             configured, values = self._read_again()
             difference = changes(self._values, values)
-            made = await self._made(
+            made = await self._new_pipelines(
                 configured,
                 (*difference.changed, *difference.added),
                 checks_store=configured.store != self._store,
             )
         except Exception as error:  # noqa: BLE001 - nothing that is wrong with it ends a worker
             reason = error if isinstance(error, ConnectorError) else named(error)
-            self._refuse(f"The new configuration is refused, so the pipelines run on: {reason}")
+            self._note_refusal(
+                f"The new configuration is refused, so the pipelines run on: {reason}"
+            )
             return
-        self._refuse(None)
+        self._note_refusal(None)
         for name in (*difference.removed, *difference.changed, *difference.added):
             await self._group.replace(name, made.get(name))
         self._values, self._store = values, configured.store
@@ -141,14 +143,14 @@ class StreamWorker:
             )
         return configured, values
 
-    def _refuse(self, problem: str | None) -> None:
+    def _note_refusal(self, problem: str | None) -> None:
         if problem is not None:
             print(f"moorage: {problem}", file=sys.stderr, flush=True)
         for pipeline in self.pipelines.values():
             if isinstance(pipeline, SupervisedPipeline):
                 pipeline.reload_error = problem
 
-    async def _made(
+    async def _new_pipelines(
         self, configured: Configured, names: Iterable[str], *, checks_store: bool = False
     ) -> dict[str, Pipeline | SupervisedPipeline]:
         """Make pipelines, with a hub of their configuration; each must be possible to build.

@@ -28,7 +28,7 @@ _TOPS: Final = (
 
 
 def calls_chart(label: str, counts: Sequence[tuple[int, int]]) -> Html:
-    """Return a bar for each window: its calls, and its failed calls within.
+    """Return a bar chart: for each window, the number of calls, with the failed ones marked.
 
     Args:
         label: the words for those who do not see the chart.

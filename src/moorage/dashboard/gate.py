@@ -1,4 +1,4 @@
-"""The door of `moorage dashboard`: a link that works once, or names with passwords."""
+"""The login of `moorage dashboard`: a link that works once, or names with passwords."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Gate:
 
     Args:
         clock: seconds of a clock that never steps back.
-        guest: the person for whom the one-time link is; None if people log in.
+        guest: the person who uses the one-time link; None if people log in.
         members: the people who log in.
         hosts: the Host headers that are accepted, against DNS rebinding; empty for any.
         read_only: True if nobody may act, whatever their role.
@@ -118,14 +118,14 @@ class Gate:
         """Return the person of a request, or the response that leads to a session."""
         if self._hosts and request.host not in self._hosts:
             return _page("Wrong address", "This page is not served under this name.", status=421)
-        person = self._of_session(request.cookie(_COOKIE))
+        person = self._person_of_session(request.cookie(_COOKIE))
         if person is not None:
             return person
         if self._members:
             return self._login(request)
         return self._first_visit(request)
 
-    def _of_session(self, session: str) -> Person | None:
+    def _person_of_session(self, session: str) -> Person | None:
         with self._lock:
             session_entry = self._sessions.get(session)
             if session_entry is None or self._clock() >= session_entry[0]:
@@ -133,7 +133,7 @@ class Gate:
                 return None
             return session_entry[1]
 
-    def _begin(self, request: PageRequest, person: Person) -> PageResponse:
+    def _begin_session(self, request: PageRequest, person: Person) -> PageResponse:
         session = secrets.token_urlsafe(32)
         with self._lock:
             acts = READ_ONLY if self._read_only else person.acts
@@ -150,11 +150,11 @@ class Gate:
         except BadFormError:
             token = ""
         with self._lock:
-            matches = self._guest is not None and _is_same(token, self._token)
+            matches = self._guest is not None and _equals_in_constant_time(token, self._token)
             if matches:
                 self._token = secrets.token_urlsafe(32)
         if matches and self._guest is not None:
-            return self._begin(request, self._guest)
+            return self._begin_session(request, self._guest)
         words = "Open the link that `moorage dashboard` printed. It works once; start it again."
         return _page("You are not known here", words, status=401)
 
@@ -180,14 +180,14 @@ class Gate:
         name, password = form.get("name", ""), form.get("password", "")
         signed_in_person = None
         for member in self._members:
-            password_matches = _is_same(password, member.password.reveal())
+            password_matches = _equals_in_constant_time(password, member.password.reveal())
             if member.person.is_same(name) and password_matches:
                 signed_in_person = member.person
         if signed_in_person is None:
             return self._form(request, "The name or the password is wrong.", 401)
         with self._lock, suppress(ValueError):  # it is gone if the log-in took longer than a minute
             self._failures.remove(attempt_time)
-        return self._begin(request, signed_in_person)
+        return self._begin_session(request, signed_in_person)
 
     def _form(self, request: PageRequest, words: str | None, status: int) -> PageResponse:
         form = tag(
@@ -210,7 +210,7 @@ def _page(title: str, words: str, *, status: int) -> PageResponse:
     return html_page(bare_document(title, tag("p", words)), status=status)
 
 
-def _is_same(value: str, expected: str) -> bool:
+def _equals_in_constant_time(value: str, expected: str) -> bool:
     """Compare in constant time, also texts of different lengths."""
     value_digest, expected_digest = (
         sha256(text.encode("utf-8", "replace")).digest() for text in (value, expected)

@@ -1,4 +1,4 @@
-"""The frame of every page, and the pieces that pages are made of."""
+"""The layout of every page, and the elements that pages consist of."""
 
 from __future__ import annotations
 
@@ -161,14 +161,14 @@ def button(request: PageRequest, words: str, path: str, **fields: object) -> Htm
 def text_field(
     name: str, label: str, value: str = "", *, kind: str = "text", required: bool = False
 ) -> Html:
-    """Return an input in its label."""
+    """Return an input field in its label."""
     return tag(
         "label", label, tag("input", name=name, type=kind, value=value or None, required=required)
     )
 
 
 def choice_field(name: str, label: str, options: Mapping[str, str], value: str = "") -> Html:
-    """Return a choice in its label; `options` are words by value."""
+    """Return a selection field in its label; `options` are the shown words by value."""
     items = [
         tag("option", words, value=key, selected=key == value) for key, words in options.items()
     ]

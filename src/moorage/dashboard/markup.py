@@ -1,4 +1,4 @@
-"""HTML as values: text is escaped unless it was made here.
+"""HTML as values: text is escaped unless this module has made it.
 
 Laws:
 

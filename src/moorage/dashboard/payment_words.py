@@ -51,7 +51,7 @@ def name_of(payment: UnsettledPayment | DonePayment) -> str:
 
 
 def noun_of(payment: UnsettledPayment) -> str:
-    """The word for what an operation makes, such as "refund"."""
+    """Return the noun for what an operation creates, such as "refund"."""
     return _NOUNS.get(payment.operation, payment.operation)
 
 
@@ -147,7 +147,7 @@ def advice(payment: UnsettledPayment, question: VendorQuestion, now: datetime) -
 
 
 def listing_words(payment: UnsettledPayment, now: datetime) -> str | None:
-    """The time from which a missing payment counts as not done; None if the list cannot tell."""
+    """Return from when a payment missing in the list counts as not done; None if never."""
     question, listed_by = payment.last_question, payment.listed_by
     is_ambiguous = question is not None and question.result is Inconclusive.SEVERAL_LISTED
     if listed_by is None or is_ambiguous or payment.next in {NextStep.ASK_AGAIN, NextStep.REPEAT}:
@@ -169,7 +169,7 @@ def listing_words(payment: UnsettledPayment, now: datetime) -> str | None:
 
 
 def too_early_words(payment: UnsettledPayment, now: datetime) -> str | None:
-    """The warning before a payment is said to be not done; None if nothing speaks against it."""
+    """Return the warning before a payment is recorded as not done; None if there is no doubt."""
     question, vendor = payment.last_question, vendor_of(payment)
     if payment.next in {NextStep.ASK_AGAIN, NextStep.REPEAT}:
         return f"Ask {vendor} first: that settles it, and cannot do it twice."
@@ -183,5 +183,5 @@ def too_early_words(payment: UnsettledPayment, now: datetime) -> str | None:
 
 
 def _clock(at: datetime) -> str:
-    """A time to the second, rounded up, so that it is never too early."""
+    """Return a time as text, rounded up to the second, so that it is never too early."""
     return f"{at.replace(microsecond=0) + _SECOND * bool(at.microsecond):%Y-%m-%d %H:%M:%S}"

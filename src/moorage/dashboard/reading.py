@@ -178,7 +178,7 @@ class Reader:
         """The present time of the hub's clock."""
         return core_of(self.hub.manager).utc()
 
-    def tell_if_known(self, service: str) -> None:
+    def check_service(self, service: str) -> None:
         """Check that a service exists.
 
         Raises:
@@ -196,13 +196,13 @@ class Reader:
         settings = flows_of(self.hub.manager).plans.services[service]
         return bool(settings.needs_credentials and settings.credentials is None)
 
-    def tell_if_renewable(self, service: str) -> None:
+    def check_renewable(self, service: str) -> None:
         """Check that the credentials of a service can be renewed.
 
         Raises:
             InvalidData: the service does not exist, or its credentials are configured.
         """
-        self.tell_if_known(service)
+        self.check_service(service)
         if not self.renews_credentials(service):
             raise InvalidData(
                 f"The credentials of {service} do not come from a provider of credentials.",
@@ -374,7 +374,7 @@ class Reader:
         payments: list[DonePayment] = run_now(done_payments(core_of(self.hub.manager), keys))
         return payments
 
-    def done_lately(self, reference: str) -> list[DonePayment]:
+    def recently_done(self, reference: str) -> list[DonePayment]:
         """The payments with a reference that people have settled as done, of the latest ones."""
         keys = dict.fromkeys((item.tenant, item.key) for item in self._decisions())
         return [item for item in self.done(keys) if item.reference == reference]

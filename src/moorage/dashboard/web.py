@@ -20,8 +20,8 @@ LARGEST_BODY: Final = 65_536
 """Bytes that a form may have."""
 
 _MOST_FIELDS: Final = 50
-_SAFE: Final = "/~!$&'()*+,;=:@-._"
-_OURS: Final = frozenset({"", "same-origin", "none"})
+_SAFE_IN_PATHS: Final = "/~!$&'()*+,;=:@-._"
+_OWN_SITES: Final = frozenset({"", "same-origin", "none"})
 _STYLE_HASH: Final = b64encode(sha256(STYLE.encode()).digest()).decode()
 _POLICY: Final = "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 _SECURITY_HEADERS: Final = (
@@ -105,7 +105,7 @@ class PageRequest:
     def is_from_our_page(self) -> bool:
         """Return whether a form was sent from a page of this host, as far as the browser tells."""
         origin = self.headers.get("origin")
-        if self.headers.get("sec-fetch-site", "") not in _OURS:
+        if self.headers.get("sec-fetch-site", "") not in _OWN_SITES:
             return False
         try:
             return origin is None or (bool(self.host) and urlsplit(origin).netloc == self.host)
@@ -118,7 +118,7 @@ class PageRequest:
             {name: str(value) for name, value in fields.items() if value not in {None, ""}},
             errors="replace",
         )
-        return f"{quote(self.root, safe=_SAFE)}{path}{'?' if query else ''}{query}"
+        return f"{quote(self.root, safe=_SAFE_IN_PATHS)}{path}{'?' if query else ''}{query}"
 
 
 @attrs.frozen(kw_only=True)
@@ -159,6 +159,6 @@ def see_other(url: str, *, cookies: Iterable[str] = ()) -> PageResponse:
 
 def cookie(request: PageRequest, name: str, value: str, *, seconds: int) -> str:
     """Return a Set-Cookie header that scripts and other sites cannot use."""
-    path = quote(request.root, safe=_SAFE) or "/"
+    path = quote(request.root, safe=_SAFE_IN_PATHS) or "/"
     secure = "; Secure" if request.secure else ""
     return f"{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"

@@ -131,11 +131,11 @@ def _check_environments(*, write: bool, credentials: str | None, context: Contex
             results.append({**result.document, "environment": name})
             lines += result.output
             codes.append(result.code)
-    return CommandResult({"environments": results}, lines[1:], _worst(codes))
+    return CommandResult({"environments": results}, lines[1:], _worst_code(codes))
 
 
-def _worst(codes: list[int]) -> int:
-    """Return the exit code of several checks; a mistake is worse than a store that is away."""
+def _worst_code(codes: list[int]) -> int:
+    """Return the exit code of several checks; a mistake is worse than an unavailable store."""
     return INVALID_USE if INVALID_USE in codes else max(codes)
 
 

@@ -32,7 +32,7 @@ def list_letters(name: str, /, *, limit: int = 50, context: Context) -> CommandR
         limit: the maximum number of letters.
         context: the options that all commands share.
     """
-    _, file = _opened(name, context)
+    _, file = _opened_letters(name, context)
     letters = file.letters()
     rows = [_row(*entry) for entry in letters[:limit]]
     table = Table(_COLUMNS, [[row[column] for column in _COLUMNS] for row in rows])
@@ -48,8 +48,8 @@ def show(name: str, letter: str, /, *, context: Context) -> CommandResult:
         letter: the id of the letter.
         context: the options that all commands share.
     """
-    _, file = _opened(name, context)
-    [(entry, stored)] = _checked(file, [letter], everything=False)
+    _, file = _opened_letters(name, context)
+    [(entry, stored)] = _chosen_letters(file, [letter], everything=False)
     record = stored.record
     try:
         payload = {"payload": record.text}
@@ -81,8 +81,8 @@ def replay(
         everything: replay all letters.
         context: the options that all commands share.
     """
-    settings, file = _opened(name, context)
-    ids = [entry for entry, _ in _checked(file, letters, everything=everything)]
+    settings, file = _opened_letters(name, context)
+    ids = [entry for entry, _ in _chosen_letters(file, letters, everything=everything)]
     import_from_working_folder()
     numbers = asyncio.run(_replay(settings, DeadLetterSource(file, ids), context)).statistics
     document = {
@@ -103,13 +103,13 @@ def drop(name: str, /, *letters: str, everything: bool = False, context: Context
         everything: remove all letters.
         context: the options that all commands share.
     """
-    _, file = _opened(name, context)
-    ids = [entry for entry, _ in _checked(file, letters, everything=everything)]
+    _, file = _opened_letters(name, context)
+    ids = [entry for entry, _ in _chosen_letters(file, letters, everything=everything)]
     file.drop(ids)
     return CommandResult({"dropped": ids}, [f"dropped: {len(ids)} dead letters"])
 
 
-def _opened(name: str, context: Context) -> tuple[PipelineSettings, DeadLetterFile]:
+def _opened_letters(name: str, context: Context) -> tuple[PipelineSettings, DeadLetterFile]:
     """Return a pipeline and the file of its dead letters.
 
     Raises:
@@ -126,7 +126,7 @@ def _opened(name: str, context: Context) -> tuple[PipelineSettings, DeadLetterFi
     )
 
 
-def _checked(
+def _chosen_letters(
     file: DeadLetterFile, ids: Sequence[str], *, everything: bool
 ) -> list[tuple[str, DeadLetter]]:
     """Return the letters with these ids, or all.

@@ -404,7 +404,7 @@ def _entry_row(entry: Entry) -> dict[str, Any]:
 
 
 def _cells(row: dict[str, Any], columns: Sequence[str]) -> list[Any]:
-    """The cells of an entry in a table, with a word about its pause."""
+    """Return the cells of an entry in a table; its state says if it is paused."""
     shows_pause = row["paused"] and row["state"] == EntryState.WAITING.value
     state = f"{row['state']}, paused" if shows_pause else row["state"]
     cells = {**row, "state": state, "after": ", ".join(row["after"])}

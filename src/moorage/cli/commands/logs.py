@@ -254,7 +254,7 @@ def follow_calls(
 
 
 def _new_entries(log: Any, filters: Filters) -> Iterator[IntegrationLog]:
-    """Yield the entries of calls that end from now on, until the reader of the output has gone."""
+    """Yield the entries of calls that end from now on, until the output's reader closes it."""
     begin, pause = datetime.now(UTC), Event()
     earlier_entries: set[IntegrationLog] | None = None
     while not _reader_is_gone():

@@ -259,7 +259,7 @@ def kubernetes(
     """
     deployment = _deployment(name, port, context)
     text = kubernetes_manifest(deployment, image)
-    return _written(name, {f"{name}.yaml": text}, target, deployment)
+    return _write_deployment(name, {f"{name}.yaml": text}, target, deployment)
 
 
 def systemd(
@@ -279,7 +279,9 @@ def systemd(
         context: the options that all commands share.
     """
     deployment = _deployment(name, port, context)
-    return _written(name, {f"{name}.service": systemd_unit(deployment)}, target, deployment)
+    return _write_deployment(
+        name, {f"{name}.service": systemd_unit(deployment)}, target, deployment
+    )
 
 
 def _deployment(name: str, port: int, context: Context) -> WorkerDeployment:
@@ -309,7 +311,7 @@ def _deployment(name: str, port: int, context: Context) -> WorkerDeployment:
     )
 
 
-def _written(
+def _write_deployment(
     name: str, texts: Mapping[str, str], target: Target, deployment: WorkerDeployment
 ) -> CommandResult:
     """Write the file of a deployment, and return its path and the secrets that it needs."""

@@ -70,7 +70,7 @@ def run(
         workspace = Workspace(files=dict(_read(*_pair(text, "--file")) for text in file))
     if key is not None:
         _check_store(context)
-    log = _Printed(is_shown=not context.as_json)
+    log = _PrintedLog(is_shown=not context.as_json)
     with opened_hub(context) as hub:
         steps = hub.steps
         run_key = key or core_of(hub.manager).new_id()
@@ -90,14 +90,14 @@ def run(
             if not connector.stop(run_key, tenant=tenant, reason="Ctrl-C"):
                 raise
             try:
-                _say("Stopping the step; Ctrl-C again leaves it running.")
+                _print_progress("Stopping the step; Ctrl-C again leaves it running.")
                 result = follow()
             except KeyboardInterrupt:
-                _say(f"The step is left to its platform. Its key is {run_key}.")
+                _print_progress(f"The step is left to its platform. Its key is {run_key}.")
                 raise
     if output is not None:
-        _keep(result, output)
-    return _shown(name, run_key, result, log)
+        _write_files(result, output)
+    return _print_end(name, run_key, result, log)
 
 
 def logs(
@@ -121,7 +121,7 @@ def logs(
         tenant: the tenant whose key it is.
         context: the options that all commands share.
     """
-    log = _Printed(is_shown=not context.as_json)
+    log = _PrintedLog(is_shown=not context.as_json)
     with opened_hub(context) as hub:
         connector, step = _connector(hub.steps, name), hub.steps.step(name)
         status = connector.output(step, log, idempotency_key=key, tenant=tenant, until_end=follow)
@@ -131,7 +131,7 @@ def logs(
         return CommandResult({**_row(status), "lines": log.as_rows()}, code=code)
     if stored is None:
         return CommandResult({"name": name, "key": key}, [f"There is no run of {key!r}."], FAILED)
-    shown = _shown(name, key, stored, log)
+    shown = _print_end(name, key, stored, log)
     return shown if follow else attrs.evolve(shown, code=OK)
 
 
@@ -178,7 +178,7 @@ def list_steps(*, context: Context) -> CommandResult:
     with opened_hub(context) as hub:
         steps = hub.steps
         types = {name: steps.determine_connector_type(step) for name, step in steps.steps.items()}
-        described = [_described(step, types[name]) for name, step in steps.steps.items()]
+        described = [_description_row(step, types[name]) for name, step in steps.steps.items()]
         runs: list[dict[str, Any]] = []
         problems: dict[str, str] = {}
         for platform in sorted(set(types.values())):
@@ -206,7 +206,7 @@ def list_steps(*, context: Context) -> CommandResult:
     )
 
 
-class _Printed:
+class _PrintedLog:
     """A log that prints the lines of a step, each once, also if the run is followed again."""
 
     def __init__(self, *, is_shown: bool) -> None:
@@ -233,11 +233,11 @@ class _Printed:
     def end(self, text: str) -> None:
         """Print how the step ended, below its output."""
         if self._is_shown:
-            _say(f"\n{text}" if self._is_torn else text)
+            _print_progress(f"\n{text}" if self._is_torn else text)
 
     @property
     def has_lines(self) -> bool:
-        """True if it was given a line."""
+        """True if a line was written to it."""
         return self._is_torn or any(self._whole.values())
 
     def as_rows(self) -> list[dict[str, Any]]:
@@ -249,12 +249,12 @@ def _connector(steps: StepManager, name: str) -> StepConnector:
     return steps.get(steps.determine_connector_type(steps.step(name)))
 
 
-def _say(text: str) -> None:
+def _print_progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
 def _check_store(context: Context) -> None:
-    """Refuse a key that nobody would remember.
+    """Refuse an idempotency key if the store would forget it with this process.
 
     Raises:
         ConfigurationError: the store is the memory of this process.
@@ -324,7 +324,7 @@ def _make_folder(folder: Path) -> None:
     )
 
 
-def _keep(result: ExecutionResult, folder: Path) -> None:
+def _write_files(result: ExecutionResult, folder: Path) -> None:
     """Write the files that a step has left to a folder."""
     for name, content in result.files.items():
         path = folder / name
@@ -332,7 +332,7 @@ def _keep(result: ExecutionResult, folder: Path) -> None:
         path.write_bytes(content)
 
 
-def _shown(name: str, key: str, result: ExecutionResult, log: _Printed) -> CommandResult:
+def _print_end(name: str, key: str, result: ExecutionResult, log: _PrintedLog) -> CommandResult:
     """Print how a step ended; return its result, with its output if none was shown."""
     document = {
         "name": name,
@@ -370,7 +370,7 @@ def _code_of(status: RunStatus) -> int:
     return _exit_code(status.exit_code, outcome)
 
 
-def _described(step: Step, platform: str) -> dict[str, Any]:
+def _description_row(step: Step, platform: str) -> dict[str, Any]:
     return {
         "step": step.name,
         "platform": platform,

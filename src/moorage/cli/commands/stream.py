@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.control import PipelineStatus
     from moorage.domain.pipelines.settings import PipelineReport
 
-_SILENT: Final = 30.0
+_SILENT_AFTER: Final = 30.0
 """Seconds after the last report of a running worker, when it is presumed dead."""
 
 _ENDED: Final = frozenset({PipelineState.STOPPED.value, PipelineState.FAILED.value})
@@ -97,7 +97,7 @@ def status(*names: str, context: Context) -> CommandResult:
         statuses = [store.execute(ReadPipeline(control_key(item.name))) for item in settings]
     rows = [_row(item.name, current) for item, current in zip(settings, statuses, strict=True)]
     columns = ("pipeline", "state", "worker", "seconds ago", *_NUMBERS_NOW, "last error")
-    lines = [_line(row, worker) for row in rows for worker in row["workers"] or [None]]
+    lines = [_table_row(row, worker) for row in rows for worker in row["workers"] or [None]]
     needs_person = any(row["state"] in {"failed", "silent"} for row in rows)
     refused = {
         f"{row['name']}: {worker['reload_error']}"
@@ -122,7 +122,7 @@ def pause(name: str, /, *, reason: str, context: Context) -> CommandResult:
         reason: the reason, which `stream status` shows.
         context: the options that all commands share.
     """
-    _change(name, reason, context)
+    _set_paused(name, reason, context)
     return CommandResult({"name": name, "paused": reason}, [f"paused: {name} ({reason})"])
 
 
@@ -133,7 +133,7 @@ def resume(name: str, /, *, context: Context) -> CommandResult:
         name: the pipeline.
         context: the options that all commands share.
     """
-    was_paused = _change(name, None, context)
+    was_paused = _set_paused(name, None, context)
     line = f"resumed: {name}" if was_paused else f"The pipeline {name} is not paused."
     return CommandResult(
         {"name": name, "resumed": was_paused}, [line], code=OK if was_paused else FAILED
@@ -227,7 +227,7 @@ async def _reset_row_checkpoints(
         await reset_row_checkpoints(settings, hub, positions)
 
 
-def _change(name: str, reason: str | None, context: Context) -> bool:
+def _set_paused(name: str, reason: str | None, context: Context) -> bool:
     """Pause a pipeline or end its pause, and return whether it was paused."""
     selected(context, [name])
     with opened_store(context.state()) as store:
@@ -257,7 +257,7 @@ def _row(name: str, current: PipelineStatus) -> dict[str, Any]:
     }
 
 
-def _line(row: Mapping[str, Any], worker: Mapping[str, Any] | None) -> list[Any]:
+def _table_row(row: Mapping[str, Any], worker: Mapping[str, Any] | None) -> list[Any]:
     """Return the line of a pipeline and one of its workers, or of one that never ran."""
     report = worker or {}
     names = ("worker", "seconds_ago", *_NUMBERS_NOW, "last_error")
@@ -265,7 +265,7 @@ def _line(row: Mapping[str, Any], worker: Mapping[str, Any] | None) -> list[Any]
 
 
 def _state(current: PipelineStatus) -> str:
-    """Return the state of a pipeline: that of its last report, if it is not paused."""
+    """Return the state of a pipeline: paused, or the state in its last report."""
     if current.paused is not None:
         return "paused"
     if not current.workers:
@@ -275,7 +275,7 @@ def _state(current: PipelineStatus) -> str:
 
 
 def _is_silent(report: WorkerReport) -> bool:
-    return report.age > _SILENT and report.fields["state"] not in _ENDED
+    return report.age > _SILENT_AFTER and report.fields["state"] not in _ENDED
 
 
 def _position(text: str) -> int | str:

@@ -56,7 +56,7 @@ class Acting:
         return value
 
 
-def _never_ends(_: Acting) -> None:
+def _stay_on_subject(_: Acting) -> None:
     """Return to the page of the subject."""
 
 
@@ -65,8 +65,8 @@ class Act:
     """A kind of act.
 
     Attributes:
-        name: its name in URLs, and in the record of a person who was denied it.
-        group: function of the values that gives the permission it needs.
+        name: its name in URLs, and in the audit record if a person was denied it.
+        group: returns the permission that the act needs, from the values of its fields.
         title: the question of its confirmation.
         button: the words of its button.
         fields: the names of its fields; others are ignored.
@@ -74,10 +74,10 @@ class Act:
             returns its label.
         needs_reason: True if it is refused without a reason.
         explain: the sentences of the confirmation.
-        perform: does it, and returns the words of its success.
+        perform: performs the act, and returns the message of its success.
         back: the page to return to, with the fields that it takes over.
-        ends: function of the performed act that returns the page to go to because the subject of
-            the act is over, and has no page any more; None while it is not over.
+        ends: returns the page to go to after the act, if its subject, such as an unknown outcome,
+            does not exist any more; None if it still exists.
     """
 
     name: str
@@ -90,10 +90,10 @@ class Act:
     explain: Callable[[Acting], str]
     perform: Callable[[Acting], str]
     back: tuple[str, tuple[str, ...]]
-    ends: Callable[[Acting], str | None] = _never_ends
+    ends: Callable[[Acting], str | None] = _stay_on_subject
 
     def values(self, form: Mapping[str, str]) -> dict[str, str]:
-        """The values of this act's fields.
+        """Return the values of this act's fields.
 
         Raises:
             InvalidData: a value is longer than any that we send.
@@ -131,5 +131,5 @@ def checked_reason(act: Act, form: Mapping[str, str]) -> str:
 
 
 def always(group: Group) -> Callable[[Mapping[str, str]], Group]:
-    """The permission of an act that needs the same one for any values."""
+    """Return the `group` function of an act that needs this permission whatever its values."""
     return lambda _: group

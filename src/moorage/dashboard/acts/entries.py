@@ -47,7 +47,7 @@ def _explain_entry(words: str) -> Callable[[Acting], str]:
 
 
 def dead_letters(values: Mapping[str, str], until: datetime | None) -> EntryQuery:
-    """The filter of a batch: dead entries only, added before a time.
+    """Return the query for a batch of dead entries, which were added before a time.
 
     Raises:
         InvalidData: a value of the filter is invalid.

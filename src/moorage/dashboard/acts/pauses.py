@@ -16,22 +16,22 @@ def _scope(acting: Acting) -> dict[str, str | None]:
     return {name: acting.get(name) for name in ("target", "tenant", "subject")}
 
 
-def _words(acting: Acting) -> str:
-    """The queue and the entries of a pause."""
+def _queue(acting: Acting) -> str:
+    """Return the words for a pause: its queue and its entries."""
     return f"the {acting.need('box')} ({scope_of(**_scope(acting))})"
 
 
 def _pause(acting: Acting) -> str:
     box = acting.reader.box(acting.need("box"))
     box.pause(**_scope(acting), actor=acting.person.name, reason=acting.reason)
-    return f"Workers take no more entries of {_words(acting)}."
+    return f"Workers take no more entries of {_queue(acting)}."
 
 
 def _resume(acting: Acting) -> str:
     box = acting.reader.box(acting.need("box"))
     if box.resume(**_scope(acting), actor=acting.person.name, reason=acting.reason):
-        return f"Workers take entries of {_words(acting)} again."
-    return f"There is no pause of {_words(acting)}; nothing was changed."
+        return f"Workers take entries of {_queue(acting)} again."
+    return f"There is no pause of {_queue(acting)}; nothing was changed."
 
 
 _PAUSE: Final[dict[str, Any]] = {
@@ -48,7 +48,7 @@ PAUSE_ACTS: Final = (
         button="Pause all",
         needs_reason=True,
         explain=lambda acting: (
-            f"The workers of all processes take no more entries of {_words(acting)} until somebody"
+            f"The workers of all processes take no more entries of {_queue(acting)} until somebody"
             " resumes them. Entries stay as they are, and new ones are added."
         ),
         perform=_pause,
@@ -59,7 +59,7 @@ PAUSE_ACTS: Final = (
         title="Resume these entries?",
         button="Resume",
         explain=lambda acting: (
-            f"Workers take entries of {_words(acting)} again, when they are due."
+            f"Workers take entries of {_queue(acting)} again, when they are due."
         ),
         perform=_resume,
     ),

@@ -39,7 +39,7 @@ def _payment(acting: Acting) -> UnsettledPayment:
     return acting.reader.evidence(acting.need("key"), acting.get("tenant")).payment
 
 
-def _ask(acting: Acting) -> str:
+def _ask_vendor(acting: Acting) -> str:
     payment = _payment(acting)
     settlement = acting.reader.hub.settle_payment(
         payment.idempotency_key,
@@ -60,7 +60,7 @@ def _ask(acting: Acting) -> str:
 
 
 def _still_unknown(payment: UnsettledPayment, now: datetime) -> str:
-    """The answer to a person who has asked the vendor in vain."""
+    """Return the message after a question to the vendor that did not settle the payment."""
     unknown = f"The outcome of the {name_of(payment)} is still unknown."
     question = payment.last_question
     if question is None:
@@ -117,7 +117,7 @@ def _propose(
     run_now(recorded(core, act, lambda: core.execute(_proposing(payment, proposal), None)))
 
 
-def _decide(*, done: bool, keys_lost: bool = False) -> Callable[[Acting], str]:
+def _deciding(*, done: bool, keys_lost: bool = False) -> Callable[[Acting], str]:
     def perform(acting: Acting) -> str:
         payment, receipt = _payment(acting), acting.get("receipt") or ""
         if done and not receipt and payment.is_readable and payment.listed_by is None:
@@ -145,7 +145,7 @@ def _missing_id(payment: UnsettledPayment) -> InvalidData:
 
 
 def proposal_stamp(proposal: Proposal) -> str:
-    """A text that differs for two proposals that differ."""
+    """Return a text that identifies a proposal: different proposals have different texts."""
     return sha256(repr(proposal[:4]).encode()).hexdigest()
 
 
@@ -234,13 +234,13 @@ def _explain_removal(acting: Acting) -> str:
 
 
 def reason_of(proposal: Proposal) -> str:
-    """The reason of a proposal, as a sentence."""
+    """Return the reason of a proposal, as a sentence."""
     end = "" if proposal.reason.endswith((".", "!", "?")) else "."
     return f"Reason: {proposal.reason}{end}"
 
 
 def _list_of_payments(acting: Acting) -> str | None:
-    """The page of all payments, if this one has no unknown outcome any more."""
+    """Return the page of all payments if the outcome of this one is known now; else None."""
     try:
         _payment(acting)
     except InvalidData:
@@ -263,7 +263,7 @@ PAYMENT_ACTS: Final = (
         title="Ask the vendor?",
         button="Ask the vendor",
         explain=lambda acting: next_words(_payment(acting)),
-        perform=_ask,
+        perform=_ask_vendor,
     ),
     Act(
         **_PAYMENT,
@@ -273,7 +273,7 @@ PAYMENT_ACTS: Final = (
         asks=("receipt", lambda acting: id_label(_payment(acting))),
         needs_reason=True,
         explain=_explain_decision(done=True),
-        perform=_decide(done=True),
+        perform=_deciding(done=True),
     ),
     Act(
         **_PAYMENT,
@@ -282,7 +282,7 @@ PAYMENT_ACTS: Final = (
         button="It was not done",
         needs_reason=True,
         explain=_explain_decision(done=False),
-        perform=_decide(done=False),
+        perform=_deciding(done=False),
     ),
     Act(
         **_PAYMENT,
@@ -292,7 +292,7 @@ PAYMENT_ACTS: Final = (
         asks=("receipt", lambda acting: id_label(_payment(acting))),
         needs_reason=True,
         explain=_explain_decision(done=True, keys_lost=True),
-        perform=_decide(done=True, keys_lost=True),
+        perform=_deciding(done=True, keys_lost=True),
     ),
     Act(
         **_PAYMENT,
@@ -301,7 +301,7 @@ PAYMENT_ACTS: Final = (
         button="Its keys are lost; it was not done",
         needs_reason=True,
         explain=_explain_decision(done=False, keys_lost=True),
-        perform=_decide(done=False, keys_lost=True),
+        perform=_deciding(done=False, keys_lost=True),
     ),
     Act(
         **_CONFIRMATION,

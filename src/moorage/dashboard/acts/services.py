@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from moorage.dashboard.acts.act import Acting
 
 
-def _whose(acting: Acting) -> str:
+def _owner(acting: Acting) -> str:
     service, tenant, region = acting.need("service"), acting.get("tenant"), acting.get("region")
     words = [service, f"in {region}" if region else "", f"for {tenant}" if tenant else ""]
     return " ".join(word for word in words if word)
@@ -38,7 +38,7 @@ def _set_circuit(state: CircuitState) -> Callable[[Acting], str]:
             reason=acting.reason,
         )
         return (
-            f"The circuit of {_whose(acting)} was {previous_state.value} and is {state.value} now."
+            f"The circuit of {_owner(acting)} was {previous_state.value} and is {state.value} now."
         )
 
     return perform
@@ -52,13 +52,13 @@ def _reset_limits(acting: Acting) -> str:
         reason=acting.reason,
     )
     if not remaining_seconds:
-        return f"The limits of {_whose(acting)} were not paused; nothing was changed."
-    return f"Calls of {_whose(acting)} go on. The pause had {remaining_seconds:.0f} s left."
+        return f"The limits of {_owner(acting)} were not paused; nothing was changed."
+    return f"Calls of {_owner(acting)} go on. The pause had {remaining_seconds:.0f} s left."
 
 
 def _renew_credentials(acting: Acting) -> str:
     service, tenant = acting.need("service"), acting.get("tenant")
-    acting.reader.tell_if_renewable(service)
+    acting.reader.check_renewable(service)
     core = core_of(acting.reader.hub.manager)
     act = ManualAct(
         act="credentials.renew",
@@ -72,13 +72,13 @@ def _renew_credentials(acting: Acting) -> str:
         await core.refresh_credentials(service, tenant, old_credentials)
 
     run_now(recorded(core, act, renew))
-    return f"The credentials of {_whose(acting)} were renewed. All processes use the new ones."
+    return f"The credentials of {_owner(acting)} were renewed. All processes use the new ones."
 
 
 def _explain_renewal(acting: Acting) -> str:
-    acting.reader.tell_if_renewable(acting.need("service"))
+    acting.reader.check_renewable(acting.need("service"))
     return (
-        f"New credentials of {_whose(acting)} are asked for, although the present ones may still"
+        f"New credentials of {_owner(acting)} are asked for, although the present ones may still"
         " work. Where they are only read from a place, they are read again."
     )
 
@@ -97,7 +97,7 @@ SERVICE_ACTS: Final = (
         title="Pause the service?",
         button="Pause calls",
         explain=lambda acting: (
-            f"The circuit of {_whose(acting)} is held open: all calls are refused until you resume"
+            f"The circuit of {_owner(acting)} is held open: all calls are refused until you resume"
             " them."
         ),
         perform=_set_circuit(CircuitState.FORCED_OPEN),
@@ -108,7 +108,7 @@ SERVICE_ACTS: Final = (
         title="Disable the circuit?",
         button="Disable",
         explain=lambda acting: (
-            f"Calls of {_whose(acting)} go on despite failures until you reset it."
+            f"Calls of {_owner(acting)} go on despite failures until you reset it."
         ),
         perform=_set_circuit(CircuitState.DISABLED),
     ),
@@ -118,7 +118,7 @@ SERVICE_ACTS: Final = (
         title="Reset the circuit?",
         button="Reset",
         explain=lambda acting: (
-            f"The circuit of {_whose(acting)} closes, and its counts begin anew."
+            f"The circuit of {_owner(acting)} closes, and its counts begin anew."
         ),
         perform=_set_circuit(CircuitState.CLOSED),
     ),
@@ -131,7 +131,7 @@ SERVICE_ACTS: Final = (
         title="End the pause?",
         button="End the pause",
         explain=lambda acting: (
-            f"The vendor asked for a pause. Calls of {_whose(acting)} go on at once."
+            f"The vendor asked for a pause. Calls of {_owner(acting)} go on at once."
         ),
         perform=_reset_limits,
     ),

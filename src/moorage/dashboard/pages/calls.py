@@ -58,7 +58,7 @@ def calls_page(view: View) -> Page:
         trace_id=view.get("trace_id"),
         text=view.get("text"),
         status=None if status is None else _status(status),
-        since=None if hours is None else view.reader.now() - timedelta(hours=_hours(hours)),
+        since=None if hours is None else view.reader.now() - timedelta(hours=_period_hours(hours)),
         limit=PAGE,
         after=view.get("after"),
     )
@@ -100,7 +100,7 @@ def calls_page(view: View) -> Page:
 
 
 def _scan_note(view: View, page: LogPage) -> Node:
-    """The time back to which a page looked if its query ended at the limit; otherwise None."""
+    """Return a note on how far back a page searched, if its query ended at a limit; else None."""
     if page.scanned_to is None:
         return None
     return tag(
@@ -124,7 +124,7 @@ def _status(value: str) -> IntegrationStatus:
         ) from None
 
 
-def _hours(value: str) -> float:
+def _period_hours(value: str) -> float:
     if value not in _PERIOD_WORDS:
         raise InvalidData(
             f"{value!r} is not one of the periods.", field="hours", remedy="Choose one."

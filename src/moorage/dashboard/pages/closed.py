@@ -1,4 +1,4 @@
-"""The page of a payment whose outcome is not unknown any more."""
+"""The page of a payment whose outcome was unknown, and is settled now."""
 
 from __future__ import annotations
 

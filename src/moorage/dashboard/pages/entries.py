@@ -118,7 +118,7 @@ def _state(value: str) -> EntryState:
 
 
 def queue_section(view: View, state: EntryState) -> Html:
-    """The entries of one queue in one state, with a filter and the acts over it."""
+    """Return the entries of one queue in one state, with a filter and the acts on them."""
     name = view.fields["box"]
     filters = {field: view.get(field) for field in ("target", "operation", "tenant")}
     query = EntryQuery(
@@ -186,8 +186,8 @@ def entry_page(view: View) -> Page:
                 ("Error", entry.error),
                 ("Attempts", entry.attempts),
                 ("Added", moment(entry.added_at, current_time)),
-                ("Due", _maybe(entry.due, current_time)),
-                ("Ended", _maybe(entry.settled_at, current_time)),
+                ("Due", _time_or_nothing(entry.due, current_time)),
+                ("Ended", _time_or_nothing(entry.settled_at, current_time)),
                 ("Tenant", entry.tenant),
                 ("Subject", entry.subject),
                 ("Lane", entry.lane),
@@ -216,7 +216,7 @@ _ENTRY_WORDS: Final = {
 }
 
 
-def _maybe(at: datetime | None, now: datetime) -> Node:
+def _time_or_nothing(at: datetime | None, now: datetime) -> Node:
     return None if at is None else moment(at, now)
 
 

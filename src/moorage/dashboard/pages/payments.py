@@ -94,7 +94,7 @@ def payment_page(view: View) -> Page:
             ("Operation", payment.operation),
             ("Amount", _amount_words(payment)),
             ("Your reference", payment.reference),
-            ("Same reference", _namesakes(view, payment)),
+            ("Same reference", _same_reference_links(view, payment)),
             (_payment_title(payment), None if payment.payment is None else payment.payment.id),
             ("Vendor", ", ".join(payment.vendors)),
             ("Account", ", ".join(payment.accounts)),
@@ -145,7 +145,7 @@ def _payment_title(payment: UnsettledPayment) -> str:
 
 
 def _result(payment: UnsettledPayment, current_time: datetime) -> Node:
-    """The result of the latest question to the vendor; nothing, if nobody has asked in vain."""
+    """Return the result of the latest question to the vendor that settled nothing, or nothing."""
     question = payment.last_question
     if question is None:
         return None
@@ -165,8 +165,8 @@ def _amount_words(payment: UnsettledPayment) -> str:
     return "all of it" if payment.amount is None else str(payment.amount)
 
 
-def _namesakes(view: View, payment: UnsettledPayment) -> Node:
-    """Links to the other payments of the same reference, which are easily taken for this one."""
+def _same_reference_links(view: View, payment: UnsettledPayment) -> Node:
+    """Return links to other payments with the same reference, which are easily confused."""
     if payment.reference is None:
         return None
     links: list[Node] = [
@@ -176,7 +176,7 @@ def _namesakes(view: View, payment: UnsettledPayment) -> Node:
         and (other.idempotency_key, other.tenant) != (payment.idempotency_key, payment.tenant)
     ]
     try:
-        done_payments = view.reader.done_lately(payment.reference)
+        done_payments = view.reader.recently_done(payment.reference)
     except ConnectorError as error:
         done_payments = []
         links.append(tag("div", f"Settled payments cannot be read: {error}"))
@@ -216,7 +216,7 @@ def _decision(view: View, evidence: Evidence, where: Mapping[str, Any]) -> Node:
         return tag("p", "You may read this page, and not decide.")
     if proposal is None:
         second = " A second person then confirms your decision." if view.four_eyes else ""
-        return joined(tag("p", look + second), _doubt(view, payment), decide)
+        return joined(tag("p", look + second), _not_done_warning(view, payment), decide)
     outcome = "done" if proposal.done else "not done"
     words = tag(
         "div",
@@ -231,7 +231,7 @@ def _decision(view: View, evidence: Evidence, where: Mapping[str, Any]) -> Node:
         return joined(words, tag("p", hint), view.acts(view.act("payment-withdraw", **where)))
     return joined(
         words,
-        None if proposal.done else _doubt(view, payment),
+        None if proposal.done else _not_done_warning(view, payment),
         tag("p", f"Confirm it only if you have looked at {vendor_of(payment)} yourself."),
         view.acts(
             view.act("payment-confirm", stamp=proposal_stamp(proposal), **where),
@@ -240,8 +240,8 @@ def _decision(view: View, evidence: Evidence, where: Mapping[str, Any]) -> Node:
     )
 
 
-def _doubt(view: View, payment: UnsettledPayment) -> Node:
-    """The warning before a payment is said to be not done; None if nothing speaks against it."""
+def _not_done_warning(view: View, payment: UnsettledPayment) -> Node:
+    """Return the warning before a payment is recorded as not done; None if there is no doubt."""
     warning = too_early_words(payment, view.reader.now())
     if warning is None:
         return None

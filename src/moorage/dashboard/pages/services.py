@@ -52,7 +52,9 @@ def now_page(view: View) -> Page:
         return joined(_service_filter(view), _services(view, statuses, tenant))
 
     services_section = readable_section("Services", services)
-    todo = readable_section("What needs a person", lambda: _todo(view, statuses, tenant))
+    todo = readable_section(
+        "What needs a person", lambda: _problems_to_solve(view, statuses, tenant)
+    )
     failures = readable_section(
         "Latest failures",
         lambda: calls_table(
@@ -91,11 +93,11 @@ def _durations(windows: Sequence[WindowFigures]) -> Node:
         return joined(heading, tag("p", words, class_="soft"))
     whole = merged(window.figures.durations for window in timed_windows)
     percentiles = ", ".join(f"{name} {words}" for name, words in _percentile_words(whole))
-    slowest = max(timed_windows, key=_slowness)
+    slowest = max(timed_windows, key=_slowest_percentile)
     words = (
         f"{percentiles} of {counted(whole.count, 'call')} with an attempt, retries and waits"
         f" included. Each point is 5 minutes; the highest p{max(PERCENTILES)} was"
-        f" {span(_slowness(slowest))}, at {slowest.start:%H:%M}."
+        f" {span(_slowest_percentile(slowest))}, at {slowest.start:%H:%M}."
     )
     legend = [
         tag("span", tag("b", f"p{percent}", class_=f"p{percent}"), f" {percent} % took no longer")
@@ -128,12 +130,12 @@ def _percentile_words(durations: Sketch) -> Iterator[tuple[str, str]]:
         yield f"p{percent}", "none" if duration is None else span(duration)
 
 
-def _slowness(window: WindowFigures) -> float:
+def _slowest_percentile(window: WindowFigures) -> float:
     """Return the highest percentile of a window in seconds."""
     return window.figures.durations.percentile(max(PERCENTILES)) or 0.0
 
 
-def _todo(view: View, statuses: Iterable[ServiceStatus], tenant: str | None) -> Node:
+def _problems_to_solve(view: View, statuses: Iterable[ServiceStatus], tenant: str | None) -> Node:
     request = view.request
     items: list[Node] = []
     payments = view.reader.payments()
@@ -249,7 +251,7 @@ def _budget_words(status: ServiceStatus) -> Node:
 def service_page(view: View) -> Page:
     """One service: its protections with explanations, its refusals, and its failures."""
     service, tenant = view.fields.get("service", ""), view.get("tenant")
-    view.reader.tell_if_known(service)
+    view.reader.check_service(service)
     sections: list[Node] = []
     for status in view.reader.services(tenant, service):
         sections += [
