@@ -39,7 +39,7 @@ _ROLES: Final[Mapping[InvoiceKind, str]] = {
     InvoiceKind.BILL: SUPPLIER,
 }
 _DIFFERENT: Final = "total_differs"
-_PAID: Final = "has_payments"
+_HAS_PAYMENTS: Final = "has_payments"
 
 
 def json_number(value: Decimal) -> int | float:
@@ -113,7 +113,7 @@ def check_unpaid(record: InvoiceRecord) -> None:
         return
     raise VendorRejected(
         "The invoice has payments or credits, so it cannot be voided.",
-        vendor_code=_PAID,
+        vendor_code=_HAS_PAYMENTS,
         remedy="Remove its payments and credits at the vendor first.",
     )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _PATH: Final = "/jsonrpc"
 _ID: Final = 1
-_KEY_PLACE: Final = 2
+_KEY_POSITION: Final = 2
 """The place of the user's key among the arguments of `execute_kw`."""
 _EXCEPTIONS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(
@@ -49,7 +49,7 @@ class KeyInBody:
         """The request with the API key in its body."""
         content: Any = request.body
         body = json.loads(content)
-        body["params"]["args"][_KEY_PLACE] = self.key.reveal()
+        body["params"]["args"][_KEY_POSITION] = self.key.reveal()
         return request.evolve(body=sdk.encode_json(body))
 
 

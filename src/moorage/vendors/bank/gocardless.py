@@ -53,9 +53,9 @@ _CONSENT_SUMMARIES: Final = (
     "Account suspended",
 )
 """The beginnings of refusals that name no type and need a new consent."""
-_DAILY: Final = "RateLimitError"
-_REMAINING: Final = "HTTP_X_RATELIMIT_ACCOUNT_SUCCESS_REMAINING"
-_RESET: Final = "HTTP_X_RATELIMIT_ACCOUNT_SUCCESS_RESET"
+_DAILY_LIMIT: Final = "RateLimitError"
+_REMAINING_HEADER: Final = "HTTP_X_RATELIMIT_ACCOUNT_SUCCESS_REMAINING"
+_RESET_HEADER: Final = "HTTP_X_RATELIMIT_ACCOUNT_SUCCESS_RESET"
 
 
 def _error_words(response: Response) -> tuple[str | None, str | None]:
@@ -76,7 +76,7 @@ _REFUSALS: Final = sdk.Refusals(
         "AccessExpiredError": sdk.ConsentRequired,
         "AccountInactiveError": sdk.ConsentRequired,
         "AccountAccessForbidden": sdk.VendorRejected,
-        _DAILY: sdk.RateLimitExceeded,
+        _DAILY_LIMIT: sdk.RateLimitExceeded,
     },
     statuses={
         400: sdk.InvalidRequest,
@@ -100,7 +100,7 @@ def classify(request: sdk.Request, response: Response) -> sdk.ConnectorError | N
     if isinstance(error, sdk.RateLimitExceeded) and _is_daily(error, response):
         # The limit is that of one account at its bank. A time in the error would pause all others.
         error.retryable = False
-        seconds = response.header(_RESET)
+        seconds = response.header(_RESET_HEADER)
         error.remedy = (
             f"Read this account again in {seconds} seconds."
             if seconds is not None and seconds.isascii() and seconds.isdecimal()
@@ -110,7 +110,7 @@ def classify(request: sdk.Request, response: Response) -> sdk.ConnectorError | N
 
 
 def _is_daily(error: sdk.RateLimitExceeded, response: Response) -> bool:
-    return error.vendor_code == _DAILY or response.header(_REMAINING) == "0"
+    return error.vendor_code == _DAILY_LIMIT or response.header(_REMAINING_HEADER) == "0"
 
 
 @attrs.frozen(kw_only=True)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _API: Final = "/calendar/v3"
 _PAGE: Final = "250"
 _SCOPE: Final = "https://www.googleapis.com/auth/calendar"
-_NOTHING: Final[Mapping[str, Any]] = {}
+_NO_FIELDS: Final[Mapping[str, Any]] = {}
 
 
 @attrs.frozen(kw_only=True)
@@ -129,7 +129,7 @@ class GoogleCalendar(sdk.Vendor):
         """Change the named fields of an event; attendees who stay keep their answers."""
         check_kinds(changes.attendees or (), "Google Calendar")
         calendar, values = calendar_of(ref), changes.values
-        current = _NOTHING
+        current = _NO_FIELDS
         if values.get("attendees"):
             current = (await self.get(wire, ref)).raw
         request = sdk.Request.patch(

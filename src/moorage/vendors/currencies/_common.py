@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 LOOK_BACK: Final = 10
 """Days before the requested one that may have the rates in force."""
 
-_INVALID: Final = frozenset({400, 406, 422})
-_LEFT: Final = frozenset({408, 425, 429})
+_INVALID_REQUEST_STATUSES: Final = frozenset({400, 406, 422})
+_COMMON_STATUSES: Final = frozenset({408, 425, 429})
 """Statuses that mean the same at every service."""
 
 
@@ -83,9 +83,9 @@ def bank_error(title: str, _: sdk.Request, response: sdk.Response, /) -> sdk.Con
     No status means wrong credentials, because the bank takes none.
     """
     status = response.status
-    if not 400 <= status < 500 or status in _LEFT:
+    if not 400 <= status < 500 or status in _COMMON_STATUSES:
         return None
-    kind = sdk.InvalidRequest if status in _INVALID else sdk.VendorRejected
+    kind = sdk.InvalidRequest if status in _INVALID_REQUEST_STATUSES else sdk.VendorRejected
     is_plain = (response.header("content-type") or "").startswith("text/plain")
     words = sdk.masked_words(response.text.strip()) if is_plain else None
     return sdk.refusal(kind, title, response, None, words, otherwise=f"HTTP {status}")

@@ -47,15 +47,15 @@ if TYPE_CHECKING:
 
 _TAG: Final = "tag_"
 """Prefix of a tag's name at a vendor that has only names with values."""
-_AT_ONCE: Final = 4
+_MOST_CONCURRENT: Final = 4
 """Most requests at once for a bulk whose messages are sent one by one."""
 _IS_TAG: Final = "true"
 """Value of a tag at such a vendor."""
 _METADATA: Final = "word_"
 """Prefix of a metadata name that the vendor would misinterpret."""
-_LONGEST: Final = 300
+_LONGEST_TEXT: Final = 300
 _WORDS: Final = Redaction()
-_ANYTHING: Final = "application/octet-stream"
+_ANY_TYPE: Final = "application/octet-stream"
 TYPES_BY_ENDING: Final = {
     "css": "text/css",
     "csv": "text/csv",
@@ -125,7 +125,7 @@ def check_type(file: Attachment, vendor: str) -> None:
     """
     essence = file.content_type.partition(";")[0].lower()
     ending = file.filename.rpartition(".")[2].lower()
-    if essence not in {_ANYTHING, TYPES_BY_ENDING.get(ending, essence)}:
+    if essence not in {_ANY_TYPE, TYPES_BY_ENDING.get(ending, essence)}:
         raise InvalidData(
             f"The type of a file that ends in .{ending} is {essence}, but {vendor} derives the type"
             " from the ending.",
@@ -222,7 +222,7 @@ def status_of(message: EmailMessage) -> EmailStatus:
 
 def masked(words: str) -> str:
     """A vendor's text without secrets and addresses, in at most 300 characters."""
-    return _WORDS.words(words, _LONGEST)
+    return _WORDS.words(words, _LONGEST_TEXT)
 
 
 def sum_of(numbers: Iterable[int | None]) -> int | None:
@@ -355,7 +355,7 @@ async def one_by_one(
         [message] = messages_of(part)
         return [Result(await send(wire, message, key=part_key))]
 
-    return await in_parts(wire, bulk, 1, send_alone, key, at_once=_AT_ONCE)
+    return await in_parts(wire, bulk, 1, send_alone, key, at_once=_MOST_CONCURRENT)
 
 
 def check_some_readable(results: Sequence[Result[EmailReceipt]], response: Response) -> None:

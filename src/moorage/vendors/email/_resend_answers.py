@@ -88,7 +88,7 @@ _EVENTS: Final = {
     "email.queued": EmailStatus.QUEUED,
 }
 _RECEIVED: Final = "email.received"
-_LATE_EVENT: Final = "email.delivery_delayed"
+_DELAY_EVENT: Final = "email.delivery_delayed"
 _CAUSES: Final = {
     "email.bounced": RejectReason.BOUNCED,
     "email.suppressed": RejectReason.BLOCKED,
@@ -241,7 +241,7 @@ def read_events(
             code=bounce.text("subType") or bounce.text("reason"),
             reason=bounce.text("message") or fields.text("data.failed.reason"),
             cause=_CAUSES.get(kind),
-            permanent=False if kind == _LATE_EVENT else _PERMANENT.get(bounce.text("type") or ""),
+            permanent=False if kind == _DELAY_EVENT else _PERMANENT.get(bounce.text("type") or ""),
             url=fields.text("data.click.link"),
             user_agent=fields.text("data.click.userAgent"),
             tags=tags,

@@ -57,9 +57,9 @@ _COUNTS: Final = {
     "complained": "spam_reports",
     "unsubscribed": "unsubscribes",
 }
-_DRY: Final = "sandbox"
-_ACCEPTED: Final = 202
-_CHECKED: Final = 200
+_SANDBOX_STATUS: Final = "sandbox"
+_ACCEPTED_STATUS: Final = 202
+_CHECKED_STATUS: Final = 200
 _UNNAMED: Final = (
     "SendGrid accepted the message without an id: its events cannot be matched to this reference."
 )
@@ -101,10 +101,12 @@ def read_taken(
     id_ = response.headers.get("x-message-id")
     raw_answer = {"status": response.status, "headers": dict(response.headers.pairs)}
     is_dry = as_answer(body).value("mail_settings.sandbox_mode.enable") is True
-    if is_dry and response.status == _CHECKED:
+    if is_dry and response.status == _CHECKED_STATUS:
         warning = "SendGrid's sandbox mode is on: nothing is sent."
-        return AcceptedRequest(wire.ref(id_ or _DRY), dry=True, warnings=(warning,), raw=raw_answer)
-    if response.status != _ACCEPTED:
+        return AcceptedRequest(
+            wire.ref(id_ or _SANDBOX_STATUS), dry=True, warnings=(warning,), raw=raw_answer
+        )
+    if response.status != _ACCEPTED_STATUS:
         raise malformed(response)
     if id_:
         return AcceptedRequest(wire.ref(id_), dry=False, warnings=(), raw=raw_answer)

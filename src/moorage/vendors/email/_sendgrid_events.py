@@ -70,7 +70,7 @@ _OWN_FIELDS: Final = frozenset(
         "useragent",
     }
 )
-_STATION: Final = re.compile(r"(?:^|\.)(?:filter|recvd)")
+_SERVER_NAMES: Final = re.compile(r"(?:^|\.)(?:filter|recvd)")
 _SMTP_ID: Final = re.compile(r"<([^<>@]+)@[^<>@]*ismtpd[^<>@]*>")
 
 
@@ -126,7 +126,7 @@ def message_id(id_: str, smtp_id: str = "") -> str:
             only server names, which many messages share.
         smtp_id: id that SendGrid's receiving server gave the message, which begins with its id.
     """
-    station = _STATION.search(id_)
+    station = _SERVER_NAMES.search(id_)
     if station is None:
         return id_.partition(".")[0]
     named_match = _SMTP_ID.fullmatch(smtp_id)

@@ -120,7 +120,7 @@ _REACTIONS: Final = {
     "generation_failure": RejectReason.OTHER,
 }
 _BOUNCES: Final = frozenset({"bounce", "out_of_band"})
-_LATE: Final = "delay"
+_DELAY_EVENT: Final = "delay"
 
 
 def _words_of(response: Response) -> tuple[str | None, str | None]:
@@ -235,7 +235,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             code=bounce or fields.text("error_code") or fields.text("fbtype"),
             reason=fields.text("reason") or fields.text("raw_reason"),
             cause=_cause(kind, bounce),
-            permanent=False if kind == _LATE else _PERMANENT.get(bounce),
+            permanent=False if kind == _DELAY_EVENT else _PERMANENT.get(bounce),
             url=fields.text("target_link_url"),
             user_agent=fields.text("user_agent"),
             tags=() if tag is None else (tag,),

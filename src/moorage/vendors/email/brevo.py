@@ -66,12 +66,12 @@ if TYPE_CHECKING:
 
 _MEGABYTE: Final = 1024 * 1024
 _MOST_BYTES: Final = 15 * _MEGABYTE
-_AROUND: Final = 1_000
+_VERSION_OVERHEAD: Final = 1_000
 """Approximate bytes of one version of a bulk message besides its content."""
 _PAGE: Final = 30
 _METADATA: Final = "X-Mailin-custom"
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
-_SPECIAL: Final = re.compile(r'[()<>@,:;."\\\[\]]')
+_SPECIAL_CHARACTERS: Final = re.compile(r'[()<>@,:;."\\\[\]]')
 _ENDINGS: Final = frozenset(
     {
         *("aif", "aifc", "aiff", "avi", "bmp", "cgm", "css", "csv", "doc"),
@@ -161,7 +161,7 @@ class Brevo(ApiVendor):
     ) -> list[Result[EmailReceipt]]:
         """Send a message to each recipient, in as few requests as their size allows."""
         words = attrs.evolve(bulk.base, attachments=()).size if bulk.places else 0
-        most = max(1, _MOST_BYTES // (words + _AROUND))
+        most = max(1, _MOST_BYTES // (words + _VERSION_OVERHEAD))
         return await in_parts(wire, bulk, most, partial(self._send_versions, wire), key)
 
     async def _send_versions(
@@ -294,7 +294,10 @@ def _person(address: EmailAddress) -> dict[str, str]:
     if not name:
         return {"email": address.wire}
     # Brevo loses a name that has both a comma, or the like, and letters beyond ASCII.
-    return {"email": address.wire, "name": ascii_header(name) if _SPECIAL.search(name) else name}
+    return {
+        "email": address.wire,
+        "name": ascii_header(name) if _SPECIAL_CHARACTERS.search(name) else name,
+    }
 
 
 def _file(file: Attachment) -> dict[str, str]:

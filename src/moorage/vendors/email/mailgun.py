@@ -67,8 +67,8 @@ _LONGEST: Final = 300
 _WORDS: Final = Redaction()
 _DOMAIN: Final = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
 _REGIONS: Final = {"us": "https://api.mailgun.net", "eu": "https://api.eu.mailgun.net"}
-_ASTRAY: Final = b"Mailgun Magnificent"
-_BARRED: Final = "not allowed to send"
+_GREETING: Final = b"Mailgun Magnificent"
+_SENDING_FORBIDDEN: Final = "not allowed to send"
 _TRY_AGAIN: Final = "try again after "
 _TOO_MANY: Final = 429
 _VERDICTS: Final = {
@@ -92,7 +92,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
         "vendor_message": _WORDS.words(message, _LONGEST),
         "response": response,
     }
-    if response.status in {400, 403} and _BARRED in message:
+    if response.status in {400, 403} and _SENDING_FORBIDDEN in message:
         return VendorRejected(f"Mailgun refused: {fields['vendor_message']}", **fields)
     at = as_time(message.partition(_TRY_AGAIN)[2])
     if response.status == _TOO_MANY and at is not None:
@@ -260,7 +260,7 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
 
 def _greeting_error(response: Response) -> ConfigurationError | None:
     """The error for Mailgun's greeting, which it sends with success from a wrong URL."""
-    if _ASTRAY not in response.body[:200]:
+    if _GREETING not in response.body[:200]:
         return None
     return ConfigurationError(
         "Mailgun has no API at this URL, and sent no message.",

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Result, Wire
 
 _PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
-_OWN_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _PERMANENT: Final = 500
 _LAST_PORT: Final = 65_535
 _DAY: Final = 86_400
@@ -137,7 +137,7 @@ class Smtp(Vendor):
 
     def __attrs_post_init__(self) -> None:
         """Refuse an unprotected connection, and a login that is incomplete or turned off."""
-        if self.security == "none" and self.host not in _OWN_HOSTS:
+        if self.security == "none" and self.host not in _LOCAL_HOSTS:
             raise ConfigurationError(
                 "The connection to another machine would not be protected.",
                 path="security",

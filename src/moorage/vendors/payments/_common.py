@@ -50,7 +50,7 @@ is_return_url: Final = attrs.validators.optional(
     )
 )
 """Refuses an option that is not a whole URL."""
-_USUAL: Final = Redaction()
+_REDACTION: Final = Redaction()
 _LONGEST: Final = 300
 
 
@@ -86,7 +86,7 @@ def answered_at(response: Response) -> datetime | None:
 
 def safe_text(text: str | None) -> str | None:
     """A vendor's text, without secrets and shortened; None if it is empty."""
-    return _USUAL.words(text or "", _LONGEST) or None
+    return _REDACTION.words(text or "", _LONGEST) or None
 
 
 def short_text(text: str | None, most: int, *, vendor: str, field: str) -> str | None:

@@ -38,7 +38,7 @@ UNITS: Final = MinorUnits(
 )
 """PayPal writes two decimals at most, and none of the forint and the Taiwan dollar."""
 
-OURS: Final = "order-"
+REFUND_PREFIX: Final = "order-"
 """Prefix of the `custom_id` of our refunds; the id of the order follows."""
 
 _ORDERS: Final = {
@@ -110,9 +110,9 @@ _REASONS: Final = reason_by_code(
     }
 )
 _NOT_CONFIRMED: Final = frozenset({"NO", "UNKNOWN"})
-_LEADS_ON: Final = ("payer-action", "approve")
+_BUYER_LINKS: Final = ("payer-action", "approve")
 _EXPIRES: Final = re.compile(r"([0-9]{4})-([0-9]{2})")
-_LINK: Final = re.compile(r".*/v2/(checkout/orders|payments/captures)/([^/?#]+)")
+_PARENT_PATH: Final = re.compile(r".*/v2/(checkout/orders|payments/captures)/([^/?#]+)")
 
 
 def amount_body(amount: Money) -> dict[str, str]:
@@ -144,7 +144,9 @@ def order_id(body: Answer) -> str | None:
 def refunded_order(body: Answer) -> str | None:
     """The order that a refund belongs to; other objects' `custom_id` is the host's own."""
     custom_id = body.text("custom_id") or ""
-    embedded_order_id = custom_id.removeprefix(OURS) if custom_id.startswith(OURS) else None
+    embedded_order_id = (
+        custom_id.removeprefix(REFUND_PREFIX) if custom_id.startswith(REFUND_PREFIX) else None
+    )
     return order_id(body) or embedded_order_id
 
 
@@ -155,7 +157,7 @@ def capture_id(body: Answer) -> str | None:
 
 def _parent_id(body: Answer, kind: str) -> str | None:
     """The id of the parent object, if that is of this kind."""
-    match = _LINK.fullmatch(_link(body, ("up",)) or "")
+    match = _PARENT_PATH.fullmatch(_link(body, ("up",)) or "")
     return unquote(match[2]) if match is not None and match[1].endswith(kind) else None
 
 
@@ -280,7 +282,7 @@ def _authorized_total(authorization: Answer, taken: list[Answer], captured: Mone
 
 
 def _next_action(body: Answer) -> NextAction | None:
-    url = _link(body, _LEADS_ON)
+    url = _link(body, _BUYER_LINKS)
     if url is None:
         return None
     return NextAction(type=NextActionType.REDIRECT, url=url, vendor_type=body.text("status"))

@@ -46,7 +46,7 @@ _TIMEOUT: Final = 408
 _CONFLICT: Final = 409
 _BUSY_ISSUES: Final = frozenset({"ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"})
 _REFUSED_STATUSES: Final = frozenset({"DECLINED", "DENIED", "FAILED"})
-_TAKEN_BACK: Final = frozenset({DisputeState.ACCEPTED, DisputeState.LOST})
+_LOST_DISPUTES: Final = frozenset({DisputeState.ACCEPTED, DisputeState.LOST})
 _KINDS: Final[Mapping[int, Callable[..., ConnectorError]]] = {
     400: InvalidRequest,
     401: AuthenticationFailed,
@@ -144,7 +144,9 @@ def _reversed_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | No
 
 def _dispute_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
     dispute = dispute_of(make, body)
-    is_taken = kind.endswith(".CREATED") or (dispute is not None and dispute.state in _TAKEN_BACK)
+    is_taken = kind.endswith(".CREATED") or (
+        dispute is not None and dispute.state in _LOST_DISPUTES
+    )
     reference = body.text("disputed_transactions.0.custom")
     return dispute_event(dispute, taken=is_taken, reference=reference)
 

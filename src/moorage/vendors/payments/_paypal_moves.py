@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 from moorage.contracts.payments import Capture, MoveState, Refund, Void
 from moorage.vendor_sdk import Request, VendorRejected, key_at, read_answer, required
 from moorage.vendors.payments._common import url_of
-from moorage.vendors.payments._paypal_answers import OURS, amount_body, capture_of, refund_of
+from moorage.vendors.payments._paypal_answers import (
+    REFUND_PREFIX,
+    amount_body,
+    capture_of,
+    refund_of,
+)
 from moorage.vendors.payments._paypal_references import authorization_id, refundable_capture
 from moorage.vendors.payments._paypal_requests import KEY, PAYMENTS, posted
 
@@ -51,7 +56,7 @@ async def void_payment(wire: Wire, ref: Ref) -> Void:
 async def refund_payment(wire: Wire, ref: Ref, amount: Money | None, key: str) -> Refund:
     """Refund a capture; the refund records the order's id, which webhooks report."""
     order, capture = await refundable_capture(wire, ref, amount)
-    body: dict[str, Any] = {"custom_id": f"{OURS}{order}"}
+    body: dict[str, Any] = {"custom_id": f"{REFUND_PREFIX}{order}"}
     if amount is not None:
         body["amount"] = amount_body(amount)
     request = posted(url_of(PAYMENTS, "captures", capture, "refund"), body)

@@ -72,7 +72,7 @@ _STATES: Final = {
     "refunded": PaymentState.REFUNDED,
     "failed": PaymentState.FAILED,
 }
-_TAKEN: Final = frozenset({"captured", "refunded"})
+_CAPTURED_STATUSES: Final = frozenset({"captured", "refunded"})
 _ORDERS: Final = {
     "created": PaymentState.REQUIRES_ACTION,
     "attempted": PaymentState.REQUIRES_ACTION,
@@ -145,7 +145,7 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
         return None
     is_known = status in _STATES
     refunded = UNITS.read(body.value("amount_refunded"), amount.currency)
-    captured = amount if status in _TAKEN else amount * 0
+    captured = amount if status in _CAPTURED_STATUSES else amount * 0
     state = _STATES.get(status, PaymentState.UNKNOWN)
     if state is PaymentState.CAPTURED:
         state = state_of(amount, captured, refunded) or state

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from moorage.vendor_sdk import ConnectorError, Request, Response
 
-_NOT_WRONG: Final = frozenset({"CONFLICT", "GONE", "NOT_FOUND"})
+_STATE_CODES: Final = frozenset({"CONFLICT", "GONE", "NOT_FOUND"})
 _KINDS: Final[Mapping[str, Callable[..., ConnectorError]]] = {
     "API_ERROR": VendorFailed,
     "AUTHENTICATION_ERROR": AuthenticationFailed,
@@ -60,7 +60,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         return RateLimitExceeded(
             f"Square's rate limit is reached: {words}", by_vendor=True, **details
         )
-    kind = VendorRejected if code in _NOT_WRONG else _KINDS.get(category or "")
+    kind = VendorRejected if code in _STATE_CODES else _KINDS.get(category or "")
     return None if kind is None else kind(f"Square refused: {words or code}", **details)
 
 

@@ -49,7 +49,7 @@ _STATES: Final = {
     "succeeded": PaymentState.CAPTURED,
 }
 _PAID: Final = {PaymentState.AUTHORIZED, PaymentState.CAPTURED}
-_LAPSED: Final = {"automatic", "expired"}
+_EXPIRY_REASONS: Final = {"automatic", "expired"}
 _MOVES: Final = {
     "pending": MoveState.PENDING,
     "requires_action": MoveState.PENDING,
@@ -104,8 +104,8 @@ _ITEMS: Final = {
     "transfer_refund": PayoutItemKind.TRANSFER,
     "adjustment": PayoutItemKind.ADJUSTMENT,
 }
-_OF_DISPUTES: Final = frozenset({"dispute", "dispute_reversal"})
-_ITSELF: Final = frozenset({"payout", "payout_cancel", "payout_failure"})
+_DISPUTE_TRANSACTIONS: Final = frozenset({"dispute", "dispute_reversal"})
+_PAYOUT_TRANSACTIONS: Final = frozenset({"payout", "payout_cancel", "payout_failure"})
 """Transactions of the payout itself, which Stripe lists among those that it pays out."""
 _ACTIONS: Final = {
     "redirect_to_url": NextActionType.REDIRECT,
@@ -197,7 +197,7 @@ def _payment_state(body: Answer, status: str) -> PaymentState:
     state = _STATES.get(status, PaymentState.UNKNOWN)
     if state is PaymentState.REQUIRES_PAYMENT_METHOD and body.value("last_payment_error"):
         return PaymentState.FAILED
-    if state is PaymentState.VOIDED and body.text("cancellation_reason") in _LAPSED:
+    if state is PaymentState.VOIDED and body.text("cancellation_reason") in _EXPIRY_REASONS:
         return PaymentState.EXPIRED
     return state
 
@@ -338,10 +338,10 @@ def payment_ref_of(ref: MakeRef, body: Answer) -> Ref | None:
 def payout_item_of(ref: MakeRef, body: Answer) -> PayoutItem | None:
     """Parse a balance transaction with its source; None if malformed, or the payout itself."""
     key, word = body.text("id"), body.text("type")
-    if key is None or word is None or word in _ITSELF:
+    if key is None or word is None or word in _PAYOUT_TRANSACTIONS:
         return None
     source = body.object("source")
-    is_dispute = body.text("reporting_category") in _OF_DISPUTES
+    is_dispute = body.text("reporting_category") in _DISPUTE_TRANSACTIONS
     kind = PayoutItemKind.DISPUTE if is_dispute else _ITEMS.get(word, PayoutItemKind.OTHER)
     is_charge = source.text("object") == "charge"
     return PayoutItem(

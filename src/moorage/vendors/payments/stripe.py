@@ -94,7 +94,7 @@ if TYPE_CHECKING:
     )
     from moorage.vendor_sdk import MakeRef, Mode, Ref, WebhookEvent, Wire
 
-_ANOTHER_STATE: Final = "payment_intent_unexpected_state"
+_UNEXPECTED_STATE: Final = "payment_intent_unexpected_state"
 _CANCELED: Final = "canceled"
 _REFUNDS: Final = "/v1/refunds"
 _TRANSFERS: Final = "/v1/transfers"
@@ -236,7 +236,7 @@ class Stripe(ApiVendor):
         try:
             payment = await done(wire, url_of(INTENTS, ref.id, "cancel"), body, key, read_payment)
         except VendorRejected as error:
-            if error.vendor_code != _ANOTHER_STATE:
+            if error.vendor_code != _UNEXPECTED_STATE:
                 raise
             payment = await self.get(wire, ref)
             if payment.vendor_state != _CANCELED:

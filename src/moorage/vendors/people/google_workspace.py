@@ -39,7 +39,7 @@ _SCOPES: Final = (
     "https://www.googleapis.com/auth/admin.directory.user"
     " https://www.googleapis.com/auth/admin.directory.group"
 )
-_EMPTY: Final[Mapping[str, Any]] = {}
+_NO_FIELDS: Final[Mapping[str, Any]] = {}
 
 
 @attrs.frozen(kw_only=True)
@@ -121,7 +121,7 @@ class GoogleWorkspace(sdk.Vendor):
         first_password = required_password(password, "Google Workspace")
         manager = await self._manager_address(wire, person.manager)
         body = {
-            **users.user_body(values_of(person), _EMPTY, manager),
+            **users.user_body(values_of(person), _NO_FIELDS, manager),
             "password": first_password,
             "changePasswordAtNextLogin": True,
         }
@@ -147,7 +147,7 @@ class GoogleWorkspace(sdk.Vendor):
         """Change the named fields of a user."""
         values = changes.values
         manager = await self._manager_address(wire, values.get("manager"))
-        current: Mapping[str, Any] = _EMPTY
+        current: Mapping[str, Any] = _NO_FIELDS
         if users.LISTS & values.keys():
             response = await wire.send(sdk.Request.get(_user(ref.id)))
             answer = sdk.read_answer(response)

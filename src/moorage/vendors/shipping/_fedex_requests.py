@@ -33,8 +33,8 @@ _PURPOSES: Final = {
     Contents.SAMPLE: "SAMPLE",
     Contents.RETURNED: "REPAIR_AND_RETURN",
 }
-_OTHERWISE: Final = "NOT_SOLD"
-_PAID: Final = "DDP"
+_OTHER_PURPOSE: Final = "NOT_SOLD"
+_DUTIES_PAID: Final = "DDP"
 _METRIC: Final = {WeightUnit.GRAM, WeightUnit.KILOGRAM}
 _CENTIMETRES: Final = {LengthUnit.MILLIMETRE, LengthUnit.CENTIMETRE, LengthUnit.METRE}
 _PLACES: Final = 2
@@ -231,7 +231,7 @@ def _clearance(request: RateRequest, customs: Customs) -> dict[str, Any]:
     number = customs.invoice_number
     invoice = {
         "originatorName": customs.signer,
-        "shipmentPurpose": _PURPOSES.get(customs.contents, _OTHERWISE),
+        "shipmentPurpose": _PURPOSES.get(customs.contents, _OTHER_PURPOSE),
         "specialInstructions": customs.explanation,
         "termsOfSale": customs.incoterm,
         "customerReferences": number
@@ -239,7 +239,9 @@ def _clearance(request: RateRequest, customs: Customs) -> dict[str, Any]:
     }
     body = {
         "commercialInvoice": filled(invoice.items()),
-        "dutiesPayment": {"paymentType": "SENDER" if customs.incoterm == _PAID else "RECIPIENT"},
+        "dutiesPayment": {
+            "paymentType": "SENDER" if customs.incoterm == _DUTIES_PAID else "RECIPIENT"
+        },
         "isDocumentOnly": customs.contents is Contents.DOCUMENTS,
         "totalCustomsValue": _money(sum(values[1:], values[0])),
         "commodities": _goods(request, customs),

@@ -53,7 +53,7 @@ _STATES: Final = {
     "error": ShipmentState.FAILED,
     "voided": ShipmentState.CANCELED,
 }
-_BACK_LATER: Final = {"request_scheduled", "pending"}
+_PENDING_REFUNDS: Final = {"request_scheduled", "pending"}
 _STATUSES: Final = {
     "NY": TrackingStatus.PRE_TRANSIT,
     "AC": TrackingStatus.PRE_TRANSIT,
@@ -63,7 +63,7 @@ _STATUSES: Final = {
     "DE": TrackingStatus.DELIVERED,
     "EX": TrackingStatus.FAILED,
 }
-_CLOSER: Final = {
+_DETAILED_STATUSES: Final = {
     word: status
     for status, words in {
         TrackingStatus.IN_TRANSIT: "DROPPED_OFF PICKED_UP RECEIVED_BY_CARRIER MISROUTED"
@@ -171,7 +171,7 @@ def price(body: Answer, first: str, *others: str) -> Money | None:
 def read_state(body: Answer) -> ShipmentState:
     """The state of a label's purchase or cancellation."""
     state = _STATES.get(body.text("status") or "", ShipmentState.UNKNOWN)
-    is_waiting = body.text("refund_details.refund_status") in _BACK_LATER
+    is_waiting = body.text("refund_details.refund_status") in _PENDING_REFUNDS
     return ShipmentState.CANCELING if state is ShipmentState.CANCELED and is_waiting else state
 
 
@@ -206,7 +206,7 @@ def _event(body: Answer) -> TrackingEvent:
     word, code = body.text("status_code"), body.text("status_detail_code")
     status = _STATUSES.get(word or "", TrackingStatus.UNKNOWN)
     return TrackingEvent(
-        status=_CLOSER.get(code or "", status) if word in _OPEN_STATUSES else status,
+        status=_DETAILED_STATUSES.get(code or "", status) if word in _OPEN_STATUSES else status,
         vendor_status=word,
         code=code,
         at=body.time("occurred_at"),

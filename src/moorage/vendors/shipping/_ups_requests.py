@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Money, Ref
 
 CARRIER: Final = "ups"
-_THERE: Final = ""
+_EMPTY_TAG: Final = ""
 """Content of a tag whose presence is its meaning."""
 _OWN_BOX: Final = "02"
 _LINE: Final = 35
@@ -54,7 +54,7 @@ _PICTURE: Final = "GIF"
 """Format in which labels for PDF are bought, because UPS returns PDF only for recovered labels."""
 _INCHES: Final = frozenset({"US", "PR", "VI"})
 """Countries where parcels are measured in pounds and inches."""
-_AT_HOME: Final = frozenset({("US", "US"), ("PR", "PR")})
+_DOMESTIC_ROUTES: Final = frozenset({("US", "US"), ("PR", "PR")})
 """Routes on which references and signatures belong to each package."""
 CHECKED: Final = frozenset({"US", "PR"})
 """Countries where UPS checks addresses."""
@@ -100,7 +100,7 @@ def _parties(
     """The account with its return address, the recipient, and the sender."""
     goal = party(request.recipient)
     if request.recipient.residential:
-        goal["Address"]["ResidentialAddressIndicator"] = _THERE
+        goal["Address"]["ResidentialAddressIndicator"] = _EMPTY_TAG
     parties = {
         "Shipper": {**party(request.return_to or request.sender), "ShipperNumber": account},
         "ShipTo": goal,
@@ -143,7 +143,7 @@ def _unit(code: str) -> dict[str, str]:
 
 
 def _at_home(request: RateRequest) -> bool:
-    return (request.sender.country, request.recipient.country) in _AT_HOME
+    return (request.sender.country, request.recipient.country) in _DOMESTIC_ROUTES
 
 
 def _packages(request: RateRequest) -> list[dict[str, Any]]:
@@ -224,7 +224,7 @@ def _options(request: RateRequest) -> dict[str, Any] | None:
     kinds = {Signature.ANYBODY: "1", Signature.ADULT: "2"}
     abroad = request.signature if not _at_home(request) else None
     options = {
-        "SaturdayDeliveryIndicator": _THERE if request.saturday else None,
+        "SaturdayDeliveryIndicator": _EMPTY_TAG if request.saturday else None,
         "DeliveryConfirmation": abroad and {"DCISType": kinds[abroad]},
     }
     return filled(options.items()) or None
@@ -246,7 +246,7 @@ def rates_body(request: RateRequest, account: str) -> dict[str, Any]:
         "PaymentDetails": {
             "ShipmentCharge": [{"Type": "01", "BillShipper": {"AccountNumber": account}}]
         },
-        "ShipmentRatingOptions": {"NegotiatedRatesIndicator": _THERE},
+        "ShipmentRatingOptions": {"NegotiatedRatesIndicator": _EMPTY_TAG},
         "ShipmentServiceOptions": _options(request),
         "NumOfPieces": str(len(packages)),
         "Package": packages,
@@ -280,7 +280,7 @@ def shipment_body(
         "PaymentInformation": {
             "ShipmentCharge": [{"Type": "01", "BillShipper": {"AccountNumber": account}}]
         },
-        "ShipmentRatingOptions": {"NegotiatedRatesIndicator": _THERE},
+        "ShipmentRatingOptions": {"NegotiatedRatesIndicator": _EMPTY_TAG},
         "ReferenceNumber": None if is_home else references,
         "Service": {"Code": offer.id},
         "InvoiceLineTotal": customs and _total(request, customs),

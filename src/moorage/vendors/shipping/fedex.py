@@ -85,7 +85,7 @@ _PICKUPS: Final = (
 )
 _LONGEST_ID: Final = 40
 _DAY: Final = timedelta(days=1)
-_BACK: Final = 3 * _DAY
+_SEARCH_PERIOD: Final = 3 * _DAY
 """Seconds for which a purchase with a lost answer is searched."""
 
 
@@ -311,7 +311,7 @@ class FedEx(Vendor):
                 "type": MARK,
                 "value": marked,
                 "accountNumber": self.account_number,
-                "shipDateBegin": str(today - _BACK),
+                "shipDateBegin": str(today - _SEARCH_PERIOD),
                 "shipDateEndDate": str(max(today, planned or today) + _DAY),
             },
         }

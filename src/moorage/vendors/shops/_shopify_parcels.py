@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Answer, Ref, Response
 
 _OPEN: Final = frozenset({"OPEN", "IN_PROGRESS"})
-_LATER: Final = frozenset({"ON_HOLD", "SCHEDULED"})
-_GONE: Final = frozenset({"CANCELLED", "ERROR", "FAILURE"})
+_WAITING_STATUSES: Final = frozenset({"ON_HOLD", "SCHEDULED"})
+_ENDED_STATUSES: Final = frozenset({"CANCELLED", "ERROR", "FAILURE"})
 
 
 @attrs.frozen
@@ -51,7 +51,7 @@ def earlier_parcel(ref: Ref, parcels: Parcels, fulfilment: Fulfilment) -> Fulfil
         is_same = number is not None and number in numbers
         if quantity and item.integer("totalQuantity") != quantity:
             is_same = False
-        if is_same and item.text("status") not in _GONE:
+        if is_same and item.text("status") not in _ENDED_STATUSES:
             return read_fulfilment(ref, parcels.response, item)
     return None
 
@@ -85,7 +85,7 @@ def _open_orders(parcels: Parcels, _: Fulfilment) -> list[dict[str, Any]]:
             "TOO_MANY_FULFILLMENT_ORDERS",
             "The order has more fulfilment orders than moorage reads.",
         )
-    if statuses & _LATER:
+    if statuses & _WAITING_STATUSES:
         raise _refusal(
             parcels,
             "ON_HOLD",

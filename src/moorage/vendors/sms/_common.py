@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Kind = type[VendorRejected | VendorFailed | RateLimitExceeded | AuthenticationFailed]
 
 _NUMBER: Final = re.compile(r"\+?[0-9]{7,15}")
-_LONG: Final = re.compile(r"[1-9][0-9]{6,14}")
+_DIGITS_OF_A_NUMBER: Final = re.compile(r"[1-9][0-9]{6,14}")
 
 
 def sender_of(message: SmsMessage, usual: str | None, vendor: str) -> str:
@@ -50,7 +50,9 @@ def international(path: str) -> Callable[[Answer], str | None]:
 
     def read(fields: Answer) -> str | None:
         sender = fields.text(path)
-        return f"+{sender}" if sender is not None and _LONG.fullmatch(sender) else sender
+        return (
+            f"+{sender}" if sender is not None and _DIGITS_OF_A_NUMBER.fullmatch(sender) else sender
+        )
 
     return read
 

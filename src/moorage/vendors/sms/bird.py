@@ -68,8 +68,8 @@ _OTHERWISE: Final[Mapping[int, Kind]] = {
     429: sdk.RateLimitExceeded,
 }
 """Errors for unknown types, by status; any other status is a refusal."""
-_AT_WORK: Final = "E01004"
-_OTHER_REQUEST: Final = "E01005"
+_KEY_IN_PROGRESS: Final = "E01004"
+_KEY_OF_OTHER_REQUEST: Final = "E01005"
 
 
 _KEYS: Final = sdk.VendorKeys(
@@ -89,9 +89,9 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
     code, kind = error.text("code"), error.text("type")
     if kind is None:
         return None
-    if code == _AT_WORK:
+    if code == _KEY_IN_PROGRESS:
         return sdk.IdempotencyInProgress("Bird is still working on a request with this key.")
-    if code == _OTHER_REQUEST:
+    if code == _KEY_OF_OTHER_REQUEST:
         return sdk.IdempotencyConflict("Bird knows this key from another request.")
     words = sdk.vendor_words(response)[1]
     error_type = _KINDS.get(kind, _OTHERWISE.get(response.status, sdk.VendorRejected))

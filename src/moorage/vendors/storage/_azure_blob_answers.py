@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _LONGEST: Final = 300
 _REDACTION: Final = Redaction()
 
-_WHO: Final = frozenset(
+_AUTHENTICATION_CODES: Final = frozenset(
     {
         "AccountIsDisabled",
         "AuthenticationFailed",
@@ -111,7 +111,7 @@ def _failure(code: str, words: str | None, response: Response) -> ConnectorError
     kind: type[ConnectorError] = VendorRejected
     if code == "BlobNotFound" or (code == "CannotVerifyCopySource" and status == 404):
         kind = FileNotFound
-    elif code in _WHO:
+    elif code in _AUTHENTICATION_CODES:
         kind = AuthenticationFailed
     elif code == "ServerBusy":
         kind = RateLimitExceeded

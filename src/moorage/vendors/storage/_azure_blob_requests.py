@@ -40,9 +40,9 @@ _CONTENT: Final = {
     "x-ms-blob-cache-control": "cache_control",
 }
 _MD5: Final = "x-ms-blob-content-md5"
-_UNSTEADY: Final = re.compile(r"\\|\.(?:/|\Z)")
-_AHEAD: Final = timedelta(minutes=5)
-_LONGEST: Final = timedelta(days=7)
+_CHANGED_BY_AZURE: Final = re.compile(r"\\|\.(?:/|\Z)")
+_CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+_LONGEST_KEY_LIFETIME: Final = timedelta(days=7)
 _BYTES: Final = {"Content-Type": "application/octet-stream"}
 _XML: Final = {"Content-Type": "application/xml"}
 
@@ -70,7 +70,7 @@ class Place:
         Raises:
             InvalidData: Azure would store it under another name.
         """
-        if _UNSTEADY.search(key):
+        if _CHANGED_BY_AZURE.search(key):
             raise InvalidData(
                 "Azure allows no backslash in a key, and no dot at the end of a folder or a key.",
                 field="key",
@@ -201,7 +201,7 @@ def restated_headers(path: str, copied: ObjectInfo, options: PutOptions) -> list
 def delegation(now: datetime, until: datetime) -> Request:
     """The request for a user delegation key; a repeat gets the same key."""
     # It is valid from before now, in case our clock is ahead, and for a week at most.
-    key_start = max(now - _AHEAD, until - _LONGEST)
+    key_start = max(now - _CLOCK_TOLERANCE, until - _LONGEST_KEY_LIFETIME)
     times = xml_element("Start", moment(key_start)) + xml_element("Expiry", moment(until))
     body = f'<?xml version="1.0" encoding="utf-8"?><KeyInfo>{times}</KeyInfo>'.encode()
     query = {"restype": "service", "comp": "userdelegationkey"}

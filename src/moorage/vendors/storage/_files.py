@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from moorage.contracts.storage import GetOptions, PutOptions
     from moorage.vendor_sdk import FileEntry, Wire
 
-_KEPT: Final = (
+_STORED_PROPERTIES: Final = (
     "content_type",
     "content_encoding",
     "content_disposition",
@@ -163,7 +163,7 @@ class _Reading:
 def object_fields(options: PutOptions) -> dict[str, Any]:
     """The properties to store with a file."""
     fields: dict[str, Any] = {
-        name: value for name in _KEPT if (value := getattr(options, name)) is not None
+        name: value for name in _STORED_PROPERTIES if (value := getattr(options, name)) is not None
     }
     return {**fields, "metadata": dict(options.metadata)} if options.metadata else fields
 
@@ -171,7 +171,7 @@ def object_fields(options: PutOptions) -> dict[str, Any]:
 def info(wire: Wire, entry: FileEntry) -> ObjectInfo:
     """The properties of a file."""
     sha256 = entry.kept.get("sha256")
-    stored_headers = {name: entry.kept.get(name) for name in _KEPT}
+    stored_headers = {name: entry.kept.get(name) for name in _STORED_PROPERTIES}
     sums = () if sha256 is None else (Checksum(ChecksumAlgorithm.SHA256, sha256),)
     return ObjectInfo(
         ref=wire.ref(entry.key),

@@ -36,20 +36,20 @@ _OF_OBJECT: Final = re.compile("/storage/v1/b/[^/]+/o/.+")
 _NO_BUCKET: Final = re.compile("bucket .*does not exist")
 _WORD: Final = re.compile("[A-Za-z]{1,64}")
 _HASH: Final = re.compile("(crc32c|md5)=([A-Za-z0-9+/=]+)")
-_UPTO: Final = re.compile("bytes=0-([0-9]{1,19})")
+_RECEIVED_RANGE: Final = re.compile("bytes=0-([0-9]{1,19})")
 _RETRYABLE_REASONS: Final = frozenset(
     {"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"}
 )
 _KEPT: Final = frozenset({"objectUnderActiveHold", "retentionPolicyNotMet"})
 """Reasons of a 403 that is no refusal of the credentials."""
-_MORE: Final = 308
+_RESUME_INCOMPLETE: Final = 308
 """Status by which Google asks for the rest of an upload; it is no redirect."""
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
     """The error in an answer's body, which is more specific than its status."""
     status = response.status
-    if is_success(status) or status == _MORE:
+    if is_success(status) or status == _RESUME_INCOMPLETE:
         return None
     kind = _error_class(request, response)
     reason = _reason(response)
@@ -218,10 +218,10 @@ def stored_size(response: Response) -> int | None:
         VendorFailed: the answer states it in an unknown form.
     """
     override = response.header("x-http-status-code-override")
-    if response.status != _MORE and override != str(_MORE):
+    if response.status != _RESUME_INCOMPLETE and override != str(_RESUME_INCOMPLETE):
         return None
     sent_range = response.header("range")
     if sent_range is None:
         return 0
-    match = required(_UPTO.fullmatch(sent_range), response, "Range")
+    match = required(_RECEIVED_RANGE.fullmatch(sent_range), response, "Range")
     return int(match[1]) + 1

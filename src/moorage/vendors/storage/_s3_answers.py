@@ -73,7 +73,7 @@ _BROKEN: Final = frozenset(
     }
 )
 """Codes of errors after which a retry may succeed, including bytes damaged in transit."""
-_ELSEWHERE: Final = frozenset(
+_OTHER_REGION_CODES: Final = frozenset(
     {
         "AuthorizationHeaderMalformed",
         "IllegalLocationConstraintException",
@@ -161,7 +161,7 @@ def failure(
         fields["by_vendor"] = True
     elif code in _BROKEN or (status is not None and status >= 500):
         kind = VendorFailed
-    elif code in _ELSEWHERE:
+    elif code in _OTHER_REGION_CODES:
         kind = InvalidRequest
         fields["remedy"] = (
             f"Configure region = {region!r}: the bucket is there."
