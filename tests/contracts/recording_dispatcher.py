@@ -27,9 +27,9 @@ RATES = RateRequest(sender=HOME, recipient=HOME, parcels=[Parcel(weight="1")])
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PAYMENTS_SINCE = PaymentQuery(since=START)
 TAGGED = PutOptions(tags={"a": "b"})
-COMING = Upload(ref=Ref("some", "main", "a", {"upload": "u1"}), key="a", id="u1")
+STARTED_UPLOAD = Upload(ref=Ref("some", "main", "a", {"upload": "u1"}), key="a", id="u1")
 
-Use = Callable[[Any], Awaitable[Any]]
+OperationCall = Callable[[Any], Awaitable[Any]]
 
 
 class VendorReached(Exception):
@@ -138,7 +138,7 @@ class RecordingDispatcher:
         return Vendor()
 
 
-def record_use(flows: Any, use: Use) -> RecordingDispatcher:
+def record_operation(flows: Any, use: OperationCall) -> RecordingDispatcher:
     """Run an operation once and return the dispatcher that recorded it."""
     dispatcher = RecordingDispatcher()
 

@@ -108,7 +108,7 @@ REF = "everything:main:1"
 SHIPMENT = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
 DAY = date(2026, 3, 1)
 PUSH = PushMessage(to=DeviceToken("token"), title="Hello.")
-GIVEN: dict[str, Any] = {
+VALID_ARGUMENTS: dict[str, Any] = {
     "ref": REF,
     "idempotency_key": "k",
     "message": {
@@ -194,7 +194,7 @@ GIVEN: dict[str, Any] = {
     "resume": "everything:main:a.txt?upload=u1",
 }
 """Valid arguments of operations by name, and by contract if contracts differ."""
-CHOSEN: dict[tuple[str, str], dict[str, Any]] = {
+OTHER_ARGUMENTS: dict[tuple[str, str], dict[str, Any]] = {
     ("payments", "change_subscription"): {"quantity": 2},
 }
 """Arguments of operations that need one of several."""
@@ -303,15 +303,15 @@ VERBS = [(kind, name) for kind in FLOWS for name in contract(kind).operation_eff
 def required_arguments(contract: str, verb: str) -> dict[str, Any]:
     """Return valid values for the required arguments of a method."""
     required_values = {
-        name: GIVEN[name]
+        name: VALID_ARGUMENTS[name]
         for name, parameter in inspect.signature(getattr(FLOWS[contract], verb)).parameters.items()
-        if name != "self" and parameter.default is parameter.empty and name in GIVEN
+        if name != "self" and parameter.default is parameter.empty and name in VALID_ARGUMENTS
     }
     values = {
         name: value[contract] if isinstance(value, dict) and contract in value else value
         for name, value in required_values.items()
     }
-    return values | CHOSEN.get((contract, verb), {})
+    return values | OTHER_ARGUMENTS.get((contract, verb), {})
 
 
 def is_of(value: object, hint: Any) -> bool:

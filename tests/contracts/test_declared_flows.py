@@ -17,7 +17,7 @@ from moorage.contracts.vendor import Vendor
 from moorage.domain.service.settings import Service
 from moorage.services.contracts.payments import PaymentsFlows
 from moorage.services.contracts.sms import SmsFlows
-from tests.contracts.recording_dispatcher import TIME, Use, record_use
+from tests.contracts.recording_dispatcher import TIME, OperationCall, record_operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NUMBER = "+4915112345678"
 TEXT = SmsMessage(to=NUMBER, text="Hello")
 
-EQUAL_CALLS: dict[str, tuple[Use, tuple[Any, ...]]] = {
+EQUAL_CALLS: dict[str, tuple[OperationCall, tuple[Any, ...]]] = {
     "positional": (
         lambda flows: flows.validate_number(NUMBER, timeout=TIME),
         ("validate_number", NUMBER, {"country": None}),
@@ -53,7 +53,7 @@ def test_vendor_gets_all_arguments(name: str) -> None:
     """The vendor gets each declared argument of an operation, including default values."""
     use, arguments = EQUAL_CALLS[name]
 
-    assert arguments == record_use(SmsFlows, use).told
+    assert arguments == record_operation(SmsFlows, use).told
 
 
 def test_equal_requests_are_made_once() -> None:
@@ -73,7 +73,7 @@ def test_equal_requests_are_made_once() -> None:
 START = Ref("post", "post", "7")
 QUERY = PaymentQuery(limit=5)
 
-PAGES: dict[str, tuple[Use, tuple[Any, ...]]] = {
+PAGES: dict[str, tuple[OperationCall, tuple[Any, ...]]] = {
     "first page": (
         lambda flows: flows.payouts(timeout=TIME),
         ("payouts", PaymentQuery(), None, {}),
@@ -90,7 +90,7 @@ def test_vendor_gets_the_start_of_a_page(name: str) -> None:
     """For a page of a list the vendor gets the filter and the parsed cursor."""
     use, arguments = PAGES[name]
 
-    assert arguments == record_use(PaymentsFlows, use).told
+    assert arguments == record_operation(PaymentsFlows, use).told
 
 
 RECEIPT = SmsReceipt(ref=Ref("post", "post", "1"), status=SmsStatus.SENT)

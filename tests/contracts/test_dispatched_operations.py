@@ -35,15 +35,15 @@ from moorage.services.contracts.sms import SmsFlows
 from moorage.services.contracts.storage import StorageFlows
 from tests.contracts.recording_dispatcher import (
     CHARGE,
-    COMING,
     HOME,
     RATES,
     REF,
     START,
+    STARTED_UPLOAD,
     TAGGED,
     TIME,
-    Use,
-    record_use,
+    OperationCall,
+    record_operation,
 )
 
 TEXT = SmsMessage(to="+4915112345678", text="Hello")
@@ -62,7 +62,7 @@ SUBSCRIPTION = SubscriptionRequest(
 LINK = LinkRequest(Money("1", "EUR"), reference="INV-1")
 STATISTICS_DAY = StatisticsQuery(start=date(2026, 1, 1), end=date(2026, 1, 2))
 
-WANTED: dict[str, Any] = {
+DOWNLOAD_OPTIONS: dict[str, Any] = {
     "range": ByteRange(1, 2),
     "if_match": "e1",
     "if_none_match": "e2",
@@ -72,7 +72,7 @@ WANTED: dict[str, Any] = {
 }
 FORM = PostOptions(expires=3600, smallest=0, largest=5, content_type="a/b")
 
-KEYED: dict[str, tuple[Any, Use, tuple[Any, ...]]] = {
+KEYED: dict[str, tuple[Any, OperationCall, tuple[Any, ...]]] = {
     "create_intent": (
         PaymentsFlows,
         lambda flows: flows.create_intent(CHARGE, idempotency_key="k", timeout=TIME),
@@ -202,7 +202,7 @@ NEEDED = {
 def test_dispatcher_gets_operation_key_and_timeout(operation: str) -> None:
     """Each operation with a key passes its name, key and timeout to the dispatcher."""
     flows, use, result = KEYED[operation]
-    dispatcher = record_use(flows, use)
+    dispatcher = record_operation(flows, use)
 
     assert (operation, "k") == (dispatcher.operation, dispatcher.key)
     assert NEEDED.get(operation, set()) == dispatcher.needs
@@ -211,7 +211,7 @@ def test_dispatcher_gets_operation_key_and_timeout(operation: str) -> None:
 
 def test_rate_is_bought_by_its_reference_alone() -> None:
     """A rate can be bought by its reference alone if the vendor stores its rates."""
-    dispatcher = record_use(
+    dispatcher = record_operation(
         ShippingFlows, lambda flows: flows.create_shipment(REF, idempotency_key="k", timeout=TIME)
     )
 
@@ -220,7 +220,7 @@ def test_rate_is_bought_by_its_reference_alone() -> None:
     assert ("buy", REF, None, {"key": "k"}) == dispatcher.told
 
 
-PLAIN: dict[tuple[Any, str], tuple[Use, set[str], tuple[Any, ...]]] = {
+PLAIN: dict[tuple[Any, str], tuple[OperationCall, set[str], tuple[Any, ...]]] = {
     (PaymentsFlows, "get"): (
         lambda flows: flows.get(REF, timeout=TIME),
         {"look_up"},
@@ -332,14 +332,14 @@ PLAIN: dict[tuple[Any, str], tuple[Use, set[str], tuple[Any, ...]]] = {
         ("start_upload", "a", TAGGED, {}),
     ),
     (StorageFlows, "abort_upload"): (
-        lambda flows: flows.abort_upload(str(COMING.ref), timeout=TIME),
+        lambda flows: flows.abort_upload(str(STARTED_UPLOAD.ref), timeout=TIME),
         {"multipart"},
-        ("abort", COMING, {}),
+        ("abort", STARTED_UPLOAD, {}),
     ),
     (StorageFlows, "download"): (
-        lambda flows: flows.download("a", **WANTED, timeout=TIME),
+        lambda flows: flows.download("a", **DOWNLOAD_OPTIONS, timeout=TIME),
         {"range", "conditional_get", "versions"},
-        ("open", "a", GetOptions(**WANTED), {}),
+        ("open", "a", GetOptions(**DOWNLOAD_OPTIONS), {}),
     ),
     (StorageFlows, "head"): (
         lambda flows: flows.head("a", version="1", timeout=TIME),
@@ -391,7 +391,7 @@ PLAIN: dict[tuple[Any, str], tuple[Use, set[str], tuple[Any, ...]]] = {
 def test_dispatcher_gets_operation_and_needs(flows: Any, operation: str) -> None:
     """Each operation without a key passes its name and needed capabilities to the dispatcher."""
     use, needed_capabilities, result = PLAIN[flows, operation]
-    dispatcher = record_use(flows, use)
+    dispatcher = record_operation(flows, use)
 
     assert (operation, frozenset(needed_capabilities), None) == (
         dispatcher.operation,
@@ -404,14 +404,14 @@ def test_dispatcher_gets_operation_and_needs(flows: Any, operation: str) -> None
 def test_routes_learn_the_country() -> None:
     """The dispatcher gets an operation's country code in capital letters."""
     result = {
-        name: record_use(flows, use).country
+        name: record_operation(flows, use).country
         for (flows, name), (use, _, _) in PLAIN.items()
         if name in {"validate_number", "validate_address"} and flows is not EmailFlows
     }
     assert {"validate_number": "DE", "validate_address": "DE"} == result
 
 
-MANY: dict[str, tuple[Any, Use, int, str, str | None]] = {
+MANY: dict[str, tuple[Any, OperationCall, int, str, str | None]] = {
     "settle": (PaymentsFlows, lambda flows: flows.settle([REF], timeout=TIME), 8, "get", None),
     "settle again": (
         PaymentsFlows,
@@ -448,12 +448,12 @@ MANY: dict[str, tuple[Any, Use, int, str, str | None]] = {
 def test_batch_items_have_their_own_keys(name: str) -> None:
     """The items of a batch get keys that count from one, and run with the declared concurrency."""
     flows, use, at_once, operation, key = MANY[name]
-    dispatcher = record_use(flows, use)
+    dispatcher = record_operation(flows, use)
 
     assert (at_once, operation, key) == (dispatcher.at_once, dispatcher.operation, dispatcher.key)
 
 
-WRONG: dict[str, tuple[Any, Use, str]] = {
+WRONG: dict[str, tuple[Any, OperationCall, str]] = {
     "create_intent": (PaymentsFlows, lambda it: it.create_intent(7, idempotency_key="k"), "charge"),
     "authorize": (PaymentsFlows, lambda it: it.authorize(7, idempotency_key="k"), "charge"),
     "charge": (PaymentsFlows, lambda it: it.charge(7, idempotency_key="k"), "charge"),
@@ -469,12 +469,12 @@ def test_wrong_values_are_refused(operation: str) -> None:
     """A value of a wrong type is refused with the name of its field."""
     flows, use, field = WRONG[operation]
     with pytest.raises(InvalidData) as excinfo:
-        record_use(flows, use)
+        record_operation(flows, use)
 
     assert field == excinfo.value.field
 
 
-COUNTS: list[tuple[Any, Use, str]] = [
+COUNTS: list[tuple[Any, OperationCall, str]] = [
     (PaymentsFlows, lambda flows: flows.settle([], at_once=0), "at_once"),
     (SmsFlows, lambda flows: flows.send_bulk([], at_once=0), "at_once"),
     (EmailFlows, lambda flows: flows.send_bulk(BULK, at_once=0), "at_once"),
@@ -486,9 +486,9 @@ COUNTS: list[tuple[Any, Use, str]] = [
 
 
 @pytest.mark.parametrize("flows, use, path", COUNTS)
-def test_count_of_zero_is_refused(flows: Any, use: Use, path: str) -> None:
+def test_count_of_zero_is_refused(flows: Any, use: OperationCall, path: str) -> None:
     """A count of zero is refused with the argument's name."""
     with pytest.raises(ConfigurationError) as excinfo:
-        record_use(flows, use)
+        record_operation(flows, use)
 
     assert path == excinfo.value.path

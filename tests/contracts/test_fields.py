@@ -54,7 +54,7 @@ RECIPIENT = {"to": "ada@example.com"}
 RATES: dict[str, Any] = {"sender": SHOP, "recipient": ADA, "parcels": [PARCEL]}
 SIGNER = Signer(name="Ada", email="ada@example.com")
 FILE = SignatureDocument(name="a.pdf", content=b"a")
-GIVEN: list[tuple[type[Any], dict[str, Any]]] = [
+VALID_FIELDS: list[tuple[type[Any], dict[str, Any]]] = [
     (EmailAddress, {"email": "ada@example.com"}),
     (EmailMessage, {**RECIPIENT, "text": "Hello."}),
     (Attachment, {"filename": "a.txt", "content": b"a"}),
@@ -97,7 +97,9 @@ JUNK = [
 ]
 
 
-@pytest.mark.parametrize("kind, usual", GIVEN, ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(
+    "kind, usual", VALID_FIELDS, ids=lambda value: getattr(value, "__name__", "")
+)
 def test_fields_are_checked(kind: type[Any], usual: dict[str, Any]) -> None:
     """Each field of a request has its declared type after the request is created."""
     kind(**usual)

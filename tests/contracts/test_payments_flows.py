@@ -32,9 +32,9 @@ from tests.contracts.recording_dispatcher import (
     START,
     TIME,
     AnsweringDispatcher,
-    Use,
+    OperationCall,
     answering,
-    record_use,
+    record_operation,
 )
 
 
@@ -52,11 +52,13 @@ def test_page_of_an_unknown_account(name: str) -> None:
 def test_hints_are_looked_up_within_the_timeout() -> None:
     """The payment of an event without details is looked up within the given timeout."""
     events = PaymentEvent(id="e", ref=REF, vendor_type="changed", ask=True)
-    dispatcher = record_use(PaymentsFlows, lambda flows: flows.follow_up(events, timeout=TIME))
+    dispatcher = record_operation(
+        PaymentsFlows, lambda flows: flows.follow_up(events, timeout=TIME)
+    )
     assert ("get", REF) == (dispatcher.operation, dispatcher.ref)
 
     with pytest.raises(InvalidData) as excinfo:
-        record_use(PaymentsFlows, lambda flows: flows.follow_up("news"))
+        record_operation(PaymentsFlows, lambda flows: flows.follow_up("news"))
     assert "event" == excinfo.value.field
 
 
@@ -72,11 +74,11 @@ def test_hint_becomes_the_payments_event() -> None:
 @pytest.mark.parametrize("operation", ["payments", "disputes", "payouts"])
 def test_pages_stay_at_their_account(operation: str) -> None:
     """The first page of a list comes from the named account, later ones from the cursor's."""
-    first = record_use(
+    first = record_operation(
         PaymentsFlows,
         lambda flows: getattr(flows, operation)(PAYMENTS_SINCE, account="main", timeout=TIME),
     )
-    later_dispatcher = record_use(
+    later_dispatcher = record_operation(
         PaymentsFlows,
         lambda flows: getattr(flows, operation)(PAYMENTS_SINCE, after=REF, timeout=TIME),
     )
@@ -122,7 +124,7 @@ def test_lost_payment_is_looked_up_at_its_account() -> None:
 def test_capabilities_of_an_intent() -> None:
     """A payment intent needs its own capability and all those of its charge."""
     rich = attrs.evolve(CHARGE, off_session=True)
-    dispatcher = record_use(
+    dispatcher = record_operation(
         PaymentsFlows, lambda flows: flows.create_intent(rich, idempotency_key="k", timeout=TIME)
     )
 
@@ -219,19 +221,19 @@ def test_charge_needs_a_source(verb: str) -> None:
     """Only a payment intent may have no source, since the buyer chooses it later."""
     bare_charge = attrs.evolve(CHARGE, source=None)
     with pytest.raises(InvalidData, match="has no source") as excinfo:
-        record_use(
+        record_operation(
             PaymentsFlows, lambda flows: getattr(flows, verb)(bare_charge, idempotency_key="k")
         )
 
     assert "source" == excinfo.value.field
     assert "create an intent" in excinfo.value.remedy
-    record_use(
+    record_operation(
         PaymentsFlows,
         lambda flows: flows.create_intent(bare_charge, idempotency_key="k", timeout=TIME),
     )
 
 
-MOVING: list[Use] = [
+MOVING: list[OperationCall] = [
     lambda flows: flows.create_intent(CHARGE, idempotency_key=None),
     lambda flows: flows.authorize(CHARGE, idempotency_key=None),
     lambda flows: flows.charge(CHARGE, idempotency_key=None),
@@ -243,10 +245,10 @@ MOVING: list[Use] = [
 
 
 @pytest.mark.parametrize("use", MOVING)
-def test_moving_money_needs_a_key(use: Use) -> None:
+def test_moving_money_needs_a_key(use: OperationCall) -> None:
     """An operation that moves money is refused without an idempotency key."""
     with pytest.raises(InvalidData, match="requires an idempotency key") as excinfo:
-        record_use(PaymentsFlows, use)
+        record_operation(PaymentsFlows, use)
 
     assert "idempotency_key" == excinfo.value.field
     assert excinfo.value.remedy.startswith("Name the effect")
@@ -255,7 +257,7 @@ def test_moving_money_needs_a_key(use: Use) -> None:
 def test_routes_see_the_charge() -> None:
     """Routes by country and currency use those of the charge."""
     home_charge = attrs.evolve(CHARGE, customer=Customer(country="DE"))
-    dispatcher = record_use(
+    dispatcher = record_operation(
         PaymentsFlows, lambda flows: flows.charge(home_charge, idempotency_key="k", timeout=TIME)
     )
 

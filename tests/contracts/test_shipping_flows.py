@@ -20,7 +20,7 @@ from tests.contracts.recording_dispatcher import (
     AnsweringDispatcher,
     RecordingDispatcher,
     answering,
-    record_use,
+    record_operation,
 )
 
 
@@ -28,7 +28,7 @@ from tests.contracts.recording_dispatcher import (
 def test_invalid_tracking_arguments_are_refused(number: str, carrier: str, field: str) -> None:
     """An empty tracking number or carrier is refused with the argument's name."""
     with pytest.raises(InvalidData, match=f"The {field} is empty") as excinfo:
-        record_use(ShippingFlows, lambda flows: flows.track(number, carrier))
+        record_operation(ShippingFlows, lambda flows: flows.track(number, carrier))
 
     assert field == excinfo.value.field
     assert "Give the tracking number, and the carrier's name." == excinfo.value.remedy
@@ -82,7 +82,7 @@ def test_rates_carry_their_shipment() -> None:
 def test_label_conversion(label: str | None, need: str, target: LabelFormat | None) -> None:
     """A label is converted only if its format differs from the bought one."""
     bought = REF.with_related(label="pdf")
-    dispatcher = record_use(
+    dispatcher = record_operation(
         ShippingFlows, lambda flows: flows.get_label(bought, label, timeout=TIME)
     )
 
@@ -144,7 +144,7 @@ def test_best_rate_is_bought() -> None:
 def test_buying_a_rate_sends_its_shipment() -> None:
     """Buying a rate needs its shipment's capabilities, and sends the shipment along."""
     offer = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY, rate_request=RATES)
-    dispatcher = record_use(
+    dispatcher = record_operation(
         ShippingFlows, lambda flows: flows.create_shipment(offer, idempotency_key="k", timeout=TIME)
     )
 

@@ -16,15 +16,15 @@ from moorage.errors import ConnectionFailed, InvalidData
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.storage import StorageFlows
 from tests.contracts.recording_dispatcher import (
-    COMING,
     REF,
     START,
+    STARTED_UPLOAD,
     TAGGED,
     TIME,
     AnsweringDispatcher,
     VendorReached,
     answering,
-    record_use,
+    record_operation,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def test_signed_form_is_rehearsed() -> None:
     """In a rehearsal a signed form is held back, because it lets others write."""
-    dispatcher = record_use(
+    dispatcher = record_operation(
         StorageFlows,
         lambda flows: flows.signed_post("a", expires=60, smallest=2, largest=5, timeout=TIME),
     )
@@ -45,10 +45,10 @@ def test_signed_form_is_rehearsed() -> None:
 
 def test_signed_put_url_is_rehearsed() -> None:
     """In a rehearsal a signed PUT URL is held back, and a signed GET URL is not."""
-    put = record_use(
+    put = record_operation(
         StorageFlows, lambda flows: flows.signed_url("a", "PUT", expires=60, timeout=TIME)
     )
-    get = record_use(StorageFlows, lambda flows: flows.signed_url("a", timeout=TIME))
+    get = record_operation(StorageFlows, lambda flows: flows.signed_url("a", timeout=TIME))
 
     assert (["a URL for PUT"], []) == (put.rehearsed, get.rehearsed)
     assert (True, False) == (put.effect, get.effect)
@@ -57,7 +57,7 @@ def test_signed_put_url_is_rehearsed() -> None:
 
 def test_started_upload_needs_capabilities_of_its_options() -> None:
     """The capabilities that a multipart upload needs follow from its options."""
-    dispatcher = record_use(
+    dispatcher = record_operation(
         StorageFlows, lambda flows: flows.start_upload("a", TAGGED, timeout=TIME)
     )
 
@@ -70,7 +70,9 @@ def test_started_upload_needs_capabilities_of_its_options() -> None:
 
 def test_copy_needs_capabilities_of_its_options() -> None:
     """The capabilities that a copy needs follow from its options."""
-    dispatcher = record_use(StorageFlows, lambda flows: flows.copy(REF, "b", TAGGED, timeout=TIME))
+    dispatcher = record_operation(
+        StorageFlows, lambda flows: flows.copy(REF, "b", TAGGED, timeout=TIME)
+    )
 
     assert frozenset({"copy", "tags"}) == dispatcher.needs
     assert (REF, ("copy", "thing", "b", TAGGED, {})) == (dispatcher.ref, dispatcher.told)
@@ -87,7 +89,9 @@ def test_upload_resumes_at_its_account() -> None:
     dispatcher: Any = AnsweringDispatcher(vendor=SimpleNamespace(list_parts=list_parts))
     with pytest.raises(VendorReached):
         run_now(
-            StorageFlows(dispatcher, "acme").upload("a", b"x", resume=str(COMING.ref), timeout=TIME)
+            StorageFlows(dispatcher, "acme").upload(
+                "a", b"x", resume=str(STARTED_UPLOAD.ref), timeout=TIME
+            )
         )
     assert ("upload", "acme", frozenset({"multipart"}), TIME) == (
         dispatcher.operation,
@@ -95,16 +99,18 @@ def test_upload_resumes_at_its_account() -> None:
         dispatcher.needs,
         dispatcher.timeout,
     )
-    assert (COMING.ref, [COMING]) == (dispatcher.ref, requests)
+    assert (STARTED_UPLOAD.ref, [STARTED_UPLOAD]) == (dispatcher.ref, requests)
 
     with pytest.raises(InvalidData, match="another key") as excinfo:
-        record_use(StorageFlows, lambda flows: flows.upload("b", b"x", resume=COMING.ref))
+        record_operation(
+            StorageFlows, lambda flows: flows.upload("b", b"x", resume=STARTED_UPLOAD.ref)
+        )
     assert ("resume", "Give the key that it was started for.") == (
         excinfo.value.field,
         excinfo.value.remedy,
     )
     with pytest.raises(InvalidData, match="not the reference of an upload") as excinfo:
-        record_use(StorageFlows, lambda flows: flows.abort_upload(REF))
+        record_operation(StorageFlows, lambda flows: flows.abort_upload(REF))
     assert "ref" == excinfo.value.field
     assert "start_upload" in excinfo.value.remedy
 
@@ -131,7 +137,9 @@ def test_default_concurrency_of_an_upload(message: Any, at_once: int) -> None:
 
     dispatcher: Any = PartCounter(vendor=SimpleNamespace(list_parts=list_parts))
     with pytest.raises(VendorReached):
-        run_now(StorageFlows(dispatcher, None).upload("a", b"xyz", resume=COMING.ref, **message))
+        run_now(
+            StorageFlows(dispatcher, None).upload("a", b"xyz", resume=STARTED_UPLOAD.ref, **message)
+        )
     assert at_once == dispatcher.at_once
 
 
@@ -146,7 +154,7 @@ class SequentialVendor:
     async def start_upload(self, wire: Any, key: str, options: PutOptions) -> Upload:
         """Record the start of an upload."""
         self.sent.append((wire, key, options))
-        return COMING
+        return STARTED_UPLOAD
 
     async def send(self, wire: Any, upload: Upload, pieces: Any, *, resumed: bool) -> str:
         """Read and record all data of the upload."""
@@ -164,15 +172,15 @@ def test_sequential_upload() -> None:
     flows = StorageFlows(dispatcher, None)
     answers = [
         run_now(flows.upload("a", b"xyz", TAGGED, part_size=2)),
-        run_now(flows.upload("a", b"xyz", part_size=2, resume=COMING.ref)),
+        run_now(flows.upload("a", b"xyz", part_size=2, resume=STARTED_UPLOAD.ref)),
     ]
 
     assert ["done", "done"] == [str(answer) for answer in answers]
     wire = dispatcher.wire
     assert [
         (wire, "a", TAGGED),
-        (wire, COMING, b"xyz", False),
-        (wire, COMING, b"xyz", True),
+        (wire, STARTED_UPLOAD, b"xyz", False),
+        (wire, STARTED_UPLOAD, b"xyz", True),
     ] == vendor.sent
 
 
@@ -196,14 +204,14 @@ def test_failed_abort_keeps_the_first_error() -> None:
 
     with pytest.raises(ConnectionFailed, match="cut off while it was sent"):
         run_now(StorageFlows(dispatcher, None).upload("a", b"xyz", part_size=2))
-    assert ("abort", COMING) == vendor.sent[-1]
+    assert ("abort", STARTED_UPLOAD) == vendor.sent[-1]
 
 
 def test_stale_uploads_by_age() -> None:
     """Only unfinished uploads of at least the given age are listed, not those of unknown age."""
     day = timedelta(days=1)
     uploads = [
-        attrs.evolve(COMING, started_at=at)
+        attrs.evolve(STARTED_UPLOAD, started_at=at)
         for at in (START - day, START, START + timedelta(seconds=1), None)
     ]
     dispatcher = answering("list_uploads", uploads)
@@ -260,14 +268,14 @@ def test_batch_deletion_answers_every_key(result: int) -> None:
 
 def test_list_defaults() -> None:
     """By default a list returns all objects, a thousand per page."""
-    dispatcher = record_use(StorageFlows, lambda flows: flows.list(timeout=TIME))
+    dispatcher = record_operation(StorageFlows, lambda flows: flows.list(timeout=TIME))
 
     assert ("list", "", {"delimiter": None, "cursor": None, "limit": 1000}) == dispatcher.told
 
 
 def test_exists_is_bounded_by_the_timeout() -> None:
     """Checking whether an object exists is limited by the timeout."""
-    dispatcher = record_use(StorageFlows, lambda flows: flows.exists(REF, timeout=TIME))
+    dispatcher = record_operation(StorageFlows, lambda flows: flows.exists(REF, timeout=TIME))
 
     assert ("head", REF) == (dispatcher.operation, dispatcher.ref)
     assert ("head", "thing", {"version": None}) == dispatcher.told
