@@ -20,7 +20,7 @@ import sys
 import time
 
 _READY = b"1"
-_PATIENCE = 86_400.0
+_PATIENCE = 3_600.0
 """Seconds for which a container may stay unstarted, and for which a stop of it is repeated."""
 
 _PAUSE = 1.0
