@@ -37,7 +37,8 @@ from moorage.testing.fakes.http_tls import certificate_files
 from moorage.testing.kits._state_commands import Write, new_key
 from moorage.testing.kits.checks import name_of
 from tests.adapters.redis_modes import MODES, Count, Face
-from tests.support.redis_servers import PrivateRedis, free_port
+from tests.support.ports import free_port
+from tests.support.redis_servers import PrivateRedis
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +25,7 @@ from moorage.domain.values.installation import install
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.modules import uninstall
 from tests.support.oauth_people import query_of, visit
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -218,9 +218,7 @@ def test_refused_consent_has_an_exit_code(
 
 def test_every_option_is_used(context: Context) -> None:
     """Endpoints, scope, parameters and port from the options appear in the URL for the person."""
-    with socket.socket() as free_socket:
-        free_socket.bind(("127.0.0.1", 0))
-        port = free_socket.getsockname()[1]
+    port = free_port()
     terminal = Terminal()
     with AuthorizationServer(PUBLIC) as server:
         options = [

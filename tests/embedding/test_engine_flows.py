@@ -9,13 +9,12 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sysconfig
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -41,6 +40,7 @@ from moorage import (
 )
 from moorage.testing.sandboxes.base import Lost
 from tests.embedding.engine_lab import DECLINED, ORDER, Erp, SentRequest, busy
+from tests.support.ports import free_port
 from tests.support.servers import postgres_url, restate
 
 if TYPE_CHECKING:
@@ -621,7 +621,7 @@ def _workflows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workflows]:
     from engine_flows import restate_engine  # noqa: PLC0415 - optional
 
     folder = tmp_path_factory.mktemp("restate")
-    ports = dict(zip(("ingress", "admin", "node"), free_ports(3), strict=True))
+    ports = {name: free_port() for name in ("ingress", "admin", "node")}
     environment = {
         "PATH": os.environ["PATH"],
         "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ports['ingress']}",
@@ -631,7 +631,7 @@ def _workflows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workflows]:
         "RESTATE_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
     }
-    (port,) = free_ports(1)
+    port = free_port()
     config = uvicorn.Config(restate_engine.app, port=port, log_level="critical", lifespan="off")
     server = uvicorn.Server(config)
     thread = Thread(target=server.run, daemon=True)
@@ -652,15 +652,6 @@ def _workflows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workflows]:
             process.wait(60)
             server.should_exit = True
             thread.join()
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports of this machine that nobody uses now."""
-    with ExitStack() as stack:
-        sockets = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
-        ]
-        return [int(server.getsockname()[1]) for server in sockets]
 
 
 def until_answered(url: str, body: Any) -> None:

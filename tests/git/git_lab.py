@@ -16,6 +16,7 @@ import pytest
 
 from moorage.testing.fakes.http_tls import certificate_files
 from tests.steps.git_host_lab import Message, Reply, https_server
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -154,9 +155,7 @@ def over_https(folder: Path) -> Generator[GitOverHttps]:
 @contextmanager
 def daemon(root: Path) -> Generator[str]:
     """Lend the URL of a `git daemon`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     root.mkdir(parents=True, exist_ok=True)
     options = ["--export-all", "--enable=receive-pack", "--reuseaddr", "--listen=127.0.0.1"]
     process = subprocess.Popen(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from tests.integration.store_locations import PATIENCE, wait_until
-from tests.support.redis_servers import free_port
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from typing import Self

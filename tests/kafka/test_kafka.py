@@ -33,6 +33,7 @@ from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.resilience.health import may_have_acted
 from tests.kafka.kafka_lab import KafkaLab
 from tests.support.kafka_cluster import KafkaCluster
+from tests.support.ports import free_port
 from tests.support.publisher_lab import IN_BOTH_MODES
 
 if TYPE_CHECKING:
@@ -46,13 +47,6 @@ def _cluster() -> Iterator[KafkaCluster]:
     """Yield a mock cluster with a topic of four partitions, for one test."""
     with KafkaCluster(orders=4) as cluster:
         yield cluster
-
-
-def free_port() -> int:
-    """Return a port of this machine on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @IN_BOTH_MODES

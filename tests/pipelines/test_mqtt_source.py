@@ -51,7 +51,7 @@ from tests.support.mqtt_brokers import (
     end_client,
     write_password,
 )
-from tests.support.servers import free_port
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

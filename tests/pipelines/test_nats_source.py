@@ -46,7 +46,7 @@ from tests.pipelines.broker_lab import (
 )
 from tests.pipelines.pipeline_waiting import until
 from tests.support.nats_servers import PrivateNats
-from tests.support.servers import free_port
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

@@ -45,8 +45,9 @@ from tests.pipelines.broker_lab import (
     taken,
 )
 from tests.pipelines.pipeline_waiting import until
+from tests.support.ports import free_port
 from tests.support.rabbitmq_servers import LossyProxy, PrivateRabbitMq
-from tests.support.servers import free_port, rabbitmq_url
+from tests.support.servers import rabbitmq_url
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

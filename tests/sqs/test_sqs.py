@@ -41,8 +41,8 @@ from moorage.testing.sandboxes.base import (
 )
 from moorage.testing.sandboxes.sqs import AmazonSqsSandbox
 from tests.sqs.queue_lab import FIFO, QUEUE, SECRET, QueueLab, sandbox_lab
+from tests.support.ports import free_port
 from tests.support.publisher_lab import IN_BOTH_MODES
-from tests.support.servers import free_port
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

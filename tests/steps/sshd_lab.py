@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from moorage.adapters.steps.ssh import SshPlatform
+from tests.support.ports import free_port
 from tests.support.servers import sshd_program
 
 if TYPE_CHECKING:
@@ -66,9 +67,7 @@ def sshd(folder: Path) -> Generator[Sshd]:
     program, keygen = sshd_program(), shutil.which("ssh-keygen") or "ssh-keygen"
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     for name in ("host_key", "other_key", "key", "stranger"):
         subprocess.run(
             [

@@ -30,6 +30,7 @@ from moorage.testing.fakes.http_tls import certificate_files
 from moorage.testing.kits.checks import name_of
 from moorage.vendors.storage.azure_blob import AzureBlob
 from tests.storage.labs import PART, QUICK, bytes_of
+from tests.support.ports import free_port
 from tests.support.servers import azurite
 
 if TYPE_CHECKING:
@@ -84,9 +85,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """Yield an emulator that accepts keys and, over TLS, tokens."""
     command = azurite()
     certificate, secret = certificate_files(tmp_path_factory.mktemp("azurite"))
-    with socket.socket() as free_socket:
-        free_socket.bind(("127.0.0.1", 0))
-        port = free_socket.getsockname()[1]
+    port = free_port()
     command += ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--oauth", "basic"]
     command += ["--cert", str(certificate), "--key", str(secret)]
     with subprocess.Popen(

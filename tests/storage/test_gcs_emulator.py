@@ -20,6 +20,7 @@ from moorage.testing import storage_conformance as kit
 from moorage.testing.kits.checks import name_of
 from moorage.vendors.storage.gcs import Gcs
 from tests.storage.labs import QUICK, bytes_of
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,9 +60,7 @@ def _is_open(port: int) -> bool:
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """Yield the port of an emulator in its own process."""
-    with socket.socket() as line:
-        line.bind(("127.0.0.1", 0))
-        result: int = line.getsockname()[1]
+    result = free_port()
     command = [sys.executable, "-m", "gcp_storage_emulator", "start", "--host=127.0.0.1"]
     command += [f"--port={result}", "--in-memory", "--default-bucket=sandbox-bucket"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

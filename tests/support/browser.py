@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 from base64 import b64decode
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.support.ports import free_port
 from tests.support.servers import chromium
 
 if TYPE_CHECKING:
@@ -163,9 +163,7 @@ def ask_driver(port: int, method: str, path: str, value: object = None) -> Any:
 def browsing() -> Generator[Browser]:
     """Yield a new browser window."""
     program, driver = chromium()
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        port: int = door.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [driver, f"--port={port}", "--log-level=OFF"], stdout=subprocess.DEVNULL
     )

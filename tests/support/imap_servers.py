@@ -18,7 +18,7 @@ from moorage.adapters.imap.kind import Imap
 from moorage.domain.connectors.imap_wire import mailbox_bytes
 from moorage.testing import ImapServer
 from moorage.testing.fakes.http_tls import certificate_files
-from tests.support.redis_servers import free_port
+from tests.support.ports import free_port
 from tests.support.servers import dovecot_program
 from tests.support.waiting import wait_until
 

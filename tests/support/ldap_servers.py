@@ -13,7 +13,7 @@ from moorage import ConnectorManager, Service
 from moorage.adapters.ldap.connector_sync import LdapConnector
 from moorage.adapters.ldap.settings import Ldap
 from moorage.testing.fakes.http_tls import certificate_files
-from tests.support.redis_servers import free_port
+from tests.support.ports import free_port
 from tests.support.servers import slapd_program
 from tests.support.waiting import wait_until
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from pymongo import MongoClient
 
-from tests.support.redis_servers import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 USER, PASSWORD = "erp", "correct-horse-4711"

@@ -6,7 +6,6 @@ import contextlib
 import importlib.util
 import json
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ from urllib.parse import urlencode
 
 import attrs
 import pytest
+
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -49,8 +50,7 @@ class MotoServer:
     def __init__(self) -> None:
         if importlib.util.find_spec("moto") is None:
             pytest.skip("moto is for development only")
-        with socket.create_server(("127.0.0.1", 0)) as free_socket:
-            port = free_socket.getsockname()[1]
+        port = free_port()
         self._port = port
         self.url = f"http://127.0.0.1:{port}"
         self._process = subprocess.Popen(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from tests.support.redis_servers import free_port
+from tests.support.ports import free_port
 from tests.support.servers import mosquitto_program
 from tests.support.waiting import wait_until
 

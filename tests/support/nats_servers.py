@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import nats
 
-from tests.support.redis_servers import free_port
+from tests.support.ports import free_port
 from tests.support.servers import nats_server
 from tests.support.waiting import wait_until
 

@@ -11,7 +11,7 @@ from typing import Self
 
 import sqlalchemy
 
-from tests.support.redis_servers import free_port
+from tests.support.ports import free_port
 from tests.support.servers import pgbouncer_program, postgres_url
 from tests.support.waiting import wait_until
 

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Self
 
 from moorage.testing.fakes.http_tls import certificate_files
-from tests.support.redis_servers import free_port
+from tests.support.ports import free_port
 from tests.support.servers import rabbitmq_programs
 from tests.support.waiting import wait_until
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -12,25 +11,12 @@ import threading
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Self
 
+from tests.support.ports import free_port
 from tests.support.servers import redis_server
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def free_port() -> int:
-    """Return a free port outside the range of outgoing connections.
-
-    So it lies below the ports that the system gives, and so does the one 10,000 above it, which a
-    cluster talks on.
-    """
-    while True:
-        port = 10_240 + secrets.randbelow(12_000)
-        with contextlib.suppress(OSError):
-            for item in (port, port + 10_000):
-                socket.create_server(("127.0.0.1", item)).close()
-            return port
 
 
 class PrivateRedis:

@@ -12,7 +12,8 @@ from urllib.error import URLError
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
-from tests.support.servers import free_port, prometheus_programs
+from tests.support.ports import free_port
+from tests.support.servers import prometheus_programs
 
 if TYPE_CHECKING:
     from collections.abc import Generator

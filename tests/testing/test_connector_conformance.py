@@ -16,7 +16,7 @@ from moorage.testing import connector_conformance as kit
 from moorage.testing.kits import _connector_checks as checks
 from moorage.testing.kits import _connector_network_checks as network
 from moorage.testing.kits._connector_lab import Lab
-from tests.support.servers import free_port
+from tests.support.ports import free_port
 from tests.testing.ledger import (
     PASSWORD,
     AsyncLedger,
@@ -108,12 +108,14 @@ def subject_of(
     return attrs.evolve(subject, **settings)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS + kit.NETWORK_CHECKS + kit.FORK_CHECKS, ids=name_of)
 def test_right_connector_passes(check: kit.Check, server: LedgerServer, proxy: TcpProxy) -> None:
     """A correct synchronous connector with a connection pool passes all checks."""
     check(subject_of(server, proxy, Ledger))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS + kit.ASYNC_NETWORK_CHECKS, ids=name_of)
 def test_right_asynchronous_connector_passes(
     check: kit.AsyncCheck, server: LedgerServer, proxy: TcpProxy

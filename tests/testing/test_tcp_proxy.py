@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.testing import TcpProxy
-from tests.support.servers import free_port
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Generator

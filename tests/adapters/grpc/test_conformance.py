@@ -14,7 +14,7 @@ from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
 from moorage.adapters.grpc.connector_sync import GrpcConnector
 from moorage.testing import TcpProxy, connector_conformance, name_of
 from tests.adapters.grpc.grpc_lab import ECHO, READ, Lab, LabServer
-from tests.support.servers import free_port
+from tests.support.ports import free_port
 from tests.support.untrusted_server import UntrustedServer
 from tests.support.volumes import operations
 

@@ -42,7 +42,7 @@ from moorage.adapters.grpc.connector_sync import GrpcConnector
 from moorage.adapters.grpc.kind import GRPC, GrpcSettings
 from moorage.testing.fakes.http_tls import certificate_files
 from tests.adapters.grpc.grpc_lab import ECHO, Lab, LabServer
-from tests.support.servers import free_port
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable

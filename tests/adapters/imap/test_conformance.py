@@ -14,7 +14,7 @@ from moorage.adapters.imap.connector_sync import ImapConnector
 from moorage.domain.connectors.imap_values import subject_contains
 from moorage.testing import TcpProxy, connector_conformance, name_of
 from tests.support.imap_servers import PASSWORD, FakeMailboxes, PrivateDovecot
-from tests.support.servers import free_port
+from tests.support.ports import free_port
 from tests.support.volumes import operations
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from moorage.adapters.ldap.connector_sync import LdapConnector
 from moorage.domain.connectors.ldap_values import entry_name, equals
 from moorage.testing import TcpProxy, connector_conformance, name_of
 from tests.support.ldap_servers import BASE, PASSWORD, PrivateSlapd
-from tests.support.servers import free_port
+from tests.support.ports import free_port
 from tests.support.volumes import operations
 
 if TYPE_CHECKING:

@@ -29,7 +29,8 @@ from moorage.adapters.messages.rabbitmq import RabbitMq
 from moorage.adapters.sqs.amazon_sqs import AmazonSqs
 from moorage.testing import TcpProxy, connector_conformance, name_of
 from moorage.testing.sandboxes.sqs import AmazonSqsSandbox
-from tests.support.redis_servers import PrivateRedis, free_port
+from tests.support.ports import free_port
+from tests.support.redis_servers import PrivateRedis
 from tests.support.servers import rabbitmq_url
 from tests.support.untrusted_server import UntrustedServer
 from tests.support.volumes import operations
@@ -279,6 +280,7 @@ def leave_out(check: Any, server: Server) -> None:
         pytest.skip("a server of HTTP says nothing before the request")
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "check", connector_conformance.CHECKS + connector_conformance.NETWORK_CHECKS, ids=name_of
 )
@@ -288,6 +290,7 @@ def test_a_synchronous_publisher_passes(check: Any, server: Server, network: Tcp
     check(subject(server, network, is_async=False))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "check",
     connector_conformance.ASYNC_CHECKS + connector_conformance.ASYNC_NETWORK_CHECKS,

@@ -40,8 +40,8 @@ from moorage.domain.messages.publish_failures import Publication, publication_of
 from moorage.domain.values.result import Result
 from tests.adapters.messages.publisher_lab import PATIENCE
 from tests.adapters.messages.rabbitmq_lab import Broker
+from tests.support.ports import free_port
 from tests.support.rabbitmq_servers import LossyProxy, PrivateRabbitMq
-from tests.support.redis_servers import free_port
 from tests.support.servers import rabbitmq_url
 from tests.support.waiting import wait_until
 

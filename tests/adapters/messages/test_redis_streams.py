@@ -37,8 +37,9 @@ from moorage.domain.messages.publish_failures import Publication, PublishFault, 
 from moorage.domain.messages.redis_streams import packed, packed_list, refusal
 from moorage.domain.values.result import Result
 from moorage.testing.fakes.http_tls import certificate_files
+from tests.support.ports import free_port
 from tests.support.rabbitmq_servers import LossyProxy
-from tests.support.redis_servers import PrivateRedis, free_port
+from tests.support.redis_servers import PrivateRedis
 from tests.support.striking import strike_during
 from tests.support.waiting import wait_until
 

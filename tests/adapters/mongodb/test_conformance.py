@@ -12,7 +12,7 @@ from moorage.adapters.mongodb.connector_async import AsyncMongoConnector
 from moorage.adapters.mongodb.connector_sync import MongoConnector
 from moorage.testing import TcpProxy, connector_conformance, name_of
 from tests.support.mongodb_servers import PASSWORD, USER, PrivateMongo
-from tests.support.servers import free_port
+from tests.support.ports import free_port
 from tests.support.volumes import operations
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def subject(
     )
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "check", connector_conformance.CHECKS + connector_conformance.FORK_CHECKS, ids=name_of
 )
@@ -80,6 +81,7 @@ def test_synchronous_connector(server: PrivateMongo, check: connector_conformanc
     check(subject(MongoConnector, server, None))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", connector_conformance.ASYNC_CHECKS, ids=name_of)
 def test_asynchronous_connector(
     server: PrivateMongo, check: connector_conformance.AsyncCheck
@@ -96,6 +98,7 @@ def test_synchronous_connector_on_a_faulty_network(
     check(subject(MongoConnector, server, proxy))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", connector_conformance.ASYNC_NETWORK_CHECKS, ids=name_of)
 def test_asynchronous_connector_on_a_faulty_network(
     server: PrivateMongo, proxy: TcpProxy, check: connector_conformance.AsyncCheck

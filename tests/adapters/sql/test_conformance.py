@@ -18,7 +18,8 @@ from moorage.adapters.sql.statements import Command, Query
 from moorage.testing import TcpProxy, name_of
 from moorage.testing import connector_conformance as kit
 from tests.adapters.sql.database_lab import SERVERS, Administrator, url_of
-from tests.support.servers import free_port, needs_postgres_programs
+from tests.support.ports import free_port
+from tests.support.servers import needs_postgres_programs
 from tests.support.volumes import operations
 from tests.support.waiting import wait_until
 from tools.crashes.cluster import Cluster
@@ -196,6 +197,7 @@ def memory_subject(mode: str) -> kit.ConnectorSubject:
 each_server = pytest.mark.parametrize("system", SERVERS)
 
 
+@pytest.mark.untraced
 @each_server
 @pytest.mark.parametrize("check", kit.CHECKS + kit.NETWORK_CHECKS + kit.FORK_CHECKS, ids=name_of)
 def test_connector_of_a_server(

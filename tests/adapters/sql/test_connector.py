@@ -47,7 +47,7 @@ from tests.adapters.sql.database_lab import (
     Lab,
     url_of,
 )
-from tests.support.servers import free_port
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable

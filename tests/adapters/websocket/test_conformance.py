@@ -12,7 +12,7 @@ from moorage.adapters.websocket.connector import AsyncWebSocketConnector, WebSoc
 from moorage.testing import TcpProxy, connector_conformance, name_of
 from tests.adapters.websocket.server_process import TOKEN
 from tests.adapters.websocket.websocket_lab import AT_ONCE
-from tests.support.servers import free_port
+from tests.support.ports import free_port
 from tests.support.untrusted_server import UntrustedServer
 from tests.support.volumes import operations
 
@@ -98,6 +98,7 @@ def subject(
     )
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", CHECKS, ids=name_of)
 def test_synchronous_connector_passes(
     check: Any, server: Server, untrusted: UntrustedServer, proxy: TcpProxy

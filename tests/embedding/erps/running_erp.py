@@ -15,6 +15,7 @@ from vendor_street.erp import EXAMPLES, Erp
 from vendor_street.street import Street
 
 from tests.embedding.erps.buyer import Buyer
+from tests.support.ports import free_port
 from tests.support.servers import postgres_url
 from tests.support.slowness import slowness
 
@@ -107,6 +108,7 @@ class RunningErp:
         self.erp = Erp(
             name,
             folder,
+            port=free_port(),
             database=database,
             configuration=self.configuration,
             seed=folder / "seed.json",
