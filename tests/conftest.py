@@ -116,7 +116,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return None
     worker = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
     module = collection_path.relative_to(config.rootpath).as_posix()
-    return None if is_collected(module, worker % workers, workers) else True
+    return None if is_collected(module, worker, workers) else True
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -163,8 +163,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Start two workers more than there are cores, because tests often wait for other processes."""
-    return (os.cpu_count() or 1) + 2
+    """Start four workers more than there are cores, because long tests mostly wait."""
+    return (os.cpu_count() or 1) + 4
 
 
 # Coverage sees each fifth example of a property; the others only repeat its lines.

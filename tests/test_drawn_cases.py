@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.support.drawn_cases import chosen_cases, long_tests
 from tools.long_tests import long_tests as listed
+from tools.long_tests import seconds, shared_modules
 
 MANY = [f"tests/test_a.py::test_many[{number}]" for number in range(103)]
 
@@ -56,8 +57,19 @@ def test_long_tests_exist() -> None:
 def test_long_tests_are_listed_from_a_report() -> None:
     """Tests are listed whose cases take more than a share of the run, each by pytest's id."""
     report = """<testsuites><testsuite>
-        <testcase classname="tests.a.test_b" name="test_long[1]" time="900" />
-        <testcase classname="tests.a.test_b.TestC" name="runTest" time="90" />
+        <testcase classname="tests.a.test_b" name="test_long[1]" time="90" />
+        <testcase classname="tests.a.test_c.TestC" name="runTest" time="900" />
         <testcase classname="tests.a.test_b" name="test_short" time="0.1" />
+        <testcase classname="tests.a.test_d" name="test_short" time="0.1" />
         </testsuite></testsuites>"""
-    assert ["tests/a/test_b.py::TestC::runTest", "tests/a/test_b.py::test_long"] == listed(report)
+    times = seconds(report)
+    assert ["tests/a/test_b.py::test_long", "tests/a/test_c.py::TestC::runTest"] == listed(times)
+    assert ["tests/a/test_c.py", "tests/a/test_b.py"] == shared_modules(times)
+
+
+def test_modules_of_many_short_tests_are_shared() -> None:
+    """A module that takes long as a whole is shared by all workers, and has no long test."""
+    times = {f"tests/test_{n}.py::test_a": [1.0] * 9 for n in range(6_000)}
+    times["tests/test_many.py::test_b"] = [1.0] * 9_000
+    assert not listed(times)
+    assert ["tests/test_many.py"] == shared_modules(times)

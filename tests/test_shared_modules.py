@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from itertools import groupby
+from pathlib import Path
 from random import Random
 
 import pytest
 
-from tests.support.shared_modules import SharedModules, is_collected
+from tests.support.shared_modules import SharedModules, is_collected, long_modules
 
 SHARED = [f"tests/test_long_{module}.py::test_{n}" for module in range(5) for n in range(9)]
 
@@ -119,7 +120,30 @@ def test_tests_of_a_crashed_worker_are_run_by_others() -> None:
 
 
 def test_each_module_is_collected() -> None:
-    """Each module is collected by one worker, or by all if it has long tests."""
-    for module in ("tests/test_manager.py", "tests/test_site.py"):
-        collecting = [worker for worker in range(4) if is_collected(module, worker, 4)]
-        assert len(collecting) == (4 if module == "tests/test_site.py" else 1)
+    """Each module is collected by one worker of the first half, or by all if it takes long."""
+    for module in ("tests/test_manager.py", "tests/test_graph.py", "tests/test_flow.py"):
+        collecting = [worker for worker in range(5) if is_collected(module, worker, 5)]
+        assert len(collecting) == 1
+        assert collecting[0] < 3
+    assert all(is_collected("tests/test_site.py", worker, 5) for worker in range(5))
+
+
+def test_shared_modules_exist() -> None:
+    """Each module that all workers collect is there."""
+    assert [] == [module for module in long_modules() if not Path(module).is_file()]
+
+
+def test_longest_module_begins_first() -> None:
+    """The modules that all workers collect begin in the order of their list."""
+    longest, *_, shortest = long_modules()
+    scheduler = SharedModules(2, lambda _: None)
+    workers = [Worker(0), Worker(0)]
+    for worker in workers:
+        worker.tests = [f"{module}::test_{n}" for module in (shortest, longest) for n in range(9)]
+        scheduler.add_node(worker)
+        scheduler.add_node_collection(worker, worker.tests)
+    scheduler.schedule()
+
+    first, second = (worker.tests[worker.received[0]] for worker in workers)
+    assert first.startswith(longest)
+    assert second.startswith(shortest)

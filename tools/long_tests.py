@@ -1,7 +1,11 @@
-"""Lists the tests that take most of the time of a run, of which `make test` draws a few.
+"""Lists the tests that take most of the time of a run, and how the workers of a run share them.
 
 `python -m tools.long_tests build/tests.xml` reads the report that pytest wrote with `--junitxml`,
-and writes `tests/long_tests.txt`.
+and writes two lists:
+
+- `tests/long_tests.txt`, the long tests, of which `make test` draws a few;
+- `tests/shared_modules.txt`, the modules that all workers collect, because they have long tests or
+  take long as a whole. The longest comes first.
 """
 
 from __future__ import annotations
@@ -12,22 +16,48 @@ from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree as ET
 
-SHARE: Final = 0.0002
+TEST_SHARE: Final = 0.0002
 """A test is long if one case of it takes more than this share of the whole run."""
 
-LIST: Final = Path("tests/long_tests.txt")
+MODULE_SHARE: Final = 0.006
+"""A module is long if its tests together take more than this share of the whole run."""
+
+TESTS: Final = Path("tests/long_tests.txt")
+MODULES: Final = Path("tests/shared_modules.txt")
 
 
-def long_tests(report: str) -> list[str]:
-    """Return the ids of the long tests in the text of a report, in order."""
-    seconds: dict[str, list[float]] = defaultdict(list)
+def seconds(report: str) -> dict[str, list[float]]:
+    """Return the times of the cases of each test in the text of a report, by pytest's id."""
+    times: dict[str, list[float]] = defaultdict(list)
     for case in ET.fromstring(report).iter("testcase"):  # noqa: S314 - pytest wrote it
         name = case.get("name", "").partition("[")[0]
-        seconds[_id_of(case.get("classname", ""), name)].append(float(case.get("time", "0")))
-    total = sum(map(sum, seconds.values()))
+        times[_id_of(case.get("classname", ""), name)].append(float(case.get("time", "0")))
+    return times
+
+
+def long_tests(times: dict[str, list[float]]) -> list[str]:
+    """Return the ids of the tests whose cases take long, in alphabetical order."""
+    total = sum(map(sum, times.values()))
     return sorted(
-        test for test, times in seconds.items() if sum(times) / len(times) > total * SHARE
+        test for test, cases in times.items() if sum(cases) / len(cases) > total * TEST_SHARE
     )
+
+
+def shared_modules(times: dict[str, list[float]]) -> list[str]:
+    """Return the modules with long tests, and those that take long as a whole, longest first."""
+    sums: dict[str, float] = defaultdict(float)
+    for test, cases in times.items():
+        sums[_module_of(test)] += sum(cases)
+    least = sum(sums.values()) * MODULE_SHARE
+    with_long_tests = {_module_of(test) for test in long_tests(times)}
+    return sorted(
+        (module for module, time in sums.items() if module in with_long_tests or time > least),
+        key=lambda module: (-sums[module], module),
+    )
+
+
+def _module_of(test: str) -> str:
+    return test.partition("::")[0]
 
 
 def _id_of(place: str, name: str) -> str:
@@ -38,9 +68,10 @@ def _id_of(place: str, name: str) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Write the list from the report with the given path."""
-    names = long_tests(Path(arguments[0]).read_text(encoding="utf-8"))
-    LIST.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    """Write the lists from the report with the given path."""
+    times = seconds(Path(arguments[0]).read_text(encoding="utf-8"))
+    for path, names in ((TESTS, long_tests(times)), (MODULES, shared_modules(times))):
+        path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,25 @@
 """Distributes tests to workers, each of which collects only a part of the modules.
 
-A worker collects the modules of its own share, and those with long tests, which all workers
-collect. It runs its own tests first. The modules with long tests are then given to whoever has
-nothing left; at the end, workers divide what remains of one.
+A generated list names the modules that take long. All workers collect them, and half of the
+workers collect a share of the others. A worker runs the tests of its share first. The long modules
+are given to whoever has nothing left, the longest first; at the end, workers divide what remains of
+one. So long tests, which mostly wait, run beside short ones from the beginning.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
-
-from tests.support.drawn_cases import long_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_AHEAD: Final = 4
+_LONG_MODULES: Final = Path(__file__).parent.with_name("shared_modules.txt")
+
+_AHEAD: Final = 3
 """The number of tests of shared modules that a worker has received and that have not ended."""
 
 _LEAST: Final = 2
@@ -25,11 +28,15 @@ _LEAST: Final = 2
 
 def is_collected(module: str, worker: int, workers: int) -> bool:
     """Return whether a worker collects a module, such as `tests/test_manager.py`."""
-    return crc32(module.encode()) % workers == worker or module in _long_modules()
+    shares = (workers + 1) // 2
+    return crc32(module.encode()) % shares == worker or module in long_modules()
 
 
-def _long_modules() -> frozenset[str]:
-    return frozenset(test.partition("::")[0] for test in long_tests())
+@cache
+def long_modules() -> dict[str, int]:
+    """Return the places of the modules that all workers collect, which begin in this order."""
+    modules = _LONG_MODULES.read_text(encoding="utf-8").split()
+    return {module: place for place, module in enumerate(modules)}
 
 
 class SharedModules:
@@ -131,7 +138,10 @@ class SharedModules:
                 elif node is self.nodes[0]:
                     modules.setdefault(test.partition("::")[0], deque()).append(test)
             self._send(node, own_places)
-        self._modules.extend(modules.values())
+        places = long_modules()
+        self._modules.extend(
+            tests for _, tests in sorted(modules.items(), key=lambda item: places.get(item[0], 0))
+        )
 
     def _supply(self, node: Any) -> None:
         """Send a worker its next tests, or that there are none."""
