@@ -147,6 +147,7 @@ def _check(play: Callable[[Setting], Story], setting: Setting) -> None:
     assert _without_names(expected) == _without_names(failures.events)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("mode", ["plain", "awaited"])
 @settings(max_examples=50)
 @given(data=st.data())
@@ -156,6 +157,7 @@ def test_requests_end_alike_on_all_paths(mode: str, data: st.DataObject) -> None
     _check(lambda setting: setting.send(requests), _setting(mode, data))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("mode", ["plain", "awaited"])
 @settings(max_examples=50)
 @given(data=st.data())
@@ -164,6 +166,7 @@ def test_functions_end_alike_on_all_paths(mode: str, data: st.DataObject) -> Non
     _check(lambda setting: setting.run(5), _setting(mode, data))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("mode", ["plain", "awaited"])
 @settings(max_examples=50)
 @given(data=st.data())

@@ -97,6 +97,7 @@ def test_start_of_a_fleet_is_shared_by_the_cores() -> None:
     assert 0.2 < seconds_to_start(3_200, 1, Costs()) < 1
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("away", [0.2, 0.5, 1, 3, 10, 60])
 @pytest.mark.parametrize("workers", [200, 3_200])
 def test_all_workers_are_back_within_a_second(workers: int, away: float) -> None:
@@ -107,6 +108,7 @@ def test_all_workers_are_back_within_a_second(workers: int, away: float) -> None
     assert back == returns.run(workers, away, Costs(), 1)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("away", [1, 3, 10, 60])
 def test_return_of_a_server_is_no_storm(away: float) -> None:
     """After an outage of a second, no tenth of a second has a third of all new connections."""

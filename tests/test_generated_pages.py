@@ -42,6 +42,7 @@ def test_tables_are_whole(page: Callable[[], str]) -> None:
         assert not table or len(table) == len(part.strip().splitlines())
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", vendor_names())
 def test_every_option_has_a_row(name: str) -> None:
     """The configuration reference has a table for each vendor, with each option."""

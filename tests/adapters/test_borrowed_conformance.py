@@ -62,6 +62,7 @@ def cases(
     )
 
 
+@pytest.mark.untraced
 @cases(SYNC, kit.CHECKS)
 def test_conforms(make: Callable[..., Any], check: kit.Check) -> None:
     """A synchronous HTTP adapter passes the conformance kit."""
@@ -80,6 +81,7 @@ def test_borrowed_client_conforms(make: Callable[..., Any], check: kit.Check) ->
     check(make)
 
 
+@pytest.mark.untraced
 @cases(ASYNC_BORROWED, kit.ASYNC_CHECKS)
 def test_borrowed_client_conforms_asynchronously(
     make: Callable[..., Any], check: kit.AsyncCheck

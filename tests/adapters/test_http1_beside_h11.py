@@ -211,6 +211,7 @@ def check(response: bytes, method: str) -> None:
         assert h11_result == result
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("status_line", STATUS_LINES)
 def test_combinations_of_parts_are_read_alike(status_line: bytes) -> None:
     """Each combination of framing, header field and body is read as h11 reads it."""

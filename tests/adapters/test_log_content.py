@@ -387,6 +387,7 @@ def test_ids_for_the_vendor_are_stored(name: str, value: str, is_shown: bool) ->
     assert is_shown is (value in item.response)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("form", credential_forms("x"))
 def test_no_secret_is_written(form: str, tmp_path: Path, capsys: Any) -> None:
     """Secrets that a vendor echoes appear in no log entry, export or output."""

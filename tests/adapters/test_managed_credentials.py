@@ -67,6 +67,7 @@ NAMES: dict[tuple[str, str | None], str] = {
 }
 
 
+@pytest.mark.untraced
 @FOR_EACH_LAB
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check, kind: str) -> None:
@@ -82,6 +83,7 @@ def test_conforms(check: kit.Check, kind: str) -> None:
         check(make)
 
 
+@pytest.mark.untraced
 @FOR_EACH_LAB
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck, kind: str) -> None:

@@ -33,6 +33,7 @@ def _touched(store: MemoryStorage, tenant: str, service: Service) -> Plan:
     return plan
 
 
+@pytest.mark.untraced
 def test_keys_touched_once_do_not_stay() -> None:
     """The states of 10,000 tenants with one call each are removed once they expire."""
     clock = Clock()

@@ -337,6 +337,7 @@ def test_background_thread_stores_and_ends() -> None:
     assert [1] == table.batches
 
 
+@pytest.mark.untraced
 def test_figures_of_a_dead_database_wait() -> None:
     """Metrics recorded while the database is unavailable are stored later, once."""
     table = Table()

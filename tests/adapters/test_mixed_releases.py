@@ -116,6 +116,7 @@ def _migrated(mixed: Mixed) -> Iterator[Mixed]:
     mixed.close()
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
 def test_outbox_works_on_newer_tables(check: outbox_conformance.Check, tables: Mixed) -> None:
     """A worker of this release passes the kit for outboxes on tables of the next release."""
@@ -125,6 +126,7 @@ def test_outbox_works_on_newer_tables(check: outbox_conformance.Check, tables: M
     check(lambda: outbox)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
 def test_inbox_works_on_newer_tables(check: inbox_conformance.Check, tables: Mixed) -> None:
     """A worker of this release passes the kit for inboxes on tables of the next release."""

@@ -55,6 +55,7 @@ def test_store(store: NatsStorage, check: Any) -> None:
     check(lambda: store)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", state_conformance.TIMED_CLAIM_CHECKS, ids=name_of)
 def test_store_in_time(store: NatsStorage, check: Any) -> None:
     """The store passes a check of the conformance kit for claims while time passes."""

@@ -88,18 +88,21 @@ def store(database: Lab, pooler: PrivatePgBouncer) -> SqlStorage:
     return database.plain(pooled(pooler))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check, store: SqlStorage) -> None:
     """SqlStorage behind a pooler of transactions passes the conformance kit."""
     check(lambda: store)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
 def test_conforms_in_time(check: kit.TimedCheck, store: SqlStorage) -> None:
     """SqlStorage behind a pooler passes the conformance checks that let time pass."""
     check(lambda: (store, time.sleep))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_store_conforms(
     check: kit.AsyncCheck, database: Lab, pooler: PrivatePgBouncer
@@ -250,6 +253,7 @@ def test_calls_are_logged_and_counted(pooler: PrivatePgBouncer, prefix: str) -> 
         assert 1 == metrics.figures(FiguresQuery(service="vat"))[0].figures.success
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", credentials_conformance.CHECKS, ids=name_of)
 def test_credentials_conform(
     check: credentials_conformance.Check, pooler: PrivatePgBouncer, prefix: str

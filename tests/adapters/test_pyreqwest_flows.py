@@ -76,6 +76,7 @@ def pieces() -> Iterator[bytes]:
         yield bytes(65_536)
 
 
+@pytest.mark.untraced
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux to be measured")  # noqa: PTH110 - the same
 @with_both_clients
 async def test_streams_take_little_memory(make: Make) -> None:

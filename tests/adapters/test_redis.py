@@ -62,6 +62,7 @@ def test_conforms_in_time(check: kit.TimedCheck, url: str) -> None:
         check(lambda: (store, time.sleep))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_conforms_awaited(check: kit.AsyncCheck, url: str) -> None:
     """AsyncRedisStorage passes the conformance kit."""
@@ -86,6 +87,7 @@ def test_the_script_decides_as_the_model(script: Redis, part: int) -> None:
         seed += 1
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("part", range(4))
 def test_the_script_keeps_a_queue_as_the_model(script: Redis, part: int) -> None:
     """Callers who queue at one limit get the turns and tickets of the Python model."""

@@ -86,6 +86,7 @@ ORDERS: Final[dict[str, Callable[[list[int]], list[int]]]] = {
 }
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("order", ORDERS)
 def test_abandoned_queue_is_granted_again(order: str, mode: str, server: PrivateRedis) -> None:
     """If 900 of 1,000 queued callers leave, later callers get their slots."""

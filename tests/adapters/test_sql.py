@@ -43,18 +43,21 @@ if TYPE_CHECKING:
 # --- conformance -----------------------------------------------------------------
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check, sql_store: SqlStorage) -> None:
     """SqlStorage passes the conformance kit."""
     check(lambda: sql_store)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
 def test_conforms_in_time(check: kit.TimedCheck, sql_store: SqlStorage) -> None:
     """SqlStorage passes the conformance checks that let time pass."""
     check(lambda: (sql_store, time.sleep))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_conforms_awaited(check: kit.AsyncCheck, lab: Lab) -> None:
     """AsyncSqlStorage passes the conformance kit."""
@@ -66,6 +69,7 @@ def test_conforms_awaited(check: kit.AsyncCheck, lab: Lab) -> None:
     asyncio.run(check_store())
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
 def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, lab: Lab) -> None:
     """AsyncSqlStorage passes the conformance checks that let time pass."""

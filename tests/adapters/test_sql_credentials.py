@@ -124,6 +124,7 @@ def _face(request: pytest.FixtureRequest) -> Iterator[Base]:
         yield base
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check, base: Base) -> None:
     """SqlCredentialProvider passes the conformance kit."""
@@ -223,6 +224,7 @@ def test_undecryptable_rows_say_why(
         face.ask(face.provider(cipher).get, *OWNER)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("batch", [1, 3, 100])
 def test_all_rows_are_reencrypted(face: Base, batch: int) -> None:
     """Re-encryption with any batch size encrypts each row with the new key once."""
@@ -239,6 +241,7 @@ def test_all_rows_are_reencrypted(face: Base, batch: int) -> None:
         assert Credentials.bearer(f"token-{number}") == newer_provider.get("stripe", f"{number}")
 
 
+@pytest.mark.untraced
 def test_reads_and_writes_continue_during_reencryption(face: Base) -> None:
     """During re-encryption, processes with both keys can read and write credentials."""
     both, older_provider = face.plain(NEWER), face.plain()

@@ -339,6 +339,7 @@ def test_close_waits_for_posts(lab: Lab) -> None:
     assert ((1,),) == values(lab.plain(), key)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("kind, many", [("postgresql", 10_000), ("mariadb", 1_000)])
 def test_thousands_of_tasks_queue_for_five_connections(kind: str, many: int) -> None:
     """Thousands of concurrent tasks are served over five connections."""

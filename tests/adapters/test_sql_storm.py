@@ -79,6 +79,7 @@ def test_a_process_that_dies_in_a_transaction_holds_nobody_up(
         program.communicate()
 
 
+@pytest.mark.untraced
 def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
     """While the server cuts connections, each confirmed write is stored exactly once."""
     store, keys = lab.plain(connections=4), [a_key(), a_key()]

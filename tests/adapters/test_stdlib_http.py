@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # --- conformance -------------------------------------------------------------
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check) -> None:
     """StdlibHttpClient passes the conformance kit."""

@@ -110,6 +110,7 @@ def entry(number: int, **changes: Any) -> IntegrationLog:
 # --- conformance ------------------------------------------------------------------------
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", integration_log_conformance.CHECKS, ids=name_of)
 def test_integration_log(check: integration_log_conformance.Check, lab: Lab) -> None:
     """The integration log passes the conformance kit on each database."""

@@ -69,6 +69,7 @@ def test_numbers_that_make_no_sense_are_refused(words: str, option: str) -> None
     assert re.search(f"for {option}. Pass a number .* and of at most", result.err)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("words", COMMANDS)
 def test_every_command_helps(words: str) -> None:
     """The help of each command shows its whole docstring and the common options."""
@@ -369,6 +370,7 @@ ARGUMENTS = st.lists(
 )
 
 
+@pytest.mark.untraced
 @settings(deadline=None)
 @given(ARGUMENTS)
 def test_arguments_never_give_a_traceback(arguments: list[str]) -> None:

@@ -81,6 +81,7 @@ def listed(key: str) -> list[dict[str, object]]:
     return [result for result in results if result["idempotency_key"] == key]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("make", STORES.values(), ids=STORES)
 def test_payment_of_a_killed_process_is_listed_and_closed(make: Callable[[], str]) -> None:
     """An operator closes the payment of a killed process, and the buyer is charged once."""

@@ -100,6 +100,7 @@ def test_limits_reset_names_service_and_tenant(make: Callable[[], str]) -> None:
         assert f"the limits of {name} of acme are no longer paused (1" in output
 
 
+@pytest.mark.untraced
 @MAKES
 def test_a_limit_that_is_used_up_is_shown(make: Callable[[], str]) -> None:
     """`moorage status` shows the wait for an exhausted rate limit, without consuming a token."""

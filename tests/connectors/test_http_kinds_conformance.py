@@ -162,6 +162,7 @@ def applicable(checks: Iterable[Any]) -> list[Any]:
     return [check for check in checks if name_of(check) not in left_out]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "check",
     applicable(connector_conformance.CHECKS + connector_conformance.NETWORK_CHECKS),
@@ -177,6 +178,7 @@ def test_synchronous_connector(check: Any, service: Service, network: TcpProxy) 
             manager.close()
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "check",
     applicable(connector_conformance.ASYNC_CHECKS + connector_conformance.ASYNC_NETWORK_CHECKS),

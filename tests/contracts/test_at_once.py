@@ -31,6 +31,7 @@ BATCHES: list[tuple[str, str, Any]] = [
 ]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("at_once", [0, -1, 1.5, "3", None, True])
 @pytest.mark.parametrize("contract, operation, batch", BATCHES)
 def test_at_once_must_be_positive(

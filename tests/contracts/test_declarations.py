@@ -69,6 +69,7 @@ def vendor_methods() -> list[tuple[str, ContractOperation]]:
     ]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "name, operation", vendor_methods(), ids=lambda value: getattr(value, "name", value)
 )

@@ -208,6 +208,7 @@ class VendorReached(ConnectorError):
     """Raised by the second vendor to show that it was called."""
 
 
+@pytest.mark.untraced
 @MODES
 @pytest.mark.parametrize(
     "error",

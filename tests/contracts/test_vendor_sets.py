@@ -39,6 +39,7 @@ def async_results(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
         own_set.close()
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("vendors", OTHERS, ids=lambda vendors: "-".join(vendors.values()))
 def test_only_the_configuration_differs(vendors: dict[str, str], tmp_path: Path) -> None:
     """All sets of vendors give the same neutral results as the first one, in both modes."""

@@ -307,6 +307,7 @@ CHANGES: dict[str, Any] = {
 }
 
 
+@pytest.mark.untraced
 @examples(400)
 @given(st.lists(ACTS, min_size=1, max_size=8), st.data())
 def test_any_single_alteration_is_found(acts: list[Act], data: st.DataObject) -> None:

@@ -144,6 +144,7 @@ def test_clock_step_back_adds_no_wait(
         assert wait_before + (wait_before and stands_still) == wait_after
 
 
+@pytest.mark.untraced
 @examples(300)
 @given(
     three,

@@ -87,6 +87,7 @@ def test_parts_add_up_to_the_whole_limit(parts: int, burst: int) -> None:
     assert Fraction(10, SECOND) == sum(Fraction(rule.n, rule.price) for rule in buckets)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("seed", range(6))
 def test_all_parts_grant_no_more_than_the_limit(seed: int) -> None:
     """Over every window, all parts granted ≤ burst + rate · t, also if callers leave the queue."""

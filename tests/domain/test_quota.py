@@ -94,6 +94,7 @@ def test_the_calendar_is_the_calendar() -> None:
         assert day - actual_date.day + 1 == first_day(actual_date.year, actual_date.month)
 
 
+@pytest.mark.untraced
 @examples(200)
 @given(quotas, moments, long_lists([*[admissions] * 6, refunds, advances, advances, pauses]))
 @example(
@@ -142,6 +143,7 @@ def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: l
         assert max(0, time - world.now, naive.frozen - world.now) == world.execute(confirm)[1]
 
 
+@pytest.mark.untraced
 @examples(200)
 @given(quotas, moments, long_lists([*[admissions] * 6, advances, pauses]), spans)
 def test_expired_quota_decides_like_a_stored_one(

@@ -108,6 +108,7 @@ def test_shares_are_contiguous() -> None:
     assert [EU, US, US] == [in_order((EU, US), draw)[0] for draw in (0.499, 0.5, 0.999)]
 
 
+@pytest.mark.untraced
 @given(weights=st.lists(st.integers(1, 20), min_size=2, max_size=5), seed=st.integers(0, 2**32))
 def test_first_region_follows_the_weights(weights: list[int], seed: int) -> None:
     """Over many draws, each region comes first as often as its share of the weights."""

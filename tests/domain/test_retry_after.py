@@ -282,6 +282,7 @@ names = st.lists(
 ).map("-".join)
 
 
+@pytest.mark.untraced
 @given(st.dictionaries(names, latin | st.from_regex(r"[\w\-.;,=:\" +]*", fullmatch=True).filter(
     lambda text: text.isascii() and text.isprintable()
 )))  # fmt: skip

@@ -53,6 +53,7 @@ def forms(secret: bytes) -> dict[str, bytes]:
     return written
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("secret", [TOKEN, ODD], ids=["token", "odd"])
 @pytest.mark.parametrize("form", sorted(forms(TOKEN)))
 def test_no_form_leaks_at_any_split(secret: bytes, form: str) -> None:
@@ -70,6 +71,7 @@ def test_no_form_leaks_at_any_split(secret: bytes, form: str) -> None:
         assert expected == masked([secret], stream[:cut], stream[cut:])
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("form", ["plain", "base64 at 0", "hex", "url"])
 def test_no_form_leaks_at_any_line_break(form: str) -> None:
     """A form that is broken over two lines is masked, and both lines stay lines."""

@@ -441,6 +441,7 @@ def ending_of(plan: list[Plan], crashes: set[int]) -> Ending:
     )
 
 
+@pytest.mark.untraced
 @settings(deadline=None)
 @given(plan=plans(), crashes=st.sets(st.integers(1, 60), max_size=6))
 def test_every_chain_ends_as_its_rules_say(plan: list[Plan], crashes: set[int]) -> None:
@@ -479,6 +480,7 @@ def test_every_chain_ends_as_its_rules_say(plan: list[Plan], crashes: set[int]) 
         assert any(number in before(plan, other) for other in failed)
 
 
+@pytest.mark.untraced
 @given(length=st.integers(1, 6), crashes=st.sets(st.integers(1, 60), max_size=6))
 @settings(deadline=None)
 def test_the_last_call_is_undone_first(length: int, crashes: set[int]) -> None:

@@ -168,6 +168,7 @@ MOVES = st.lists(
 )
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("kind", [InboxEntry, OutboxEntry])
 @examples(150)
 @given(moves=MOVES)

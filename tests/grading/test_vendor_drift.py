@@ -152,6 +152,7 @@ def test_description_of_somebody_else_is_refused(facts: VendorFacts) -> None:
         vendors_at({"servers": [{"url": "https://nobody.example"}]})
 
 
+@pytest.mark.untraced
 def test_vendor_is_chosen_by_its_host() -> None:
     """The host of a description names the vendor, in OpenAPI 2 and 3."""
     assert ("sinch",) == vendors_at(OLD)

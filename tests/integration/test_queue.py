@@ -60,6 +60,7 @@ async def _queue(location: StoreLocation, name: str) -> list[QueuedCall]:
         return await asyncio.gather(*(one(manager) for _ in range(TASKS)))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("kind", ["redis", "sqlite"])
 def test_every_waiting_task_gets_its_turn(
     kind: str, name: str, request: pytest.FixtureRequest

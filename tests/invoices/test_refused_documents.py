@@ -227,6 +227,7 @@ def test_numbers_of_an_unusual_size_are_refused(number: str) -> None:
     assert caught.value.field == "quantity"
 
 
+@pytest.mark.untraced
 def test_document_of_too_many_elements_is_refused() -> None:
     """Small elements take much more memory than their bytes, so their number is bounded."""
     with pytest.raises(InvalidData, match="too many elements"):

@@ -116,6 +116,7 @@ def _invoices(draw: st.DrawFn) -> Invoice:
     )
 
 
+@pytest.mark.untraced
 @settings(max_examples=60, deadline=None)
 @given(_invoices())
 def test_written_invoice_is_read_back(invoice: Invoice) -> None:

@@ -276,6 +276,7 @@ def test_an_entry_is_used_once(make: Callable[[], Any]) -> None:
             use()
 
 
+@pytest.mark.untraced
 @EVERY_USE
 @pytest.mark.parametrize("make", [*MAKERS, RetryHandler], ids=[*NAMES, "retry"])
 def test_an_error_does_not_hold_itself(make: Callable[[], Any], use: Callable[..., Any]) -> None:

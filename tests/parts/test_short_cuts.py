@@ -124,6 +124,7 @@ def walked(
     return observations
 
 
+@pytest.mark.untraced
 @examples(150)
 @given(st.sampled_from(CIRCUITS), MOVES)
 def test_circuit_breaker(config: CircuitBreakerConfig, walk: list[Any]) -> None:

@@ -27,6 +27,7 @@ def servers() -> Generator[Servers]:
         yield servers
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("broker", BROKERS)
 def test_killed_workers_lose_nothing(broker: str, seed: int, servers: Servers) -> None:

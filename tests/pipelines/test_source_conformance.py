@@ -131,6 +131,7 @@ def mqtt_broker() -> Generator[PrivateMosquitto]:
         yield broker
 
 
+@pytest.mark.untraced
 @CHECKS
 @pytest.mark.parametrize("qos", [1, 2])
 async def test_mqtt(
@@ -191,6 +192,7 @@ async def test_imap(
         )
 
 
+@pytest.mark.untraced
 @CHECKS
 async def test_kafka(check: source_conformance.Check) -> None:
     """The Kafka source passes the source conformance kit, at a mock cluster."""

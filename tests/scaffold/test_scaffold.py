@@ -70,6 +70,7 @@ def test_scaffolded_tests_pass(kind: str, choice: str | None, tmp_path: Path) ->
     assert "## What there is to do" in texts["README.md"]
 
 
+@pytest.mark.untraced
 @settings(max_examples=15)
 @given(NAMES)
 @pytest.mark.parametrize("kind, choice", MADE)

@@ -47,6 +47,7 @@ def resolved(reader: Any, writer: Any, value: Any) -> Any:
     )
 
 
+@pytest.mark.untraced
 @examples(400)
 @given(st.data())
 def test_every_datum_of_a_compatible_writer_is_read(drawn: st.DataObject) -> None:
@@ -57,6 +58,7 @@ def test_every_datum_of_a_compatible_writer_is_read(drawn: st.DataObject) -> Non
     resolved(reader, writer, drawn.draw(data(writer)))
 
 
+@pytest.mark.untraced
 @examples(200)
 @given(st.data())
 def test_some_datum_of_an_incompatible_writer_is_refused(drawn: st.DataObject) -> None:

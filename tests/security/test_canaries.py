@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("mode", MODES)
 def test_calls_show_no_secret(mode: str, tmp_path: Path) -> None:
     """No call of the simulated day shows a secret in logs, events, errors or other output."""
@@ -57,6 +58,7 @@ def test_calls_show_no_secret(mode: str, tmp_path: Path) -> None:
     assert len(canaries.planted) >= 40
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("mode", MODES)
 def test_everything_that_watches_shows_no_secret(mode: str, tmp_path: Path) -> None:
     """No credential is in spans, metrics, log records, the log with its contents, or its exports.

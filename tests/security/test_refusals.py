@@ -76,6 +76,7 @@ def attempts(made: Callable[..., Any]) -> Iterator[tuple[str, tuple[Any, ...], d
             )
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", CALLABLES)
 def test_refusal_holds_no_secret(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

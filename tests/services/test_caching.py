@@ -370,6 +370,7 @@ def test_late_hedge_uses_the_same_transforms() -> None:
     assert ["1", "1"] == [request.request.headers.get("X-Own") for request in world.vendor.requests]
 
 
+@pytest.mark.untraced
 @sync_and_async
 async def test_calls_leave_no_cycles(world: World) -> None:
     """A call of a cached service leaves no reference cycles behind."""

@@ -326,6 +326,7 @@ async def test_unusable_state_proves_that_the_store_works(world: World) -> None:
     ]
 
 
+@pytest.mark.untraced
 @sync_and_async
 async def test_remembered_unusable_states_are_bounded(world: World) -> None:
     """The number of remembered unusable states is limited."""

@@ -237,6 +237,7 @@ def test_workflow_without_the_input_is_explained(lab: Lab) -> None:
     assert 404 == unknown.value.status
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "conclusion, expected",
     [

@@ -91,6 +91,7 @@ def test_limit_lets_the_command_clean_up(shell: list[str]) -> None:
     assert (LIMIT_CODE, "cleaned\n") == ended(running)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("make", [EcsStandIn, AzureStandIn])
 def test_step_that_nobody_follows_ends(make: Any, tmp_path: Path) -> None:
     """A step whose starter is dead ends at its limit, and its end is that of a deadline."""

@@ -257,6 +257,7 @@ def test_wrong_password(kind: str, tmp_path: Path) -> None:
         assert "canary" not in repr(vendor) + repr(caught.value) + repr(caught.value.__context__)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("kind", KINDS)
 def test_large_file(kind: str, tmp_path: Path) -> None:
     """A large file is read back from a server unchanged, as a whole and in part."""

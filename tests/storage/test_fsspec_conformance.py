@@ -104,6 +104,7 @@ def test_synchronous(vendor: Fsspec, check: Check) -> None:
         check(lambda: kit.Subject(hub.storage(), PART, vendor.capabilities))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_asynchronous(vendor: Fsspec, check: AsyncCheck) -> None:
     """Each fsspec filesystem passes the asynchronous conformance kit."""

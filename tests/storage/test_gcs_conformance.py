@@ -41,6 +41,7 @@ def test_gcs_awaited(check: AsyncCheck) -> None:
         run(with_hub(async_over_gcs(sandbox), check, can=CAN, **reports))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_gcs_over_a_socket(check: Check) -> None:
     """Google Cloud Storage passes the conformance kit over real HTTP, with parts of any size."""

@@ -381,6 +381,7 @@ def test_wait_for_a_source_is_bounded() -> None:
         hub.storage().upload("a", DATA, part_size=PART)
 
 
+@pytest.mark.untraced
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the memory of a process")
 @pytest.mark.parametrize("vendor", sorted(VENDORS))
 def test_volume(vendor: str) -> None:

@@ -184,14 +184,6 @@ def prometheus_programs() -> tuple[str, str]:
     return server, tool
 
 
-def free_port() -> int:
-    """Return a free port of this machine."""
-    with socket.socket() as free_socket:
-        free_socket.bind(("127.0.0.1", 0))
-        port: int = free_socket.getsockname()[1]
-    return port
-
-
 def needs_kerberos() -> None:
     """Skip the test if the programs or the library for Kerberos are not installed."""
     if find_spec("gssapi") is None or not Path("/usr/sbin/krb5kdc").exists():

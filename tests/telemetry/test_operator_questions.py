@@ -28,6 +28,7 @@ def close(value: Any) -> Any:
     return value
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("seed", [7, 8])
 def test_telemetry_answers_every_question(seed: int) -> None:
     """Each of 21 answers computed from spans equals what vendors and callers have seen."""

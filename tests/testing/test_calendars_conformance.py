@@ -119,6 +119,7 @@ class _SwallowingVendor(GoogleCalendar):
             return ChangePage(items=(), later=ref)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "faulty, finder",
     [

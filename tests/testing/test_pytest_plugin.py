@@ -163,6 +163,7 @@ CASSETTE_TESTS = """
 """
 
 
+@pytest.mark.untraced
 def test_record_option(pytester: pytest.Pytester) -> None:
     """The option `once` records missing cassettes, and `all` records all of them."""
     pytester.makepyfile(test_rates=CASSETTE_TESTS)

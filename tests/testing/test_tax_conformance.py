@@ -69,12 +69,14 @@ def lesser() -> kit.TaxSubject:
     )
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
     """A vendor with few capabilities passes all checks."""
     check(lesser)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms_awaited(check: kit.AsyncCheck) -> None:
     """A vendor with few capabilities passes all checks asynchronously, too."""

@@ -53,6 +53,7 @@ def texts_in(node: Any) -> Iterator[str]:
             yield from texts_in(part)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_vendor_and_sandbox_match_the_description(vendor: str) -> None:
     """Each request, and each successful response of the sandbox, is as the vendor describes it."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits.payments_conformance import AsyncCheck, Check, Factory
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", payments_conformance.CHECKS, ids=name_of)
 def test_payments_vendor_conforms(check: Check, subject: Factory) -> None:

@@ -200,6 +200,7 @@ DIFFERENCES: Final[dict[Scenario, dict[str, object]]] = {
 """The vendors with another result for a scenario, which the page about parcels lists."""
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=name_of)
 def test_result_is_the_same_at_every_vendor(scenario: Scenario, subject: Factory) -> None:

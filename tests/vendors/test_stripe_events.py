@@ -136,6 +136,7 @@ def test_decline_texts_are_masked() -> None:
     assert "4242 4242" not in str(event.decline.vendor_message)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "what, state, captured, back",
     [

@@ -27,24 +27,28 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
 def test_inbox(check: inbox_conformance.Check, lab: EntryLab) -> None:
     """SqliteInbox and SqlInbox pass the conformance kit."""
     check(lab.inbox)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
 def test_outbox(check: outbox_conformance.Check, lab: EntryLab) -> None:
     """SqliteOutbox and SqlOutbox pass the conformance kit."""
     check(lab.outbox)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", inbox_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_inbox(check: inbox_conformance.AsyncCheck, lab: EntryLab) -> None:
     """The asynchronous inboxes pass the conformance kit."""
     asyncio.run(_check_store(check, lab, "later_inbox", lab.inbox))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("check", outbox_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_outbox(check: outbox_conformance.AsyncCheck, lab: EntryLab) -> None:
     """The asynchronous outboxes pass the conformance kit."""
@@ -158,6 +162,7 @@ def test_workers_skip_what_others_have_locked(server: EntryLab) -> None:
     assert [entry.id for entry in store.claim(9, 60.0, 5)] == ["a"]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ"])
 @pytest.mark.parametrize("check", overlapping.CHECKS, ids=name_of)
 def test_order(check: Callable[[Begin, Any], None], server: EntryLab, isolation: str) -> None:

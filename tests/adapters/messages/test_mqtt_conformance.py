@@ -96,6 +96,7 @@ def _setting(tmp_path_factory: pytest.TempPathFactory) -> Generator[Setting]:
         yield Setting(broker, proxy, subscriber, untrusted)
 
 
+@pytest.mark.untraced
 @IN_BOTH_VERSIONS
 @pytest.mark.parametrize("check", [*kit.CHECKS, *kit.NETWORK_CHECKS, *kit.FORK_CHECKS], ids=name_of)
 def test_synchronous_connector(check: kit.Check, protocol: str, setting: Setting) -> None:
@@ -103,6 +104,7 @@ def test_synchronous_connector(check: kit.Check, protocol: str, setting: Setting
     check(setting.subject(protocol, is_async=False))
 
 
+@pytest.mark.untraced
 @IN_BOTH_VERSIONS
 @pytest.mark.parametrize("check", [*kit.ASYNC_CHECKS, *kit.ASYNC_NETWORK_CHECKS], ids=name_of)
 def test_asynchronous_connector(check: kit.AsyncCheck, protocol: str, setting: Setting) -> None:

@@ -400,6 +400,7 @@ def test_sources_without_bytes_are_refused(source: Any) -> None:
     assert "rb" in caught.value.remedy
 
 
+@pytest.mark.untraced
 def test_entries_are_forgotten_as_elements() -> None:
     """A statement may have any number of elements, and uses memory only for its values."""
     details = f"<NtryDtls>{examples.PAYMENT * 20}</NtryDtls>"

@@ -412,6 +412,7 @@ def test_files_are_read_up_to_a_limit() -> None:
         read_mt940(GERMAN, largest=99)
 
 
+@pytest.mark.untraced
 def test_long_fields_are_read_in_linear_time() -> None:
     """A field of a megabyte is split as fast as many short ones."""
     for line in (

@@ -90,6 +90,7 @@ def test_schema_facts_notice_faults(old: bytes, new: bytes) -> None:
     assert faults(content.replace(old, new), "pain.001.001.09")
 
 
+@pytest.mark.untraced
 @given(orders.transfer_files)
 def test_transfers_are_read_as_written(order: CreditTransferFile) -> None:
     """A written file of credit transfers is valid, and is read as the same value."""
@@ -100,6 +101,7 @@ def test_transfers_are_read_as_written(order: CreditTransferFile) -> None:
     assert content == write_credit_transfers(read_credit_transfers(content))
 
 
+@pytest.mark.untraced
 @given(orders.debit_files)
 def test_debits_are_read_as_written(order: DirectDebitFile) -> None:
     """A written file of direct debits is valid, and is read as the same value."""
@@ -110,6 +112,7 @@ def test_debits_are_read_as_written(order: DirectDebitFile) -> None:
     assert content == write_direct_debits(read_direct_debits(content))
 
 
+@pytest.mark.untraced
 @given(orders.transfer_files)
 def test_old_transfers_are_read_as_written(order: CreditTransferFile) -> None:
     """The old version differs only in addresses, which it writes as lines."""
