@@ -46,20 +46,21 @@ class Hub(ContractMethods, HubBase):
     Safe to share between threads.
 
     Args:
-        accounts: the accounts of ours at vendors.
-        routes: where operations go; a kind without a route goes to the one account that fills it.
-        services: anything else that is called, through `manager`.
-        safety: how far it reaches into the world; all the way by default.
-        transports: by account, what speaks for vendors that do not speak HTTP; the embedded ones
-            unless given.
-        tokens: where the access tokens of accounts are kept that get them by OAuth: a credential
-            provider; the memory of this process by default.
-        environment_id: the environment that the store must belong to, or nothing is sent; "" is one
-            without a name. By default nobody asks.
+        accounts: the accounts at vendors.
+        routes: the accounts to which each contract's operations go; a contract without a route
+            uses the only account that offers it.
+        services: further services, which are called through `manager`.
+        safety: the limits on effects at vendors; no limits by default.
+        transports: by account name, the transport of a vendor that does not speak HTTP; the
+            embedded ones by default.
+        tokens: the credential provider that stores the access tokens of accounts with OAuth; by
+            default the memory of this process.
+        environment_id: the name of the environment that must own the store, or else nothing is
+            sent; "" for an environment without a name. By default the owner is not checked.
         ports: further arguments of the manager, such as `state` and `http`.
 
     Attributes:
-        manager: calls every service, those of the accounts included.
+        manager: calls every service, including those of the accounts.
         health_settings: the health settings of its configuration, if it has any.
         alert_settings: the alert settings of its configuration, if it has any.
         objectives: the objectives of service levels of its configuration.
@@ -110,15 +111,16 @@ class Hub(ContractMethods, HubBase):
     def settle_payments(self, *, limit: int = 100) -> list[SettledPayment]:
         """Settle up to `limit` operations, oldest first, by asking their vendors for the outcome.
 
-        Each is settled as its vendor states: asked again under its key, repeated, or looked for by
-        its reference. What stays unknown is looked at again later and later, and several
-        processes may do this at once. Nothing is begun that was not sent before.
+        Depending on the vendor, an operation is looked up under its key, sent again under its key,
+        or searched for by its reference. An operation whose outcome stays unknown is looked up
+        again after growing pauses. Several processes may do this at once. An operation that was
+        never sent is not sent now either.
 
         Args:
-            limit: how many to look at.
+            limit: the maximum number of operations to look up.
 
         Returns:
-            What was settled; empty if there was nothing to do.
+            The settled operations; empty if there was nothing to do.
         """
         return run_now(self.unsettled.settle(limit=limit))
 
@@ -167,17 +169,17 @@ class Hub(ContractMethods, HubBase):
         """Close a payment operation whose outcome you have looked up at the vendor.
 
         Args:
-            idempotency_key: its key.
-            done: whether it was done. If not, the key may be used again, and the vendor is asked as
-                if for the first time; that is refused while the first request may be under way.
-            receipt: what repeats of the key are to get: the receipt itself, or the reference or the
-                vendor's id of the payment, or of the refund. Without it a payment is looked for by
-                our reference of it.
-            tenant: whose payment it is.
-            keys_lost: True if the keys that sealed the stored request or answer are lost for ever.
-                The payment is then closed without what they sealed: its amount, our reference of
-                it, and the vendor's answer. A reason is required; so is a receipt if it was done.
-                Of a capture or a void, an id is taken for that of its payment.
+            idempotency_key: the idempotency key of the operation.
+            done: whether the vendor carried it out. If not, the key may be used for a new request;
+                that is refused while the first request may still be under way.
+            receipt: the result that repeats of the key will get: the receipt itself, or the
+                reference or the vendor's id of the payment or refund. Without it, the payment is
+                searched for at the vendor by our reference.
+            tenant: the tenant of the payment.
+            keys_lost: True if the encryption keys of the stored request or answer are lost for
+                ever. The payment is then closed without its encrypted amount, reference and
+                answer. A reason is required, and a receipt too if the operation was carried out.
+                For a capture or a void, an id is taken as the id of the payment.
             actor: the person who does it, for the audit trail; by default the system's user.
             reason: the reason for the audit trail.
 
@@ -185,9 +187,9 @@ class Hub(ContractMethods, HubBase):
             The operation that was closed.
 
         Raises:
-            InvalidData: no such operation is unsettled, the receipt is not one of it, the vendor's
-                answer is known here and says otherwise, or the keys are not lost.
-            ConfigurationError: what is stored is sealed with keys that are not here.
+            InvalidData: no such operation is unsettled, the receipt belongs to another operation,
+                the stored answer of the vendor contradicts `done`, or the keys are not lost.
+            ConfigurationError: the stored request is encrypted with keys that are not configured.
             IdempotencyInProgress: the request may still be under way.
         """
         closing = self.unsettled.close(
@@ -211,13 +213,14 @@ class Hub(ContractMethods, HubBase):
     ) -> Reloaded:
         """Read the configuration again; calls that begin from now on use the new one.
 
-        Calls under way end as they began; objects obtained before, such as `payments()`, go by the
-        new one. The ports stay, and with them what circuits, limits, budgets, keys, caches, tokens
-        and connections know; so do accounts and services as long as they keep their names.
+        Calls under way end with the old one. Objects obtained before, such as `payments()`, use the
+        new one. The ports stay, and with them the state of circuits, limits, budgets, keys, caches,
+        tokens and connections. Accounts and services keep their state as long as they keep their
+        names.
 
         Args:
-            source: another file or mapping to read, now and from now on; or what a hub is made of
-                as values.
+            source: another file or mapping to read, now and at later reloads; or the parts of a
+                hub as values.
             actor: the person who does it, for the audit trail; by default the system's user.
             reason: the reason for the audit trail.
 
@@ -225,7 +228,8 @@ class Hub(ContractMethods, HubBase):
             The event that lists the changes; observers receive it as well.
 
         Raises:
-            ConfigurationError: it is wrong, or this hub was not opened from one; nothing changed.
+            ConfigurationError: the configuration is wrong, or this hub was not opened from one;
+                nothing changed.
         """
         reload_event = self._read_anew(source, actor, reason)
         self._core.tell(reload_event)
@@ -234,30 +238,30 @@ class Hub(ContractMethods, HubBase):
     def find_account(self, name: str) -> Account | None:
         """Return the current account of this name; None if there is no such account.
 
-        For an account of a tenant that is looked up, such as `acme.stripe` of `acme`, it asks what
-        the tenant has, whether or not this process has called that tenant before. Use it where
-        webhooks arrive: afterwards `account`, `webhooks` and `events` know the account.
+        If the account belongs to a tenant that is looked up, such as `acme.stripe` of `acme`, the
+        tenant is looked up first if necessary. Use this method where webhooks arrive: afterwards
+        `account`, `webhooks` and `events` know the account.
 
         Args:
-            name: of the account.
+            name: the name of the account.
 
         Raises:
-            ConfigurationError: the tables of its tenant are wrong.
-            StorageUnavailable: it cannot be told just now what the tenant has, and never was.
+            ConfigurationError: the configuration of the account's tenant is wrong.
+            StorageUnavailable: the configuration of the tenant cannot be read, and never was.
         """
         return run_now(self._live.find_account(name))
 
     def look_up(self, tenant: str) -> None:
         """Look up a tenant's accounts, so that `account`, `webhooks` and `events` find them.
 
-        Operations do so by themselves. Without tenants that are looked up there is nothing to do.
+        Operations look up their tenant themselves. If no tenants are looked up, this does nothing.
 
         Args:
-            tenant: its name.
+            tenant: the name of the tenant.
 
         Raises:
-            ConfigurationError: nobody knows it, or what it has is wrong.
-            StorageUnavailable: it cannot be told just now, and never was.
+            ConfigurationError: the tenant is unknown, or its configuration is wrong.
+            StorageUnavailable: the configuration of the tenant cannot be read, and never was.
         """
         run_now(self._live.dispatcher_of(tenant))
 
@@ -266,17 +270,18 @@ class Hub(ContractMethods, HubBase):
     ) -> Watch:
         """Return a watch that reloads the configuration when its file changes.
 
-        Nothing happens on its own: call its `look` where it suits you, or enter it, and a thread
-        (in an asynchronous hub, a task) does so until you leave. A file that is wrong changes
-        nothing: observers are told `ReloadFailed`, and it is looked at again when it has changed.
+        Call its method `look` yourself, or use it as a context manager: then a thread (in an
+        asynchronous hub, a task) calls `look` until the block ends. A file with a mistake changes
+        nothing: observers receive `ReloadFailed`, and the file is read again after its next change.
 
         Args:
-            every: seconds between two looks while it is entered; None looks only at signals.
-            signals: what makes it read the file while it is entered, changed or not.
+            every: seconds between two looks at the file within the block; None to react to signals
+                only.
+            signals: signals that make it read the file within the block, changed or not.
 
         Raises:
-            ConfigurationError: this hub was not opened from a file; or, when it is entered, a
-                signal cannot be listened for, as in any thread but the main one.
+            ConfigurationError: this hub was not opened from a file; or, at the beginning of the
+                block, a signal cannot be received, for example outside of the main thread.
         """
         from moorage.hub.reloading import Watch  # noqa: PLC0415 - loads asyncio
 

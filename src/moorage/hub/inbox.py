@@ -133,18 +133,18 @@ class _Inbox:
 class WebhookInbox(_Inbox):
     """Stores each webhook before any handler runs, and runs its handlers until they succeed.
 
-    Handlers run at least once for each webhook. Those about one thing, such as one payment, are
-    handled in the order in which they came.
+    Handlers run at least once for each webhook. Webhooks about the same object, such as one
+    payment, are handled in the order in which they came.
 
     Args:
-        hub: has the accounts whose vendors send webhooks.
-        storage: where they are written down.
-        retry: how often and at what pace a webhook is handled before it is given up.
-        lease: seconds for which a worker that died or stands still keeps a webhook from others: by
-            default 1.5, and 10 in a SQLite file. A living worker renews it, however long it
-            takes.
-        cipher: seals what is written down; by default as the hub seals answers.
-        subject: whose data an event of a contract is about, if that can be told.
+        hub: the hub with the accounts whose vendors send webhooks.
+        storage: the store of the webhooks.
+        retry: the number and pace of tries before a webhook is given up.
+        lease: seconds after which others may take the webhook of a worker that died or hangs:
+            by default 1.5, and 10 in a SQLite file. A living worker renews its lease for as long
+            as its handlers run.
+        cipher: encrypts the stored webhooks; by default the hub's cipher.
+        subject: a function that returns the id of the person that an event is about, if known.
         tracing: makes spans of the webhooks; by default OpenTelemetry, if the program uses it.
     """
 

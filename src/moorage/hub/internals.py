@@ -56,21 +56,21 @@ def prepared(
 
     Args:
         manager: the manager.
-        services: everything that may be called.
-        credentials: knows their credentials; whoever the manager was given, by default.
-        places: where they stand in a configuration, by name, if they do.
+        services: the services that may be called.
+        credentials: provides their credentials; by default the manager's own provider.
+        places: the paths of the services in the configuration, by name, if there is one.
     """
     calling: Calling = manager._prepared(services, credentials=credentials, places=places)  # noqa: SLF001 - see the module
     return calling
 
 
 def use_flows(manager: Any, flows: Calling, *, dry_run: bool) -> None:
-    """Have a manager use calls that it prepared, for everything that begins from now on.
+    """Make a manager use calls that it prepared for everything that begins from now on.
 
     Args:
         manager: the manager.
-        flows: the calls.
-        dry_run: whether they send nothing that has an effect.
+        flows: the prepared calls.
+        dry_run: whether they send no request that changes anything.
     """
     manager._use(flows, dry_run=dry_run)  # noqa: SLF001 - see the module
 

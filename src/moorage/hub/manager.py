@@ -101,11 +101,11 @@ class _Manager:
     def reload(self, services: Iterable[Service]) -> None:
         """Use these services from now on, in place of the earlier ones.
 
-        What is under way ends as it began. Circuits, limits, budgets, keys, caches and connections
-        go on: a service keeps what it knows as long as it keeps its name.
+        Calls under way end with the old settings. Circuits, limits, budgets, keys, caches and
+        connections stay: a service keeps their state as long as it keeps its name.
 
         Raises:
-            ConfigurationError: one of them is wrong, and nothing has changed.
+            ConfigurationError: a service is wrong, and nothing has changed.
         """
         self._use(self._prepared(services), dry_run=self._flows.rehearses)
 
@@ -119,9 +119,9 @@ class _Manager:
         """Return the calls of other services: checked, but not in use yet.
 
         Args:
-            services: everything that may be called.
-            credentials: knows their credentials; whoever the manager was given, by default.
-            places: where they stand in a configuration, by name, if they do.
+            services: the services that may be called.
+            credentials: provides their credentials; by default the manager's own provider.
+            places: the paths of the services in the configuration, by name, if there is one.
         """
         wired_core, places = self._wired, places or {}
         core = wired_core.core if credentials is None else wired_core.with_credentials(credentials)
@@ -138,11 +138,11 @@ class _Manager:
         return flows
 
     def _use(self, flows: Calling, *, dry_run: bool = False) -> None:
-        """Use the given calls, prepared by this manager, for everything that begins from now on.
+        """Use calls that this manager prepared for everything that begins from now on.
 
         Args:
-            flows: they.
-            dry_run: whether they send nothing that brings something about.
+            flows: the prepared calls.
+            dry_run: whether they send no request that changes anything.
         """
         if dry_run:
             flows = flows.rehearsing()
@@ -209,24 +209,24 @@ class ConnectorManager(_Manager):
     decides who shares circuits, limits and keys: by default this manager alone.
 
     Args:
-        services: everything that may be called.
-        http: sends requests.
-        state: holds circuits, limits, budgets and idempotency keys.
-        claims: holds the idempotency keys instead, if they need more care than the rest.
-        cache: keeps answers of services that have a cache policy.
-        credentials: knows the credentials of services that ask for them.
+        services: the services that may be called.
+        http: the HTTP client that sends requests.
+        state: the store of circuits, limits, budgets and idempotency keys.
+        claims: another store for the idempotency keys, for example a more durable one.
+        cache: the store of answers, for services with a cache policy.
+        credentials: provides the credentials of services that need them.
         negotiator: makes tokens for services with `Credentials.negotiate()`; by default from the
             Kerberos tickets of this process, with `moorage[kerberos]`.
-        cipher: seals the answers that are stored for idempotency keys.
-        log: keeps an entry for every call.
-        audit: records acts by hand, such as a circuit that a person opens; refuses them if it
-            cannot. An asynchronous manager calls it in a thread.
-        observers: are handed every event.
+        cipher: encrypts the answers that are stored for idempotency keys.
+        log: the integration log, which stores an entry for every call.
+        audit: records manual actions, such as opening a circuit; an action that cannot be recorded
+            is refused. An asynchronous manager calls it in a thread.
+        observers: objects that receive every event.
         clock, sleeper, ids, randomness, locks, gather: the remaining ports.
         records_per_tenant: the maximum number of idempotency records that a tenant may have in the
             store; its calls with new keys are then refused with `TenantRecordsExhausted`.
-        dry_run: whether nothing is sent that brings something about: no request whose method is
-            not safe, and nothing under an idempotency key. `DryRun` says what it would have been.
+        dry_run: whether no request is sent that changes anything: none whose method is not safe,
+            and none with an idempotency key. Such a call raises `DryRun`, which describes it.
     """
 
     @with_keywords(ManagerOptions, _OPTIONS)
@@ -309,11 +309,11 @@ class ConnectorManager(_Manager):
 
         Args:
             service: the name of a configured service.
-            function: what to protect; it is called once for each attempt.
-            tenant: whose limits, circuit and keys to use.
+            function: the function to protect; it is called once for each attempt.
+            tenant: the tenant whose limits, circuit and keys to use.
             endpoint: the endpoint whose settings apply.
-            idempotency_key: names this one effect: a repeat gets a copy of the same answer.
-            payload: what the effect is made of; the same key with another payload is a conflict.
+            idempotency_key: identifies one effect: a repeat returns a copy of the same result.
+            payload: what the effect depends on; the same key with another payload is a conflict.
             timeout: seconds for the whole call instead of the service's. An asynchronous function
                 that overruns is cancelled, a plain one cannot be stopped; no attempt begins after
                 the deadline.
@@ -321,8 +321,8 @@ class ConnectorManager(_Manager):
             subject: whose data it is about, for whoever looks for it in the log.
 
         Raises:
-            ConnectorError: what kept the function from being called or its answer from counting.
-            Exception: whatever the function's last attempt raised.
+            ConnectorError: the function could not be called, or its result could not be used.
+            Exception: the exception that the function raised in the last attempt.
         """
         plan = None
         if idempotency_key is None or self._keyed:

@@ -152,15 +152,15 @@ class Outbox(_Outbox):
     Each call is made at least once, under a key of its own, so that it has its effect once.
 
     Args:
-        storage: where calls are written down.
-        retry: how often and at what pace a call is tried before it is given up.
-        lease: seconds for which a worker that died or stands still keeps a call from others: by
-            default 1.5, and 10 in a SQLite file. A living worker renews it, however long it
-            takes.
-        cipher: seals what is written down.
+        storage: the store of the calls.
+        retry: the number and pace of tries before a call is given up.
+        lease: seconds after which other workers may take the call of a worker that died or hangs:
+            by default 1.5, and 10 in a SQLite file. A living worker renews its lease for as long
+            as the call takes.
+        cipher: encrypts the stored calls.
         clock, ids, randomness: the remaining ports.
         tracing: makes spans of the calls; by default OpenTelemetry, if the program uses it.
-        audit: records what a person replays, drops or pauses.
+        audit: records the entries that a person replays, drops or pauses.
     """
 
     def __init__(
@@ -211,19 +211,19 @@ class Outbox(_Outbox):
         their outcome is known: by `settle_payments`, by a person, or by another worker. Nothing is
         sent for them.
 
-        Use it outside of the host's transactions: nothing of ours is held while a vendor is called.
+        Call it outside of the host application's transactions: no transaction of the store is open
+        while a vendor is called.
 
         Args:
             hub: makes the calls.
-            limit: how many calls at most.
-            ids: makes only the calls of these ids that are due, so that nobody has to wait for the
-                calls of others.
-            stop: an event; when it is set, no other call is begun.
+            limit: the maximum number of calls.
+            ids: make only those due calls that have these ids.
+            stop: an event; once it is set, no other call is begun.
             timeout: seconds after which no other call is begun, and the store is waited for no
                 longer. A call that was begun has its own time.
-            at_once: how many calls are made at the same time, each in a thread or a task of its
-                own. Calls with the same `order` are made one after another in any case, and so are
-                those of `ids`.
+            at_once: the number of concurrent calls, each in a thread or a task of its own. Calls
+                with the same `order` are made one after another in any case, and so are those of
+                `ids`.
         """
 
         def call(entry: OutboxEntry, values: tuple[Any, ...], options: dict[str, Any]) -> Any:

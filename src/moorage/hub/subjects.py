@@ -26,14 +26,15 @@ __all__ = ["AsyncSubjects", "Erased", "Kept", "Subjects"]
 class Subjects:
     """Finds, exports and erases the data stored about a person.
 
-    It knows what was named as the `subject` of a call, a webhook or an entry. Answers that are kept
-    for idempotency keys are sealed, and go by themselves when their time is over.
+    It finds calls, webhooks and entries with this person as their `subject`. Answers that are
+    stored for idempotency keys are encrypted, and expire by themselves.
 
     Args:
         log: the integration log.
-        inbox: the webhooks.
-        outbox: the calls that are written down.
-        credentials: a store of them that knows `owners` and `delete`; those of a tenant go with it.
+        inbox: the inbox of webhooks.
+        outbox: the outbox of stored calls.
+        credentials: a store of credentials with the methods `owners` and `delete`; the credentials
+            of a tenant are erased with the tenant's data.
     """
 
     def __init__(
@@ -57,9 +58,10 @@ class AsyncSubjects:
 
     Args:
         log: the integration log.
-        inbox: the webhooks.
-        outbox: the calls that are written down.
-        credentials: a store of them that knows `owners` and `delete`; those of a tenant go with it.
+        inbox: the inbox of webhooks.
+        outbox: the outbox of stored calls.
+        credentials: a store of credentials with the methods `owners` and `delete`; the credentials
+            of a tenant are erased with the tenant's data.
     """
 
     def __init__(
@@ -70,14 +72,14 @@ class AsyncSubjects:
         outbox: AsyncOutbox | None = None,
         credentials: Any = None,
     ) -> None:
-        self._flows = _flows(log, inbox, outbox, credentials, _as_it_is)
+        self._flows = _flows(log, inbox, outbox, credentials, _unchanged)
 
     find = awaited(SubjectsFlows.find)
     export = awaited(SubjectsFlows.export)
     erase = awaited(SubjectsFlows.erase)
 
 
-def _as_it_is(verb: Callable[..., Any]) -> Callable[..., Any]:
+def _unchanged(verb: Callable[..., Any]) -> Callable[..., Any]:
     return verb
 
 

@@ -38,17 +38,17 @@ def work(
     """Run every step in turn until `stop` is set; pause when no step found any work.
 
     Args:
-        steps: each does a little of what is due, such as `lambda: outbox.deliver(hub, limit=1)`,
-            and returns what it did, which is empty if nothing was due. Whoever tells the worker to
-            stop waits for the end of one step.
-        stop: is set when it is to stop.
-        pause: seconds, or a timedelta.
-        tell: is told what was done, whenever it was anything.
-        trouble: is told that a store is away, once for as long as it is; the worker waits for it,
-            and goes on. Without this a store that is away ends the worker.
+        steps: functions that each do some of the due work, such as
+            `lambda: outbox.deliver(hub, limit=1)`, and return the results; an empty result means
+            that nothing was due. The worker stops only between two steps, so keep them short.
+        stop: an event that is set to stop the worker.
+        pause: seconds, or a timedelta, to wait when no step found any work.
+        tell: receives the result of each step that did any work.
+        trouble: receives the error of an unavailable store, once for each outage; the worker waits
+            until the store is back. Without this function, the error ends the worker.
         idle: waits in place of the pause, for at most the seconds that it is given, such as the
-            `wait` of a store in PostgreSQL, which ends as soon as something is added. The worker
-            hears that it is to stop when this returns.
+            `wait` of a store in PostgreSQL, which returns as soon as an entry is added. The worker
+            notices `stop` only after this function has returned.
     """
     wait = seconds(pause, "pause")
     pause_or_stop = stop.wait if idle is None else _without_signals(idle)
@@ -84,9 +84,9 @@ def at_times(
     """Return a step for `work` that runs at once, and again each time the pause is over.
 
     Args:
-        step: what is to be done, such as `hub.settle_payments`.
-        pause: seconds, or a timedelta, from one time to the next; in between it finds nothing.
-        clock: tells the seconds.
+        step: the function to call, such as `hub.settle_payments`.
+        pause: seconds, or a timedelta, between two calls of it; in between, the step does nothing.
+        clock: returns the time in seconds.
     """
     wait, next_start = seconds(pause, "pause"), clock()
 
