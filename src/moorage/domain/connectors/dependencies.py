@@ -22,10 +22,7 @@ def opening_order(dependencies: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
 
 
 def cycle_of(dependencies: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Return a cycle of connectors that depend on each other; an empty tuple if there is none.
-
-    Return an empty chain if there is none.
-    """
+    """Return a cycle of connectors that depend on each other; an empty tuple if there is none."""
     try:
         opening_order(dependencies)
     except CycleError as error:

@@ -20,7 +20,7 @@ _ANY_PATH: Final = late_pattern(r".*")
 
 
 def tls_of(settings: Any) -> Tls:
-    """Return the trust that the settings of a connector describe.
+    """Return the TLS settings, such as trusted authorities, in a connector's settings.
 
     Args:
         settings: has the attributes `authorities`, `certificate`, `key` and `key_password`.
@@ -43,7 +43,7 @@ class ServerAddress:
         path: the path of the URL without its first slash, decoded.
         user: the name of the user; empty if the URL has none.
         password: the password; None if there is none.
-        tls: the trust, if the connection is encrypted.
+        tls: the TLS settings, if the connection is encrypted.
         start_tls: whether the encryption begins on the open connection.
     """
 

@@ -91,7 +91,7 @@ def opening_error(fault: OpeningFault) -> ConnectionFailed:
 
 
 def refused_opening(status: int, retry_after: float | None) -> ConnectorError:
-    """Return the error for a WebSocket server that answered with another status than 101.
+    """Return the error for a WebSocket server whose HTTP answer has another status than 101.
 
     Args:
         status: the status of HTTP.

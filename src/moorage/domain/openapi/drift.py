@@ -29,7 +29,7 @@ _NO_WORDS: Final[frozenset[str]] = frozenset()
 
 
 class ChangeKind(StrEnum):
-    """The kind of a change."""
+    """The kind of a change between two descriptions of an API."""
 
     OPERATION_REMOVED = "operation removed"
     DEPRECATED = "deprecated"

@@ -34,7 +34,7 @@ _METHODS: Final = frozenset({"delete", "get", "head", "patch", "post", "put"})
 
 
 class Side(StrEnum):
-    """A part of an exchange."""
+    """The part of a request or an answer that contains a field."""
 
     HEADER = "header"
     QUERY = "query"
@@ -44,7 +44,7 @@ class Side(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Field:
-    """A field as a description has it.
+    """A field of a request or an answer, as the API description states it.
 
     Attributes:
         types: JSON types of its values; empty if any.
@@ -226,7 +226,7 @@ class _Reader:
         entered: frozenset[str] = frozenset(),
         depth: int = 0,
     ) -> None:
-        """Add the fields below a schema, or below any of several."""
+        """Add the fields below a schema, or below any of several alternative schemas."""
         schema = self._joined(schemas, entered)
         if depth >= _DEEPEST or schema is None:
             return

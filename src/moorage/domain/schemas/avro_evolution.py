@@ -48,7 +48,7 @@ class _Resolution:
         self._compared = compared
 
     def compare(self, reader: AvroType, writer: AvroType, path: str) -> list[Incompatibility]:
-        """Return the reasons why a type may not read what another one wrote."""
+        """Return the reasons why the reader's type may not read what the writer's type wrote."""
         pair = id(reader), id(writer)
         if pair in self._compared:
             return []

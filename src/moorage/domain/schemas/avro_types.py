@@ -184,7 +184,7 @@ class _Reader:
     named: dict[str, AvroType]
 
     def type(self, value: Any, namespace: str, path: str) -> AvroType:
-        """Return the type that a JSON value describes."""
+        """Return the Avro type that a JSON value describes."""
         if isinstance(value, str):
             return self.reference(value, namespace, path)
         if is_list(value):

@@ -69,7 +69,7 @@ def depth_limit(documents: Sequence[tuple[str, Any]]) -> int | None:
 
 
 def depth_of(value: Any) -> int:
-    """Return the number of objects and lists that lie in each other in a JSON value, at most."""
+    """Return the depth of a JSON value: the largest number of nested objects and lists."""
     depth, level = 0, [value]
     while level := [item for item in level if is_object(item) or is_list(item)]:
         depth += 1

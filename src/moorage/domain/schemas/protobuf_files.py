@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.connectors.grpc_reflection import files_of_set, in_order
+from moorage.domain.connectors.grpc_reflection import files_of_set, in_import_order
 from moorage.domain.connectors.protobuf_wire import bytes_of, message_fields, number_of, text_field
 from moorage.domain.values.frozen_values import frozen
 from moorage.errors import InvalidData
@@ -151,7 +151,7 @@ def _files(text: str) -> dict[str, bytes]:
         files = {_text(data, _PATH): data} if is_file else files_of_set(data)
         if "" in files:  # Registries may leave the path out.
             files = {"schema.proto": data + text_field(_PATH, "schema.proto")}
-        for file in in_order(files):
+        for file in in_import_order(files):
             list(_messages(file))
     except ValueError:
         files = {}

@@ -1,7 +1,7 @@
 """The wire format of Confluent: the id of a schema before a record's data.
 
-A record begins with a zero byte and the id in four bytes, the greatest first. In Protobuf the place
-of the message in its file follows: the number of the message, and of each message nested in it.
+A record begins with a zero byte and the id in four bytes, most significant first. In Protobuf the
+place of the message in its file follows: the number of the message, and of each one nested in it.
 
 Laws:
 

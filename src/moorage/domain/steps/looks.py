@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _MOST: Final = 1000
 
 
-class Looks:
+class LatestLooks:
     """The latest answers on whether runs are over; each serves one reading of each output.
 
     A run that was over stays over; the output of any other run is read again later anyway.
@@ -22,7 +22,7 @@ class Looks:
         self._answers: dict[tuple[str, LogStream], bool] = {}
 
     def note(self, name: str, *, is_over: bool) -> None:
-        """Note whether a run is over."""
+        """Remember whether a run is over."""
         if len(self._answers) > _MOST:
             self._answers.clear()
         self._answers.update({(name, stream): is_over for stream in STREAMS})
