@@ -22,7 +22,7 @@ from measure import ELAPSED, Block, Comparison, Contender, Read, Target, compare
 
 from moorage import ConnectorManager, RateLimitConfig, RateLimiter, RetryBudget, Service
 from moorage.adapters.state.sqlite import SqliteStorage
-from moorage.domain.idempotency.claims import Claim, complete
+from moorage.domain.idempotency.claims import Claim, store_answer
 from moorage.domain.values.durations import DAY
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _settle(store: SqliteStorage, number: int) -> None:
     claim = store.execute(
         Claim(key, fingerprint=b"f" * 32, owner=7, lease=DAY, ttl=DAY, target="", remembered=0)
     )
-    store.execute(complete(key, claim.fence, b"a" * 500, ttl=DAY))
+    store.execute(store_answer(key, claim.fence, b"a" * 500, ttl=DAY))
 
 
 def _shared_file(rounds: int, share: float, name: str) -> Comparison:

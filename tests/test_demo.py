@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage import CircuitState, ConnectionFailed, HealthState, Request, Timeouts
-from moorage.demo import tell
+from moorage.demo import run_demo
 from moorage.demo.local_vendors import LocalNetwork, Vendors
 from moorage.demo.narration import Narrator, Scene
 from moorage.demo.report import page, write_report
@@ -66,7 +66,7 @@ class Output:
         self.shown: list[str] = []
         buffer = io.BytesIO()
         with redirect_stdout(io.TextIOWrapper(buffer, "utf-8", write_through=True)):
-            self.wrong = tell(self.report, show=self.shown.append).wrong
+            self.wrong = run_demo(self.report, show=self.shown.append).wrong
             self.text = buffer.getvalue().decode()
 
 
@@ -255,7 +255,7 @@ def test_output_goes_to_any_text_file(tmp_path: Path) -> None:
     """The demo's output follows a redirected standard output, and opens no browser."""
     output = io.StringIO()
     with redirect_stdout(output):
-        assert () == tell(tmp_path / "demo.html").wrong
+        assert () == run_demo(tmp_path / "demo.html").wrong
     assert "Finished in" in output.getvalue()
 
 

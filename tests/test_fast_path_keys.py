@@ -24,7 +24,7 @@ from moorage import (
     StorageUnavailable,
 )
 from moorage.adapters.state.memory import MemoryStorage
-from moorage.domain.idempotency.claims import Settle, complete
+from moorage.domain.idempotency.claims import Settle, store_answer
 from moorage.domain.resilience.key_admission import KeyAdmission
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def test_answer_of_another_holder_wins() -> None:
     def settle() -> None:
         (entry,) = [cell for key, cell in scene.store._cells.items() if key.endswith("}:key")]  # noqa: SLF001 - what is stored is not public
         theirs = ("value", Response(201, body=b"theirs"))
-        scene.store.execute(complete(STORED_KEY, entry[4], theirs, ttl=10**12))
+        scene.store.execute(store_answer(STORED_KEY, entry[4], theirs, ttl=10**12))
         scene.store._cells[STORED_KEY] = (  # noqa: SLF001 - as if a later holder had settled it
             *scene.store._cells[STORED_KEY][:4],  # noqa: SLF001 - see above
             entry[4] + 1,

@@ -65,7 +65,9 @@ class _Hosts:
         self.questions[host] += 1
         within = int(self.fleet.patience * 1e6)
         self._do(
-            now, host, leases.asked(broker.lease, self.questions[host], within, now, self._most)
+            now,
+            host,
+            leases.after_call(broker.lease, self.questions[host], within, now, self._most),
         )
 
     def kill(self, host: int, _: int) -> None:
@@ -105,10 +107,10 @@ class _Hosts:
             if broker.life != life:
                 return
             if not is_granted:
-                step = leases.refused(broker.lease, int(wait * 1e6), time, self._most)
+                step = leases.after_refusal(broker.lease, int(wait * 1e6), time, self._most)
             else:
                 sent = int((due - cost) * 1e6)
-                step = leases.granted(broker.lease, size, sent, time, self._most)
+                step = leases.after_grant(broker.lease, size, sent, time, self._most)
             self._do(time, host, step)
 
         if is_granted:
@@ -120,7 +122,7 @@ class _Hosts:
     def _delay(self, now: int, host: int, life: int, wait: float) -> None:
         broker = self.brokers[host]
         if broker.life == life:
-            self._do(now, host, leases.delayed(broker.lease, int(wait * 1e6), now))
+            self._do(now, host, leases.after_delayed_grant(broker.lease, int(wait * 1e6), now))
 
 
 def run(fleet: Fleet, costs: Costs, seed: int, *, kills: int = 0) -> Outcome:

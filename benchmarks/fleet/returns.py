@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from moorage import StorageUnavailable
-from moorage.domain.resilience.outage import noticed
+from moorage.domain.resilience.outage import extended_outage
 
 if TYPE_CHECKING:
     from benchmarks.fleet.model import Costs
@@ -67,6 +67,6 @@ def _first_probe(away: float, dice: Random) -> float:
     outage: Outage | None = None
     now, end = dice.random() * _SPREAD, away
     while now < end:
-        outage = noticed(outage, _AWAY, int(now * 1e9), dice.random())
+        outage = extended_outage(outage, _AWAY, int(now * 1e9), dice.random())
         now = outage.until / 1e9
     return now - end

@@ -35,7 +35,7 @@ from moorage.adapters.logs.export import write_csv, write_json_lines, write_parq
 from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
 from moorage.adapters.logs.sqlite import SqliteIntegrationLogger
 from moorage.cli import main
-from moorage.domain.auth.sent_values import Sent
+from moorage.domain.auth.sent_values import SentCredentials
 from moorage.domain.http.log_content import LARGEST_BODY
 from moorage.domain.observation.call_content import LONGEST_CONTENT, CallContent
 from moorage.domain.observation.integration_log import size_of_texts
@@ -323,7 +323,7 @@ def test_longest_content_is_stored_by_every_database(lab: Lab) -> None:
 def test_originals_are_dropped() -> None:
     """Call content renders its texts once and then drops the originals; it cannot be pickled."""
     request = Request.post("/", json={"a": 1})
-    content = CallContent(ALL, Redaction(), request, BASE, Sent(None, request))
+    content = CallContent(ALL, Redaction(), request, BASE, SentCredentials(None, request))
     content.receive(Response(200))
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(content)

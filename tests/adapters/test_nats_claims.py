@@ -20,7 +20,7 @@ from moorage.adapters.messages.nats import Nats
 from moorage.adapters.state._nats_wire import MARK, ServerClock, check_bucket, subject_of, word
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.adapters.state.nats import AsyncNatsStorage, NatsStorage
-from moorage.domain.idempotency.claims import Claim, Renew, Verdict, complete
+from moorage.domain.idempotency.claims import Claim, Renew, Verdict, store_answer
 from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, HOUR, SECOND
@@ -180,7 +180,7 @@ def test_claims_survive_a_killed_server() -> None:
     """After the server was killed and started again, claims and answers are as they were."""
     with PrivateNats() as server, NatsStorage(server.url, timeout=60) as store:
         fence = store.execute(claim("{:s}:key:a", 1)).fence
-        store.execute(complete("{:s}:key:b", 0, ("value", 1), ttl=DAY))
+        store.execute(store_answer("{:s}:key:b", 0, ("value", 1), ttl=DAY))
         server.kill()
         with pytest.raises(StorageUnavailable):
             store.execute(claim("{:s}:key:a", 2), timeout=0.5)

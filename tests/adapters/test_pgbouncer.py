@@ -25,7 +25,7 @@ from moorage.adapters.state.sql import SqlStorage
 from moorage.adapters.tenants.sql import AsyncSqlTenants, SqlTenants
 from moorage.domain.auth.methods import Credentials
 from moorage.domain.entries.queue import EntryQuery
-from moorage.domain.idempotency.claims import Verdict, complete
+from moorage.domain.idempotency.claims import Verdict, store_answer
 from moorage.domain.observation.figures import FiguresQuery
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.domain.values.durations import DAY
@@ -124,7 +124,7 @@ def test_many_callers_share_the_sessions(database: Lab, pooler: PrivatePgBouncer
         store, key = stores[number % STORES], a_key()
         claimed = store.execute(a_claim(key))
         assert Verdict.RUN is claimed.verdict
-        return store.execute(complete(key, claimed.fence, ("value", number), ttl=DAY)).held
+        return store.execute(store_answer(key, claimed.fence, ("value", number), ttl=DAY)).held
 
     with ThreadPoolExecutor(CALLERS) as callers:
         assert [True] * CALLERS == list(callers.map(claim_and_settle, range(CALLERS)))
@@ -144,7 +144,7 @@ def test_sessions_are_left_as_they_were(database: Lab) -> None:
             store = database.plain(pooled(pooler))
             key = a_key()
             claimed = store.execute(a_claim(key))
-            store.execute(complete(key, claimed.fence, ("value", 1), ttl=DAY))
+            store.execute(store_answer(key, claimed.fence, ("value", 1), ttl=DAY))
             store.housekeep()
             settings_after = session(host)
             store.close()

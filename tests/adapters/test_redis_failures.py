@@ -15,7 +15,7 @@ import redis
 from moorage import RateLimitConfig, StateUnavailable, StorageUnavailable
 from moorage.adapters.state._redis_pool import ConnectionPool
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
-from moorage.domain.idempotency.claims import Claim, Verdict, Withdraw, complete
+from moorage.domain.idempotency.claims import Claim, Verdict, Withdraw, store_answer
 from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.state.codec import VERSION, pack
 from moorage.errors import ConfigurationError, InvalidData
@@ -385,8 +385,8 @@ def test_unstorable_value_is_the_callers_error(mode: str, server: PrivateRedis) 
         with pytest.raises(InvalidData, match="object cannot be stored"):
             face.execute(Write({key: object()}))
         with pytest.raises(InvalidData, match="object cannot be stored"):
-            face.execute(complete(key, 1, object(), ttl=1))
-        face.post(complete(key, 1, object(), ttl=1))
+            face.execute(store_answer(key, 1, object(), ttl=1))
+        face.post(store_answer(key, 1, object(), ttl=1))
         assert (None,) == face.execute(read(key))[1]
 
 

@@ -13,7 +13,7 @@ from moorage import RateLimitConfig, StorageUnavailable
 from moorage.adapters.state import _redis_wire as wire
 from moorage.adapters.state._redis_server import RedisServer
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
-from moorage.domain.idempotency.claims import Claim, Withdraw, complete
+from moorage.domain.idempotency.claims import Claim, Withdraw, store_answer
 from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.bucket import TokenBucket
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule, Outcome
@@ -103,7 +103,7 @@ def test_damaged_answer_is_reported(store: RedisStorage) -> None:
     """A damaged stored result raises an error instead of being returned for a repeated key."""
     key = new_key()
     claim = Claim(key, fingerprint=b"", owner=1, lease=10**7, ttl=10**9, target="", remembered=0)
-    store.execute(complete(key, store.execute(claim).fence, "answer", ttl=10**9))
+    store.execute(store_answer(key, store.execute(claim).fence, "answer", ttl=10**9))
     with redis.Redis.from_url(redis_url()) as client:
         stored_bytes: Any = client.get(f"moorage:{key}")
         client.set(f"moorage:{key}", stored_bytes[:-3])

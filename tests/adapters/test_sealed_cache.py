@@ -24,7 +24,12 @@ from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
 from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
-from moorage.domain.cache.state import Forget, Keep, Look, Looked
+from moorage.domain.cache.state import (
+    CachedAnswers,
+    ReadCachedAnswers,
+    RemoveCachedAnswers,
+    StoreCachedAnswers,
+)
 from moorage.testing import FakeVendor, ScriptedHttpClient, VirtualClock, cache_conformance, name_of
 from moorage.testing.kits.cache_conformance import entry
 from tests.adapters.sql_lab import labs
@@ -105,7 +110,7 @@ def keep_secret(cache: SealedCache, key: str = "key") -> bool:
 
 def content(storage: MemoryStorage, key: str = "key") -> bytes:
     """Return the stored bytes of the cached response."""
-    looked_entry: Looked = storage.execute(Look(key))
+    looked_entry: CachedAnswers = storage.execute(ReadCachedAnswers(key))
     assert looked_entry.content is not None
     return looked_entry.content
 
@@ -128,7 +133,7 @@ def test_moved_content_cannot_be_read() -> None:
     storage = MemoryStorage()
     cache = SealedCache(storage, CIPHER)
     assert keep_secret(cache)
-    assert storage.execute(Keep("other", 0, content(storage), 10**9))
+    assert storage.execute(StoreCachedAnswers("other", 0, content(storage), 10**9))
 
     result = cache.look("other")
     assert ((), "InvalidData") == (result.entries, result.unreadable)
@@ -139,7 +144,7 @@ def test_damaged_content_is_replaced(damage: bytes) -> None:
     """Damaged cache content is reported as unreadable, and replaced."""
     storage = MemoryStorage()
     cache = SealedCache(storage, CIPHER)
-    assert storage.execute(Keep("key", 0, damage, 10**9))
+    assert storage.execute(StoreCachedAnswers("key", 0, damage, 10**9))
 
     assert "InvalidData" == cache.look("key").unreadable
     assert keep_secret(cache)
@@ -155,7 +160,9 @@ def test_encrypted_non_responses_cannot_be_read() -> None:
     CIPHER.open(content(storage), associated_data)
     for packed_bytes in (b"", b"\x02", b"\x01\x91\x01", b"\xff" * 9):
         mark = cache.look("key").mark
-        assert storage.execute(Keep("key", mark, CIPHER.seal(packed_bytes, associated_data), 10**9))
+        assert storage.execute(
+            StoreCachedAnswers("key", mark, CIPHER.seal(packed_bytes, associated_data), 10**9)
+        )
         result = cache.look("key")
         assert () == result.entries
         assert (packed_bytes == b"") or result.unreadable == "InvalidData"
@@ -220,7 +227,7 @@ def test_time_is_the_stores() -> None:
     assert [59.0] == [entry.age for entry in cache.look("key").entries]
     clock.advance(1.0)
     assert () == cache.look("key").entries
-    storage.execute(Forget("key"))
+    storage.execute(RemoveCachedAnswers("key"))
     assert () == cache.look("key").entries
 
 
@@ -237,7 +244,7 @@ def test_store_gets_the_remaining_time() -> None:
     cache = SealedCache(storage, CIPHER)
     with ConnectorManager([cached_service], http=http, cache=cache, clock=clock) as manager:
         manager.call("rates", Request.get("/a"), timeout=0.25)
-    assert [("Look", 0.25), ("Keep", 0.5)] == storage.timeouts
+    assert [("ReadCachedAnswers", 0.25), ("StoreCachedAnswers", 0.5)] == storage.timeouts
 
 
 def test_store_without_timeouts_works() -> None:

@@ -20,7 +20,7 @@ from moorage.adapters.state.redis import AsyncRedisStorage
 from moorage.adapters.state.shards import AsyncShardedStorage, ShardedStorage
 from moorage.adapters.state.sql import AsyncSqlStorage
 from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
-from moorage.domain.idempotency.claims import Claim, MarkSent, Verdict, complete, release
+from moorage.domain.idempotency.claims import Claim, MarkSent, Verdict, release, store_answer
 from moorage.domain.state.keys import own_key, state_key
 from moorage.domain.values.durations import HOUR, SECOND
 from moorage.errors import ConfigurationError, InvalidData
@@ -179,7 +179,7 @@ def _act(process: ShardedStorage, key: str, fence: int, chance: Random) -> int:
         return 5
     assert process.execute(MarkSent(name, fence, ""))
     if end == "done":
-        assert process.execute(complete(name, fence, "answer", ttl=HOUR)).held
+        assert process.execute(store_answer(name, fence, "answer", ttl=HOUR)).held
         return 18_000
     return 18_025
 
@@ -251,7 +251,8 @@ def test_posted_commands_reach_the_shard_of_their_state() -> None:
 
     assert Verdict.RUN is store.execute(claim_of(name, 2)).verdict
     assert "Claim" == type(shards["b"].commands[-1]).__name__
-    assert ["Claim", "Leave", "Leave"] == [type(item).__name__ for item in shards["a"].commands]
+    expected = ["Claim", "ExecuteOnFormerShard", "ExecuteOnFormerShard"]
+    assert expected == [type(item).__name__ for item in shards["a"].commands]
 
 
 class AsyncAway(AsyncMemoryStorage):

@@ -11,7 +11,7 @@ import pytest
 from moorage import ConnectorManager, RateLimitConfig, Service
 from moorage.adapters.state import _sqlite_engine as engine
 from moorage.adapters.state.sqlite import SqliteStorage
-from moorage.domain.idempotency.claims import Verdict, complete
+from moorage.domain.idempotency.claims import Verdict, store_answer
 from moorage.domain.resilience.admission import Admission, Gates
 from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import StorageUnavailable
@@ -67,7 +67,7 @@ def test_only_claims_wait_for_the_disk(store: SqliteStorage, flushed: list[int])
     flushes_of_one = len(flushed)
     store.execute(claim())
     flushes_of_two = len(flushed)
-    store.execute(complete("claim", claim_answer.fence, b"paid", ttl=DAY))
+    store.execute(store_answer("claim", claim_answer.fence, b"paid", ttl=DAY))
 
     assert (0, 1, 1, 2) == (flushes_before, flushes_of_one, flushes_of_two, len(flushed))
 

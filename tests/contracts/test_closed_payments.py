@@ -104,7 +104,7 @@ def test_person_closes_a_payment_as_not_done() -> None:
 def test_completed_payment_cannot_be_closed_as_not_done() -> None:
     """A payment whose stored answer says that it was done cannot be closed as not done."""
     world = PaymentsWorld(Silent)
-    dying_store: Any = DyingStore(world.state, "Strike", "unsettled")
+    dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
     with world.hub() as hub:
         with pytest.raises(KilledError):
             world.hub(state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
@@ -119,7 +119,7 @@ def test_declined_payment_may_be_closed_as_not_done() -> None:
     """A payment that the vendor declined can be closed as not done."""
     world = PaymentsWorld(Silent)
     declined_charge = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
-    dying_store: Any = DyingStore(world.state, "Strike", "unsettled")
+    dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
     with world.hub() as hub:
         with pytest.raises(KilledError):
             world.hub(state=dying_store).payments().charge(declined_charge, idempotency_key=KEY)

@@ -9,7 +9,13 @@ from moorage.adapters.state.memory import MemoryStorage
 from moorage.config.default_state import prepare
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus
 from moorage.contracts.replays import as_replay
-from moorage.domain.idempotency.unsettled import Attend, Decide, Decision, Strike, effect_name
+from moorage.domain.idempotency.unsettled import (
+    ReserveLookup,
+    SettleOperation,
+    SettlingAnswer,
+    UnregisterOperation,
+    effect_name,
+)
 
 RECEIPT = EmailReceipt(ref=Ref("some", "main", "1"), status=EmailStatus.QUEUED)
 
@@ -30,9 +36,11 @@ def test_unregistered_effect_is_unchanged() -> None:
     store = MemoryStorage()
     effect_key = ("payments", None, "k")
 
-    assert not store.execute(Strike(*effect_key, number=1, certain=True))
-    assert Decision(settled=False) == store.execute(Decide(*effect_key, done=True, answer="x"))
-    assert not store.execute(Attend(effect_name(*effect_key), pause=1)).ours
+    assert not store.execute(UnregisterOperation(*effect_key, number=1, certain=True))
+    assert SettlingAnswer(settled=False) == store.execute(
+        SettleOperation(*effect_key, done=True, answer="x")
+    )
+    assert not store.execute(ReserveLookup(effect_name(*effect_key), pause=1)).ours
 
 
 def test_user_without_a_home_has_no_default_store() -> None:

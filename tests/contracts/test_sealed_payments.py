@@ -54,7 +54,7 @@ def test_sealed_payment_is_closed_only_with_its_cipher(
 ) -> None:
     """Without its cipher an encrypted payment is not closed, and the error says what is needed."""
     world = PaymentsWorld()
-    dying_store: Any = DyingStore(world.state, "Strike", "unsettled")
+    dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
     writer = {"cipher": AesGcmCipher(generate_keys())}
     with world.hub(**writer) as hub, world.hub(cipher=cipher) as other_hub:
         with pytest.raises(KilledError):
@@ -72,7 +72,7 @@ def test_sealed_payment_is_closed_only_with_its_cipher(
 def test_payment_with_a_sealed_answer_is_not_closed_without_its_cipher() -> None:
     """A readable payment with an encrypted answer is not closed without the cipher."""
     world = PaymentsWorld()
-    dying_store: Any = DyingStore(world.state, "Strike", "unsettled")
+    dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
     cipher = AesGcmCipher(generate_keys())
     with world.hub() as hub:
         with pytest.raises(KilledError):
@@ -105,7 +105,7 @@ class Narrow:
 def test_payment_whose_answer_was_not_stored_is_not_closed_as_not_done() -> None:
     """A payment that was done is not closed as not done, even if its receipt was not stored."""
     world = PaymentsWorld()
-    dying_store: Any = DyingStore(world.state, "Strike", "unsettled")
+    dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
     cipher: Any = Narrow()
     with world.hub(cipher=cipher) as hub:
         with pytest.raises(KilledError):
@@ -204,7 +204,7 @@ def test_keys_that_are_here_are_not_lost(done: bool) -> None:
 def test_payment_with_a_lost_answer_is_closed_as_not_done() -> None:
     """A payment whose encrypted answer is lost can be closed as not done."""
     world = PaymentsWorld()
-    dying_store: Any = DyingStore(world.state, "Strike", "unsettled")
+    dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
     writer = {"cipher": AesGcmCipher(generate_keys()), "state": dying_store}
     with world.hub() as hub:
         with pytest.raises(KilledError):

@@ -11,12 +11,12 @@ import pytest
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.contracts.payments import Money, NextStep, SettledAs
 from moorage.domain.idempotency.unsettled import (
-    Attend,
+    EndHolding,
     ReadEffects,
-    Recall,
-    Register,
-    Registered,
-    Withhold,
+    ReadRegistration,
+    RegisterOperation,
+    Registration,
+    ReserveLookup,
     effect_name,
 )
 from moorage.errors import ConnectionFailed, IdempotencyConflict, OutcomeUnknown, VendorRejected
@@ -73,22 +73,24 @@ def test_only_the_last_holder_ends_its_wait() -> None:
 
     def register(span: int) -> Any:
         return store.execute(
-            Register(*effect_key, fingerprint=b"x", what=(), span=span, memory=10**12)
+            RegisterOperation(*effect_key, fingerprint=b"x", what=(), span=span, memory=10**12)
         )
 
     def wait() -> int:
         (result,) = store.execute(ReadEffects([effect_name(*effect_key)]))
         return result.remaining
 
-    assert not store.execute(Withhold(*effect_key, number=1, held=0))
+    assert not store.execute(EndHolding(*effect_key, number=1, held=0))
     first, second = register(100), register(300)
     assert (0, 100, 300) == (first.held, second.held, wait())
-    assert not store.execute(Withhold(*effect_key, number=first.number, held=first.held))
+    assert not store.execute(EndHolding(*effect_key, number=first.number, held=first.held))
     assert 300 == wait()
-    assert not store.execute(Attend(effect_name(*effect_key), pause=0)).ours
-    assert store.execute(Withhold(*effect_key, number=second.number, held=second.held))
+    assert not store.execute(ReserveLookup(effect_name(*effect_key), pause=0)).ours
+    assert store.execute(EndHolding(*effect_key, number=second.number, held=second.held))
     assert 100 == wait()
-    assert store.execute(Recall(*effect_key, fingerprint=b"y")) == Registered(same=False)
+    assert store.execute(ReadRegistration(*effect_key, fingerprint=b"y")) == Registration(
+        same=False
+    )
 
 
 def test_payment_is_found_although_our_clock_is_ahead() -> None:

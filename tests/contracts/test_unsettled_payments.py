@@ -11,7 +11,7 @@ import pytest
 from moorage import AsyncHub, Hub, RetryPolicy
 from moorage.contracts.payments import NextStep, SettledAs, Unsettled
 from moorage.contracts.routes import Account
-from moorage.domain.idempotency.unsettled import Attend
+from moorage.domain.idempotency.unsettled import ReserveLookup
 from moorage.errors import (
     ConnectionFailed,
     InvalidData,
@@ -103,7 +103,7 @@ def test_job_settles_what_the_vendor_can_tell(world: PaymentsWorld) -> None:
         (("Claim", "place"), SettledAs.NOT_DONE, 0),
         (("Claim", "key"), SettledAs.NOT_DONE, 0),
         (("Settle", "key"), SettledAs.DONE, 1),
-        (("Strike", "unsettled"), SettledAs.DONE, 1),
+        (("UnregisterOperation", "unsettled"), SettledAs.DONE, 1),
     ],
 )
 def test_payment_of_a_dead_process_is_settled(
@@ -294,7 +294,7 @@ class Attended:
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
         """Execute the command of another worker, and then this one."""
-        if isinstance(command, Attend):
+        if isinstance(command, ReserveLookup):
             self._state.execute(command, timeout)
         return self._state.execute(command, timeout)
 

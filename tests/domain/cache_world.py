@@ -11,7 +11,7 @@ from moorage.domain.cache.rules import (
     Decision,
     Stale,
     decide,
-    kept,
+    new_cache_entry,
 )
 from moorage.domain.http.headers import Headers
 from moorage.domain.http.requests import Request, Response
@@ -46,7 +46,9 @@ def received(
     request: Request = GET,
 ) -> CacheEntry | None:
     """Return the cache entry for a response that has just arrived; None if it is not stored."""
-    return kept(request, Response(status, fields or {}, b"kept", elapsed=elapsed), WHO, NOW, policy)
+    return new_cache_entry(
+        request, Response(status, fields or {}, b"kept", elapsed=elapsed), WHO, NOW, policy
+    )
 
 
 def entry(

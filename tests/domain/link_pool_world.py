@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from moorage.domain.connectors import link_pool
-from moorage.domain.connectors.link_pool import Decision, LinkPoolState, PoolConfig
+from moorage.domain.connectors.link_pool import LinkPoolState, PoolConfig, PoolDecision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ class PoolWorld:
 
     def ask(self, holder: object, operation: str = "orders.read") -> int | None:
         """Ask for a connection; return its number, or None if the holder must wait or open one."""
-        self._decide(link_pool.ask, holder, operation)
+        self._decide(link_pool.request_lease, holder, operation)
         return self.link_of(holder)
 
     def open(self, holder: object, draw: float = 0.0) -> int:
@@ -39,7 +39,7 @@ class PoolWorld:
         number = next(self._numbers)
         record = link_pool.new_link(self.config, self.now, number, draw)
         self._ends[number] = record.ends
-        self._decide(link_pool.opened, holder, record)
+        self._decide(link_pool.fill_slot, holder, record)
         return number
 
     def take(self, holder: object, operation: str = "orders.read") -> int:
@@ -54,7 +54,7 @@ class PoolWorld:
 
     def lose(self, holder: object) -> int | None:
         """Replace the holder's broken connection."""
-        self._decide(link_pool.lost, holder)
+        self._decide(link_pool.replace_broken_link, holder)
         return self.link_of(holder)
 
     def reserve(self, holder: object) -> bool:
@@ -89,8 +89,8 @@ class PoolWorld:
         """Return the numbers of the idle connections, in their order."""
         return [record.link for record in self.state.idle]
 
-    def _decide(self, decide: Callable[..., Any], *arguments: Any) -> Decision:
-        decision: Decision
+    def _decide(self, decide: Callable[..., Any], *arguments: Any) -> PoolDecision:
+        decision: PoolDecision
         before = self.state
         self.state, decision = decide(before, self.config, self.now, *arguments)
         self.retired += decision.retired

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage.domain.idempotency.claims import Claim, Resolve, Withdraw, complete
+from moorage.domain.idempotency.claims import Claim, Resolve, Withdraw, store_answer
 from moorage.domain.resilience.admission import Admission, Answer
 from moorage.domain.resilience.budget import RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitState, Outcome
@@ -183,7 +183,7 @@ def test_only_claim_marks_are_durable() -> None:
     lasting_commands: list[Command[Any]] = [
         question.evolve(claim=("key", 1, "vendor")),
         Claim("key", fingerprint=b"", owner=1, lease=1, ttl=1, target="", remembered=0),
-        complete("key", 1, None, ttl=1),
+        store_answer("key", 1, None, ttl=1),
         Withdraw("key", 1, ttl=1),
         Resolve("key", done=True, ttl=1),
     ]

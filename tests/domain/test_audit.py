@@ -20,10 +20,10 @@ from moorage.domain.observation.audit import (
     AuditQuery,
     AuditRecord,
     Fault,
-    damaged,
-    extend,
+    damaged_trail_error,
+    extended_chain,
     hash_of,
-    link,
+    linked_records,
     micros_of,
     seal,
     verify,
@@ -63,7 +63,7 @@ def chain(size: int = 6, *, keys: KeyRing | None = KEYS) -> tuple[list[AuditReco
     """Return an audit chain of some acts, with a seal after each three records."""
     records, head = list[AuditRecord](), AuditHead()
     for number in range(size):
-        added_records, head = extend(head, [act(number)], keys=keys, every=3)
+        added_records, head = extended_chain(head, [act(number)], keys=keys, every=3)
         records += added_records
     return records, head
 
@@ -95,7 +95,7 @@ def rewritten(records: list[AuditRecord], start: int) -> list[AuditRecord]:
 
 def test_records_continue_each_other() -> None:
     """Each record of the audit trail has the next number and the previous record's hash."""
-    records, head = link(AuditHead(), [act(0), act(1)])
+    records, head = linked_records(AuditHead(), [act(0), act(1)])
 
     assert [1, 2] == [record.number for record in records]
     assert [GENESIS, records[0].hash] == [record.previous for record in records]
@@ -168,7 +168,7 @@ def test_time_must_be_aware() -> None:
 )
 def test_query(query: AuditQuery, *, matches: bool) -> None:
     """An audit record matches a query if it meets every condition."""
-    (record,), _ = link(AuditHead(), [act()])
+    (record,), _ = linked_records(AuditHead(), [act()])
     assert matches is query.matches(record)
 
 
@@ -259,7 +259,7 @@ def test_anchor_finds_what_the_head_conceals() -> None:
 def test_records_beyond_the_head_were_inserted() -> None:
     """An audit record after the chain's head is found as inserted."""
     records, head = chain()
-    (added_record,), _ = link(head, [act(9)])
+    (added_record,), _ = linked_records(head, [act(9)])
 
     assert (9, Fault.INSERTED) == fault([*records, added_record], head)
 
@@ -267,8 +267,8 @@ def test_records_beyond_the_head_were_inserted() -> None:
 def test_chain_may_grow_while_it_is_read() -> None:
     """Audit records that are added during the verification count as valid."""
     records, head = chain()
-    (ninth,), longer_head = link(head, [act(9)])
-    _, last = link(longer_head, [act(10)])
+    (ninth,), longer_head = linked_records(head, [act(9)])
+    _, last = linked_records(longer_head, [act(10)])
 
     assert verify([*records, ninth], head=head, later=lambda: last).whole
     assert verify([*records, ninth], head=head, later=lambda: longer_head).whole
@@ -277,7 +277,7 @@ def test_chain_may_grow_while_it_is_read() -> None:
 
 def test_damage_at_the_end_is_refused() -> None:
     """The error for a damaged audit trail says where the damage is, and how to inspect it."""
-    error = damaged("/var/audit.db", 7)
+    error = damaged_trail_error("/var/audit.db", 7)
     assert isinstance(error, ConfigurationError)
     assert "record 7" in error.message
     assert "moorage audit verify" in error.remedy
@@ -312,7 +312,7 @@ CHANGES: dict[str, Any] = {
 @given(st.lists(ACTS, min_size=1, max_size=8), st.data())
 def test_any_single_alteration_is_found(acts: list[Act], data: st.DataObject) -> None:
     """A changed value, or a removed, repeated or moved audit record is found."""
-    records, head = extend(AuditHead(), acts, keys=KEYS, every=4)
+    records, head = extended_chain(AuditHead(), acts, keys=KEYS, every=4)
     place = data.draw(st.integers(0, len(records) - 1))
     kind = data.draw(st.sampled_from(["change", "remove", "repeat", "move"]))
     changed_records = list(records)
@@ -336,7 +336,7 @@ def test_any_single_alteration_is_found(acts: list[Act], data: st.DataObject) ->
 @given(st.lists(ACTS, min_size=1, max_size=8), st.data())
 def test_rewriting_before_a_seal_is_found(acts: list[Act], data: st.DataObject) -> None:
     """If somebody changes an audit record and recomputes all later hashes, a seal shows it."""
-    records, head = link(AuditHead(), acts)
+    records, head = linked_records(AuditHead(), acts)
     sealing, head = seal(head, KEYS, NOW)
     records.append(sealing)
     place = data.draw(st.integers(0, len(acts) - 1))

@@ -13,22 +13,22 @@ from moorage import CachePolicy, InvalidData, Region, Service
 from moorage.domain.cache import rules as caching
 from moorage.domain.cache.rules import (
     CacheEntry,
+    CacheInquiry,
     Decision,
     Fresh,
-    Inquiry,
     Miss,
     Stale,
-    asker,
     cache_key,
+    caller_digest,
     confirms,
     decide,
-    kept,
+    entries_to_store,
     matching,
     named_url,
+    new_cache_entry,
     refreshed,
-    selector,
-    together,
-    useful_for,
+    selection_digest,
+    usable_seconds,
 )
 from moorage.domain.http.headers import Headers
 from moorage.domain.http.requests import Request, Response
@@ -123,14 +123,14 @@ def test_heads_are_answered_while_fresh_only() -> None:
     assert Fresh() == decide(HEAD, cached_entry, POLICY)
     assert Miss() == decide(HEAD, cached_entry.later(61), POLICY)
     assert (b"", True) == (
-        caching.given(cached_entry, HEAD).body,
-        caching.given(cached_entry, HEAD).cached,
+        caching.as_received(cached_entry, HEAD).body,
+        caching.as_received(cached_entry, HEAD).cached,
     )
 
 
 def test_cached_response_has_its_age() -> None:
     """A response from the cache is marked as cached, with its current `Age`."""
-    report = caching.given(entry("max-age=60", {"Age": "3"}).later(4.7), GET)
+    report = caching.as_received(entry("max-age=60", {"Age": "3"}).later(4.7), GET)
     assert (("7",), b"kept", True) == (report.headers.get_all("age"), report.body, report.cached)
 
 
@@ -207,7 +207,7 @@ def test_a_304_makes_the_answer_fresh_again() -> None:
         )
         == merged_response.headers
     )
-    later_entry = kept(GET, merged_response, WHO, moment_after(100), POLICY)
+    later_entry = new_cache_entry(GET, merged_response, WHO, moment_after(100), POLICY)
     assert later_entry is not None
     assert (60.0, 2.5) == (later_entry.lifetime, later_entry.age)
 
@@ -215,7 +215,9 @@ def test_a_304_makes_the_answer_fresh_again() -> None:
 def test_a_304_without_a_date_was_made_just_now() -> None:
     """A 304 without a date counts as made now, whatever the stored age and date."""
     cached_entry = entry("max-age=60", {"Age": "50", "Date": date(-50)}).later(100)
-    later_entry = kept(GET, refreshed(cached_entry, Response(304)), WHO, moment_after(100), POLICY)
+    later_entry = new_cache_entry(
+        GET, refreshed(cached_entry, Response(304)), WHO, moment_after(100), POLICY
+    )
     assert later_entry is not None
     assert (0.0, date(100)) == (later_entry.age, later_entry.response.headers["date"])
 
@@ -238,7 +240,9 @@ def test_a_304_without_a_date_was_made_just_now() -> None:
 def test_vary_matches_request_headers(other: dict[str, str], alike: object) -> None:
     """A stored response serves requests with the same values of its `Vary` headers."""
     request = Request.get("/x", headers={"A": "1", "B": "2"})
-    cached_entry = kept(request, Response(200, {"ETag": "1", "Vary": "a"}), WHO, NOW, POLICY)
+    cached_entry = new_cache_entry(
+        request, Response(200, {"ETag": "1", "Vary": "a"}), WHO, NOW, POLICY
+    )
     assert cached_entry is not None
     result = matching((cached_entry,), Request.get("/x", headers=other), WHO)
     assert alike is (result == cached_entry)
@@ -257,12 +261,12 @@ def test_the_newest_match_counts() -> None:
 def test_credential_headers_separate_callers(name: str) -> None:
     """Callers whose credential headers or `varies_by` headers differ share no stored response."""
     asks = [
-        asker(Request.get("/x", headers=headers), b"credential", POLICY)
+        caller_digest(Request.get("/x", headers=headers), b"credential", POLICY)
         for headers in ({}, {name: "1"}, {name.lower(): "1"}, {name: "2"})
     ]
     assert asks[1] == asks[2]
     assert 3 == len(set(asks))
-    assert asks[0] != asker(GET, b"another", POLICY)
+    assert asks[0] != caller_digest(GET, b"another", POLICY)
 
 
 def test_other_headers_do_not_separate_callers() -> None:
@@ -271,9 +275,9 @@ def test_other_headers_do_not_separate_callers() -> None:
     traced = GET.with_header("Traceparent", "1")
     account = GET.with_header("stripe-account", "1")
 
-    assert asker(GET, b"", POLICY) == asker(traced, b"", POLICY)
-    assert asker(GET, b"", POLICY) == asker(account, b"", POLICY)
-    assert asker(GET, b"", policy) != asker(account, b"", policy)
+    assert caller_digest(GET, b"", POLICY) == caller_digest(traced, b"", POLICY)
+    assert caller_digest(GET, b"", POLICY) == caller_digest(account, b"", POLICY)
+    assert caller_digest(GET, b"", policy) != caller_digest(account, b"", policy)
 
 
 def test_keys_tell_service_tenant_and_url_apart() -> None:
@@ -296,7 +300,7 @@ def test_keys_stay() -> None:
     ) == cache_key("vat", "acme", "https://vat.example/rates?a=1")
     assert (
         "f6a3274ab8a18bf25abd43d93654c5cfd63f7f6a3456b074e0f65d65a689f66e"
-        == asker(request, b"known", POLICY).hex()
+        == caller_digest(request, b"known", POLICY).hex()
     )
 
 
@@ -357,19 +361,19 @@ def sized(number: int, control: str = "max-age=60") -> CacheEntry:
 def test_oldest_variants_are_dropped_first() -> None:
     """Beyond the maximum of entries or bytes, a URL's oldest cached response is dropped."""
     one, two, three = sized(1), sized(2), sized(3)
-    assert (one, two) == together(one, (two, three), CachePolicy(max_variants=2))
-    assert (one, two) == together(one, (two, three), CachePolicy(max_bytes=one.size * 2))
-    assert (two, three) == together(None, (two, three), POLICY)
-    assert () == together(None, (), POLICY)
+    assert (one, two) == entries_to_store(one, (two, three), CachePolicy(max_variants=2))
+    assert (one, two) == entries_to_store(one, (two, three), CachePolicy(max_bytes=one.size * 2))
+    assert (two, three) == entries_to_store(None, (two, three), POLICY)
+    assert () == entries_to_store(None, (), POLICY)
 
 
 def test_expired_variants_are_dropped() -> None:
     """A cached response that can serve no request any more is dropped."""
     one, two = sized(1), sized(2)
     expired_entry = two.later(60 + POLICY.keep_stale)
-    assert (one,) == together(one, (expired_entry,), POLICY)
+    assert (one,) == entries_to_store(one, (expired_entry,), POLICY)
     nearly = two.later(60 + POLICY.keep_stale - 0.5)
-    assert (one, nearly) == together(one, (nearly,), POLICY)
+    assert (one, nearly) == entries_to_store(one, (nearly,), POLICY)
 
 
 @pytest.mark.parametrize(
@@ -389,7 +393,7 @@ def test_entry_time_to_live(fields: dict[str, str], policy: CachePolicy, expecte
     """A cache entry is stored while it is fresh, may be served stale, or can be confirmed."""
     cached_entry = received(fields, policy=policy)
     assert cached_entry is not None
-    assert expected == useful_for(cached_entry, policy)
+    assert expected == usable_seconds(cached_entry, policy)
 
 
 @given(
@@ -408,11 +412,11 @@ def test_inquiry_matches_as_the_rule_does(entries: list[Any], headers: dict[str,
             1.0,
             number,
             names,
-            selector(request, WHO if same_caller else b"other", names),
+            selection_digest(request, WHO if same_caller else b"other", names),
         )
         for number, (names, same_caller) in enumerate(entries)
     )
-    inquiry = Inquiry("key", WHO, request)
+    inquiry = CacheInquiry("key", WHO, request)
     for _ in range(2):
         assert matching(stored_entries, request, WHO) is inquiry.matching(stored_entries)
 
@@ -422,7 +426,9 @@ def test_inquiry_matches_more_selections_than_it_remembers() -> None:
     request = Request.get("/x", headers={"Accept": "a"})
     names = [(f"x-{number}",) for number in range(20)]
     others = [CacheEntry(Response(200), 1.0, 0, name, b"of another request") for name in names]
-    match = CacheEntry(Response(200), 1.0, 0, ("accept",), selector(request, WHO, ("accept",)))
-    inquiry = Inquiry("key", WHO, request)
+    match = CacheEntry(
+        Response(200), 1.0, 0, ("accept",), selection_digest(request, WHO, ("accept",))
+    )
+    inquiry = CacheInquiry("key", WHO, request)
 
     assert [match, match] == [inquiry.matching((*others, match)) for _ in range(2)]

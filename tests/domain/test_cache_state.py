@@ -11,10 +11,10 @@ from moorage import InvalidData, Response
 from moorage.domain.cache.rules import CacheEntry
 from moorage.domain.cache.state import (
     LONGEST_FLIGHT,
-    Forget,
-    Keep,
-    Look,
-    Looked,
+    CachedAnswers,
+    ReadCachedAnswers,
+    RemoveCachedAnswers,
+    StoreCachedAnswers,
     pack_entries,
     unpack_entries,
 )
@@ -26,19 +26,19 @@ SECOND = 1_000_000
 
 def keep(world: World, content: bytes = b"kept", *, mark: int | None = None) -> bool:
     """Store a response for ten seconds."""
-    known_mark = world.execute(Look("key")).mark if mark is None else mark
-    return world.execute(Keep("key", known_mark, content, 10 * SECOND))
+    known_mark = world.execute(ReadCachedAnswers("key")).mark if mark is None else mark
+    return world.execute(StoreCachedAnswers("key", known_mark, content, 10 * SECOND))
 
 
-def look(world: World) -> Looked:
+def look(world: World) -> CachedAnswers:
     """Return the result of looking up the cache key."""
-    return world.execute(Look("key"))
+    return world.execute(ReadCachedAnswers("key"))
 
 
 def test_empty_store() -> None:
     """An unknown cache key has no entry, and looking it up writes nothing."""
     world = World()
-    assert Looked(0) == look(world)
+    assert CachedAnswers(0) == look(world)
     assert {} == world.cells
 
 
@@ -46,11 +46,11 @@ def test_entry_has_its_age_until_it_expires() -> None:
     """A cache entry is returned with its age until it expires."""
     world = World()
     assert keep(world)
-    assert Looked(NOON, 0, b"kept") == look(world)
+    assert CachedAnswers(NOON, 0, b"kept") == look(world)
     world.now += 10 * SECOND - 1
-    assert Looked(NOON, 10 * SECOND - 1, b"kept") == look(world)
+    assert CachedAnswers(NOON, 10 * SECOND - 1, b"kept") == look(world)
     world.now += 1
-    assert Looked(0) == look(world)
+    assert CachedAnswers(0) == look(world)
     assert keep(world, b"again")
 
 
@@ -59,14 +59,14 @@ def test_forgetting_leaves_a_mark() -> None:
     world = World()
     keep(world)
     first_mark = look(world).mark
-    world.execute(Forget("key"))
-    assert Looked(first_mark + 1, 0, None) == look(world)
+    world.execute(RemoveCachedAnswers("key"))
+    assert CachedAnswers(first_mark + 1, 0, None) == look(world)
 
     world.now += round(LONGEST_FLIGHT * SECOND) - 1
     for mark in (0, first_mark):
         assert not keep(world, mark=mark)
     world.now += 1
-    assert Looked(0) == look(world)
+    assert CachedAnswers(0) == look(world)
     assert not keep(world, mark=first_mark)
     assert keep(world, mark=0)
 
@@ -78,17 +78,17 @@ def test_only_the_latest_mark_may_replace() -> None:
     first_mark = look(world).mark
 
     assert keep(world, b"other")
-    assert Looked(first_mark + 1, 0, b"other") == look(world)
+    assert CachedAnswers(first_mark + 1, 0, b"other") == look(world)
     assert not keep(world, b"late", mark=first_mark)
 
 
 def test_repeated_command_has_the_same_answer() -> None:
     """A cache command repeated after a lost reply gets the same answer."""
     world = World()
-    command = Keep("key", 0, b"kept", 10 * SECOND)
+    command = StoreCachedAnswers("key", 0, b"kept", 10 * SECOND)
     assert world.execute(command)
     assert world.execute(command)
-    world.execute(Forget("key"))
+    world.execute(RemoveCachedAnswers("key"))
     assert not world.execute(command)
 
 
@@ -100,9 +100,9 @@ def test_clock_step_back(back: int) -> None:
     world.now -= back
 
     is_small = back <= SECOND
-    assert (Looked(NOON, 0, b"kept") if is_small else Looked(0)) == look(world)
+    assert (CachedAnswers(NOON, 0, b"kept") if is_small else CachedAnswers(0)) == look(world)
     assert is_small is not keep(world, b"other", mark=0)
-    world.execute(Forget("key"))
+    world.execute(RemoveCachedAnswers("key"))
     assert world.cells["key"][2] > NOON
 
 
@@ -116,9 +116,9 @@ def test_marks_are_never_reused(steps: list[tuple[str, int]]) -> None:
         if step == "l":
             mark, is_changed = look(world).mark, False
         elif step == "f":
-            world.execute(Forget("key"))
+            world.execute(RemoveCachedAnswers("key"))
             is_changed = True
-        elif world.execute(Keep("key", mark, b"%d" % len(marks), 10 * SECOND)):
+        elif world.execute(StoreCachedAnswers("key", mark, b"%d" % len(marks), 10 * SECOND)):
             # An entry may be stored after a change only if there was no entry before or after.
             assert not is_changed or mark == 0
             new_value = world.cells["key"][2]

@@ -13,7 +13,7 @@ from moorage.domain.cache.rules import (
     Fresh,
     cache_control,
     decide,
-    may_be_kept,
+    is_cacheable_request,
     varies_by,
 )
 from moorage.domain.http.headers import Headers
@@ -96,7 +96,7 @@ def test_varying(vary: list[str], expected: tuple[str, ...] | None) -> None:
 )
 def test_requests_that_bypass_the_cache(request_: Request, expected: object) -> None:
     """Requests that are unsafe, conditional or for a range bypass the cache."""
-    assert expected is may_be_kept(request_)
+    assert expected is is_cacheable_request(request_)
 
 
 # --- storing responses ---------------------------------------------------------

@@ -11,11 +11,11 @@ from moorage import FromAnswer, InvalidData, Undo
 from moorage.domain.entries.chains import (
     MOST_PREDECESSORS,
     ancestor_ids,
-    joined,
+    joined_ids,
     predecessor_ids,
-    unblocked,
+    unblocked_entry,
+    undo_changes,
     undo_id,
-    undoing,
 )
 from moorage.domain.entries.outbox import OutboxEntry
 from moorage.domain.entries.queue import EntryState, finish, give_up, replay, take
@@ -48,8 +48,8 @@ def by_id(*entries: OutboxEntry) -> dict[str, OutboxEntry]:
 def test_predecessors_are_stored_once_and_in_order() -> None:
     """Entries and ids are accepted, and a repeated one counts once."""
     first = entry("a")
-    assert "a,b" == joined([first, "b", "a"])
-    assert None is joined([])
+    assert "a,b" == joined_ids([first, "b", "a"])
+    assert None is joined_ids([])
     assert ("a", "b") == predecessor_ids(entry("c", after="a,b"))
     assert () == predecessor_ids(first)
 
@@ -60,18 +60,18 @@ def test_predecessors_are_stored_once_and_in_order() -> None:
 def test_invalid_predecessors_are_refused(after: Any) -> None:
     """A value that is not the id of an entry is refused with a remedy."""
     with pytest.raises(InvalidData) as caught:
-        joined(after)
+        joined_ids(after)
     assert caught.value.remedy
 
 
 def test_a_call_waits_for_sixteen_others_at_most() -> None:
     """More predecessors than a store can keep are refused."""
     names = [f"{number:064}" for number in range(MOST_PREDECESSORS + 1)]
-    stored = joined(names[:-1])
+    stored = joined_ids(names[:-1])
     assert stored is not None
     assert len(predecessor_ids(entry("c", after=stored))) == MOST_PREDECESSORS
     with pytest.raises(InvalidData, match="at most 16"):
-        joined(names)
+        joined_ids(names)
 
 
 # --- waiting ----------------------------------------------------------------------------
@@ -80,8 +80,8 @@ def test_a_call_waits_for_sixteen_others_at_most() -> None:
 def test_an_entry_is_released_when_all_before_it_are_done() -> None:
     """A blocked entry becomes due once each predecessor is done, and its fencing token grows."""
     blocked = entry("c", "blocked", "a,b")
-    assert None is unblocked(blocked, by_id(entry("a"), entry("b", "waiting")), NOW)
-    released = unblocked(blocked, by_id(entry("a"), entry("b")), NOW)
+    assert None is unblocked_entry(blocked, by_id(entry("a"), entry("b", "waiting")), NOW)
+    released = unblocked_entry(blocked, by_id(entry("a"), entry("b")), NOW)
     assert released is not None
     assert ("waiting", NOW, 1) == (released.state, released.due, released.fence)
     assert "a,b" == released.predecessors
@@ -90,7 +90,9 @@ def test_an_entry_is_released_when_all_before_it_are_done() -> None:
 @pytest.mark.parametrize("state", ["waiting", "claimed", "unknown", "blocked"])
 def test_an_entry_waits_while_one_before_it_is_open(state: str) -> None:
     """A predecessor that may still be done keeps its successor waiting; so does an unknown one."""
-    assert None is unblocked(entry("b", "blocked", "a"), by_id(entry("a", state)), NOW + 24 * HOUR)
+    assert None is unblocked_entry(
+        entry("b", "blocked", "a"), by_id(entry("a", state)), NOW + 24 * HOUR
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_an_entry_waits_while_one_before_it_is_open(state: str) -> None:
 )
 def test_an_entry_is_given_up_with_the_one_before_it(state: str, words: str) -> None:
     """A predecessor that can never be done is named in the error of its successor."""
-    given_up = unblocked(entry("b", "blocked", "a"), by_id(entry("a", state)), NOW)
+    given_up = unblocked_entry(entry("b", "blocked", "a"), by_id(entry("a", state)), NOW)
     assert given_up is not None
     assert (EntryState.UNDOING, f"The call a before it {words}.") == (
         given_up.state,
@@ -110,8 +112,8 @@ def test_an_entry_is_given_up_with_the_one_before_it(state: str, words: str) -> 
 def test_a_missing_predecessor_is_waited_for_an_hour() -> None:
     """The transaction may be committed later; after an hour the successor is given up."""
     blocked = entry("b", "blocked", "a")
-    assert None is unblocked(blocked, {}, NOW + HOUR - timedelta(microseconds=1))
-    given_up = unblocked(blocked, {}, NOW + HOUR)
+    assert None is unblocked_entry(blocked, {}, NOW + HOUR - timedelta(microseconds=1))
+    given_up = unblocked_entry(blocked, {}, NOW + HOUR)
     assert given_up is not None
     assert "The call a before it is not in the store." == given_up.error
 
@@ -120,7 +122,7 @@ def test_a_missing_predecessor_is_waited_for_an_hour() -> None:
 def test_an_unused_undo_does_not_stop_a_successor(state: str) -> None:
     """A prepared undo, or one that a person cancelled, leaves its call done."""
     chain = by_id(entry("a"), entry("a-undo", state))
-    released = unblocked(entry("b", "blocked", "a"), chain, NOW)
+    released = unblocked_entry(entry("b", "blocked", "a"), chain, NOW)
     assert released is not None
     assert EntryState.WAITING is released.state
 
@@ -129,7 +131,7 @@ def test_an_unused_undo_does_not_stop_a_successor(state: str) -> None:
 def test_an_undone_predecessor_counts_as_failed(state: str) -> None:
     """A call whose undo was released is not done any more."""
     chain = by_id(entry("a"), entry("a-undo", state))
-    given_up = unblocked(entry("b", "blocked", "a"), chain, NOW)
+    given_up = unblocked_entry(entry("b", "blocked", "a"), chain, NOW)
     assert given_up is not None
     assert "undone" in given_up.error
 
@@ -159,7 +161,7 @@ def test_undos_are_released_newest_first() -> None:
         entry("b-undo", "prepared", number=6),
         entry("c-undo", "prepared", number=7),
     )
-    changes = undoing(failed, chain, NOW)
+    changes = undo_changes(failed, chain, NOW)
     assert changes is not None
     assert [
         ("c-undo", "waiting", None, NOW),
@@ -181,7 +183,7 @@ def test_undos_that_were_released_before_are_left_alone() -> None:
         entry("a-undo", "prepared", number=5),
         entry("b-undo", "done", number=6),
     )
-    changes = undoing(failed, chain, NOW)
+    changes = undo_changes(failed, chain, NOW)
     assert changes is not None
     assert [("a-undo", "blocked", "b-undo"), ("c", "dead", "b")] == [
         (item.id, item.state.value, item.predecessors) for item in changes
@@ -198,7 +200,7 @@ def test_a_cancelled_undo_is_skipped() -> None:
         entry("a-undo", "prepared", number=5),
         entry("b-undo", "dropped", number=6),
     )
-    changes = undoing(failed, chain, NOW)
+    changes = undo_changes(failed, chain, NOW)
     assert changes is not None
     assert [("a-undo", "waiting"), ("c", "dead")] == [
         (item.id, item.state.value) for item in changes
@@ -210,14 +212,14 @@ def test_nothing_is_undone_while_a_call_before_is_open(state: str) -> None:
     """A call that may still be done, or may have been done, is waited for."""
     failed = entry("c", "undoing", "a,b")
     chain = by_id(failed, entry("a"), entry("b", state), entry("a-undo", "prepared"))
-    assert None is undoing(failed, chain, NOW)
+    assert None is undo_changes(failed, chain, NOW)
 
 
 def test_a_cancelled_call_leaves_the_decision_to_a_person() -> None:
     """If somebody cancelled a call of the chain, nothing is undone, and the error says so."""
     failed = entry("c", "undoing", "b", error="refused")
     chain = by_id(failed, entry("a"), entry("b", "dropped", "a"), entry("a-undo", "prepared"))
-    changes = undoing(failed, chain, NOW)
+    changes = undo_changes(failed, chain, NOW)
     assert changes is not None
     assert ["c"] == [item.id for item in changes]
     assert "refused Nothing was undone" in changes[0].error
@@ -227,7 +229,7 @@ def test_a_failed_call_that_had_its_effect_is_undone_too() -> None:
     """The stored undo proves that a call was done, whatever its state says."""
     failed = entry("b", "undoing", "a", number=2)
     chain = by_id(failed, entry("a", "dead"), entry("b-undo", "prepared", number=3))
-    changes = undoing(failed, chain, NOW)
+    changes = undo_changes(failed, chain, NOW)
     assert changes is not None
     assert ["b-undo", "b"] == [item.id for item in changes]
 

@@ -15,7 +15,7 @@ from moorage.domain.entries.queue import (
     EntryPage,
     EntryQuery,
     EntryState,
-    arrive,
+    as_added,
     doubt,
     drop,
     finish,
@@ -27,8 +27,8 @@ from moorage.domain.entries.queue import (
     pause,
     postpone,
     replay,
+    stored_error_text,
     take,
-    told,
     usual_wait,
 )
 from moorage.domain.resilience.retry import Jitter, RetryPolicy
@@ -97,7 +97,7 @@ def test_repr_hides_the_content() -> None:
 
 def test_error_text_is_storable() -> None:
     """In an entry's error text, characters that databases cannot store are replaced."""
-    assert told(InvalidData("a\0b\ud800")).startswith("InvalidData: a?b?")
+    assert stored_error_text(InvalidData("a\0b\ud800")).startswith("InvalidData: a?b?")
 
 
 def test_any_text_can_name_a_lane() -> None:
@@ -226,7 +226,7 @@ def test_lease_left() -> None:
 )
 def test_arrival_time_is_the_stores(due: datetime | None, expected: datetime) -> None:
     """An entry arrives at the store's time, and is due then or later."""
-    arrived_entry = arrive(entry(added_at=LATER + timedelta(days=9), due=due), NOW)
+    arrived_entry = as_added(entry(added_at=LATER + timedelta(days=9), due=due), NOW)
 
     assert (NOW, expected) == (arrived_entry.added_at, arrived_entry.due)
 

@@ -24,10 +24,10 @@ from moorage.domain.observation.figures import (
     Retention,
     Tally,
     WindowFigures,
-    added,
-    grouped,
+    grouped_figures,
     outcome_of,
     rolled_up,
+    sum_of_figures,
 )
 from moorage.domain.observation.late_fields import late
 from moorage.domain.observation.recording import Recording, Unsettled
@@ -126,16 +126,16 @@ ROWS = [row(), row(1, tenant="acme"), row(61), row(61, "vat")]
 )
 def test_queries_add_up(options: Any, expected: Any) -> None:
     """A metrics query selects rows, and adds up those that it does not distinguish."""
-    windows = grouped(ROWS, FiguresQuery(**options))
+    windows = grouped_figures(ROWS, FiguresQuery(**options))
 
     assert expected == [(item.service, item.tenant, item.figures.calls) for item in windows]
 
 
 def test_windows_have_a_start_and_a_length() -> None:
     """A metrics window starts at a multiple of its length, or covers the whole query."""
-    hours = grouped(ROWS, FiguresQuery(by=(), window=timedelta(hours=1)))
-    (whole_figures,) = grouped(ROWS, FiguresQuery(by=()))
-    (named_figures,) = grouped(
+    hours = grouped_figures(ROWS, FiguresQuery(by=(), window=timedelta(hours=1)))
+    (whole_figures,) = grouped_figures(ROWS, FiguresQuery(by=()))
+    (named_figures,) = grouped_figures(
         ROWS, FiguresQuery(by=(), since=NOON - timedelta(hours=1), until=NOON + timedelta(hours=3))
     )
 
@@ -148,7 +148,7 @@ def test_windows_have_a_start_and_a_length() -> None:
 
 def test_a_rolled_up_window_says_its_length() -> None:
     """A metrics window of an hour keeps its length in a query by minutes."""
-    (window,) = grouped([row(seconds=HOUR)], FiguresQuery(window=60))
+    (window,) = grouped_figures([row(seconds=HOUR)], FiguresQuery(window=60))
 
     assert HOUR == window.seconds
 
@@ -174,8 +174,12 @@ def test_roll_ups_lose_nothing(places: list[tuple[int, str]]) -> None:
     days = rolled_up(rolled_up(rows, HOUR), DAY)
     query = FiguresQuery(by="service", window=DAY)
 
-    assert [item.figures for item in grouped(rows, query)] == [item.figures for item in days]
-    assert added(item.figures for item in rows) == added(item.figures for item in days)
+    assert [item.figures for item in grouped_figures(rows, query)] == [
+        item.figures for item in days
+    ]
+    assert sum_of_figures(item.figures for item in rows) == sum_of_figures(
+        item.figures for item in days
+    )
 
 
 @pytest.mark.parametrize("options", [{"minutes": 60}, {"hours": HOUR}, {"days": DAY}])

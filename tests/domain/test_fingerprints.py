@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from moorage.domain.http.fingerprint import fingerprint, request_fingerprint
 from moorage.domain.http.requests import Request
-from moorage.domain.idempotency.claims import Claim, Verdict, complete
+from moorage.domain.idempotency.claims import Claim, Verdict, store_answer
 from moorage.domain.idempotency.payload import compared_payload, payload_fingerprint
 from moorage.domain.values.fingerprints import LONGEST_KEPT, Fingerprint, digest_of
 from moorage.domain.values.plain import DEEPEST, copying, is_plain
@@ -137,7 +137,7 @@ def test_a_key_compares_the_bytes_of_requests() -> None:
         )
 
     claim_answer = world.execute(claim(b'{"a":1}'))
-    world.execute(complete("key", claim_answer.fence, "answer", ttl=99))
+    world.execute(store_answer("key", claim_answer.fence, "answer", ttl=99))
     verdicts = [
         world.execute(claim(body)).verdict for body in (b'{"a":1}', b'{ "a": 1 }', b'{"a":2}')
     ]

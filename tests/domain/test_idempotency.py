@@ -16,9 +16,9 @@ from moorage.domain.idempotency.claims import (
     Verdict,
     Withdraw,
     abandon,
-    complete,
     present,
     release,
+    store_answer,
 )
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import HOUR, SECOND
@@ -57,7 +57,7 @@ def test_claims_follow_the_table() -> None:
         lambda key: key,
         lambda key: key.claim(),
         lambda key: key.claim_and_send(),
-        lambda key: key.settle(complete(KEY, key.claim_and_send(), "answer", ttl=TTL)),
+        lambda key: key.settle(store_answer(KEY, key.claim_and_send(), "answer", ttl=TTL)),
         lambda key: key.settle(release(KEY, key.claim_and_send(), ttl=TTL)),
     ]
     for prepare_key, lateness in product(prepare, (0, LEASE)):
@@ -79,7 +79,7 @@ def test_another_payload_is_a_conflict_in_every_state(ending: str) -> None:
     if ending in {"sent", "unknown", "done"}:
         assert key.mark(fence)
     if ending == "done":
-        key.settle(complete(KEY, fence, "answer", ttl=TTL))
+        key.settle(store_answer(KEY, fence, "answer", ttl=TTL))
     if ending == "free":
         key.settle(release(KEY, fence, ttl=TTL))
     if ending in {"unknown", "none"}:
@@ -100,9 +100,9 @@ def test_expired_unsent_claim_is_taken_over() -> None:
     assert not key.mark(first.fence)
     assert not key.renew(first.fence)
     assert not key.settle(release(KEY, first.fence, ttl=TTL)).held
-    assert (True, False, None) == key.settle(complete(KEY, second.fence, "answer", ttl=TTL))
+    assert (True, False, None) == key.settle(store_answer(KEY, second.fence, "answer", ttl=TTL))
     assert (Verdict.REPLAY, 0, 0, "answer") == key.claim()
-    assert (False, True, "answer") == key.settle(complete(KEY, first.fence, "late", ttl=TTL))
+    assert (False, True, "answer") == key.settle(store_answer(KEY, first.fence, "late", ttl=TTL))
 
 
 def test_repeated_claim_has_the_same_answer() -> None:
@@ -128,7 +128,7 @@ def test_refused_claims_rarely_write() -> None:
     key.claim(payload=b"two")
     key.world.execute(Resolve(KEY, done=True, ttl=TTL))
     key.world.execute(Withdraw(KEY, 9, ttl=TTL))
-    key.settle(complete(KEY, fence + 1, "other", ttl=TTL))
+    key.settle(store_answer(KEY, fence + 1, "other", ttl=TTL))
     assert state is key.world.cells[KEY]
     key.world.now += 1
     key.claim()
@@ -178,7 +178,7 @@ def test_abandoned_sent_key_is_unknown_at_once() -> None:
         assert key.settle(abandon(KEY, fence, ttl=TTL)).held
     assert Verdict.UNKNOWN is key.claim("ignores").verdict
     assert not key.mark(fence)
-    assert key.settle(complete(KEY, fence, "answer", ttl=TTL)).held
+    assert key.settle(store_answer(KEY, fence, "answer", ttl=TTL)).held
     assert "answer" == key.claim("ignores").answer
 
 
@@ -197,9 +197,9 @@ def test_a_stored_answer_never_changes() -> None:
     key = Keyed()
     fence = key.claim_and_send()
     for _ in range(2):
-        assert key.settle(complete(KEY, fence, "answer", ttl=TTL)).held
+        assert key.settle(store_answer(KEY, fence, "answer", ttl=TTL)).held
     for command in (
-        complete(KEY, fence + 1, "other", ttl=TTL),
+        store_answer(KEY, fence + 1, "other", ttl=TTL),
         release(KEY, fence, ttl=TTL),
         abandon(KEY, fence, ttl=TTL),
     ):
@@ -240,7 +240,7 @@ def test_withdrawing_a_claim() -> None:
     assert key.mark(fence)
     key.world.execute(Withdraw(KEY, 3, ttl=TTL))
     assert Verdict.UNKNOWN is key.claim("ignores").verdict
-    key.settle(complete(KEY, fence, "answer", ttl=TTL))
+    key.settle(store_answer(KEY, fence, "answer", ttl=TTL))
     key.world.execute(Withdraw(KEY, 3, ttl=TTL))
     assert "answer" == key.claim().answer
 
@@ -321,12 +321,12 @@ def test_a_claim_that_was_taken_over_is_not_renewed() -> None:
     assert previous_state is key.world.cells[KEY]
 
 
-@pytest.mark.parametrize("ending", [complete, release, abandon])
+@pytest.mark.parametrize("ending", [store_answer, release, abandon])
 def test_a_claim_that_has_ended_is_not_renewed(ending: Callable[..., Settle]) -> None:
     """A completed, released or abandoned claim cannot be renewed."""
     key = Keyed()
     fence = key.claim_and_send()
-    arguments = (KEY, fence, "answer") if ending is complete else (KEY, fence)
+    arguments = (KEY, fence, "answer") if ending is store_answer else (KEY, fence)
     assert key.settle(ending(*arguments, ttl=TTL)).held
     assert not key.renew(fence)
     assert not Keyed().renew(fence)
@@ -375,10 +375,10 @@ def test_first_answer_settles_a_taken_over_key() -> None:
     key.world.now += LEASE
     second = key.claim().fence
     for _ in range(2):
-        assert key.settle(complete(KEY, first, "answer", ttl=TTL)).held
+        assert key.settle(store_answer(KEY, first, "answer", ttl=TTL)).held
     assert not key.mark(second)
     assert not key.renew(second)
-    assert (False, True, "answer") == key.settle(complete(KEY, second, "other", ttl=TTL))
+    assert (False, True, "answer") == key.settle(store_answer(KEY, second, "other", ttl=TTL))
     assert (Verdict.REPLAY, 0, 0, "answer") == key.claim()
 
 
@@ -389,7 +389,7 @@ def test_late_answer_of_a_key_resolved_as_never_done_is_stored() -> None:
     key.world.now += LEASE
     assert key.world.execute(Resolve(KEY, done=False, ttl=TTL))
     later_fence = key.claim("ignores").fence
-    assert key.settle(complete(KEY, fence, "answer", ttl=TTL)).held
+    assert key.settle(store_answer(KEY, fence, "answer", ttl=TTL)).held
     assert not key.mark(later_fence, "ignores")
     assert "answer" == key.claim("ignores").answer
 
@@ -400,8 +400,8 @@ def test_answer_for_an_expired_key_is_ignored() -> None:
     fence = key.claim_and_send()
     key.world.now += LEASE + TTL
     later_fence = key.claim(payload=b"two").fence
-    assert (False, False, None) == key.settle(complete(KEY, fence, "answer", ttl=TTL))
-    assert key.settle(complete(KEY, later_fence, "other", ttl=TTL)).held
+    assert (False, False, None) == key.settle(store_answer(KEY, fence, "answer", ttl=TTL))
+    assert key.settle(store_answer(KEY, later_fence, "other", ttl=TTL)).held
 
 
 def test_key_cannot_be_resolved_as_never_done_within_its_term() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from moorage.domain.idempotency.claims import MarkSent, Resolve, Verdict, Withdraw, complete
+from moorage.domain.idempotency.claims import MarkSent, Resolve, Verdict, Withdraw, store_answer
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, HOUR, SECOND
 from tests.domain.key_caller import KEY, LEASE, TTL, Keyed, claim
@@ -45,7 +45,7 @@ def test_a_step_back_leaves_the_vendors_memory_as_it_is(
 def test_key_expires_after_its_time_to_live() -> None:
     """After its time to live, a key's answer is not replayed, and the key can be used again."""
     key = Keyed()
-    key.settle(complete(KEY, key.claim_and_send(), "answer", ttl=TTL))
+    key.settle(store_answer(KEY, key.claim_and_send(), "answer", ttl=TTL))
     key.world.now += TTL - 1
     key.world.forget()
     assert Verdict.REPLAY is key.claim().verdict
@@ -60,7 +60,7 @@ def test_key_expires_after_its_time_to_live() -> None:
 def test_a_step_back_leaves_the_time_to_live_as_it_is(back: int) -> None:
     """A clock step back leaves the rest of an answer's time to live unchanged."""
     key = Keyed()
-    key.settle(complete(KEY, key.claim_and_send(), "answer", ttl=TTL))
+    key.settle(store_answer(KEY, key.claim_and_send(), "answer", ttl=TTL))
     key.world.now += HOUR
     key.claim()
     key.world.now -= back
@@ -76,9 +76,9 @@ def test_fencing_token_of_an_expired_state_is_refused() -> None:
     key = Keyed()
     old = key.claim_and_send()
     key.world.now += LEASE + TTL
-    assert (False, False, None) == key.settle(complete(KEY, old, "late", ttl=TTL))
+    assert (False, False, None) == key.settle(store_answer(KEY, old, "late", ttl=TTL))
     assert key.claim().fence > old
-    assert (False, False, None) == key.settle(complete(KEY, old, "late", ttl=TTL))
+    assert (False, False, None) == key.settle(store_answer(KEY, old, "late", ttl=TTL))
 
 
 @pytest.mark.parametrize("away", [-HOUR, HOUR])
@@ -86,7 +86,7 @@ def test_fencing_token_of_an_expired_state_is_refused() -> None:
     "command",
     [
         claim(2, "honours", b"another"),
-        complete(KEY, 1, "late", ttl=TTL),
+        store_answer(KEY, 1, "late", ttl=TTL),
         Withdraw(KEY, 7, ttl=TTL),
         Resolve(KEY, done=True, ttl=TTL),
         MarkSent(KEY, 1, "honours"),

@@ -18,8 +18,8 @@ from moorage.domain.idempotency.claims import (
     Verdict,
     Withdraw,
     abandon,
-    complete,
     release,
+    store_answer,
 )
 from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.state.commands import SMALL_STEP
@@ -300,7 +300,7 @@ class Machine(RuleBasedStateMachine):
             self.judge()
             if holder not in self.holders:
                 return
-            settlement = self.world.execute(complete(KEY, holder.fence, holder.answer, ttl=TTL))
+            settlement = self.world.execute(store_answer(KEY, holder.fence, holder.answer, ttl=TTL))
             if self.stage != "done":
                 self.stage = "done"
                 self.final = holder

@@ -13,7 +13,7 @@ from moorage.domain.connectors.imap_values import moment, plain_messages
 from moorage.domain.connectors.imap_wire import (
     ImapReply,
     ReplyBuffer,
-    command,
+    command_chunks,
     mailbox_bytes,
     read_reply,
     uid_set,
@@ -63,7 +63,7 @@ def test_malformed_bytes_raise_value_error(data: bytes) -> None:
 
 def test_commands() -> None:
     """Texts are sent as they are, and bytes as strings that no content can end early."""
-    assert [b'm1 LOGIN "a\\"b" {2}\r\n', b"\r\n X\r\n"] == command(
+    assert [b'm1 LOGIN "a\\"b" {2}\r\n', b"\r\n X\r\n"] == command_chunks(
         "m1", ["LOGIN", b'a"b', b"\r\n", "X"]
     )
 

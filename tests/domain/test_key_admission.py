@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.idempotency.claims import Verdict, complete
+from moorage.domain.idempotency.claims import Verdict, store_answer
 from moorage.domain.resilience.admission import GO, Admission, Gates
 from moorage.domain.resilience.budget import BudgetRule, RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule, CircuitState
@@ -77,7 +77,7 @@ def happen(key: Keyed, gates: Gates, event: str) -> None:
     elif event == "send":
         key.mark(fence)
     elif event == "complete":
-        key.settle(complete(KEY, fence, "answer", ttl=TTL))
+        key.settle(store_answer(KEY, fence, "answer", ttl=TTL))
     elif event == "free":
         world.execute(WithdrawUnsent(KEY, 0 if entry is None else entry[5], ttl=TTL))
     elif event == "wait":
@@ -124,14 +124,14 @@ def test_new_key_is_sent_at_once(gates: Gates) -> None:
     assert (key.world.now, GO, 0) == (fence, *admitted[:2])
     assert Verdict.BUSY is key.claim().verdict
     assert not key.mark(fence - 1)
-    assert key.settle(complete(KEY, fence, "answer", ttl=TTL)).held
+    assert key.settle(store_answer(KEY, fence, "answer", ttl=TTL)).held
 
 
 def test_stored_answer_costs_nothing() -> None:
     """A key's stored answer is returned even while the limit is used up and the circuit open."""
     key, gates = Keyed(), GATES[3]
     fence, _, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
-    key.settle(complete(KEY, fence, "answer", ttl=TTL))
+    key.settle(store_answer(KEY, fence, "answer", ttl=TTL))
     happen(key, gates, "open")
     cells = dict(key.world.cells)
 

@@ -38,7 +38,7 @@ from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.bucket import TokenBucket
 from moorage.domain.resilience.circuit import joint_state
 from moorage.domain.resilience.gate_commands import GiveBack, ReadCircuit
-from moorage.domain.resilience.outage import alone
+from moorage.domain.resilience.outage import with_local_shares
 from moorage.domain.service.plan import Plan
 from moorage.domain.service.region import Region
 from moorage.domain.state.keys import part_key
@@ -332,7 +332,7 @@ def test_parts_of_a_lone_process_share_its_burst(share: float | Fraction, cost: 
     store, grants, now = MemoryStorage(clock), list[tuple[int, int]](), 0
     for number in range(640):
         gates = plan.parts[number % 16].gates
-        command = alone(Admission(gates, within=0, lease=0, costs=(cost,)))
+        command = with_local_shares(Admission(gates, within=0, lease=0, costs=(cost,)))
         if store.execute(command)[0] is Answer.GO:
             grants.append((now, cost))
         clock.advance(0.01)
@@ -348,11 +348,11 @@ def test_ticket_of_a_lone_process_gives_all_tokens_back() -> None:
     limit = RateLimitConfig.per_hour(8, burst=16, parts=8, without_store=0.125)
     (gates, *_) = (part.gates for part in Plan(Service("vat", limits=limit), None, None).parts)
     store = MemoryStorage(VirtualClock())
-    admission = alone(Admission(gates, within=0, lease=0, ticketed=True))
+    admission = with_local_shares(Admission(gates, within=0, lease=0, ticketed=True))
     for _ in range(5):
         answer, _, _, tickets = store.execute(admission)
         assert (Answer.GO, 2) == (answer, len(tickets))
-        store.execute(alone(GiveBack(gates, tickets)))
+        store.execute(with_local_shares(GiveBack(gates, tickets)))
 
 
 def test_joint_state_is_that_of_the_most_severe_circuit() -> None:

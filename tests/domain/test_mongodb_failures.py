@@ -18,9 +18,9 @@ from moorage.domain.connectors.mongodb_failures import (
     MongoFault,
     MongoPhase,
     mongodb_error,
-    not_replicated,
-    partly_refused,
-    unreachable,
+    not_replicated_error,
+    partly_refused_error,
+    unreachable_error,
 )
 
 TRANSIENT, UNKNOWN = "TransientTransactionError", "UnknownTransactionCommitResult"
@@ -78,14 +78,14 @@ def test_labels_decide_about_transactions() -> None:
 )
 def test_servers_that_cannot_be_reached(words: str, message: str, retryable: bool) -> None:
     """The driver's text tells why no MongoDB server can be reached; nothing was sent."""
-    error = unreachable(words)
+    error = unreachable_error(words)
     assert message in error.message
     assert (False, retryable) == (error.may_have_been_processed, error.retryable)
-    assert unreachable(words, MongoPhase.SENT).may_have_been_processed
+    assert unreachable_error(words, MongoPhase.SENT).may_have_been_processed
 
 
 def test_partial_outcomes() -> None:
     """A MongoDB write that too few servers confirmed counts as possibly made."""
-    assert AttemptTimeout is type(not_replicated(in_time=False))
-    assert not_replicated(in_time=True).may_have_been_processed
-    assert "0 documents were changed before" in partly_refused(0, None).message
+    assert AttemptTimeout is type(not_replicated_error(in_time=False))
+    assert not_replicated_error(in_time=True).may_have_been_processed
+    assert "0 documents were changed before" in partly_refused_error(0, None).message

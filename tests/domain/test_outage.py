@@ -28,18 +28,18 @@ from moorage.domain.resilience.gate_commands import (
     SetCircuit,
 )
 from moorage.domain.resilience.outage import (
-    Local,
+    LocalGrant,
     Outage,
-    alone,
-    goes_on,
+    extended_outage,
     has_substitute,
     is_local,
     is_slow,
-    marked,
-    moved,
-    noticed,
+    marked_as_local,
+    needs_no_store,
     patience,
     substitute,
+    with_local_shares,
+    with_other_keys,
 )
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.values.durations import SECOND
@@ -64,9 +64,9 @@ TICKET = (1, 2, 1, 0, 0, 0)
 
 def outage_after(probes: int, draw: float) -> Outage:
     """Return a store outage after this number of probes, one a second."""
-    outage = noticed(None, GONE, 5 * NANOS, draw)
+    outage = extended_outage(None, GONE, 5 * NANOS, draw)
     for probe in range(1, probes + 1):
-        outage = noticed(outage, GONE, (5 + probe) * NANOS, draw)
+        outage = extended_outage(outage, GONE, (5 + probe) * NANOS, draw)
     return outage
 
 
@@ -92,10 +92,10 @@ def test_processes_come_back_spread_over_a_second() -> None:
     dice, end = Random(1), 60 * NANOS
     probes, returns = list[int](), list[int]()
     for _ in range(200):
-        outage = noticed(None, GONE, 0, dice.random())
+        outage = extended_outage(None, GONE, 0, dice.random())
         while outage.until < end:
             probes.append(outage.until)
-            outage = noticed(outage, GONE, outage.until, dice.random())
+            outage = extended_outage(outage, GONE, outage.until, dice.random())
         returns.append(outage.until)
 
     assert max(returns) <= end + NANOS
@@ -106,14 +106,14 @@ def test_processes_come_back_spread_over_a_second() -> None:
 
 def test_slow_probe_delays_the_next() -> None:
     """After a slow probe of the store, the next one is as much later."""
-    assert 7 * NANOS == noticed(None, GONE, 5 * NANOS, 1.0, took=2 * NANOS).until
+    assert 7 * NANOS == extended_outage(None, GONE, 5 * NANOS, 1.0, took=2 * NANOS).until
 
 
 def test_outage_has_its_last_error_and_one_probe_slot() -> None:
     """A new store outage has its last error and a slot for one probe."""
-    first = noticed(None, GONE, 0, 0.0)
+    first = extended_outage(None, GONE, 0, 0.0)
     repeated_error = StorageUnavailable("still gone.")
-    second = noticed(first, repeated_error, 1, 0.0)
+    second = extended_outage(first, repeated_error, 1, 0.0)
 
     assert (GONE, repeated_error) == (first.error, second.error)
     first.turn.pop()
@@ -122,11 +122,11 @@ def test_outage_has_its_last_error_and_one_probe_slot() -> None:
 
 def test_local_grants_are_marked() -> None:
     """Permits and tickets granted without the store are marked as local."""
-    answer, wait, permit, tickets = marked((Answer.GO, 7, PERMIT, (TICKET, TICKET)))
+    answer, wait, permit, tickets = marked_as_local((Answer.GO, 7, PERMIT, (TICKET, TICKET)))
 
     assert (Answer.GO, 7, PERMIT, (TICKET, TICKET)) == (answer, wait, permit, tickets)
-    assert [Local] * 3 == [type(permit), *map(type, tickets)]
-    assert (Answer.LIMITED, 7, None, ()) == marked((Answer.LIMITED, 7, None, ()))
+    assert [LocalGrant] * 3 == [type(permit), *map(type, tickets)]
+    assert (Answer.LIMITED, 7, None, ()) == marked_as_local((Answer.LIMITED, 7, None, ()))
 
 
 def returning_commands(permit: Any, tickets: Any) -> list[Command[Any]]:
@@ -140,7 +140,7 @@ def returning_commands(permit: Any, tickets: Any) -> list[Command[Any]]:
 
 def test_commands_on_local_grants_stay_local() -> None:
     """A command with a permit or ticket granted without the store is handled in this process."""
-    permit, ticket = Local(PERMIT), Local(TICKET)
+    permit, ticket = LocalGrant(PERMIT), LocalGrant(TICKET)
 
     assert not any(map(is_local, returning_commands(PERMIT, (TICKET, TICKET))))
     assert all(map(is_local, returning_commands(permit, (ticket, ticket))))
@@ -171,8 +171,8 @@ def test_only_limits_and_circuits_have_a_local_fallback() -> None:
         SetCircuit(RULE, "circuit", CircuitState.CLOSED),
     ]
 
-    assert all(map(goes_on, goes))
-    assert not any(map(goes_on, lasting_commands))
+    assert all(map(needs_no_store, goes))
+    assert not any(map(needs_no_store, lasting_commands))
 
 
 def test_a_limit_may_refuse_to_go_on() -> None:
@@ -181,16 +181,16 @@ def test_a_limit_may_refuse_to_go_on() -> None:
         limits=[RateLimitConfig(1).rule] * 2, limit_keys=["a", "b"], shares=[Fraction(1), None]
     )
 
-    assert not goes_on(Admission(gates, within=0, lease=0))
-    assert goes_on(GiveBack(gates, (TICKET, TICKET)))
-    assert goes_on(Pause(gates, SECOND))
+    assert not needs_no_store(Admission(gates, within=0, lease=0))
+    assert needs_no_store(GiveBack(gates, (TICKET, TICKET)))
+    assert needs_no_store(Pause(gates, SECOND))
 
 
 def granted(command: Command[Any], seconds: int, store: MemoryStorage, clock: VirtualClock) -> int:
     """Return the number of calls granted without the store, at twenty requests a second."""
     count = 0
     for _ in range(20 * seconds):
-        count += store.execute(alone(command))[0] is Answer.GO
+        count += store.execute(with_local_shares(command))[0] is Answer.GO
         clock.advance(0.05)
     return count
 
@@ -240,14 +240,14 @@ def test_share_commands_use_the_same_share() -> None:
         Pause(gates, 1),
     ]
     for command in limited_commands:
-        other_command: Any = alone(command)
+        other_command: Any = with_local_shares(command)
         assert (type(command), share) == (type(other_command), other_command.gates)
         assert (share.limit_keys, getattr(command, "tickets", None)) == (
             other_command.keys,
             getattr(other_command, "tickets", None),
         )
     for whole_command in (*returning_commands(PERMIT, (TICKET, TICKET)), Pause(GATES, 1)):
-        assert whole_command is alone(whole_command)
+        assert whole_command is with_local_shares(whole_command)
 
 
 @pytest.mark.parametrize("value", ["refuse", 1, 1.0, 0.5, Fraction(1, 3)])
@@ -282,7 +282,7 @@ def test_claims_have_no_substitute() -> None:
 def test_a_command_is_moved_to_other_keys() -> None:
     """Moving a store command to other keys changes a copy's keys only."""
     request = Admission(GATES, within=3, lease=4)
-    moved_command: Any = moved(request, {"one": substitute("one")})
+    moved_command: Any = with_other_keys(request, {"one": substitute("one")})
 
     assert ("circuit", substitute("one"), "two") == moved_command.keys
     assert ("circuit", "one", "two") == request.keys

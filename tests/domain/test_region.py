@@ -21,7 +21,7 @@ from moorage import (
     Request,
     Service,
 )
-from moorage.domain.service.region import belonging, elsewhere, in_order
+from moorage.domain.service.region import in_random_order, regions_of_path, regions_to_try
 
 EU = Region("eu", "https://eu.example/api")
 US = Region("us", "https://us.example/api")
@@ -47,7 +47,7 @@ def several(draw: st.DrawFn) -> list[Region]:
 @given(regions=several(), draw=DRAWS)
 def test_order_has_every_region_by_tier(regions: list[Region], draw: float) -> None:
     """The order of regions has each region once, and earlier tiers first."""
-    order = in_order(regions, draw)
+    order = in_random_order(regions, draw)
 
     assert set(regions) == set(order)
     assert len(regions) == len(order)
@@ -72,7 +72,9 @@ def test_possibly_processed_request_stays_in_its_region(
     movable: bool,
 ) -> None:
     """A possibly processed request that must not be repeated tries no other region."""
-    other_regions = elsewhere(regions, here, tried=tried, acted=acted, movable=movable, draw=draw)
+    other_regions = regions_to_try(
+        regions, here, tried=tried, acted=acted, movable=movable, draw=draw
+    )
 
     if acted and not movable:
         assert () == other_regions
@@ -93,19 +95,19 @@ def test_those_tried_come_again_when_all_were() -> None:
     ap = Region("ap", "https://ap.example")
     regions = (EU, US, ap)
 
-    assert (ap,) == elsewhere(regions, "us", tried={"eu", "us"}, draw=0.0)
-    assert {EU, ap} == set(elsewhere(regions, "us", tried={"eu", "us", "ap"}, draw=0.0))
+    assert (ap,) == regions_to_try(regions, "us", tried={"eu", "us"}, draw=0.0)
+    assert {EU, ap} == set(regions_to_try(regions, "us", tried={"eu", "us", "ap"}, draw=0.0))
 
 
 def test_another_region_may_be_tried_by_default() -> None:
     """By default another region may be tried, as if nothing had been done yet."""
-    assert (US,) == elsewhere((EU, US), "eu", movable=False, draw=0.0)
-    assert (US,) == elsewhere((EU, US), "eu", acted=True, draw=0.0)
+    assert (US,) == regions_to_try((EU, US), "eu", movable=False, draw=0.0)
+    assert (US,) == regions_to_try((EU, US), "eu", acted=True, draw=0.0)
 
 
 def test_shares_are_contiguous() -> None:
     """A draw at the boundary of two regions' shares selects the second."""
-    assert [EU, US, US] == [in_order((EU, US), draw)[0] for draw in (0.499, 0.5, 0.999)]
+    assert [EU, US, US] == [in_random_order((EU, US), draw)[0] for draw in (0.499, 0.5, 0.999)]
 
 
 @pytest.mark.untraced
@@ -119,7 +121,7 @@ def test_first_region_follows_the_weights(weights: list[int], seed: int) -> None
     dice = random.Random(seed)
     draws = 2_000
 
-    firsts = Counter(in_order(regions, dice.random())[0].name for _ in range(draws))
+    firsts = Counter(in_random_order(regions, dice.random())[0].name for _ in range(draws))
 
     for region in regions:
         share = region.weight / sum(weights)
@@ -135,7 +137,8 @@ def test_equal_weights_make_every_order_equally_likely() -> None:
     dice = random.Random(28)
 
     orders = Counter(
-        tuple(region.name for region in in_order(regions, dice.random())) for _ in range(6_000)
+        tuple(region.name for region in in_random_order(regions, dice.random()))
+        for _ in range(6_000)
     )
 
     assert 6 == len(orders)
@@ -151,7 +154,9 @@ def test_second_region_is_evenly_distributed(heavy: int) -> None:
         for at, name in enumerate(names)
     ]
     dice = random.Random(28)
-    orders = [[region.name for region in in_order(regions, dice.random())] for _ in range(6_000)]
+    orders = [
+        [region.name for region in in_random_order(regions, dice.random())] for _ in range(6_000)
+    ]
     seconds = Counter(order[1] for order in orders if order[0] == names[heavy])
 
     assert {*names} - {names[heavy]} == {*seconds}
@@ -163,19 +168,23 @@ def test_full_url_selects_its_region() -> None:
     inner_region = Region("inner", "https://eu.example/api/v2")
     marked_region = Region("marked", "https://eu.example/api/X/")
 
-    assert (EU, US) == belonging((EU, US), "/items")
-    assert [US] == belonging((EU, US), "HTTPS://us.example:443/api/items")
-    assert [EU] == belonging((EU, US), "https://eu.example/api")
-    assert [EU] == belonging((EU, US), "https://eu.example/elsewhere?page=2")
-    assert [EU, inner_region] == belonging(
+    assert (EU, US) == regions_of_path((EU, US), "/items")
+    assert [US] == regions_of_path((EU, US), "HTTPS://us.example:443/api/items")
+    assert [EU] == regions_of_path((EU, US), "https://eu.example/api")
+    assert [EU] == regions_of_path((EU, US), "https://eu.example/elsewhere?page=2")
+    assert [EU, inner_region] == regions_of_path(
         (EU, US, inner_region), "https://eu.example/api/v2/items"
     )
-    assert [EU, inner_region] == belonging((EU, US, inner_region), "https://eu.example/api/v2")
-    assert [EU] == belonging((EU, US, inner_region), "https://eu.example/api/v22/items")
-    assert [EU, marked_region] == belonging((EU, marked_region), "https://eu.example/api/X/items")
-    assert [EU] == belonging((EU, marked_region), "https://eu.example/api/items")
+    assert [EU, inner_region] == regions_of_path(
+        (EU, US, inner_region), "https://eu.example/api/v2"
+    )
+    assert [EU] == regions_of_path((EU, US, inner_region), "https://eu.example/api/v22/items")
+    assert [EU, marked_region] == regions_of_path(
+        (EU, marked_region), "https://eu.example/api/X/items"
+    )
+    assert [EU] == regions_of_path((EU, marked_region), "https://eu.example/api/items")
     with pytest.raises(InvalidData, match="belongs to none of the service"):
-        belonging((EU, US), "http://eu.example/api/items")
+        regions_of_path((EU, US), "http://eu.example/api/items")
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from moorage.domain.entries.renewal import LASTS, TOGETHER, Held, due, halves
+from moorage.domain.entries.renewal import CLAIM_LEASE, MOST_TOGETHER, HeldClaim, due, halves
 from moorage.domain.idempotency.claims import LEASE, RENEWAL
 
 NOW = 10**12
 
 
-def held_claim(key: str = "k", *, until: int = NOW) -> Held:
+def held_claim(key: str = "k", *, until: int = NOW) -> HeldClaim:
     """Return an idempotency claim that this process holds."""
-    return Held(key, 1, ttl=1, until=until)
+    return HeldClaim(key, 1, ttl=1, until=until)
 
 
 def test_a_claim_is_due_when_half_a_renewals_time_has_passed() -> None:
     """A claim is renewed when half of its renewal time has passed, so short calls need none."""
-    fresh = held_claim("fresh", until=NOW + LASTS)
-    older_claim = held_claim("older", until=NOW + LASTS - RENEWAL * 1000 // 2)
+    fresh = held_claim("fresh", until=NOW + CLAIM_LEASE)
+    older_claim = held_claim("older", until=NOW + CLAIM_LEASE - RENEWAL * 1000 // 2)
     lapsed_claim = held_claim("lapsed", until=0)
     assert [[older_claim, lapsed_claim]] == due(
         [fresh, older_claim, lapsed_claim], NOW, by_tag=False
@@ -26,7 +26,7 @@ def test_a_claim_is_due_when_half_a_renewals_time_has_passed() -> None:
 
 def test_one_renewal_may_fail_before_a_lease_ends() -> None:
     """A claim that was not due for renewal in one round is due in the next, before it ends."""
-    claim = held_claim(until=NOW + LASTS - RENEWAL * 1000 // 2 + 1)
+    claim = held_claim(until=NOW + CLAIM_LEASE - RENEWAL * 1000 // 2 + 1)
     rounds = [NOW + number * RENEWAL * 1000 for number in (0, 1, 2)]
     assert [[], [[claim]], [[claim]]] == [due([claim], now, by_tag=False) for now in rounds]
     assert rounds[-1] < claim.until
@@ -36,7 +36,7 @@ def test_one_renewal_may_fail_before_a_lease_ends() -> None:
 def test_many_claims_are_renewed_by_few_commands() -> None:
     """Ten thousand claims are renewed by fifty commands."""
     groups = due([held_claim(str(number)) for number in range(10_000)], NOW, by_tag=False)
-    assert [TOGETHER] * 50 == list(map(len, groups))
+    assert [MOST_TOGETHER] * 50 == list(map(len, groups))
 
 
 def test_keys_of_a_store_in_parts_go_by_their_tags() -> None:

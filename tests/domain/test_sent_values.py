@@ -9,7 +9,7 @@ from io import BytesIO
 import pytest
 
 from moorage import BodyStream, ConfigurationError, Credentials, Request, Response, VendorFailed
-from moorage.domain.auth.sent_values import LARGEST_BODY, Sent, witness
+from moorage.domain.auth.sent_values import LARGEST_BODY, SentCredentials, new_recent_credentials
 from moorage.domain.secrets.sensitive import MASK
 
 SECRET = "kX9vQ2pL7wZ4mN8tR3-canary"
@@ -18,19 +18,19 @@ OTHER = "q7Jd-second-F5sV1hB9-canary"
 
 def test_credential_is_masked_without_a_request() -> None:
     """If an attempt made no request, only its credential is masked."""
-    assert f"no {MASK}" == Sent(Credentials.bearer(SECRET)).text(f"no {SECRET}")
-    assert SECRET == Sent(None).text(SECRET)
+    assert f"no {MASK}" == SentCredentials(Credentials.bearer(SECRET)).text(f"no {SECRET}")
+    assert SECRET == SentCredentials(None).text(SECRET)
 
 
 def test_repr_shows_no_sent_value() -> None:
     """The record of an attempt's credentials shows no value when printed or pickled."""
-    sent_request = Sent(Credentials.bearer(SECRET))
+    sent_request = SentCredentials(Credentials.bearer(SECRET))
     sent_request.text("used once")
 
     assert SECRET not in repr(sent_request)
     with suppress(Exception):
         assert SECRET.encode() not in pickle.dumps(sent_request)
-    assert SECRET not in repr([getattr(sent_request, name) for name in Sent.__slots__])
+    assert SECRET not in repr([getattr(sent_request, name) for name in SentCredentials.__slots__])
 
 
 @pytest.mark.parametrize(
@@ -46,14 +46,14 @@ def test_repr_shows_no_sent_value() -> None:
 )
 def test_ordinary_values_are_not_masked(request_: Request) -> None:
     """An attempt's values under ordinary names, streamed ones and long ones are not masked."""
-    sent_request = Sent(Credentials.bearer(SECRET), request_, "https://x.example/")
+    sent_request = SentCredentials(Credentials.bearer(SECRET), request_, "https://x.example/")
 
     assert f"{MASK} {OTHER}" == sent_request.text(f"{SECRET} {OTHER}")
 
 
 def test_errors_of_configuration_are_ours() -> None:
     """Configuration errors quote no vendor and stay unmasked, even among an error's causes."""
-    sent_request = Sent(Credentials.bearer(SECRET))
+    sent_request = SentCredentials(Credentials.bearer(SECRET))
     own_error, foreign_error = ConfigurationError(SECRET), VendorFailed(SECRET)
     own_error.__cause__, foreign_error.__cause__ = foreign_error, own_error
     sent_request.error(own_error)
@@ -63,7 +63,7 @@ def test_errors_of_configuration_are_ours() -> None:
 
 def test_headers_stay_headers() -> None:
     """A masked response has the same headers in the same order."""
-    sent_request = Sent(Credentials.bearer(SECRET))
+    sent_request = SentCredentials(Credentials.bearer(SECRET))
     answer = Response(500, [("X-A", f"é{SECRET}é"), ("X-B", "b")], b"no")
 
     assert (("X-A", f"é{MASK}é"), ("X-B", "b")) == sent_request.response(answer).headers.pairs
@@ -73,8 +73,8 @@ def test_headers_stay_headers() -> None:
 
 def test_recorder_keeps_the_last_sixteen() -> None:
     """The record of sent credentials keeps only its last sixteen entries."""
-    entries = witness()
-    entries.extend(Sent(None) for _ in range(99))
+    entries = new_recent_credentials()
+    entries.extend(SentCredentials(None) for _ in range(99))
 
     assert 16 == len(entries)
 
@@ -84,7 +84,7 @@ def test_a_recorder_is_taught_the_same_values() -> None:
     taught: list[set[bytes]] = []
     request = Request.post("/", json={"token": OTHER})
     request = request.with_header("Content-Type", "application/json")
-    sent_request = Sent(Credentials.bearer(SECRET), request, "https://x.example/", None)
+    sent_request = SentCredentials(Credentials.bearer(SECRET), request, "https://x.example/", None)
     sent_request.teach(lambda secrets, words: taught.extend([{*secrets}, {*words}]))
 
     assert [{SECRET.encode()}, {OTHER.encode()}] == taught

@@ -12,10 +12,10 @@ from moorage.domain.idempotency.claims import (
     Claimed,
     MarkSent,
     Verdict,
-    complete,
     release,
+    store_answer,
 )
-from moorage.domain.idempotency.leaving import MARK_LASTS, Leave
+from moorage.domain.idempotency.leaving import MARK_LASTS, ExecuteOnFormerShard
 from moorage.domain.state.keys import own_key, state_key
 from moorage.domain.state.sharding import location_of
 from moorage.domain.values.durations import DAY, SECOND
@@ -98,7 +98,7 @@ def test_claim_stays_where_it_may_matter() -> None:
     for end, moves_after in (
         (None, 10 * SECOND),
         (lambda fence: release(KEY, fence, ttl=DAY), 0),
-        (lambda fence: complete(KEY, fence, "answer", ttl=DAY), DAY),
+        (lambda fence: store_answer(KEY, fence, "answer", ttl=DAY), DAY),
         (lambda fence: MarkSent(KEY, fence, "bank"), DAY + 10 * SECOND),
     ):
         shard = Shard()
@@ -108,9 +108,12 @@ def test_claim_stays_where_it_may_matter() -> None:
         for passed in (0, 2 * SECOND, moves_after - 1):
             if 0 <= passed < moves_after:
                 shard.now = NOW + passed
-                assert (True, None) == shard.execute(Leave(Look())), (moves_after, passed)
+                assert (True, None) == shard.execute(ExecuteOnFormerShard(Look())), (
+                    moves_after,
+                    passed,
+                )
         shard.now = NOW + moves_after
-        assert (False, None) == shard.execute(Leave(claim_of(owner=2)))
+        assert (False, None) == shard.execute(ExecuteOnFormerShard(claim_of(owner=2)))
 
 
 class Look:
@@ -128,13 +131,13 @@ class Look:
 def test_moved_key_is_refused_to_whoever_does_not_know_the_new_shard() -> None:
     """After a key has moved, its former shard refuses it, for as long as it is marked."""
     shard = Shard()
-    assert (False, None) == shard.execute(Leave(claim_of()))
+    assert (False, None) == shard.execute(ExecuteOnFormerShard(claim_of()))
     with pytest.raises(StateUnavailable, match="another layout") as excinfo:
         shard.execute(claim_of())
     assert helpful(excinfo.value)
     for day in range(5):
         shard.now = NOW + day * DAY
-        assert (False, None) == shard.execute(Leave(claim_of()))
+        assert (False, None) == shard.execute(ExecuteOnFormerShard(claim_of()))
     shard.now += MARK_LASTS - 1
     with pytest.raises(StateUnavailable):
         shard.execute(claim_of())
@@ -147,11 +150,11 @@ def test_turn_and_place_of_a_key_move_together() -> None:
     shard = Shard()
     answer = shard.execute(claim_of(turn))
     assert (Verdict.RUN, 0) == (answer.verdict, answer.wait)
-    is_here, placed = shard.execute(Leave(claim_of(place)))
+    is_here, placed = shard.execute(ExecuteOnFormerShard(claim_of(place)))
     assert is_here
     assert isinstance(placed, Claimed)
 
     other_shard = Shard()
-    assert (False, None) == other_shard.execute(Leave(claim_of(place)))
+    assert (False, None) == other_shard.execute(ExecuteOnFormerShard(claim_of(place)))
     with pytest.raises(StateUnavailable):
         other_shard.execute(claim_of(turn))

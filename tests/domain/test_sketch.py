@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import InvalidData
-from moorage.domain.observation.sketch import MAX_BUCKETS, Sketch, SketchRecorder, merged
+from moorage.domain.observation.sketch import MAX_BUCKETS, Sketch, SketchRecorder, merged_sketch
 
 PERCENTS = (0.1, 1, 25, 50, 75, 90, 95, 99, 99.9, 100)
 DURATIONS = st.lists(st.floats(1e-7, 50.0), max_size=60)
@@ -40,7 +40,7 @@ def test_percentiles_of_a_million_durations() -> None:
     parts = [sketch_of(durations[number::8]) for number in range(8)]
     durations.sort()
 
-    assert whole_sketch == merged(parts) == merged(reversed(parts))
+    assert whole_sketch == merged_sketch(parts) == merged_sketch(reversed(parts))
     for percent in PERCENTS:
         assert pytest.approx(exact(durations, percent), rel=0.0101) == whole_sketch.percentile(
             percent
@@ -63,8 +63,8 @@ def test_merging_is_adding(first: list[float], second: list[float], third: list[
     """The order in which sketches are merged changes nothing."""
     a, b, c = map(sketch_of, (first, second, third))
 
-    assert sketch_of([*first, *second, *third]) == merged([a, b, c])
-    assert merged([a, merged([b, c])]) == merged([merged([c, a]), b])
+    assert sketch_of([*first, *second, *third]) == merged_sketch([a, b, c])
+    assert merged_sketch([a, merged_sketch([b, c])]) == merged_sketch([merged_sketch([c, a]), b])
 
 
 @given(durations=ANY_DURATIONS)
@@ -84,7 +84,7 @@ def test_garbage_is_no_sketch(data: bytes) -> None:
             sketch = Sketch.from_bytes(text)
         except InvalidData:
             continue
-        assert sketch == merged([sketch])
+        assert sketch == merged_sketch([sketch])
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.idempotency.claims import Record
+from moorage.domain.idempotency.claims import WriteRecordOfHolder
 from moorage.domain.resilience.admission import Admission, Gates
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
 from moorage.domain.resilience.gate_commands import GiveBack, Pause, Resume
 from moorage.domain.resilience.rate_limit import RateLimitConfig
-from moorage.domain.state.commands import SMALL_STEP, State, misread, steady, unchanged
+from moorage.domain.state.commands import (
+    SMALL_STEP,
+    State,
+    misread,
+    reading_time,
+    with_times_moved_back,
+)
 from moorage.domain.values.durations import DAY, HOUR, SECOND
 from moorage.errors import StateUnavailable
 from tests.domain.state_world import NOON
@@ -31,14 +37,14 @@ class Clock:
     def present(self, state: State | None, now: int) -> State | None:
         """Return the state with its time moved to now."""
         assert state is not None
-        time, back = steady(state[0], now)
+        time, back = reading_time(state[0], now)
         return (time, state[1], state[2] - back)
 
 
 @given(times, times)
 def test_small_clock_step_back_is_ignored(seen: int, now: int) -> None:
     """A state's time never goes back, except after a large clock step, which moves the state."""
-    time, back = steady(seen, now)
+    time, back = reading_time(seen, now)
     if now >= seen:
         assert (now, 0) == (time, back)
     elif seen - now <= SMALL_STEP:
@@ -51,7 +57,7 @@ def test_small_clock_step_back_is_ignored(seen: int, now: int) -> None:
 def test_unchanged_is_unchanged_but_for_the_time(seen: list[int | None], now: int) -> None:
     """A command that changes nothing keeps its states, or only updates their time."""
     states = tuple(None if time is None else (time, DAY, time + SECOND) for time in seen)
-    later_states = unchanged([Clock()] * len(states), states, now)
+    later_states = with_times_moved_back([Clock()] * len(states), states, now)
     for old_state, new_values in zip(states, later_states, strict=True):
         if old_state is None or abs(old_state[0] - now) <= SMALL_STEP:
             assert old_state is new_values
@@ -65,7 +71,7 @@ def test_step_back_of_two_seconds_is_small() -> None:
     rules = [Clock()] * 3
     for old in (NOON - SMALL_STEP, NOON + SMALL_STEP):
         states = ((old, DAY, 0), (NOON - HOUR, DAY, 0), (NOON + HOUR, DAY, HOUR))
-        later_states = unchanged(rules, states, NOON)
+        later_states = with_times_moved_back(rules, states, NOON)
         assert states[0] is later_states[0]
         assert ((NOON, DAY, 0), (NOON, DAY, 0)) == later_states[1:]
 
@@ -150,7 +156,7 @@ LIMITS: Final = Gates(limits=(LIMIT, LIMIT), limit_keys=["a", "b"])
     [
         Pause(LIMITS, SECOND),
         Resume(LIMITS),
-        Record("a", 1, "b", "answer", fingerprint=b"", ttl=HOUR),
+        WriteRecordOfHolder("a", 1, "b", "answer", fingerprint=b"", ttl=HOUR),
     ],
     ids=lambda command: type(command).__name__,
 )

@@ -9,13 +9,13 @@ from moorage.domain.resilience.token_leases import (
     MOST_WAITING,
     Refusal,
     TokenLease,
-    asked,
-    delayed,
-    failed,
-    granted,
-    left,
+    after_call,
+    after_delayed_grant,
+    after_failure,
+    after_grant,
+    after_leaving,
+    after_refusal,
     proceed,
-    refused,
 )
 
 MOST = 10_000
@@ -25,13 +25,13 @@ def asking(*calls: int, within: int = 0, now: int = 0, most: int = MOST) -> Toke
     """Return the state after these calls have asked a broker that has nothing."""
     lease = TokenLease()
     for call in calls:
-        lease = asked(lease, call, within, now, most).lease
+        lease = after_call(lease, call, within, now, most).lease
     return lease
 
 
 def test_first_call_is_requested_at_once() -> None:
     """A broker without tokens asks the store for the first call, and for others in advance."""
-    step = asked(TokenLease(), 1, 0, 0, MOST)
+    step = after_call(TokenLease(), 1, 0, 0, MOST)
 
     assert 3 == step.request
     assert 2 * LEASE == step.within
@@ -40,8 +40,8 @@ def test_first_call_is_requested_at_once() -> None:
 
 def test_tokens_in_advance_serve_later_calls() -> None:
     """The tokens beyond the first call admit the next ones without another request."""
-    lease = granted(asking(1), 3, sent=0, now=100, most=MOST).lease
-    step = asked(lease, 2, 0, 200, MOST)
+    lease = after_grant(asking(1), 3, sent=0, now=100, most=MOST).lease
+    step = after_call(lease, 2, 0, 200, MOST)
 
     assert (2,) == step.granted
     assert 0 == step.request
@@ -49,27 +49,27 @@ def test_tokens_in_advance_serve_later_calls() -> None:
 
 def test_tokens_expire_with_their_lease() -> None:
     """A token in advance is not handed out later than a lease after its request."""
-    lease = granted(asking(1), 3, sent=0, now=100, most=MOST).lease
+    lease = after_grant(asking(1), 3, sent=0, now=100, most=MOST).lease
 
-    assert (2,) == asked(lease, 2, 0, LEASE, MOST).granted
-    step = asked(lease, 2, 0, LEASE + 1, MOST)
+    assert (2,) == after_call(lease, 2, 0, LEASE, MOST).granted
+    step = after_call(lease, 2, 0, LEASE + 1, MOST)
     assert () == step.granted
     assert step.request
 
 
 def test_answer_later_than_a_lease_serves_only_waiting_calls() -> None:
     """Calls that wait get the tokens of a late answer, and no other call does."""
-    lease = asked(asking(1, within=LONGEST_WAIT), 2, LONGEST_WAIT, 0, MOST).lease
-    step = granted(lease, 5, sent=0, now=LEASE + 1, most=MOST)
+    lease = after_call(asking(1, within=LONGEST_WAIT), 2, LONGEST_WAIT, 0, MOST).lease
+    step = after_grant(lease, 5, sent=0, now=LEASE + 1, most=MOST)
 
     assert (1, 2) == step.granted
-    assert () == asked(step.lease, 3, 0, LEASE + 2, MOST).granted
+    assert () == after_call(step.lease, 3, 0, LEASE + 2, MOST).granted
 
 
 def test_one_request_in_each_lease() -> None:
     """Calls beyond the tokens wait for the next request, which takes what they need and more."""
-    lease = granted(asking(1), 1, sent=0, now=100, most=MOST).lease
-    step = asked(lease, 2, 0, 200, MOST)
+    lease = after_grant(asking(1), 1, sent=0, now=100, most=MOST).lease
+    step = after_call(lease, 2, 0, 200, MOST)
 
     assert 0 == step.request
     assert LEASE == step.wake
@@ -89,7 +89,7 @@ def test_request_is_bounded_by_burst_and_by_number() -> None:
 def test_too_many_calls_are_refused() -> None:
     """A call that finds the maximum number of waiting calls is refused at once."""
     waiting = asking(*range(MOST_WAITING), within=LONGEST_WAIT)
-    step = asked(waiting, MOST_WAITING, LONGEST_WAIT, 0, MOST)
+    step = after_call(waiting, MOST_WAITING, LONGEST_WAIT, 0, MOST)
 
     assert (Refusal(MOST_WAITING, LEASE),) == step.refused
     assert waiting == step.lease
@@ -97,18 +97,18 @@ def test_too_many_calls_are_refused() -> None:
 
 def test_scarce_limit_gives_nothing_in_advance() -> None:
     """After a refusal only calls that wait get tokens, until the store grants at once again."""
-    lease = refused(asking(1), 50_000, 10, MOST).lease
-    step = asked(lease, 2, 0, LEASE, MOST)
+    lease = after_refusal(asking(1), 50_000, 10, MOST).lease
+    step = after_call(lease, 2, 0, LEASE, MOST)
 
     assert lease.is_scarce
     assert 1 == step.request
-    assert not granted(step.lease, 1, sent=LEASE, now=LEASE + 10, most=MOST).lease.is_scarce
+    assert not after_grant(step.lease, 1, sent=LEASE, now=LEASE + 10, most=MOST).lease.is_scarce
 
 
 def test_refusal_reaches_calls_that_cannot_wait_so_long() -> None:
     """A refused request refuses impatient calls; patient ones are in the next request."""
-    lease = asked(asking(1), 2, 500_000, 0, MOST).lease
-    step = refused(lease, 100_000, 10, MOST)
+    lease = after_call(asking(1), 2, 500_000, 0, MOST).lease
+    step = after_refusal(lease, 100_000, 10, MOST)
 
     assert (Refusal(1, 100_000),) == step.refused
     assert LEASE == step.wake
@@ -117,16 +117,16 @@ def test_refusal_reaches_calls_that_cannot_wait_so_long() -> None:
 
 def test_wait_refuses_impatient_calls_at_once() -> None:
     """When tokens come after a wait, those that cannot wait so long are told at once."""
-    lease = asked(asking(1), 2, 500_000, 0, MOST).lease
-    step = delayed(lease, 100_000, 10)
+    lease = after_call(asking(1), 2, 500_000, 0, MOST).lease
+    step = after_delayed_grant(lease, 100_000, 10)
 
     assert (Refusal(1, 100_000),) == step.refused
-    assert (2,) == granted(step.lease, 2, sent=100_000, now=100_010, most=MOST).granted
+    assert (2,) == after_grant(step.lease, 2, sent=100_000, now=100_010, most=MOST).granted
 
 
 def test_calls_that_waited_too_long_are_not_requested() -> None:
     """A call whose time has passed is refused at the next request."""
-    lease = asked(asking(1), 2, 500_000, 0, MOST).lease._replace(pending=0)
+    lease = after_call(asking(1), 2, 500_000, 0, MOST).lease._replace(pending=0)
     step = proceed(lease, 2 * LEASE + 1, MOST)
 
     assert (Refusal(1, LEASE),) == step.refused
@@ -138,23 +138,23 @@ def test_calls_that_waited_too_long_are_not_requested() -> None:
 
 def test_newcomer_does_not_wait_for_tokens_that_come_too_late() -> None:
     """A call that cannot wait for the time of the requested tokens is refused at once."""
-    lease = delayed(asking(1, within=500_000), 300_000, 10).lease
+    lease = after_delayed_grant(asking(1, within=500_000), 300_000, 10).lease
 
-    assert (Refusal(2, 299_990),) == asked(lease, 2, 0, 20, MOST).refused
-    assert () == asked(lease, 2, 400_000, 20, MOST).refused
+    assert (Refusal(2, 299_990),) == after_call(lease, 2, 0, 20, MOST).refused
+    assert () == after_call(lease, 2, 400_000, 20, MOST).refused
 
 
 def test_call_that_leaves_gives_its_token_to_the_next() -> None:
     """A token that was requested for a call that gave up goes to another one."""
-    lease = asked(asking(1), 2, 0, 0, MOST).lease
-    step = left(lease, frozenset({1}), 10, MOST)
+    lease = after_call(asking(1), 2, 0, 0, MOST).lease
+    step = after_leaving(lease, frozenset({1}), 10, MOST)
 
-    assert (2,) == granted(step.lease, 1, sent=0, now=20, most=MOST).granted
+    assert (2,) == after_grant(step.lease, 1, sent=0, now=20, most=MOST).granted
 
 
 def test_calls_that_leave_end_the_waiting() -> None:
     """Without a waiting call nothing is requested and no time is awaited."""
-    step = left(asking(1), frozenset({1}), 10, MOST)
+    step = after_leaving(asking(1), frozenset({1}), 10, MOST)
 
     assert () == step.lease.waiting
     assert step.wake is None
@@ -163,11 +163,11 @@ def test_calls_that_leave_end_the_waiting() -> None:
 
 def test_failure_sends_all_calls_to_the_store() -> None:
     """After a failure of the store every waiting call is told, and the next one is requested."""
-    lease, calls = failed(asked(asking(1), 2, 0, 0, MOST).lease)
+    lease, calls = after_failure(after_call(asking(1), 2, 0, 0, MOST).lease)
 
     assert (1, 2) == calls
     assert () == lease.waiting
-    assert LEASE == asked(lease, 3, 0, 10, MOST).wake
+    assert LEASE == after_call(lease, 3, 0, 10, MOST).wake
 
 
 def test_a_single_caller_gets_enough_in_advance() -> None:
@@ -175,13 +175,13 @@ def test_a_single_caller_gets_enough_in_advance() -> None:
     lease, now, waits = TokenLease(), 0, 0
     for call in range(2_000):
         now += 60
-        step = asked(lease, call, 0, now, MOST)
+        step = after_call(lease, call, 0, now, MOST)
         if step.wake is not None:
             waits += 1
             now = step.wake
             step = proceed(step.lease, now, MOST)
         if step.request:
-            step = granted(step.lease, step.request, sent=now, now=now + 200, most=MOST)
+            step = after_grant(step.lease, step.request, sent=now, now=now + 200, most=MOST)
         assert (call,) == step.granted
         lease = step.lease
 

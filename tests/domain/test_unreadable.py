@@ -10,8 +10,8 @@ from moorage import HttpMethod, InvalidData, PaymentDeclined, Request, Response,
 from moorage.domain.resilience.classify import (
     as_unreadable,
     classify,
+    is_json_as_promised,
     is_success,
-    keeps_promise,
     unreadable,
 )
 from moorage.errors import VendorRejected
@@ -40,7 +40,7 @@ def test_a_promise_of_json_is_checked(
     """A body is expected to be JSON if the response says so or the request accepts only JSON."""
     request = Request.post("/orders", headers=sent)
 
-    assert stored == keeps_promise(request, Response(200, headers, body))
+    assert stored == is_json_as_promised(request, Response(200, headers, body))
 
 
 class Unread(bytes):
@@ -71,7 +71,7 @@ def test_of_a_long_answer_only_the_ends_are_looked_at(
     """Of a long JSON response, only the first and last bytes are checked."""
     body = Unread(first + b"x" * 65_536 + last)
 
-    assert stored == keeps_promise(Request.post("/orders"), Response(200, JSON, body))
+    assert stored == is_json_as_promised(Request.post("/orders"), Response(200, JSON, body))
 
 
 @pytest.mark.parametrize("raised", [InvalidData("no"), KeyError("secret")])

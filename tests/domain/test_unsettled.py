@@ -10,15 +10,15 @@ import pytest
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.idempotency.unsettled import (
     KEPT,
-    Attend,
-    NotSettled,
-    Question,
+    LatestLookup,
+    LookupReservation,
     ReadEffects,
-    Recall,
-    Register,
-    Registered,
-    Reserved,
-    Strike,
+    ReadRegistration,
+    RecordLookup,
+    RegisterOperation,
+    Registration,
+    ReserveLookup,
+    UnregisterOperation,
     effect_name,
     is_absent,
 )
@@ -56,11 +56,13 @@ class Effects:
 
     def register(self) -> None:
         """Register an operation whose outcome is not known."""
-        self.execute(Register(*SUBJECT, fingerprint=b"x", what=(), span=SPAN, memory=10**12))
+        self.execute(
+            RegisterOperation(*SUBJECT, fingerprint=b"x", what=(), span=SPAN, memory=10**12)
+        )
 
-    def attend(self) -> Reserved:
+    def attend(self) -> LookupReservation:
         """Reserve the operation for a look-up at the vendor."""
-        reservation: Reserved = self.execute(Attend(NAME, pause=0))
+        reservation: LookupReservation = self.execute(ReserveLookup(NAME, pause=0))
         return reservation
 
     def execute(self, command: Any) -> Any:
@@ -76,9 +78,9 @@ class Effects:
         )
         return searched
 
-    def find_nothing(self, reserved: Reserved) -> bool:
+    def find_nothing(self, reserved: LookupReservation) -> bool:
         """Record that a look-up at the vendor found nothing."""
-        return bool(self.execute(NotSettled(NAME, reserved, result="not_listed", absent=True)))
+        return bool(self.execute(RecordLookup(NAME, reserved, result="not_listed", absent=True)))
 
 
 def test_idle_time_ends_when_the_look_up_begins() -> None:
@@ -87,7 +89,7 @@ def test_idle_time_ends_when_the_look_up_begins() -> None:
     effects.register()
     effects.clock.advance(1)
     first = effects.attend()
-    assert Reserved(ours=True, number=first.number, idle=0) == first
+    assert LookupReservation(ours=True, number=first.number, idle=0) == first
     effects.clock.advance(3)
     later_reservation = effects.attend()
     effects.clock.advance(100)
@@ -114,20 +116,20 @@ def test_registering_again_discards_look_ups() -> None:
 def test_nothing_is_recorded_of_an_effect_that_is_not_open() -> None:
     """A look-up records nothing for an operation that was settled meanwhile."""
     effects = Effects()
-    assert not effects.find_nothing(Reserved(ours=True, number=1))
-    assert Reserved(ours=False) == effects.attend()
+    assert not effects.find_nothing(LookupReservation(ours=True, number=1))
+    assert LookupReservation(ours=False) == effects.attend()
 
 
 def test_effect_is_forgotten_when_its_time_is_over() -> None:
     """An operation that nobody settles is forgotten after a year."""
     effects = Effects()
-    recall = Recall(*SUBJECT, fingerprint=b"x")
-    assert Registered() == effects.execute(recall)
+    recall = ReadRegistration(*SUBJECT, fingerprint=b"x")
+    assert Registration() == effects.execute(recall)
     effects.register()
     effects.clock.advance(KEPT / 1e6 - 1)
     assert effects.execute(recall).number
     effects.clock.advance(1)
-    assert Registered() == effects.execute(recall)
+    assert Registration() == effects.execute(recall)
 
 
 def test_effect_is_removed_by_its_last_holder_only() -> None:
@@ -136,9 +138,9 @@ def test_effect_is_removed_by_its_last_holder_only() -> None:
     effects.register()
     first = effects.attend().number
     effects.register()
-    assert not effects.execute(Strike(*SUBJECT, number=first, certain=False))
-    assert effects.execute(Strike(*SUBJECT, number=first, certain=True))
-    assert not effects.execute(Strike(*SUBJECT, number=first, certain=True))
+    assert not effects.execute(UnregisterOperation(*SUBJECT, number=first, certain=False))
+    assert effects.execute(UnregisterOperation(*SUBJECT, number=first, certain=True))
+    assert not effects.execute(UnregisterOperation(*SUBJECT, number=first, certain=True))
 
 
 def test_questions_are_counted_and_the_latest_is_kept() -> None:
@@ -149,12 +151,12 @@ def test_questions_are_counted_and_the_latest_is_kept() -> None:
     reservation = effects.attend()
     assert effects.find_nothing(reservation)
     effects.clock.advance(2)
-    late = NotSettled(NAME, reservation, result="no_answer", error="CircuitOpen")
+    late = RecordLookup(NAME, reservation, result="no_answer", error="CircuitOpen")
     assert effects.execute(late)
     effects.clock.advance(3)
 
     (effect,) = effects.execute(ReadEffects([NAME]))
-    assert Question(3_000_000, 2, "no_answer", "CircuitOpen", 8_000_000) == effect.last_question
+    assert LatestLookup(3_000_000, 2, "no_answer", "CircuitOpen", 8_000_000) == effect.last_question
 
 
 def test_time_of_a_question_follows_a_clock_that_is_set_back() -> None:

@@ -28,7 +28,7 @@ from moorage.domain.monitoring.alerts import (
     Severity,
     Silence,
     Stage,
-    step,
+    next_alerts,
 )
 from moorage.domain.monitoring.health import Concern, Health, HealthReason, HealthState
 
@@ -64,7 +64,9 @@ class Line:
     def take(self, measured: dict[str, tuple[Measurement, ...]]) -> list[tuple[str, Change]]:
         """Run one evaluation, and return the alerts that were sent."""
         self.now += MINUTE
-        self.alerts, self.last = step(self.rules, measured, self.alerts, self.silences, self.now)
+        self.alerts, self.last = next_alerts(
+            self.rules, measured, self.alerts, self.silences, self.now
+        )
         return [(n.subject, n.change) for item in self.last for n in item.notices]
 
 

@@ -20,7 +20,14 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.domain.monitoring.probes import ProbeState, after, due, failure_of, first, reading_of
+from moorage.domain.monitoring.probes import (
+    ProbeState,
+    due_probes,
+    failure_of,
+    initial_state,
+    reading_of,
+    state_after,
+)
 from moorage.domain.monitoring.readings import ProbeReading
 
 DRAWS = st.floats(0, 1)
@@ -33,13 +40,13 @@ def test_interval_is_kept_within_its_jitter(
 ) -> None:
     """A probe follows the previous one after the interval, plus or minus the jitter."""
     probe = Probe(service="vat", request="/health", every=every, jitter=jitter)
-    state, now = first(probe, 5.0, begin), 5.0
+    state, now = initial_state(probe, 5.0, begin), 5.0
 
     assert 5.0 <= state.due <= 5.0 + every * jitter
     for draw in draws:
         now = max(now, state.due)
-        assert (probe,) == due([probe], {"vat": state}, now)
-        state = after(probe, state, None, now, draw)
+        assert (probe,) == due_probes([probe], {"vat": state}, now)
+        state = state_after(probe, state, None, now, draw)
         assert every * (1 - jitter) - 1e-6 <= state.due - now <= every * (1 + jitter) + 1e-6
 
 
@@ -47,24 +54,24 @@ def test_probe_is_not_due_early() -> None:
     """A probe is not due before its time."""
     state = ProbeState(10.0)
 
-    assert () == due([PROBE], {"vat": state}, 9.9)
-    assert (PROBE,) == due([PROBE], {"vat": state}, 10.0)
+    assert () == due_probes([PROBE], {"vat": state}, 9.9)
+    assert (PROBE,) == due_probes([PROBE], {"vat": state}, 10.0)
 
 
 def test_failures_are_counted_in_a_row() -> None:
     """Consecutive failures are counted, a success resets them; local limits change nothing."""
-    state = first(PROBE, 0.0, 0.0)
+    state = initial_state(PROBE, 0.0, 0.0)
     assert None is reading_of(PROBE, state)
-    state = after(PROBE, state, VendorFailed("It failed."), 0.0, 0.5)
-    state = after(PROBE, state, ConnectionFailed("It is away."), 60.0, 0.5)
+    state = state_after(PROBE, state, VendorFailed("It failed."), 0.0, 0.5)
+    state = state_after(PROBE, state, ConnectionFailed("It is away."), 60.0, 0.5)
     assert ProbeReading(error="It is away.", failures=2) == reading_of(PROBE, state)
 
-    skipped_state = after(PROBE, state, RateLimitExceeded("Used up."), 120.0, 0.5)
+    skipped_state = state_after(PROBE, state, RateLimitExceeded("Used up."), 120.0, 0.5)
     assert (180.0, reading_of(PROBE, state)) == (
         skipped_state.due,
         reading_of(PROBE, skipped_state),
     )
-    assert ProbeReading() == reading_of(PROBE, after(PROBE, skipped_state, None, 180.0, 0.5))
+    assert ProbeReading() == reading_of(PROBE, state_after(PROBE, skipped_state, None, 180.0, 0.5))
 
 
 @pytest.mark.parametrize(

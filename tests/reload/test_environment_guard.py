@@ -31,7 +31,13 @@ from moorage.adapters.tenants.memory import AsyncMemoryTenants, MemoryTenants
 from moorage.adapters.tenants.sqlite import AsyncSqliteTenants, SqliteTenants
 from moorage.domain.entries.queue import EntryQuery
 from moorage.domain.http.fingerprint import digest
-from moorage.domain.idempotency.claims import Claim, Verdict, WriteOnce, Written, complete
+from moorage.domain.idempotency.claims import (
+    Claim,
+    ReadRecord,
+    Verdict,
+    WriteRecordOnce,
+    store_answer,
+)
 from moorage.errors import StorageUnavailable
 from moorage.hub.copied_stores import aneutralize, aowner, arearm, neutralize, owner, rearm
 from moorage.hub.hub import AsyncHub
@@ -134,7 +140,7 @@ async def test_environment_is_checked_once(awaited: bool) -> None:
 
     class RecordingState(MemoryStorage):
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-            claims.extend([command] * isinstance(command, (WriteOnce, Written)))
+            claims.extend([command] * isinstance(command, (WriteRecordOnce, ReadRecord)))
             return memory.execute(command, timeout)
 
     plain = RecordingState()
@@ -176,7 +182,7 @@ async def test_check_is_repeated_until_the_store_replies(awaited: bool) -> None:
         away = True
 
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-            if self.away and isinstance(command, WriteOnce):
+            if self.away and isinstance(command, WriteRecordOnce):
                 raise StorageUnavailable("the store is away.")
             return memory.execute(command, timeout)
 
@@ -272,7 +278,7 @@ async def test_late_claim_holder_changes_nothing() -> None:
 
     await EnvironmentGuard(core, "production").check()
     settlement = memory.execute(
-        complete("{:moorage}:fence:home", claim_answer.fence, "staging", ttl=10**12)
+        store_answer("{:moorage}:fence:home", claim_answer.fence, "staging", ttl=10**12)
     )
 
     assert not settlement.held
@@ -329,7 +335,7 @@ async def test_check_uses_the_calls_deadline(awaited: bool) -> None:
 
     class RecordingState(MemoryStorage):
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-            reports.extend([timeout] * isinstance(command, WriteOnce))
+            reports.extend([timeout] * isinstance(command, WriteRecordOnce))
             return memory.execute(command, timeout)
 
     for timeout, half in ((None, 15.0), (3.0, 1.5)):
@@ -393,7 +399,7 @@ async def test_records_are_readable_by_every_release(awaited: bool) -> None:
     class RecordingState(MemoryStorage):
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
             requests.extend(command.keys)
-            if isinstance(command, WriteOnce):
+            if isinstance(command, WriteRecordOnce):
                 assert digest([]) == command.fingerprint
             return memory.execute(command, timeout)
 

@@ -34,7 +34,7 @@ from tests.support.modes import PLAIN, World, sync_and_async
 from tests.support.virtual_tasks import Interruption
 
 if TYPE_CHECKING:
-    from moorage.domain.cache.rules import Found
+    from moorage.domain.cache.rules import StoredAnswers
 
 
 @sync_and_async
@@ -256,7 +256,7 @@ class HangingCache(Cupboard):
 
     hangs = True
 
-    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         if self.hangs:
             self.asked.append("look")
             await asyncio.Event().wait()
@@ -288,7 +288,7 @@ class SlowCache(Cupboard):
 
     late = False
 
-    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         if self.late:
             await asyncio.sleep(0.5)
         return await super().look(key, timeout)

@@ -10,7 +10,7 @@ import pytest
 from moorage import IdempotencyInProgress, StorageUnavailable, TenantRecordsExhausted
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.http.fingerprint import digest
-from moorage.domain.idempotency.claims import LEASE, Claim, Record, release
+from moorage.domain.idempotency.claims import LEASE, Claim, WriteRecordOfHolder, release
 from moorage.domain.idempotency.tenant_records import CountRecords, Reserve
 from moorage.services.contracts.key_ownership import KeyOwnership
 from moorage.services.core.renewal import Renewals, Unrenewed
@@ -326,20 +326,22 @@ def test_only_the_holder_records_the_account() -> None:
     turn = dispatcher.turn()
     dispatcher.settled(turn, "a", movable=True)
     run_plain(turn.move("b"))
-    record = next(command for command in dispatcher.commands if isinstance(command, Record))
+    record = next(
+        command for command in dispatcher.commands if isinstance(command, WriteRecordOfHolder)
+    )
     assert dispatcher.memory.execute(record)
     claim, place = record.keys
 
     def record_again(fence: int, answer: object) -> bool:
-        options = {"fingerprint": digest([]), "ttl": 1}
-        return dispatcher.memory.execute(Record(claim, fence, place, answer, **options))  # type: ignore[arg-type]  # as they are
+        command = WriteRecordOfHolder(claim, fence, place, answer, fingerprint=digest([]), ttl=1)
+        return dispatcher.memory.execute(command)
 
     assert not record_again(record.fence, ("c", True))
     assert not record_again(record.fence + 1, ("b", True))
     dispatcher.memory.execute(release(claim, record.fence, ttl=1))
     assert not record_again(record.fence, ("b", True))
     assert not dispatcher.memory.execute(
-        Record("other", 1, "place", "b", fingerprint=digest([]), ttl=1)
+        WriteRecordOfHolder("other", 1, "place", "b", fingerprint=digest([]), ttl=1)
     )
 
 

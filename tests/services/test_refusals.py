@@ -23,7 +23,7 @@ from moorage import (
     VendorFailed,
 )
 from moorage.domain.resilience.admission import Admission
-from moorage.domain.resilience.gate_commands import unused
+from moorage.domain.resilience.gate_commands import return_unused
 from moorage.domain.values.durations import SECOND
 from tests.support.modes import sync_and_async
 
@@ -274,7 +274,7 @@ async def test_own_process_uses_what_is_given_back(world: World) -> None:
     gates = flows.plans.find("vat", None, None).gates
     queued = world.store.memory.execute(Admission(gates, within=SECOND, lease=SECOND))
     assert 0 == await granted(manager, 1)
-    for command in unused(gates, queued):
+    for command in return_unused(gates, queued):
         flows.core.post(command)
 
     assert 1 == await granted(manager, 1)

@@ -18,7 +18,7 @@ from moorage import (
     Response,
     StorageUnavailable,
 )
-from moorage.domain.entries.renewal import LASTS, Held
+from moorage.domain.entries.renewal import CLAIM_LEASE, HeldClaim
 from moorage.domain.idempotency.claims import LEASE, RENEWAL, Claim, Renew, Settle, release
 from moorage.domain.observation.events import AnswerNotStored
 from moorage.domain.resilience.admission import Admission
@@ -72,11 +72,11 @@ class Shared:
         store = self.world.of_mode(self.world.store)
         return {"claims": store, "state": self.world.state()} if apart else {"state": store}
 
-    def hold_claim(self, renewals: Renewals, key: str) -> Held:
+    def hold_claim(self, renewals: Renewals, key: str) -> HeldClaim:
         """Return a new claim that this process renews."""
         claim_answer = self.world.store.memory.execute(_claim(key))
-        held_claim = Held(
-            key, claim_answer.fence, ttl=TTL, until=self.world.clock.nanoseconds() + LASTS
+        held_claim = HeldClaim(
+            key, claim_answer.fence, ttl=TTL, until=self.world.clock.nanoseconds() + CLAIM_LEASE
         )
         renewals.keep(held_claim)
         return held_claim
@@ -353,7 +353,7 @@ async def test_one_failing_renewal_does_not_affect_others(world: World) -> None:
     await shared.hearts[0].beat()
     now = world.clock.nanoseconds()
     assert [number != 6 for number in range(9)] == [
-        held_claim.until == now + LASTS for held_claim in claims
+        held_claim.until == now + CLAIM_LEASE for held_claim in claims
     ]
 
 
@@ -411,7 +411,7 @@ async def test_forked_child_has_no_claims(world: World) -> None:
 def test_claims_without_renewal_last_their_whole_term() -> None:
     """Claims in a memory store are not renewed, because the store ends with its process."""
     renewals = Unrenewed()
-    claim = Held("k", 1, ttl=1, until=0)
+    claim = HeldClaim("k", 1, ttl=1, until=0)
     renewals.keep(claim)
     renewals.let_go(claim)
     assert (35, True) == (renewals.lease(35), run_plain(renewals.holds(claim, 1.0)))

@@ -18,7 +18,7 @@ from moorage import (
     TenantRecordsExhausted,
     TenantRecordsNearBound,
 )
-from moorage.domain.idempotency.claims import Claim, KeyUse, Reach
+from moorage.domain.idempotency.claims import AllowedActions, Claim, KeyUse
 from moorage.domain.idempotency.tenant_records import CountRecords, Reserve
 from moorage.domain.values.durations import DAY
 from moorage.services.calling.idempotency import NotSentError
@@ -331,7 +331,7 @@ async def test_looking_up_a_new_key_makes_no_record(world: World) -> None:
     manager = world.manager(bank(), records_per_tenant=1)
     stored = len(world.store.memory)
 
-    flows = manager.manager._flows.reading(None, None, KeyUse(reach=Reach.AGAIN))
+    flows = manager.manager._flows.reading(None, None, KeyUse(reach=AllowedActions.AGAIN))
     with pytest.raises(NotSentError):
         await flows.call("bank", POST, tenant="acme", idempotency_key="k")
 

@@ -18,7 +18,7 @@ from moorage import (
     Request,
     VendorFailed,
 )
-from moorage.domain.auth.sent_values import witness
+from moorage.domain.auth.sent_values import new_recent_credentials
 from moorage.domain.values.names import service_name
 from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.contracts.vendor_wire import VendorWire
@@ -148,7 +148,7 @@ def test_request_has_the_operations_options() -> None:
         ("call", "main.pen", GET, {**common_options, "idempotency_key": "k"}),
         ("stream", "main.pen", GET, common_options),
     ] == calling.told
-    assert [(UPPER, witness()), (None, witness())] == calling.readers
+    assert [(UPPER, new_recent_credentials()), (None, new_recent_credentials())] == calling.readers
 
 
 def test_key_without_a_parser_is_refused() -> None:
@@ -179,7 +179,7 @@ def test_default_options_of_a_request() -> None:
         ("call", "main", GET, {**common_options, "idempotency_key": None}),
         ("stream", "main", GET, common_options),
     ] == calling.told
-    assert [(None, witness())] * 2 == calling.readers
+    assert [(None, new_recent_credentials())] * 2 == calling.readers
 
 
 def test_wire_remembers_effects() -> None:

@@ -131,14 +131,16 @@ class LeaseWorld:
     def _ask(self, host: _Broker, call: int, patience: int) -> None:
         self.answered[call] = 0
         host.waiting.add(call)
-        self._do(host, leases.asked(host.lease, call, patience, self.now, self.burst))
+        self._do(host, leases.after_call(host.lease, call, patience, self.now, self.burst))
 
     def _leave(self, host: _Broker, call: int) -> None:
         if call in host.waiting:
             self.faults.add("left")
             self.left.add(call)
             host.waiting.discard(call)
-            self._do(host, leases.left(host.lease, frozenset({call}), self.now, self.burst))
+            self._do(
+                host, leases.after_leaving(host.lease, frozenset({call}), self.now, self.burst)
+            )
 
     def _kill(self, host: _Broker) -> None:
         """Replace a broker; its processes ask the store."""
@@ -202,7 +204,7 @@ class LeaseWorld:
         """Asks the store for the processes of a broker whose request failed."""
         host = request.host
         if not request.is_lost():
-            host.lease, calls = leases.failed(host.lease)
+            host.lease, calls = leases.after_failure(host.lease)
             for call in calls:
                 host.waiting.discard(call)
                 self._ask_store(call)
@@ -210,7 +212,7 @@ class LeaseWorld:
     def _refused(self, request: _Request, wait: int) -> None:
         host = request.host
         if not request.is_lost():
-            self._do(host, leases.refused(host.lease, wait, self.now, self.burst))
+            self._do(host, leases.after_refusal(host.lease, wait, self.now, self.burst))
 
     def _granted(self, request: _Request, wait: int, tickets: Any) -> None:
         """Makes a broker use its tokens, or wait for their time."""
@@ -218,11 +220,11 @@ class LeaseWorld:
         if request.is_lost():
             return
         if wait:
-            self._do(host, leases.delayed(host.lease, wait, self.now))
+            self._do(host, leases.after_delayed_grant(host.lease, wait, self.now))
             self._at(self.now + wait, partial(self._confirm, request, tickets))
         else:
             number, sent = request.number, request.sent
-            self._do(host, leases.granted(host.lease, number, sent, self.now, self.burst))
+            self._do(host, leases.after_grant(host.lease, number, sent, self.now, self.burst))
 
     def _confirm(self, request: _Request, tickets: Any) -> None:
         """Ask the store whether tokens that were waited for may be used."""

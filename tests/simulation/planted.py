@@ -269,7 +269,7 @@ def lost_answer_is_repeated(put: Any) -> None:
 @bug
 def processed_goes_elsewhere(put: Any) -> None:
     """Planted bug: a request that one region may have processed is repeated in another."""
-    right = region.elsewhere
+    right = region.regions_to_try
 
     def elsewhere(*of: Any, **facts: Any) -> Any:
         return right(*of, **(facts | {"movable": True}))

@@ -25,7 +25,7 @@ import attrs
 
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.http.requests import Request, Response, Timeouts
-from moorage.domain.idempotency.leaving import Leave
+from moorage.domain.idempotency.leaving import ExecuteOnFormerShard
 from moorage.domain.resilience.admission import Admission
 from moorage.domain.state.sharding import Location, location_of
 from moorage.domain.values.durations import FOREVER
@@ -325,7 +325,9 @@ class World:
     def _post(self, worker: Worker, command: Command[Any]) -> None:
         shard, former = self._location(worker, command)
         if former is not None:
-            is_here, _ = self.store.apply(self.now, worker.name, Leave(command), former)
+            is_here, _ = self.store.apply(
+                self.now, worker.name, ExecuteOnFormerShard(command), former
+            )
             if is_here:
                 return
         self.store.apply(self.now, worker.name, command, shard)
@@ -390,7 +392,9 @@ class World:
         if former is None:
             return await self._execute_on(worker, shard, shard, command, timeout)
         start_time, node = self.now, f"{former}, {shard}"
-        is_here, answer = await self._execute_on(worker, node, former, Leave(command), timeout)
+        is_here, answer = await self._execute_on(
+            worker, node, former, ExecuteOnFormerShard(command), timeout
+        )
         if is_here:
             return answer
         if timeout is not None:

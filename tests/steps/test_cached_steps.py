@@ -21,7 +21,7 @@ from moorage import (
 )
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.adapters.steps.local import LocalPlatform
-from moorage.domain.idempotency.claims import WriteOnce
+from moorage.domain.idempotency.claims import WriteRecordOnce
 from moorage.domain.steps.cached import cache_key, is_cacheable
 from moorage.domain.steps.result import ExecutionResult, HookError, StepOutcome
 from moorage.domain.steps.runs import RunSpec
@@ -275,7 +275,7 @@ def test_result_that_cannot_be_stored_is_still_returned() -> None:
         refusals = 0
 
         def execute(self, command: Any, *arguments: Any, **options: Any) -> Any:
-            if isinstance(command, WriteOnce) and "steps.cached" in command.keys[0]:
+            if isinstance(command, WriteRecordOnce) and "steps.cached" in command.keys[0]:
                 self.refusals += 1
                 raise StorageUnavailable("The store is down.")
             return super().execute(command, *arguments, **options)

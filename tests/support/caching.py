@@ -19,7 +19,7 @@ from moorage import (
     VendorRejected,
 )
 from moorage.adapters.cache.memory import MemoryCache
-from moorage.domain.cache.rules import Found
+from moorage.domain.cache.rules import StoredAnswers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,10 +66,12 @@ class Cupboard:
         if self.fails is not None:
             raise self.fails
 
-    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         await self._reach("look", timeout)
         result = self.memory.look(key)
-        return result if self.unreadable is None else Found(result.mark, (), self.unreadable)
+        return (
+            result if self.unreadable is None else StoredAnswers(result.mark, (), self.unreadable)
+        )
 
     async def keep(
         self,

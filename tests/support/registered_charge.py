@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.domain.idempotency.unsettled import Register
+from moorage.domain.idempotency.unsettled import RegisterOperation
 from moorage.packing import pack
 from moorage.services.contracts.payment_effects import Request, request_fingerprint
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from moorage.contracts.payments import Charge
 
 
-def registered_charge(key: str, charge: Charge) -> Register:
+def registered_charge(key: str, charge: Charge) -> RegisterOperation:
     """Return the command that registers a charge by the account `stripe`."""
-    return Register(
+    return RegisterOperation(
         "payments",
         None,
         key,

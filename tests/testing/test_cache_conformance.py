@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from moorage.adapters.cache.memory import AsyncMemoryCache, MemoryCache
-from moorage.domain.cache.rules import Entries, Found
+from moorage.domain.cache.rules import Entries, StoredAnswers
 from moorage.testing import cache_conformance as kit
 from moorage.testing.kits.checks import waiting_at_most
 
@@ -100,7 +100,7 @@ class _AddingCache(AsyncMemoryCache):
 class _FoldingCache(AsyncMemoryCache):
     """A faulty cache that ignores the case of keys."""
 
-    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         return await super().look(key.lower(), timeout)
 
     async def keep(
@@ -145,7 +145,7 @@ class _TracelessCache(AsyncMemoryCache):
 class _DamagedCache(AsyncMemoryCache):
     """A faulty cache that cannot read its stored responses."""
 
-    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         result = await super().look(key, timeout)
         return result._replace(unreadable="InvalidData") if result.entries else result
 
@@ -153,7 +153,7 @@ class _DamagedCache(AsyncMemoryCache):
 class _FrozenCache(AsyncMemoryCache):
     """A faulty cache whose responses do not get older."""
 
-    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         result = await super().look(key, timeout)
         return result._replace(entries=tuple(attrs.evolve(e, age=7.25) for e in result.entries))
 
@@ -165,7 +165,7 @@ class _GrowingYoungerCache(AsyncMemoryCache):
         super().__init__()
         self._looks = itertools.count()
 
-    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         result = await super().look(key, timeout)
         back = next(self._looks)
         younger = (attrs.evolve(entry, age=7.25 + 0.01 / (1 + back)) for entry in result.entries)
@@ -175,7 +175,7 @@ class _GrowingYoungerCache(AsyncMemoryCache):
 class _HastyCache(AsyncMemoryCache):
     """A faulty cache that reports ages that are too high."""
 
-    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         result = await super().look(key, timeout)
         older_entries = (attrs.evolve(entry, age=entry.age + 5) for entry in result.entries)
         return result._replace(entries=tuple(older_entries))
@@ -214,14 +214,14 @@ class _EternalCache(AsyncMemoryCache):
 class _HoldingEveryKeyCache(AsyncMemoryCache):
     """A faulty cache that returns a response for each key."""
 
-    async def look(self, key: str, /, timeout: float | None = None) -> Found:
-        return Found(0, (kit.entry(1),))
+    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+        return StoredAnswers(0, (kit.entry(1),))
 
 
 class _AgedCache(AsyncMemoryCache):
     """A faulty cache that reports each response as hours old."""
 
-    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         result = await super().look(key, timeout)
         return result._replace(entries=tuple(attrs.evolve(e, age=1e4) for e in result.entries))
 
@@ -277,14 +277,14 @@ class _UnmarkedCache(MemoryCache):
         super().keep(key, 10**9, entries, seconds, timeout)
         return True
 
-    def look(self, key: str, /, timeout: float | None = None) -> Found:
+    def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         return super().look(key, timeout)._replace(mark=7)
 
 
 class _BreakingCache(MemoryCache):
     """A faulty cache that raises on each use."""
 
-    def look(self, key: str, /, timeout: float | None = None) -> Found:
+    def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         raise ZeroDivisionError("broken")
 
 
@@ -306,7 +306,7 @@ class _StingyCache(MemoryCache):
 class _MuteCache(MemoryCache):
     """A faulty cache that stores responses and never returns them."""
 
-    def look(self, key: str, /, timeout: float | None = None) -> Found:
+    def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         return super().look(key, timeout)._replace(entries=())
 
 

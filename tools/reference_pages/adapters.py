@@ -27,7 +27,7 @@ ADAPTERS: Final = (
             "moorage.ports.secret_manager:*",
             "moorage.ports.webhook_secrets:*",
             "moorage.ports.cache:*",
-            "moorage.domain.cache.rules:Found",
+            "moorage.domain.cache.rules:StoredAnswers",
             "moorage.domain.cache.rules:CacheEntry",
             "moorage.ports.integration_log:*",
             "moorage.ports.inbox:*",

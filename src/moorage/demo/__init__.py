@@ -42,7 +42,7 @@ class DemoResult:
     wrong: tuple[str, ...]
 
 
-def tell(report: Path = REPORT, *, show: Callable[[str], object] | None = None) -> DemoResult:
+def run_demo(report: Path = REPORT, *, show: Callable[[str], object] | None = None) -> DemoResult:
     """Run the demo and write its report.
 
     Args:

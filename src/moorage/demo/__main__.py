@@ -3,7 +3,7 @@
 import sys
 import webbrowser
 
-from moorage.demo import tell
+from moorage.demo import run_demo
 
 if __name__ == "__main__":  # pragma: no cover - tests run it in a child process
-    sys.exit(bool(tell(show=webbrowser.open if "--open" in sys.argv else None).wrong))
+    sys.exit(bool(run_demo(show=webbrowser.open if "--open" in sys.argv else None).wrong))

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.entries.renewal import Held
+from moorage.domain.entries.renewal import HeldClaim
 from moorage.domain.idempotency.claims import LEASE, Claim, Verdict, release
 from moorage.domain.steps.following import (
     pause_after,
@@ -190,7 +190,7 @@ class FollowerLease:
     def __init__(self, manager: ConnectorManager, key: str) -> None:
         self._core = core_of(manager)
         self._key = key
-        self._held: Held | None = None
+        self._held: HeldClaim | None = None
         self._next = 0
 
     @property
@@ -227,7 +227,7 @@ class FollowerLease:
         if claimed.verdict is not Verdict.RUN:
             return False
         end = began + lease * 1000
-        self._held = Held(self._key, claimed.fence, ttl=_FOLLOWER_TTL, until=end)
+        self._held = HeldClaim(self._key, claimed.fence, ttl=_FOLLOWER_TTL, until=end)
         core.renewals.keep(self._held)
         return True
 

@@ -25,7 +25,7 @@ from moorage.domain.monitoring.alert_figures import (
     queries,
 )
 from moorage.domain.monitoring.alerts import AlertRule, Measurement, Silence
-from moorage.domain.observation.figures import FiguresQuery, added
+from moorage.domain.observation.figures import FiguresQuery, sum_of_figures
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.domain.values.durations import micros
 from moorage.errors import ConfigurationError, StorageUnavailable
@@ -256,7 +256,7 @@ async def _from_metrics(
             )
         )
     )
-    figures = added(item.figures for item in windows)
+    figures = sum_of_figures(item.figures for item in windows)
     rate, durations = figures.availability, figures.durations
     return CallFigures(
         calls=figures.calls,

@@ -19,7 +19,7 @@ from moorage.domain.observation.audit import (
     Fault,
     Finding,
     Verification,
-    extend,
+    extended_chain,
     seal,
     verify,
 )
@@ -134,7 +134,7 @@ class AuditTrail:
             after=after,
             at=self._clock.utc(),
         )
-        build = partial(extend, acts=(audited_act,), keys=self._keys, every=self._every)
+        build = partial(extended_chain, acts=(audited_act,), keys=self._keys, every=self._every)
         try:
             return self._storage.append(build)[0]
         except ConnectorError as error:

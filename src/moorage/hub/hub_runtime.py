@@ -134,10 +134,10 @@ class HubRuntime:
             ):
                 self._own_transports[id(transport)] = transport
         if clients:
-            from moorage.domain.oauth.drawers import drawer_of  # noqa: PLC0415 - only for OAuth
+            from moorage.domain.oauth.drawers import token_store_name  # noqa: PLC0415 - only for OAuth
 
             for service, client in clients.items():
-                self._clients[service, drawer_of(client)] = client
+                self._clients[service, token_store_name(client)] = client
         return dispatcher
 
     def own_transports(self) -> tuple[Any, ...]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import attrs
 
 from moorage.domain.idempotency.claims import (
-    WriteOnce,
+    WriteRecordOnce,
     checked_key,
 )
 from moorage.domain.secrets.frames import bare, careful
@@ -454,7 +454,7 @@ class AsyncStepConnector:
         if self._store is None:
             core = core_of(self._manager)
             key = longer_key(state_key("idempotency", self._service, None, "store"), "id")
-            command = WriteOnce(key, core.new_id(), fingerprint=FINGERPRINT, ttl=_STORE_TTL)
+            command = WriteRecordOnce(key, core.new_id(), fingerprint=FINGERPRINT, ttl=_STORE_TTL)
             self._store = str(await run_later(core.execute(command, LOOK)))
         return self._store
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 import attrs
 
-from moorage.domain.idempotency.claims import Reach, Resolve, WriteOnce, checked_key
+from moorage.domain.idempotency.claims import AllowedActions, Resolve, WriteRecordOnce, checked_key
 from moorage.domain.idempotency.payload import compared_payload, payload_fingerprint
 from moorage.domain.resilience.retry import error_types
 from moorage.domain.service.settings import Service
@@ -225,9 +225,9 @@ class Idempotency(Part):
     async def _async_value(self, key: str, function: Callable[[], Any], payload: object) -> Any:
         return (await self.aanswer(key, function, payload=payload)).value
 
-    def _write(self, key: str, answer: object, payload: object) -> WriteOnce:
+    def _write(self, key: str, answer: object, payload: object) -> WriteRecordOnce:
         key, plan = checked_key(key), self._plan
-        return WriteOnce(
+        return WriteRecordOnce(
             plan.claim_key(key),
             sealed(self._cipher, plan, key, ("value", self._rules.encode(answer))),
             fingerprint=payload_fingerprint(payload),
@@ -246,7 +246,9 @@ class Idempotency(Part):
 
     async def _look(self, core: Core, key: str, payload: object) -> Ending:
         # With this reach no step is ever run.
-        return await self._run_once(core, key, cast("AttemptStep", None), payload, Reach.STORED)
+        return await self._run_once(
+            core, key, cast("AttemptStep", None), payload, AllowedActions.STORED
+        )
 
     async def _run_once(
         self,
@@ -254,7 +256,7 @@ class Idempotency(Part):
         key: str,
         step: AttemptStep,
         payload: object,
-        reach: Reach = Reach.FRESH,
+        reach: AllowedActions = AllowedActions.FRESH,
     ) -> Ending:
         """Run a step once for a key, as far as `reach` allows, and return the answer."""
         plan, key = self._plan, checked_key(key)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import attrs
 
 from moorage.domain.oauth.client import OAuthClient
-from moorage.domain.oauth.consent import begin, read_callback
+from moorage.domain.oauth.consent import begin_consent, read_callback
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.service.settings import Service
 from moorage.domain.values.durations import seconds
@@ -141,7 +141,7 @@ class OAuthConsent(Part):
                 or `resource`.
         """
         core = self._sync_core
-        return begin(
+        return begin_consent(
             self._client,
             redirect_uri,
             now=core.utc(),

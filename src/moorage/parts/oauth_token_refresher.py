@@ -16,7 +16,7 @@ from moorage.adapters.credentials.memory import (
 )
 from moorage.domain.oauth.client import OAuthClient
 from moorage.domain.oauth.freshness import Ahead
-from moorage.domain.oauth.question import too_slow
+from moorage.domain.oauth.question import slow_renewal_error
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.service.settings import Service
 from moorage.domain.values.durations import seconds
@@ -214,7 +214,7 @@ class OAuthTokenRefresher(_Refresher):
         thread.start()
         thread.join(time_allowed)
         if not ended_pairs:
-            raise too_slow(None)
+            raise slow_renewal_error(None)
         value, error = ended_pairs.pop()
         if error is not None:
             raise error

@@ -11,7 +11,7 @@ from moorage.domain.pipelines.checkpoints import (
     AdvanceCheckpoint,
     BeginCheckpoint,
     checkpoint_key,
-    taken_over,
+    taken_over_error,
 )
 from moorage.domain.pipelines.records import SinkRecord
 from moorage.domain.secrets.frames import careful
@@ -58,7 +58,7 @@ class StateCheckpoints:
         """
         command = AdvanceCheckpoint(checkpoint_key(name), epoch, dict(positions))
         if not await self._storage.execute(command, timeout=_TIMEOUT):
-            raise taken_over(name)
+            raise taken_over_error(name)
 
     async def move(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
         """Store positions from which to continue, as `advance` does.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from moorage.domain.cache.rules import Entries, Found
+    from moorage.domain.cache.rules import Entries, StoredAnswers
 
 
 class ResponseCache(Protocol):
@@ -27,7 +27,7 @@ class ResponseCache(Protocol):
     methods are safe from several threads and after a fork.
     """
 
-    def look(self, key: str, /, timeout: float | None = None) -> Found: ...
+    def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers: ...
 
     def keep(
         self,
@@ -45,7 +45,7 @@ class ResponseCache(Protocol):
 class AsyncResponseCache(Protocol):
     """The asynchronous `ResponseCache`; a cancelled method has either completed or done nothing."""
 
-    async def look(self, key: str, /, timeout: float | None = None) -> Found: ...
+    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers: ...
 
     async def keep(
         self,

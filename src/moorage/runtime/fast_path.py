@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.auth.methods import authorise, needs_flow
-from moorage.domain.auth.sent_values import Sent
+from moorage.domain.auth.sent_values import SentCredentials
 from moorage.domain.http.requests import join_url
 from moorage.domain.resilience.admission import NEEDS_TOKEN
 from moorage.domain.service.plan import with_fixed_headers, with_idempotency_key
@@ -119,9 +119,9 @@ def _sent_request(
     request: Request,
     url: str,
     credentials: Credentials | OAuthCredentials | None = None,
-) -> Sent:
+) -> SentCredentials:
     credentials = credentials or plan.credentials
-    return Sent(credentials, request, url, plan.service.redaction, plan.base_url)
+    return SentCredentials(credentials, request, url, plan.service.redaction, plan.base_url)
 
 
 def ask(

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from moorage.domain.resilience.admission import NEEDS_TOKEN
-from moorage.domain.resilience.classify import keeps_promise
+from moorage.domain.resilience.classify import is_json_as_promised
 from moorage.domain.values.result import Result
 from moorage.errors import ConnectorError
 from moorage.runtime.bridge import plain_sync, run_now, step_sync, value_sync
@@ -47,7 +47,7 @@ from moorage.services.calling.idempotency import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.entries.renewal import Held
+    from moorage.domain.entries.renewal import HeldClaim
     from moorage.domain.http.requests import Request, Response, Timeouts
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.service.plan import Plan
@@ -270,7 +270,7 @@ def call_keyed(  # noqa: PLR0917 - those of `call`, and its key
     """Like `call`, for a request with an idempotency key, in a store that answers at once."""
     owner = next(local_owners)
     state, protection = flows.begin_request(plan, request, key, options)
-    claim: Held | None = None
+    claim: HeldClaim | None = None
     grants: list[Admitted] = []
     try:
         answer = claim_at_once(flows.core, state, protection, owner)
@@ -302,7 +302,7 @@ def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
     request: Request,
     call: Call,
     protection: Once,
-    claim: Held,
+    claim: HeldClaim,
     grants: list[Admitted],
 ) -> Ending:
     """Make the first attempt of a request with a claimed idempotency key; settle the claim."""
@@ -326,7 +326,7 @@ def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
             else:
                 if (
                     is_good(core, plan, response)
-                    and keeps_promise(sent, response)
+                    and is_json_as_promised(sent, response)
                     and settled_at_once(core, protection, claim, response)
                 ):
                     if core.observers:
@@ -355,7 +355,7 @@ def run_keyed(  # noqa: PLR0917 - those of `run`, and its key
     """Like `run`, for a function with an idempotency key, in a store that answers at once."""
     owner = next(local_owners)
     call, protection = flows.begin_function(plan, payload, key, options)
-    claim: Held | None = None
+    claim: HeldClaim | None = None
     grants: list[Admitted] = []
     step = step_sync(function, flows.core)
     try:

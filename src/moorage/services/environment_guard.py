@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.http.fingerprint import digest
-from moorage.domain.idempotency.claims import WriteOnce, Written
+from moorage.domain.idempotency.claims import ReadRecord, WriteRecordOnce
 from moorage.domain.state.keys import checked_name, state_key
 from moorage.errors import CopiedStore, StorageUnavailable
 
@@ -112,11 +112,11 @@ class EnvironmentGuard:
         return await self._read(_armed(self._environment), until) is not None
 
     async def _read(self, key: str, until: int | None) -> str | None:
-        return await self._core.execute(Written(key), self._seconds_left(until))  # type: ignore[no-any-return]  # the stored name
+        return await self._core.execute(ReadRecord(key), self._seconds_left(until))  # type: ignore[no-any-return]  # the stored name
 
     async def _written_value(self, key: str, name: str, until: int | None) -> str:
         """Write a value unless the store has one; return the value that is stored then."""
-        write = WriteOnce(key, name, fingerprint=_SAME_FINGERPRINT, ttl=_EVER)
+        write = WriteRecordOnce(key, name, fingerprint=_SAME_FINGERPRINT, ttl=_EVER)
         return await self._core.execute(write, self._seconds_left(until))  # type: ignore[no-any-return]  # the stored name
 
     def _seconds_left(self, until: int | None) -> float | None:

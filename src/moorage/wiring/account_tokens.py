@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.oauth.drawers import drawer_of
+from moorage.domain.oauth.drawers import token_store_name
 from moorage.wiring.defaults import NoCredentials
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class AccountTokens:
     ) -> None:
         self._tokens = tokens
         # Whoever looks a client up finds it as long as this is here.
-        self._known = {name: (drawer_of(client), client) for name, client in clients.items()}
+        self._known = {name: (token_store_name(client), client) for name, client in clients.items()}
         self._others: Any = NoCredentials() if others is None else others
 
     def get(self, service: str, tenant: str | None, /) -> Any:
@@ -58,7 +58,7 @@ class AsyncAccountTokens:
     ) -> None:
         self._tokens = tokens
         # Whoever looks a client up finds it as long as this is here.
-        self._known = {name: (drawer_of(client), client) for name, client in clients.items()}
+        self._known = {name: (token_store_name(client), client) for name, client in clients.items()}
         self._others: Any = others
 
     async def get(self, service: str, tenant: str | None, /) -> Any:

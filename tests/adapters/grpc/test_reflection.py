@@ -180,4 +180,4 @@ def test_an_answer_of_reflection_is_read_with_caution() -> None:
 def test_files_that_import_each_other_have_no_order() -> None:
     """Descriptor files that import each other in a circle are refused."""
     with pytest.raises(ValueError, match="each other"):
-        reflection.in_order({"a": b"\x1a\x01b", "b": b"\x1a\x01a"})
+        reflection.in_import_order({"a": b"\x1a\x01b", "b": b"\x1a\x01a"})

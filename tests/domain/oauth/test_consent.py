@@ -24,7 +24,13 @@ from moorage import (
     Secret,
     UnsupportedByVendor,
 )
-from moorage.domain.oauth.consent import DRAWS, begin, exchanging, no_token, read_callback
+from moorage.domain.oauth.consent import (
+    DRAWS,
+    begin_consent,
+    exchange_parameters,
+    no_token_error,
+    read_callback,
+)
 from moorage.domain.signing.dpop import proof
 from moorage.domain.signing.occasion import Occasion
 from tests.support import authorization_jwt as jose
@@ -52,7 +58,7 @@ def begun_consent(
 ) -> tuple[dict[str, str], PendingConsent]:
     """Return the parameters of a new consent URL, and the pending consent."""
     numbers = count(1)
-    url, pending = begin(
+    url, pending = begin_consent(
         client or client_of(),
         options.pop("redirect_uri", BACK),
         now=NOW,
@@ -95,7 +101,7 @@ def test_random_texts_are_independent() -> None:
         draws.append(1 << 52)
         return len(draws)
 
-    _, pending = begin(client_of(), BACK, now=NOW, lifetime=HOUR, draw=draw, scope="openid")
+    _, pending = begin_consent(client_of(), BACK, now=NOW, lifetime=HOUR, draw=draw, scope="openid")
     assert pending.nonce is not None
     texts = {text.reveal() for text in (pending.state, pending.code_verifier, pending.nonce)}
     assert 3 == len(texts)
@@ -382,12 +388,12 @@ def test_a_code_is_shown_with_its_verifier() -> None:
         "code": "c0de",
         "redirect_uri": BACK,
         "code_verifier": pending.code_verifier.reveal(),
-    } == dict(exchanging(Secret("c0de"), pending))
+    } == dict(exchange_parameters(Secret("c0de"), pending))
 
 
 def test_unreachable_server_is_retryable() -> None:
     """An unreachable token endpoint is a retryable failure, not a refusal of consent."""
-    error, wait = no_token(ConnectionFailed("away."))
+    error, wait = no_token_error(ConnectionFailed("away."))
 
     assert CredentialRefreshFailed is type(error)
     assert (True, None) == (error.retryable, wait)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from moorage import AttemptTimeout, DestinationRefused, DeviceConsent, Response, Secret
-from moorage.domain.oauth.device import Pace, polling, read_device
+from moorage.domain.oauth.device import Pace, polling_parameters, read_device
 from moorage.domain.oauth.token_answer import Refusal, Refused
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -167,7 +167,7 @@ def test_polling_parameters() -> None:
     assert {
         "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
         "device_code": "d3vice",
-    } == dict(polling(Secret("d3vice")))
+    } == dict(polling_parameters(Secret("d3vice")))
 
 
 def refused_request(why: Refusal, code: str, wait: float | None = None) -> Refused:

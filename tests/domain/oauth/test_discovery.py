@@ -7,7 +7,7 @@ import json
 import pytest
 
 from moorage import Response, VendorFailed
-from moorage.domain.oauth.discovery import metadata_request, read_metadata, undescribed
+from moorage.domain.oauth.discovery import metadata_request, no_metadata_error, read_metadata
 
 ISSUER = "https://login.example"
 BODY = json.dumps({"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token"}).encode()
@@ -49,7 +49,7 @@ def test_missing_metadata_error_lists_urls_and_statuses(
     statuses: list[int], *, later: bool
 ) -> None:
     """The error for missing metadata lists each URL with its status, and whether to retry."""
-    error = undescribed(["https://one.example", "https://two.example"], statuses)
+    error = no_metadata_error(["https://one.example", "https://two.example"], statuses)
 
     assert (
         "None of these places has metadata of the authorisation server: "
@@ -61,7 +61,7 @@ def test_missing_metadata_error_lists_urls_and_statuses(
 
 def test_error_has_the_last_answers_status() -> None:
     """The error for missing metadata has the status of the last URL."""
-    error = undescribed(
+    error = no_metadata_error(
         ["https://one.example", "https://two.example", "https://x.example"], [1, 2, 3]
     )
 

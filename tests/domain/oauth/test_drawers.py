@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from moorage import Consent, OAuthClient, Secret
-from moorage.domain.oauth.drawers import drawer_of, tenant_of
+from moorage.domain.oauth.drawers import tenant_of, token_store_name
 
 SERVER = "https://auth.example/token"
 
@@ -21,18 +21,18 @@ def test_storage_name_depends_on_all_but_the_secret() -> None:
         ),
     ]
 
-    assert drawer_of(client) == drawer_of(rotated_client)
-    assert 5 == len({drawer_of(other_client) for other_client in (client, *other_clients)})
+    assert token_store_name(client) == token_store_name(rotated_client)
+    assert 5 == len({token_store_name(other_client) for other_client in (client, *other_clients)})
 
 
 def test_consent_has_no_storage_name() -> None:
     """Tokens from a user's consent have no derived storage name: the caller names them."""
-    assert drawer_of(OAuthClient(server=SERVER, client_id="one", grant=Consent())) is None
+    assert token_store_name(OAuthClient(server=SERVER, client_id="one", grant=Consent())) is None
 
 
 def test_storage_name_tells_clients_from_tenants() -> None:
     """A token's storage name belongs to a tenant, or to a client without a tenant."""
-    drawer = drawer_of(OAuthClient(server=SERVER, client_id="one", secret=Secret("a")))
+    drawer = token_store_name(OAuthClient(server=SERVER, client_id="one", secret=Secret("a")))
 
     assert drawer is not None
     assert len("client 0123456789abcdef") == len(drawer)

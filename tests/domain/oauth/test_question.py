@@ -7,7 +7,13 @@ from datetime import UTC, datetime
 import pytest
 
 from moorage import Consent, OAuthCredentials, Secret, TokenExchange
-from moorage.domain.oauth.question import Question, claim_key, failure, is_lost, too_slow
+from moorage.domain.oauth.question import (
+    TokenQuestion,
+    claim_key,
+    is_lost,
+    renewal_error,
+    slow_renewal_error,
+)
 from moorage.domain.oauth.token_answer import Refusal, Refused
 from moorage.domain.signing.occasion import Occasion
 from moorage.errors import AttemptTimeout, ConnectionFailed, ConnectorError, VendorFailed
@@ -22,20 +28,22 @@ def test_consent_is_renewed_by_refresh_token() -> None:
     """After a user's consent, a token is renewed by its refresh token only."""
     asking_client = client(grant=Consent(), scope="read")
 
-    assert (("grant_type", "refresh_token"), ("refresh_token", "r-1")) == Question(
+    assert (("grant_type", "refresh_token"), ("refresh_token", "r-1")) == TokenQuestion(
         asking_client, HELD_TOKENS
     ).parameters(OCCASION)
-    assert () == Question(asking_client, OAuthCredentials(access_token="a")).parameters(OCCASION)
-    assert () == Question(asking_client).parameters(OCCASION)
+    assert () == TokenQuestion(asking_client, OAuthCredentials(access_token="a")).parameters(
+        OCCASION
+    )
+    assert () == TokenQuestion(asking_client).parameters(OCCASION)
 
 
 def test_other_grants_are_requested_again() -> None:
     """A grant that needs no user requests its scope again, without a refresh token."""
-    assert (("grant_type", "client_credentials"), ("scope", "read")) == Question(
+    assert (("grant_type", "client_credentials"), ("scope", "read")) == TokenQuestion(
         client(scope="read"), HELD_TOKENS
     ).parameters(OCCASION)
     exchange = client(grant=TokenExchange(subject="idp"))
-    parameters = dict(Question(exchange, HELD_TOKENS, Secret("theirs")).parameters(OCCASION))
+    parameters = dict(TokenQuestion(exchange, HELD_TOKENS, Secret("theirs")).parameters(OCCASION))
     assert "theirs" == parameters["subject_token"]
 
 
@@ -119,7 +127,7 @@ def test_some_answers_are_lost(answer: Refused | ConnectorError, lost: bool) -> 
 )
 def test_a_refusal_becomes_an_error(why: Refusal, retryable: bool, remedy: str) -> None:
     """The error for a refused renewal quotes the server, and says whether to try again later."""
-    error, wait = failure("crm", Refused(why=why, code="c", said="d", wait=4.0))
+    error, wait = renewal_error("crm", Refused(why=why, code="c", said="d", wait=4.0))
 
     assert "The authorisation server refused a token (c: d)." == error.message
     assert ("crm", retryable, remedy, 4.0) == (error.service, error.retryable, error.remedy, wait)
@@ -127,7 +135,7 @@ def test_a_refusal_becomes_an_error(why: Refusal, retryable: bool, remedy: str) 
 
 def test_unreachable_server_error() -> None:
     """If the authorisation server is unreachable, a renewal's error is retryable."""
-    error, wait = failure("crm", ConnectionFailed("It is away."))
+    error, wait = renewal_error("crm", ConnectionFailed("It is away."))
 
     assert "The authorisation server cannot be reached: It is away." == error.message
     assert ("crm", True, None) == (error.service, error.retryable, wait)
@@ -136,7 +144,7 @@ def test_unreachable_server_error() -> None:
 
 def test_timeout_error() -> None:
     """If a renewal times out, its error is retryable and has a remedy."""
-    error = too_slow("crm")
+    error = slow_renewal_error("crm")
 
     assert error.retryable
     assert "crm" == error.service

@@ -17,7 +17,12 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.domain.oauth.revocation import given_back, not_revoked, read_revocation, revoking
+from moorage.domain.oauth.revocation import (
+    not_revoked_error,
+    read_revocation,
+    revocation_parameters,
+    token_to_revoke,
+)
 from moorage.domain.oauth.token_answer import Refused
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -27,10 +32,10 @@ def test_refresh_token_is_revoked_first() -> None:
     """Revocation sends the refresh token if there is one, otherwise the access token."""
     both_tokens = OAuthCredentials(access_token="at", refresh_token="rt")
 
-    assert (Secret("rt"), "refresh_token") == given_back(both_tokens)
-    assert (Secret("at"), "access_token") == given_back(OAuthCredentials(access_token="at"))
+    assert (Secret("rt"), "refresh_token") == token_to_revoke(both_tokens)
+    assert (Secret("at"), "access_token") == token_to_revoke(OAuthCredentials(access_token="at"))
     assert {"token": "rt", "token_type_hint": "refresh_token"} == dict(
-        revoking(*given_back(both_tokens))
+        revocation_parameters(*token_to_revoke(both_tokens))
     )
 
 
@@ -69,7 +74,7 @@ def test_refusals_are_typed(
     body = b"" if error is None else json.dumps({"error": error}).encode()
     answer = read(status, body, Retry_After="30")
     assert isinstance(answer, Refused)
-    raised_error, wait = not_revoked(answer)
+    raised_error, wait = not_revoked_error(answer)
 
     assert kind is type(raised_error)
     assert (kind is VendorFailed) == raised_error.retryable
@@ -86,14 +91,14 @@ def test_the_time_of_a_wait_is_that_of_the_question() -> None:
     answer = read(503, Retry_After="Tue, 01 Jan 2030 00:00:45 GMT")
     assert isinstance(answer, Refused)
 
-    assert 45.0 == not_revoked(answer)[1]
+    assert 45.0 == not_revoked_error(answer)[1]
 
 
 def test_connection_errors_pass_through() -> None:
     """A connection error during a revocation is returned unchanged."""
     error = ConnectionFailed("away.")
 
-    assert (error, None) == not_revoked(error)
+    assert (error, None) == not_revoked_error(error)
 
 
 def test_no_token_is_shown() -> None:
@@ -102,4 +107,4 @@ def test_no_token_is_shown() -> None:
     answer = read(400, body)
     assert isinstance(answer, Refused)
 
-    assert "rt-1" not in str(not_revoked(answer)[0])
+    assert "rt-1" not in str(not_revoked_error(answer)[0])

@@ -15,7 +15,7 @@ from moorage.domain.http.timeouts import Timeouts
 from moorage.domain.http.transport import Tls
 from moorage.domain.oauth.client import OAuthClient
 from moorage.domain.oauth.grants import JwtBearer, TokenExchange
-from moorage.domain.oauth.question import Question
+from moorage.domain.oauth.question import TokenQuestion
 from moorage.domain.oauth.server import AuthorizationServer as Server
 from moorage.domain.oauth.server import well_known
 from moorage.domain.oauth.token_request import token_request
@@ -51,7 +51,7 @@ def ask(
 ) -> Response:
     """Send a token request for the client's grant."""
     occasion = Occasion(server.now(), serial)
-    parameters = Question(client).parameters(occasion)
+    parameters = TokenQuestion(client).parameters(occasion)
     request, url = token_request(client, parameters, occasion, nonce=nonce)
     with StdlibHttpClient(tls=tls) as http:
         return http.send(request, url, PATIENT)

@@ -12,7 +12,7 @@ import pytest
 
 from moorage import AuthorizationServer, HttpMethod, OAuthCredentials, Request, Secret
 from moorage.domain.oauth.grants import JwtBearer
-from moorage.domain.oauth.question import Question
+from moorage.domain.oauth.question import TokenQuestion
 from moorage.domain.oauth.token_request import token_request, wanted_scope
 from moorage.domain.signing.jwt import JwtSigning
 from moorage.domain.signing.occasion import Occasion
@@ -187,7 +187,7 @@ def test_request_repr_shows_no_secret() -> None:
 def test_hidden_secrets_of_a_renewal() -> None:
     """A renewal lists the client's secret, refresh token and subject token as values to mask."""
     credentials = OAuthCredentials(access_token="a", refresh_token="r")
-    question = Question(client(secret="s"), credentials, Secret("t"))
+    question = TokenQuestion(client(secret="s"), credentials, Secret("t"))
 
     assert ["s", "r", "t"] == [secret.reveal() for secret in question.hidden()]
-    assert [] == Question(client()).hidden()
+    assert [] == TokenQuestion(client()).hidden()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from moorage.adapters.audit._table import AuditSql
 from moorage.adapters.tables._statements import table_name
-from moorage.domain.observation.audit import damaged
+from moorage.domain.observation.audit import damaged_trail_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -50,7 +50,7 @@ class TableTrail:
         """
         records, head = self._run(partial(self._table.append, build=build))
         if records is None:
-            raise damaged(self._where, head.number)
+            raise damaged_trail_error(self._where, head.number)
         return records
 
     def head(self) -> AuditHead:

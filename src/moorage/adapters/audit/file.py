@@ -21,7 +21,7 @@ from moorage.domain.observation.audit import (
     AuditHead,
     AuditPage,
     AuditRecord,
-    damaged,
+    damaged_trail_error,
     hash_of,
 )
 from moorage.domain.values.json_text import is_object
@@ -80,7 +80,7 @@ class FileAudit:
             stored_head = self._stored_head()
             head, size = _end_of(self._path, stored_head)
             if head is None:
-                raise damaged(str(self._path), stored_head.number)
+                raise damaged_trail_error(str(self._path), stored_head.number)
             records, end = build(head)
             file.seek(size)
             file.truncate()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moorage.adapters.clocks.system import SystemClock
 from moorage.adapters.concurrency.forking import in_child
-from moorage.domain.cache.rules import Found
+from moorage.domain.cache.rules import StoredAnswers
 from moorage.domain.values.durations import count
 from moorage.domain.values.named_tuples import new_tuple
 
@@ -85,19 +85,19 @@ class MemoryCache:
         """The approximate number of bytes that all cached entries occupy."""
         return self._size
 
-    def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - memory needs no waiting
+    def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:  # noqa: ARG002 - memory needs no waiting
         """Return the responses that are cached under a key."""
         with self._lock:
             change, cached_answers = self._change, self._kept.get(key)
             if cached_answers is None or not cached_answers.entries:
-                return Found(change)
+                return StoredAnswers(change)
             self._kept.move_to_end(key)
         now = self._nanoseconds()
         if now >= cached_answers.until:
-            return Found(change)
+            return StoredAnswers(change)
         age_seconds = (now - cached_answers.since) / _SECOND
         entries = tuple([entry.later(age_seconds) for entry in cached_answers.entries])
-        return new_tuple(Found, (change, entries, None))
+        return new_tuple(StoredAnswers, (change, entries, None))
 
     def keep(
         self,
@@ -160,7 +160,7 @@ class AsyncMemoryCache:
             shared = MemoryCache(clock, max_entries=max_entries, max_bytes=max_bytes)
         self.shared = shared
 
-    async def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - memory needs no waiting
+    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:  # noqa: ARG002 - memory needs no waiting
         """Return the responses that are cached under a key."""
         return self.shared.look(key)
 

@@ -8,8 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.domain.cache.rules import Found
-from moorage.domain.cache.state import Forget, Keep, Look, Looked, pack_entries, unpack_entries
+from moorage.domain.cache.rules import StoredAnswers
+from moorage.domain.cache.state import (
+    CachedAnswers,
+    ReadCachedAnswers,
+    RemoveCachedAnswers,
+    StoreCachedAnswers,
+    pack_entries,
+    unpack_entries,
+)
 from moorage.domain.state.packing import pack_values
 from moorage.domain.values.durations import SECOND, micros
 from moorage.domain.values.functions import timed
@@ -44,19 +51,19 @@ class _Sealing:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._storage!r})"
 
-    def _unsealed(self, key: str, looked: Looked) -> Found:
+    def _unsealed(self, key: str, looked: CachedAnswers) -> StoredAnswers:
         if looked.content is None:
-            return Found(looked.mark)
+            return StoredAnswers(looked.mark)
         try:
             entries = unpack_entries(self._cipher.open(looked.content, _binding_of(key)))
         except (ConfigurationError, InvalidData) as error:
-            return Found(looked.mark, unreadable=type(error).__name__)
+            return StoredAnswers(looked.mark, unreadable=type(error).__name__)
         age_seconds = looked.rested / SECOND
-        return Found(looked.mark, tuple(entry.later(age_seconds) for entry in entries))
+        return StoredAnswers(looked.mark, tuple(entry.later(age_seconds) for entry in entries))
 
-    def _keep(self, key: str, mark: int, entries: Entries, seconds: float) -> Keep:
+    def _keep(self, key: str, mark: int, entries: Entries, seconds: float) -> StoreCachedAnswers:
         sealed_answers = self._cipher.seal(pack_entries(entries), _binding_of(key))
-        return Keep(key, mark, sealed_answers, max(1, micros(seconds)))
+        return StoreCachedAnswers(key, mark, sealed_answers, max(1, micros(seconds)))
 
 
 def _binding_of(key: str) -> bytes:
@@ -77,9 +84,9 @@ class SealedCache(_Sealing):
     def __init__(self, storage: StateStorage, cipher: Cipher) -> None:
         super().__init__(storage, cipher)
 
-    def look(self, key: str, /, timeout: float | None = None) -> Found:
+    def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         """Return the responses that are cached under a key."""
-        return self._unsealed(key, self._execute(Look(key), timeout))
+        return self._unsealed(key, self._execute(ReadCachedAnswers(key), timeout))
 
     def keep(
         self,
@@ -96,7 +103,7 @@ class SealedCache(_Sealing):
 
     def forget(self, key: str, /, timeout: float | None = None) -> None:
         """Remove the responses under a key, and keep late writers from storing outdated ones."""
-        self._execute(Forget(key), timeout)
+        self._execute(RemoveCachedAnswers(key), timeout)
 
 
 class AsyncSealedCache(_Sealing):
@@ -113,9 +120,9 @@ class AsyncSealedCache(_Sealing):
     def __init__(self, storage: AsyncStateStorage, cipher: Cipher) -> None:
         super().__init__(storage, cipher)
 
-    async def look(self, key: str, /, timeout: float | None = None) -> Found:
+    async def look(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         """Return the responses that are cached under a key."""
-        return self._unsealed(key, await self._execute(Look(key), timeout))
+        return self._unsealed(key, await self._execute(ReadCachedAnswers(key), timeout))
 
     async def keep(
         self,
@@ -132,4 +139,4 @@ class AsyncSealedCache(_Sealing):
 
     async def forget(self, key: str, /, timeout: float | None = None) -> None:
         """Remove the responses under a key, and keep late writers from storing outdated ones."""
-        await self._execute(Forget(key), timeout)
+        await self._execute(RemoveCachedAnswers(key), timeout)

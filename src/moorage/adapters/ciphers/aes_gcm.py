@@ -17,7 +17,7 @@ from moorage.domain.state.sealing import (
     header,
     no_key_for,
     sealed_with,
-    unsealed,
+    unopenable_error,
 )
 from moorage.errors import InvalidData
 
@@ -88,7 +88,7 @@ class AesGcmCipher:
         try:
             return opener(sealed[HEADER_BYTES:_NONCE_ENDS], sealed[_NONCE_ENDS:], begin + about)
         except InvalidTag:
-            raise unsealed(
+            raise unopenable_error(
                 "The data was changed after it was sealed, or belongs to another tenant, service or"
                 " name.",
                 "Do not use it: find out who wrote to the store, and store it again.",

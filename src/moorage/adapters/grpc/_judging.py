@@ -10,7 +10,7 @@ from moorage.domain.connectors.grpc_failures import (
     GrpcFault,
     GrpcPhase,
     grpc_error,
-    unreadable_answer,
+    unreadable_answer_error,
 )
 from moorage.domain.connectors.grpc_status import details_of
 from moorage.domain.secrets.frames import bare
@@ -68,5 +68,5 @@ def answer_of(method: GrpcMethod[Any, Any], data: bytes) -> Any:
     try:
         return method.deserialize(data)
     except Exception:  # noqa: BLE001 - whatever the function of the user raises
-        failure = unreadable_answer(method.name)
+        failure = unreadable_answer_error(method.name)
     raise failure

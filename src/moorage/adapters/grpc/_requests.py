@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 
 from moorage.domain.auth.methods import authorise, needs_flow, negotiates
-from moorage.domain.connectors.grpc_failures import request_too_large
+from moorage.domain.connectors.grpc_failures import request_too_large_error
 from moorage.domain.http.requests import Request
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData, LocalFailure
 
@@ -70,7 +70,7 @@ def serialized(method: GrpcMethod[Any, Any], limit: int, request: Any) -> bytes:
             remedy="Give a message of the type that the method takes.",
         )
     if len(data) > limit:
-        raise request_too_large(len(data), limit)
+        raise request_too_large_error(len(data), limit)
     return data
 
 

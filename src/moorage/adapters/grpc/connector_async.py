@@ -41,7 +41,7 @@ from moorage.adapters.grpc.streams_async import AsyncGrpcStream
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.connectors.grpc_failures import (
     GrpcPhase,
-    closed,
+    closed_error,
     grpc_error,
 )
 from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
@@ -496,7 +496,7 @@ class AsyncGrpcConnector:
         certainly had no effect, whatever the library says about it.
         """
         if self._is_closed:
-            raise closed()
+            raise closed_error()
         # A channel that could not connect waits before it tries again, and the manager has waited.
         is_usable = self._scope is not None and self._scope.check()
         state = calls.state_of(self._channel) if is_usable else "transient failure"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.grpc.methods import GrpcMethod
-from moorage.domain.connectors.grpc_reflection import files_of_set, in_order, missing_imports
+from moorage.domain.connectors.grpc_reflection import files_of_set, in_import_order, missing_imports
 from moorage.domain.values.json_text import is_object
 from moorage.errors import ConfigurationError, InvalidData
 
@@ -149,7 +149,7 @@ def descriptor_pool(files: Mapping[str, bytes]) -> Any:
         )
     pool: Any = DescriptorPool()
     try:
-        for data in in_order(complete):
+        for data in in_import_order(complete):
             pool.Add(FileDescriptorProto.FromString(data))
         for name in complete:
             pool.FindFileByName(name)  # An older protobuf resolves types only now.

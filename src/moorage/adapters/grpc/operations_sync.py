@@ -19,13 +19,13 @@ from moorage.domain.connectors.grpc_reflection import (
     MOST_ROUNDS,
     PATHS,
     files_of,
-    incomplete,
+    missing_files_error,
     missing_imports,
-    no_reflection,
+    no_reflection_error,
     question_of_file,
     question_of_symbol,
     services_of,
-    unreadable,
+    unreadable_descriptions_error,
 )
 from moorage.errors import ConnectorError, InvalidData, InvalidRequest
 
@@ -170,7 +170,7 @@ def _reflected(connector: GrpcConnector, attempt: OperationAttempt) -> GrpcDescr
         except InvalidRequest as error:
             if error.vendor_code != _UNIMPLEMENTED:
                 raise
-    raise no_reflection()
+    raise no_reflection_error()
 
 
 def _described_by(
@@ -200,12 +200,12 @@ def _described_by(
         questions = [question_of_file(name) for name in missing]
     missing = missing_imports(files, COMMON_FILES)
     if missing:
-        raise incomplete(missing)
+        raise missing_files_error(missing)
     try:
         return GrpcDescriptors(files, services)
     except InvalidData:
         pass
-    raise unreadable()
+    raise unreadable_descriptions_error()
 
 
 def _answers(

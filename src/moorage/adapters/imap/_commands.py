@@ -12,7 +12,7 @@ from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.connectors import imap_wire
 from moorage.domain.connectors.imap_failures import INTERRUPTIONS, imap_error
 from moorage.domain.connectors.imap_wire import ImapReply, ReplyBuffer
-from moorage.domain.connectors.unreachable import unreachable
+from moorage.domain.connectors.unreachable import unreachable_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,7 +69,7 @@ class ImapCommands(AsyncWireLink):
             if reply.tag == "*" and reply.status in {"OK", "PREAUTH"}:
                 self._is_authenticated = reply.status == "PREAUTH"
                 return
-            failure = unreachable("")
+            failure = unreachable_error("")
         raise failure
 
     async def accepts_tls(self, until: float) -> bool:
@@ -122,7 +122,7 @@ class ImapCommands(AsyncWireLink):
 
         def note(reply: ImapReply) -> None:
             if reply.items and reply.items[0] == b"CAPABILITY":
-                names.extend(imap_wire.word(item).upper() for item in reply.items[1:])
+                names.extend(imap_wire.as_text(item).upper() for item in reply.items[1:])
 
         await self.command(["CAPABILITY"], until, note, is_preparation=True)
         self.capabilities = frozenset(names)
@@ -211,7 +211,7 @@ class ImapCommands(AsyncWireLink):
         """Perform a command, and return the reply that ends it."""
         try:
             tag = self._tag()
-            first, *rest = imap_wire.command(tag, words)
+            first, *rest = imap_wire.command_chunks(tag, words)
             await self._send([first], until)
             return await self._last_reply(tag, [*rest, *answers], until, note)
         except BaseException as error:  # noqa: BLE001 - judged, and raised again

@@ -13,8 +13,8 @@ from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.connectors import imap_values, imap_wire
 from moorage.domain.connectors.imap_failures import (
     imap_error,
-    no_folder,
-    renumbered,
+    no_folder_error,
+    renumbered_error,
 )
 from moorage.domain.connectors.imap_values import ImapMessage, ImapSearchResult
 from moorage.domain.secrets.frames import bare
@@ -157,7 +157,7 @@ class AsyncImapLink(ImapCommands):
         words: list[str | bytes] = ["SELECT", imap_wire.mailbox_bytes(folder)]
         reply = await self.reply_to(words, until, note, is_preparation=True)
         if reply.status != "OK":
-            raise imap_error(reply) if reply.code else no_folder()
+            raise imap_error(reply) if reply.code else no_folder_error()
         validity = codes.get("UIDVALIDITY", "")
         if not validity.isdigit():
             raise UnsupportedByVendor(
@@ -175,7 +175,7 @@ class AsyncImapLink(ImapCommands):
 
         def note(reply: ImapReply) -> None:
             if reply.items and reply.items[0] == b"SEARCH":
-                uids.extend(map(imap_wire.number, reply.items[1:]))
+                uids.extend(map(imap_wire.as_number, reply.items[1:]))
 
         words = list(condition.words)
         if any(isinstance(item, bytes) and not item.isascii() for item in words):
@@ -190,8 +190,8 @@ class AsyncImapLink(ImapCommands):
         def note(reply: ImapReply) -> None:
             fields = _fetched(reply)
             if fields is not None and "RFC822.SIZE" in fields:
-                uid = imap_wire.number(fields.get("UID"))
-                sizes[uid] = imap_wire.number(fields["RFC822.SIZE"])
+                uid = imap_wire.as_number(fields.get("UID"))
+                sizes[uid] = imap_wire.as_number(fields["RFC822.SIZE"])
 
         for start in range(0, len(uids), _CHUNK):
             words = ["UID", "FETCH", imap_wire.uid_set(uids[start : start + _CHUNK])]
@@ -224,7 +224,7 @@ class AsyncImapLink(ImapCommands):
             fields = _fetched(reply)
             if fields is None or not isinstance(fields.get(part), bytes):
                 return
-            if imap_wire.number(fields.get("UID")) != uid:
+            if imap_wire.as_number(fields.get("UID")) != uid:
                 raise ValueError("a message is not the one that was asked for")
             flags: Any = fields.get("FLAGS") or ()
             messages.append(
@@ -232,8 +232,8 @@ class AsyncImapLink(ImapCommands):
                     folder=selected.folder,
                     validity=selected.validity,
                     uid=uid,
-                    flags=tuple(imap_wire.word(flag) for flag in flags),
-                    at=imap_values.moment(imap_wire.word(fields.get("INTERNALDATE") or b"")),
+                    flags=tuple(imap_wire.as_text(flag) for flag in flags),
+                    at=imap_values.moment(imap_wire.as_text(fields.get("INTERNALDATE") or b"")),
                     size=size,
                     content=fields[part],
                     is_complete=part == "BODY[]",
@@ -280,7 +280,7 @@ class AsyncImapLink(ImapCommands):
     async def _valid(self, folder: str, validity: int | None, until: float) -> OpenFolder:
         selected = await self.select(folder, until)
         if validity is not None and selected.validity != validity:
-            raise renumbered()
+            raise renumbered_error()
         return selected
 
 

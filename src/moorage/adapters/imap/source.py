@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from moorage.adapters.imap._links import connect_async, login_of
 from moorage.adapters.wire_links.server import WireServer
-from moorage.domain.connectors.imap_failures import renumbered
+from moorage.domain.connectors.imap_failures import renumbered_error
 from moorage.domain.connectors.imap_values import flag_name, folder_name, has_flag, undeleted
 from moorage.domain.connectors.interruptions import connection_lost
 from moorage.domain.pipelines.records import SinkRecord
@@ -291,7 +291,7 @@ class ImapSource:
         for record in records:
             if _validity(record) != validity:
                 raise ConnectionFailed(
-                    renumbered().message, may_have_been_processed=False, retryable=True
+                    renumbered_error().message, may_have_been_processed=False, retryable=True
                 )
         return [int(str(record.offset)) for record in records]
 

@@ -26,7 +26,7 @@ from moorage.adapters.links.connector_async import AsyncLinkConnector, AsyncLink
 from moorage.adapters.links.pool_async import AsyncLinkPool
 from moorage.adapters.wire_links.server import WireServer
 from moorage.domain.connectors import ldap_wire
-from moorage.domain.connectors.ldap_failures import closed
+from moorage.domain.connectors.ldap_failures import closed_stream_error
 from moorage.domain.connectors.ldap_values import (
     LdapSearchResult,
     attribute_name,
@@ -412,7 +412,7 @@ class AsyncLdapStream:
             if not self._cookie:
                 raise AsyncEndOfStream
             if self._loan is None:
-                raise closed()
+                raise closed_stream_error()
             await self.read(monotonic() + self._seconds)
         return self._entries.popleft()
 

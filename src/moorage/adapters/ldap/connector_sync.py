@@ -26,7 +26,7 @@ from moorage.adapters.links.connector_sync import LinkConnector, LinkOperation
 from moorage.adapters.links.pool_sync import LinkPool
 from moorage.adapters.wire_links.server import WireServer
 from moorage.domain.connectors import ldap_wire
-from moorage.domain.connectors.ldap_failures import closed
+from moorage.domain.connectors.ldap_failures import closed_stream_error
 from moorage.domain.connectors.ldap_values import (
     LdapSearchResult,
     attribute_name,
@@ -412,7 +412,7 @@ class LdapStream:
             if not self._cookie:
                 raise EndOfStream
             if self._loan is None:
-                raise closed()
+                raise closed_stream_error()
             self.read(monotonic() + self._seconds)
         return self._entries.popleft()
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from moorage.domain.connectors.link_pool import Decision, Lease
+    from moorage.domain.connectors.link_pool import Lease, PoolDecision
     from moorage.domain.connectors.pool_statistics import PoolStatistics
     from moorage.errors import PoolHolder
 
@@ -121,7 +121,7 @@ class LinkPool(Generic[L]):
         """Return a link for a loan, for which `end` must be called even if this fails."""
         self._scope.enter(self._forget)
         until = self._now() + loan.timeout
-        lease = self._update_state(link_pool.ask, loan, loan.operation).lease
+        lease = self._update_state(link_pool.request_lease, loan, loan.operation).lease
         if lease is None:
             lease = self._wait(loan, until)
         while lease.record is not None:
@@ -132,7 +132,7 @@ class LinkPool(Generic[L]):
                 loan.is_touched = True
                 if self._is_alive(link, until):
                     return link
-            replacement = self._update_state(link_pool.lost, loan).lease
+            replacement = self._update_state(link_pool.replace_broken_link, loan).lease
             if replacement is None:  # the process was forked meanwhile
                 raise link_pool.closed_error()
             lease = replacement
@@ -175,7 +175,7 @@ class LinkPool(Generic[L]):
             )
         link = self._connect(seconds)
         record = link_pool.new_link(self._config, self._now(), link, self._draw())
-        self._update_state(link_pool.opened, loan, record)
+        self._update_state(link_pool.fill_slot, loan, record)
         return link
 
     def _open_missing(self, until: float) -> bool:
@@ -190,8 +190,8 @@ class LinkPool(Generic[L]):
         return True
 
     def _update_state(
-        self, decide: Callable[..., tuple[LinkPoolState, Decision]], *arguments: Any
-    ) -> Decision:
+        self, decide: Callable[..., tuple[LinkPoolState, PoolDecision]], *arguments: Any
+    ) -> PoolDecision:
         """Compute a decision from the pool's state, and carry it out."""
         while True:
             state = self._state

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.http.connections._wire import exhausted, reason_of
 from moorage.domain.auth.methods import OAuthCredentials
-from moorage.domain.auth.sent_values import Sent
+from moorage.domain.auth.sent_values import SentCredentials
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.resilience.health import is_exhaustion
 from moorage.domain.secrets.frames import bare
@@ -78,7 +78,7 @@ class SmtpTransport:
             dict[str, Any]: the server's `reply`, and the `refused` recipients, each with the
                 number, code and text of the refusal.
         """
-        sent_request = Sent(credentials)
+        sent_request = SentCredentials(credentials)
         try:
             reply, refused_recipients = self._deliver(credentials, envelope, message)
         except ConnectorError as error:

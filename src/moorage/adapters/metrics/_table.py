@@ -24,7 +24,7 @@ from moorage.domain.observation.figures import (
     Figures,
     Grouping,
     WindowFigures,
-    label,
+    column_label,
     rolled_up,
 )
 from moorage.domain.observation.sketch import Sketch
@@ -216,7 +216,7 @@ def _row(values: Sequence[Any]) -> WindowFigures:
 def _conditions_of(query: FiguresQuery) -> tuple[list[str], list[Value]]:
     """Return the conditions of a query as SQL, and the values for their placeholders."""
     conditions: list[tuple[str, Value]] = [
-        (f"{name} = ?", label(value))
+        (f"{name} = ?", column_label(value))
         for name in DIMENSIONS
         if (value := getattr(query, name)) is not None
     ]

@@ -9,7 +9,13 @@ import attrs
 
 from moorage.adapters.concurrency._closing import AsyncClosing, Closing
 from moorage.adapters.metrics.recorder import FiguresRecorder
-from moorage.domain.observation.figures import DIMENSIONS, Retention, added, grouped, rolled_up
+from moorage.domain.observation.figures import (
+    DIMENSIONS,
+    Retention,
+    grouped_figures,
+    rolled_up,
+    sum_of_figures,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +65,7 @@ class MemoryMetrics(Closing):
     def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:
         """Return the metrics of this process, sorted by start, service, operation and tenant."""
         self._recorder.flush()
-        return grouped(list(self._rows.values()), query)
+        return grouped_figures(list(self._rows.values()), query)
 
     def housekeep(self, now: datetime, /) -> int:
         """Merge old windows into longer ones, delete the oldest, and return the number of rows."""
@@ -78,7 +84,7 @@ class MemoryMetrics(Closing):
                     identity = _identity("roll-up", row)
                     earlier_figures = self._rows.get(identity, row)
                     if earlier_figures is not row:
-                        figures = added((earlier_figures.figures, row.figures))
+                        figures = sum_of_figures((earlier_figures.figures, row.figures))
                         row = attrs.evolve(row, figures=figures)  # noqa: PLW2901 - both are rolled up
                     self._rows[identity] = row
             expired_identities = [

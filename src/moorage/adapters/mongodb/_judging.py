@@ -21,13 +21,13 @@ from moorage.domain.connectors.interruptions import connection_lost
 from moorage.domain.connectors.mongodb_failures import (
     MongoFault,
     MongoPhase,
-    closed,
+    closed_error,
     mongodb_error,
-    not_replicated,
-    partly_refused,
-    timed_out,
-    unreachable,
-    unsuitable,
+    not_replicated_error,
+    partly_refused_error,
+    timeout_error,
+    unreachable_error,
+    unsendable_values_error,
 )
 from moorage.errors import ConnectorError, InvalidRequest, PoolExhausted
 
@@ -46,7 +46,7 @@ def judge(error: Exception, progress: Progress, obstacles: str) -> ConnectorErro
     if isinstance(error, ConnectorError):
         return error
     if isinstance(error, (BSONError, OverflowError)):
-        return unsuitable()
+        return unsendable_values_error()
     if isinstance(error, TimeoutError):
         return _late(progress.phase, obstacles)
     if not isinstance(error, PyMongoError):
@@ -55,7 +55,7 @@ def judge(error: Exception, progress: Progress, obstacles: str) -> ConnectorErro
 
 
 def _late(phase: MongoPhase, obstacles: str) -> ConnectorError:
-    return unreachable(obstacles) if phase is MongoPhase.CONNECTING else timed_out(phase)
+    return unreachable_error(obstacles) if phase is MongoPhase.CONNECTING else timeout_error(phase)
 
 
 def _of_driver(error: PyMongoError, progress: Progress, obstacles: str) -> ConnectorError:
@@ -72,10 +72,10 @@ def _of_driver(error: PyMongoError, progress: Progress, obstacles: str) -> Conne
         return mongodb_error(_fault(details.get("code"), error, progress), phase)
     if isinstance(error, ConnectionFailure):
         if error.timeout and phase is not MongoPhase.CONNECTING:
-            return timed_out(phase)
-        return unreachable(f"{error} {obstacles}", phase)
+            return timeout_error(phase)
+        return unreachable_error(f"{error} {obstacles}", phase)
     if isinstance(error, InvalidOperation):
-        return closed()
+        return closed_error()
     if isinstance(error, SettingsError):
         return InvalidRequest(
             "The server or the driver cannot do this with the settings of the connector.",
@@ -91,10 +91,10 @@ def _of_server(error: OperationFailure, progress: Progress) -> ConnectorError:
         names = ("nInserted", "nUpserted", "nModified", "nRemoved")
         if refused:
             done = sum(details.get(name, 0) for name in names)
-            return partly_refused(done, refused[-1].get("code"))
-        return not_replicated(in_time=not error.timeout)
+            return partly_refused_error(done, refused[-1].get("code"))
+        return not_replicated_error(in_time=not error.timeout)
     if isinstance(error, WriteConcernError):
-        return not_replicated(in_time=not error.timeout)
+        return not_replicated_error(in_time=not error.timeout)
     return mongodb_error(_fault(error.code, error, progress), progress.phase)
 
 

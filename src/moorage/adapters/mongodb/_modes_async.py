@@ -11,7 +11,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
 from moorage.adapters.mongodb._monitor import is_ready, obstacles_of
-from moorage.domain.connectors.mongodb_failures import unreachable
+from moorage.domain.connectors.mongodb_failures import unreachable_error
 from moorage.errors import LocalFailure
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ async def ready(client: Any, _: Monitor, seconds: float, *, for_writing: bool) -
         async with asyncio.timeout(seconds):
             await client.is_primary
     if not is_ready(client, for_writing=for_writing):
-        raise unreachable(obstacles_of(client))
+        raise unreachable_error(obstacles_of(client))
 
 
 async def cancelled_until_it_ends(operation: Awaitable[R]) -> R:

@@ -10,7 +10,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from moorage.adapters.mongodb._monitor import is_ready, obstacles_of
-from moorage.domain.connectors.mongodb_failures import unreachable
+from moorage.domain.connectors.mongodb_failures import unreachable_error
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -55,7 +55,7 @@ def ready(client: Any, monitor: Monitor, seconds: float, *, for_writing: bool) -
         Thread(target=_search, args=(client, monitor), daemon=True).start()
     monitor.wait_for_search(seconds)
     if not is_ready(client, for_writing=for_writing):
-        raise unreachable(obstacles_of(client))
+        raise unreachable_error(obstacles_of(client))
 
 
 def _search(client: Any, monitor: Monitor) -> None:

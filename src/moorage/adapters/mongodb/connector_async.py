@@ -24,7 +24,7 @@ from moorage.adapters.mongodb.changes_async import AsyncMongoChanges
 from moorage.adapters.mongodb.documents_async import AsyncMongoCollections
 from moorage.adapters.mongodb.operations_async import AsyncMongoOperation, AsyncMongoTransaction
 from moorage.domain.connectors.health import ConnectorVersions
-from moorage.domain.connectors.mongodb_failures import closed
+from moorage.domain.connectors.mongodb_failures import closed_error
 from moorage.domain.connectors.mongodb_values import (
     stages_of,
 )
@@ -251,7 +251,7 @@ class AsyncMongoConnector(AsyncMongoCollections):
         """Make one attempt, and convert exceptions of pymongo to errors of moorage."""
         self._scope.check()
         if self._is_closed:
-            raise closed()
+            raise closed_error()
         with self._lock:
             if self._client is None:
                 self._client = self._settings.client(Client, self._monitor)

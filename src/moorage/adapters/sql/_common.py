@@ -13,7 +13,7 @@ from moorage.adapters.sql._driver_errors import judge
 from moorage.adapters.sql._links import SqlLinks
 from moorage.domain.connectors.health import ConnectorVersions
 from moorage.domain.connectors.named_operation import NamedOperation
-from moorage.domain.connectors.sql_failures import SqlPhase, timed_out
+from moorage.domain.connectors.sql_failures import SqlPhase, timeout_error
 from moorage.domain.secrets.frames import refusing
 from moorage.domain.secrets.secret import Secret
 from moorage.errors import ConnectorError, InvalidData
@@ -71,7 +71,7 @@ class _Described:
     def check_time(self, attempt: OperationAttempt) -> None:
         """Refuse a further attempt that has too little time for the server's answer."""
         if attempt.number > 1 and attempt.timeout < _LEAST_OF_REPEAT:
-            raise timed_out(SqlPhase.CONNECTING)
+            raise timeout_error(SqlPhase.CONNECTING)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from moorage.domain.connectors.sql_failures import SqlFault, SqlPhase, sql_error, timed_out
+from moorage.domain.connectors.sql_failures import SqlFault, SqlPhase, sql_error, timeout_error
 from moorage.errors import ConnectionFailed, ConnectorError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def judge(error: Exception, system: str, phase: SqlPhase) -> ConnectorError | No
     if isinstance(error, ConnectorError):
         return error
     if isinstance(error, (TimeoutError, PoolTimeoutError)):
-        return timed_out(phase)
+        return timeout_error(phase)
     if is_unreadable(error):
         return ConnectionFailed(
             "The server sent something that the driver of the database cannot read.",
@@ -72,7 +72,7 @@ def is_unreadable(error: Exception) -> bool:
 def _of_driver(error: Exception, system: str, phase: SqlPhase) -> ConnectorError:
     origin: Any = error.orig if isinstance(error, DBAPIError) else error
     if any(isinstance(cause, TimeoutError) for cause in _causes(origin)):
-        return timed_out(phase)
+        return timeout_error(phase)
     code: str | None = None
     constraint: str | None = None
     if system == "postgresql":

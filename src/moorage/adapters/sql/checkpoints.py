@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from moorage.adapters.sql._access import SqlAccess
 from moorage.adapters.sql.statements import Command, Query
-from moorage.domain.pipelines.checkpoints import is_after, partition_name, taken_over
+from moorage.domain.pipelines.checkpoints import is_after, partition_name, taken_over_error
 from moorage.domain.secrets.frames import careful
 from moorage.domain.state.keys import checked_name
 from moorage.errors import LocalFailure, VendorRejected
@@ -124,7 +124,7 @@ class SqlCheckpoints:
         async def work(transaction: AsyncTransaction) -> None:
             owner = await _lock(transaction, name)
             if owner.epoch != epoch:
-                raise taken_over(name)
+                raise taken_over_error(name)
             stored = owner.positions
             stored |= {
                 partition: offset
@@ -189,7 +189,7 @@ class SqlCheckpoints:
         self._moved |= {(name, partition_name(record.partition)) for record in records}
         owner = await _lock(transaction, name)
         if owner.owner != self._owner:
-            raise taken_over(name)
+            raise taken_over_error(name)
         stored = owner.positions
         are_new: list[bool] = []
         for record in records:
@@ -218,7 +218,7 @@ async def _lock(transaction: AsyncTransaction, name: str) -> _Owner:
     """
     rows = await transaction.query(_LOCK, name=name)
     if not rows:
-        raise taken_over(name)
+        raise taken_over_error(name)
     row: Any = rows[0]
     return _Owner(row.owner, row.epoch, json.loads(row.positions))
 

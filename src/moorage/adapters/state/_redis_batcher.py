@@ -22,7 +22,7 @@ from redis import exceptions as wrong
 from moorage.adapters.state._redis_server import UnsentError
 from moorage.adapters.state._redis_wire import CompareAndSwap, decode_reply
 from moorage.domain.resilience.admission import Admission
-from moorage.domain.resilience.gate_commands import unclaimed
+from moorage.domain.resilience.gate_commands import return_unclaimed
 from moorage.domain.values.durations import bounded
 from moorage.errors import ConnectorError, StateUnavailable
 
@@ -229,13 +229,13 @@ class Batcher:
         """Return the tokens and slots of a command whose caller does not wait any more."""
         if isinstance(command, Admission):
             with suppress(StateUnavailable):
-                self._post_all(unclaimed(command, decode_reply(call, reply)))
+                self._post_all(return_unclaimed(command, decode_reply(call, reply)))
 
     def _return_undelivered(self, command: Command[Any], result: SwapResult) -> None:
         """Return the tokens and slots of a compare-and-swap whose caller does not wait any more."""
         answer, error = result
         if error is None:
-            self._post_all(unclaimed(command, answer))
+            self._post_all(return_unclaimed(command, answer))
 
     def _post_all(self, commands: Iterable[Command[Any]]) -> None:
         for command in commands:

@@ -182,14 +182,14 @@ class _Kind:
         """Request a token, and return the broker's number for the call."""
         self._last_call = call = self._last_call + 1
         self._calls[call] = connection, question.number
-        self._carry_out(leases.asked(self._lease, call, question.within, _now(), self._most))
+        self._carry_out(leases.after_call(self._lease, call, question.within, _now(), self._most))
         return call
 
     def leave(self, calls: frozenset[int]) -> None:
         """Give up the requests of calls."""
         for call in calls:
             self._calls.pop(call, None)
-        self._carry_out(leases.left(self._lease, calls, _now(), self._most))
+        self._carry_out(leases.after_leaving(self._lease, calls, _now(), self._most))
 
     def is_idle(self) -> bool:
         """Return whether this kind can be dropped, since it has neither calls nor tokens."""
@@ -235,7 +235,7 @@ class _Kind:
             step = await self._step_after(number, within)
         except Exception:  # noqa: BLE001 - the processes meet the same error, and report it
             self._task = None
-            self._lease, calls = leases.failed(self._lease)
+            self._lease, calls = leases.after_failure(self._lease)
             for call in calls:
                 self._reply(call, granted=False)
             return
@@ -249,18 +249,18 @@ class _Kind:
         admission = Admission(self._gates, within=within, lease=0, costs=costs)
         answer, wait, _, tickets = await self._broker.execute(admission)
         if answer is not Answer.GO:
-            return leases.refused(self._lease, wait, _now(), self._most)
+            return leases.after_refusal(self._lease, wait, _now(), self._most)
         while wait:
             if wait > LONGEST_WAIT + within:
                 # A pause began meanwhile.
                 self._broker.give_back(GiveBack(self._gates, tickets))
-                return leases.refused(self._lease, wait, _now(), self._most)
+                return leases.after_refusal(self._lease, wait, _now(), self._most)
             sent, wait = await self._confirmed(wait, tickets)
-        return leases.granted(self._lease, number, sent, _now(), self._most)
+        return leases.after_grant(self._lease, number, sent, _now(), self._most)
 
     async def _confirmed(self, wait: int, tickets: tuple[Ticket, ...]) -> tuple[int, int]:
         """Wait for the tokens' time; return the time of the confirmation, and the rest to wait."""
-        self._carry_out(leases.delayed(self._lease, wait, _now()))
+        self._carry_out(leases.after_delayed_grant(self._lease, wait, _now()))
         await asyncio.sleep(wait / SECOND)
         sent = _now()
         _, remaining_wait = await self._broker.execute(Confirm(self._gates, tickets, None))

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.concurrency._closing import AsyncClosing, Closing
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
-from moorage.domain.idempotency.leaving import Leave
+from moorage.domain.idempotency.leaving import ExecuteOnFormerShard
 from moorage.domain.secrets.frames import refusing
 from moorage.domain.state.sharding import Location, location_of
 from moorage.errors import ConfigurationError, StorageUnavailable
@@ -133,7 +133,9 @@ class ShardedStorage(_Shards, Closing):
     def _execute(self, command: Command[Answer], location: Location, end_time: float) -> Answer:
         shard, former = location
         if former is not None:
-            is_here, answer = self._stores[former].execute(Leave(command), _seconds_left(end_time))
+            is_here, answer = self._stores[former].execute(
+                ExecuteOnFormerShard(command), _seconds_left(end_time)
+            )
             if is_here:
                 return answer  # type: ignore[no-any-return]  # as the command answers
         return self._stores[shard].execute(command, _seconds_left(end_time))  # type: ignore[no-any-return]  # as the command answers
@@ -216,7 +218,7 @@ class AsyncShardedStorage(_Shards, AsyncClosing):
         shard, former = location
         if former is not None:
             is_here, answer = await self._stores[former].execute(
-                Leave(command), _seconds_left(end_time)
+                ExecuteOnFormerShard(command), _seconds_left(end_time)
             )
             if is_here:
                 return answer  # type: ignore[no-any-return]  # as the command answers

@@ -23,7 +23,7 @@ from moorage.adapters.databases._sql_schema import declared, dialect_of
 from moorage.adapters.databases._sql_source import Source
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
 from moorage.adapters.state._sql_combiner import Combiner
-from moorage.domain.resilience.gate_commands import unclaimed
+from moorage.domain.resilience.gate_commands import return_unclaimed
 from moorage.domain.secrets.frames import refusing
 from moorage.domain.values.durations import count, seconds
 from moorage.errors import StorageUnavailable
@@ -87,7 +87,7 @@ class _Common(ABC):
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
         """Undo the grants of a command whose caller does not wait any more."""
-        for return_command in unclaimed(command, answer):
+        for return_command in return_unclaimed(command, answer):
             self.post(return_command)
 
     @abstractmethod

@@ -13,7 +13,7 @@ from moorage.adapters.databases._sqlite_file import Busy
 from moorage.adapters.state import _sqlite_engine
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
 from moorage.adapters.state._sqlite_engine import Engine, WouldBlock, pauses, retry_until
-from moorage.domain.resilience.gate_commands import unclaimed
+from moorage.domain.resilience.gate_commands import return_unclaimed
 
 if TYPE_CHECKING:
     import os
@@ -109,7 +109,7 @@ class SqliteStorage(Closing):
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
         """Undo the grants of a command whose caller does not wait any more."""
-        for return_command in unclaimed(command, answer):
+        for return_command in return_unclaimed(command, answer):
             self.post(return_command)
 
     def housekeep(self, *, limit: int = 100_000) -> int:
@@ -211,7 +211,7 @@ class AsyncSqliteStorage(AsyncClosing):
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
         """Undo the grants of a command whose caller does not wait any more."""
-        for return_command in unclaimed(command, answer):
+        for return_command in return_unclaimed(command, answer):
             self.post(return_command)
 
     async def housekeep(self, *, limit: int = 100_000) -> int:

@@ -40,7 +40,7 @@ from moorage.adapters.steps.docker_images import SOCKET, pull_image
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.steps.images import RegistryLogin
-from moorage.domain.steps.looks import Looks
+from moorage.domain.steps.looks import LatestLooks
 from moorage.domain.steps.runs import EndReason, LogChunk, RunPhase, RunStatus
 from moorage.domain.steps.step import ConnectorType
 from moorage.errors import (
@@ -133,7 +133,7 @@ class DockerPlatform:
         self._network = network
         self._user = user
         self._python = python or sys.executable
-        self._looks = Looks()
+        self._looks = LatestLooks()
         self._logs = DockerLogs(self._engine)
 
     def validate(self, step: Step, /) -> None:

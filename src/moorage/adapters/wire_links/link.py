@@ -15,7 +15,7 @@ from moorage.adapters.http.connections._threads import run
 from moorage.adapters.http.connections._tls import secured
 from moorage.adapters.http.connections._wire import TimeIsUp
 from moorage.domain.connectors.interruptions import connection_lost
-from moorage.domain.connectors.unreachable import unreachable
+from moorage.domain.connectors.unreachable import unreachable_error
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -61,7 +61,7 @@ class AsyncWireLink(ABC):
     async def start_tls(self, context: SSLContext, host: str, until: float) -> None:
         """Encrypt the connection, and verify the certificate of the server."""
         if not await self.accepts_tls(until):
-            raise unreachable("TLS")
+            raise unreachable_error("TLS")
         self._wire = await secured(self._wire, context, host, until)
 
     async def receive(self, until: float) -> bytes:

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from moorage.cli import exit_codes
 from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
-from moorage.demo import REPORT, tell
+from moorage.demo import REPORT, run_demo
 from moorage.demo.narration import HEADINGS
 
 
@@ -30,7 +30,7 @@ def demo(
         context: the options that all commands share.
     """
     with redirect_stdout(sys.stderr if context.as_json else sys.stdout):
-        demo_result = tell(report, show=webbrowser.open if show else None)
+        demo_result = run_demo(report, show=webbrowser.open if show else None)
     figures = {
         title: dict(zip(HEADINGS, row, strict=True)) for title, row in demo_result.figures.items()
     }

@@ -23,7 +23,7 @@ from moorage.dashboard.reading import (
     circuit_words,
 )
 from moorage.domain.entries.queue import EntryQuery, EntryState
-from moorage.domain.observation.sketch import merged
+from moorage.domain.observation.sketch import merged_sketch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -91,7 +91,7 @@ def _durations(windows: Sequence[WindowFigures]) -> Node:
     if not timed_windows:
         words = "No call had an attempt, so there are no durations."
         return joined(heading, tag("p", words, class_="soft"))
-    whole = merged(window.figures.durations for window in timed_windows)
+    whole = merged_sketch(window.figures.durations for window in timed_windows)
     percentiles = ", ".join(f"{name} {words}" for name, words in _percentile_words(whole))
     slowest = max(timed_windows, key=_slowest_percentile)
     words = (
@@ -117,7 +117,7 @@ def _durations_table(windows: Sequence[WindowFigures]) -> Html:
     rows: list[list[Node]] = []
     for _, group in groupby(windows, key=lambda window: window.start.hour):
         hour_windows = list(group)
-        durations = merged(window.figures.durations for window in hour_windows)
+        durations = merged_sketch(window.figures.durations for window in hour_windows)
         percentiles = [words for _, words in _percentile_words(durations)]
         rows.append([f"{hour_windows[0].start:%H:%M}", durations.count, *percentiles])
     return table(("From", "Calls", *(f"p{percent}" for percent in PERCENTILES)), rows)

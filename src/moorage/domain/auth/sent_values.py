@@ -57,7 +57,7 @@ _LONGEST_SCHEME: Final = 32
 Values: TypeAlias = tuple["Sequence[bytes]", "Sequence[bytes]"]
 """Secrets, and words that are masked only if they stand alone; arguments of `value_mask`."""
 
-Learner: TypeAlias = "Callable[[Sequence[bytes], Sequence[bytes]], None]"
+SecretLearner: TypeAlias = "Callable[[Sequence[bytes], Sequence[bytes]], None]"
 """A function that receives the credentials that an attempt is about to send."""
 
 
@@ -112,7 +112,7 @@ class SensitiveNames:
                 yield value
 
     def _in_parts(self, body: bytes, content_type: str) -> Iterator[str]:
-        for part in body.split(edge_of(content_type)):
+        for part in body.split(multipart_delimiter(content_type)):
             head, _, content = part.partition(b"\r\n\r\n")
             if self.hide(part_name(head)):
                 yield content.decode("utf-8", "replace")
@@ -138,7 +138,7 @@ class SensitiveNames:
             yield str(value)
 
 
-def edge_of(content_type: str) -> bytes:
+def multipart_delimiter(content_type: str) -> bytes:
     """Return the delimiter between the parts of a multipart body, from its content type."""
     match = _BOUNDARY.search(content_type)
     return b"--" + (match[1].strip().encode() if match else b"")
@@ -150,7 +150,7 @@ def part_name(head: bytes) -> str:
     return match[1].decode("utf-8", "replace") if match else ""
 
 
-class Sent:
+class SentCredentials:
     """The credentials that one attempt sent; hidden in the `repr`, and never pickled."""
 
     __slots__ = ("_mask", "_values")
@@ -179,7 +179,7 @@ class Sent:
         self._values = values
         self._mask = _mask_of(values)
 
-    def teach(self, learn: Learner) -> None:
+    def teach(self, learn: SecretLearner) -> None:
         """Tell a recorder of requests which credentials it must not record."""
         learn(*self._values())
 
@@ -189,7 +189,7 @@ class Sent:
         body = response.body[: LARGEST_BODY + _MARGIN]
         masked_body = mask(body)
         if masked_body != body and is_json(response.header("content-type")):
-            masked_body = json_again(masked_body)
+            masked_body = as_valid_json(masked_body)
         pairs = [(name, masked_text(value, mask)) for name, value in response.headers.pairs]
         return response.evolve(
             body=masked_body[:LARGEST_BODY],
@@ -222,11 +222,11 @@ class Sent:
         return self.response(value) if isinstance(value, Response) else value
 
 
-Witness: TypeAlias = deque[Sent]
+RecentCredentials: TypeAlias = deque[SentCredentials]
 """The credentials that the last attempts of several calls sent."""
 
 
-def witness() -> Witness:
+def new_recent_credentials() -> RecentCredentials:
     """Return an empty collection, which a call fills with the credentials of its last attempts."""
     return deque(maxlen=_MOST_VALUES)
 
@@ -255,10 +255,13 @@ def _values_of(
 ) -> Values:
     names = SensitiveNames(redaction)
     kind = headers.get("content-type", "")
-    values = {*telling(names.in_head(url, headers)), *telling(secret_segments(base_url))}
+    values = {
+        *distinctive_values(names.in_head(url, headers)),
+        *distinctive_values(secret_segments(base_url)),
+    }
     # A part that has parts of its own, such as a scheme, is no secret.
     single = {value for value in values if _SINGLE.fullmatch(value)}
-    words = [*(values - single), *telling(names.in_body(body, kind))]
+    words = [*(values - single), *distinctive_values(names.in_body(body, kind))]
     others = () if redaction is None else redaction.secrets
     account_secrets = [value for secret in others for value in _values_in(secret)]
     return [*credential_values(credentials), *account_secrets, *single], words
@@ -272,10 +275,10 @@ def _values_in(secret: Secret) -> Iterable[bytes]:
     url = urlsplit(value.decode("utf-8", "replace"))
     user_and_password = url.netloc.rpartition("@")[0].split(":")
     parts = (*user_and_password, *url.path.split("/"), *dict(parse_qsl(url.query)).values())
-    return telling([unquote(part) for part in parts])
+    return distinctive_values([unquote(part) for part in parts])
 
 
-def telling(values: Iterable[str]) -> Iterator[bytes]:
+def distinctive_values(values: Iterable[str]) -> Iterator[bytes]:
     """Yield the values long enough that a match in a text cannot be chance."""
     for value in map(str.strip, values):
         if is_telling(value):
@@ -327,7 +330,7 @@ def _user_and_password(encoded: str) -> Iterator[str]:
     yield from user_and_password.split(":", 1)
 
 
-def json_again(masked: bytes) -> bytes:
+def as_valid_json(masked: bytes) -> bytes:
     """Return masked JSON as valid JSON: a masked number becomes a string."""
     return _JSON_TOKEN.sub(lambda match: _quoted(match[0]), masked)
 

@@ -107,7 +107,7 @@ Entries: TypeAlias = "tuple[CacheEntry, ...]"
 """The cached answers of one URL, the newest first."""
 
 
-class Found(NamedTuple):
+class StoredAnswers(NamedTuple):
     """The result of a cache lookup: the stored answers under one key.
 
     Attributes:
@@ -200,17 +200,17 @@ def cache_key(service: str, tenant: str | None, url: str) -> str:
     return state_key("cache", service, tenant, digest([url.encode()]).hex())
 
 
-def asker(request: Request, known_by: bytes, policy: CachePolicy) -> bytes:
+def caller_digest(request: Request, known_by: bytes, policy: CachePolicy) -> bytes:
     """Return a digest that identifies the caller of a request.
 
     It covers the credential, headers that may hold a credential, and the headers that the policy
     names.
     """
     secret_names = {name.lower() for name in request.headers if is_sensitive(name)}
-    return selector(request, known_by, sorted({*secret_names, *policy.varies_by}))
+    return selection_digest(request, known_by, sorted({*secret_names, *policy.varies_by}))
 
 
-def selector(request: Request, who: bytes, names: Iterable[str]) -> bytes:
+def selection_digest(request: Request, who: bytes, names: Iterable[str]) -> bytes:
     """Return a digest of the caller and of the request headers on which the answer depends."""
     parts = [who]
     for name in names:
@@ -222,12 +222,12 @@ def selector(request: Request, who: bytes, names: Iterable[str]) -> bytes:
 def matching(entries: Entries, request: Request, who: bytes) -> CacheEntry | None:
     """Return the newest cached answer that fits the request and its caller."""
     for entry in entries:
-        if entry.selected_by == selector(request, who, entry.varies_by):
+        if entry.selected_by == selection_digest(request, who, entry.varies_by):
             return entry
     return None
 
 
-class Inquiry:
+class CacheInquiry:
     """The cache lookup of one request, which computes each digest once.
 
     Attributes:
@@ -249,7 +249,7 @@ class Inquiry:
             names = entry.varies_by
             selected_by = self._selectors.get(names)
             if selected_by is None:
-                selected_by = selector(self._headers_of, self.who, names)
+                selected_by = selection_digest(self._headers_of, self.who, names)
                 if len(self._selectors) < _MOST_SELECTORS:
                     self._selectors[names] = selected_by
             if entry.selected_by == selected_by:
@@ -257,7 +257,7 @@ class Inquiry:
         return None
 
 
-def may_be_kept(request: Request) -> bool:
+def is_cacheable_request(request: Request) -> bool:
     """Return whether the cache may answer a request or store its answer.
 
     It may if the request is for a whole resource that its URL and headers identify, and if the
@@ -274,7 +274,7 @@ def may_be_kept(request: Request) -> bool:
 # --- what is kept ---------------------------------------------------------------
 
 
-def kept(
+def new_cache_entry(
     request: Request, response: Response, who: bytes, received_at: datetime, policy: CachePolicy
 ) -> CacheEntry | None:
     """Return the answer to a GET as a cache entry; None if it must not be stored."""
@@ -293,12 +293,14 @@ def kept(
         _lifetime(response, made_at, policy),
         max(0.0, apparent, on_the_way),
         names,
-        selector(request, who, names),
+        selection_digest(request, who, names),
     )
     return entry if entry.size <= policy.max_bytes else None
 
 
-def together(new: CacheEntry | None, others: Sequence[CacheEntry], policy: CachePolicy) -> Entries:
+def entries_to_store(
+    new: CacheEntry | None, others: Sequence[CacheEntry], policy: CachePolicy
+) -> Entries:
     """Return the cache entries to store for a URL: the new one, and as many others as fit.
 
     A stale answer is dropped once it can neither be revalidated nor be used in case of an error.
@@ -307,12 +309,12 @@ def together(new: CacheEntry | None, others: Sequence[CacheEntry], policy: Cache
     room = policy.max_bytes
     for entry in (*([] if new is None else [new]), *others):
         room -= entry.size
-        if room >= 0 and len(entries) < policy.max_variants and useful_for(entry, policy) > 0:
+        if room >= 0 and len(entries) < policy.max_variants and usable_seconds(entry, policy) > 0:
             entries.append(entry)
     return tuple(entries)
 
 
-def useful_for(entry: CacheEntry, policy: CachePolicy) -> float:
+def usable_seconds(entry: CacheEntry, policy: CachePolicy) -> float:
     """Return the seconds for which a cached answer may still be used, fresh or stale."""
     directives = cache_control(entry.response.headers)
     graces = [_delta(directives.get(grace, "")) for grace in _LIFETIMES[1:]]
@@ -348,7 +350,7 @@ def confirms(entry: CacheEntry, not_modified: Response) -> bool:
     return not named_version or named_version == validators
 
 
-def given(entry: CacheEntry, request: Request) -> Response:
+def as_received(entry: CacheEntry, request: Request) -> Response:
     """Return a cached answer as the caller receives it, with an `Age` header."""
     headers = entry.response.headers.with_header("Age", f"{int(entry.age)}")
     body = b"" if request.method is HttpMethod.HEAD else entry.response.body

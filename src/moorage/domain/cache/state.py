@@ -19,7 +19,7 @@ import attrs
 
 from moorage.domain.cache.rules import CacheEntry
 from moorage.domain.http.response import Response
-from moorage.domain.state.commands import reading, steady
+from moorage.domain.state.commands import reading, reading_time
 from moorage.domain.state.packing import pack_values, unpack_values
 from moorage.domain.values.durations import SECOND
 from moorage.errors import InvalidData
@@ -35,15 +35,15 @@ _TRACE: Final = round(LONGEST_FLIGHT * SECOND)
 _FORMAT: Final = 1
 
 
-class Looked(NamedTuple):
-    """The result of `Look`: cached answers, their version mark, and their age in microseconds."""
+class CachedAnswers(NamedTuple):
+    """The answer to `ReadCachedAnswers`: cached answers, their version mark and age (µs)."""
 
     mark: int
     rested: int = 0
     content: bytes | None = None
 
 
-class Look:
+class ReadCachedAnswers:
     """The command that reads the cached answers under a key."""
 
     __slots__ = ("keys",)
@@ -54,16 +54,16 @@ class Look:
         self.keys = (key,)
 
     @reading
-    def apply(self, states: States, now: int) -> tuple[States, Looked]:
+    def apply(self, states: States, now: int) -> tuple[States, CachedAnswers]:
         """Return the cached answers under the key, without changing them."""
         entry = _present_values(states[0], now)
         if entry is None:
-            return states, Looked(0)
+            return states, CachedAnswers(0)
         rested, _, mark, content = entry
-        return states, Looked(mark, rested, content)
+        return states, CachedAnswers(mark, rested, content)
 
 
-class Keep:
+class StoreCachedAnswers:
     """The command that stores cached answers if the stored version mark is unchanged."""
 
     __slots__ = ("content", "keys", "mark", "quiet")
@@ -86,7 +86,7 @@ class Keep:
         return ((now, self.quiet, _next_mark(states[0], now), self.content),), True
 
 
-class Forget:
+class RemoveCachedAnswers:
     """The command that removes cached answers, and lets older writes under the key fail."""
 
     __slots__ = ("keys",)
@@ -107,7 +107,7 @@ def _present_values(state: State | None, now: int) -> tuple[int, int, int, bytes
     if state is None:
         return None
     state_time, quiet, mark, content = state
-    rested = steady(state_time, now)[0] - state_time
+    rested = reading_time(state_time, now)[0] - state_time
     # After a large step back of the clock, the age is unknown, so the state counts as expired.
     return None if not 0 <= rested < quiet else (rested, quiet, mark, content)
 

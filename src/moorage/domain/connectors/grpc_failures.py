@@ -233,14 +233,14 @@ def _not_connected(fault: GrpcFault) -> ConnectionFailed:
     )
 
 
-def closed() -> LocalFailure:
+def closed_error() -> LocalFailure:
     """Return the error for a call on a closed connector; the call was not sent."""
     return LocalFailure(
         "The connector is closed.", remedy="Perform operations before it is closed."
     )
 
 
-def request_too_large(size: int, limit: int) -> InvalidRequest:
+def request_too_large_error(size: int, limit: int) -> InvalidRequest:
     """Return the error for a request above the connector's own size limit; it is not sent."""
     return InvalidRequest(
         f"The request has {size} bytes, and the connector sends at most {limit}.",
@@ -248,7 +248,7 @@ def request_too_large(size: int, limit: int) -> InvalidRequest:
     )
 
 
-def unreadable_answer(method: str) -> VendorFailed:
+def unreadable_answer_error(method: str) -> VendorFailed:
     """Return the error for an answer that is not a message of the expected type."""
     return VendorFailed(
         f"The answer of {method} cannot be read as the type that the method declares.",

@@ -2,7 +2,7 @@
 
 Laws:
 
-1. The files are complete: each file stands after those that it imports, and no import is missing.
+1. The files are complete: each file comes after those that it imports, and no import is missing.
 2. A server decides neither how many questions are asked nor how much is read.
 """
 
@@ -60,7 +60,7 @@ def services_of(answer: bytes) -> tuple[str, ...]:
     except ValueError:
         names = None
     if names is None or len(names) > MOST_FILES:
-        raise unreadable()
+        raise unreadable_descriptions_error()
     return names
 
 
@@ -82,14 +82,14 @@ def files_of(answer: bytes) -> dict[str, bytes]:
         }
     except ValueError:
         pass
-    raise unreadable()
+    raise unreadable_descriptions_error()
 
 
 def files_of_set(descriptor_set: bytes) -> dict[str, bytes]:
     """Return the files of a `FileDescriptorSet`, by name.
 
     Raises:
-        ValueError: the bytes are none.
+        ValueError: the bytes are not a `FileDescriptorSet`.
     """
     return {name_of(file): file for file in bytes_of(descriptor_set, 1)}
 
@@ -122,15 +122,15 @@ def missing_imports(files: Mapping[str, bytes], others: Collection[str]) -> tupl
         VendorFailed: a file cannot be read, or the files are too many or too large.
     """
     if len(files) > MOST_FILES or sum(map(len, files.values())) > LARGEST:
-        raise unreadable()
+        raise unreadable_descriptions_error()
     try:
         names = {name: None for file in files.values() for name in imports_of(file)}
     except ValueError:
-        raise unreadable() from None
+        raise unreadable_descriptions_error() from None
     return tuple(name for name in names if name not in files and name not in others)
 
 
-def in_order(files: Mapping[str, bytes]) -> tuple[bytes, ...]:
+def in_import_order(files: Mapping[str, bytes]) -> tuple[bytes, ...]:
     """Return files in an order in which each follows the files that it imports.
 
     Raises:
@@ -148,7 +148,7 @@ def in_order(files: Mapping[str, bytes]) -> tuple[bytes, ...]:
     return tuple(order.values())
 
 
-def unreadable() -> VendorFailed:
+def unreadable_descriptions_error() -> VendorFailed:
     """Return the error for gRPC descriptions that cannot be read."""
     return VendorFailed(
         "The gRPC service describes its methods in a form that cannot be read.",
@@ -157,7 +157,7 @@ def unreadable() -> VendorFailed:
     )
 
 
-def incomplete(names: Iterable[str]) -> VendorFailed:
+def missing_files_error(names: Iterable[str]) -> VendorFailed:
     """Return the error for gRPC descriptions that lack imported files."""
     return VendorFailed(
         "The gRPC service does not give the imported file"
@@ -167,7 +167,7 @@ def incomplete(names: Iterable[str]) -> VendorFailed:
     )
 
 
-def no_reflection() -> InvalidRequest:
+def no_reflection_error() -> InvalidRequest:
     """Return the error for a gRPC server without reflection."""
     return InvalidRequest(
         "The gRPC service does not describe its methods: it has no reflection.",

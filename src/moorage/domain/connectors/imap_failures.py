@@ -102,14 +102,14 @@ def imap_error(reply: ImapReply, *, is_login: bool = False) -> ConnectorError:
     )
 
 
-def no_folder() -> VendorRejected:
+def no_folder_error() -> VendorRejected:
     """Return the error for a folder that cannot be opened."""
     return VendorRejected(
         "The folder cannot be opened.", remedy="Correct its name, or grant the user access to it."
     )
 
 
-def renumbered() -> ChangesExpired:
+def renumbered_error() -> ChangesExpired:
     """Return the error for uids that are those of other messages by now."""
     return ChangesExpired(
         "The server has numbered the messages of the folder anew.",

@@ -56,11 +56,11 @@ class ImapCondition:
     words: tuple[str | bytes, ...] = attrs.field(repr=False)
 
     def __and__(self, other: ImapCondition) -> ImapCondition:
-        """Return the condition that both of these hold."""
+        """Return the condition that both this one and the other one hold."""
         return ImapCondition((*self.words, *other.words))
 
     def __or__(self, other: ImapCondition) -> ImapCondition:
-        """Return the condition that one of these holds."""
+        """Return the condition that this one or the other one holds."""
         return ImapCondition(("OR", "(", *self.words, ")", "(", *other.words, ")"))
 
     def __invert__(self) -> ImapCondition:
@@ -163,7 +163,7 @@ def condition_of(value: object, depth: int = 0) -> ImapCondition:
     """Return the condition that plain JSON describes.
 
     Raises:
-        InvalidData: it describes none.
+        InvalidData: the JSON does not describe a condition.
     """
     if is_object(value) and depth < _DEEPEST:
         parts = [_part(name, content, depth + 1) for name, content in value.items()]
@@ -236,7 +236,7 @@ class ImapMessage:
 
 
 def moment(text: str) -> datetime | None:
-    """Return the time that IMAP writes, such as "17-Jul-1996 02:44:25 -0700"; None if it is none.
+    """Return the time in IMAP text such as "17-Jul-1996 02:44:25 -0700"; None for other text.
 
     Months have their English names, whatever language the machine has.
     """
@@ -272,7 +272,7 @@ def uids_of(numbers: Iterable[object]) -> tuple[int, ...]:
     """Return the numbers of messages.
 
     Raises:
-        InvalidData: there are none, or one cannot be one.
+        InvalidData: there are no numbers, or one is not a message number.
     """
     values = tuple(numbers)
     uids = tuple(value for value in values if type(value) is int and 0 < value < _UIDS)

@@ -109,10 +109,10 @@ class ReplyBuffer:
 
 
 def read_reply(parts: Sequence[bytes]) -> ImapReply:
-    """Return the reply that these lines and literals are.
+    """Return the IMAP reply that consists of these lines and literals.
 
     Raises:
-        ValueError: they are no reply of IMAP.
+        ValueError: they do not form an IMAP reply.
     """
     tag, _, rest = parts[0].partition(b" ")
     name = tag.strip().decode("ascii", "replace")
@@ -180,21 +180,21 @@ def _values(tokens: Iterator[tuple[str, bytes]], depth: int) -> list[Any]:
 
 
 def pairs_of(items: object) -> dict[str, Any]:
-    """Return a list of names and values in turn as a dictionary; names are in upper case.
+    """Return a list of alternating names and values as a dictionary; names in upper case.
 
     Raises:
-        ValueError: it is no such list.
+        ValueError: the list does not alternate between names and values.
     """
     if not is_list(items) or len(items) % 2:
         raise ValueError("a reply has names without values")
     values = items
     return {
-        word(name).upper(): value for name, value in zip(values[::2], values[1::2], strict=True)
+        as_text(name).upper(): value for name, value in zip(values[::2], values[1::2], strict=True)
     }
 
 
-def word(value: object) -> str:
-    """Return a value of a reply as a text.
+def as_text(value: object) -> str:
+    """Return a value in an IMAP reply as a text.
 
     Raises:
         ValueError: it is a list or missing.
@@ -204,20 +204,20 @@ def word(value: object) -> str:
     raise ValueError("a reply has no text where one belongs")
 
 
-def number(value: object) -> int:
-    """Return a value of a reply as a number.
+def as_number(value: object) -> int:
+    """Return a value in an IMAP reply as a number.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the value is not a number.
     """
-    text = word(value)
+    text = as_text(value)
     if not (text.isascii() and text.isdigit() and len(text) <= 20):
         raise ValueError("a reply has no number where one belongs")
     return int(text)
 
 
-def command(tag: str, words: Iterable[str | bytes]) -> list[bytes]:
-    """Return a command as chunks; each but the last one is sent, and the server asked to go on.
+def command_chunks(tag: str, words: Iterable[str | bytes]) -> list[bytes]:
+    """Return an IMAP command as chunks; after each but the last, the server must ask for more.
 
     Args:
         tag: the tag of the command.
@@ -249,7 +249,7 @@ def mailbox_bytes(name: str) -> bytes:
 
 
 def uid_set(uids: Sequence[int]) -> str:
-    """Return numbers as a set of IMAP, in which neighbours are a range."""
+    """Return message numbers as an IMAP set, in which consecutive numbers are a range."""
     ranges: list[list[int]] = []
     for uid in sorted(set(uids)):
         if ranges and ranges[-1][1] == uid - 1:

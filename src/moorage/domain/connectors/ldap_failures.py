@@ -205,6 +205,6 @@ def ldap_error(result: LdapResult, *, has_effect: bool) -> ConnectorError:
     return kind(text, remedy=remedy, vendor_code=str(code))
 
 
-def closed() -> LocalFailure:
+def closed_stream_error() -> LocalFailure:
     """Return the error for an LDAP stream whose block has ended."""
     return LocalFailure("The stream is closed.", remedy="Read it inside its block.")

@@ -42,11 +42,11 @@ class LdapFilter:
     encoded: bytes = attrs.field(repr=False)
 
     def __and__(self, other: LdapFilter) -> LdapFilter:
-        """Return the condition that both of these hold."""
+        """Return the condition that both this one and the other one hold."""
         return all_of(self, other)
 
     def __or__(self, other: LdapFilter) -> LdapFilter:
-        """Return the condition that one of these holds."""
+        """Return the condition that this one or the other one holds."""
         return any_of(self, other)
 
     def __invert__(self) -> LdapFilter:
@@ -202,7 +202,7 @@ def entry_name(attribute: str, value: str, parent: str = "") -> str:
 
 
 def escaped_value(value: str) -> str:
-    """Return a value as it stands in the name of an entry (RFC 4514)."""
+    """Return a value escaped for use in the name of an LDAP entry (RFC 4514)."""
     if not value:
         raise InvalidData(
             "The value that names an entry is empty.", field="value", remedy="Give a text."
@@ -317,7 +317,7 @@ def filter_of(value: object, depth: int = 0) -> LdapFilter:
     """Return the condition that plain JSON describes.
 
     Raises:
-        InvalidData: it describes none.
+        InvalidData: the JSON does not describe a condition.
     """
     if is_object(value) and len(value) == 1:
         ((word, content),) = value.items()

@@ -82,7 +82,7 @@ class LdapResponse(NamedTuple):
 
 
 def tlv(tag: int, *parts: bytes) -> bytes:
-    """Return a value of BER: its tag, its length and its content."""
+    """Return a BER value as bytes: its tag, its length and its content."""
     content = b"".join(parts)
     size = len(content)
     if size < _SHORT:
@@ -97,12 +97,12 @@ def octets(value: str | bytes, tag: int = _OCTETS) -> bytes:
 
 
 def integer(value: int, tag: int = _INTEGER) -> bytes:
-    """Return a number from 0 on."""
+    """Return a number of 0 or more as a BER integer."""
     return tlv(tag, value.to_bytes(value.bit_length() // 8 + 1))
 
 
 def message(number: int, operation: bytes, controls: bytes = b"") -> bytes:
-    """Return the message of a request.
+    """Return the LDAP message that carries a request.
 
     Args:
         number: the number of the request, from 1 on.
@@ -216,7 +216,7 @@ class BerReader:
         return self._data[self._place] if self._place < self._end else -1
 
     def any(self) -> tuple[int, bytes]:
-        """Return the tag and the content of the next value."""
+        """Return the tag and the content of the next BER value."""
         sizes = _sizes(self._data, self._place)
         if sizes is None or sum(sizes) > self._end:
             raise ValueError("a value is cut off")
@@ -232,19 +232,19 @@ class BerReader:
         return content
 
     def number(self, tag: int = _INTEGER) -> int:
-        """Return the next value as a number."""
+        """Return the next BER value as a number."""
         content = self.value(tag)
         if not 0 < len(content) <= _LONGEST_LENGTH + 1:
             raise ValueError("a number has no usual size")
         return int.from_bytes(content, signed=True)
 
     def text(self) -> str:
-        """Return the next value as a text."""
+        """Return the next BER value as a text."""
         return self.value(_OCTETS).decode(errors="replace")
 
 
 def _sizes(data: bytes | bytearray, place: int) -> tuple[int, int] | None:
-    """Return where the content of a value begins, and its size; None if too little is there."""
+    """Return the start and size of a value's content; None if too few bytes are there."""
     if len(data) < place + 2:
         return None
     first = data[place + 1]
@@ -260,7 +260,7 @@ def _sizes(data: bytes | bytearray, place: int) -> tuple[int, int] | None:
 
 
 def message_size(data: bytes | bytearray, largest: int) -> int | None:
-    """Return the size of the first message in what has arrived; None if its length is not there.
+    """Return the size of the first message in received bytes; None until its length is there.
 
     Raises:
         ValueError: it is no message of LDAP, or larger than it may be.
@@ -276,7 +276,7 @@ def message_size(data: bytes | bytearray, largest: int) -> int | None:
 
 
 def read_message(data: bytes) -> LdapResponse:
-    """Return a message of the server.
+    """Return the LDAP message that the server sent in these bytes.
 
     Raises:
         ValueError: the bytes are no message of LDAP.

@@ -139,12 +139,12 @@ class LinkPoolState(NamedTuple):
     closed: bool = False
 
 
-class Decision(NamedTuple):
+class PoolDecision(NamedTuple):
     """The consequences of a pool's decision: the lease, callers to wake, connections to close.
 
     Attributes:
         lease: the lease of the caller; None if it has none.
-        woken: those who waited, and shall look at their leases.
+        woken: the callers that waited, and now have to look at their leases.
         retired: the links to close.
     """
 
@@ -153,12 +153,12 @@ class Decision(NamedTuple):
     retired: tuple[Any, ...] = ()
 
 
-NOTHING: Final = Decision()
+NO_CONSEQUENCES: Final = PoolDecision()
 
 
-def ask(
+def request_lease(
     state: LinkPoolState, config: PoolConfig, now: float, holder: object, operation: str
-) -> tuple[LinkPoolState, Decision]:
+) -> tuple[LinkPoolState, PoolDecision]:
     """Give a caller a connection of the pool, or put it into the queue.
 
     Raises:
@@ -175,21 +175,21 @@ def ask(
         return _lend_idle(state, now, holder, Lease(operation, now, None), retired)
     if len(leases) < config.maximum:
         lease = new_tuple(Lease, (operation, now, None))
-        return _leased(state, holder, lease), Decision(lease, (), retired)
+        return _leased(state, holder, lease), PoolDecision(lease, (), retired)
     if config.max_waiting is not None and len(state.waiting) >= config.max_waiting:
         raise exhausted(state, config, now)
     waiting = (*state.waiting, (holder, operation))
-    return state._replace(waiting=waiting), Decision(None, (), retired)
+    return state._replace(waiting=waiting), PoolDecision(None, (), retired)
 
 
 def reserve(
     state: LinkPoolState, config: PoolConfig, now: float, holder: object, operation: str
-) -> tuple[LinkPoolState, Decision]:
+) -> tuple[LinkPoolState, PoolDecision]:
     """Give the caller a slot for a new connection, if there are fewer than the minimum."""
     if state.closed or len(state.leases) + len(state.idle) >= config.minimum:
-        return state, NOTHING
+        return state, NO_CONSEQUENCES
     lease = new_tuple(Lease, (operation, now, None))
-    return _leased(state, holder, lease), Decision(lease)
+    return _leased(state, holder, lease), PoolDecision(lease)
 
 
 def new_link(config: PoolConfig, now: float, link: Any, draw: float) -> OpenLink:
@@ -204,16 +204,16 @@ def new_link(config: PoolConfig, now: float, link: Any, draw: float) -> OpenLink
     return OpenLink(link, now + config.lifetime * (1 - JITTER * draw), now, 0)
 
 
-def opened(
+def fill_slot(
     state: LinkPoolState, config: PoolConfig, now: float, holder: object, record: OpenLink
-) -> tuple[LinkPoolState, Decision]:
+) -> tuple[LinkPoolState, PoolDecision]:
     """Put a new connection into the caller's slot; retire it if the caller has gone."""
     del config, now
     lease = state.leases.get(holder)
     if lease is None:
-        return state, Decision(None, (), (record.link,))
+        return state, PoolDecision(None, (), (record.link,))
     lease = lease._replace(record=record._replace(generation=state.generation))
-    return _leased(state, holder, lease)._replace(created=state.created + 1), Decision(lease)
+    return _leased(state, holder, lease)._replace(created=state.created + 1), PoolDecision(lease)
 
 
 def needs_test(state: LinkPoolState, config: PoolConfig, now: float, record: OpenLink) -> bool:
@@ -221,9 +221,9 @@ def needs_test(state: LinkPoolState, config: PoolConfig, now: float, record: Ope
     return record.used <= state.suspect or now - record.used >= config.validate_after
 
 
-def lost(
+def replace_broken_link(
     state: LinkPoolState, config: PoolConfig, now: float, holder: object
-) -> tuple[LinkPoolState, Decision]:
+) -> tuple[LinkPoolState, PoolDecision]:
     """Replace the caller's broken connection by another idle one, if there is any.
 
     Every other idle link is tested before it is used, because the server may have restarted.
@@ -231,13 +231,13 @@ def lost(
     del config
     lease = state.leases.get(holder)
     if lease is None or lease.record is None:
-        return state, NOTHING
+        return state, NO_CONSEQUENCES
     retired = (lease.record.link,)
     state = state._replace(suspect=now, reused=state.reused - 1)
     lease = lease._replace(record=None)
     if state.idle:
         return _lend_idle(state, now, holder, lease, retired)
-    return _leased(state, holder, lease), Decision(lease, (), retired)
+    return _leased(state, holder, lease), PoolDecision(lease, (), retired)
 
 
 def give_back(
@@ -246,7 +246,7 @@ def give_back(
     now: float,
     holder: object,
     reusable: bool,  # noqa: FBT001 - every decision takes its arguments by position
-) -> tuple[LinkPoolState, Decision]:
+) -> tuple[LinkPoolState, PoolDecision]:
     """End the caller's use or wait, and pass its connection or its slot on to the next.
 
     Does nothing if the holder has neither. So a caller that was interrupted can end its lease
@@ -264,8 +264,8 @@ def give_back(
         if state.waiting:
             waiting = tuple(entry for entry in state.waiting if entry[0] is not holder)
             if len(waiting) < len(state.waiting):
-                return state._replace(waiting=waiting), NOTHING
-        return state, NOTHING
+                return state._replace(waiting=waiting), NO_CONSEQUENCES
+        return state, NO_CONSEQUENCES
     leases = {**state.leases}
     del leases[holder]
     record = lease.record
@@ -305,24 +305,30 @@ def give_back(
     if changed.idle and now - changed.swept >= config.sweep_every:
         changed, ended = _swept(changed, config, now)
         retired += ended
-    return changed, new_tuple(Decision, (None, woken, retired))
+    return changed, new_tuple(PoolDecision, (None, woken, retired))
 
 
-def sweep(state: LinkPoolState, config: PoolConfig, now: float) -> tuple[LinkPoolState, Decision]:
+def sweep(
+    state: LinkPoolState, config: PoolConfig, now: float
+) -> tuple[LinkPoolState, PoolDecision]:
     """Retire the connections that were idle too long or have reached their lifetime."""
     state, retired = _swept(state, config, now)
-    return state, Decision(None, (), retired)
+    return state, PoolDecision(None, (), retired)
 
 
-def discard(state: LinkPoolState, config: PoolConfig, now: float) -> tuple[LinkPoolState, Decision]:
+def discard(
+    state: LinkPoolState, config: PoolConfig, now: float
+) -> tuple[LinkPoolState, PoolDecision]:
     """Retire all connections: idle ones now, others when they are returned."""
     del config, now
     retired = tuple(record.link for record in state.idle)
     changed = state._replace(idle=(), generation=state.generation + 1)
-    return changed, Decision(None, (), retired)
+    return changed, PoolDecision(None, (), retired)
 
 
-def close(state: LinkPoolState, config: PoolConfig, now: float) -> tuple[LinkPoolState, Decision]:
+def close(
+    state: LinkPoolState, config: PoolConfig, now: float
+) -> tuple[LinkPoolState, PoolDecision]:
     """Close the pool: lend nothing any more, and wake all waiting callers."""
     state, decision = discard(state, config, now)
     woken = tuple(holder for holder, _ in state.waiting)
@@ -375,7 +381,7 @@ def _leased(state: LinkPoolState, holder: object, lease: Lease) -> LinkPoolState
 
 def _lend_idle(
     state: LinkPoolState, now: float, holder: object, slot: Lease, retired: tuple[Any, ...]
-) -> tuple[LinkPoolState, Decision]:
+) -> tuple[LinkPoolState, PoolDecision]:
     """Lend the most recently used idle connection, if its lifetime is not over."""
     *others, record = state.idle
     if record.ends > now:
@@ -396,7 +402,7 @@ def _lend_idle(
             state.closed,
         ),
     )
-    return changed, new_tuple(Decision, (lease, (), retired))
+    return changed, new_tuple(PoolDecision, (lease, (), retired))
 
 
 def _swept(

@@ -184,7 +184,7 @@ def mongodb_error(fault: MongoFault, phase: MongoPhase) -> ConnectorError:
     if _TRANSIENT in fault.labels:
         return _conflict()
     if _UNKNOWN in fault.labels:
-        return timed_out(MongoPhase.SENT)
+        return timeout_error(MongoPhase.SENT)
     meaning = _CODES.get(fault.code or 0)
     if meaning is None:
         kind, message, remedy = _REJECTED.get(fault.code or 0, _OTHER)
@@ -208,7 +208,7 @@ def _interrupted(meaning: _Meaning, phase: MongoPhase, done: MongoPhase) -> Conn
         case _Meaning.CONFLICT if done is not MongoPhase.SENT:
             return _conflict()
         case _Meaning.TIMEOUT:
-            return timed_out(phase)
+            return timeout_error(phase)
         case _Meaning.NOT_PRIMARY:
             return _stepped_down(done)
         case _Meaning.STEPPING:
@@ -231,7 +231,7 @@ def _stepped_down(phase: MongoPhase) -> ConnectionFailed:
     )
 
 
-def unreachable(words: str, phase: MongoPhase = MongoPhase.CONNECTING) -> ConnectionFailed:
+def unreachable_error(words: str, phase: MongoPhase = MongoPhase.CONNECTING) -> ConnectionFailed:
     """Return the error for a MongoDB connection that was lost or could not be opened.
 
     Args:
@@ -254,7 +254,7 @@ def unreachable(words: str, phase: MongoPhase = MongoPhase.CONNECTING) -> Connec
     )
 
 
-def timed_out(phase: MongoPhase) -> AttemptTimeout:
+def timeout_error(phase: MongoPhase) -> AttemptTimeout:
     """Return the error for a MongoDB operation that exceeded its time limit."""
     return interruptions.timed_out(
         "Look at the plan and the indexes of the operation, or allow the call more time.",
@@ -262,7 +262,7 @@ def timed_out(phase: MongoPhase) -> AttemptTimeout:
     )
 
 
-def not_replicated(*, in_time: bool) -> ConnectionFailed:
+def not_replicated_error(*, in_time: bool) -> ConnectionFailed:
     """Return the error for a change that was made but too few servers confirmed."""
     kind = ConnectionFailed if in_time else AttemptTimeout
     return kind(
@@ -272,7 +272,7 @@ def not_replicated(*, in_time: bool) -> ConnectionFailed:
     )
 
 
-def partly_refused(done: int, code: int | None) -> VendorRejected:
+def partly_refused_error(done: int, code: int | None) -> VendorRejected:
     """Return the error for several MongoDB changes of which the server refused some."""
     _, message, remedy = _REJECTED.get(code or 0, _OTHER)
     count = "1 document was" if done == 1 else f"{done} documents were"
@@ -283,7 +283,7 @@ def partly_refused(done: int, code: int | None) -> VendorRejected:
     )
 
 
-def unsuitable() -> InvalidRequest:
+def unsendable_values_error() -> InvalidRequest:
     """Return the error for values that the MongoDB driver cannot send."""
     return InvalidRequest(
         "The driver cannot send a value: it is too large, or of a type that MongoDB does not have.",
@@ -291,7 +291,7 @@ def unsuitable() -> InvalidRequest:
     )
 
 
-def closed() -> LocalFailure:
+def closed_error() -> LocalFailure:
     """Return the error for a MongoDB connector that was closed."""
     return LocalFailure(
         "The connector is closed.", remedy="Perform operations before it is closed."

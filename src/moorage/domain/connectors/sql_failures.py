@@ -270,17 +270,17 @@ def sql_error(fault: SqlFault, phase: SqlPhase) -> ConnectorError:
             "The database undid the transaction because of another one that ran at the same time."
         )
     if meaning in {_Meaning.TIMEOUT, _Meaning.LOCKED}:
-        return timed_out(SqlPhase.UNDONE, locked=meaning is _Meaning.LOCKED)
+        return timeout_error(SqlPhase.UNDONE, locked=meaning is _Meaning.LOCKED)
     if meaning is _Meaning.BROKEN:
         return VendorFailed(
             "The database reports a failure of its own.",
             remedy="Look at the log of the database server.",
             **code,
         )
-    return connection_lost(phase)
+    return connection_lost_error(phase)
 
 
-def connection_lost(phase: SqlPhase) -> ConnectionFailed:
+def connection_lost_error(phase: SqlPhase) -> ConnectionFailed:
     """Return the error for a database connection that was lost."""
     return ConnectionFailed(
         "The connection to the database was lost.",
@@ -289,7 +289,7 @@ def connection_lost(phase: SqlPhase) -> ConnectionFailed:
     )
 
 
-def timed_out(phase: SqlPhase, *, locked: bool = False) -> AttemptTimeout:
+def timeout_error(phase: SqlPhase, *, locked: bool = False) -> AttemptTimeout:
     """Return the error for a statement that exceeded its time."""
     return AttemptTimeout(
         "The statement waited too long for rows that others hold."

@@ -7,7 +7,7 @@ from typing import Final
 from moorage.errors import AttemptTimeout, ConnectionFailed
 
 
-def unreachable(reason: str) -> ConnectionFailed:
+def unreachable_error(reason: str) -> ConnectionFailed:
     """Return the error for a connection to a server that could not be opened.
 
     Args:

@@ -49,7 +49,7 @@ def undo_id(id: str) -> str:
     return f"{id}{_SUFFIX}"
 
 
-def joined(ids: Iterable[str | Entry]) -> str | None:
+def joined_ids(ids: Iterable[str | Entry]) -> str | None:
     """Return the ids of predecessors as one text for the store; None without predecessors.
 
     Raises:
@@ -85,7 +85,7 @@ def predecessor_ids(entry: Entry) -> tuple[str, ...]:
     return () if entry.predecessors is None else tuple(entry.predecessors.split(","))
 
 
-def unblocked(entry: E, chain: Mapping[str, E], now: datetime) -> E | None:
+def unblocked_entry(entry: E, chain: Mapping[str, E], now: datetime) -> E | None:
     """Return a blocked entry with its next state: due, or given up; None while it must wait.
 
     Args:
@@ -110,10 +110,10 @@ def unblocked(entry: E, chain: Mapping[str, E], now: datetime) -> E | None:
             waits = True
         elif undo is not None and undo.state not in _UNUSED:
             return give_up(entry, now, f"The call {id} before it is undone, or cannot be undone.")
-    return None if waits else released(entry, now, None)
+    return None if waits else released_entry(entry, now, None)
 
 
-def released(entry: E, now: datetime, predecessor: str | None) -> E:
+def released_entry(entry: E, now: datetime, predecessor: str | None) -> E:
     """Return a released entry: due at once, or blocked by one predecessor."""
     is_free = predecessor is None
     return attrs.evolve(
@@ -127,7 +127,7 @@ def released(entry: E, now: datetime, predecessor: str | None) -> E:
     )
 
 
-def undoing(entry: E, chain: Mapping[str, E], now: datetime) -> tuple[E, ...] | None:
+def undo_changes(entry: E, chain: Mapping[str, E], now: datetime) -> tuple[E, ...] | None:
     """Return the changes that undo what was done before a failed entry; None while it must wait.
 
     The last change is that of the entry itself, and must be written after the others.
@@ -149,7 +149,7 @@ def undoing(entry: E, chain: Mapping[str, E], now: datetime) -> tuple[E, ...] | 
         previous: str | None = None
         for undo in sorted(undos, key=lambda undo: undo.number, reverse=True):
             if undo.state is EntryState.PREPARED:
-                changes.append(released(undo, now, previous))
+                changes.append(released_entry(undo, now, previous))
             if undo.state is not EntryState.DROPPED:
                 previous = undo.id
     ended_entry = attrs.evolve(entry, state=EntryState.DEAD, fence=entry.fence + 1, error=error)

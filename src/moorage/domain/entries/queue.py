@@ -368,7 +368,7 @@ def traced(entry: E, trace: TraceContext | None) -> E:
     return attrs.evolve(entry, traceparent=trace.traceparent, tracestate=trace.tracestate)
 
 
-def arrive(entry: E, now: datetime) -> E:
+def as_added(entry: E, now: datetime) -> E:
     """Return the entry as a store adds it: due now, unless it has a later time.
 
     A pause is never due, and neither is an entry that waits for others.
@@ -379,7 +379,7 @@ def arrive(entry: E, now: datetime) -> E:
     return attrs.evolve(entry, added_at=now, due=due_time)
 
 
-def together(offered: Sequence[E]) -> Sequence[E]:
+def taken_together(offered: Sequence[E]) -> Sequence[E]:
     """Return those of the due entries that one worker may take together.
 
     An entry whose last worker died is taken alone. If it kills this worker too, no other entry
@@ -523,7 +523,7 @@ def usual_wait(policy: RetryPolicy) -> timedelta:
     return timedelta(seconds=max(LONGEST_PAUSE, policy.max_delay))
 
 
-def told(error: Exception) -> str:
+def stored_error_text(error: Exception) -> str:
     """Return the text to store for an error: its class, and the message of moorage's own errors.
 
     The message of any other exception is left out, because it may contain a secret.

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from moorage.domain.entries.queue import Entry
 
-LASTS: Final = LEASE * 1000
+CLAIM_LEASE: Final = LEASE * 1000
 """Nanoseconds that a lease lasts, from the moment when it was requested."""
 
-TOGETHER: Final = 200
+MOST_TOGETHER: Final = 200
 """The maximum number of claims that one command renews."""
 
 ENTRY_LEASE: Final = LEASE / SECOND
@@ -36,13 +36,13 @@ UNRENEWED: Final = 300.0
 """Seconds that a worker's lease on an entry lasts in a process that cannot renew it."""
 
 _SOON: Final = (LEASE - RENEWAL // 2) * 1000
-_SPARE: Final = _SOON / LASTS
+_SPARE: Final = _SOON / CLAIM_LEASE
 """The fraction of an entry's lease that is left when it is due for renewal."""
 
 H = TypeVar("H")
 
 
-class Held:
+class HeldClaim:
     """A claim on an idempotency key that this process holds.
 
     Attributes:
@@ -106,7 +106,7 @@ def entries_due(entries: Iterable[HeldEntry], now: int) -> list[HeldEntry]:
     return sorted(selected_entries, key=lambda held: held.until)
 
 
-def due(claims: Iterable[Held], now: int, *, by_tag: bool) -> list[list[Held]]:
+def due(claims: Iterable[HeldClaim], now: int, *, by_tag: bool) -> list[list[HeldClaim]]:
     """Return the claims to renew now, in groups that one command renews together.
 
     With `by_tag`, all keys of a group have the same tag, the part of a key in braces. Some stores
@@ -130,9 +130,9 @@ def halves(group: list[H]) -> list[list[H]]:
     return [group[:middle], group[middle:]] if middle else []
 
 
-def _chunks(claims: list[Held]) -> list[list[Held]]:
-    return [claims[at : at + TOGETHER] for at in range(0, len(claims), TOGETHER)]
+def _chunks(claims: list[HeldClaim]) -> list[list[HeldClaim]]:
+    return [claims[at : at + MOST_TOGETHER] for at in range(0, len(claims), MOST_TOGETHER)]
 
 
-def _tag(held: Held) -> str:
+def _tag(held: HeldClaim) -> str:
     return tag_of(held.key)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from moorage.domain.state.commands import reading, steady
+from moorage.domain.state.commands import reading, reading_time
 from moorage.domain.state.keys import state_key
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class ReadProposal:
         if state is None:
             return states, None
         state_time, keep_for, at, person, is_done, receipt, reason = state
-        time, clock_step = steady(state_time, now)
+        time, clock_step = reading_time(state_time, now)
         if keep_for == _GONE_TTL or time - state_time + clock_step >= keep_for:
             return states, None
         return states, Proposal(person, is_done, receipt, reason, (time - at + clock_step) / 1e6)

@@ -25,7 +25,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from moorage.domain.state.commands import reading, steady, unchanged
+from moorage.domain.state.commands import reading, reading_time, with_times_moved_back
 from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.named_tuples import new_tuple
 from moorage.domain.values.patterns import late_pattern
@@ -71,7 +71,7 @@ class Verdict(Enum):
     ABSENT = "absent"
 
 
-class Reach(Enum):
+class AllowedActions(Enum):
     """The limit of what a call may do: send the request, send it again, or only look it up."""
 
     FRESH = "fresh"
@@ -95,7 +95,7 @@ class KeyUse:
     """
 
     round: int = 0
-    reach: Reach = Reach.FRESH
+    reach: AllowedActions = AllowedActions.FRESH
     repeats: bool | None = None
 
 
@@ -185,7 +185,7 @@ class Claim:
         entry = present(states[0], now)
         if entry is None:
             return self._taken_states(now, now), new_tuple(Claimed, (Verdict.RUN, now, 0, None))
-        states = unchanged(CLAIMS, states, now)
+        states = with_times_moved_back(CLAIMS, states, now)
         (
             state_time,
             _,
@@ -261,7 +261,7 @@ class Renew:
             entry = present(state, now)
             renewed = None if entry is None else _renewed_entry(entry, fence, self.lease, ttl)
             mine.append(renewed is not None)
-            new_states.append(renewed or unchanged(CLAIMS, (state,), now)[0])
+            new_states.append(renewed or with_times_moved_back(CLAIMS, (state,), now)[0])
         return tuple(new_states), tuple(mine)
 
 
@@ -320,10 +320,10 @@ class Settle:
             return (ended,), _STILL_HELD
         # Abandoning a claim that was never sent has freed its key.
         is_held = fence == self.fence and stage == (FREE if self.stage == SENT else self.stage)
-        return unchanged(CLAIMS, states, now), Settled(is_held, stage == DONE, answer)
+        return with_times_moved_back(CLAIMS, states, now), Settled(is_held, stage == DONE, answer)
 
 
-def complete(key: str, fence: int, answer: object, *, ttl: int) -> Settle:
+def store_answer(key: str, fence: int, answer: object, *, ttl: int) -> Settle:
     """Return the command that stores a claim's answer and settles its key."""
     return Settle(key, fence, DONE, ttl=ttl, answer=answer)
 
@@ -345,7 +345,7 @@ def abandon(key: str, fence: int, *, ttl: int) -> Settle:
     return Settle(key, fence, SENT, ttl=ttl)
 
 
-class Record:
+class WriteRecordOfHolder:
     """The command that writes a permanent record if the caller still holds the claim.
 
     An existing record under the key stays.
@@ -374,9 +374,9 @@ class Record:
         """Return True if the caller holds the claim and its record is the stored one."""
         claim, entry = (present(state, now) for state in states)
         if claim is None or claim[4] != self.fence or claim[2] not in (CLAIMED, SENT):
-            return unchanged(CLAIMS * 2, states, now), False
+            return with_times_moved_back(CLAIMS * 2, states, now), False
         if entry is not None and entry[2] == DONE:
-            return unchanged(CLAIMS * 2, states, now), bool(entry[10] == self.answer)
+            return with_times_moved_back(CLAIMS * 2, states, now), bool(entry[10] == self.answer)
         record = (now, self.ttl, DONE, self.fingerprint, now, 0, now, now, 0, "", self.answer)
         return (states[0], record), True
 
@@ -400,7 +400,7 @@ class Withdraw:
         if entry is None:
             return states, None
         if entry[5] != self.owner or entry[2] not in (CLAIMED, SENT):
-            return unchanged(CLAIMS, states, now), None
+            return with_times_moved_back(CLAIMS, states, now), None
         return (_ended_entry(entry, entry[4], SENT, self.ttl, None),), None
 
 
@@ -421,7 +421,9 @@ class MarkSent:
         """Return True if the caller still holds the claim, so that it may send the request."""
         sent_claim = mark_sent(present(states[0], now), self.fence, self.target)
         return (
-            (unchanged(CLAIMS, states, now), False) if sent_claim is None else ((sent_claim,), True)
+            (with_times_moved_back(CLAIMS, states, now), False)
+            if sent_claim is None
+            else ((sent_claim,), True)
         )
 
 
@@ -449,12 +451,12 @@ class Resolve:
             return states, False
         unknown_until = entry[6] if self.done else max(entry[6], entry[7])
         if entry[2] != SENT or entry[0] < unknown_until:
-            return unchanged(CLAIMS, states, now), False
+            return with_times_moved_back(CLAIMS, states, now), False
         stage = DONE if self.done else FREE
         return (_ended_entry(entry, entry[4] + 1, stage, self.ttl, self.answer),), True
 
 
-class Written:
+class ReadRecord:
     """The command that reads a key's permanent record without claiming the key."""
 
     __slots__ = ("keys",)
@@ -471,7 +473,7 @@ class Written:
         return states, None if entry is None or entry[2] != DONE else entry[10]
 
 
-class WriteOnce:
+class WriteRecordOnce:
     """The command that writes a permanent record if there is none yet.
 
     The first writer's record stays.
@@ -577,7 +579,7 @@ def present(state: State | None, now: int) -> Entry | None:
         target,
         answer,
     ) = state
-    time, back = steady(state_time, now)
+    time, back = reading_time(state_time, now)
     quiet -= time - state_time + back
     if quiet <= 0:
         return None

@@ -17,7 +17,7 @@ from moorage.domain.state.keys import class_of, tag_of
 from moorage.domain.values.durations import DAY
 
 if TYPE_CHECKING:
-    from moorage.domain.state.commands import Command, Moves, State, States
+    from moorage.domain.state.commands import Command, State, States, TimedRule
 
 MARK_LASTS: Final = 7 * DAY
 """Microseconds within which all processes must know the new shards, once one of them does."""
@@ -27,7 +27,7 @@ _MOVED: Final = "moved"
 _PLACES: Final = 4
 
 
-class Leave:
+class ExecuteOnFormerShard:
     """A command on the former shard of its states: executed there as long as they matter there.
 
     Otherwise the states are marked as moved. The answer is `(True, answer)`, or `(False, None)` if
@@ -43,7 +43,7 @@ class Leave:
         self.durable = command.durable
 
     @property
-    def rules(self) -> tuple[Moves, ...]:
+    def rules(self) -> tuple[TimedRule, ...]:
         """Return the rules by which the command reads the stored states."""
         return CLAIMS * len(self.keys)
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moorage.domain.idempotency.claims import Claim, Claimed, Verdict, present
-from moorage.domain.state.commands import reading, steady, unchanged
+from moorage.domain.state.commands import reading, reading_time, with_times_moved_back
 from moorage.domain.state.keys import own_key
 from moorage.domain.values.named_tuples import new_tuple
 
@@ -113,7 +113,7 @@ class Reserve:
         wait = min(ends) - time if ends else 0
         answer = Reservation(granted, used + granted, step, end, wait)
         if not granted:
-            return unchanged(_RULES, states, now), answer
+            return with_times_moved_back(_RULES, states, now), answer
         ends[end] = ends.get(end, 0) + granted
         return (_state(time, ends),), answer
 
@@ -216,7 +216,7 @@ def _ends(state: State | None, now: int) -> tuple[int, dict[int, int]]:
     if state is None:
         return now, {}
     seen, _, stored_ends = state
-    time, back = steady(seen, now)
+    time, back = reading_time(seen, now)
     return time, {end - back: number for end, number in stored_ends if end - back > time}
 
 

@@ -29,7 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from zlib import crc32
 
-from moorage.domain.state.commands import reading, steady
+from moorage.domain.state.commands import reading, reading_time
 from moorage.domain.state.keys import state_key
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _account_names(contract: str, tenant: str | None, key: str) -> tuple[str, st
     return name, _shard(contract, crc32(name.encode()) % _SHARDS)
 
 
-class Registered(NamedTuple):
+class Registration(NamedTuple):
     """The answer to a registration: the number and the content of the operation's record.
 
     Attributes:
@@ -94,7 +94,7 @@ class Registered(NamedTuple):
     held: int = 0
 
 
-class Register:
+class RegisterOperation:
     """The command that registers an operation that takes up to `span` microseconds.
 
     The claims of the effect's key exist for at least `memory` microseconds; an effect that stayed
@@ -124,7 +124,7 @@ class Register:
         self.memory = memory
 
     @reading
-    def apply(self, states: States, now: int) -> tuple[States, Registered]:
+    def apply(self, states: States, now: int) -> tuple[States, Registration]:
         """Return the register with this operation added.
 
         Nothing changes if the effect is settled, or if its key belongs to another payload.
@@ -137,11 +137,11 @@ class Register:
             _, _, stage, number, opened_at, ends, due_at, turn, fingerprint, _, answer = effect
             is_same = fingerprint == self.fingerprint
             if stage == SETTLED:
-                return states, Registered(settled=True, same=is_same, answer=answer)
+                return states, Registration(settled=True, same=is_same, answer=answer)
         if stage == OPEN and not is_same:
-            return states, Registered(round=turn, same=False)
+            return states, Registration(round=turn, same=False)
         if stage == OPEN and now + self.span > opened_at + self.memory:
-            return states, Registered(round=turn, forgotten=True)
+            return states, Registration(round=turn, forgotten=True)
         is_first = stage != OPEN
         if is_first:
             opened_at, ends, due_at, answer = now, 0, 0, None
@@ -153,11 +153,11 @@ class Register:
             *(now, KEPT, OPEN, number, opened_at, end_time, max(end_time, due_at), turn),
             *(self.fingerprint, self.what, answer),
         )
-        registration = Registered(number, is_first, turn, held=held_for)
+        registration = Registration(number, is_first, turn, held=held_for)
         return (open_effect, _list_effect(register_page, now, self.keys[0])), registration
 
 
-class Recall:
+class ReadRegistration:
     """The command that reads an operation's record for a caller that sends nothing."""
 
     __slots__ = ("fingerprint", "keys")
@@ -169,20 +169,22 @@ class Recall:
         self.fingerprint = fingerprint
 
     @reading
-    def apply(self, states: States, now: int) -> tuple[States, Registered]:
+    def apply(self, states: States, now: int) -> tuple[States, Registration]:
         """Return the operation's record; the number is 0 if it is not open with this payload."""
         effect = _effect(states[0], now)
         if effect is None:
-            return states, Registered()
+            return states, Registration()
         _, _, stage, number, _, _, _, turn, fingerprint, _, answer = effect
         is_same = fingerprint == self.fingerprint
         if stage == SETTLED:
-            return states, Registered(settled=True, same=is_same, answer=answer)
+            return states, Registration(settled=True, same=is_same, answer=answer)
         mine = stage == OPEN and is_same
-        return states, Registered(number if mine else 0, round=turn, same=stage != OPEN or is_same)
+        return states, Registration(
+            number if mine else 0, round=turn, same=stage != OPEN or is_same
+        )
 
 
-class Withhold:
+class EndHolding:
     """The command by which a caller that sent nothing gives up its time for an operation.
 
     Other holders keep their time. Without this command, repeats that send nothing would keep
@@ -212,7 +214,7 @@ class Withhold:
         return ((*effect[:5], end_time, due_at, *effect[7:]),), True
 
 
-class Strike:
+class UnregisterOperation:
     """The command that removes an operation with a known outcome from the register.
 
     If the outcome is not `certain` for all callers, only the caller that registered the effect last
@@ -239,14 +241,14 @@ class Strike:
         return _close_effect(effect, states[1], now, self.keys[0], turn=effect[7]), True
 
 
-class Decision(NamedTuple):
+class SettlingAnswer(NamedTuple):
     """The result of settling an operation; if it failed, try again in `wait` microseconds."""
 
     settled: bool
     wait: int = 0
 
 
-class Decide:
+class SettleOperation:
     """The command that settles an operation after its outcome was looked up.
 
     It settles an effect as never done only once the time of its last holder is over.
@@ -264,21 +266,23 @@ class Decide:
         self.answer = answer if done else None
 
     @reading
-    def apply(self, states: States, now: int) -> tuple[States, Decision]:
+    def apply(self, states: States, now: int) -> tuple[States, SettlingAnswer]:
         """Return the settled operation's state, and the list of open operations without it."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN:
-            return states, Decision(settled=False)
+            return states, SettlingAnswer(settled=False)
         if not self.done:
             if now < effect[5]:
-                return states, Decision(settled=False, wait=effect[5] - now)
+                return states, SettlingAnswer(settled=False, wait=effect[5] - now)
             closed_states = _close_effect(effect, states[1], now, self.keys[0], turn=effect[7] + 1)
-            return closed_states, Decision(settled=True)
+            return closed_states, SettlingAnswer(settled=True)
         settled_effect = (now, KEPT, SETTLED, *effect[3:10], self.answer)
-        return (settled_effect, _unlisted(states[1], now, self.keys[0])), Decision(settled=True)
+        return (settled_effect, _unlisted(states[1], now, self.keys[0])), SettlingAnswer(
+            settled=True
+        )
 
 
-class Reserved(NamedTuple):
+class LookupReservation(NamedTuple):
     """The answer to a caller that wants to look up an operation's outcome: yes or no.
 
     Attributes:
@@ -292,7 +296,7 @@ class Reserved(NamedTuple):
     idle: int = 0
 
 
-class Attend:
+class ReserveLookup:
     """The command that reserves an operation, so that only one caller looks it up.
 
     The reservation lasts `pause` microseconds. With `early`, the effect is reserved even if its
@@ -309,16 +313,16 @@ class Attend:
         self.early = early
 
     @reading
-    def apply(self, states: States, now: int) -> tuple[States, Reserved]:
+    def apply(self, states: States, now: int) -> tuple[States, LookupReservation]:
         """Reserve the operation for this caller, if it is open and due for a look-up."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or now < (effect[5] if self.early else effect[6]):
-            return states, Reserved(ours=False)
-        reservation = Reserved(ours=True, number=effect[3], idle=now - effect[5])
+            return states, LookupReservation(ours=False)
+        reservation = LookupReservation(ours=True, number=effect[3], idle=now - effect[5])
         return ((*effect[:6], now + self.pause, *effect[7:]),), reservation
 
 
-class Question(NamedTuple):
+class LatestLookup(NamedTuple):
     """The latest look-up at the vendor that did not settle an operation.
 
     Attributes:
@@ -336,12 +340,12 @@ class Question(NamedTuple):
     searched: int | None = None
 
 
-class NotSettled:
+class RecordLookup:
     """The command that records that a look-up at the vendor did not settle an operation.
 
-    With `absent`, a look-up found nothing. `reserved` is the answer of the `Attend` with which the
-    question began: the absence counts only if the effect was not registered again since then,
-    because a request may have left in the meantime.
+    With `absent`, a look-up found nothing. `reserved` is the answer to the `ReserveLookup` with
+    which the look-up began: its finding counts only if the operation was not registered again since
+    then, because a request may have left in the meantime.
     """
 
     __slots__ = ("absent", "error", "keys", "reserved", "result")
@@ -351,7 +355,7 @@ class NotSettled:
     def __init__(
         self,
         name: str,
-        reserved: Reserved,
+        reserved: LookupReservation,
         *,
         result: str,
         error: str | None = None,
@@ -403,7 +407,7 @@ class ReadShards:
         return states, tuple(name for state in states if state for name in state[2])
 
 
-class Settled(NamedTuple):
+class SettledOperation(NamedTuple):
     """An operation in the register that a look-up or a person has settled as done.
 
     Attributes:
@@ -417,7 +421,7 @@ class Settled(NamedTuple):
     answer: Any
 
 
-class Open(NamedTuple):
+class OpenOperation(NamedTuple):
     """An operation of unknown outcome in the register; all times are in microseconds.
 
     Attributes:
@@ -436,7 +440,7 @@ class Open(NamedTuple):
     remaining: int
     due: bool
     what: Any
-    last_question: Question | None = None
+    last_question: LatestLookup | None = None
     idle: int = 0
 
 
@@ -451,11 +455,11 @@ class ReadSettled:
         self.keys = tuple(names)
 
     @reading
-    def apply(self, states: States, now: int) -> tuple[States, tuple[Settled, ...]]:
+    def apply(self, states: States, now: int) -> tuple[States, tuple[SettledOperation, ...]]:
         """Return the settled operations in the order of their names."""
         effects = [_effect(state, now) for state in states]
         return states, tuple(
-            Settled(now - effect[0], effect[9], effect[10])
+            SettledOperation(now - effect[0], effect[9], effect[10])
             for effect in effects
             if effect is not None and effect[2] == SETTLED
         )
@@ -472,9 +476,9 @@ class ReadEffects:
         self.keys = tuple(names)
 
     @reading
-    def apply(self, states: States, now: int) -> tuple[States, tuple[Open, ...]]:
+    def apply(self, states: States, now: int) -> tuple[States, tuple[OpenOperation, ...]]:
         """Return the open operations in the order of their names."""
-        effects: list[Open] = []
+        effects: list[OpenOperation] = []
         for name, state in zip(self.keys, states, strict=True):
             effect = _effect(state, now)
             if effect is not None and effect[2] == OPEN:
@@ -482,16 +486,18 @@ class ReadEffects:
                 age, remaining_time = max(0, now - opened_at), max(0, end_time - now)
                 question, idle_time = _question(answer, now), max(0, now - end_time)
                 effects.append(
-                    Open(name, age, remaining_time, now >= due_at, what, question, idle_time)
+                    OpenOperation(
+                        name, age, remaining_time, now >= due_at, what, question, idle_time
+                    )
                 )
         return states, tuple(effects)
 
 
-def _question(answer: Any, now: int) -> Question | None:
+def _question(answer: Any, now: int) -> LatestLookup | None:
     if answer is None:
         return None
     searched, asked_at, count, result, error = answer
-    return Question(max(0, now - asked_at), count, result, error, searched)
+    return LatestLookup(max(0, now - asked_at), count, result, error, searched)
 
 
 def _close_effect(
@@ -537,7 +543,7 @@ def _effect(state: State | None, now: int) -> Effect | None:
         what,
         answer,
     ) = state
-    time, clock_step = steady(state_time, now)
+    time, clock_step = reading_time(state_time, now)
     keep_for -= time - state_time + clock_step
     if keep_for <= 0:
         return None

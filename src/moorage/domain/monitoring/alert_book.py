@@ -22,9 +22,9 @@ from moorage.domain.monitoring.alerts import (
     Severity,
     Silence,
     Stage,
-    step,
+    next_alerts,
 )
-from moorage.domain.state.commands import reading, steady
+from moorage.domain.state.commands import reading, reading_time
 from moorage.domain.state.keys import state_key
 from moorage.domain.values.durations import DAY
 
@@ -112,7 +112,7 @@ class EvaluateAlerts:
         if owner != self._owner and state_time < end_time:
             return states, None
         silences = tuple(item for item in book.silences if item.until > self._now)
-        alerts, notifications = step(
+        alerts, notifications = next_alerts(
             self._rules, self._measured, book.alerts, book.silences, self._now
         )
         fresh_deliveries = tuple(
@@ -197,7 +197,7 @@ class ReadAlerts:
 def _present_values(state: State | None, now: int) -> tuple[int, int, int, AlertBook]:
     if state is None:
         return now, 0, 0, EMPTY
-    state_time, clock_step = steady(state[0], now)
+    state_time, clock_step = reading_time(state[0], now)
     return state_time, state[2] - clock_step, state[3], _read_book(state[4])
 
 

@@ -1,6 +1,6 @@
 """Alert rules, and the decision which notifications follow from measurements.
 
-Laws of `step`:
+Laws of `next_alerts`:
 
 1. Between two notices that an alert fires there is one that it recovered. In between, the first
    notice is only repeated, never sooner than the rule's `repeat`.
@@ -314,7 +314,7 @@ class Notification:
         }
 
 
-def step(
+def next_alerts(
     rules: Iterable[AlertRule],
     measured: Mapping[str, tuple[Measurement, ...]],
     alerts: Iterable[Alert],

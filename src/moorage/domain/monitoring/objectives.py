@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.domain.observation.figures import DIMENSIONS, added
+from moorage.domain.observation.figures import DIMENSIONS, sum_of_figures
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import if_given, is_seconds, plain
 from moorage.domain.values.frozen_values import field, frozen
@@ -242,8 +242,8 @@ def _month(
     objective: Objective, group: tuple[Any, ...], rows: list[WindowFigures]
 ) -> ObjectiveMonth:
     month, service, operation, tenant = group
-    figures = added(row.figures for row in rows)
-    last_figures = added(row.figures for row in rows if row.start == rows[-1].start)
+    figures = sum_of_figures(row.figures for row in rows)
+    last_figures = sum_of_figures(row.figures for row in rows if row.start == rows[-1].start)
     availability = latency = None
     if objective.availability is not None:
         availability = Compliance(

@@ -171,7 +171,7 @@ class ProbeState:
     done: bool = False
 
 
-def first(probe: Probe, now: float, draw: float) -> ProbeState:
+def initial_state(probe: Probe, now: float, draw: float) -> ProbeState:
     """Return the state of a new health probe, which is due within its jitter.
 
     Args:
@@ -182,12 +182,14 @@ def first(probe: Probe, now: float, draw: float) -> ProbeState:
     return ProbeState(now + probe.every * probe.jitter * draw)
 
 
-def due(probes: Sequence[Probe], states: Mapping[str, ProbeState], now: float) -> tuple[Probe, ...]:
+def due_probes(
+    probes: Sequence[Probe], states: Mapping[str, ProbeState], now: float
+) -> tuple[Probe, ...]:
     """Return the health probes that are due now."""
     return tuple(probe for probe in probes if states[probe.service].due <= now)
 
 
-def after(
+def state_after(
     probe: Probe, state: ProbeState, error: Exception | None, now: float, draw: float
 ) -> ProbeState:
     """Return the state of a health probe after it has ended.

@@ -20,9 +20,9 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from moorage.domain.http.response import Response
 from moorage.domain.oauth.pending import PendingConsent
-from moorage.domain.oauth.question import failure
+from moorage.domain.oauth.question import renewal_error
 from moorage.domain.oauth.server import checked_url
-from moorage.domain.oauth.token_answer import Refusal, Refused, refused
+from moorage.domain.oauth.token_answer import Refusal, Refused, read_refused_answer
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.dpop import thumbprint
 from moorage.errors import (
@@ -64,7 +64,7 @@ _OF_AN_APP: Final = re.compile(r"[a-z][a-z0-9+\-]*(?:\.[a-z0-9+\-]+)+:/[!-~]*")
 _IS_URL: Final = re.compile(r"/|[A-Za-z][A-Za-z0-9+.\-]*:/")
 
 
-def begin(
+def begin_consent(
     client: OAuthClient,
     redirect_uri: str,
     *,
@@ -80,7 +80,7 @@ def begin(
         client: the client that asks for consent.
         redirect_uri: the URL to which the person is to return.
         now: the time.
-        lifetime: the time for which the person may stay away.
+        lifetime: the time within which the person must return.
         draw: returns a random number of 52 bits that nobody can guess, each time another.
         scope: the scopes to request, if not the client's.
         parameters: additional parameters of the URL, such as `prompt` or `login_hint`.
@@ -146,23 +146,25 @@ def read_callback(
             "The person returned after the consent had expired.", remedy=_BEGIN_AGAIN
         )
     if "error" in values:
-        answer = refused(Response(400), values, now, (pending.state, pending.code_verifier))
-        return no_token(answer)[0]
+        answer = read_refused_answer(
+            Response(400), values, now, (pending.state, pending.code_verifier)
+        )
+        return no_token_error(answer)[0]
     if not values.get("code"):
         return _foreign("code", "There is no code.")
     return Secret(values["code"])
 
 
-def no_token(answer: Refused | ConnectorError) -> tuple[ConnectorError, float | None]:
+def no_token_error(answer: Refused | ConnectorError) -> tuple[ConnectorError, float | None]:
     """Return the error for an answer without a token, and the time of the next attempt."""
     if isinstance(answer, Refused) and answer.why is Refusal.GONE:
         return AuthorizationRequired(
             f"The person gave no consent ({answer.words}).", remedy=_BEGIN_AGAIN
         ), answer.wait
-    return failure(None, answer)
+    return renewal_error(None, answer)
 
 
-def exchanging(code: Secret, pending: PendingConsent) -> Parameters:
+def exchange_parameters(code: Secret, pending: PendingConsent) -> Parameters:
     """Return the parameters of the request that exchanges a code for a token."""
     return (
         ("grant_type", "authorization_code"),

@@ -106,7 +106,7 @@ def _whole_seconds(value: object, otherwise: float) -> float:
     return float(min(value, _LONGEST_LIFE))
 
 
-def polling(code: Secret) -> Parameters:
+def polling_parameters(code: Secret) -> Parameters:
     """Return the parameters of the request that polls for the person's decision."""
     return (("grant_type", _GRANT), ("device_code", code.reveal()))
 

@@ -41,7 +41,7 @@ def read_metadata(issuer: str, response: Response) -> AuthorizationServer | None
     return AuthorizationServer.from_metadata(issuer, metadata)
 
 
-def undescribed(places: Sequence[str], statuses: Sequence[int]) -> VendorFailed:
+def no_metadata_error(places: Sequence[str], statuses: Sequence[int]) -> VendorFailed:
     """Return the error for an issuer that publishes no metadata at any of these URLs."""
     statuses_by_place = ", ".join(
         f"{place} answers {status}" for place, status in zip(places, statuses, strict=True)

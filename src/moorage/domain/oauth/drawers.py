@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _DRAWER: Final = "client "
 
 
-def drawer_of(client: OAuthClient) -> str | None:
+def token_store_name(client: OAuthClient) -> str | None:
     """Return the name, in place of a tenant's, under which this client's tokens are stored.
 
     Return None if a person gave consent or another token is exchanged. Such tokens are stored under

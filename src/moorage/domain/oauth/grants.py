@@ -127,7 +127,7 @@ class TokenExchange:
 Grant: TypeAlias = Consent | ClientCredentials | JwtBearer | TokenExchange
 
 
-def refreshing(token: Secret) -> Parameters:
+def refresh_parameters(token: Secret) -> Parameters:
     """Return the parameters of a token request that uses a refresh token."""
     return (("grant_type", "refresh_token"), ("refresh_token", token.reveal()))
 

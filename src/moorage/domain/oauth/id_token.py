@@ -54,12 +54,12 @@ def id_token_problem(
         return "does not say when it ends"
     if not now.timestamp() - _SKEW < expiry:
         return "has expired"
-    if nonce is not None and not _is(nonce, claims.get("nonce")):
+    if nonce is not None and not _is_nonce(nonce, claims.get("nonce")):
         return "is of another consent"
     return None
 
 
-def _is(nonce: Secret, claim: object) -> bool:
+def _is_nonce(nonce: Secret, claim: object) -> bool:
     return isinstance(claim, str) and Secret(claim) == nonce
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.domain.oauth.grants import Consent, refreshing
+from moorage.domain.oauth.grants import Consent, refresh_parameters
 from moorage.domain.oauth.token_answer import Refusal, Refused
 from moorage.domain.oauth.token_request import wanted_scope
 from moorage.domain.state.keys import state_key
@@ -28,7 +28,7 @@ REMEMBERED: Final = 30 * 86_400 * 10**6
 
 
 @attrs.frozen
-class Question:
+class TokenQuestion:
     """The data for one token request: the client, its credentials, and the subject token.
 
     Attributes:
@@ -50,7 +50,7 @@ class Question:
         return (
             ()
             if held_credentials is None or held_credentials.refresh_token is None
-            else refreshing(held_credentials.refresh_token)
+            else refresh_parameters(held_credentials.refresh_token)
         )
 
     def hidden(self) -> list[Secret]:
@@ -83,7 +83,7 @@ def is_lost(answer: Refused | ConnectorError) -> bool:
     return isinstance(answer, VendorFailed) or getattr(answer, "may_have_been_processed", False)
 
 
-def failure(
+def renewal_error(
     service: str | None, answer: Refused | ConnectorError
 ) -> tuple[CredentialRefreshFailed, float | None]:
     """Return the error for a renewal without a token, and the time of the next attempt."""
@@ -108,7 +108,7 @@ def failure(
     return failed_error, answer.wait
 
 
-def too_slow(service: str | None) -> CredentialRefreshFailed:
+def slow_renewal_error(service: str | None) -> CredentialRefreshFailed:
     """Return the error for a renewal by another process that outlasts the caller's time limit."""
     return CredentialRefreshFailed(
         "Another process's renewal of the token takes longer than this call can wait.",

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def ended(credentials: OAuthCredentials) -> OAuthCredentials:
+def as_expired(credentials: OAuthCredentials) -> OAuthCredentials:
     """Return the credentials marked as expired, so that no caller uses them again."""
     return attrs.evolve(credentials, expires_at=_LONG_AGO)
 
 
-def no_client(service: str) -> ConfigurationError:
+def no_client_error(service: str) -> ConfigurationError:
     """Return the error for a service whose credentials are not a revocable token."""
     return ConfigurationError(
         f"No OAuth client is configured for {service!r}.",
@@ -44,14 +44,14 @@ def no_client(service: str) -> ConfigurationError:
     )
 
 
-def given_back(credentials: OAuthCredentials) -> tuple[Secret, str]:
+def token_to_revoke(credentials: OAuthCredentials) -> tuple[Secret, str]:
     """Return the token whose revocation ends the whole grant, and the token's type."""
     if credentials.refresh_token is not None:
         return credentials.refresh_token, "refresh_token"
     return credentials.access_token, "access_token"
 
 
-def revoking(token: Secret, kind: str) -> Parameters:
+def revocation_parameters(token: Secret, kind: str) -> Parameters:
     """Return the parameters of a request to revoke a token."""
     return (("token", token.reveal()), ("token_type_hint", kind))
 
@@ -63,7 +63,7 @@ def read_revocation(
     return read_refusal(response, asked_at, hidden) or True
 
 
-def not_revoked(answer: Refused | ConnectorError) -> tuple[ConnectorError, float | None]:
+def not_revoked_error(answer: Refused | ConnectorError) -> tuple[ConnectorError, float | None]:
     """Return the error for a token that was not revoked, and the time at which to try again."""
     if isinstance(answer, ConnectorError):
         return answer, None

@@ -135,7 +135,7 @@ def read_token(
     """
     members = _members(response)
     if members is None or "error" in members or not is_success(response.status):
-        return refused(response, members or {}, asked_at, hidden)
+        return read_refused_answer(response, members or {}, asked_at, hidden)
     own_names = client.server.own_names
     members = {**members, **{name: members.get(own_name) for name, own_name in own_names.items()}}
     access = members.get("access_token")
@@ -154,7 +154,7 @@ def read_refusal(
     members = _members(response) or {}
     if is_success(response.status) and "error" not in members:
         return None
-    return refused(response, members, asked_at, hidden)
+    return read_refused_answer(response, members, asked_at, hidden)
 
 
 def _members(response: Response) -> Mapping[str, Any] | None:
@@ -170,7 +170,7 @@ def _members(response: Response) -> Mapping[str, Any] | None:
     return document if isinstance(document, dict) else None  # pyright: ignore[reportUnknownVariableType]  # parsed JSON
 
 
-def refused(
+def read_refused_answer(
     response: Response, members: Mapping[str, Any], asked_at: datetime, hidden: Iterable[Secret]
 ) -> Refused:
     """Return the refusal in an answer with these JSON fields and no token."""

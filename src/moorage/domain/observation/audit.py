@@ -254,7 +254,7 @@ def hash_of(record: AuditRecord) -> str:
     return sha256(canonical(record)).hexdigest()
 
 
-def link(head: AuditHead, acts: Sequence[Act]) -> tuple[list[AuditRecord], AuditHead]:
+def linked_records(head: AuditHead, acts: Sequence[Act]) -> tuple[list[AuditRecord], AuditHead]:
     """Return actions as records that continue the chain, and the new end of the chain."""
     records: list[AuditRecord] = []
     for act in acts:
@@ -300,7 +300,7 @@ def _mac(keys: KeyRing, version: int, number: int, previous: str) -> str | None:
     return None
 
 
-def extend(
+def extended_chain(
     head: AuditHead, acts: Sequence[Act], *, keys: KeyRing | None, every: int
 ) -> tuple[list[AuditRecord], AuditHead]:
     """Return actions as audit records, with a seal if one is due, and the chain's new end.
@@ -311,14 +311,14 @@ def extend(
         keys: the keys of seals; without them there is no seal.
         every: the number of records between two seals.
     """
-    records, end = link(head, acts)
+    records, end = linked_records(head, acts)
     if keys is not None and end.number - end.sealed >= every:
         sealing, end = seal(end, keys, acts[-1].at)
         records.append(sealing)
     return records, end
 
 
-def damaged(where: str, number: int) -> ConfigurationError:
+def damaged_trail_error(where: str, number: int) -> ConfigurationError:
     """Return the error for an audit trail that does not end at the record its head names."""
     return ConfigurationError(
         f"The audit trail in {where} does not end with its record {number}, so it was damaged.",

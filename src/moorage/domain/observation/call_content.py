@@ -20,7 +20,7 @@ from moorage.domain.values.patterns import late_pattern
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moorage.domain.auth.sent_values import Sent
+    from moorage.domain.auth.sent_values import SentCredentials
     from moorage.domain.http.headers import Headers
     from moorage.domain.http.log_content import LogContent
     from moorage.domain.http.redaction import Redaction
@@ -84,11 +84,11 @@ class CallContent:
         redaction: Redaction,
         request: Request,
         base_url: str,
-        sent: Sent,
+        sent: SentCredentials,
     ) -> None:
         self._rules = rules
         self._redaction = redaction
-        self._originals: tuple[Request, str, Sent] | None = (request, base_url, sent)
+        self._originals: tuple[Request, str, SentCredentials] | None = (request, base_url, sent)
         self._response: Response | None = None
         self.request: str | None = None
         self.response: str | None = None
@@ -118,12 +118,12 @@ class CallContent:
             line = f"HTTP {response.status} {reason}".rstrip()
             self.response = self._text(line, response.headers, response.body, sent)
 
-    def _text(self, line: str, headers: Headers, body: object, sent: Sent) -> str:
+    def _text(self, line: str, headers: Headers, body: object, sent: SentCredentials) -> str:
         head = _cut("\n".join((_cut(line, _LINE)[0], *self._headers(headers, sent))), _HEAD)[0]
         body_text = self._body(headers, body, sent)
         return f"{head}\n\n{body_text}" if body_text else head
 
-    def _headers(self, headers: Headers, sent: Sent) -> Iterator[str]:
+    def _headers(self, headers: Headers, sent: SentCredentials) -> Iterator[str]:
         for name, value in self._redaction.headers(headers).pairs:
             lower_name, masked_value = name.lower(), MASK
             if lower_name in _SHOWN_HEADERS and value != MASK:
@@ -137,7 +137,7 @@ class CallContent:
                 )
             yield f"{name}: {masked_value}"
 
-    def _body(self, headers: Headers, body: object, sent: Sent) -> str:
+    def _body(self, headers: Headers, body: object, sent: SentCredentials) -> str:
         if not isinstance(body, bytes):
             return "<a body that is streamed>"
         kind, limit = headers.get("content-type"), self._rules.max_body

@@ -198,7 +198,7 @@ class Tally:
         return Figures(**counts, durations=self.durations.freeze())
 
 
-def added(figures: Iterable[Figures]) -> Figures:
+def sum_of_figures(figures: Iterable[Figures]) -> Figures:
     """Return the sum of several sets of call counts and durations."""
     tally = Tally()
     for item in figures:
@@ -312,7 +312,7 @@ class Grouping:
         query = self._query
         for row in rows:
             series = tuple(getattr(row, name) if name in query.by else None for name in DIMENSIONS)
-            start = None if query.window is None else floor(row.start, query.window)
+            start = None if query.window is None else window_start(row.start, query.window)
             tally, length = self._groups.get((start, *series)) or (Tally(), query.window or 0)
             tally.merge(row.figures)
             self._groups[start, *series] = tally, max(length, row.seconds)
@@ -348,19 +348,21 @@ def _order(row: WindowFigures) -> tuple[datetime, str, str, str]:
     return row.start, row.service or "", row.operation or "", row.tenant or ""
 
 
-def grouped(rows: Iterable[WindowFigures], query: FiguresQuery) -> tuple[WindowFigures, ...]:
+def grouped_figures(
+    rows: Iterable[WindowFigures], query: FiguresQuery
+) -> tuple[WindowFigures, ...]:
     """Return the metrics that a query asks for, computed from all stored rows."""
     grouping = Grouping(query)
     grouping.add(row for row in rows if query.matches(row))
     return grouping.result()
 
 
-def label(text: str) -> str:
+def column_label(text: str) -> str:
     """Return the name of a service, operation or tenant in a form for database columns."""
     return column_text(text, LABEL_LENGTH)
 
 
-def floor(time: datetime, length: int) -> datetime:
+def window_start(time: datetime, length: int) -> datetime:
     """Return the start of the time window of `length` seconds that contains a time.
 
     Windows count from 1970, UTC.
@@ -400,7 +402,7 @@ class Retention:
             now: the time.
         """
         return tuple(
-            (step, longer, floor(now - timedelta(seconds=retention), longer))
+            (step, longer, window_start(now - timedelta(seconds=retention), longer))
             for step, longer, retention in (
                 (MINUTE, HOUR, self.minutes),
                 (HOUR, DAY, self.hours),
@@ -409,9 +411,9 @@ class Retention:
 
     def end(self, now: datetime) -> datetime:
         """Return the time before which stored windows are deleted."""
-        return floor(now - timedelta(seconds=self.days), DAY)
+        return window_start(now - timedelta(seconds=self.days), DAY)
 
 
 def rolled_up(rows: Iterable[WindowFigures], step: int) -> tuple[WindowFigures, ...]:
     """Return metrics merged into windows of `step` seconds."""
-    return grouped(rows, FiguresQuery(window=step))
+    return grouped_figures(rows, FiguresQuery(window=step))

@@ -11,7 +11,7 @@ from moorage.domain.observation.figures import (
     MINUTE,
     OTHER,
     Tally,
-    label,
+    column_label,
     outcome_of,
 )
 from moorage.domain.observation.late_fields import facts_of
@@ -153,7 +153,9 @@ class Recording:
             tally = window.get(key)
             if tally is not None:
                 return tally
-        key = self._series.admit((label(key[0]), label(key[1]), label(key[2])), minute)
+        key = self._series.admit(
+            (column_label(key[0]), column_label(key[1]), column_label(key[2])), minute
+        )
         tally = None if window is None else window.get(key)
         if tally is None and self._rows < self._max_rows:
             self._rows += 1

@@ -215,7 +215,7 @@ class SketchRecorder:
         buckets[index] = buckets.get(index, 0) + count
 
 
-def merged(sketches: Iterable[Sketch]) -> Sketch:
+def merged_sketch(sketches: Iterable[Sketch]) -> Sketch:
     """Return one sketch of the durations in several sketches."""
     recorder = SketchRecorder()
     for sketch in sketches:

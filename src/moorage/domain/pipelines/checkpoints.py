@@ -32,7 +32,7 @@ class Ownership(NamedTuple):
     """The right to store the positions of a checkpoint, with the positions stored so far.
 
     Attributes:
-        epoch: the number of owners before this one, and this one.
+        epoch: the number of owners so far, this one included.
         positions: the positions that are stored, by the name of the partition.
     """
 
@@ -67,7 +67,7 @@ def is_after(offset: Offset | None, position: Offset | None) -> bool:
     )
 
 
-def taken_over(name: str) -> LocalFailure:
+def taken_over_error(name: str) -> LocalFailure:
     """Return the error for a worker whose checkpoint another worker has taken over."""
     return LocalFailure(
         f"Another worker has taken over the checkpoint {name!r}.",

@@ -2,7 +2,7 @@
 
 Laws:
 
-1. Of a prefix a record is committed only if it and all records before it are settled: the position
+1. With "prefix", a record is committed only if it and all before it are settled: the position
    never passes a gap.
 2. Each record is settled at most once.
 3. After a reset nothing that was admitted before it is ever committed.

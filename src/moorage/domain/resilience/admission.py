@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain.idempotency import claims as idempotency
 from moorage.domain.resilience.rate_limit import checked_cost, joint_wait
-from moorage.domain.state.commands import MISREAD, misread, unchanged
+from moorage.domain.state.commands import MISREAD, misread, with_times_moved_back
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         Permit,
     )
     from moorage.domain.resilience.rate_limit import Rule
-    from moorage.domain.state.commands import Moves, State, States, Ticket
+    from moorage.domain.state.commands import State, States, Ticket, TimedRule
 
 
 class Answer(IntEnum):
@@ -103,7 +103,7 @@ class Gates:
         self.whole_keys = tuple(whole_keys)
         self.budget = budget
         self.budget_key = budget_key
-        self.rules: tuple[Moves, ...] = (
+        self.rules: tuple[TimedRule, ...] = (
             *((circuit,) if circuit else ()),
             *self.limits,
             *((budget,) if budget else ()),
@@ -356,10 +356,10 @@ class Admission:
     def _refuse(
         self, states: States, now: int, answer: Answer, away: int = 0
     ) -> tuple[States, Admitted]:
-        return unchanged(self.rules, states, now), (answer, away, None, ())
+        return with_times_moved_back(self.rules, states, now), (answer, away, None, ())
 
     @property
-    def rules(self) -> tuple[Moves, ...]:
+    def rules(self) -> tuple[TimedRule, ...]:
         """The rules by which the command reads its states, in the order of the keys."""
         return (*self.gates.rules, *idempotency.CLAIMS) if self.claim else self.gates.rules
 
@@ -418,7 +418,12 @@ class _UsualAdmission(Admission):
                         (),
                     )
             elif away := circuit.refuses(states[0], now):
-                return unchanged(gates.rules, states, now), (CIRCUIT_OPEN, away, None, ())
+                return with_times_moved_back(gates.rules, states, now), (
+                    CIRCUIT_OPEN,
+                    away,
+                    None,
+                    (),
+                )
             return self.decide(states, now)
         except MISREAD as error:
             failure = self._misread(error, states, now)
@@ -441,7 +446,7 @@ class _SeveralAdmission(Admission):
                 circuit_state = circuit.fast_admit(states[0], now)
                 if circuit_state is None:
                     if away := circuit.refuses(states[0], now):
-                        unchanged_states = unchanged(gates.rules, states, now)
+                        unchanged_states = with_times_moved_back(gates.rules, states, now)
                         return unchanged_states, (CIRCUIT_OPEN, away, None, ())
                     return self.decide(states, now)
                 permit = (circuit_state[3], circuit_state[5], 0)

@@ -52,7 +52,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from moorage.domain.state.commands import EXACT, steady
+from moorage.domain.state.commands import EXACT, reading_time
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import State, Ticket
@@ -115,7 +115,7 @@ class TokenBucket:
         state_time, keep_for, at, level, life, frozen, shift, runs, shape = state
         if shape != self.shape:
             at, level, runs = self._converted(at, level, shift, runs, shape)
-        time, back = steady(state_time, now)
+        time, back = reading_time(state_time, now)
         keep_for = max(0, keep_for - (time - state_time + back))
         at, frozen, shift = at - back, frozen - back, shift - back
         return (time, keep_for, at, level, life, frozen, shift, runs, self.shape)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from moorage.domain.state.commands import steady
+from moorage.domain.state.commands import reading_time
 from moorage.domain.values.durations import count, is_seconds, is_share, micros, plain
 from moorage.domain.values.frozen_values import field, frozen
 
@@ -63,7 +63,7 @@ class BudgetRule:
         if state is None:
             return (now, 2 * self.period, now // self.period, 0, 0, 0)
         state_time, keep_for, period, calls, retries, carry = state
-        time, _ = steady(state_time, now)
+        time, _ = reading_time(state_time, now)
         current = time // self.period
         if current > period:
             unspent_share = max(0, calls * self.parts - retries * self.whole)

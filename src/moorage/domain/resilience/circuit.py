@@ -30,7 +30,7 @@ import struct
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from moorage.domain.state.commands import SMALL_STEP, steady
+from moorage.domain.state.commands import SMALL_STEP, reading_time
 from moorage.domain.values.durations import (
     DAY,
     FOREVER,
@@ -355,7 +355,7 @@ class CircuitRule:
             return (now, self.quiet, CLOSED, now, slot, 0, 0, self.quiet_record)
         state_time, quiet, mode, gen, slot, total, base, fields = state
         record = _record_after(fields)
-        time, clock_step = steady(state_time, now)
+        time, clock_step = reading_time(state_time, now)
         if clock_step:
             slot, record = self._moved(slot, record, clock_step)
         if record.grid != self.grid:

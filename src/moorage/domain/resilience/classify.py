@@ -100,7 +100,7 @@ def classify(
     return kind(f"{description} (HTTP {status}){ending}", **details)
 
 
-def keeps_promise(request: Request, response: Response) -> bool:
+def is_json_as_promised(request: Request, response: Response) -> bool:
     """Return whether an answer's body is JSON where its headers or the request require that.
 
     An empty body passes. In a body of more than 64 KiB only the two ends are checked.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.domain.resilience.admission import GO, Admission, Admitted, Answer, Gates
 from moorage.domain.resilience.circuit import Outcome, mode_to_force
-from moorage.domain.state.commands import reading, unchanged
+from moorage.domain.state.commands import reading, with_times_moved_back
 from moorage.domain.values.durations import FOREVER
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Confirm:
     def apply(self, states: States, now: int) -> tuple[States, tuple[Answer, int]]:
         """Return the microseconds that the caller must still wait, or that the circuit is open."""
         gates = self.gates
-        unchanged_states = unchanged(self.rules, states, now)
+        unchanged_states = with_times_moved_back(self.rules, states, now)
         wait = 0
         for rule, state, ticket in zip(gates.limits, states, self.tickets, strict=False):
             limit_state = rule.present(state, now)
@@ -88,7 +88,9 @@ class GiveBack:
         ), None
 
 
-def unused(gates: Gates, admitted: Admitted, reporter: str = "") -> tuple[Report | GiveBack, ...]:
+def return_unused(
+    gates: Gates, admitted: Admitted, reporter: str = ""
+) -> tuple[Report | GiveBack, ...]:
     """Return the commands that give back an unused admission's permit and tickets."""
     _, _, permit, tickets = admitted
     return (
@@ -97,9 +99,9 @@ def unused(gates: Gates, admitted: Admitted, reporter: str = "") -> tuple[Report
     )
 
 
-def unclaimed(command: Command[Any], answer: Any) -> tuple[Report | GiveBack, ...]:
+def return_unclaimed(command: Command[Any], answer: Any) -> tuple[Report | GiveBack, ...]:
     """Return the commands that give back a command's grants if its caller has left."""
-    return unused(command.gates, answer) if isinstance(command, Admission) else ()
+    return return_unused(command.gates, answer) if isinstance(command, Admission) else ()
 
 
 class Pause:
@@ -153,7 +155,7 @@ class Resume:
             rule.paused(limit_state) for rule, limit_state in zip(limits, presents, strict=True)
         )
         if not remaining_pause:
-            return unchanged(limits, states, now), 0
+            return with_times_moved_back(limits, states, now), 0
         pairs = zip(limits, presents, strict=True)
         return tuple(rule.resume(present) for rule, present in pairs), remaining_pause
 
@@ -238,5 +240,5 @@ class ReadCircuit:
     @reading
     def apply(self, states: States, now: int) -> tuple[States, CircuitBreakerState]:
         """Return a snapshot of the circuit, with names and seconds for people."""
-        unchanged_states = unchanged((self._rule,), states, now)
+        unchanged_states = with_times_moved_back((self._rule,), states, now)
         return unchanged_states, self._rule.read(self._rule.present(states[0], now))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from moorage.domain.idempotency.claims import CLAIMS, DONE, SENT, Withdraw, present, release
 from moorage.domain.resilience.admission import AT_ONCE, Admission, Admitted
-from moorage.domain.state.commands import MISREAD, misread, reading, unchanged
+from moorage.domain.state.commands import MISREAD, misread, reading, with_times_moved_back
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import State, States
@@ -81,7 +81,7 @@ class KeyAdmission:
             entry = present(claim_state, now)
             if entry is None or entry[2] != DONE or entry[3] != self.fingerprint:
                 return (*gate_states, claim_state), None
-            claim_states = unchanged(CLAIMS, (claim_state,), now)
+            claim_states = with_times_moved_back(CLAIMS, (claim_state,), now)
         except MISREAD as error:
             failure = misread(error, self.keys[-1:], CLAIMS, (claim_state,), now)
         else:
@@ -104,5 +104,5 @@ class WithdrawUnsent(Withdraw):
         if entry is None:
             return states, None
         if entry[5] != self.owner:
-            return unchanged(CLAIMS, states, now), None
+            return with_times_moved_back(CLAIMS, states, now), None
         return release(self.keys[0], entry[4], ttl=self.ttl).apply(states, now)[0], None

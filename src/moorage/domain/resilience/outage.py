@@ -60,7 +60,7 @@ class Outage:
     turn: list[None] = field(factory=lambda: [None])
 
 
-def noticed(
+def extended_outage(
     before: Outage | None, error: StorageUnavailable, now: int, draw: float, *, took: int = 0
 ) -> Outage:
     """Return the outage after the store has not answered, for the first time or again.
@@ -83,7 +83,11 @@ def patience(command: Command[Any], timeout: float | None) -> float | None:
     """
     if timeout is None:
         return None
-    return min(timeout * _SHARE, _PATIENCE) if goes_on(command) else min(timeout, _LONGEST_PATIENCE)
+    return (
+        min(timeout * _SHARE, _PATIENCE)
+        if needs_no_store(command)
+        else min(timeout, _LONGEST_PATIENCE)
+    )
 
 
 def is_slow(waited: int, bound: float | None, silent: int | None) -> bool:
@@ -99,27 +103,32 @@ def is_slow(waited: int, bound: float | None, silent: int | None) -> bool:
     return silent < min(3 * waited, max(waited, _SILENCE))
 
 
-class Local(tuple[Any, ...]):
+class LocalGrant(tuple[Any, ...]):
     """A permit or ticket that this process granted without the store."""
 
     __slots__ = ()
 
 
-def marked(admitted: Admitted) -> Admitted:
+def marked_as_local(admitted: Admitted) -> Admitted:
     """Return an admission whose permit and tickets are marked as granted by this process."""
     answer, wait, permit, tickets = admitted
-    return answer, wait, None if permit is None else Local(permit), tuple(map(Local, tickets))
+    return (
+        answer,
+        wait,
+        None if permit is None else LocalGrant(permit),
+        tuple(map(LocalGrant, tickets)),
+    )
 
 
 def is_local(command: Command[Any]) -> bool:
     """Return whether a command is about a permit or ticket that this process granted."""
     match command:
         case Report():
-            return type(command.permit) is Local
+            return type(command.permit) is LocalGrant
         case GiveBack():
-            return Local in map(type, command.tickets)
+            return LocalGrant in map(type, command.tickets)
         case Confirm():
-            return Local in map(type, (command.permit, *command.tickets))
+            return LocalGrant in map(type, (command.permit, *command.tickets))
         case _:
             return False
 
@@ -127,14 +136,14 @@ def is_local(command: Command[Any]) -> bool:
 _GOING_ON: Final = (Admission, Confirm, GiveBack, Pause, ReadCircuit, Report)
 
 
-def goes_on(command: Command[Any]) -> bool:
+def needs_no_store(command: Command[Any]) -> bool:
     """Return whether this process can answer a command without the store."""
     if not isinstance(command, _GOING_ON) or command.durable:
         return False
     return not isinstance(command, Admission) or None not in command.gates.shares
 
 
-def alone(command: Command[Any]) -> Command[Any]:
+def with_local_shares(command: Command[Any]) -> Command[Any]:
     """Return the command with this process's share of every limit, for use without the store."""
     match command:
         case Admission():
@@ -169,7 +178,7 @@ def has_substitute(command: Command[Any], key: str) -> bool:
     return not (isinstance(command, Admission) and command.claim and command.claim[0] == key)
 
 
-def moved(command: Command[Any], substitutes: Mapping[str, str]) -> Command[Any]:
+def with_other_keys(command: Command[Any], substitutes: Mapping[str, str]) -> Command[Any]:
     """Return the command with other keys, such as those of replacement states."""
     copied_command: Any = copy(command)
     copied_command.keys = tuple(substitutes.get(key, key) for key in command.keys)

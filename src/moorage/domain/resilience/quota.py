@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from moorage.domain.state.commands import steady
+from moorage.domain.state.commands import reading_time
 from moorage.domain.values.durations import DAY
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class CalendarQuota:
         if state is None:
             return (now, 0, now, 0, 0, 0, ())
         state_time, quiet, at, used_calls, frozen, shift, later = state
-        time, clock_step = steady(state_time, now)
+        time, clock_step = reading_time(state_time, now)
         quiet -= time - state_time
         if clock_step:
             at, frozen, shift = at - clock_step, frozen - clock_step, shift - clock_step

@@ -104,7 +104,7 @@ class Step(NamedTuple):
     wake: int | None = None
 
 
-def asked(lease: TokenLease, call: int, within: int, now: int, most: int) -> Step:
+def after_call(lease: TokenLease, call: int, within: int, now: int, most: int) -> Step:
     """Return the step after a call has asked for a token.
 
     Args:
@@ -122,13 +122,13 @@ def asked(lease: TokenLease, call: int, within: int, now: int, most: int) -> Ste
     return proceed(lease, now, most)
 
 
-def left(lease: TokenLease, calls: frozenset[int], now: int, most: int) -> Step:
+def after_leaving(lease: TokenLease, calls: frozenset[int], now: int, most: int) -> Step:
     """Return the step after these calls have given up."""
     waiting = tuple([waiting for waiting in lease.waiting if waiting.call not in calls])
     return proceed(lease._replace(waiting=waiting), now, most)
 
 
-def granted(lease: TokenLease, number: int, sent: int, now: int, most: int) -> Step:
+def after_grant(lease: TokenLease, number: int, sent: int, now: int, most: int) -> Step:
     """Return the step after the store has granted a request whose tokens may be used now.
 
     Args:
@@ -144,7 +144,7 @@ def granted(lease: TokenLease, number: int, sent: int, now: int, most: int) -> S
     return proceed(lease, now, most)._replace(granted=admitted)
 
 
-def delayed(lease: TokenLease, wait: int, now: int) -> Step:
+def after_delayed_grant(lease: TokenLease, wait: int, now: int) -> Step:
     """Return the step after the store has granted the request, to be used after a wait."""
     due = now + wait
     impatient = tuple([Refusal(call, wait) for call, until in lease.waiting if until < due])
@@ -152,14 +152,14 @@ def delayed(lease: TokenLease, wait: int, now: int) -> Step:
     return Step(lease._replace(waiting=waiting, due=due, is_scarce=True), refused=impatient)
 
 
-def refused(lease: TokenLease, wait: int, now: int, most: int) -> Step:
+def after_refusal(lease: TokenLease, wait: int, now: int, most: int) -> Step:
     """Return the step after the store has refused the request, because the limit needs `wait`."""
-    step = delayed(lease, wait, now)
+    step = after_delayed_grant(lease, wait, now)
     after = proceed(step.lease._replace(pending=0, due=0), now, most)
     return after._replace(refused=(*step.refused, *after.refused))
 
 
-def failed(lease: TokenLease) -> tuple[TokenLease, tuple[int, ...]]:
+def after_failure(lease: TokenLease) -> tuple[TokenLease, tuple[int, ...]]:
     """Return the state after the store has failed, and the calls that have to ask it themselves."""
     calls = tuple([waiting.call for waiting in lease.waiting])
     return lease._replace(waiting=(), wanted=0, pending=0, due=0), calls

@@ -70,7 +70,7 @@ class Region:
     )
 
 
-def elsewhere(
+def regions_to_try(
     regions: Sequence[Region],
     here: str | None,
     *,
@@ -88,10 +88,10 @@ def elsewhere(
         return ()
     other_regions = [region for region in regions if region.name != here]
     new_regions = [region for region in other_regions if region.name not in tried]
-    return in_order(new_regions or other_regions, draw)
+    return in_random_order(new_regions or other_regions, draw)
 
 
-def in_order(regions: Sequence[Region], draw: float) -> tuple[Region, ...]:
+def in_random_order(regions: Sequence[Region], draw: float) -> tuple[Region, ...]:
     """Return the regions by tier, and in random order by weight within a tier."""
     remaining_regions = sorted(regions, key=lambda region: region.tier)
     order: list[Region] = []
@@ -115,7 +115,7 @@ def _draw_region(regions: Sequence[Region], draw: float) -> tuple[Region, float]
     return regions[-1], position / regions[-1].weight
 
 
-def belonging(regions: Sequence[Region], path: str) -> Sequence[Region]:
+def regions_of_path(regions: Sequence[Region], path: str) -> Sequence[Region]:
     """Return the regions that a request to this path or URL may go to.
 
     A path may go to all regions; an absolute URL goes to the region that it belongs to.

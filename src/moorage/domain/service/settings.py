@@ -20,7 +20,7 @@ from moorage.domain.resilience.vendor_hints import LONGEST_PAUSE
 from moorage.domain.secrets.frames import careful
 from moorage.domain.service.cache_policy import CachePolicy
 from moorage.domain.service.endpoint_index import EndpointIndex
-from moorage.domain.service.region import Region, belonging
+from moorage.domain.service.region import Region, regions_of_path
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import count, if_given, is_count, is_seconds, is_wait, plain
 from moorage.domain.values.frozen_values import field, frozen, optional
@@ -598,7 +598,9 @@ class Service:
     def _path_below(self, path: str) -> str:
         """Return a request's path relative to the base URL, without its query."""
         if is_absolute(path):
-            base = belonging(self.regions, path)[0].base_url if self.regions else self.base_url
+            base = (
+                regions_of_path(self.regions, path)[0].base_url if self.regions else self.base_url
+            )
             path = urlsplit(path).path.removeprefix(urlsplit(base or "").path.rstrip("/"))
         return path.partition("#")[0].partition("?")[0]
 

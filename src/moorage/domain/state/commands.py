@@ -71,7 +71,7 @@ class Command(Protocol[Answer_co]):
         ...
 
 
-class Moves(Protocol):
+class TimedRule(Protocol):
     """A rule that can move all times of a state back, because the clock was set back."""
 
     def present(self, state: State | None, now: int, /) -> State | None:
@@ -84,7 +84,7 @@ MISREAD: Final = (ArithmeticError, AttributeError, LookupError, TypeError, Value
 
 
 def misread(
-    error: Exception, keys: Sequence[str], rules: Sequence[Moves], states: States, now: int
+    error: Exception, keys: Sequence[str], rules: Sequence[TimedRule], states: States, now: int
 ) -> Exception:
     """Return the error for a command that found a state which it cannot read.
 
@@ -110,7 +110,7 @@ def misread(
     )
 
 
-def _reads(rule: Moves, state: State | None, now: int) -> bool:
+def _reads(rule: TimedRule, state: State | None, now: int) -> bool:
     """Return whether a rule can read a state."""
     earliest = getattr(rule, "earliest", None)
     try:
@@ -141,7 +141,7 @@ def reading(apply: Callable[[Any, States, int], Answer]) -> Callable[[Any, State
     return applied
 
 
-def unchanged(rules: Sequence[Moves], states: States, now: int) -> States:
+def with_times_moved_back(rules: Sequence[TimedRule], states: States, now: int) -> States:
     """Return the states in the form in which a command stores them without changing them.
 
     Without an update, a state that is only read while calls are refused would not notice that the
@@ -157,7 +157,7 @@ def unchanged(rules: Sequence[Moves], states: States, now: int) -> States:
     )
 
 
-def steady(seen: int, now: int) -> tuple[int, int]:
+def reading_time(seen: int, now: int) -> tuple[int, int]:
     """Return the time at which to read a state, and how far its later times move back."""
     if now >= seen:
         return now, 0

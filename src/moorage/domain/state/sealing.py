@@ -44,7 +44,7 @@ _SHAPE: Final = "Write the ring as 'version:key,version:key', each key being 32 
 _MAKE: Final = "Make one with `generate_keys()` of moorage.adapters.ciphers.aes_gcm."
 
 
-def _pairs(keys: Iterable[tuple[int, Secret]]) -> tuple[tuple[int, Secret], ...]:
+def _key_pairs(keys: Iterable[tuple[int, Secret]]) -> tuple[tuple[int, Secret], ...]:
     return tuple(keys)
 
 
@@ -57,7 +57,7 @@ class KeyRing:
         keys: pairs of a version, from 1 to 2^32 - 1, and a key of 32 bytes.
     """
 
-    keys: tuple[tuple[int, Secret], ...] = field(converter=_pairs, hash=False)
+    keys: tuple[tuple[int, Secret], ...] = field(converter=_key_pairs, hash=False)
 
     def __attrs_post_init__(self) -> None:
         """Check that the keys can encrypt, for example that they have the right length."""
@@ -146,14 +146,16 @@ def sealed_with(sealed: bytes) -> int:
         InvalidData: the text was not sealed by moorage, or was cut off.
     """
     if sealed[: len(_WRITER)] != _WRITER:
-        raise unsealed("This was not sealed by moorage.", "Give what a moorage cipher has sealed.")
+        raise unopenable_error(
+            "This was not sealed by moorage.", "Give what a moorage cipher has sealed."
+        )
     if sealed[len(_WRITER) : len(_PREFIX)] not in {_FORMAT, b""}:
-        raise unsealed(
+        raise unopenable_error(
             "This was sealed in a format that this release of moorage does not know.",
             "Upgrade moorage here too.",
         )
     if len(sealed) < _SHORTEST:
-        raise unsealed(
+        raise unopenable_error(
             f"This was cut off: it has {len(sealed)} bytes, and no sealed text has fewer than"
             f" {_SHORTEST}.",
             "Check what stored it, such as the length of a column; then store it anew.",
@@ -184,7 +186,7 @@ def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
     )
 
 
-def unsealed(what: str, remedy: str) -> InvalidData:
+def unopenable_error(what: str, remedy: str) -> InvalidData:
     """Return the error for an encrypted text that is damaged or belongs to another key."""
     return InvalidData(what, field="sealed", remedy=remedy)
 

@@ -97,7 +97,7 @@ def _joined_lines(scene: Scene, names: str) -> str:
 _JOINTS: Final = {ord("&"): "_", ord("="): "_"}
 
 
-def _pairs(scene: Scene, besides: str) -> str:
+def _pairs_text(scene: Scene, besides: str) -> str:
     """Return the sorted form fields as Vonage signs them, without the signature."""
     if not isinstance(scene.item, dict):
         raise rejected(WebhookReason.MALFORMED, "The webhook's body has no fields.")
@@ -166,7 +166,7 @@ _WITH_ARGUMENT: Final[dict[str, Read]] = {
     "json": _json,
     "root": _root,
     "lines": _joined_lines,
-    "pairs": _pairs,
+    "pairs": _pairs_text,
     "claim": _claim,
     "mark": _mark,
     "parameter": lambda scene, name: scene.parameters[name],

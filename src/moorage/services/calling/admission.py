@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from moorage.domain.observation.events import CallRefused, CircuitChanged, RateLimitWaited
 from moorage.domain.resilience.admission import Answer
 from moorage.domain.resilience.circuit import CircuitState
-from moorage.domain.resilience.gate_commands import Confirm, unused
+from moorage.domain.resilience.gate_commands import Confirm, return_unused
 from moorage.domain.service.plan import circuit_name
 from moorage.domain.values.durations import FOREVER, SECOND
 from moorage.errors import (
@@ -114,7 +114,7 @@ def withdraw(core: Core, gates: Gates, admitted: Admitted) -> None:
     answer, wait, permit, tickets = admitted
     if tickets:
         admitted = (answer, wait, permit, core.waiters.leave(tickets))
-    for command in unused(gates, admitted, core.reporter()):
+    for command in return_unused(gates, admitted, core.reporter()):
         core.post(command)
 
 

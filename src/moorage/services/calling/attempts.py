@@ -38,13 +38,13 @@ from moorage.services.calling.attempt_result import AttemptResult
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from moorage.domain.entries.renewal import Held
+    from moorage.domain.entries.renewal import HeldClaim
     from moorage.domain.http.requests import HttpMethod, Request
     from moorage.domain.observation.call_events import AttemptFacts, BeginningFacts
     from moorage.domain.resilience.admission import Admission, Admitted
     from moorage.domain.resilience.circuit import Permit
     from moorage.services.calling.call import Call
-    from moorage.services.calling.regions import Away
+    from moorage.services.calling.regions import OtherRegions
     from moorage.services.core.core import Core
 
 Ending: TypeAlias = "tuple[Any, Exception | None]"
@@ -59,7 +59,7 @@ async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
     if hurried and call.remaining(core) <= 0:
         return None, call.out_of_time()
     if call.route is not None:
-        result = await call.route.first(core, call, step, on_fast_path=not hurried)
+        result = await call.route.first_attempt(core, call, step, on_fast_path=not hurried)
     else:
         question = admission_question(core, call, retry=False) if hurried else call.plan.admission
         result = await once(core, call, question, step)
@@ -96,14 +96,14 @@ async def again(core: Core, call: Call, step: AttemptStep, result: AttemptResult
     delay = pause = waited = 0.0
     leaves = call.route is not None
     while (error := result.error) is not None:
-        other_regions: Away | None = None
+        other_regions: OtherRegions | None = None
         retried = not result.repeats
         if retried:
             if result.refused:
                 return None, error
             requested_pause = _requested_pause(core, call, error, result.pause)
             if call.route is not None and leaves:
-                other_regions = call.route.away(core, call, error, requested_pause)
+                other_regions = call.route.regions_after(core, call, error, requested_pause)
             decision = retry.decide(
                 policy,
                 error,
@@ -128,7 +128,7 @@ async def again(core: Core, call: Call, step: AttemptStep, result: AttemptResult
         if other_regions is None:
             result = await once(core, call, admission_question(core, call, retry=retried), step)
         else:
-            elsewhere = await other_regions.go(core, call, step)
+            elsewhere = await other_regions.attempt(core, call, step)
             if elsewhere is None:
                 # No other region admits the attempt, so the call stays in its region.
                 leaves, waited = False, pause
@@ -304,7 +304,7 @@ async def _admit_in_time(
 
 
 async def _under_claim(
-    core: Core, call: Call, claim: Held, permit: Permit | None, admitted: Admitted
+    core: Core, call: Call, claim: HeldClaim, permit: Permit | None, admitted: Admitted
 ) -> None:
     """Check that this caller still holds the idempotency key's claim, and mark it as sent."""
     may_leave = False

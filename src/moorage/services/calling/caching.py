@@ -21,24 +21,24 @@ import attrs
 
 from moorage.domain.auth.keeping import fingerprint_of
 from moorage.domain.cache.rules import (
-    Found,
+    CacheInquiry,
     Fresh,
-    Inquiry,
     Stale,
-    asker,
+    StoredAnswers,
+    as_received,
     cache_control,
     cache_key,
+    caller_digest,
     confirms,
     decide,
-    given,
-    kept,
+    entries_to_store,
+    is_cacheable_request,
     matching,
-    may_be_kept,
     named_url,
+    new_cache_entry,
     refreshed,
-    selector,
-    together,
-    useful_for,
+    selection_digest,
+    usable_seconds,
 )
 from moorage.domain.cache.state import LONGEST_FLIGHT
 from moorage.domain.http.requests import HttpMethod, Request
@@ -105,7 +105,7 @@ class CacheLookup:
     request: Request
     key: str
     who: bytes
-    found: Found
+    found: StoredAnswers
     at: int
     entry: CacheEntry | None
     decision: Decision
@@ -184,7 +184,7 @@ class Cached(Exchange):
 
     async def _look(self, call: Call) -> CacheLookup | None:
         """Look up a call's request in the cache; None if it must not be answered from there."""
-        if not may_be_kept(self._request):
+        if not is_cacheable_request(self._request):
             return None
         core = self._core
         try:
@@ -195,7 +195,7 @@ class Cached(Exchange):
         except ConnectorError:
             # The attempt itself will report this error.
             return None
-        if request is not self._request and not may_be_kept(request):
+        if request is not self._request and not is_cacheable_request(request):
             return None
         found_answers = await self._cache.look(call, inquiry.key)
         if found_answers is None:
@@ -211,18 +211,18 @@ class Cached(Exchange):
             decision=decide(request, entry, self._policy),
         )
 
-    def _inquiry(self, request: Request) -> Inquiry:
+    def _inquiry(self, request: Request) -> CacheInquiry:
         """Return the parts of a request that the cache compares: its key, caller and headers.
 
         The lookup is remembered, unless the credential may change or is in the request itself.
         """
         if self._credentials is not None:
-            return Inquiry(self._key(request), self._caller_digest(request), request)
+            return CacheInquiry(self._key(request), self._caller_digest(request), request)
         inquiries = self._cache.inquiries
         parts = (self._plan, request.path, request.query, request.headers.pairs)
         inquiry = inquiries.get(parts)
         if inquiry is None:
-            inquiry = Inquiry(self._key(request), self._caller_digest(request), request)
+            inquiry = CacheInquiry(self._key(request), self._caller_digest(request), request)
             if not any(map(is_sensitive, request.headers)):
                 inquiries.add(parts, inquiry)
         return inquiry
@@ -238,7 +238,7 @@ class Cached(Exchange):
             service.credentials,
             *(region.credentials for region in service.regions),
         )
-        return asker(request, fingerprint_of(credentials), self._policy)
+        return caller_digest(request, fingerprint_of(credentials), self._policy)
 
     async def _answer_from_cache(self, call: Call, entry: CacheEntry) -> Ending:
         """Return a stored answer as the call's result."""
@@ -246,7 +246,7 @@ class Cached(Exchange):
         if core.observers:
             stale = entry.age >= entry.lifetime
             call.emit(core, CacheHit, age=entry.age, stale=stale)
-        self._stored_answer = stored_answer = given(entry, self._request)
+        self._stored_answer = stored_answer = as_received(entry, self._request)
         if self._speaks_for_itself(call, stored_answer):
             call.cached, call.status = True, stored_answer.status
             return stored_answer, None
@@ -315,7 +315,7 @@ class Cached(Exchange):
         """
         self._sent_lookup = self._validated = None
         if (
-            not may_be_kept(request)
+            not is_cacheable_request(request)
             or self._key(request) != lookup.key
             or self._caller_digest(request) != lookup.who
         ):
@@ -338,18 +338,18 @@ class Cached(Exchange):
         if arrival is None or arrival[0].method is HttpMethod.HEAD or flight > LONGEST_FLIGHT:
             return
         request, response, received_at = arrival
-        new = kept(request, response, who, received_at, policy)
+        new = new_cache_entry(request, response, who, received_at, policy)
         found_answers = lookup.found
         others = [
             entry.later(flight)
             for entry in found_answers.entries
-            if entry.selected_by != selector(request, who, entry.varies_by)
+            if entry.selected_by != selection_digest(request, who, entry.varies_by)
         ]
         if new is None and len(others) == len(found_answers.entries):
             return
-        entries = together(new, others, policy)
+        entries = entries_to_store(new, others, policy)
         if entries:
-            useful = max(useful_for(entry, policy) for entry in entries)
+            useful = max(usable_seconds(entry, policy) for entry in entries)
             await self._cache.keep(call, lookup.key, found_answers.mark, entries, useful)
         elif found_answers.entries:
             await self._cache.forget(call, lookup.key)

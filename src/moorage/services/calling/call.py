@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-from moorage.domain.auth.sent_values import Sent
+from moorage.domain.auth.sent_values import SentCredentials
 from moorage.domain.observation.call_events import CallFinished, operation_of
 from moorage.domain.observation.call_identity import CallOutcome
 from moorage.domain.observation.late_fields import assign_facts, late
@@ -21,8 +21,8 @@ from moorage.errors import AttemptTimeout, ConnectorError, DeadlineExceeded
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
-    from moorage.domain.auth.sent_values import Witness
-    from moorage.domain.entries.renewal import Held
+    from moorage.domain.auth.sent_values import RecentCredentials
+    from moorage.domain.entries.renewal import HeldClaim
     from moorage.domain.http.requests import Request, Response
     from moorage.domain.observation.call_content import CallContent
     from moorage.domain.observation.call_events import AttemptStarted, CallFacts
@@ -106,7 +106,7 @@ class Call:
     beginning: AttemptStarted | None = None
     bytes_in: int | None = None
     cache: AroundAttempts | None = None
-    claim: Held | None = None
+    claim: HeldClaim | None = None
     content: CallContent | None = None
     contract: ContractCall | None = None
     hedge = 0
@@ -127,13 +127,13 @@ class Call:
     replayed = False
     request: Request | None = None
     route: Route | None = None
-    sent: Sent | None = None
+    sent: SentCredentials | None = None
     status: int | None = None
     subject: str | None = None
     target: str | None = None
     token = 0
     undecided = False
-    witness: Witness | None = None
+    witness: RecentCredentials | None = None
     written_by = 0
     _ledger = BLANK
 
@@ -214,7 +214,7 @@ class Call:
         """Record the possible effects of the concurrent requests of this attempt."""
         self._ledger = self._ledger.join([racer.ledger for racer in racers])
 
-    def send(self, sent: Sent) -> None:
+    def send(self, sent: SentCredentials) -> None:
         """Record the credential that the current attempt sends."""
         self.sent = sent
         if self.witness is not None:
@@ -238,7 +238,7 @@ class Call:
         if self.sent is not None:
             self.sent.error(error)
         elif redaction.secrets:
-            Sent(None, redaction=redaction).error(error)
+            SentCredentials(None, redaction=redaction).error(error)
 
     def remaining(self, core: Core) -> int:
         """Return the nanoseconds until the call's deadline; negative after it."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moorage.domain.auth import methods as auth
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
-from moorage.domain.auth.sent_values import Sent
+from moorage.domain.auth.sent_values import SentCredentials
 from moorage.domain.http.requests import Request, Response, join_url
 from moorage.domain.http.urls import origin_of
 from moorage.domain.observation.events import CredentialRefreshed
@@ -14,8 +14,8 @@ from moorage.domain.resilience.admission import Answer
 from moorage.domain.resilience.classify import (
     as_unreadable,
     classify,
+    is_json_as_promised,
     is_success,
-    keeps_promise,
     unreadable,
 )
 from moorage.domain.resilience.health import REFUSED
@@ -62,7 +62,7 @@ class FirstAttempt(NamedTuple):
     """
 
     ending: Ending | None
-    sent: Sent | None
+    sent: SentCredentials | None
     credentials: Credentials | OAuthCredentials | None
 
 
@@ -176,7 +176,9 @@ class Exchange:
             response = response.evolve(url=join_url(base, plain_request))
         return call.cleared(response)
 
-    def _arrived(self, call: Call, ending: Ending, sent: Sent | None) -> Response | AttemptResult:
+    def _arrived(
+        self, call: Call, ending: Ending, sent: SentCredentials | None
+    ) -> Response | AttemptResult:
         """Return the answer of the attempt that the fast path made, or the failed attempt."""
         response, error = ending
         self._first = None
@@ -274,7 +276,7 @@ class Exchange:
             if (request.path, request.query) != (unsigned_request.path, unsigned_request.query):
                 plain_request, url = unsigned_request, join_url(base, request)
         redaction, secrets = plan.service.redaction, _secrets_of(operation)
-        sent = Sent(credentials, request, url, redaction, base, secrets=secrets)
+        sent = SentCredentials(credentials, request, url, redaction, base, secrets=secrets)
         call.send(sent)
         if plan.log_content is not None and core.stores_content:
             from moorage.domain.observation.call_content import (  # noqa: PLC0415 - few services
@@ -388,7 +390,7 @@ class Exchange:
         """
         parse = call.parse
         if parse is None:
-            if call.claim is None or keeps_promise(self._request, response):
+            if call.claim is None or is_json_as_promised(self._request, response):
                 return None
             error: ConnectorError = unreadable(response)
         else:

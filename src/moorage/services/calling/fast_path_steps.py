@@ -24,7 +24,7 @@ from moorage.services.calling.lifecycle import CallLifecycle, checked_span
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from moorage.domain.entries.renewal import Held
+    from moorage.domain.entries.renewal import HeldClaim
     from moorage.domain.http.requests import Request, Response
     from moorage.domain.observation.call_events import AttemptFacts, SuccessFacts
     from moorage.domain.resilience.admission import Admitted
@@ -171,7 +171,12 @@ class FastPathSteps(CallLifecycle):
         return await self._finish(call, protection, step)
 
     async def go_on_under(
-        self, call: Call, protection: Once, claim: Held, grants: list[Admitted], step: AttemptStep
+        self,
+        call: Call,
+        protection: Once,
+        claim: HeldClaim,
+        grants: list[Admitted],
+        step: AttemptStep,
     ) -> Ending:
         """Continue a call after one command claimed its key and admitted its first attempt."""
         core = self.core
@@ -197,7 +202,7 @@ class FastPathSteps(CallLifecycle):
         """Return the answer that an earlier call with the same idempotency key has stored."""
         return self._end_of_call(call, *replayed(self.core, call, protection, stored))
 
-    def give_up(self, call: Call, protection: Once, owner: int, claim: Held | None) -> None:
+    def give_up(self, call: Call, protection: Once, owner: int, claim: HeldClaim | None) -> None:
         """Release the idempotency key of a fast-path call that was interrupted."""
         if claim is None:
             from moorage.domain.resilience.key_admission import (  # noqa: PLC0415 - few programs use keys

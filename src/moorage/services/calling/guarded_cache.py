@@ -16,7 +16,7 @@ from moorage.services.core.outage_probe import OutageProbe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.cache.rules import Entries, Found, Inquiry
+    from moorage.domain.cache.rules import CacheInquiry, Entries, StoredAnswers
     from moorage.domain.resilience.outage import Outage
     from moorage.services.calling.call import Call
     from moorage.services.core.core import Core, Flow
@@ -39,10 +39,10 @@ class GuardedCache:
     def __init__(
         self,
         core: Core,
-        look: Callable[[str, float | None], Flow[Found]],
+        look: Callable[[str, float | None], Flow[StoredAnswers]],
         keep: Callable[[str, int, Entries, float, float | None], Flow[bool]],
         forget: Callable[[str, float | None], Flow[None]],
-        look_now: Callable[[str], Found] | None = None,
+        look_now: Callable[[str], StoredAnswers] | None = None,
     ) -> None:
         """Wrap a cache's methods; `look_now` is the lookup of a cache that never waits or fails."""
         self._core = core
@@ -51,14 +51,14 @@ class GuardedCache:
         self._forget = forget
         self._look_now = look_now
         self._probe = OutageProbe(core, "cache")
-        self.inquiries: Bounded[tuple[Any, ...], Inquiry] = Bounded(_MOST_INQUIRIES)
+        self.inquiries: Bounded[tuple[Any, ...], CacheInquiry] = Bounded(_MOST_INQUIRIES)
 
-    async def look(self, call: Call, key: str) -> Found | None:
+    async def look(self, call: Call, key: str) -> StoredAnswers | None:
         """Look up the answers stored under a cache key."""
         if self._look_now is not None:
             return self._look_now(key)
         time_left = max(0.0, call.remaining(self._core) / 1e9)
-        entries: Found | None = await self._guarded_use(call, time_left, self._look, key)
+        entries: StoredAnswers | None = await self._guarded_use(call, time_left, self._look, key)
         if entries is not None and entries.unreadable is not None:
             self._tell(call, entries.unreadable)
         return entries
@@ -82,7 +82,7 @@ class GuardedCache:
     ) -> Any:
         probe, core = self._probe, self._core
         outage = probe.outage
-        if outage is not None and not probe.may_look(outage):
+        if outage is not None and not probe.may_probe(outage):
             self._tell(call, type(outage.error).__name__)
             return None
         patience = call.plan.cache_wait

@@ -72,7 +72,9 @@ class Hedged:
 
         async def extra() -> _Try:
             if racer.route is not None:
-                result = await racer.route.beside(self._core, racer, number, self._inner)
+                result = await racer.route.concurrent_attempt(
+                    self._core, racer, number, self._inner
+                )
             else:
                 result = await once(self._core, racer, question, self._inner)
             ended.append(result)

@@ -8,18 +8,18 @@ from datetime import timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
-from moorage.domain.entries.renewal import Held
+from moorage.domain.entries.renewal import HeldClaim
 from moorage.domain.idempotency.claims import (
+    AllowedActions,
     Claim,
     Claimed,
-    Reach,
     Settle,
     Settled,
     Verdict,
     Withdraw,
     abandon,
-    complete,
     release,
+    store_answer,
 )
 from moorage.domain.idempotency.refusals import pack_refusal, unpack_refusal
 from moorage.domain.observation.events import AnswerNotStored, IdempotencyReplayed
@@ -111,7 +111,7 @@ class Once(NamedTuple):
     at: str
     fingerprint: bytes | Fingerprint
     rules: KeyRules
-    reach: Reach = Reach.FRESH
+    reach: AllowedActions = AllowedActions.FRESH
 
     @property
     def lookup(self) -> str:
@@ -142,7 +142,7 @@ async def act_once(
             raise NotSentError(_NOT_SENT)  # noqa: TRY301 - what was claimed is given back
         if claimed.verdict is Verdict.ASK_AGAIN:
             call.take_over()
-        claim = Held(once.at, claimed.fence, ttl=ttl, until=lease_end)
+        claim = HeldClaim(once.at, claimed.fence, ttl=ttl, until=lease_end)
         return await act_under(core, call, once, claim, act)
     except _UNCLAIMED:
         raise
@@ -153,7 +153,7 @@ async def act_once(
 
 
 async def act_under(
-    core: Core, call: Call, once: Once, claim: Held, act: Callable[[], Awaitable[Ending]]
+    core: Core, call: Call, once: Once, claim: HeldClaim, act: Callable[[], Awaitable[Ending]]
 ) -> Ending:
     """Run `act` while holding the key's claim, and store the result under the key.
 
@@ -211,14 +211,16 @@ def _key_admission() -> type[KeyAdmission]:
     return KeyAdmission
 
 
-def held(call: Call, once: Once, fence: int) -> Held:
+def held(call: Call, once: Once, fence: int) -> HeldClaim:
     """Return a claim that lasts until the call's deadline without being renewed."""
-    return Held(once.at, fence, ttl=once.rules.ttl, until=call.deadline)
+    return HeldClaim(once.at, fence, ttl=once.rules.ttl, until=call.deadline)
 
 
-def _may_send(reach: Reach, verdict: Verdict) -> bool:
+def _may_send(reach: AllowedActions, verdict: Verdict) -> bool:
     """Return whether a caller may send a request, after the store's verdict on its key."""
-    return reach is Reach.FRESH or (reach is Reach.AGAIN and verdict is Verdict.ASK_AGAIN)
+    return reach is AllowedActions.FRESH or (
+        reach is AllowedActions.AGAIN and verdict is Verdict.ASK_AGAIN
+    )
 
 
 def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
@@ -236,7 +238,7 @@ def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
     return unknown
 
 
-def given_up(call: Call, claim: Held) -> Settle:
+def given_up(call: Call, claim: HeldClaim) -> Settle:
     """Return the command that ends the claim of a request that got no answer.
 
     The key becomes free if certainly nothing was done, and unknown otherwise.
@@ -297,7 +299,7 @@ async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed,
         lease = command.lease
         tenant = call.plan.tenant
         if core.tenant_records is not None and tenant is not None:
-            new = NewRecord.IN_BOUND if once.reach is Reach.FRESH else NewRecord.NEVER
+            new = NewRecord.IN_BOUND if once.reach is AllowedActions.FRESH else NewRecord.NEVER
             service = call.plan.service.name
             claimed = await core.tenant_records.claim(
                 CountedClaim(core, service, tenant, command, partial(call.left, core), new)
@@ -371,7 +373,7 @@ def replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
     )
 
 
-async def completed(core: Core, call: Call, once: Once, claim: Held, value: Any) -> Ending:
+async def completed(core: Core, call: Call, once: Once, claim: HeldClaim, value: Any) -> Ending:
     """Store the successful answer under its key, and return the result of the call."""
     try:
         answer = ("value", once.rules.encode(value))
@@ -384,7 +386,7 @@ async def completed(core: Core, call: Call, once: Once, claim: Held, value: Any)
     return value, None
 
 
-def settled_at_once(core: Core, once: Once, claim: Held, response: Response) -> bool:
+def settled_at_once(core: Core, once: Once, claim: HeldClaim, response: Response) -> bool:
     """Store a response under its key in a store that never waits; return True if it is stored.
 
     If it did not, the flow stores the response, or finds out why that is impossible.
@@ -392,7 +394,7 @@ def settled_at_once(core: Core, once: Once, claim: Held, response: Response) -> 
     if core.cipher is not None:
         return False
     answer = ("value", response)
-    command = complete(claim.key, claim.fence, answer, ttl=once.rules.ttl)
+    command = store_answer(claim.key, claim.fence, answer, ttl=once.rules.ttl)
     try:
         settled: Settled = core.ask(command, None)  # type: ignore[misc]  # it has one
     except ConnectorError:
@@ -404,7 +406,7 @@ def settled_at_once(core: Core, once: Once, claim: Held, response: Response) -> 
 
 
 async def _keep_refusal(
-    core: Core, call: Call, once: Once, claim: Held, error: ConnectorError
+    core: Core, call: Call, once: Once, claim: HeldClaim, error: ConnectorError
 ) -> Ending:
     """Store a vendor's final refusal under the key, so that repeats get the same refusal."""
     call.sign(core, error)
@@ -416,7 +418,7 @@ async def _keep_refusal(
 
 
 async def _store_answer(
-    core: Core, call: Call, once: Once, claim: Held, answer: tuple[str, Any]
+    core: Core, call: Call, once: Once, claim: HeldClaim, answer: tuple[str, Any]
 ) -> Settled | None:
     """Store the answer under its key, and end the claim.
 
@@ -424,7 +426,7 @@ async def _store_answer(
     """
     try:
         sealed_answer = sealed(core.cipher, call.plan, once.key, answer)
-        command = complete(claim.key, claim.fence, sealed_answer, ttl=claim.ttl)
+        command = store_answer(claim.key, claim.fence, sealed_answer, ttl=claim.ttl)
         if core.ask is None or core.apart:
             settled = await _settle(core, call, command)
         else:

@@ -37,7 +37,7 @@ class Route:
     def __init__(self, plan: Plan, request: Request, *, movable: bool) -> None:
         self.whole = plan
         self.movable = movable
-        self._regions = region.belonging(plan.service.regions, request.path)
+        self._regions = region.regions_of_path(plan.service.regions, request.path)
         self._tried: set[str] = set()
         self._busy: dict[str, int] = {}
 
@@ -51,15 +51,15 @@ class Route:
         plans = (self.whole.regions[item.name] for item in self._regions)
         return {plan.target: plan for plan in plans}
 
-    async def first(
+    async def first_attempt(
         self, core: Core, call: Call, step: AttemptStep, *, on_fast_path: bool
     ) -> AttemptResult:
         """Make the first attempt, in the preferred region that admits it."""
         # The request of a key that was sent before stays in the key's region.
         plans = self._other_plans(core, call) or (call.plan,)
-        ask = _as_planned if on_fast_path else _as_it_stands
+        ask = _planned_admission if on_fast_path else _first_admission
         result = await self.in_any(core, call, plans, ask, step)
-        if _kept_out(result) and core.observers:
+        if _is_refused_everywhere(result) and core.observers:
             error = result.error
             call.emit(
                 core,
@@ -69,9 +69,9 @@ class Route:
             )
         return result
 
-    def away(
+    def regions_after(
         self, core: Core, call: Call, error: Exception, retry_after: float | None
-    ) -> Away | None:
+    ) -> OtherRegions | None:
         """Return the regions in which to continue after `error`; None if there are none."""
         is_rate_limit = isinstance(error, RateLimitExceeded)
         if retry_after is not None:
@@ -79,20 +79,22 @@ class Route:
         plans = self._other_plans(core, call)
         if not plans:
             return None
-        return Away(
+        return OtherRegions(
             self,
             plans,
             at_once=call.unsent and plans[0].region not in self._tried,
             retry_after=retry_after if is_rate_limit else None,
         )
 
-    async def beside(self, core: Core, call: Call, number: int, step: AttemptStep) -> AttemptResult:
+    async def concurrent_attempt(
+        self, core: Core, call: Call, number: int, step: AttemptStep
+    ) -> AttemptResult:
         """Make one of several concurrent attempts, each in a different region if possible."""
         own_plan = call.plan
         other_plans = self._other_plans(core, call, acted=True)
         turn = number % len(other_plans) if other_plans else 0
         plans = (*other_plans[turn:], *other_plans[:turn], own_plan)
-        return await self.in_any(core, call, plans, _at_once, step)
+        return await self.in_any(core, call, plans, _admission_without_wait, step)
 
     async def in_any(
         self,
@@ -122,7 +124,7 @@ class Route:
     def _other_plans(self, core: Core, call: Call, *, acted: bool = False) -> tuple[Plan, ...]:
         now = core.nanoseconds()
         free_regions = [item for item in self._regions if self._busy.get(item.name, 0) <= now]
-        order = region.elsewhere(
+        order = region.regions_to_try(
             free_regions,
             call.plan.region,
             tried=self._tried,
@@ -134,7 +136,7 @@ class Route:
 
 
 @attrs.frozen
-class Away:
+class OtherRegions:
     """The regions in which a call may continue after a failed attempt.
 
     Attributes:
@@ -149,17 +151,17 @@ class Away:
     at_once: bool
     retry_after: float | None
 
-    async def go(self, core: Core, call: Call, step: AttemptStep) -> AttemptResult | None:
+    async def attempt(self, core: Core, call: Call, step: AttemptStep) -> AttemptResult | None:
         """Make another attempt in one of the other regions; return None if none admits it."""
         own_plan = call.plan
-        result = await self._route.in_any(core, call, self.plans, _as_a_retry, step)
-        if not _kept_out(result):
+        result = await self._route.in_any(core, call, self.plans, _retry_admission, step)
+        if not _is_refused_everywhere(result):
             return result
         call.plan = own_plan
         return None
 
 
-def _kept_out(result: AttemptResult) -> bool:
+def _is_refused_everywhere(result: AttemptResult) -> bool:
     """Return whether an attempt was refused because all regions' circuits are open."""
     return result.refused and isinstance(result.error, CircuitBreakerOpen)
 
@@ -174,18 +176,18 @@ def _end_of_refusal(error: Exception | None) -> int:
     return due_times[1] if isinstance(due_times, tuple) else FOREVER * 1000
 
 
-def _as_planned(_: Core, call: Call) -> Admission | None:
+def _planned_admission(_: Core, call: Call) -> Admission | None:
     return call.plan.admission
 
 
-def _as_it_stands(core: Core, call: Call) -> Admission | None:
+def _first_admission(core: Core, call: Call) -> Admission | None:
     return admission_question(core, call, retry=False)
 
 
-def _as_a_retry(core: Core, call: Call) -> Admission | None:
+def _retry_admission(core: Core, call: Call) -> Admission | None:
     return admission_question(core, call, retry=True)
 
 
-def _at_once(_: Core, call: Call) -> Admission | None:
+def _admission_without_wait(_: Core, call: Call) -> Admission | None:
     question = call.plan.admission
     return question and question.evolve(within=0)

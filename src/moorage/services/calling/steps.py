@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from typing import Self, TypeVar
 
-    from moorage.domain.auth.sent_values import Witness
+    from moorage.domain.auth.sent_values import RecentCredentials
     from moorage.domain.http.requests import Request, Response
     from moorage.domain.observation.call_identity import ContractCall
     from moorage.domain.service.operation import HttpOperation
@@ -61,7 +61,7 @@ class Calling(FastPathSteps):
     _rehearses = False
     _parse: Parse | None = None
     _operation: HttpOperation[Any] | None = None
-    _witness: Witness | None = None
+    _witness: RecentCredentials | None = None
     _use = AS_USUAL
     single: Single | None = None
     """Like `call` without a key and options, on the fast path if the request allows that."""
@@ -339,7 +339,7 @@ class Calling(FastPathSteps):
     def reading(
         self,
         parse: Parse | None,
-        witness: Witness | None,
+        witness: RecentCredentials | None,
         use: KeyUse = AS_USUAL,
         contract: ContractCall | None = None,
     ) -> Self:

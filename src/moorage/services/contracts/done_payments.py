@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from moorage.contracts.payments import KIND
-from moorage.domain.idempotency.unsettled import ReadSettled, Settled, effect_name
+from moorage.domain.idempotency.unsettled import ReadSettled, SettledOperation, effect_name
 from moorage.domain.values.frozen_values import frozen
 from moorage.errors import ConnectorError
 from moorage.services.contracts.payment_effects import (
@@ -56,7 +56,7 @@ async def done_payments(core: Core, keys: Iterable[tuple[str | None, str]]) -> l
     return [_done_payment(core, item) for item in settled]
 
 
-def _done_payment(core: Core, settled: Settled) -> DonePayment:
+def _done_payment(core: Core, settled: SettledOperation) -> DonePayment:
     record = effect_record(core, settled.what)
     request = record.request
     order = None if request is None else order_of(request)

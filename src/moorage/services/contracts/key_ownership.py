@@ -15,9 +15,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.entries.renewal import Held
+from moorage.domain.entries.renewal import HeldClaim
 from moorage.domain.http.fingerprint import digest
-from moorage.domain.idempotency.claims import Claim, Claimed, Record, Verdict, complete, release
+from moorage.domain.idempotency.claims import (
+    Claim,
+    Claimed,
+    Verdict,
+    WriteRecordOfHolder,
+    release,
+    store_answer,
+)
 from moorage.domain.service.plan import MARGIN
 from moorage.domain.state.keys import own_key
 from moorage.domain.values.durations import SECOND, micros
@@ -61,7 +68,7 @@ class KeyOwnership:
         self._ttl = micros(remembered)
         self._term = micros(seconds + MARGIN)
         self._patience = core.nanoseconds() + int(seconds * 1e9)
-        self._claim: Held | None = None
+        self._claim: HeldClaim | None = None
         self._moves_from = 0
         self._moves = 0
 
@@ -80,7 +87,7 @@ class KeyOwnership:
         recorded_at, core = self._state_key("turn"), self._core
         claim_result, end_time = await self._claim_key(recorded_at, NewRecord.ALWAYS)
         self._moves_from = core.nanoseconds() + claim_result.wait * 1000
-        self._claim = Held(recorded_at, claim_result.fence, ttl=self._ttl, until=end_time)
+        self._claim = HeldClaim(recorded_at, claim_result.fence, ttl=self._ttl, until=end_time)
         core.renewals.keep(self._claim)
         while (next_account := await self._read(self._moves + 1)) is not None:
             account = next_account
@@ -100,7 +107,7 @@ class KeyOwnership:
         )
         self._moves += 1
         if claim is not None and too_early_by <= 0:
-            record = Record(
+            record = WriteRecordOfHolder(
                 claim.key,
                 claim.fence,
                 self._state_key("place", str(self._moves)),
@@ -135,7 +142,7 @@ class KeyOwnership:
         recorded_at = self._state_key("place", str(number))
         claimed, _ = await self._claim_key(recorded_at)
         if claimed.verdict is Verdict.RUN:
-            completion = complete(recorded_at, claimed.fence, (account, movable), ttl=self._ttl)
+            completion = store_answer(recorded_at, claimed.fence, (account, movable), ttl=self._ttl)
             settlement = await self._core.execute(completion, self._seconds_left())
             account, movable = settlement.answer if settlement.done else (account, movable)
             return account, movable

@@ -14,7 +14,7 @@ from moorage.contracts.payments import (
     VendorQuestion,
 )
 from moorage.contracts.vendor import UnknownOutcome
-from moorage.domain.idempotency.unsettled import Open, is_absent
+from moorage.domain.idempotency.unsettled import OpenOperation, is_absent
 from moorage.domain.values.durations import SECOND, micros
 from moorage.errors import ConfigurationError
 from moorage.services.contracts.lost_keys import check_reason, readable_here
@@ -47,7 +47,7 @@ _STEPS: Final = {
 class OpenEffect:
     """A payment operation whose outcome is unknown, with its record in the register."""
 
-    def __init__(self, core: Core, opened: Open) -> None:
+    def __init__(self, core: Core, opened: OpenOperation) -> None:
         self.opened = opened
         self.record: EffectRecord = effect_record(core, opened.what)
         self._now = core.utc()

@@ -18,15 +18,15 @@ from moorage.contracts.payments import (
 from moorage.contracts.ref import Ref
 from moorage.contracts.replays import as_replay
 from moorage.domain.http.fingerprint import digest
-from moorage.domain.idempotency.claims import KeyUse, Reach
+from moorage.domain.idempotency.claims import AllowedActions, KeyUse
 from moorage.domain.idempotency.unsettled import (
-    Decide,
-    Decision,
-    Recall,
-    Register,
-    Registered,
-    Strike,
-    Withhold,
+    EndHolding,
+    ReadRegistration,
+    RegisterOperation,
+    Registration,
+    SettleOperation,
+    SettlingAnswer,
+    UnregisterOperation,
 )
 from moorage.domain.service.plan import MARGIN
 from moorage.domain.state.sealing import about
@@ -88,7 +88,7 @@ class PaymentEffects:
         reach: limit of the operations under their keys.
     """
 
-    def __init__(self, dispatcher: Dispatcher, tenant: str | None, reach: Reach) -> None:
+    def __init__(self, dispatcher: Dispatcher, tenant: str | None, reach: AllowedActions) -> None:
         self._dispatcher = dispatcher
         self._tenant = tenant
         self._reach = reach
@@ -143,12 +143,12 @@ class PaymentEffects:
         operation = attrs.evolve(operation, use=KeyUse(round=registration.round, reach=self._reach))
         return await self._acting(act(operation, timeout), key, registration)
 
-    async def _acting(self, acting: Awaitable[R], key: str, registered: Registered) -> R:
+    async def _acting(self, acting: Awaitable[R], key: str, registered: Registration) -> R:
         """Execute a registered operation; unregister it once its outcome is known."""
         try:
             receipt = await acting
         except NotSentError:
-            if self._reach is Reach.AGAIN:
+            if self._reach is AllowedActions.AGAIN:
                 self._strike(key, registered, certain=False)
             raise
         except ConnectorError as error:
@@ -156,13 +156,13 @@ class PaymentEffects:
                 self._strike(key, registered, certain=True)
             elif registered.first and _did_nothing(error):
                 self._strike(key, registered, certain=False)
-            elif self._reach is not Reach.STORED and _sent_nothing(error):
+            elif self._reach is not AllowedActions.STORED and _sent_nothing(error):
                 self._withhold(key, registered)
             raise
         self._strike(key, registered, certain=True)
         return receipt
 
-    async def decide(self, key: str, *, done: bool, answer: Any = None) -> Decision:
+    async def decide(self, key: str, *, done: bool, answer: Any = None) -> SettlingAnswer:
         """Store the outcome of a registered operation, as a look-up or a person determined it.
 
         Args:
@@ -175,17 +175,17 @@ class PaymentEffects:
             stored_answer = _seal_payload(
                 self._core, self._tenant, key, pack(attrs.evolve(answer, raw=None))
             )
-        command = Decide(KIND, self._tenant, key, done=done, answer=stored_answer)
-        decision: Decision = await self._core.execute(command, None)
+        command = SettleOperation(KIND, self._tenant, key, done=done, answer=stored_answer)
+        decision: SettlingAnswer = await self._core.execute(command, None)
         return decision
 
     async def _registered(
         self, request: Request, accounts: tuple[Account, ...], key: str, times: tuple[float, float]
-    ) -> Registered:
+    ) -> Registration:
         core, fingerprint = self._core, request_fingerprint(request)
-        if self._reach is Reach.STORED:
-            recall = Recall(KIND, self._tenant, key, fingerprint=fingerprint)
-            registration: Registered = await core.execute(recall, None)
+        if self._reach is AllowedActions.STORED:
+            recall = ReadRegistration(KIND, self._tenant, key, fingerprint=fingerprint)
+            registration: Registration = await core.execute(recall, None)
             return registration
         try:
             packed_bytes = pack((request.values, request.options))
@@ -194,7 +194,7 @@ class PaymentEffects:
             packed_bytes = b""
         names = tuple(account.name for account in accounts)
         content = _seal_payload(core, self._tenant, key, packed_bytes)
-        command = Register(
+        command = RegisterOperation(
             KIND,
             self._tenant,
             key,
@@ -203,20 +203,22 @@ class PaymentEffects:
             span=micros(times[0]),
             memory=micros(times[1]),
         )
-        registered: Registered = await core.execute(command, times[0])
+        registered: Registration = await core.execute(command, times[0])
         return registered
 
-    def _strike(self, key: str, registered: Registered, *, certain: bool) -> None:
+    def _strike(self, key: str, registered: Registration, *, certain: bool) -> None:
         if registered.number:
             number = registered.number
-            self._core.post(Strike(KIND, self._tenant, key, number=number, certain=certain))
+            self._core.post(
+                UnregisterOperation(KIND, self._tenant, key, number=number, certain=certain)
+            )
 
-    def _withhold(self, key: str, registered: Registered) -> None:
+    def _withhold(self, key: str, registered: Registration) -> None:
         if registered.number:
             number, held = registered.number, registered.held
-            self._core.post(Withhold(KIND, self._tenant, key, number=number, held=held))
+            self._core.post(EndHolding(KIND, self._tenant, key, number=number, held=held))
 
-    def _replayed_receipt(self, registered: Registered, key: str) -> Any:
+    def _replayed_receipt(self, registered: Registration, key: str) -> Any:
         """Return the receipt that a person entered when settling the payment."""
         return as_replay(stored_receipt(self._core, self._tenant, key, registered.answer))
 

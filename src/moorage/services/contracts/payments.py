@@ -20,7 +20,7 @@ from moorage.contracts.payments import (
 from moorage.contracts.payments.events import completed_with
 from moorage.contracts.payments.requests import stated_amount
 from moorage.contracts.validators import check_kind, several
-from moorage.domain.idempotency.claims import Reach, checked_key
+from moorage.domain.idempotency.claims import AllowedActions, checked_key
 from moorage.domain.idempotency.unsettled import ReadEffects, effect_name
 from moorage.domain.values.durations import count, maybe_seconds
 from moorage.domain.values.result import Result
@@ -99,7 +99,10 @@ class PaymentsFlows(Flows, PaymentsContract):
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, tenant: str | None, reach: Reach = Reach.FRESH
+        self,
+        dispatcher: Dispatcher,
+        tenant: str | None,
+        reach: AllowedActions = AllowedActions.FRESH,
     ) -> None:
         super().__init__(dispatcher, tenant)
         self.effects = PaymentEffects(dispatcher, tenant, reach)

@@ -20,12 +20,12 @@ from moorage.contracts.payments import (
     UnsettledPayment,
 )
 from moorage.contracts.ref import Ref
-from moorage.domain.idempotency.claims import Reach, checked_key
+from moorage.domain.idempotency.claims import AllowedActions, checked_key
 from moorage.domain.idempotency.unsettled import (
-    Attend,
-    NotSettled,
     ReadEffects,
     ReadShards,
+    RecordLookup,
+    ReserveLookup,
     effect_name,
 )
 from moorage.domain.values.durations import SECOND, count
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from moorage.contracts.payments.unsettled import Receipt
-    from moorage.domain.idempotency.unsettled import Reserved
+    from moorage.domain.idempotency.unsettled import LookupReservation
     from moorage.services.contracts.dispatcher import Dispatcher
     from moorage.services.contracts.live_configuration import FindDispatcher
     from moorage.services.core.core import Core
@@ -130,8 +130,8 @@ class UnsettledFlows:
                 or step in {NextStep.WAIT, NextStep.PERSON, NextStep.CIPHER}
             ):
                 continue
-            attend = Attend(effect.opened.name, pause=effect.pause)
-            reservation: Reserved = await self._core.execute(attend, None)
+            attend = ReserveLookup(effect.opened.name, pause=effect.pause)
+            reservation: LookupReservation = await self._core.execute(attend, None)
             if reservation.ours:
                 limit -= 1
                 outcome = await self._settle_one(effect, dispatcher, step, reservation)
@@ -158,8 +158,8 @@ class UnsettledFlows:
                 field="idempotency_key",
                 remedy="Look at the vendor's web page, and close the payment with what it says.",
             )
-        attend = Attend(effect.opened.name, pause=effect.pause, early=True)
-        reserved: Reserved = await self._core.execute(attend, None)
+        attend = ReserveLookup(effect.opened.name, pause=effect.pause, early=True)
+        reserved: LookupReservation = await self._core.execute(attend, None)
         if not reserved.ours:
             raise IdempotencyInProgress(
                 "The caller of this payment may still be at work on it.",
@@ -237,7 +237,9 @@ class UnsettledFlows:
         if dispatcher is None or dispatcher.safety.dry_run:
             return None
         try:
-            return Result(await _call_again(dispatcher, tenant, key, request, Reach.STORED))
+            return Result(
+                await _call_again(dispatcher, tenant, key, request, AllowedActions.STORED)
+            )
         except ConnectorError as error:
             return Result(error=error) if is_refused(error) else None
 
@@ -272,7 +274,11 @@ class UnsettledFlows:
             return None
 
     async def _settle_one(
-        self, effect: OpenEffect, dispatcher: Dispatcher, step: NextStep, reserved: Reserved
+        self,
+        effect: OpenEffect,
+        dispatcher: Dispatcher,
+        step: NextStep,
+        reserved: LookupReservation,
     ) -> SettledPayment | None:
         """Look up one operation at its vendors, settle it, and return the outcome.
 
@@ -285,7 +291,8 @@ class UnsettledFlows:
         if step is not NextStep.LOOK_UP:
             try:
                 return outcome_of(
-                    outcome=SettledAs.DONE, receipt=await _repeat(effect, dispatcher, Reach.AGAIN)
+                    outcome=SettledAs.DONE,
+                    receipt=await _repeat(effect, dispatcher, AllowedActions.AGAIN),
                 )
             except NotSentError:
                 return outcome_of(outcome=SettledAs.NOT_DONE)
@@ -311,13 +318,13 @@ class UnsettledFlows:
         return None
 
     async def _record(
-        self, effect: OpenEffect, reserved: Reserved, results: Iterable[_Result]
+        self, effect: OpenEffect, reserved: LookupReservation, results: Iterable[_Result]
     ) -> None:
         """Record why an operation could not be settled; the reason with the greatest doubt wins."""
         by_reason = dict(results)
         reason = next(reason for reason in _BY_DOUBT if reason in by_reason)
         error = by_reason[reason]
-        command = NotSettled(
+        command = RecordLookup(
             effect.opened.name,
             reserved,
             result=reason.value,
@@ -352,7 +359,7 @@ class UnsettledFlows:
         if effect.record.request is None or not effect.accounts(dispatcher):
             return False
         try:
-            await _repeat(effect, dispatcher, Reach.STORED)
+            await _repeat(effect, dispatcher, AllowedActions.STORED)
         except (NotSentError, OutcomeUnknown, IdempotencyConflict):
             return False
         except ConnectorError as error:
@@ -461,7 +468,7 @@ def _is_final(error: ConnectorError) -> bool:
     return isinstance(error, VendorRejected) and not error.retryable
 
 
-async def _repeat(effect: OpenEffect, dispatcher: Dispatcher, reach: Reach) -> Any:
+async def _repeat(effect: OpenEffect, dispatcher: Dispatcher, reach: AllowedActions) -> Any:
     """Repeat an operation under its idempotency key, to look it up or to send it again."""
     request, record = effect.record.request, effect.record
     assert request is not None  # noqa: S101 - for the type checker: nothing unreadable gets here
@@ -469,9 +476,9 @@ async def _repeat(effect: OpenEffect, dispatcher: Dispatcher, reach: Reach) -> A
 
 
 async def _call_again(
-    dispatcher: Dispatcher, tenant: str | None, key: str, request: Request, reach: Reach
+    dispatcher: Dispatcher, tenant: str | None, key: str, request: Request, reach: AllowedActions
 ) -> Any:
-    if reach is Reach.STORED:
+    if reach is AllowedActions.STORED:
         # Nothing is sent, so that the log and the metrics must not show a call.
         dispatcher = attrs.evolve(dispatcher, calling=dispatcher.calling.unobserved())
     verb = getattr(PaymentsFlows(dispatcher, tenant, reach), request.operation)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from moorage.contracts.ref import Ref
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
-from moorage.domain.auth.sent_values import Sent, witness
-from moorage.domain.idempotency.claims import AS_USUAL, KeyUse, Reach
+from moorage.domain.auth.sent_values import SentCredentials, new_recent_credentials
+from moorage.domain.idempotency.claims import AS_USUAL, AllowedActions, KeyUse
 from moorage.domain.observation.call_identity import ContractCall
 from moorage.domain.values.frozen_values import evolve
 from moorage.domain.values.names import service_name
@@ -91,7 +91,7 @@ class VendorWire:
         self._deadline = (
             None if seconds is None else self._core.nanoseconds() + int(seconds * _SECOND)
         )
-        self._sent = witness()
+        self._sent = new_recent_credentials()
         self.account = account.name
         self.tenant = tenant
         self.key = key
@@ -132,7 +132,7 @@ class VendorWire:
         credentials = self._calling.plans.services[name].credentials
         if credentials is None:
             credentials = await self._core.get_credentials(name, self.tenant)
-        self._sent.append(Sent(credentials))
+        self._sent.append(SentCredentials(credentials))
         return credentials
 
     async def send(
@@ -216,7 +216,7 @@ class VendorWire:
         credentials = [
             item for item in arguments if isinstance(item, (Credentials, OAuthCredentials))
         ]
-        self._sent.extend(map(Sent, credentials))
+        self._sent.extend(map(SentCredentials, credentials))
 
         async def step(call: Call) -> AttemptResult:
             operations = _operations_within(self._transport, call.bound(self._core))
@@ -246,8 +246,8 @@ class VendorWire:
 
     def _next_use(self) -> KeyUse:
         """Return how the next step uses the idempotency key; a begun operation is completed."""
-        begun = self._use.reach is Reach.AGAIN and self._replays
-        return evolve(self._use, reach=Reach.FRESH) if begun else self._use
+        begun = self._use.reach is AllowedActions.AGAIN and self._replays
+        return evolve(self._use, reach=AllowedActions.FRESH) if begun else self._use
 
     def rehearse(self, request: str) -> None:
         """In a dry run, stop before anything is sent, and report the request.

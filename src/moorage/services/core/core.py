@@ -18,7 +18,7 @@ from moorage.services.core.waiting import Waiters
 
 if TYPE_CHECKING:
     from moorage.domain.auth.methods import Credentials
-    from moorage.domain.auth.sent_values import Learner
+    from moorage.domain.auth.sent_values import SecretLearner
     from moorage.domain.connectors.pool_statistics import PoolSource
     from moorage.domain.http.requests import Request, Response, Timeouts
     from moorage.domain.observation.call_events import AttemptFacts, AttemptStarted, SuccessFacts
@@ -54,7 +54,7 @@ def _wall_of(utc: Callable[[], datetime]) -> Callable[[], int]:
     return lambda: (utc() - _EPOCH) // _MICROSECOND * 1_000
 
 
-def _tell_nobody(*_: object) -> None:
+def _ignore_event(*_: object) -> None:
     """Ignore an event; used if the manager has no observers."""
 
 
@@ -121,7 +121,7 @@ class Core:
     post: Callable[[Command[Any]], None]
     send: Callable[[Request, str, Timeouts], Flow[Response]]
     open: Callable[[Request, str, Timeouts], Flow[AsyncIncoming]]
-    learn: Learner | None = None
+    learn: SecretLearner | None = None
     sleep: Callable[[float], Flow[None]]
     acquire: Callable[..., Flow[bool]]
     enter: Callable[[str, object, int], bool] | None = None
@@ -144,10 +144,10 @@ class Core:
     fraction: Callable[[], float]
     token: Callable[[], int]
     observers: object = None
-    tell: Callable[[Event], None] = _tell_nobody
-    tell_these: Callable[[Any, Event], None] = _tell_nobody
+    tell: Callable[[Event], None] = _ignore_event
+    tell_these: Callable[[Any, Event], None] = _ignore_event
     tell_success: Callable[[SuccessListeners, SuccessFacts, AttemptFacts | None], None] = (
-        _tell_nobody
+        _ignore_event
     )
     listeners: Callable[[], SuccessListeners] = _no_listeners
     traced: Callable[[Request, AttemptStarted], Request] | None = None
@@ -184,9 +184,9 @@ class Core:
         return evolve(
             self,
             observers=None,
-            tell=_tell_nobody,
-            tell_these=_tell_nobody,
-            tell_success=_tell_nobody,
+            tell=_ignore_event,
+            tell_these=_ignore_event,
+            tell_success=_ignore_event,
             listeners=_no_listeners,
             hears_attempt_starts=False,
             hears_starts=False,

@@ -6,7 +6,7 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from moorage.domain.observation.events import StorageLost, StorageRecovered
-from moorage.domain.resilience.outage import Outage, is_slow, noticed
+from moorage.domain.resilience.outage import Outage, extended_outage, is_slow
 
 if TYPE_CHECKING:
     from moorage.errors import StorageUnavailable
@@ -33,7 +33,7 @@ class OutageProbe:
         self.outage: Outage | None = None
         self.answered: int | None = None
 
-    def may_look(self, outage: Outage) -> bool:
+    def may_probe(self, outage: Outage) -> bool:
         """Take the right to probe the store; return False if another caller has it."""
         if self._core.nanoseconds() < outage.until:
             return False
@@ -56,7 +56,7 @@ class OutageProbe:
             # Another caller noticed the outage first.
             return
         now = core.nanoseconds()
-        outage = noticed(before, copy(error), now, core.fraction(), took=now - began)
+        outage = extended_outage(before, copy(error), now, core.fraction(), took=now - began)
         self.outage = outage
         if core.observers:
             core.tell(

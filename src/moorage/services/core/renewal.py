@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from moorage.domain.entries.renewal import (
+    CLAIM_LEASE,
     ENTRY_LEASE,
-    LASTS,
-    TOGETHER,
+    MOST_TOGETHER,
     UNRENEWED,
-    Held,
+    HeldClaim,
     HeldEntry,
     due,
     entries_due,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Flow
     from moorage.services.entries.store import EntryStore
 
-H = TypeVar("H", Held, HeldEntry)
+H = TypeVar("H", HeldClaim, HeldEntry)
 
 
 class Heartbeat(Protocol):
@@ -113,7 +113,7 @@ class _Rounds(ABC, Generic[H]):
         """Renew a group of leases; drop those that another process has taken."""
 
 
-class Renewals(_Rounds[Held]):
+class Renewals(_Rounds[HeldClaim]):
     """The idempotency-key claims of this process in one store, and their renewal.
 
     Args:
@@ -144,7 +144,7 @@ class Renewals(_Rounds[Held]):
         """Return the microseconds that a lease lasts, for a holder that may work for `term`."""
         return LEASE if self._heartbeat.able() else term
 
-    async def holds(self, held: Held, timeout: float | None) -> bool:
+    async def holds(self, held: HeldClaim, timeout: float | None) -> bool:
         """Return whether this process holds a claim; ask the store if its renewal is overdue.
 
         Args:
@@ -164,16 +164,16 @@ class Renewals(_Rounds[Held]):
             claim.until, claim.lost = 0, True
         super().disown()
 
-    def _groups(self, now: int) -> list[list[Held]]:
+    def _groups(self, now: int) -> list[list[HeldClaim]]:
         return due(self._all_claims(), now, by_tag=self._by_tag)
 
-    async def _renew(self, group: Iterable[Held], timeout: float | None) -> None:
+    async def _renew(self, group: Iterable[HeldClaim], timeout: float | None) -> None:
         claims = list(group)
         start_time = self._nanoseconds()
         command = Renew([(claim.key, claim.fence, claim.ttl) for claim in claims], lease=LEASE)
         for claim, is_held in zip(claims, await self._execute(command, timeout), strict=True):
             if is_held:
-                claim.until = max(claim.until, start_time + LASTS)
+                claim.until = max(claim.until, start_time + CLAIM_LEASE)
             else:
                 claim.lost = True
                 self.let_go(claim)
@@ -229,7 +229,7 @@ class EntryRenewals(_Rounds[HeldEntry]):
 
     def _groups(self, now: int) -> list[list[HeldEntry]]:
         due_entries = entries_due(self._all_claims(), now)
-        group_size = 1 if self._store.settle is None else TOGETHER
+        group_size = 1 if self._store.settle is None else MOST_TOGETHER
         return [due_entries[at : at + group_size] for at in range(0, len(due_entries), group_size)][
             ::-1
         ]
@@ -272,12 +272,12 @@ class Unrenewed:
         """Return the whole time that the holder may work, because the lease is not renewed."""
         return term
 
-    def keep(self, held: Held) -> None:
+    def keep(self, held: HeldClaim) -> None:
         """Do nothing, because the lease lasts for the whole term."""
 
-    def let_go(self, held: Held) -> None:
+    def let_go(self, held: HeldClaim) -> None:
         """Do nothing, because nothing is renewed."""
 
-    async def holds(self, held: Held, timeout: float | None) -> bool:  # noqa: ARG002 - as of Renewals
+    async def holds(self, held: HeldClaim, timeout: float | None) -> bool:  # noqa: ARG002 - as of Renewals
         """Return True, because the store itself checks who holds the claim."""
         return True

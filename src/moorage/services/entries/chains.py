@@ -11,12 +11,12 @@ from moorage.contracts.undo import FromAnswer, Undo
 from moorage.domain.entries.chains import (
     ancestor_ids,
     predecessor_ids,
-    unblocked,
+    unblocked_entry,
+    undo_changes,
     undo_id,
-    undoing,
 )
 from moorage.domain.entries.outbox import OutboxEntry
-from moorage.domain.entries.queue import CHAINED, EntryQuery, EntryState, told
+from moorage.domain.entries.queue import CHAINED, EntryQuery, EntryState, stored_error_text
 from moorage.errors import InvalidData
 from moorage.services.entries.processing import Keeping, Worked
 
@@ -67,7 +67,7 @@ class Chaining(Keeping[OutboxEntry]):
         chain = await self._with_undos(id for entry in blocked for id in predecessor_ids(entry))
         worked: list[Worked[OutboxEntry]] = []
         for entry in blocked:
-            changed_entry = unblocked(entry, chain, now)
+            changed_entry = unblocked_entry(entry, chain, now)
             if (
                 changed_entry is not None
                 and await self.store.swap(changed_entry, entry.fence)
@@ -87,7 +87,7 @@ class Chaining(Keeping[OutboxEntry]):
             chain |= await self._with_undos(missing_ids)
             looked_up = missing_ids | set(chain)
             missing_ids = set(ancestor_ids(entry, chain)) - looked_up
-        for changed_entry in undoing(entry, chain, now) or ():
+        for changed_entry in undo_changes(entry, chain, now) or ():
             await self.store.swap(changed_entry, changed_entry.fence - 1)
 
     async def _with_undos(self, ids: Iterable[str]) -> dict[str, OutboxEntry]:
@@ -123,7 +123,9 @@ class Chaining(Keeping[OutboxEntry]):
             packed = pack(undo.made_of(answer))
         except InvalidData as error:
             packed = pack(((), dict[str, Any]()))
-            prepared_entry = attrs.evolve(prepared_entry, state=EntryState.DEAD, error=told(error))
+            prepared_entry = attrs.evolve(
+                prepared_entry, state=EntryState.DEAD, error=stored_error_text(error)
+            )
         await self.store.add(self.closed(prepared_entry, packed))
 
 

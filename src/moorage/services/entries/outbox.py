@@ -11,7 +11,7 @@ import attrs
 from moorage.contracts.packed import pack, unpack
 from moorage.contracts.payments import KIND
 from moorage.contracts.undo import Undo
-from moorage.domain.entries.chains import joined, predecessor_ids
+from moorage.domain.entries.chains import joined_ids, predecessor_ids
 from moorage.domain.entries.outbox import OutboxEntry, fate_of
 from moorage.domain.entries.queue import STUCK, EntryQuery, EntryState, Fate, drop, lane_of, traced
 from moorage.domain.http.requests import Request
@@ -71,7 +71,7 @@ class _Look:
     seen: set[tuple[str, int]] = attrs.field(factory=set)
     known: set[tuple[str, int]] = attrs.field(factory=set)
 
-    def wants(self, entry: OutboxEntry) -> bool:
+    def needs_lookup(self, entry: OutboxEntry) -> bool:
         """Return whether the outcome of this call is to be looked up in this round."""
         if entry.state is not EntryState.UNKNOWN:
             return False
@@ -81,7 +81,7 @@ class _Look:
         self.seen.add(name)
         return False
 
-    def count(self, entry: OutboxEntry) -> None:
+    def count_lookup(self, entry: OutboxEntry) -> None:
         """Note that the outcome of this call was looked up, so that the next round skips it."""
         self.seen.add((entry.id, entry.fence))
 
@@ -278,7 +278,7 @@ class OutboxFlows(Chaining):
         store_timeout: float | timedelta | None,
     ) -> OutboxEntry:
         flows = self._in_time(store_timeout, "store_timeout")
-        predecessors = joined(after)
+        predecessors = joined_ids(after)
         if predecessors is not None and not_before is not None:
             raise InvalidData(
                 "A call that waits for others has no time of its own.",
@@ -407,7 +407,7 @@ class OutboxFlows(Chaining):
         # Entries that were given up are read too, because stores have one index for both states.
         query = EntryQuery(target=KIND, states=STUCK, limit=_PAGE, after=self._look.after)
         page = await self.store.find(query)
-        doubted = [candidate for candidate in page.items if self._look.wants(candidate)]
+        doubted = [candidate for candidate in page.items if self._look.needs_lookup(candidate)]
         settlements = await payments.closed(
             [(candidate.tenant, candidate.key) for candidate in doubted]
         )
@@ -419,7 +419,7 @@ class OutboxFlows(Chaining):
             if len(worked) >= limit or self._ends(stop):
                 return
             outcome = await self._stored_outcome(payments, entry)
-            self._look.count(entry)
+            self._look.count_lookup(entry)
             if outcome is not None:
                 undo = self._parts_of(entry)[2]
                 if undo is not None and outcome.error is None:

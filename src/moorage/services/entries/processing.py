@@ -25,8 +25,8 @@ from moorage.domain.entries.queue import (
     next_batch,
     pause,
     postpone,
+    stored_error_text,
     take,
-    told,
 )
 from moorage.domain.resilience.retry import wait_of
 from moorage.domain.resilience.vendor_hints import capped
@@ -572,7 +572,7 @@ class Keeping(Managing[E]):
         taken, error, fate = result.entry, result.error, result.fate
         if error is None:
             return finish(taken, now)
-        words = told(error)
+        words = stored_error_text(error)
         if fate is Fate.DOUBT:
             return doubt(taken, now, words)
         if fate is not Fate.AGAIN or taken.attempts >= self._retry.max_attempts:

@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.domain.idempotency.claims import Written
+from moorage.domain.idempotency.claims import ReadRecord
 from moorage.domain.idempotency.tenant_records import CountRecords
 from moorage.domain.monitoring.assessment import as_of, assess, unreadable
 from moorage.domain.monitoring.health import Backlog, Health, HealthState
-from moorage.domain.monitoring.probes import after, due, first, probe_problem, reading_of
+from moorage.domain.monitoring.probes import (
+    due_probes,
+    initial_state,
+    probe_problem,
+    reading_of,
+    state_after,
+)
 from moorage.domain.monitoring.readings import Readings, ServiceReading, TenantRecordsReading
 from moorage.domain.state.keys import state_key
 from moorage.errors import ConfigurationError, StorageUnavailable
@@ -37,7 +43,7 @@ _PATIENCE: Final = 2.0
 """Seconds that the store of shared state may take to answer a health check."""
 _AT_ONCE: Final = 16
 _STORE: Final = "state"
-_ABSENT: Final = Written(state_key("health", "moorage", None, "check"))
+_ABSENT: Final = ReadRecord(state_key("health", "moorage", None, "check"))
 """A command that only the real store can answer, and that therefore shows if it is reachable."""
 
 
@@ -88,7 +94,8 @@ class HealthFlows:
         self._requests = {probe.service: self._request(probe) for probe in sources.probes}
         now = self._now()
         self._states: dict[str, ProbeState] = {
-            probe.service: first(probe, now, self.core.fraction()) for probe in sources.probes
+            probe.service: initial_state(probe, now, self.core.fraction())
+            for probe in sources.probes
         }
         self.health = Health(at=self.core.utc(), state=HealthState.UNKNOWN)
 
@@ -176,7 +183,9 @@ class HealthFlows:
             everything: make all probes, due or not.
         """
         sources = self._sources
-        probes = sources.probes if everything else due(sources.probes, self._states, self._now())
+        probes = (
+            sources.probes if everything else due_probes(sources.probes, self._states, self._now())
+        )
         if probes:
             steps = [partial(self._probe, probe) for probe in probes]
             await self.core.every(steps, at_once=_AT_ONCE)
@@ -197,7 +206,7 @@ class HealthFlows:
             # The configuration was reloaded, and has no such service any more.
             return
         error = await make_probe(calling, probe, self._requests[name], sources.step, sources.tenant)
-        state = after(probe, self._states[name], error, self._now(), core.fraction())
+        state = state_after(probe, self._states[name], error, self._now(), core.fraction())
         self._states[name] = state
 
     async def _store_problem(self) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.resilience.quota import CalendarQuota
-from moorage.domain.state.commands import reading, unchanged
+from moorage.domain.state.commands import reading, with_times_moved_back
 from moorage.services.calling.manual_operations import read_circuit
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class ReadLimits:
                 allows=self._budget.retry(spent_numbers) is not None,
                 period=self._budget.period / _MICROS,
             )
-        return unchanged(self.rules, states, now), (tuple(limits), budget)
+        return with_times_moved_back(self.rules, states, now), (tuple(limits), budget)
 
 
 def plans_of(

@@ -38,25 +38,25 @@ class Patience:
 
 
 @attrs.frozen(kw_only=True)
-class Inquiry:
+class ServerInquiry:
     """A request to one endpoint of an authorisation server, which may be sent several times.
 
     Attributes:
         endpoint: name of the endpoint.
-        say: makes the request; called for each try.
+        make_parameters: makes the parameters of the request; called for each try.
         read: interprets the answer to a request of a given time.
         refusal: makes the error for an answer that is not a success.
         repeatable: True if it may be sent again after a lost answer.
     """
 
     endpoint: str
-    say: Callable[[], Parameters]
+    make_parameters: Callable[[], Parameters]
     read: Callable[[Response, datetime], Any]
     refusal: Callable[[Refused | ConnectorError], tuple[ConnectorError, float | None]]
     repeatable: bool = True
 
 
-class Asking:
+class AuthorizationServerRequests:
     """Sends requests to an authorisation server as one OAuth client.
 
     Errors are returned instead of raised, so that no traceback contains what was sent.
@@ -68,7 +68,7 @@ class Asking:
         self._patience = patience
         self._nonce: str | None = None
 
-    async def answer(self, inquiry: Inquiry, until: int | None = None) -> Any:
+    async def answer(self, inquiry: ServerInquiry, until: int | None = None) -> Any:
         """Send a request, with retries; return the answer, or the error if there is none."""
         core, patience, attempts, delay, is_renewed = self._core, self._patience, 0, 0.0, False
         if until is None:
@@ -97,7 +97,7 @@ class Asking:
             delay = decision.delay
             await core.sleep(delay)
 
-    async def _send_inquiry(self, inquiry: Inquiry, until: int) -> Any:
+    async def _send_inquiry(self, inquiry: ServerInquiry, until: int) -> Any:
         """Send a request to the authorisation server once, and return the answer or the error."""
         core, client = self._core, self._client
         time_left = (until - core.nanoseconds()) / _SECOND
@@ -106,7 +106,11 @@ class Asking:
         asked_at = core.utc()
         occasion = Occasion(asked_at, core.new_id())
         request, url = token_request(
-            client, inquiry.say(), occasion, endpoint=inquiry.endpoint, nonce=self._nonce
+            client,
+            inquiry.make_parameters(),
+            occasion,
+            endpoint=inquiry.endpoint,
+            nonce=self._nonce,
         )
         timeouts = Timeouts(total=min(self._patience.request, time_left))
         answer = await fetched(core, request, url, timeouts, LARGEST)

@@ -14,16 +14,21 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.domain.oauth.consent import exchanging, no_token
-from moorage.domain.oauth.device import DeviceConsent, Pace, polling, read_device
+from moorage.domain.oauth.consent import exchange_parameters, no_token_error
+from moorage.domain.oauth.device import DeviceConsent, Pace, polling_parameters, read_device
 from moorage.domain.oauth.id_token import id_token_problem
-from moorage.domain.oauth.question import failure, is_lost
-from moorage.domain.oauth.revocation import given_back, not_revoked, read_revocation, revoking
+from moorage.domain.oauth.question import is_lost, renewal_error
+from moorage.domain.oauth.revocation import (
+    not_revoked_error,
+    read_revocation,
+    revocation_parameters,
+    token_to_revoke,
+)
 from moorage.domain.oauth.token_answer import Granted, Refused, read_token
 from moorage.domain.oauth.token_request import wanted_scope
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.errors import AuthorizationRequired, ConnectorError, DeadlineExceeded, VendorFailed
-from moorage.services.oauth.asking import Asking, Inquiry
+from moorage.services.oauth.asking import AuthorizationServerRequests, ServerInquiry
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -60,14 +65,14 @@ class Consenting:
             raise code
         client = attrs.evolve(self._client, scope=pending.scope)
         hidden_secrets = _secrets_of(client, code, pending.code_verifier)
-        answer = await Asking(self._core, client, self._patience).answer(
-            Inquiry(
+        answer = await AuthorizationServerRequests(self._core, client, self._patience).answer(
+            ServerInquiry(
                 endpoint=_TOKENS,
-                say=lambda: exchanging(code, pending),
+                make_parameters=lambda: exchange_parameters(code, pending),
                 read=lambda response, asked_at: read_token(
                     response, client, asked_at, hidden=hidden_secrets
                 ),
-                refusal=lambda answer: failure(None, answer),
+                refusal=lambda answer: renewal_error(None, answer),
                 repeatable=False,
             )
         )
@@ -78,12 +83,12 @@ class Consenting:
     async def begin_device(self, client: OAuthClient) -> DeviceConsent:
         """Request a device code, which a person enters on another device."""
         hidden = _secrets_of(client)
-        answer = await Asking(self._core, client, self._patience).answer(
-            Inquiry(
+        answer = await AuthorizationServerRequests(self._core, client, self._patience).answer(
+            ServerInquiry(
                 endpoint="device_authorization_endpoint",
-                say=lambda: wanted_scope(client),
+                make_parameters=lambda: wanted_scope(client),
                 read=lambda response, asked_at: read_device(response, asked_at, hidden),
-                refusal=lambda answer: failure(None, answer),
+                refusal=lambda answer: renewal_error(None, answer),
             )
         )
         if not isinstance(answer, DeviceConsent):
@@ -96,15 +101,18 @@ class Consenting:
         code, ends = device.device_code, self._ends(device.expires_at)
         end_time = ends if timeout is None else core.nanoseconds() + int(timeout * _SECOND)
         hidden = _secrets_of(client, code)
-        inquiry = Inquiry(
+        inquiry = ServerInquiry(
             endpoint=_TOKENS,
-            say=lambda: polling(code),
+            make_parameters=lambda: polling_parameters(code),
             read=lambda response, asked_at: read_token(response, client, asked_at, hidden=hidden),
-            refusal=lambda answer: failure(None, answer),
+            refusal=lambda answer: renewal_error(None, answer),
         )
         # The polling loop itself decides about pauses, so single requests are not retried.
         patience = attrs.evolve(self._patience, retry=RetryPolicy.none())
-        asking, pace = Asking(core, client, patience), Pace.at_first(device.interval)
+        asking, pace = (
+            AuthorizationServerRequests(core, client, patience),
+            Pace.at_first(device.interval),
+        )
         while True:
             next_poll = core.nanoseconds() + int(pace.pause * _SECOND)
             if next_poll >= ends:
@@ -158,7 +166,7 @@ class Consenting:
         return self._failed(answer)
 
     def _failed(self, answer: Refused | ConnectorError) -> ConnectorError:
-        error, wait = no_token(answer)
+        error, wait = no_token_error(answer)
         if wait is not None:
             error.due = self._core.utc() + timedelta(seconds=wait)
         return error
@@ -172,19 +180,19 @@ async def revoked(
     service: str | None,
 ) -> None:
     """Revoke a token at the server, and with it all tokens of the same grant."""
-    token, kind = given_back(credentials)
+    token, kind = token_to_revoke(credentials)
     hidden_secrets = _secrets_of(client, token)
-    answer = await Asking(core, client, patience).answer(
-        Inquiry(
+    answer = await AuthorizationServerRequests(core, client, patience).answer(
+        ServerInquiry(
             endpoint="revocation_endpoint",
-            say=lambda: revoking(token, kind),
+            make_parameters=lambda: revocation_parameters(token, kind),
             read=lambda response, asked_at: read_revocation(response, asked_at, hidden_secrets),
-            refusal=not_revoked,
+            refusal=not_revoked_error,
         )
     )
     if answer is True:
         return
-    error, wait = not_revoked(answer)
+    error, wait = not_revoked_error(answer)
     error.service = service
     if wait is not None:
         error.due = core.utc() + timedelta(seconds=wait)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.domain.http.requests import Timeouts
-from moorage.domain.oauth.discovery import LARGEST, metadata_request, read_metadata, undescribed
+from moorage.domain.oauth.discovery import (
+    LARGEST,
+    metadata_request,
+    no_metadata_error,
+    read_metadata,
+)
 from moorage.domain.oauth.server import well_known
 from moorage.errors import ConnectorError
 from moorage.services.oauth.asking import fetched
@@ -26,4 +31,4 @@ async def described(core: Core, issuer: str, timeout: float) -> AuthorizationSer
         if server is not None:
             return server
         statuses.append(answer.status)
-    raise undescribed(places, statuses)
+    raise no_metadata_error(places, statuses)

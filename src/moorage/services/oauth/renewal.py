@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import attrs
 
 from moorage.domain.auth.methods import OAuthCredentials
-from moorage.domain.entries.renewal import Held
+from moorage.domain.entries.renewal import HeldClaim
 from moorage.domain.http.requests import Timeouts
 from moorage.domain.idempotency.claims import (
     Claim,
@@ -29,8 +29,8 @@ from moorage.domain.idempotency.claims import (
     Resolve,
     Verdict,
     abandon,
-    complete,
     release,
+    store_answer,
 )
 from moorage.domain.oauth.client import ClientAuthentication
 from moorage.domain.oauth.drawers import tenant_of
@@ -38,11 +38,11 @@ from moorage.domain.oauth.grants import Consent, TokenExchange
 from moorage.domain.oauth.question import (
     GRANT,
     REMEMBERED,
-    Question,
+    TokenQuestion,
     claim_key,
-    failure,
     is_lost,
-    too_slow,
+    renewal_error,
+    slow_renewal_error,
 )
 from moorage.domain.oauth.token_answer import Granted, Refusal, Refused, read_token
 from moorage.domain.oauth.token_request import token_request
@@ -107,7 +107,7 @@ class Pace:
 class _RenewalClaim(NamedTuple):
     """A claim on a token's renewal that this process holds."""
 
-    claim: Held
+    claim: HeldClaim
     until: int
     again: bool
 
@@ -192,7 +192,7 @@ class Renewal:
                 return None
             pause = min(claim_result.seconds, pause)
             if core.nanoseconds() + pause * _SECOND > end_time:
-                raise too_slow(owner[0])
+                raise slow_renewal_error(owner[0])
             await core.sleep(pause)
             pause = min(2 * pause, _LATEST)
             newer_credentials = await self._newer(owner, stale)
@@ -232,7 +232,7 @@ class Renewal:
         if verdict is Verdict.REPLAY:
             raise self._consent_error(owner, "its grant is over")
         if verdict is Verdict.RUN:
-            claim = Held(key, fence, ttl=REMEMBERED, until=began + lease * 1000)
+            claim = HeldClaim(key, fence, ttl=REMEMBERED, until=began + lease * 1000)
             return _RenewalClaim(claim, claim_end, again)
         # A token that is sent during another holder's request may end the grant.
         return _Wait(wait / 10**6) if wait else None
@@ -278,7 +278,7 @@ class Renewal:
             await core.renewals.holds(claimed.claim, seconds_left(core, claimed.until))
             and await core.execute(mark, seconds_left(core, claimed.until))
         ):
-            raise too_slow(owner[0])
+            raise slow_renewal_error(owner[0])
         answer, attempts = await self._answer(question, claimed, repeatable=repeatable)
         if isinstance(answer, Granted):
             await self._keep(owner, question, answer.credentials, claimed)
@@ -287,14 +287,14 @@ class Renewal:
             return answer.credentials
         if isinstance(answer, Refused) and answer.why is Refusal.GONE and not alone:
             await core.execute(
-                complete(claimed.claim.key, claimed.claim.fence, None, ttl=REMEMBERED),
+                store_answer(claimed.claim.key, claimed.claim.fence, None, ttl=REMEMBERED),
                 seconds_left(core, claimed.until),
             )
             raise self._consent_error(owner, answer.words)
         rotated_credentials = _rotated_credentials(stale, answer)
         if rotated_credentials is not None:
             await self._keep(owner, question, rotated_credentials, claimed)
-            raise failure(owner[0], answer)[0]
+            raise renewal_error(owner[0], answer)[0]
         if is_lost(answer) and not repeatable:
             await core.execute(
                 abandon(claimed.claim.key, claimed.claim.fence, ttl=REMEMBERED),
@@ -302,14 +302,14 @@ class Renewal:
             )
             raise _AnswerLostError
         await self._release(claimed)
-        error, wait = failure(owner[0], answer)
+        error, wait = renewal_error(owner[0], answer)
         if wait is not None:
             error.due = core.utc() + timedelta(seconds=wait)
         raise error
 
     async def _question(
         self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None
-    ) -> Question:
+    ) -> TokenQuestion:
         """Return the token request to send to the authorisation server."""
         grant, subject = client.grant, None
         if isinstance(grant, Consent) and (stale is None or stale.refresh_token is None):
@@ -325,10 +325,10 @@ class Renewal:
         if bound is not None and client.authentication is ClientAuthentication.NONE:
             # The refresh token of a client without a secret is bound to its original key.
             client = attrs.evolve(client, dpop_key=bound)
-        return Question(client, stale, subject)
+        return TokenQuestion(client, stale, subject)
 
     async def _answer(
-        self, question: Question, claimed: _RenewalClaim, *, repeatable: bool
+        self, question: TokenQuestion, claimed: _RenewalClaim, *, repeatable: bool
     ) -> tuple[Granted | Refused | ConnectorError, int]:
         """Return the token endpoint's final answer, and the number of requests it took."""
         core, attempts, tries, delay, challenged = self._core, 0, 0, 0.0, False
@@ -350,7 +350,7 @@ class Renewal:
             tries += 1
             if is_lost(answer) and not repeatable:
                 return answer, attempts
-            error, wait = failure(None, answer)
+            error, wait = renewal_error(None, answer)
             decision = retry.decide(
                 self._pace.retry,
                 error,
@@ -366,7 +366,7 @@ class Renewal:
             delay = decision.delay
             await core.sleep(delay)
 
-    async def _send(self, question: Question) -> Any:
+    async def _send(self, question: TokenQuestion) -> Any:
         """Send a token request once; return the answer, or the error if there was none."""
         core = self._core
         occasion = Occasion(core.utc(), core.new_id())
@@ -385,7 +385,7 @@ class Renewal:
         return bare(failed_error)
 
     async def _keep(
-        self, owner: Owner, question: Question, new: OAuthCredentials, claimed: _RenewalClaim
+        self, owner: Owner, question: TokenQuestion, new: OAuthCredentials, claimed: _RenewalClaim
     ) -> None:
         """Store a new token, trying repeatedly, then release the claim on its renewal."""
         core, pause, stale = self._core, _SOONEST, question.held

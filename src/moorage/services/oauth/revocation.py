@@ -14,9 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moorage.domain.auth.methods import OAuthCredentials
-from moorage.domain.idempotency.claims import Claim, Verdict, complete, release
-from moorage.domain.oauth.question import GRANT, REMEMBERED, claim_key, too_slow
-from moorage.domain.oauth.revocation import ended, no_client
+from moorage.domain.idempotency.claims import Claim, Verdict, release, store_answer
+from moorage.domain.oauth.question import GRANT, REMEMBERED, claim_key, slow_renewal_error
+from moorage.domain.oauth.revocation import as_expired, no_client_error
 from moorage.errors import ConnectorError
 from moorage.services.core.core import seconds_left
 from moorage.services.oauth.asking import Patience
@@ -85,8 +85,10 @@ class Revocation:
                 # The next token has the same claim key, so the claim is released and not completed.
                 await self._settle(release(claim.key, claim.fence, ttl=_BRIEFLY), end_time)
             else:
-                await self._settle(complete(claim.key, claim.fence, None, ttl=REMEMBERED), end_time)
-        await self._vault.rotate(*owner, ended(token))
+                await self._settle(
+                    store_answer(claim.key, claim.fence, None, ttl=REMEMBERED), end_time
+                )
+        await self._vault.rotate(*owner, as_expired(token))
 
     async def _token_and_claim(
         self, owner: Owner, client: OAuthClient
@@ -97,7 +99,7 @@ class Revocation:
         while True:
             token = await self._stored(owner)
             if not isinstance(token, OAuthCredentials):
-                raise no_client(owner[0])
+                raise no_client_error(owner[0])
             claim = await self._claim(owner, client, token, end_time, again=False)
             if claim.verdict is Verdict.UNKNOWN and not claim.wait:
                 # The token was sent and its answer lost; the server may have processed it.
@@ -106,7 +108,7 @@ class Revocation:
                 return token, claim
             pause = min(claim.wait, pause)
             if core.nanoseconds() + pause * _SECOND > end_time:
-                raise too_slow(owner[0])
+                raise slow_renewal_error(owner[0])
             await core.sleep(pause)
             pause = min(2 * pause, _LATEST)
 

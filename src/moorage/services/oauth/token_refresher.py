@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from moorage.domain.auth.methods import OAuthCredentials
 from moorage.domain.oauth.drawers import tenant_of
 from moorage.domain.oauth.freshness import Freshness
-from moorage.domain.oauth.question import too_slow
-from moorage.domain.oauth.revocation import no_client
+from moorage.domain.oauth.question import slow_renewal_error
+from moorage.domain.oauth.revocation import no_client_error
 from moorage.domain.observation.events import TokenNotRenewed
 from moorage.domain.secrets.frames import bare
 from moorage.domain.state.keys import state_key
@@ -162,7 +162,7 @@ class Refreshing:
         """Revoke the stored token, and stop using it."""
         owner, client = (service, tenant), self._clients(service, tenant)
         if client is None:
-            raise no_client(service)
+            raise no_client_error(service)
         try:
             await self._run_apart(self._revocation.revoked(owner, client))
         finally:
@@ -229,7 +229,7 @@ class Refreshing:
         lock, patience = state_key("oauth", *owner), self._pace.patience
         try:
             if not await core.acquire(lock, holder, places=1, queue=_MANY, timeout=patience):
-                raise too_slow(owner[0])
+                raise slow_renewal_error(owner[0])
             self._raise_again(owner, before)
             try:
                 renewed = await self._renewal.claimed(owner, client, stale, patience=patience)

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 from moorage.domain.resilience.admission import GO, Admission
 from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.gate_commands import Confirm, GiveBack, Report
-from moorage.domain.resilience.outage import alone, goes_on, is_local, marked, patience
+from moorage.domain.resilience.outage import (
+    is_local,
+    marked_as_local,
+    needs_no_store,
+    patience,
+    with_local_shares,
+)
 from moorage.errors import StateUnavailable, StorageUnavailable
 from moorage.services.calling.admission import lease_of
 from moorage.services.core.outage_probe import OutageProbe
@@ -48,7 +54,7 @@ class StoreFallback:
     async def execute(self, command: Command[Any], timeout: float | None) -> Any:
         """Run a command in the store or its fallback, within the caller's time limit."""
         if is_local(command):
-            return self._local(alone(command))
+            return self._local(with_local_shares(command))
         while True:
             usable_command = self._usable(command)
             try:
@@ -56,7 +62,7 @@ class StoreFallback:
             except StateUnavailable as error:
                 if self._substitutes.add(command, usable_command, error):
                     continue
-                if not goes_on(command):
+                if not needs_no_store(command):
                     raise
                 return self._result_without_store(command)
             if self._substitutes.until:
@@ -66,7 +72,7 @@ class StoreFallback:
     def post(self, command: Command[Any]) -> None:
         """Run a command without waiting for its result."""
         if is_local(command):
-            self._local(alone(command))
+            self._local(with_local_shares(command))
         elif self._probe(command).outage is None or command.durable:
             self._core.post(self._usable(command))
 
@@ -82,8 +88,8 @@ class StoreFallback:
         """Run a command in the store or its fallback, depending on the store's last answers."""
         probe = self._probe(command)
         outage = probe.outage
-        turn = outage is None or probe.may_look(outage)
-        if turn or not goes_on(command):
+        turn = outage is None or probe.may_probe(outage)
+        if turn or not needs_no_store(command):
             return await self._ask(command, patience(command, timeout), probe, outage, turn=turn)
         return self._result_without_store(command)
 
@@ -111,7 +117,7 @@ class StoreFallback:
                 raise
             if turn:
                 probe.lost(outage, error, start_time)
-            if not goes_on(command):
+            if not needs_no_store(command):
                 raise
             return self._result_without_store(command)
         except BaseException:
@@ -163,5 +169,5 @@ class StoreFallback:
                 # A probe's outcome is worth reporting late, because its slot is taken until then.
                 self._core.post(command)
             return None
-        answer = self._local(alone(command))
-        return marked(answer) if isinstance(command, Admission) else answer
+        answer = self._local(with_local_shares(command))
+        return marked_as_local(answer) if isinstance(command, Admission) else answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.observation.events import StateSubstituted
-from moorage.domain.resilience.outage import has_substitute, moved, substitute
+from moorage.domain.resilience.outage import has_substitute, substitute, with_other_keys
 from moorage.domain.values.bounded import Bounded
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Substitutes:
             for key, substitute_key in keys.items()
             if has_substitute(command, key)
         }
-        return moved(command, usable_keys) if usable_keys else command
+        return with_other_keys(command, usable_keys) if usable_keys else command
 
     def add(
         self, command: Command[Any], sent_command: Command[Any], error: StateUnavailable

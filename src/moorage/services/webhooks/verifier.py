@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 
 from moorage.domain.http.requests import Request, Timeouts
-from moorage.domain.idempotency.claims import Claim, Verdict, complete, release
+from moorage.domain.idempotency.claims import Claim, Verdict, release, store_answer
 from moorage.domain.observation.events import WebhookReceived, WebhookRefused
 from moorage.domain.state.keys import own_key
 from moorage.domain.values.bounded import Bounded
@@ -297,7 +297,7 @@ class Receiving:
     def _settling_command(self, event: WebhookEvent, *, done: bool) -> Any:
         key, fence = event.claim or ("", 0)
         if done:
-            return complete(key, fence, None, ttl=self._endpoint.ttl)
+            return store_answer(key, fence, None, ttl=self._endpoint.ttl)
         return release(key, fence, ttl=self._endpoint.ttl)
 
     async def settle(self, events: WebhookEvent | Iterable[WebhookEvent], *, done: bool) -> None:

@@ -20,10 +20,10 @@ from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 from moorage.domain.auth.sent_values import (
     SensitiveNames,
-    edge_of,
-    json_again,
+    as_valid_json,
+    distinctive_values,
+    multipart_delimiter,
     part_name,
-    telling,
 )
 from moorage.domain.http.headers import Headers
 from moorage.domain.http.media_type import essence, is_json
@@ -91,12 +91,14 @@ class Scrubber:
         """Collect the values in credential fields, so that they are masked elsewhere too."""
         kind = headers.get("content-type", "")
         head = self._names.in_head(url, headers)
-        self.know((), [*telling(head), *telling(self._names.in_body(body, kind))])
+        self.know(
+            (), [*distinctive_values(head), *distinctive_values(self._names.in_body(body, kind))]
+        )
 
     def learn_request(self, url: str, headers: Headers, body: bytes) -> None:
         """Collect secrets as `learn` does, and possible credentials under unknown names."""
         self.learn(url, headers, body)
-        doubtful = {*telling(_unlisted(url, headers))}
+        doubtful = {*distinctive_values(_unlisted(url, headers))}
         if doubtful - self._doubtful:
             self._doubtful |= doubtful
             self._made = None
@@ -131,11 +133,11 @@ class Scrubber:
         if not is_json(content_type):
             return self._redaction.text(plain_text)
         redacted_body = self._redaction.body(plain_text.encode(), _JSON, sys.maxsize)
-        return json_again(redacted_body.encode()).decode()
+        return as_valid_json(redacted_body.encode()).decode()
 
     def parts(self, body: bytes, content_type: str, *, boundary: bytes | None = None) -> bytes:
         """Return a multipart body with its secrets masked, optionally with another boundary."""
-        delimiter = edge_of(content_type)
+        delimiter = multipart_delimiter(content_type)
         edge = delimiter if boundary is None else b"--" + boundary
         return edge.join(self._part(part) for part in body.split(delimiter))
 

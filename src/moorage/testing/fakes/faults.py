@@ -54,7 +54,7 @@ from moorage.testing.fakes.http import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from moorage.domain.auth.sent_values import Learner
+    from moorage.domain.auth.sent_values import SecretLearner
     from moorage.domain.http.requests import Request, Timeouts
     from moorage.ports.clock import AsyncSleeper, Sleeper
     from moorage.ports.http import AsyncHttpClient, AsyncIncoming, HttpClient, Incoming
@@ -199,7 +199,7 @@ class FaultNetwork:
     ) -> None:
         self.faults = faults
         self._inner = ScriptedHttpClient(vendor) if isinstance(vendor, FakeVendor) else vendor
-        self.learn_secrets: Learner | None = getattr(self._inner, "learn_secrets", None)
+        self.learn_secrets: SecretLearner | None = getattr(self._inner, "learn_secrets", None)
         self._sleep = lift(sleeper.sleep)
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
@@ -247,7 +247,7 @@ class AsyncFaultNetwork:
     ) -> None:
         self.faults = faults
         self._inner = AsyncScriptedHttpClient(vendor) if isinstance(vendor, FakeVendor) else vendor
-        self.learn_secrets: Learner | None = getattr(self._inner, "learn_secrets", None)
+        self.learn_secrets: SecretLearner | None = getattr(self._inner, "learn_secrets", None)
         self._sleep = sleeper.sleep
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:

@@ -155,9 +155,9 @@ class ImapServer(TcpServer):
             yield f"{tag} {_OK}\r\n".encode()
             return
         first, second, *arguments = imap_wire.values_of(parts)
-        tag, verb = imap_wire.word(first), imap_wire.word(second).upper()
+        tag, verb = imap_wire.as_text(first), imap_wire.as_text(second).upper()
         if verb == "UID":
-            verb, arguments = f"UID {imap_wire.word(arguments[0]).upper()}", arguments[1:]
+            verb, arguments = f"UID {imap_wire.as_text(arguments[0]).upper()}", arguments[1:]
         if verb == "IDLE":
             client.idle_tag = tag
             yield b"+ waiting\r\n"

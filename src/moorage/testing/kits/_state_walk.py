@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
-from moorage.domain.idempotency.claims import Claim, Renew, Resolve, abandon, complete, release
+from moorage.domain.idempotency.claims import Claim, Renew, Resolve, abandon, release, store_answer
 from moorage.domain.resilience.admission import Admission, Answer
 from moorage.domain.resilience.budget import RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitState, Outcome
@@ -156,7 +156,7 @@ class Walk:
         return cast("Command[Any]", settle(key, fence, ttl=_TTL))
 
     def _complete(self, key: str, fence: int, *, ttl: int) -> Command[Any]:
-        return complete(key, fence, ("value", ("paid", 3, b"\0\xff", None, True)), ttl=ttl)
+        return store_answer(key, fence, ("value", ("paid", 3, b"\0\xff", None, True)), ttl=ttl)
 
     def _resolve(self) -> Command[Any]:
         is_finished = self._chance.random() < 0.5

@@ -45,7 +45,7 @@ from threading import Thread
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from moorage.domain.entries.renewal import TOGETHER
+from moorage.domain.entries.renewal import MOST_TOGETHER
 from moorage.domain.idempotency.claims import Claim, Renew, Verdict
 from moorage.domain.idempotency.tenant_records import CountRecords, Reserve
 from moorage.domain.resilience.admission import Admission, Gates
@@ -478,15 +478,15 @@ async def decisions_equal_the_model(stores: Stores) -> None:
 async def many_claims_are_renewed_at_once(stores: Stores) -> None:
     """One command renews all claims that are still held, and no others."""
     store, state_key = stores(), new_key()
-    keys = [f"{{{state_key}}}:{number}" for number in range(TOGETHER)]
+    keys = [f"{{{state_key}}}:{number}" for number in range(MOST_TOGETHER)]
     fences = [(await store.execute(_claim(key, owner=1))).fence for key in keys]
     claims = [
         (key, fence + (key == keys[-1]), DAY) for key, fence in zip(keys, fences, strict=True)
     ]
     renewal_results = await store.execute(Renew(claims, lease=DAY))
     require(
-        renewal_results == (True,) * (TOGETHER - 1) + (False,),
-        f"Of {TOGETHER - 1} claims that are held, {sum(renewal_results)} were renewed.",
+        renewal_results == (True,) * (MOST_TOGETHER - 1) + (False,),
+        f"Of {MOST_TOGETHER - 1} claims that are held, {sum(renewal_results)} were renewed.",
     )
     store.pass_time(2 * SHORT / SECOND)
     for key in (keys[0], keys[-2]):

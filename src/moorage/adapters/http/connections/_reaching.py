@@ -6,17 +6,17 @@ import socket
 import ssl
 
 from moorage.adapters.http.connections._wire import TimeIsUp
-from moorage.domain.connectors.unreachable import unreachable
+from moorage.domain.connectors.unreachable import unreachable_error
 
 
 def reaching_error(error: Exception) -> Exception:
     """Return the error for a connection that could not be opened; others are returned unchanged."""
     if isinstance(error, (TimeIsUp, TimeoutError)):
-        return unreachable("slow")
+        return unreachable_error("slow")
     if isinstance(error, (socket.gaierror, UnicodeError)):
-        return unreachable("host")
+        return unreachable_error("host")
     if isinstance(error, ssl.SSLError):
-        return unreachable("TLS")
+        return unreachable_error("TLS")
     if isinstance(error, ConnectionRefusedError):
-        return unreachable("refused")
-    return unreachable("") if isinstance(error, OSError) else error
+        return unreachable_error("refused")
+    return unreachable_error("") if isinstance(error, OSError) else error
