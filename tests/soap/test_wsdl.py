@@ -162,7 +162,7 @@ def test_service_that_has_no_wsdl(host: VendorServer) -> None:
 
 def test_too_many_documents(host: VendorServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Imported documents are limited in number and size."""
-    monkeypatch.setattr(documents_module, "_MOST", 1)
+    monkeypatch.setattr(documents_module, "_MOST_DOCUMENTS", 1)
     host.respond(200, {}, importing("o.xsd"))
     host.respond(200, {}, SCHEMA, path="/o.xsd")
     with pytest.raises(ConfigurationError, match="too large"):
