@@ -95,7 +95,7 @@ def test_unrecorded_credentials_are_not_handed_out(tmp_path: Path, *, awaited: b
 
 def test_memory_of_owners_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond a limit, credential owners are forgotten and recorded again at their next read."""
-    monkeypatch.setattr(audited, "_MANY", 1)
+    monkeypatch.setattr(audited, "_MOST_OWNERS", 1)
     uses = Uses(AuditTrail(FileAudit(tmp_path / "trail")), awaited=False)
     for tenant in (None, "acme", None):
         uses.do("get", "vat", tenant)

@@ -62,7 +62,7 @@ def test_fork_waits_for_running_commands(
     """A fork waits for a thread that runs a command."""
     from moorage.adapters.databases import _sqlite_pool  # noqa: PLC0415 - for a busy machine
 
-    monkeypatch.setattr(_sqlite_pool, "_PATIENCE", 20)
+    monkeypatch.setattr(_sqlite_pool, "_FORK_WAIT", 20)
     store.execute(Put("old", "a"))
     inner_event, may = threading.Event(), threading.Event()
 
@@ -101,7 +101,7 @@ def test_fork_inside_a_command_does_not_wait_for_ever(
     """A fork inside a command waits only briefly."""
     from moorage.adapters.databases import _sqlite_pool  # noqa: PLC0415 - for a shorter second
 
-    monkeypatch.setattr(_sqlite_pool, "_PATIENCE", 0.001)
+    monkeypatch.setattr(_sqlite_pool, "_FORK_WAIT", 0.001)
 
     class Forking(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:
@@ -121,7 +121,7 @@ def test_fork_while_the_file_is_opened(
     """A fork while a thread opens the file waits only briefly."""
     from moorage.adapters.databases import _sqlite_pool  # noqa: PLC0415 - for a shorter second
 
-    monkeypatch.setattr(_sqlite_pool, "_PATIENCE", 0.001)
+    monkeypatch.setattr(_sqlite_pool, "_FORK_WAIT", 0.001)
     opening = engine_of(store)._pool._opening  # noqa: SLF001 - nobody else can tell when
 
     with opening:
