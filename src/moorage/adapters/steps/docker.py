@@ -480,10 +480,10 @@ class DockerPlatform:
         return EndReason.STOPPED if is_stopped else EndReason.DEADLINE
 
     def _was_untouched(self, facts: Mapping[str, Any], timeout: float) -> bool:
-        """Return whether no file was put into a container since its start, by the Engine's events.
+        """Return whether the Engine's events show that no file was put into a started container.
 
-        It remembers its last 256 events. To look into a container takes it much longer, because it
-        mounts the files.
+        The Engine remembers its last 256 events. Looking into a container instead takes much
+        longer, because the Engine mounts the files.
         """
         filters = {"container": [facts["Id"]], "event": [_BEGAN, _PUT]}
         query = {

@@ -145,7 +145,7 @@ def _payment_title(payment: UnsettledPayment) -> str:
 
 
 def _result(payment: UnsettledPayment, current_time: datetime) -> Node:
-    """Return the result of the latest question to the vendor that settled nothing, or nothing."""
+    """Return the result of the latest question to the vendor; None if nobody asked in vain."""
     question = payment.last_question
     if question is None:
         return None
