@@ -16,10 +16,10 @@ from moorage.domain.entries.queue import (
     Entry,
     EntryPage,
     EntryState,
-    as_added,
+    arrive,
     lane_number,
     take,
-    taken_together,
+    together,
 )
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class EntryTable(Generic[E]):
                 await execute()
                 return self._entry([number, *columns])
             now = moment(time)
-        row = _row(as_added(entry, now))
+        row = _row(arrive(entry, now))
         values = [row[name] for name in COLUMNS]
         _, stored_result = await execute((sql.insert, values), (sql.seen, (entry.id,)), writes=True)
         if not stored_result.rows:
@@ -167,7 +167,7 @@ class EntryTable(Generic[E]):
             statements: tuple[Statement, ...] = ((query, (limit,)), (self._sql.now, ()))
             candidates_result, clock = await execute(*statements, keep_open=True, writes=True)
             now = moment(clock.rows[0][0])
-        candidates = taken_together([self._entry(row) for row in candidates_result.rows])
+        candidates = together([self._entry(row) for row in candidates_result.rows])
         claimed_entries = [take(entry, now, lease, most) for entry in candidates]
         if not claimed_entries:
             await execute()

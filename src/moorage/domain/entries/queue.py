@@ -368,7 +368,7 @@ def traced(entry: E, trace: TraceContext | None) -> E:
     return attrs.evolve(entry, traceparent=trace.traceparent, tracestate=trace.tracestate)
 
 
-def as_added(entry: E, now: datetime) -> E:
+def arrive(entry: E, now: datetime) -> E:
     """Return the entry as a store adds it: due now, unless it has a later time.
 
     A pause is never due, and neither is an entry that waits for others.
@@ -379,7 +379,7 @@ def as_added(entry: E, now: datetime) -> E:
     return attrs.evolve(entry, added_at=now, due=due_time)
 
 
-def taken_together(offered: Sequence[E]) -> Sequence[E]:
+def together(offered: Sequence[E]) -> Sequence[E]:
     """Return those of the due entries that one worker may take together.
 
     An entry whose last worker died is taken alone. If it kills this worker too, no other entry
