@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from moorage.domain.values.money import Money
 
 _ORDER: Final[Requirements[ShopOrder]] = Requirements()
-_CANCEL: Final[Requirements[CancelReceipt]] = Requirements()
+_CANCEL: Final[Requirements[CancelReceipt]] = Requirements(needs={ShopsCapability.CANCEL})
 
 
 class ShopsContract(Contract):

@@ -25,6 +25,7 @@ class ShopsCapability(StrEnum):
     """An optional feature of a shop vendor."""
 
     PARTIAL_FULFILMENT = "partial_fulfilment"
+    CANCEL = "cancel"
     REFUND = "refund"
     COMPARE_STOCK = "compare_stock"
     LOCATIONS = "locations"

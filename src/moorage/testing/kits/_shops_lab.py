@@ -9,6 +9,7 @@ import attrs
 from moorage.contracts.ref import Ref
 from moorage.contracts.shops import FulfilledLine, Fulfilment, ShopsCapability
 from moorage.domain.values.money import Money
+from moorage.errors import ConnectionFailed, OutcomeUnknown
 from moorage.testing.kits._recorded_lab import RecordedLab
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.shops.base import BUYER, SKU
@@ -95,12 +96,22 @@ class Lab(RecordedLab[ShopsSubject]):
         return (*self.subject.secrets, BUYER, "ada@quayle.example", "Kai 1")
 
 
+async def succeeded(doing: Awaitable[Any]) -> bool:
+    """Return True if an operation succeeded, False if its answer was lost."""
+    try:
+        await doing
+    except (OutcomeUnknown, ConnectionFailed):
+        return False
+    return True
+
+
 def calls_by_capability(lab: Lab) -> Mapping[ShopsCapability, Callable[[], Awaitable[Any]]]:
     """Return a call for each capability, which the call needs."""
     ref = lab.ref("1")
     partial_parcel = attrs.evolve(PARCEL, lines=(FulfilledLine(id="1", quantity=1),))
     return {
         ShopsCapability.PARTIAL_FULFILMENT: lambda: lab.fulfil(ref, partial_parcel),
+        ShopsCapability.CANCEL: lambda: lab("cancel", ref),
         ShopsCapability.REFUND: lambda: lab.refund(ref),
         ShopsCapability.COMPARE_STOCK: lambda: lab("set_stock", ref, 1, expected=2),
         ShopsCapability.LOCATIONS: lambda: lab("set_stock", ref, 1, location="1"),

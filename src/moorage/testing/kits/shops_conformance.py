@@ -29,7 +29,6 @@ from moorage.contracts.shops import (
 from moorage.domain.http.requests import Response
 from moorage.domain.values.money import Money
 from moorage.errors import (
-    ConnectionFailed,
     InvalidData,
     OutcomeUnknown,
     VendorFailed,
@@ -45,7 +44,15 @@ from moorage.testing.kits._contract_lab import (
     with_an_address,
 )
 from moorage.testing.kits._sent_requests import require_no_repeats
-from moorage.testing.kits._shops_lab import ACCOUNT, PARCEL, Lab, ShopsSubject, calls_by_capability
+from moorage.testing.kits._shops_cancellations import CANCELLATIONS
+from moorage.testing.kits._shops_lab import (
+    ACCOUNT,
+    PARCEL,
+    Lab,
+    ShopsSubject,
+    calls_by_capability,
+    succeeded,
+)
 from moorage.testing.kits.checks import OTHER_SECRET, require
 from moorage.testing.sandboxes.base import Lost
 from moorage.testing.sandboxes.shops.base import SKU
@@ -64,15 +71,6 @@ _JSON: Final = {"Content-Type": "application/json"}
 _MALFORMED: Final = (b"{}", b"null", b"", b"<html></html>", b'{"data": {"order": {}}}')
 _MOST_STEPS: Final = 6
 """The number of requests, at most, of which each may lose its answer."""
-
-
-async def _succeeded(doing: Awaitable[Any]) -> bool:
-    """Return True if an operation succeeded, False if its answer was lost."""
-    try:
-        await doing
-    except (OutcomeUnknown, ConnectionFailed):
-        return False
-    return True
 
 
 async def an_order_is_read_in_full(make: Open) -> None:
@@ -186,11 +184,11 @@ async def a_lost_answer_ships_nothing_twice(make: Open) -> None:
                 lines = (FulfilledLine(id=order.lines[0].id, quantity=2),) if with_lines else ()
                 parcel = attrs.evolve(PARCEL, lines=lines)
                 lab.sandbox.fail(*([None] * lost), Lost())
-                ended = await _succeeded(lab.fulfil(order.ref, parcel))
+                ended = await succeeded(lab.fulfil(order.ref, parcel))
                 lab.sandbox.forget_faults()
                 is_told_rightly = bool(lab.shop.parcels()) or not ended
                 require(is_told_rightly, "A parcel is reported as shipped, but did not leave.")
-                await _succeeded(lab.fulfil(order.ref, parcel))
+                await succeeded(lab.fulfil(order.ref, parcel))
                 count = len(lab.shop.parcels())
                 require(count <= 1, f"{count} parcels left after a lost answer.")
 
@@ -231,59 +229,6 @@ async def a_part_is_shipped(make: Open) -> None:
         require(len(lab.shop.parcels()) == 1, "More items left than the order has.")
 
 
-async def an_order_is_cancelled_once(make: Open) -> None:
-    """Cancelling an order again changes nothing, and no parcel of a cancelled order leaves."""
-    async with make() as lab:
-        order = await lab.order(1)
-        receipts = [await lab("cancel", order.ref) for _ in range(2)]
-        completions = [receipt.completion for receipt in receipts]
-        require(completions == [Completion.DONE] * 2, f"The order is reported as {completions}.")
-        require(list(lab.shop.canceled()) == [order.ref.id], "The order is not cancelled.")
-        canceled: ShopOrder = await lab("get_order", order.ref)
-        is_canceled = canceled.state is OrderState.CANCELED
-        require(is_canceled, f"A cancelled order is reported as {canceled.state}.")
-        await lab.refused(VendorRejected, lab.fulfil(order.ref), "A parcel of a cancelled order")
-        require(not lab.shop.parcels(), "A parcel of a cancelled order left.")
-
-
-async def a_lost_cancellation_can_be_repeated(make: Open) -> None:
-    """A cancellation whose answer was lost succeeds when it is repeated."""
-    for lost in range(2):
-        async with make() as lab:
-            order = await lab.order(1)
-            lab.sandbox.fail(*([None] * lost), Lost())
-            await _succeeded(lab("cancel", order.ref))
-            lab.sandbox.forget_faults()
-            receipt = await lab("cancel", order.ref)
-            require(receipt.completion is Completion.DONE, "The repeat is not reported as done.")
-            require(list(lab.shop.canceled()) == [order.ref.id], "The order is not cancelled.")
-
-
-async def a_shipped_order_is_not_cancelled(make: Open) -> None:
-    """A repeat of a parcel sends nothing, and a shipped order is not cancelled."""
-    async with make() as lab:
-        order = await lab.order(1)
-        await lab.fulfil(order.ref)
-        count = len(lab.sandbox.requests)
-        await lab.fulfil(order.ref)
-        require(len(lab.sandbox.requests) == count, "A repeat of a parcel sent something.")
-        await lab.refused(VendorRejected, lab("cancel", order.ref), "Cancelling a shipped order")
-        require(not lab.shop.canceled(), "A shipped order was cancelled.")
-
-
-async def a_later_cancellation_is_pending(make: Open) -> None:
-    """A cancellation that the shop carries out later is never reported as done."""
-    async with make() as lab:
-        if lab.shop.cancels_later is None:
-            return
-        lab.shop.cancels_later = True
-        order = await lab.order(1)
-        receipt = await lab("cancel", order.ref)
-        require(
-            receipt.completion is Completion.PENDING, f"It is reported as {receipt.completion}."
-        )
-
-
 async def a_refund_is_paid_once(make: Open) -> None:
     """Whichever answer is lost, a refund is paid once and exactly, and a repeat returns it."""
     for lost in range(-1, _MOST_STEPS):
@@ -293,7 +238,7 @@ async def a_refund_is_paid_once(make: Open) -> None:
             order = await lab.order(2)
             faults = [] if lost < 0 else [*([None] * lost), Lost()]
             lab.sandbox.fail(*faults)
-            ended = await _succeeded(lab.refund(order.ref))
+            ended = await succeeded(lab.refund(order.ref))
             lab.sandbox.forget_faults()
             require(
                 not ended or list(lab.shop.refunds()) == [(order.ref.id, "5.00")],
@@ -372,8 +317,9 @@ async def an_unknown_order_is_refused(make: Open) -> None:
     """An order that the shop does not have is refused, and nothing is reported as done."""
     async with make() as lab:
         unknown = lab.ref("gid://shopify/Order/404404")
-        for operation in ("get_order", "cancel"):
-            await lab.refused(VendorRejected, lab(operation, unknown), "An unknown order")
+        await lab.refused(VendorRejected, lab("get_order", unknown), "An unknown order")
+        if ShopsCapability.CANCEL in lab.able:
+            await lab.refused(VendorRejected, lab("cancel", unknown), "An unknown order")
         await lab.refused(VendorRejected, lab.fulfil(unknown), "An unknown order")
 
 
@@ -398,11 +344,12 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
             calls: tuple[Callable[[], Awaitable[Any]], ...] = (
                 lambda: lab("get_order", order.ref),
                 lambda: lab("orders"),
-                lambda: lab("cancel", order.ref),
                 lambda: lab("find_items", SKU),
                 lambda: lab("set_stock", item.ref, 1),
                 lambda: lab("set_price", item.ref, Money("1.00", "EUR")),
             )
+            if ShopsCapability.CANCEL in lab.able:
+                calls += (lambda: lab("cancel", order.ref),)
             for call in calls:
                 lab.sandbox.fail(Response(200, _JSON, body))
                 await lab.refused(VendorFailed, call(), f"{body!r}")
@@ -422,10 +369,11 @@ async def each_request_is_sent_once(make: Open) -> None:
         calls: dict[str, Callable[[], Awaitable[Any]]] = {
             "orders": lambda: lab("orders"),
             "fulfil": lambda: lab.fulfil(order.ref, attrs.evolve(PARCEL, notify=True)),
-            "cancel": lambda: lab("cancel", other.ref),
             "set_stock": lambda: lab("set_stock", item.ref, 1),
             "set_price": lambda: lab("set_price", item.ref, Money("1.00", "EUR")),
         }
+        if ShopsCapability.CANCEL in lab.able:
+            calls["cancel"] = lambda: lab("cancel", other.ref)
         for name, call in calls.items():
             request_count = len(lab.sandbox.requests)
             await call()
@@ -476,10 +424,7 @@ _ALL_CHECKS: Final = (
     a_lost_answer_ships_nothing_twice,
     a_parcel_without_number_is_uncertain,
     a_part_is_shipped,
-    an_order_is_cancelled_once,
-    a_lost_cancellation_can_be_repeated,
-    a_shipped_order_is_not_cancelled,
-    a_later_cancellation_is_pending,
+    *CANCELLATIONS,
     a_refund_is_paid_once,
     amounts_are_in_the_shops_currency,
     an_item_is_found_by_its_number,

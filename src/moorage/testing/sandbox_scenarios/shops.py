@@ -106,7 +106,6 @@ BASIC: Final[dict[str, Scenario]] = {
     "orders": orders,
     "get_order": one_order,
     "fulfil": parcel,
-    "cancel": cancellation,
     "find_items": item,
     "set_stock": stock,
     "set_price": price,
@@ -114,6 +113,7 @@ BASIC: Final[dict[str, Scenario]] = {
 
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
     ShopsCapability.PARTIAL_FULFILMENT: partial_parcel,
+    ShopsCapability.CANCEL: cancellation,
     ShopsCapability.REFUND: refund,
     ShopsCapability.COMPARE_STOCK: compared_stock,
     ShopsCapability.LOCATIONS: stock_at_location,

@@ -74,7 +74,7 @@ class WooCommerce(sdk.ApiVendor):
     name = "woocommerce"
     kinds = ("shops",)
     api_version = "v3"
-    capabilities = frozenset({ShopsCapability.REFUND})
+    capabilities = frozenset({ShopsCapability.CANCEL, ShopsCapability.REFUND})
     limits: ClassVar[Mapping[str, int]] = {"page": 100}
     webhook = "woocommerce"
     auth = sdk.basic("consumer_key")

@@ -1,0 +1,86 @@
+"""The checks of shops about cancellations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts.shops import Completion, OrderState, ShopsCapability
+from moorage.errors import VendorRejected
+from moorage.testing.kits._shops_lab import succeeded
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import Lost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.contracts.shops import ShopOrder
+    from moorage.testing.kits._shops_lab import Lab
+
+    Open = Callable[[], Lab]
+
+
+async def an_order_is_cancelled_once(make: Open) -> None:
+    """Cancelling an order again changes nothing, and no parcel of a cancelled order leaves."""
+    async with make() as lab:
+        if ShopsCapability.CANCEL not in lab.able:
+            return
+        order = await lab.order(1)
+        receipts = [await lab("cancel", order.ref) for _ in range(2)]
+        completions = [receipt.completion for receipt in receipts]
+        require(completions == [Completion.DONE] * 2, f"The order is reported as {completions}.")
+        require(list(lab.shop.canceled()) == [order.ref.id], "The order is not cancelled.")
+        canceled: ShopOrder = await lab("get_order", order.ref)
+        is_canceled = canceled.state is OrderState.CANCELED
+        require(is_canceled, f"A cancelled order is reported as {canceled.state}.")
+        await lab.refused(VendorRejected, lab.fulfil(order.ref), "A parcel of a cancelled order")
+        require(not lab.shop.parcels(), "A parcel of a cancelled order left.")
+
+
+async def a_lost_cancellation_can_be_repeated(make: Open) -> None:
+    """A cancellation whose answer was lost succeeds when it is repeated."""
+    for lost in range(2):
+        async with make() as lab:
+            if ShopsCapability.CANCEL not in lab.able:
+                return
+            order = await lab.order(1)
+            lab.sandbox.fail(*([None] * lost), Lost())
+            await succeeded(lab("cancel", order.ref))
+            lab.sandbox.forget_faults()
+            receipt = await lab("cancel", order.ref)
+            require(receipt.completion is Completion.DONE, "The repeat is not reported as done.")
+            require(list(lab.shop.canceled()) == [order.ref.id], "The order is not cancelled.")
+
+
+async def a_shipped_order_is_not_cancelled(make: Open) -> None:
+    """A repeat of a parcel sends nothing, and a shipped order is not cancelled."""
+    async with make() as lab:
+        order = await lab.order(1)
+        await lab.fulfil(order.ref)
+        count = len(lab.sandbox.requests)
+        await lab.fulfil(order.ref)
+        require(len(lab.sandbox.requests) == count, "A repeat of a parcel sent something.")
+        if ShopsCapability.CANCEL not in lab.able:
+            return
+        await lab.refused(VendorRejected, lab("cancel", order.ref), "Cancelling a shipped order")
+        require(not lab.shop.canceled(), "A shipped order was cancelled.")
+
+
+async def a_later_cancellation_is_pending(make: Open) -> None:
+    """A cancellation that the shop carries out later is never reported as done."""
+    async with make() as lab:
+        if ShopsCapability.CANCEL not in lab.able or lab.shop.cancels_later is None:
+            return
+        lab.shop.cancels_later = True
+        order = await lab.order(1)
+        receipt = await lab("cancel", order.ref)
+        require(
+            receipt.completion is Completion.PENDING, f"It is reported as {receipt.completion}."
+        )
+
+
+CANCELLATIONS: Final = (
+    an_order_is_cancelled_once,
+    a_lost_cancellation_can_be_repeated,
+    a_shipped_order_is_not_cancelled,
+    a_later_cancellation_is_pending,
+)
