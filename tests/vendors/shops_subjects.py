@@ -21,8 +21,10 @@ from moorage.errors import (
 )
 from moorage.testing.kits.shops_conformance import ShopsSubject
 from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.shops.ebay import EbaySandbox
 from moorage.testing.sandboxes.shops.shopify import LOCATION, ShopifySandbox
 from moorage.testing.sandboxes.shops.woocommerce import WooCommerceSandbox
+from moorage.vendors.shops.ebay import Ebay
 from moorage.vendors.shops.shopify import Shopify
 from moorage.vendors.shops.woocommerce import WooCommerce
 
@@ -330,4 +332,151 @@ def shopify() -> ShopsSubject:
     )
 
 
-SUBJECTS = [shopify, woocommerce]
+def ebay_says(status: int, code: int | None, message: str = "It is refused.") -> Response:
+    """Return an error of eBay."""
+    error = {"errorId": code, "domain": "API_FULFILLMENT", "longMessage": message}
+    return reply({"errors": [error]}, status)
+
+
+def ebay_order(**fields: Any) -> Response:
+    """Return eBay's answer about an order."""
+    usual = {
+        "orderId": "1",
+        "lastModifiedDate": "2031-05-06T07:08:09.000Z",
+        "orderFulfillmentStatus": "NOT_STARTED",
+        "orderPaymentStatus": "PAID",
+        "cancelStatus": {"cancelState": "NONE_REQUESTED"},
+        "pricingSummary": {"total": {"value": "10.0", "currency": "EUR"}},
+        "lineItems": [],
+    }
+    return reply({**usual, **fields})
+
+
+def _dinars(value: str) -> dict[str, str]:
+    return {"value": value, "currency": "KWD"}
+
+
+def full_ebay_order() -> tuple[Response, dict[str, Any]]:
+    """Return eBay's answer with all fields of an order, and the values to read from it."""
+    receiver = {
+        "fullName": "Ada Quayle",
+        "companyName": "Quayle Ltd",
+        "contactAddress": {
+            "addressLine1": "Kai 1",
+            "addressLine2": "Shed 2",
+            "city": "Hamburg",
+            "stateOrProvince": "HH",
+            "postalCode": "20457",
+            "countryCode": "DE",
+        },
+        "primaryPhone": {"phoneNumber": "+4940123456"},
+    }
+    line = {
+        "lineItemId": "5",
+        "sku": "R",
+        "title": "Rope",
+        "quantity": 3,
+        "lineItemFulfillmentStatus": "NOT_STARTED",
+        "lineItemCost": _dinars("10.005"),
+    }
+    answer = ebay_order(
+        creationDate="2031-05-06T07:08:09.000Z",
+        buyerCheckoutNotes="Ring twice.",
+        buyer={"buyerRegistrationAddress": {**receiver, "email": "ada@example.com"}},
+        fulfillmentStartInstructions=[{"shippingStep": {"shipTo": receiver}}],
+        pricingSummary={
+            "priceDiscount": _dinars("-0.003"),
+            "deliveryCost": _dinars("2.005"),
+            "deliveryDiscount": _dinars("-0.003"),
+            "tax": _dinars("1.001"),
+            "total": _dinars("10.005"),
+        },
+        lineItems=[line],
+    )
+    billing = attrs.evolve(FULL["shipping_address"], email="ada@example.com")
+    expected = {"number": "1", "billing_address": billing, "buyer_total": FULL["total"]}
+    return answer, {**FULL, **expected, "ref": Ref("ebay", "shop", "1", DINARS)}
+
+
+def _ebay_states(
+    fulfilment_word: str, cancel_word: str, state: OrderState, fulfilment: OrderFulfilment
+) -> tuple[Response, dict[str, Any]]:
+    answer = ebay_order(
+        orderFulfillmentStatus=fulfilment_word, cancelStatus={"cancelState": cancel_word}
+    )
+    words = f"{fulfilment_word}/PAID/{cancel_word}"
+    return answer, {"state": state, "fulfilment": fulfilment, "vendor_status": words}
+
+
+def _ebay_paid(
+    word: str | None, payment: OrderPayment, **summary: Any
+) -> tuple[Response, dict[str, Any]]:
+    return ebay_order(orderPaymentStatus=word, paymentSummary=summary), {"payment": payment}
+
+
+def ebay() -> ShopsSubject:
+    """Return a test subject of eBay with a new sandbox."""
+    sandbox = EbaySandbox()
+    refunds = [{"refundId": "9", "refundStatus": "PENDING"}]
+    pounds = {"convertedFromValue": "8.50", "convertedFromCurrency": "GBP"}
+    return ShopsSubject(
+        vendor=Ebay(credentials=sandbox.token),
+        sandbox=sandbox,
+        refusals=(
+            (ebay_says(400, 30800), InvalidRequest, "30800"),
+            (ebay_says(400, 32100), VendorRejected, "32100"),
+            (ebay_says(400, 32200), VendorRejected, "32200"),
+            (ebay_says(400, 32300), InvalidRequest, "32300"),
+            (ebay_says(400, 32400), VendorRejected, "32400"),
+            (ebay_says(401, 1001), AuthenticationFailed, "1001"),
+            (ebay_says(403, 1100), AuthenticationFailed, "1100"),
+            (ebay_says(404, None), VendorRejected, None),
+            (ebay_says(409, 30500), VendorRejected, "30500"),
+            (ebay_says(429, 2001), RateLimitExceeded, "2001"),
+            (Response(404), VendorRejected, None),
+            (Response(503), VendorFailed, None),
+        ),
+        answers=(
+            full_ebay_order(),
+            _ebay_states(
+                "NOT_STARTED", "IN_PROGRESS", OrderState.OPEN, OrderFulfilment.UNFULFILLED
+            ),
+            _ebay_states(
+                "IN_PROGRESS",
+                "NONE_REQUESTED",
+                OrderState.OPEN,
+                OrderFulfilment.PARTIALLY_FULFILLED,
+            ),
+            _ebay_states(
+                "FULFILLED", "NONE_REQUESTED", OrderState.CLOSED, OrderFulfilment.FULFILLED
+            ),
+            _ebay_states(
+                "NOT_STARTED", "CANCELED", OrderState.CANCELED, OrderFulfilment.UNFULFILLED
+            ),
+            _ebay_states(
+                "A_NEW_WORD", "NONE_REQUESTED", OrderState.UNKNOWN, OrderFulfilment.UNKNOWN
+            ),
+            _ebay_paid("PENDING", OrderPayment.PENDING, refunds=[]),
+            _ebay_paid("PENDING", OrderPayment.UNKNOWN, refunds=refunds),
+            _ebay_paid("FAILED", OrderPayment.FAILED),
+            _ebay_paid("FAILED", OrderPayment.UNKNOWN, refunds=refunds),
+            _ebay_paid("PARTIALLY_REFUNDED", OrderPayment.PARTIALLY_REFUNDED, refunds=refunds),
+            _ebay_paid("FULLY_REFUNDED", OrderPayment.REFUNDED, refunds=refunds),
+            _ebay_paid("A_NEW_WORD", OrderPayment.UNKNOWN),
+            _ebay_paid(None, OrderPayment.UNKNOWN),
+            (
+                ebay_order(
+                    pricingSummary={"total": {"value": "10.0", "currency": "EUR", **pounds}}
+                ),
+                {"total": Money("10.00", "EUR"), "buyer_total": None},
+            ),
+            (
+                ebay_order(pricingSummary={"total": {"value": "1000", "currency": "JPY"}}),
+                {"total": Money("1000", "JPY"), "shipping": None, "discount": None},
+            ),
+        ),
+        secrets=(sandbox.token,),
+    )
+
+
+SUBJECTS = [shopify, woocommerce, ebay]

@@ -31,7 +31,7 @@ PINGED = (
     "mailersend",
     *("easypost", "shippo", "shipengine"),
     *("s3", "azure_blob"),
-    "woocommerce",
+    *("woocommerce", "ebay"),
 )
 OPEN = ("vies",)
 """Vendors that take no credentials, and have a ping all the same."""

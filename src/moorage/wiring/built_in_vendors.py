@@ -42,6 +42,7 @@ _CLASSES: Final = {
     "docusign": "signatures.docusign:Docusign",
     "dropbox_sign": "signatures.dropbox_sign:DropboxSign",
     "easypost": "shipping.easypost:EasyPost",
+    "ebay": "shops.ebay:Ebay",
     "ecb": "currencies.ecb:Ecb",
     "entra": "people.entra:Entra",
     "fedex": "shipping.fedex:FedEx",

@@ -1,0 +1,212 @@
+"""eBay's answers as values of the contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.shops import (
+    OrderFulfilment,
+    OrderLine,
+    OrderPayment,
+    OrderState,
+    ShopItem,
+    ShopOrder,
+)
+from moorage.vendors.shops._common import address_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.address import Address
+    from moorage.vendor_sdk import Answer, ConnectorError, MakeRef, Money, Response
+
+CANCELED: Final = "CANCELED"
+SHIPPED: Final = "FULFILLED"
+_FULFILMENTS: Final[Mapping[str, OrderFulfilment]] = {
+    "NOT_STARTED": OrderFulfilment.UNFULFILLED,
+    "IN_PROGRESS": OrderFulfilment.PARTIALLY_FULFILLED,
+    SHIPPED: OrderFulfilment.FULFILLED,
+}
+_PAYMENTS: Final[Mapping[str, OrderPayment]] = {
+    "PENDING": OrderPayment.PENDING,
+    "PAID": OrderPayment.PAID,
+    "PARTIALLY_REFUNDED": OrderPayment.PARTIALLY_REFUNDED,
+    "FULLY_REFUNDED": OrderPayment.REFUNDED,
+    "FAILED": OrderPayment.FAILED,
+}
+_OF_A_REFUND_TOO: Final = frozenset({"PENDING", "FAILED"})
+"""Words that are about the payment, or about a refund if there is one."""
+
+_CODES: Final[Mapping[str, Any]] = {
+    # An order or a line that does not exist, and a seller who is suspended.
+    **dict.fromkeys(("32100", "32200", "32400"), sdk.VendorRejected),
+}
+_STATUSES: Final[Mapping[int, Any]] = {
+    400: sdk.InvalidRequest,
+    **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
+    429: sdk.RateLimitExceeded,
+}
+
+
+def _words(response: Response) -> tuple[str | None, str | None]:
+    """The code and the text of the first error in an answer."""
+    error = sdk.error_answer(response).object("errors.0")
+    return error.text("errorId"), _text(error)
+
+
+def _text(error: Answer) -> str | None:
+    return sdk.masked_words(error.text("longMessage") or error.text("message"))
+
+
+REFUSALS: Final = sdk.Refusals(vendor="eBay", codes=_CODES, statuses=_STATUSES, read=_words)
+
+
+def check_updated(response: Response, offer: str) -> Answer:
+    """Check that an offer was updated, in an answer that has a status for each part.
+
+    Raises:
+        VendorRejected: eBay refused a part.
+        VendorFailed: a part failed at eBay, or the answer lacks the offer.
+    """
+    answer = sdk.read_answer(response)
+    parts = list(answer.objects("responses"))
+    for part in parts:
+        status = sdk.required(part.integer("statusCode"), response, "statusCode")
+        if not sdk.is_success(status):
+            raise _refused_part(response, part, status)
+    if all(part.text("offerId") != offer for part in parts):
+        raise sdk.malformed(response, "responses")
+    return answer
+
+
+def _refused_part(response: Response, part: Answer, status: int) -> ConnectorError:
+    error = part.object("errors.0")
+    kind = sdk.VendorFailed if status >= 500 else sdk.VendorRejected
+    return sdk.refusal(
+        kind, "eBay", response, error.text("errorId"), _text(error), otherwise=f"HTTP {status}"
+    )
+
+
+def amount_at(answer: Answer, name: str) -> Money | None:
+    """An amount; None if the answer lacks it."""
+    amount = answer.object(name)
+    return sdk.as_money(amount.value("value"), amount.value("currency"))
+
+
+def _state(words: tuple[str, ...]) -> OrderState:
+    fulfilment, _, cancellation = words
+    if cancellation == CANCELED:
+        return OrderState.CANCELED
+    if fulfilment not in _FULFILMENTS:
+        return OrderState.UNKNOWN
+    return OrderState.CLOSED if fulfilment == SHIPPED else OrderState.OPEN
+
+
+def _payment(answer: Answer, word: str) -> OrderPayment:
+    if word in _OF_A_REFUND_TOO and answer.value("paymentSummary.refunds"):
+        return OrderPayment.UNKNOWN
+    return _PAYMENTS.get(word, OrderPayment.UNKNOWN)
+
+
+def _address(answer: Answer) -> Address | None:
+    place = answer.object("contactAddress")
+    return address_of(
+        place.text("countryCode"),
+        name=answer.text("fullName"),
+        company=answer.text("companyName"),
+        line1=place.text("addressLine1"),
+        line2=place.text("addressLine2"),
+        city=place.text("city"),
+        region=place.text("stateOrProvince"),
+        postal_code=place.text("postalCode"),
+        phone=answer.text("primaryPhone.phoneNumber"),
+        email=answer.text("email"),
+    )
+
+
+def _shipping(summary: Answer) -> Money | None:
+    """The price of delivery after its discount, which eBay states below zero."""
+    cost, discount = amount_at(summary, "deliveryCost"), amount_at(summary, "deliveryDiscount")
+    if cost is None or discount is None or cost.currency != discount.currency:
+        return cost
+    return cost + discount
+
+
+def _line(answer: Answer, response: Response) -> OrderLine:
+    quantity = sdk.required(answer.integer("quantity"), response, "quantity")
+    cost = amount_at(answer, "lineItemCost")
+    unit_price = None
+    if cost is not None and quantity > 0 and cost.minor % quantity == 0:
+        unit_price = sdk.Money.from_minor(cost.minor // quantity, cost.currency)
+    unfulfilled = {"NOT_STARTED": quantity, SHIPPED: 0}
+    return OrderLine(
+        id=sdk.required(answer.text("lineItemId"), response, "lineItemId"),
+        sku=answer.text("sku"),
+        title=answer.text("title"),
+        quantity=quantity,
+        unfulfilled=unfulfilled.get(answer.text("lineItemFulfillmentStatus") or ""),
+        unit_price=unit_price,
+        total=amount_at(answer, "discountedLineItemCost") or cost,
+    )
+
+
+def read_order(ref: MakeRef, response: Response, answer: Answer) -> ShopOrder:
+    """An order.
+
+    Raises:
+        VendorFailed: the answer lacks what each order has.
+    """
+    id_ = sdk.required(answer.text("orderId"), response, "orderId")
+    summary = answer.object("pricingSummary")
+    total = sdk.required(amount_at(summary, "total"), response, "pricingSummary.total")
+    if not sdk.is_list(answer.value("lineItems")):
+        raise sdk.malformed(response, "lineItems")
+    names = ("orderFulfillmentStatus", "orderPaymentStatus", "cancelStatus.cancelState")
+    words = tuple(answer.text(name) or "" for name in names)
+    discount = amount_at(summary, "priceDiscount")
+    receiver = answer.object("fulfillmentStartInstructions.0.shippingStep.shipTo")
+    buyer = answer.object("buyer.buyerRegistrationAddress")
+    return ShopOrder(
+        ref=ref(id_, currency=total.currency),
+        number=id_,
+        state=_state(words),
+        payment=_payment(answer, words[1]),
+        fulfilment=_FULFILMENTS.get(words[0], OrderFulfilment.UNKNOWN),
+        vendor_status="/".join(words),
+        lines=tuple(_line(item, response) for item in answer.objects("lineItems")),
+        total=total,
+        buyer_total=None if answer.value("pricingSummary.total.convertedFromValue") else total,
+        tax=amount_at(summary, "tax"),
+        shipping=_shipping(summary),
+        discount=None if discount is None else abs(discount),
+        email=receiver.text("email") or buyer.text("email"),
+        billing_address=_address(buyer),
+        shipping_address=_address(receiver),
+        note=answer.text("buyerCheckoutNotes"),
+        created_at=answer.time("creationDate"),
+        updated_at=sdk.required(answer.time("lastModifiedDate"), response, "lastModifiedDate"),
+        raw=answer.raw,
+    )
+
+
+def read_item(ref: MakeRef, response: Response, offer: Answer, item: Answer) -> ShopItem:
+    """An offer of an item; its stock is the smaller of what both have."""
+    price = amount_at(offer.object("pricingSummary"), "price")
+    stocks = (
+        offer.integer("availableQuantity"),
+        item.integer("availability.shipToLocationAvailability.quantity"),
+    )
+    sku = sdk.required(offer.text("sku"), response, "sku")
+    return ShopItem(
+        ref=ref(
+            sdk.required(offer.text("offerId"), response, "offerId"),
+            sku=sku,
+            currency=None if price is None else price.currency,
+        ),
+        sku=sku,
+        title=item.text("product.title"),
+        price=price,
+        stock=min((stock for stock in stocks if stock is not None), default=None),
+        raw=offer.raw,
+    )

@@ -1,0 +1,111 @@
+"""The cursor of eBay's list of orders: a period of last changes, and a place in its list.
+
+eBay numbers its pages and does not promise an order of the list, so an order that changes meanwhile
+moves others to a page that was read already. A period that has ended only loses orders: each that
+changes leaves it for a later one. So the first request finds where the period ends, the next ones
+read the ended period, and a total that became smaller tells how far to step back.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING, Final, Self
+
+import attrs
+
+from moorage import vendor_sdk as sdk
+from moorage.vendors.shops._common import nearest_valid_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from moorage.contracts.shops import OrderQuery
+    from moorage.vendor_sdk import Ref
+
+_MOMENT: Final = timedelta(milliseconds=1)
+_USUAL: Final = timedelta(days=90)
+"""The age of the oldest orders that eBay lists without a filter."""
+
+
+@attrs.frozen(kw_only=True)
+class OrderCursor:
+    """A position in the orders that changed in a period.
+
+    Attributes:
+        since: first moment of the period; None for the orders that eBay lists without a filter.
+        until: last moment of the period; None before it is known.
+        offset: number of orders in the period that were read.
+        total: number of orders in the period when the page before was read; None on its first page.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    offset: int = 0
+    total: int | None = None
+
+    @classmethod
+    def of(cls, query: OrderQuery, after: Ref | None) -> Self:
+        """The cursor of a query, or of the page after an earlier one."""
+        if after is None:
+            return cls(
+                since=None
+                if query.updated_since is None
+                else nearest_valid_time(query.updated_since)
+            )
+        offset, total = (after.other(name) or "" for name in ("offset", "total"))
+        return cls(
+            since=sdk.as_time(after.other("since")),
+            until=sdk.as_time(after.other("until")),
+            offset=_count(offset) or 0,
+            total=_count(total),
+        )
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """The parameters of the list, without the size of its pages."""
+        if self.since is None:
+            return {}
+        until = "" if self.until is None else _written(self.until)
+        filters = {"filter": f"lastmodifieddate:[{_written(self.since)}..{until}]"}
+        return {**filters, "offset": str(self.offset)} if self.offset else filters
+
+    @property
+    def related(self) -> dict[str, str | None]:
+        """The cursor as ids that a reference is related to."""
+        return {
+            "since": None if self.since is None else _written(self.since),
+            "until": None if self.until is None else _written(self.until),
+            "offset": str(self.offset),
+            "total": None if self.total is None else str(self.total),
+        }
+
+    def after(self, changes: Iterable[datetime], count: int, total: int) -> OrderCursor | None:
+        """The cursor of the next page; None if nothing can be left.
+
+        Args:
+            changes: times of the last changes on this page.
+            count: number of orders on this page.
+            total: number of orders in the period.
+        """
+        if self.until is None:
+            latest = max(changes, default=None)
+            if latest is None or count >= total:
+                return None
+            since = nearest_valid_time(latest) - _USUAL if self.since is None else self.since
+            return OrderCursor(since=since, until=latest)
+        left = max(0, (total if self.total is None else self.total) - total)
+        offset = max(0, self.offset - left) if left else self.offset + count
+        if offset >= total:
+            return OrderCursor(since=nearest_valid_time(self.until) + _MOMENT)
+        return attrs.evolve(self, offset=offset, total=total)
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _written(at: datetime) -> str:
+    """A time in UTC, to the millisecond, as eBay writes it."""
+    in_utc = nearest_valid_time(at).astimezone(UTC).replace(tzinfo=None)
+    return f"{in_utc.isoformat(timespec='milliseconds')}Z"

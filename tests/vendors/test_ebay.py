@@ -1,0 +1,445 @@
+"""eBay: requests, responses and pages."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from moorage import (
+    ConnectorError,
+    InvalidData,
+    Money,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.contracts.shops import Completion, Fulfilment, OrderQuery
+from moorage.domain.http.requests import Response
+from moorage.domain.service.safety import Mode
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
+from moorage.testing.sandboxes.shops.ebay import EbaySandbox
+from moorage.vendors.shops.ebay import Ebay
+from tests.vendors.shops_subjects import ebay_order
+
+ORDERS = "/sell/fulfillment/v1/order"
+UPDATE = "/sell/inventory/v1/bulk_update_price_quantity"
+PARCEL = Fulfilment(tracking_number="1Z 999-AA", carrier="UPS")
+
+
+def hub(sandbox: EbaySandbox) -> Hub:
+    """Return a hub with one account at eBay."""
+    vendor = Ebay(credentials=sandbox.token)
+    account = Account("shop", vendor, settings={"retry": None, "circuit": None})
+    return Hub([account], http=SandboxHttpClient(sandbox))
+
+
+def ref(id_: str) -> Ref:
+    """Return the reference of an order or an offer in euros."""
+    return Ref("ebay", "shop", id_, {"currency": "EUR", "sku": "ROPE-10"})
+
+
+def line(status: str, **fields: Any) -> dict[str, Any]:
+    """Return a line of an order."""
+    cost = {"value": "10.0", "currency": "EUR"}
+    usual = {"lineItemId": "5", "quantity": 3, "lineItemCost": cost}
+    return {**usual, "lineItemFulfillmentStatus": status, **fields}
+
+
+def test_request_of_a_list() -> None:
+    """The list asks for changes since a time in UTC, at most 200 per page."""
+    sandbox = EbaySandbox()
+    since = datetime(2031, 5, 6, 9, 8, 9, tzinfo=timezone(timedelta(hours=2)))
+    with hub(sandbox) as shop:
+        shop.shops().orders(OrderQuery(updated_since=since, limit=500))
+        shop.shops().orders()
+
+    changed = "lastmodifieddate:[2031-05-06T07:08:09.000Z..]"
+    queries = [dict(request.query) for request in sandbox.requests]
+    assert [{"limit": "200", "filter": changed}, {"limit": "50"}] == queries
+
+
+def test_pages_read_periods_that_have_ended() -> None:
+    """The first page finds the end of a period, which the next ones read from its beginning."""
+    sandbox = EbaySandbox()
+    sandbox.still = True
+    ids = [sandbox.add_order(1) for _ in range(3)]
+    with hub(sandbox) as shop:
+        pages = [shop.shops().orders(OrderQuery(limit=2))]
+        while pages[-1].next is not None:
+            pages.append(shop.shops().orders(OrderQuery(limit=2), after=str(pages[-1].next)))
+
+    queries = [dict(request.query) for request in sandbox.requests]
+    period = "lastmodifieddate:[2031-02-05T07:08:09.000Z..2031-05-06T07:08:09.000Z]"
+    later = "lastmodifieddate:[2031-05-06T07:08:09.001Z..]"
+    assert [None, period, period, later] == [query.get("filter") for query in queries]
+    assert [None, None, "2", None] == [query.get("offset") for query in queries]
+    assert [ids[:2], ids[:2], ids[2:], []] == [
+        [order.ref.id for order in page.items] for page in pages
+    ]
+    resumed = pages[-1].resume_at
+    assert datetime(2031, 5, 6, 7, 8, 9, 1_000, tzinfo=UTC) == resumed
+
+
+def test_page_steps_back_over_orders_that_left_the_period() -> None:
+    """A page whose total became smaller is followed by one that begins earlier by as much."""
+    sandbox = EbaySandbox()
+    sandbox.still = True
+    ids = [sandbox.add_order(1) for _ in range(6)]
+    sandbox.still = False
+    with hub(sandbox) as shop:
+        first = shop.shops().orders(OrderQuery(limit=2))
+        second = shop.shops().orders(OrderQuery(limit=2), after=first.next)
+        sandbox.touch(ids[0])  # the third order is now the second of the list
+        third = shop.shops().orders(OrderQuery(limit=2), after=second.next)
+        fourth = shop.shops().orders(OrderQuery(limit=2), after=third.next)
+
+    assert ids[3:5] == [order.ref.id for order in third.items]
+    assert ids[2:4] == [order.ref.id for order in fourth.items]
+    offsets = [dict(request.query).get("offset") for request in sandbox.requests]
+    assert [None, None, "2", "1"] == offsets
+
+
+def test_period_that_became_empty_is_followed_by_the_next() -> None:
+    """A period all of whose orders changed meanwhile is followed by that of the changes."""
+    sandbox = EbaySandbox()
+    ids = [sandbox.add_order(1) for _ in range(2)]
+    with hub(sandbox) as shop:
+        first = shop.shops().orders(OrderQuery(limit=1))
+        sandbox.touch(ids[0])
+        second = shop.shops().orders(OrderQuery(limit=1), after=first.next)
+        third = shop.shops().orders(OrderQuery(limit=1), after=second.next)
+
+    assert ((), [ids[0]]) == (second.items, [order.ref.id for order in third.items])
+    assert (
+        "lastmodifieddate:[2031-05-06T07:08:10.001Z..]"
+        == (dict(sandbox.requests[-1].query)["filter"])
+    )
+
+
+@pytest.mark.parametrize("offset", ["abc", "-1", "1" * 10, "\u0663"])
+def test_offset_of_a_foreign_reference_is_zero(offset: str) -> None:
+    """A page after a reference whose offset is no number begins at the first order."""
+    sandbox = EbaySandbox()
+    after = Ref("ebay", "shop", "next", {"since": "2031-05-06T07:08:09Z", "offset": offset})
+    with hub(sandbox) as shop:
+        shop.shops().orders(after=after)
+
+    assert "offset" not in dict(sandbox.requests[-1].query)
+
+
+@pytest.mark.parametrize("answer", [{"total": 1}, {"total": 1, "orders": []}, {"orders": []}])
+def test_page_without_its_orders_is_an_error(answer: dict[str, Any]) -> None:
+    """A page that lacks the orders it counts is an error, and never the last page."""
+    sandbox = EbaySandbox()
+    sandbox.fail(reply(answer))
+    with hub(sandbox) as shop, pytest.raises(VendorFailed):
+        shop.shops().orders()
+
+
+def test_requests_of_a_parcel() -> None:
+    """A parcel of an order without parcels is one look at the order and one report."""
+    sandbox = EbaySandbox()
+    order = sandbox.add_order(2, 1)
+    with hub(sandbox) as shop:
+        receipt = shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
+
+    path = f"{ORDERS}/{order}"
+    lines = [f"{request.method} {request.path}" for request in sandbox.requests]
+    assert [f"GET {path}", f"POST {path}/shipping_fulfillment"] == lines
+    body = sandbox.requests[-1].json()
+    assert ("UPS", "1Z999AA") == (body["shippingCarrierCode"], body["trackingNumber"])
+    assert [2, 1] == [line["quantity"] for line in body["lineItems"]]
+    assert ("1Z999AA", Completion.DONE) == (receipt.id, receipt.completion)
+
+
+@pytest.mark.parametrize(
+    "parcel, expected",
+    [
+        (
+            Fulfilment(tracking_number="1Z"),
+            {"shippingCarrierCode": "Other", "trackingNumber": "1Z"},
+        ),
+        (Fulfilment(carrier="UPS"), {}),
+        (Fulfilment(tracking_number="--", carrier="UPS"), {}),
+        (Fulfilment(), {}),
+    ],
+)
+def test_carrier_and_number_are_sent_together(parcel: Fulfilment, expected: dict[str, str]) -> None:
+    """A tracking number is sent with a carrier only; without a number, neither is sent."""
+    sandbox = EbaySandbox()
+    order = sandbox.add_order(1)
+    with hub(sandbox) as shop:
+        shop.shops().fulfil(ref(order), parcel, idempotency_key="k")
+
+    body = sandbox.requests[-1].json()
+    lines = body.pop("lineItems")
+    assert (1, expected) == (len(lines), body)
+
+
+def test_rest_of_an_order_is_shipped() -> None:
+    """A parcel of a partly shipped order has the lines that are left."""
+    sandbox = EbaySandbox()
+    order = ebay_order(
+        fulfillmentHrefs=["https://api.ebay.com/1"],
+        lineItems=[line("FULFILLED"), line("NOT_STARTED", lineItemId="6")],
+    )
+    address = "https://api.ebay.com/sell/fulfillment/v1/order/1/shipping_fulfillment/9"
+    sandbox.fail(order, reply({"fulfillments": []}), reply({}, 201, Location=address))
+    with hub(sandbox) as shop:
+        assert "9" == shop.shops().fulfil(ref("1"), PARCEL, idempotency_key="k").id
+
+    assert [{"lineItemId": "6", "quantity": 3}] == sandbox.requests[2].json()["lineItems"]
+
+
+def test_parcel_that_ebay_has_already_is_not_reported_again() -> None:
+    """Another key with the tracking number of a parcel gets its receipt."""
+    sandbox = EbaySandbox()
+    order = sandbox.add_order(1)
+    with hub(sandbox) as shop:
+        first = shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k-1")
+        second = shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k-2")
+        other = Fulfilment(tracking_number="1Z998")
+        with pytest.raises(VendorRejected) as excinfo:
+            shop.shops().fulfil(ref(order), other, idempotency_key="k-3")
+        with pytest.raises(VendorRejected):
+            shop.shops().fulfil(ref(order), Fulfilment(), idempotency_key="k-4")
+
+    assert first.id == second.id
+    assert "FULFILLED" == excinfo.value.vendor_code
+    assert 1 == len(sandbox.parcels())
+
+
+def test_cancelled_order_is_not_shipped() -> None:
+    """A parcel of an order that was cancelled at eBay is refused before it is reported."""
+    sandbox = EbaySandbox()
+    order = sandbox.add_order(1)
+    sandbox.cancel(order)
+    with hub(sandbox) as shop, pytest.raises(VendorRejected) as excinfo:
+        shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
+
+    assert "CANCELED" == excinfo.value.vendor_code
+    assert ["GET"] == [request.method for request in sandbox.requests]
+
+
+def test_parcel_without_number_whose_answer_was_lost_is_uncertain() -> None:
+    """Without a tracking number no repeat of a lost parcel finds it or reports it again."""
+    sandbox = EbaySandbox()
+    order = sandbox.add_order(1)
+    sandbox.fail(None, Lost())
+    with hub(sandbox) as shop:
+        for _ in range(2):
+            with pytest.raises(OutcomeUnknown):
+                shop.shops().fulfil(ref(order), Fulfilment(), idempotency_key="k")
+
+    assert 1 == len(sandbox.parcels())
+
+
+@pytest.mark.parametrize("address", [None, "", "/shipping_fulfillment/", "https://api.ebay.com/9"])
+def test_parcel_without_its_address_is_looked_up(address: str | None) -> None:
+    """A success that does not name the new parcel is no receipt; the parcel is looked up."""
+    sandbox = EbaySandbox()
+    order = sandbox.add_order(1)
+    headers = {} if address is None else {"Location": address}
+    parcels = {"fulfillments": [{"fulfillmentId": "7", "shipmentTrackingNumber": "1Z999AA"}]}
+    sandbox.fail(None, Response(201, headers), reply(parcels))
+    with hub(sandbox) as shop:
+        receipt = shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
+
+    assert "7" == receipt.id
+
+
+@pytest.mark.parametrize("answer", [{}, {"fulfillments": [{"shipmentTrackingNumber": "1Z999AA"}]}])
+def test_parcels_that_cannot_be_read_leave_the_outcome_unknown(answer: dict[str, Any]) -> None:
+    """An answer without the list of parcels, or without a parcel's id, is no receipt."""
+    sandbox = EbaySandbox()
+    order = sandbox.add_order(1)
+    sandbox.fail(None, Lost(), reply(answer))
+    with hub(sandbox) as shop, pytest.raises(OutcomeUnknown):
+        shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
+
+
+@pytest.mark.parametrize("lines", [None, [{"quantity": 1}], [{"lineItemId": "5"}]])
+def test_order_whose_lines_cannot_be_read_is_not_shipped(lines: Any) -> None:
+    """An order without lines, or with a line without its id or quantity, is an error."""
+    sandbox = EbaySandbox()
+    sandbox.fail(ebay_order(lineItems=lines))
+    with hub(sandbox) as shop, pytest.raises(ConnectorError):
+        shop.shops().fulfil(ref("1"), PARCEL, idempotency_key="k")
+    assert ["GET"] == [request.method for request in sandbox.requests]
+
+
+def test_lines_of_an_order() -> None:
+    """A discounted line has its discounted total; its price is exact or missing."""
+    sandbox = EbaySandbox()
+    nine = {"value": "9.00", "currency": "EUR"}
+    sandbox.fail(
+        ebay_order(
+            lineItems=[
+                line("NOT_STARTED"),
+                line("FULFILLED", lineItemCost=nine),
+                line("IN_PROGRESS", discountedLineItemCost=nine, quantity=4),
+                line("NOT_STARTED", lineItemCost=None, quantity=0),
+            ]
+        )
+    )
+    with hub(sandbox) as shop:
+        lines = shop.shops().get_order(ref("1")).lines
+
+    euros = (None, Money("3.00", "EUR"), Money("2.50", "EUR"), None)
+    assert euros == tuple(item.unit_price for item in lines)
+    assert (Money("10.00", "EUR"), Money("9.00", "EUR"), Money("9.00", "EUR"), None) == tuple(
+        item.total for item in lines
+    )
+    assert (3, 0, None, 0) == tuple(item.unfulfilled for item in lines)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"lineItems": None},
+        {"lineItems": [{"quantity": 1}]},
+        {"lineItems": [{"lineItemId": "5"}]},
+        {"pricingSummary": {}},
+        {"lastModifiedDate": None},
+        {"orderId": ""},
+    ],
+)
+def test_incomplete_order_is_an_error(order: dict[str, Any]) -> None:
+    """An order without what each order has is an error."""
+    sandbox = EbaySandbox()
+    sandbox.fail(ebay_order(**order))
+    with hub(sandbox) as shop, pytest.raises(VendorFailed):
+        shop.shops().get_order(ref("1"))
+
+
+def test_delivery_in_two_currencies_is_not_added() -> None:
+    """A discount of delivery in another currency than its price is not taken off."""
+    sandbox = EbaySandbox()
+    euros, pounds = {"value": "5.0", "currency": "EUR"}, {"value": "-1.0", "currency": "GBP"}
+    summary = {"total": euros, "deliveryCost": euros, "deliveryDiscount": pounds}
+    sandbox.fail(ebay_order(pricingSummary=summary))
+    with hub(sandbox) as shop:
+        assert Money("5.00", "EUR") == shop.shops().get_order(ref("1")).shipping
+
+
+def test_item_without_a_price_and_a_published_offer() -> None:
+    """An offer that is not published has no price, and neither its stock nor its price is set."""
+    sandbox = EbaySandbox()
+    with hub(sandbox) as shop:
+        item = shop.shops().find_items("ROPE-20").items[0]
+        with pytest.raises(VendorRejected) as excinfo:
+            shop.shops().set_stock(item.ref, 3)
+        with pytest.raises(InvalidData):
+            shop.shops().set_price(item.ref, Money("1.00", "EUR"))
+
+    assert (None, 5, "Rope ROPE-20") == (item.price, item.stock, item.title)
+    assert "25713" == excinfo.value.vendor_code
+
+
+def test_stock_is_the_smaller_of_item_and_offer() -> None:
+    """EBay lists no more than the smaller of an item's and an offer's quantity."""
+    sandbox = EbaySandbox()
+    offer = {"offerId": "1", "sku": "A", "availableQuantity": 9}
+    item = {"availability": {"shipToLocationAvailability": {"quantity": 4}}}
+    sandbox.fail(reply({"offers": [offer, {**offer, "sku": "B"}]}), reply(item))
+    with hub(sandbox) as shop:
+        assert [4] == [it.stock for it in shop.shops().find_items("A").items]
+
+
+def test_offers_of_other_numbers_are_no_items() -> None:
+    """Offers of another number than the wanted one are not returned."""
+    sandbox = EbaySandbox()
+    sandbox.fail(reply({"offers": [{"offerId": "1", "sku": "B"}]}))
+    with hub(sandbox) as shop:
+        assert () == shop.shops().find_items("A").items
+    assert 1 == len(sandbox.requests)
+
+
+def test_refused_search_is_no_empty_page() -> None:
+    """Only an answer that says that nothing was found is an empty page."""
+    sandbox = EbaySandbox()
+    sandbox.fail(reply({"errors": [{"errorId": 25709}]}, 409))
+    with hub(sandbox) as shop, pytest.raises(VendorRejected):
+        shop.shops().find_items("A")
+
+
+def test_requests_of_stock_and_price() -> None:
+    """The stock is set at the item and its offer, the price at the offer, and exactly."""
+    sandbox = EbaySandbox()
+    done = reply({"responses": [{"offerId": "8001", "sku": "ROPE-10", "statusCode": 200}]})
+    sandbox.fail(done, done)
+    dinars = Ref("ebay", "shop", "8001", {"currency": "KWD"})
+    with hub(sandbox) as shop:
+        shop.shops().set_stock(ref("8001"), 7)
+        price = shop.shops().set_price(dinars, Money("2.505", "KWD")).price
+
+    stock, priced = (request.json()["requests"] for request in sandbox.requests)
+    assert {UPDATE} == {request.path for request in sandbox.requests}
+    offer = {"offerId": "8001", "availableQuantity": 7}
+    assert [
+        {"sku": "ROPE-10", "shipToLocationAvailability": {"quantity": 7}, "offers": [offer]}
+    ] == stock
+    amount = {"value": "2.505", "currency": "KWD"}
+    assert [{"offers": [{"offerId": "8001", "price": amount}]}] == priced
+    assert Money("2.505", "KWD") == price
+
+
+@pytest.mark.parametrize(
+    "parts, error",
+    [
+        ([{"offerId": "8001", "statusCode": 400, "errors": []}], VendorRejected),
+        ([{"offerId": "8001", "statusCode": 500}], VendorFailed),
+        ([{"offerId": "8001", "statusCode": 200}, {"statusCode": 404}], VendorRejected),
+        ([{"offerId": "8001"}], VendorFailed),
+        ([{"offerId": "8002", "statusCode": 200}], VendorFailed),
+        ([], VendorFailed),
+    ],
+)
+def test_part_that_failed_is_an_error(
+    parts: list[dict[str, Any]], error: type[ConnectorError]
+) -> None:
+    """A success of which a part was refused, failed or is missing sets nothing."""
+    sandbox = EbaySandbox()
+    sandbox.fail(reply({"responses": parts}))
+    with hub(sandbox) as shop, pytest.raises(error):
+        shop.shops().set_stock(ref("8001"), 7)
+
+
+def test_stock_needs_the_number_of_the_item() -> None:
+    """A reference without the number of its item is refused before a request."""
+    sandbox = EbaySandbox()
+    with hub(sandbox) as shop, pytest.raises(InvalidData, match="sku"):
+        shop.shops().set_stock(Ref("ebay", "shop", "8001"), 7)
+    assert [] == sandbox.requests
+
+
+def test_cancellation_is_unsupported() -> None:
+    """EBay refunds the buyer of a cancelled order, so cancelling is refused before a request."""
+    sandbox = EbaySandbox()
+    with hub(sandbox) as shop, pytest.raises(UnsupportedByVendor):
+        shop.shops().cancel(ref("1"))
+    assert [] == sandbox.requests
+
+
+@pytest.mark.parametrize(
+    "url, mode",
+    [
+        ("https://api.ebay.com", Mode.LIVE),
+        ("https://api.sandbox.ebay.com", Mode.TEST),
+        ("https://proxy.example", None),
+    ],
+)
+def test_mode_follows_from_the_url(url: str, mode: Mode | None) -> None:
+    """The sandbox of eBay is the test mode."""
+    assert mode is Ebay(base_url=url).mode()
+
+
+def test_token_is_not_shown() -> None:
+    """The token is not shown with the account."""
+    assert "canary" not in repr(Ebay(credentials="canary"))
