@@ -271,10 +271,10 @@ def processed_goes_elsewhere(put: Any) -> None:
     """Planted bug: a request that one region may have processed is repeated in another."""
     right = region.regions_to_try
 
-    def elsewhere(*of: Any, **facts: Any) -> Any:
+    def regions_to_try(*of: Any, **facts: Any) -> Any:
         return right(*of, **(facts | {"movable": True}))
 
-    put(region, "elsewhere", elsewhere)
+    put(region, "regions_to_try", regions_to_try)
 
 
 @bug
@@ -342,7 +342,7 @@ def cancellation_is_a_failure(put: Any) -> None:
 @bug
 def claims_go_on_without_their_store(put: Any) -> None:
     """Planted bug: while the store is down, each process claims keys in its own memory."""
-    put(store_fallback, "goes_on", lambda _: True)
+    put(store_fallback, "needs_no_store", lambda _: True)
 
 
 @bug

@@ -44,34 +44,38 @@ def test_no_schedule_breaks_a_law(part: int) -> None:
 def _tokens_that_stay(right: Callable[..., Any]) -> Callable[..., Any]:
     """Planted bug: tokens may be used for ten leases."""
 
-    def granted(lease: Any, number: int, sent: int, now: int, most: int) -> Any:
+    def after_grant(lease: Any, number: int, sent: int, now: int, most: int) -> Any:
         return right(lease, number, sent + 9 * leases.LEASE, now, most)
 
-    return granted
+    return after_grant
 
 
 def _tokens_used_twice(right: Callable[..., Any]) -> Callable[..., Any]:
     """Planted bug: an answer's tokens are counted twice."""
 
-    def granted(lease: Any, number: int, sent: int, now: int, most: int) -> Any:
+    def after_grant(lease: Any, number: int, sent: int, now: int, most: int) -> Any:
         return right(lease, 2 * number, sent, now, most)
 
-    return granted
+    return after_grant
 
 
 def _waits_forgotten(_: Callable[..., Any]) -> Callable[..., Any]:
     """Planted bug: calls that gave up are forgotten together with those behind them."""
 
-    def left(lease: Any, calls: frozenset[int], now: int, most: int) -> Any:
+    def after_leaving(lease: Any, calls: frozenset[int], now: int, most: int) -> Any:
         waiting = tuple(item for item in lease.waiting if item.call < min(calls))
         return leases.proceed(lease._replace(waiting=waiting), now, most)
 
-    return left
+    return after_leaving
 
 
 @pytest.mark.parametrize(
     "name, bug",
-    [("granted", _tokens_that_stay), ("granted", _tokens_used_twice), ("left", _waits_forgotten)],
+    [
+        ("after_grant", _tokens_that_stay),
+        ("after_grant", _tokens_used_twice),
+        ("after_leaving", _waits_forgotten),
+    ],
     ids=["tokens stay", "tokens used twice", "waits forgotten"],
 )
 def test_planted_bug_is_found(
