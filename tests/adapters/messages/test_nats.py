@@ -469,6 +469,19 @@ def test_cancelled_message_leaves_the_connection_to_others(
     asyncio.run(run())
 
 
+def test_lost_connection_cannot_listen(private: PrivateNats) -> None:
+    """Listening over a NATS connection that has ended raises the error of a lost connection."""
+
+    async def run() -> None:
+        link = await connect_nats_async(Nats(url=Secret(private.url)), 5.0)
+        await link.leave(5.0)
+        with pytest.raises(ConnectionFailed, match="was lost"):
+            await link.listen(lambda _: None, lambda: None)
+        link.close()
+
+    asyncio.run(run())
+
+
 def test_cancelled_opening_raises_the_cancellation() -> None:
     """Cancelling a task that is connecting to NATS raises only CancelledError."""
 

@@ -35,6 +35,7 @@ from moorage.domain.messages.nats import (
     wire_size,
 )
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
+from moorage.domain.messages.read_failures import read_error
 from moorage.domain.secrets.frames import bare
 from moorage.domain.values.result import Result
 from moorage.errors import ConnectorError
@@ -226,6 +227,9 @@ class AsyncNatsLink:
         Args:
             receive: called with each message.
             end: called when the connection has ended, or when a right is missing.
+
+        Raises:
+            ConnectionFailed: the connection was lost.
         """
 
         async def on_message(message: Any) -> None:
@@ -236,9 +240,12 @@ class AsyncNatsLink:
         prefix: str = self._client.new_inbox()
         # Messages beyond these limits would be dropped; requests limit what arrives.
         client: Any = self._client
-        self._subscription = await client.subscribe(
-            f"{prefix}.*", cb=on_message, pending_bytes_limit=0, pending_msgs_limit=0
-        )
+        try:
+            self._subscription = await client.subscribe(
+                f"{prefix}.*", cb=on_message, pending_bytes_limit=0, pending_msgs_limit=0
+            )
+        except wrong.Error:
+            raise read_error(PublishFault.LOST, RULES) from None
         return prefix
 
     async def stop_listening(self) -> None:
