@@ -6,6 +6,9 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from socket import AF_UNIX, SHUT_WR
+from socket import socket as Socket  # noqa: N812 - a fixture has its name
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +28,7 @@ from moorage.adapters.steps._docker_wire import Engine
 from moorage.adapters.steps.docker import DockerPlatform
 from moorage.domain.steps.result import StepOutcome
 from moorage.domain.steps.runs import EndReason, RunPhase, RunSpec
-from moorage.domain.steps.step import run_name
+from moorage.domain.steps.step import Resources, run_name
 from tests.steps.docker_lab import IMAGE, engine, scripted_engine
 from tests.support.waiting import wait_until
 
@@ -216,3 +219,57 @@ def test_mark_without_a_time_is_a_failure(tmp_path: Path) -> None:
     logs = DockerLogs(Engine(f"{tmp_path}/nowhere"))
     with pytest.raises(VendorFailed, match="cannot be understood"):
         logs.read("c", "stdout", "noon#1#", 60.0, is_over=True)
+
+
+class UnawareEngine:
+    """A proxy of an Engine whose descriptions never say that a container lacked memory.
+
+    Args:
+        path: the proxy's Unix socket.
+        target: the Engine's.
+    """
+
+    def __init__(self, path: str, target: str) -> None:
+        self._target = target
+        self._server = Socket(AF_UNIX)
+        self._server.bind(path)
+        self._server.listen()
+        Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            client, _ = self._server.accept()
+            Thread(target=self._relay, args=(client,), daemon=True).start()
+
+    def _relay(self, client: Socket) -> None:
+        with client, Socket(AF_UNIX) as engine:
+            engine.connect(self._target)
+            upload = Thread(target=self._copy, args=(client, engine), daemon=True)
+            upload.start()
+            self._copy(engine, client)
+            upload.join()
+
+    @staticmethod
+    def _copy(source: Socket, target: Socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data.replace(b'"OOMKilled":true', b'"OOMKilled":null'))
+        with suppress(OSError):
+            target.shutdown(SHUT_WR)
+
+
+def test_late_knowledge_of_a_lack_of_memory(socket: str, tmp_path: Path) -> None:
+    """The reason is right too if the Engine learns of it after it has described the end."""
+    UnawareEngine(str(tmp_path / "unaware.sock"), socket)
+    too_large = ["sh", "-c", "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo ${#x}"]
+    limited = Resources(memory=16 * 1024 * 1024)
+    platform = DockerPlatform(str(tmp_path / "unaware.sock"))
+    steps = StepConnector(platform, ConnectorManager([Service("steps")]))
+
+    result = steps.execute_step(Step("large", too_large, image=IMAGE, resources=limited))
+    killed = steps.execute_step(
+        Step("killed", ["sh", "-c", "exit 137"], image=IMAGE, resources=limited)
+    )
+
+    assert EndReason.OUT_OF_MEMORY.value == result.metadata["reason"]
+    assert EndReason.EXITED.value == killed.metadata["reason"]

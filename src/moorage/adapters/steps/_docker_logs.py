@@ -175,10 +175,15 @@ class _Reading:
         return f"{self.since}#{self._count}#{self._torn}" if self.since else ""
 
 
-def seconds_of(time: str) -> str:
-    """Return a time of a log's entry as the Engine takes it: seconds, with nanoseconds."""
+def seconds_of(time: str, later: int = 0) -> str:
+    """Return a time of the Engine as its queries take it: seconds, with nanoseconds.
+
+    Args:
+        time: the time; empty for the beginning of all times.
+        later: the number of whole seconds to add.
+    """
     if not time:
         return "0"
     whole, _, fraction = time.removesuffix("Z").partition(".")
     moment = datetime.fromisoformat(whole).replace(tzinfo=UTC)
-    return f"{int(moment.timestamp())}.{fraction or 0:0<9}"
+    return f"{int(moment.timestamp()) + later}.{fraction or 0:0<9}"

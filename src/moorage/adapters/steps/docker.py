@@ -80,6 +80,10 @@ _BEGAN: Final = "start"
 _PUT: Final = "extract-to-dir"
 _TOMBSTONE: Final = f"{_LABEL}.stopped-before-start"
 _STOPPED_CODE: Final = 128 + signal.SIGTERM
+_KILLED_CODE: Final = 128 + signal.SIGKILL
+_LATE_EVENT: Final = 1
+"""Seconds after a container's end in which the Engine learns of its lack of memory."""
+
 _EVENTS_TIMEOUT: Final = 2.0
 """Seconds for recalling events; the Engine waits for the future if its clock was set back."""
 
@@ -475,9 +479,30 @@ class DockerPlatform:
         if _is_tombstone(facts):
             return EndReason.STOPPED
         if self._was_untouched(facts, timeout) or not self._has_note(name, "", timeout):
-            return EndReason.EXITED
+            lacked_memory = self._lacked_memory(facts, timeout)
+            return EndReason.OUT_OF_MEMORY if lacked_memory else EndReason.EXITED
         is_stopped = self._has_note(name, f"/{EndReason.STOPPED.value}", timeout)
         return EndReason.STOPPED if is_stopped else EndReason.DEADLINE
+
+    def _lacked_memory(self, facts: Mapping[str, Any], timeout: float) -> bool:
+        """Return whether an event says that a killed container had too little memory.
+
+        The Engine may learn of that only after it has described the container's end.
+        """
+        if facts["State"]["ExitCode"] != _KILLED_CODE or not facts["HostConfig"]["Memory"]:
+            return False
+        query = {
+            "since": seconds_of(facts["Created"]),
+            "until": seconds_of(facts["State"]["FinishedAt"], _LATE_EVENT),
+            "filters": json.dumps({"container": [facts["Id"]], "event": ["oom"]}),
+        }
+        try:
+            _, content = self._engine.ask(
+                "GET", "/events", min(timeout, _EVENTS_TIMEOUT), query=query
+            )
+        except ConnectorError:
+            return False
+        return bool(content.strip())
 
     def _was_untouched(self, facts: Mapping[str, Any], timeout: float) -> bool:
         """Return whether the Engine's events show that no file was put into a started container.
