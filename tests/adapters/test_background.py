@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import signal
 import threading
 import weakref
@@ -81,6 +82,21 @@ def test_interrupted_caller_cancels_its_coroutine() -> None:
 
     wait_until(lambda: bool(cancelled), "the cancellation of a coroutine")
     assert worker.run(_running_loop()).is_running()
+
+
+def test_coroutine_whose_caller_is_interrupted_at_once_never_begins() -> None:
+    """A coroutine whose caller is interrupted before it has begun is closed."""
+    begun: list[bool] = []
+
+    async def work() -> None:
+        begun.append(True)
+
+    coroutine = work()
+    with asyncio.Runner() as runner:
+        background._AwaitedWork(runner.get_loop(), coroutine).cancel()  # noqa: SLF001 - no caller can be interrupted at will
+
+    assert inspect.CORO_CLOSED == inspect.getcoroutinestate(coroutine)
+    assert not begun
 
 
 def test_cancelled_coroutine_is_an_error_of_its_caller() -> None:

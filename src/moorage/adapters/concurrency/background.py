@@ -21,8 +21,8 @@ class Background:
         """Run a coroutine, and wait for its end; an interruption of the caller cancels it."""
         loop = _loop_of(getpid())
         waiting = _AwaitedWork(loop, work)
-        loop.call_soon_threadsafe(waiting.begin)
         try:
+            loop.call_soon_threadsafe(waiting.begin)
             waiting.wait()
         except BaseException:
             loop.call_soon_threadsafe(waiting.cancel)
@@ -42,11 +42,12 @@ class _AwaitedWork(Generic[R]):
 
     __slots__ = ("_is_over", "_loop", "_task", "_work")
 
-    _task: asyncio.Task[R]
+    _task: asyncio.Task[R] | None
 
     def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, R]) -> None:
         self._loop = loop
         self._work = work
+        self._task = None
         self._is_over = Lock()
         self._is_over.acquire()
 
@@ -56,8 +57,11 @@ class _AwaitedWork(Generic[R]):
         self._task.add_done_callback(self._end)
 
     def cancel(self) -> None:
-        """Cancel the coroutine; the event loop calls this after `begin`."""
-        self._task.cancel()
+        """Cancel the coroutine, or close it if it has not begun; the event loop calls this."""
+        if self._task is None:
+            self._work.close()
+        else:
+            self._task.cancel()
 
     def wait(self) -> None:
         """Block the calling thread until the coroutine has ended."""
@@ -65,7 +69,7 @@ class _AwaitedWork(Generic[R]):
 
     def result(self) -> R:
         """Return the result of the coroutine, or raise its exception."""
-        task, self._task = self._task, cast("Any", None)
+        task, self._task = cast("asyncio.Task[R]", self._task), None
         try:
             if task.cancelled():
                 raise CancelledError
