@@ -62,6 +62,9 @@ def scripted_engine(
         def do_PUT(self) -> None:
             self.do_POST()
 
+        def do_DELETE(self) -> None:
+            self.do_GET()
+
         def do_GET(self) -> None:
             shown.append(f"{self.command} {self.path}")
             status, value = remaining.pop(0) if len(remaining) > 1 else remaining[0]

@@ -221,6 +221,31 @@ def test_mark_without_a_time_is_a_failure(tmp_path: Path) -> None:
         logs.read("c", "stdout", "noon#1#", 60.0, is_over=True)
 
 
+def test_container_of_a_dead_starter_is_removed(tmp_path: Path) -> None:
+    """A container that nobody has named for an hour is removed, and a newer one is not."""
+    drafts = [{"Names": [f"/draft-{age}"], "Created": 10_000 - age} for age in (3601, 3599)]
+    requests: list[str] = []
+    time = {"SystemTime": "1970-01-01T03:46:40.123456789+01:00"}
+    with scripted_engine(
+        tmp_path, (200, drafts), (200, time), (204, None), requests=requests
+    ) as path:
+        assert not DockerPlatform(path).runs(60.0)
+
+    assert ["GET /info", "DELETE /containers/draft-3601?v=1"] == requests[1:]
+
+
+def test_container_in_preparation_stays(socket: str) -> None:
+    """Listing the runs of a real Engine leaves a container whose starter still prepares it."""
+    platform, body = DockerPlatform(socket, scope="drafts"), {"Image": IMAGE, "Cmd": ["true"]}
+    labels = {"moorage.scope": "drafts"}
+    name = f"draft-{os.getpid()}"
+    Engine(socket).ask(
+        "POST", "/containers/create", 60.0, query={"name": name}, body={**body, "Labels": labels}
+    )
+    assert not platform.runs(60.0)
+    Engine(socket).ask("DELETE", f"/containers/{name}", 60.0)
+
+
 class UnawareEngine:
     """A proxy of an Engine whose descriptions never say that a container lacked memory.
 

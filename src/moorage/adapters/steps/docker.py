@@ -60,7 +60,10 @@ if TYPE_CHECKING:
     from moorage.domain.steps.step import Step
 
 _LABEL: Final = "moorage"
-_DRAFT: Final = "draft"
+_DRAFT: Final = "draft-"
+_LONGEST_DRAFT: Final = 3600.0
+"""Seconds after which nobody puts files into a container any more that has no run's name yet."""
+
 _WORK: Final = "workspace"
 _SECRETS: Final = "run/secrets"
 _NOTES: Final = "/.moorage"
@@ -237,7 +240,10 @@ class DockerPlatform:
                 watchdog.watch(timeout, *self._watchdog_task(status, 0.0, grace, EndReason.STOPPED))
 
     def runs(self, timeout: float, /) -> Sequence[RunStatus]:
-        """Return the status of all runs of this scope, by name."""
+        """Return the status of all runs of this scope, by name.
+
+        Containers whose starter died before it had named them are removed after an hour.
+        """
         filters = {"label": [f"{_LABEL}.scope={self._scope}"]}
         _, content = self._engine.ask(
             "GET",
@@ -246,8 +252,14 @@ class DockerPlatform:
             query={"all": "1", "filters": json.dumps(filters)},
         )
         with understood():
-            names = sorted(item["Names"][0].removeprefix("/") for item in json.loads(content))
-        statuses = (self.look(name, timeout) for name in names if not name.startswith(_DRAFT))
+            containers = {
+                str(item["Names"][0]).removeprefix("/"): int(item["Created"])
+                for item in json.loads(content)
+            }
+        drafts = {name: made for name, made in containers.items() if name.startswith(_DRAFT)}
+        if drafts:
+            self._remove_old(drafts, timeout)
+        statuses = (self.look(name, timeout) for name in sorted(containers.keys() - drafts.keys()))
         return [status for status in statuses if status is not None]
 
     def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
@@ -287,6 +299,20 @@ class DockerPlatform:
             facts: dict[str, Any] = json.loads(content)
             return None if facts["State"]["Status"] in _REMOVED else facts
 
+    def _remove_old(self, drafts: Mapping[str, int], timeout: float) -> None:
+        """Remove containers without a run's name that nobody is preparing any more.
+
+        Args:
+            drafts: the second of each container's creation, by its name.
+            timeout: the seconds for each request.
+        """
+        _, content = self._engine.ask("GET", "/info", timeout)
+        with understood():
+            now = datetime.fromisoformat(json.loads(content)["SystemTime"]).timestamp()
+        for name, made in drafts.items():
+            if now - made > _LONGEST_DRAFT:
+                self._delete(name, timeout)
+
     def _create(self, spec: RunSpec, timeout: float) -> RunStatus | None:
         """Create the container of a run with its files, unless another caller was faster.
 
@@ -295,7 +321,7 @@ class DockerPlatform:
         """
         if not spec.files and not spec.secrets and self._is_for_root(spec.step, timeout):
             return self._create_empty(spec, timeout)
-        draft = f"{_DRAFT}-{uuid4().hex}"
+        draft = f"{_DRAFT}{uuid4().hex}"
         create = partial(
             self._engine.ask,
             *("POST", "/containers/create", timeout),
