@@ -68,7 +68,7 @@ def _id_of(place: str, name: str) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Write the lists from the report with the given path."""
+    """Write both lists from the report whose path is the only argument."""
     times = seconds(Path(arguments[0]).read_text(encoding="utf-8"))
     for path, names in ((TESTS, long_tests(times)), (MODULES, shared_modules(times))):
         path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")

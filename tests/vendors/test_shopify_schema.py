@@ -16,7 +16,7 @@ EXCERPT: Final = Path(__file__).parent / "descriptions" / "shopify.graphql"
 
 
 def test_requests_and_answers_match_the_schema() -> None:
-    """Executing each request by the schema reproduces the answer of the sandbox."""
+    """Each request, executed against Shopify's schema, gives the answer of the sandbox."""
     schema = graphql.build_schema(EXCERPT.read_text("utf-8"))
     answers: list[object] = []
     results: list[object] = []

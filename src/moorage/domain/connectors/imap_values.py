@@ -272,7 +272,7 @@ def uids_of(numbers: Iterable[object]) -> tuple[int, ...]:
     """Return the numbers of messages.
 
     Raises:
-        InvalidData: there are no numbers, or one is not a message number.
+        InvalidData: `numbers` is empty, or contains something else than numbers of messages.
     """
     values = tuple(numbers)
     uids = tuple(value for value in values if type(value) is int and 0 < value < _UIDS)

@@ -112,7 +112,7 @@ def read_reply(parts: Sequence[bytes]) -> ImapReply:
     """Return the IMAP reply that consists of these lines and literals.
 
     Raises:
-        ValueError: they do not form an IMAP reply.
+        ValueError: the parts do not form an IMAP reply.
     """
     tag, _, rest = parts[0].partition(b" ")
     name = tag.strip().decode("ascii", "replace")
