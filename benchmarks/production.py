@@ -70,6 +70,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.observation.events import Event
     from moorage.domain.observation.integration_log import IntegrationLog
+    from moorage.domain.state.commands import Command
     from moorage.ports.http import HttpClient
     from moorage.ports.observer import Observer
     from moorage.ports.state import StateStorage
@@ -349,6 +350,51 @@ def production_functions_async(rounds: int) -> Comparison:
     return Comparison("production options around a function, async", table, more=True)
 
 
+class _AwaitedStore:
+    """A store in memory that a manager has to await, as it has to await a store over a network."""
+
+    durable = False
+    reach = "process"
+    mixes_tags = True
+
+    def __init__(self) -> None:
+        self._states = MemoryStorage()
+        self.post = self._states.post
+
+    async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
+        """Run a command, without suspending the task."""
+        return self._states.execute(command, timeout)
+
+
+def production_awaited(rounds: int) -> Comparison:
+    """An asynchronous function whose limit and circuit are in a store that has to be awaited."""
+    loop = asyncio.new_event_loop()
+    observers = [_observer, lambda _: None, lambda _: None]
+
+    def call(**ports: Any) -> Callable[[], Awaitable[object]]:
+        manager = AsyncConnectorManager([_service(None)], **ports)
+        return lambda: manager.run("ours", nothing_later)
+
+    log = AsyncMemoryIntegrationLogger(MemoryIntegrationLogger())
+    calls = {
+        "moorage": call(),
+        "moorage with an awaited store": call(state=_AwaitedStore()),
+        "moorage with an awaited store, three observers and a log": call(
+            state=_AwaitedStore(), observers=observers, log=log
+        ),
+        "redress + purgatory + limits, with none of these": cheapest_async_peers(),
+    }
+    try:
+        table = compare(
+            async_block(nothing_later, loop),
+            [Contender(name, async_block(call, loop)) for name, call in calls.items()],
+            rounds=rounds,
+        )
+    finally:
+        loop.close()
+    return Comparison("a store that is awaited, async", table, more=True)
+
+
 def production_waits(rounds: int) -> Comparison:
     """The default timeout around an asynchronous function that waits once."""
     loop = asyncio.new_event_loop()
@@ -444,6 +490,7 @@ ALL = (
     production_observers,
     production_observers_http,
     production_functions_async,
+    production_awaited,
     production_waits,
     production_calls,
     production_keys,

@@ -23,6 +23,7 @@ from moorage import (
     Timeouts,
 )
 from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.observation.integration_log import IntegrationLog, LogQuery
 from tests.parts.world import AsyncSleeper, Clock
 
@@ -114,6 +115,26 @@ class AsyncProvider:
         return self._provider.refresh(service, tenant, stale)
 
 
+class AwaitedStore:
+    """A store in memory that suspends its caller, as a store over a network does."""
+
+    durable = False
+    reach = "process"
+    mixes_tags = True
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._states = MemoryStorage(clock)
+        self.post = self._states.post
+        self.takes = 0.0
+
+    async def execute(self, command: Any, timeout: float | None = None) -> Any:
+        """Advance the time, and run a command."""
+        self._clock.advance(self.takes)
+        await asyncio.sleep(0)
+        return self._states.execute(command, timeout)
+
+
 class Vendor:
     """A vendor that returns scripted responses one after another, and then successes."""
 
@@ -192,7 +213,7 @@ class Setting:
     """A scenario of calls, with its services and the vendor's responses.
 
     Attributes:
-        mode: "plain" or "awaited".
+        mode: "plain", "awaited", or "distant" for an asynchronous manager with an `AwaitedStore`.
         services: the services.
         answers: the answers of the vendor.
         observed: whether there are observers and a log.
@@ -239,7 +260,7 @@ class Setting:
             ],
         }
         provider = Provider(clock, self.lookups)
-        vendor: Any = (AsyncClient if self.mode == "awaited" else SyncClient)(clock, self.answers)
+        vendor: Any = (SyncClient if self.mode == "plain" else AsyncClient)(clock, self.answers)
 
         def told(total: float = 1.0) -> Any:
             return vendor.answer(Request.get("/"), "", Timeouts(total=total))
@@ -265,6 +286,7 @@ class Setting:
         async def later() -> list[Any]:
             ports["log"] = AsyncMemoryIntegrationLogger(log) if self.observed else None
             ports["credentials"] = AsyncProvider(provider)
+            ports["state"] = AwaitedStore(clock) if self.mode == "distant" else None
             manager: Any = AsyncConnectorManager(
                 self.services, http=vendor, sleeper=AsyncSleeper(clock), **ports
             )
@@ -278,7 +300,7 @@ class Setting:
                     ends.append(error_facts(error))
             return ends
 
-        ends = asyncio.run(later()) if self.mode == "awaited" else sync()
+        ends = sync() if self.mode == "plain" else asyncio.run(later())
         entries = log.find(LogQuery(limit=1000)).items
         return Story(ends, vendor.got, provider.calls, clock.slept, events, entries)
 

@@ -39,11 +39,12 @@ from tests.fast_path_settings import (
     BASE,
     CREDENTIALS,
     AsyncClient,
+    AwaitedStore,
     Setting,
     Stopped,
     Story,
 )
-from tests.parts.world import Clock
+from tests.parts.world import AsyncSleeper, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,6 +110,7 @@ KEYS: list[dict[str, Any]] = [
     },
     {"idempotency_ttl": 60.0},
 ]
+MODES = ["plain", "awaited", "distant"]
 REQUESTS = [
     Request.get("/rates"),
     Request.get("/rates", headers={"accept": "text/csv", "Authorization": "mine"}),
@@ -148,7 +150,7 @@ def _check(play: Callable[[Setting], Story], setting: Setting) -> None:
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize("mode", ["plain", "awaited"])
+@pytest.mark.parametrize("mode", MODES)
 @settings(max_examples=50)
 @given(data=st.data())
 def test_requests_end_alike_on_all_paths(mode: str, data: st.DataObject) -> None:
@@ -158,7 +160,7 @@ def test_requests_end_alike_on_all_paths(mode: str, data: st.DataObject) -> None
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize("mode", ["plain", "awaited"])
+@pytest.mark.parametrize("mode", MODES)
 @settings(max_examples=50)
 @given(data=st.data())
 def test_functions_end_alike_on_all_paths(mode: str, data: st.DataObject) -> None:
@@ -167,7 +169,7 @@ def test_functions_end_alike_on_all_paths(mode: str, data: st.DataObject) -> Non
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize("mode", ["plain", "awaited"])
+@pytest.mark.parametrize("mode", MODES)
 @settings(max_examples=50)
 @given(data=st.data())
 def test_operations_end_alike_on_all_paths(mode: str, data: st.DataObject) -> None:
@@ -180,7 +182,7 @@ def test_operations_end_alike_on_all_paths(mode: str, data: st.DataObject) -> No
     _check(lambda setting: setting.perform(5, repeatable=repeatable), setting)
 
 
-@pytest.mark.parametrize("mode", ["plain", "awaited"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("keys", [[], ["a", "b", "c"]], ids=["no key", "keys"])
 @pytest.mark.parametrize("kind", CREDENTIALS)
 def test_every_end_of_a_lookup_is_alike(mode: str, keys: list[str | None], kind: str) -> None:
@@ -238,7 +240,7 @@ def _keyed(mode: str, data: st.DataObject) -> Setting:
     return attrs.evolve(_setting(mode, data, **rules), keys=data.draw(keys))
 
 
-@pytest.mark.parametrize("mode", ["plain", "awaited"])
+@pytest.mark.parametrize("mode", MODES)
 @settings(max_examples=80)
 @given(data=st.data())
 def test_requests_with_keys_end_alike_on_all_paths(mode: str, data: st.DataObject) -> None:
@@ -248,7 +250,7 @@ def test_requests_with_keys_end_alike_on_all_paths(mode: str, data: st.DataObjec
     _check(lambda setting: setting.send(requests), _keyed(mode, data))
 
 
-@pytest.mark.parametrize("mode", ["plain", "awaited"])
+@pytest.mark.parametrize("mode", MODES)
 @settings(max_examples=50)
 @given(data=st.data())
 def test_functions_with_keys_end_alike_on_all_paths(mode: str, data: st.DataObject) -> None:
@@ -256,7 +258,7 @@ def test_functions_with_keys_end_alike_on_all_paths(mode: str, data: st.DataObje
     _check(lambda setting: setting.run(5), _keyed(mode, data))
 
 
-@pytest.mark.parametrize("mode", ["plain", "awaited"])
+@pytest.mark.parametrize("mode", MODES)
 def test_interrupted_retry_ends_alike(mode: str) -> None:
     """A call whose second attempt is interrupted emits the same events on every path."""
     setting = Setting(
@@ -281,7 +283,7 @@ def test_interrupted_retry_ends_alike(mode: str) -> None:
         ]
 
 
-@pytest.mark.parametrize("mode", ["plain", "awaited"])
+@pytest.mark.parametrize("mode", MODES)
 def test_interruption_ends_alike(mode: str) -> None:
     """An interrupted call, and the next one, emit the same events on every path."""
     setting = Setting(
@@ -474,3 +476,27 @@ def test_refused_call_has_an_id_of_its_start() -> None:
 
     milliseconds = int(refused_at.timestamp() * 1000)
     assert milliseconds == ULID.from_str(caught.value.request_id or "").milliseconds
+
+
+def test_slow_store_shortens_no_attempt() -> None:
+    """The time limit of an attempt begins when the store has admitted it, however late."""
+    clock = Clock()
+    store = AwaitedStore(clock)
+    limits = RateLimitConfig.per_second(9)
+    service = Service("v", timeout=3_000, attempt_timeout=10, limits=limits, retry=None)
+
+    async def main() -> list[str]:
+        manager = AsyncConnectorManager(
+            [service], state=store, clock=clock, sleeper=AsyncSleeper(clock)
+        )
+
+        async def work() -> str:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            return "done"
+
+        first = await manager.run("v", work)
+        store.takes = 20.0
+        return [first, await manager.run("v", work), await manager.run("v", work, timeout=2_900)]
+
+    assert ["done"] * 3 == asyncio.run(main())

@@ -74,7 +74,7 @@ _RULES: Final = (
     (r"\baiter\(", "iter("),
     (r"\baclose\b", "close"),
     (r"`async (?=with|for)", "`"),
-    (r"# only event loops end", "# pragma: no cover - only event loops end"),
+    (r"# only event loops (?=end|await)", "# pragma: no cover - only event loops "),
     (r"\ban asynchronous\b", "a synchronous"),
     (r"\basynchronous\b", "synchronous"),
 )

@@ -30,7 +30,7 @@ from moorage import (
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.hub.internals import flows_of
 from tests.services.vat import OPENS_AT_ONCE, vat
-from tests.support.modes import DISTANT, World, sync_and_async
+from tests.support.modes import World, sync_and_async
 from tests.support.virtual_tasks import Interruption
 
 # --- functions ---
@@ -240,7 +240,7 @@ async def test_plan_is_reused(world: World, watched: bool) -> None:
     cached_plan = plans.find("vat", "acme", None)
 
     assert cached_plan is plans.find("vat", "acme", None)
-    assert ([cached_plan] if world.mode != DISTANT else []) == list(plans.easy.values())
+    assert [cached_plan] == list(plans.easy.values())
 
 
 def test_locks_that_cannot_tell_at_once_are_asked_by_the_flow() -> None:

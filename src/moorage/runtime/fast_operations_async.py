@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from moorage.domain.service.operation import OperationAttempt
 from moorage.runtime.bridge import run_later, value_async
-from moorage.runtime.fast_path import ask, took_long
+from moorage.runtime.fast_path import ask, ask_later, took_long
 from moorage.runtime.operation_steps import judged, operation_async
 from moorage.services.calling.call import signatures, value_of
 
@@ -32,7 +32,10 @@ async def perform(flows: Calling, plan: Plan, operation: AsyncOperation[R]) -> R
     began = call.started
     permit = None
     if plan.admission is not None:
-        admitted = ask(flows, plan, began, call)
+        if plan.ask is None:  # only event loops await a store
+            admitted = await run_later(ask_later(flows, plan, began, call))
+        else:
+            admitted = ask(flows, plan, began, call)
         if admitted[0] or admitted[1] or (core.waits and took_long(core, plan, began, call)):
             grants = [admitted]
             try:

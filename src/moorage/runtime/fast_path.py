@@ -11,7 +11,7 @@ from moorage.domain.auth.methods import authorise, needs_flow
 from moorage.domain.auth.sent_values import SentCredentials
 from moorage.domain.http.requests import join_url
 from moorage.domain.resilience.admission import NEEDS_TOKEN
-from moorage.domain.service.plan import with_fixed_headers, with_idempotency_key
+from moorage.domain.service.plan import SLACK, with_fixed_headers, with_idempotency_key
 from moorage.domain.values.functions import not_callable
 from moorage.errors import ConnectorError
 from moorage.services.calling.call import Call, OutOfTimeError, cut_off
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 _GOOD: Final = 300
 _LARGEST_KEYED: Final = 262_144
 """Bytes of a body up to which its fingerprint is computed where the call is made."""
-_SLACK: Final = 6
-"""A share of two to the power of minus six may be missing from the time of a first attempt."""
 
 
 def attempted(plan: Plan, began: int, request: Request | None = None) -> Call:
@@ -130,9 +128,24 @@ def ask(
     """Ask the store to admit the first attempt; raise the error if the store refuses it."""
     try:
         if call is None or not call.hurried:
-            admitted = plan.ask(plan.admission, plan.seconds)  # type: ignore[arg-type]  # callers checked that it has one
+            admitted = plan.ask(plan.admission, plan.seconds)  # type: ignore[arg-type, misc]  # callers checked that it has both
         else:
             admitted = ask_at_once(plan, call)
+    except BaseException as error:
+        unanswered(flows, plan, began, call, error, request)
+        raise
+    # In place: between the answer and the caller no function is called that could be interrupted.
+    if admitted[0] > NEEDS_TOKEN and call is None and not flows.core.observers:
+        raise flows.refused(plan, began, admitted)
+    return admitted
+
+
+async def ask_later(
+    flows: Calling, plan: Plan, began: int, call: Call | None, request: Request | None = None
+) -> Admitted:
+    """Do what `ask` does in a store that has to be awaited."""
+    try:
+        admitted = await admission_flow(flows.core, plan, call)
     except BaseException as error:
         unanswered(flows, plan, began, call, error, request)
         raise
@@ -144,7 +157,14 @@ def ask(
 def ask_at_once(plan: Plan, call: Call) -> Admitted:
     """Ask the store to admit the first attempt of a call with a time limit of its own."""
     left = (call.deadline - call.started) / 1e9
-    return plan.ask(plan.admission_at_once, left)  # type: ignore[arg-type]  # as above
+    return plan.ask(plan.admission_at_once, left)  # type: ignore[arg-type, misc]  # as above
+
+
+def admission_flow(core: Core, plan: Plan, call: Call | None) -> Flow[Admitted]:
+    """Return the flow that asks a store, which has to be awaited, to admit the first attempt."""
+    if call is None or not call.hurried:
+        return core.execute(plan.admission, plan.seconds)  # type: ignore[arg-type]  # as above
+    return core.execute(plan.admission_at_once, (call.deadline - call.started) / 1e9)  # type: ignore[arg-type]  # as above
 
 
 def unanswered(  # noqa: PLR0917 - the state of a call that may have no state yet
@@ -165,8 +185,8 @@ def unanswered(  # noqa: PLR0917 - the state of a call that may have no state ye
 
 def took_long(core: Core, plan: Plan, began: int, call: Call | None) -> bool:
     """Return whether the store's answer took so long that the attempt gets a shorter time limit."""
-    span = plan.span if call is None else call.deadline - began
-    return core.nanoseconds() - began > span >> _SLACK
+    took = core.nanoseconds() - began
+    return took > plan.slack or (call is not None and took > (call.deadline - began) >> SLACK)
 
 
 def may_send_keyed(plan: Plan, request: Request) -> bool:

@@ -21,9 +21,11 @@ from moorage.domain.values.result import Result
 from moorage.errors import ConnectorError
 from moorage.runtime.bridge import plain_sync, run_now, step_sync, value_sync
 from moorage.runtime.fast_path import (
+    admission_flow,
     as_connector_error,
     ask,
     ask_at_once,
+    ask_later,
     attempted,
     authorised,
     credentials_lookup,
@@ -72,9 +74,12 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
     permit = None
     if plan.admission is not None:
         # The same as `ask`, without its frame.
+        answer = plan.ask
         try:
-            if call is None or not call.hurried:
-                admitted = plan.ask(plan.admission, plan.seconds)
+            if answer is None:  # only event loops a store
+                admitted = run_now(admission_flow(core, plan, call))
+            elif call is None or not call.hurried:
+                admitted = answer(plan.admission, plan.seconds)
             else:
                 admitted = ask_at_once(plan, call)
         except BaseException as error:
@@ -166,7 +171,13 @@ def call(  # noqa: C901 - a frame less for every call
     sent, url = outgoing(flows, plan, began, request, state)
     # Nothing is called before this is inside the `try`, so no interruption comes between.
     try:
-        grants = [] if plan.admission is None else [ask(flows, plan, began, state, request)]
+        grants = (
+            []
+            if plan.admission is None
+            else [ask(flows, plan, began, state, request)]
+            if plan.ask is not None
+            else [run_now(ask_later(flows, plan, began, state, request))]
+        )
     except BaseException:
         url = ""  # which no error is to show
         raise

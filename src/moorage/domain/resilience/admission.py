@@ -62,8 +62,9 @@ class Gates:
 
     The order of keys is: circuit, limits, budget. `shares` has, for each limit, the part of it that
     a process may grant by itself while the shared store is away; None means nothing. Without
-    `shares`, a process may grant the whole of every limit. `wholes` and `whole_keys` are the rules
-    and keys of limits in parts, as they would be without parts.
+    `shares`, a process may grant the whole of every limit. `grants_alone` is true if no share is
+    None. `wholes` and `whole_keys` are the rules and keys of limits in parts, as they would be
+    without parts.
     """
 
     __slots__ = (
@@ -72,6 +73,7 @@ class Gates:
         "budget_key",
         "circuit",
         "circuit_key",
+        "grants_alone",
         "limit_keys",
         "limits",
         "rules",
@@ -95,6 +97,8 @@ class Gates:
     ) -> None:
         self._alone: dict[tuple[int, ...], Gates] = {}
         self.shares = tuple(shares)
+        # Every command of a shared store needs this, and comparing a fraction is slow.
+        self.grants_alone = None not in self.shares
         self.circuit = circuit
         self.circuit_key = circuit_key
         self.limits = tuple(limits)
@@ -114,6 +118,7 @@ class Gates:
         value: Gates = object.__new__(Gates)
         value._alone = {}
         value.shares = self.shares
+        value.grants_alone = self.grants_alone
         value.circuit = self.circuit
         value.circuit_key = new + self.circuit_key[len(old) :] if self.circuit_key else ""
         value.limits = self.limits

@@ -123,6 +123,8 @@ def marked_as_local(admitted: Admitted) -> Admitted:
 def is_local(command: Command[Any]) -> bool:
     """Return whether a command is about a permit or ticket that this process granted."""
     match command:
+        case Admission():
+            return False
         case Report():
             return type(command.permit) is LocalGrant
         case GiveBack():
@@ -140,7 +142,7 @@ def needs_no_store(command: Command[Any]) -> bool:
     """Return whether this process can answer a command without the store."""
     if not isinstance(command, _GOING_ON) or command.durable:
         return False
-    return not isinstance(command, Admission) or None not in command.gates.shares
+    return not isinstance(command, Admission) or command.gates.grants_alone
 
 
 def with_local_shares(command: Command[Any]) -> Command[Any]:

@@ -45,6 +45,9 @@ MARGIN: Final = 5.0
 
 ONCE: Final = RetryPolicy.none()
 
+SLACK: Final = 6
+"""A share of two to the power of minus six may be missing from the time of a first attempt."""
+
 
 def _setting(service: Service, endpoint: Endpoint | None, name: str) -> Any:
     setting = INHERIT if endpoint is None else getattr(endpoint, name)
@@ -57,8 +60,8 @@ class Plan:
     They never change once a call uses them.
 
     Attributes:
-        ask: runs `admission` or `admission_at_once` in the manager's store, for every tenant; set
-            by the manager if the store answers at once.
+        ask: runs `admission` or `admission_at_once` in the manager's store, for every tenant; None
+            if the store has to be awaited.
         span, seconds: the time for a whole call, in nanoseconds and in seconds.
         timeouts: the time limits of one attempt.
         patience, limit_wait: the longest wait for a limit in microseconds; the latter within
@@ -69,6 +72,7 @@ class Plan:
         admission: the same as `question`, or None if nothing could refuse.
         admission_at_once: the same for an attempt that is not to wait, which is granted nothing
             that it would have to wait for.
+        slack: the nanoseconds that may be missing from the time of a first attempt.
         slow: the nanoseconds from which on an answer counts as slow.
         easy: whether the fast path may make an attempt itself.
         parts: for limits in parts, the plans of all parts, of which each call draws one; this plan
@@ -132,6 +136,7 @@ class Plan:
         "route",
         "seconds",
         "service",
+        "slack",
         "slow",
         "span",
         "target",
@@ -148,7 +153,7 @@ class Plan:
         region: Region | None = None,
         part: int = 0,
     ) -> None:
-        self.ask: Ask = None  # type: ignore[assignment]  # set before a call needs it
+        self.ask: Ask | None = None
         timeout: float = _setting(service, endpoint, "timeout")
         self.attempt_timeout: float | None = _setting(service, endpoint, "attempt_timeout")
         attempt = self.attempt_timeout or timeout
@@ -173,6 +178,7 @@ class Plan:
         self.route = None if endpoint is None else endpoint.path
         self.span = int(timeout * 1e9)
         self.seconds = timeout
+        self.slack = int(min(attempt, timeout) * 1e9) >> SLACK
         steps: Timeouts = _setting(service, endpoint, "timeouts")
         self.timeouts = evolve(steps, total=attempt)
         self.timeouts_at_first = self.timeouts.within(timeout)

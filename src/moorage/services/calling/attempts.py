@@ -213,7 +213,9 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
                     else:
                         admitted = ask(question, time_left)
                 granted = admitted[2]
-                if question is not None and (admitted[0] or admitted[1] or core.waits):
+                # An attempt that the fast path has begun was admitted in time.
+                may_be_late = core.waits and call.attempt_started is None
+                if question is not None and (admitted[0] or admitted[1] or may_be_late):
                     granted = await _admit_in_time(core, call, question, admitted)
                 if call.claim is not None and (core.renewals.renews or core.apart or core.waits):
                     await _under_claim(core, call, call.claim, granted, admitted)

@@ -130,7 +130,7 @@ class Plans:
                 return plan
             core = self._core
             can_enter = plan.bulkhead is None or core.enter is not None
-            if plan.easy and core.ask is not None and can_enter:
+            if plan.easy and can_enter:
                 self.easy[key] = plan
                 # The endpoint is determined anew for each request that does not name one.
                 if plan.plain and (endpoint_settings is not None or not settings.endpoints):

@@ -51,22 +51,48 @@ class StoreFallback:
         self._probes = {"": OutageProbe(core, name)}
         self._substitutes = Substitutes(core, name)
 
-    async def execute(self, command: Command[Any], timeout: float | None) -> Any:
+    async def execute(  # noqa: C901 - a frame less for every command
+        self, command: Command[Any], timeout: float | None
+    ) -> Any:
         """Run a command in the store or its fallback, within the caller's time limit."""
         if is_local(command):
             return self._local(with_local_shares(command))
+        core, substitutes = self._core, self._substitutes
         while True:
-            usable_command = self._usable(command)
+            usable_command = substitutes.applied(command) if substitutes.until else command
+            probe = self._probe(usable_command)
+            outage = probe.outage
+            turn = outage is None or probe.may_probe(outage)
+            if not turn and needs_no_store(usable_command):
+                return self._result_without_store(usable_command)
+            start_time = core.nanoseconds()
+            seconds = patience(usable_command, timeout)
             try:
-                answer = await self._execute(usable_command, timeout)
+                answer = await core.execute(usable_command, seconds)
             except StateUnavailable as error:
-                if self._substitutes.add(command, usable_command, error):
+                self._record_answer(probe, outage)
+                if substitutes.add(command, usable_command, error):
                     continue
                 if not needs_no_store(command):
                     raise
                 return self._result_without_store(command)
-            if self._substitutes.until:
-                self._substitutes.used(usable_command)
+            except StorageUnavailable as error:
+                self._release_probe(usable_command)
+                if error.slow or (outage is None and probe.is_slow(start_time, seconds)):
+                    # The store is slow but reachable, so its states still apply to all processes.
+                    self._leave(outage, turn=turn)
+                    raise
+                if turn:
+                    probe.lost(outage, error, start_time)
+                if not needs_no_store(usable_command):
+                    raise
+                return self._result_without_store(usable_command)
+            except BaseException:
+                self._leave(outage, turn=turn)
+                raise
+            self._record_answer(probe, outage)
+            if substitutes.until:
+                substitutes.used(usable_command)
             return answer
 
     def post(self, command: Command[Any]) -> None:
@@ -83,48 +109,6 @@ class StoreFallback:
         """
         outage = self._probe(command).outage
         return None if outage is None else outage.until
-
-    async def _execute(self, command: Command[Any], timeout: float | None) -> Any:
-        """Run a command in the store or its fallback, depending on the store's last answers."""
-        probe = self._probe(command)
-        outage = probe.outage
-        turn = outage is None or probe.may_probe(outage)
-        if turn or not needs_no_store(command):
-            return await self._ask(command, patience(command, timeout), probe, outage, turn=turn)
-        return self._result_without_store(command)
-
-    async def _ask(
-        self,
-        command: Command[Any],
-        timeout: float | None,
-        probe: OutageProbe,
-        outage: Outage | None,
-        *,
-        turn: bool,
-    ) -> Any:
-        """Send a command to the store even if the store was unreachable before."""
-        start_time = self._core.nanoseconds()
-        try:
-            answer = await self._core.execute(command, timeout)
-        except StateUnavailable:
-            self._record_answer(probe, outage)
-            raise
-        except StorageUnavailable as error:
-            self._release_probe(command)
-            if error.slow or (outage is None and probe.is_slow(start_time, timeout)):
-                # The store is slow but reachable, so its states still apply to all processes.
-                self._leave(outage, turn=turn)
-                raise
-            if turn:
-                probe.lost(outage, error, start_time)
-            if not needs_no_store(command):
-                raise
-            return self._result_without_store(command)
-        except BaseException:
-            self._leave(outage, turn=turn)
-            raise
-        self._record_answer(probe, outage)
-        return answer
 
     def _leave(self, outage: Outage | None, *, turn: bool) -> None:
         """End this caller's probe of the store, so that another caller can probe it."""
