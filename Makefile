@@ -149,6 +149,10 @@ log-pages: $(VENV_BENCH)/.stamp  ## Measure pages of an integration log with ENT
 fleet: $(VENV_BENCH)/.stamp  ## Measure what calls cost a Redis, and model a fleet with one hot limit
 	@PYTHONPATH=.:benchmarks $(VENV_BENCH)/bin/python -m benchmarks.fleet
 
+.PHONY: processes
+processes: $(VENV_BENCH)/.stamp  ## Measure how processes return after an outage, and how workers add up
+	@PYTHONPATH=.:benchmarks $(VENV_BENCH)/bin/python benchmarks/processes.py
+
 SCHEDULES ?= 10000
 
 .PHONY: simulate

@@ -234,7 +234,7 @@ PROCESSES = 200 if os.environ.get("MOORAGE_LONG") else 12
 def test_all_processes_return_to_a_restarted_server() -> None:
     """After a restart each process uses the server again, and none opens a second connection.
 
-    While the server is down, each process tries again after 0.8 seconds at most, by its own chance.
+    While the server is down, each process tries again after 0.6 seconds at most, by its own chance.
     """
     needs_postgres_programs()
     service = Service("vat", limits=RateLimitConfig.per_second(1_000), circuit=None)

@@ -70,9 +70,9 @@ def outage_after(probes: int, draw: float) -> Outage:
     return outage
 
 
-@pytest.mark.parametrize("probes, pause", [(0, 0.25), (1, 0.5), (2, 0.8), (3, 0.8), (40, 0.8)])
+@pytest.mark.parametrize("probes, pause", [(0, 0.25), (1, 0.5), (2, 0.6), (3, 0.6), (40, 0.6)])
 def test_probe_intervals_grow(probes: int, pause: float) -> None:
-    """During a store outage, the probe interval grows from a quarter of a second to 0.8 seconds."""
+    """During a store outage, the probe interval grows from a quarter of a second to 0.6 seconds."""
     now = (5 + probes) * NANOS
     shortest, middle_outage, longest = (outage_after(probes, draw) for draw in (0.0, 0.5, 1.0))
 

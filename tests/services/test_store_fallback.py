@@ -325,7 +325,7 @@ async def test_outage_events(world: World) -> None:
 
 @sync_and_async
 async def test_probe_interval_doubles(world: World) -> None:
-    """After each failed probe of the store, the interval to the next doubles, up to 0.8 seconds."""
+    """After each failed probe of the store, the interval to the next doubles, up to 0.6 seconds."""
     world.store.is_away = STORE_AWAY
     manager = sharing(world, vat())
     look_times = []
@@ -338,7 +338,7 @@ async def test_probe_interval_doubles(world: World) -> None:
 
     pauses = [later_look - earlier for earlier, later_look in pairwise(look_times)]
     assert pauses[:2] == [0.1875, 0.375]
-    assert set(pauses[2:]) == {0.625}
+    assert set(pauses[2:]) == {0.5}
 
 
 @sync_and_async

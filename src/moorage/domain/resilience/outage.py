@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from moorage.errors import StorageUnavailable
 
 _FIRST_PAUSE: Final = 250_000_000
-_LONGEST: Final = 800_000_000
+_LONGEST: Final = 600_000_000
 _MOST_STEPS: Final = 16
 _SHARE: Final = 0.75
 _PATIENCE: Final = 10.0
