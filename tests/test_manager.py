@@ -21,6 +21,7 @@ from moorage import (
     ConfigurationError,
     ConnectorError,
     ConnectorManager,
+    Hub,
     InvalidData,
     RateLimitConfig,
     Request,
@@ -339,3 +340,10 @@ def test_subject_that_is_none_is_refused_on_every_path(subject: Any) -> None:
                 await manager.run("a", partial(asyncio.sleep, 0), subject=subject)
 
     asyncio.run(later())
+
+
+@pytest.mark.parametrize("kind", [ConnectorManager, AsyncConnectorManager, Hub])
+def test_unknown_option_is_named_with_the_known_ones(kind: Any) -> None:
+    """A wrong keyword argument is refused by its name, beside those that exist."""
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'storage'. Use .*state"):
+        kind([], storage=MemoryStorage())

@@ -60,6 +60,12 @@ R = TypeVar("R")
 _OPTIONS: Final = {**PORT_DEFAULTS, "dry_run": False}
 
 
+def _check_names(options: Iterable[str]) -> None:
+    for name in options:
+        if name not in _OPTIONS:
+            raise TypeError(f"unexpected keyword argument {name!r}. Use {', '.join(_OPTIONS)}.")
+
+
 def _check_step(function: Callable[..., Any]) -> None:
     check_callable(function, "function")
     refuse_generator(function)
@@ -91,6 +97,7 @@ class _Manager:
         build: Callable[[Ports], WiredCore],
         options: ManagerOptions | AsyncManagerOptions,
     ) -> None:
+        _check_names(options)
         dry_run = options.pop("dry_run", False)
         self._ports = Ports(**options)  # pyright: ignore[reportArgumentType]  # without dry_run
         self._wired = build(self._ports)
