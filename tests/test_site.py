@@ -7,11 +7,15 @@ import json
 import os
 import re
 import subprocess
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from tests.support.browser import browsing
 from tests.support.servers import node
 from tools import messages, site
 from tools.message_sources import HOLE
@@ -78,6 +82,38 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not last_file.exists():
             site.build(folder, site.sources(), site.navigation())
     return folder
+
+
+PAGE_KINDS = (
+    "index",
+    "tutorial",
+    "coming-from",
+    "troubleshooting",
+    "vendor-grades",
+    "versions",
+    "search",
+    "genindex",
+    "how-to/retry",
+    "how-to/storage",
+    "how-to/configuration",
+    "vendors/index",
+    "vendors/stripe",
+    "explanation/speed",
+    "explanation/circuit",
+    "explanation/security",
+    "decisions/0001-decisions-are-recorded",
+    "reference/calling",
+    "reference/configuration",
+    "errors/calls",
+)
+"""A page of each kind: prose, code, long tables, pictures, the reference and the search."""
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files without a log."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as it is overridden
+        """Write nothing."""
 
 
 class Results(NamedTuple):
@@ -210,3 +246,18 @@ def test_search_finds_tasks(built: Path) -> None:
         for (task, page), places in zip(TASKS.items(), results.pages, strict=True)
         if page not in [place.partition("#")[0] for place in places[:2]]
     ]
+
+
+def test_pages_are_readable(built: Path) -> None:
+    """No page has a weak contrast, a control without a name, an error or sideways scroll."""
+    handler = partial(QuietHandler, directory=str(built))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, browsing() as window:
+        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        try:
+            for width, dark in ((360, False), (1280, True)):
+                window.look(width=width, dark=dark)
+                for page in PAGE_KINDS:
+                    window.open(f"http://127.0.0.1:{server.server_port}/{page}.html")
+                    assert [] == window.defects(), f"{page} at {width} pixels"
+        finally:
+            server.shutdown()

@@ -37,8 +37,12 @@ DOCS: Final = ROOT / "docs"
 NAVIGATION: Final = DOCS / "navigation.yml"
 ABOUT: Final = "Safe, observable and replaceable calls to other people's services."
 _STYLE: Final = Path(__file__).with_name("site.css")
+_ICON: Final = Path(__file__).with_name("site_icon.svg")
 _SEARCH: Final = Path(__file__).with_name("site_search.js")
 _SEARCH_SCRIPTS: Final = ("messages.js", "site_search.js")
+_SEARCH_PAGE: Final = """{% extends "!search.html" %}
+{% block content %}<h1>Search</h1>{{ super() }}{% endblock %}
+"""
 _ADMONITION: Final = re.compile(r"^!!! (\w+)\n((?:    .*\n|\n(?=    ))+)", re.MULTILINE)
 
 
@@ -138,6 +142,8 @@ def build(target: Path, texts: Mapping[str, str], whole: Section) -> None:
             _write(source / path, written)
         _write(source / "index.md", _with_contents(_for_sphinx(texts["index.md"]), whole))
         _write(source / "static" / "site.css", _STYLE.read_text("utf-8"))
+        _write(source / "templates" / "search.html", _SEARCH_PAGE)
+        _write(source / _ICON.name, _ICON.read_text("utf-8"))
         app = Sphinx(
             srcdir=source,
             confdir=None,
@@ -165,7 +171,9 @@ _SETTINGS: Final[dict[str, Any]] = {
     "html_title": "moorage",
     "extensions": ["myst_parser", "sphinx_copybutton"],
     "html_theme": "furo",
+    "html_favicon": _ICON.name,
     "html_static_path": ["static"],
+    "templates_path": ["templates"],
     "html_css_files": ["site.css"],
     "html_copy_source": False,
     "html_show_sphinx": False,
@@ -174,7 +182,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "copybutton_prompt_text": "$ ",
     "copybutton_only_copy_prompt_lines": True,
     "copybutton_exclude": ".linenos, .gp, .go",
-    "pygments_style": "friendly",
+    "pygments_style": "a11y-high-contrast-light",
     "highlight_language": "text",
     "suppress_warnings": ["misc.highlighting_failure"],
     "nitpicky": True,

@@ -27,7 +27,7 @@ _TROUBLES: Final = {
 _PAGE: Final = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>$title</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="stylesheet" href="/erp.css"></head>
+<link rel="stylesheet" href="/erp.css"><link rel="icon" href="data:,"></head>
 <body><a class="skip" href="#main">Skip to the content</a>
 <header class="top"><p class="brand">$title</p></header>
 <main id="main">$main</main></body></html>

@@ -191,7 +191,7 @@ def _on_a_phone(window: Browser, url: str) -> None:
             window.look(width=width, height=740, dark=dark)
             for page in PAGES:
                 window.open(f"{url}{page}")
-                assert not window.overflows, f"/{page} is wider than {width} pixels"
+                assert [] == window.defects(), f"/{page} at {width} pixels"
                 assert window.ask(READABLE), f"/{page} has a squeezed text"
                 name = picture(page)
                 if width == 360:

@@ -8,6 +8,7 @@ import time
 from base64 import b64decode
 from contextlib import contextmanager
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.support.ports import free_port
@@ -15,13 +16,13 @@ from tests.support.servers import chromium
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
 TAB: Final = "\ue004"
 ENTER: Final = "\ue007"
 SPACE: Final = " "
 DOWN: Final = "\ue015"
 
+_AUDIT: Final = Path(__file__).with_name("page_audit.js")
 _ELEMENT: Final = "element-6066-11e4-a52e-4f735466cecf"
 _PATIENCE: Final = 120.0
 _ARGUMENTS: Final = (
@@ -49,7 +50,8 @@ class Browser:
         self._at = f"/session/{session}"
 
     def open(self, url: str) -> None:
-        """Open a page, and wait until it has loaded."""
+        """Open a page, wait until it has loaded, and forget the console of the page before."""
+        self._console()
         self._do("POST", "/url", {"url": url})
 
     @property
@@ -127,6 +129,18 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._tell("Emulation.setEmulatedMedia", {"features": [scheme]})
 
+    def defects(self) -> list[str]:
+        """Return what is wrong with the page for its readers, and the errors in its console.
+
+        They are too weak contrasts, controls and pictures without a name, missing landmarks,
+        repeated ids, requests to other origins, and a page that is wider than the window.
+        """
+        result: list[str] = self.ask(_AUDIT.read_text("utf-8"))
+        own_status = f"{self.url} - Failed to load resource"  # such as that of a page for a 404
+        errors = [line for line in self._console() if not line.startswith(own_status)]
+        result += [f"console: {line}" for line in errors]
+        return [*result, "wider than the window"] if self.overflows else result
+
     @property
     def overflows(self) -> bool:
         """Return whether the page is wider than the window."""
@@ -137,6 +151,11 @@ class Browser:
         path.parent.mkdir(parents=True, exist_ok=True)
         shot = self._tell("Page.captureScreenshot", {"captureBeyondViewport": True})
         path.write_bytes(b64decode(shot["data"]))
+
+    def _console(self) -> list[str]:
+        """Return the errors in the console since the last look at it."""
+        log = self._do("POST", "/se/log", {"type": "browser"})
+        return [line["message"] for line in log if line["level"] == "SEVERE"]
 
     def _tell(self, command: str, parameters: dict[str, Any]) -> Any:
         return self._do("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
@@ -170,7 +189,12 @@ def browsing() -> Generator[Browser]:
     try:
         _wait_for(port)
         options = {"binary": program, "args": [*_ARGUMENTS]}
-        fields = {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}
+        capabilities = {
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "SEVERE"},
+        }
+        fields = {"alwaysMatch": capabilities}
         session = ask_driver(port, "POST", "/session", {"capabilities": fields})["sessionId"]
         try:
             yield Browser(port, session)

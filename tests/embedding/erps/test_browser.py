@@ -116,11 +116,12 @@ def on_a_phone(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -
         *("", "acme/", "acme/invoices/A-1001/", "acme/invoices/A-1002/", "acme/log/"),
         *("acme/invoices/A-1003/", "acme/customers/2/", "acme/bank/", "acme/orders/"),
     )
-    for width in (360, 320):
-        window.look(width=width, height=740)
+    for width, dark in ((360, False), (320, True)):
+        window.look(width=width, height=740, dark=dark)
         for page in (*pages, "acme/customers/1/", "acme/invoices/A-1002/shipping/", "nowhere/"):
             window.open(f"{shop.erp.url}/{page}")
-            assert not window.overflows, f"/{page} is wider than {width} pixels"
+            assert [] == window.defects(), f"/{page} at {width} pixels"
+    window.look(width=360, height=740)
     keep("phone-nowhere")
     window.open(f"{shop.erp.url}/acme/log/")
     keep("phone-log")
