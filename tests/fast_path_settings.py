@@ -59,6 +59,7 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "foreign": lambda: ValueError("a secret"),
     "no answer": lambda: None,
     "stopped": Stopped,
+    "cancelled": asyncio.CancelledError,
 }
 
 
@@ -198,7 +199,10 @@ def error_facts(error: Any) -> Any:
 
 @attrs.frozen
 class Story:
-    """The outcome of a scenario: results, requests, lookups, pauses, events and log entries."""
+    """The outcome of a scenario.
+
+    It has the results, requests, lookups, pauses, events, log entries, and the final circuits.
+    """
 
     ends: list[Any]
     got: list[Any]
@@ -206,6 +210,7 @@ class Story:
     slept: list[float]
     events: list[Event]
     entries: tuple[IntegrationLog, ...]
+    circuits: list[Any]
 
 
 @attrs.frozen(kw_only=True)
@@ -217,6 +222,8 @@ class Setting:
         services: the services.
         answers: the answers of the vendor.
         observed: whether there are observers and a log.
+        listening: whether there is an observer of all events, but no log.
+        logged: whether there is a log, but no observer.
         fast: whether the fast path may be used.
         options: the options of each call.
         failures_only: whether there is an observer of failures instead.
@@ -228,6 +235,8 @@ class Setting:
     services: list[Service]
     answers: list[Any]
     observed: bool = False
+    listening: bool = False
+    logged: bool = False
     fast: bool = True
     options: dict[str, Any] = attrs.field(factory=dict)
     failures_only: bool = False
@@ -256,9 +265,12 @@ class Setting:
             "ids": Numbers(),
             "observers": [
                 *[events.append, StartObserver(events)][: 2 * self.observed],
+                *[events.append] * self.listening,
                 *[FailureObserver(events)] * self.failures_only,
             ],
         }
+        circuits: list[Any] = []
+        watched = self._circuits()
         provider = Provider(clock, self.lookups)
         vendor: Any = (SyncClient if self.mode == "plain" else AsyncClient)(clock, self.answers)
 
@@ -269,7 +281,7 @@ class Setting:
             return told(total)
 
         def sync() -> list[Any]:
-            ports["log"] = log if self.observed else None
+            ports["log"] = log if self.observed or self.logged else None
             ports["credentials"] = provider
             manager: Any = ConnectorManager(self.services, http=vendor, sleeper=clock, **ports)
             self._slow_down(manager)
@@ -281,10 +293,12 @@ class Setting:
                     )
                 except BaseException as error:  # noqa: BLE001 - compared
                     ends.append(error_facts(error))
+            circuits.extend(manager.circuit_state("v", **of) for of in watched)
             return ends
 
         async def later() -> list[Any]:
-            ports["log"] = AsyncMemoryIntegrationLogger(log) if self.observed else None
+            has_log = self.observed or self.logged
+            ports["log"] = AsyncMemoryIntegrationLogger(log) if has_log else None
             ports["credentials"] = AsyncProvider(provider)
             ports["state"] = AwaitedStore(clock) if self.mode == "distant" else None
             manager: Any = AsyncConnectorManager(
@@ -298,11 +312,19 @@ class Setting:
                     ends.append(await getattr(manager, verb)("v", what, **options))
                 except BaseException as error:  # noqa: BLE001 - compared
                     ends.append(error_facts(error))
+            circuits.extend([await manager.circuit_state("v", **of) for of in watched])
             return ends
 
         ends = sync() if self.mode == "plain" else asyncio.run(later())
         entries = log.find(LogQuery(limit=1000)).items
-        return Story(ends, vendor.got, provider.calls, clock.slept, events, entries)
+        return Story(ends, vendor.got, provider.calls, clock.slept, events, entries, circuits)
+
+    def _circuits(self) -> list[dict[str, Any]]:
+        """Return the arguments that name each circuit of the first service."""
+        service = self.services[0]
+        if service.circuit is None:
+            return []
+        return [{"region": region.name} for region in service.regions] or [{}]
 
     def _options(self) -> Iterator[dict[str, Any]]:
         """Yield the options of one call after another."""

@@ -48,6 +48,19 @@ def test_a_step_that_raises_ends_the_whole() -> None:
     assert ["hang", "hang"] == [name for name in ended_steps if name == "hang"]
 
 
+def test_a_step_that_cancels_itself_cancels_the_caller() -> None:
+    """If a step raises CancelledError by itself, the caller is cancelled instead of waiting."""
+
+    async def cancel() -> int:
+        raise asyncio.CancelledError
+
+    for steps in ([cancel], [cancel, lambda: echo(1)]):
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(AsyncioGather().first(steps, stagger=1e9, good=bool))
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(AsyncioGather().every(steps, at_once=2))
+
+
 def test_exception_of_the_judge_is_raised() -> None:
     """An exception of the `good` function is raised unchanged."""
     with pytest.raises(ZeroDivisionError):

@@ -21,7 +21,8 @@ class AsyncioGather:
     """Runs steps in tasks. All tasks have ended when the call returns.
 
     Each step sees the caller's context variables, and changes only a copy of them. The error of a
-    step cancels the others and is raised in the caller, without an exception group.
+    step cancels the others and is raised in the caller, without an exception group. A step that
+    cancels itself cancels the caller.
     """
 
     __slots__ = ()
@@ -53,6 +54,8 @@ class AsyncioGather:
                     start_tasks()
         except BaseExceptionGroup as error_group:
             raise error_group.exceptions[0] from None
+        if len(results) < len(steps):
+            raise asyncio.CancelledError  # a step cancelled itself, which a group ignores
         return [results[number] for number in range(len(steps))]
 
     async def first(
@@ -72,17 +75,27 @@ class AsyncioGather:
             raise error_group.exceptions[0] from None
 
 
+def _result_in(answer: tuple[Result, ...]) -> Result:
+    """Return the result of a step; cancel the caller if the step has none."""
+    if not answer:
+        raise asyncio.CancelledError
+    return answer[0]
+
+
 async def _race(
     waiting: deque[Callable[[], Awaitable[Result]]], stagger: float, good: Callable[[Result], bool]
 ) -> Result:
     context, loop = copy_context(), asyncio.get_running_loop()
-    answers: asyncio.Queue[Result] = asyncio.Queue()
+    answers: asyncio.Queue[tuple[Result, ...]] = asyncio.Queue()
     tasks: list[asyncio.Task[None]] = []
     running_count, next_start, is_over = 0, 0.0, False
 
     async def run(step: Callable[[], Awaitable[Result]]) -> None:
         try:
-            answers.put_nowait(await step())
+            answers.put_nowait((await step(),))
+        except asyncio.CancelledError:
+            answers.put_nowait(())  # a group ignores a task that cancels itself
+            raise
         except Exception:
             if not is_over:  # errors after the first good result are ignored
                 raise
@@ -99,10 +112,11 @@ async def _race(
                     continue
                 try:
                     async with asyncio.timeout(wait_seconds if waiting else None):
-                        result = await answers.get()
+                        answer = await answers.get()
                 except TimeoutError:
                     continue
                 running_count -= 1
+                result = _result_in(answer)
                 if good(result) or not (running_count or waiting):
                     return result
         finally:

@@ -1,0 +1,163 @@
+"""Calls behave alike with and without each extra that does not concern them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moorage import (
+    BulkheadConfig,
+    CachePolicy,
+    CircuitBreakerConfig,
+    HedgeConfig,
+    RateLimitConfig,
+    Region,
+    Request,
+    RetryBudget,
+    RetryPolicy,
+    Service,
+)
+from tests.fast_path_settings import BASE, Setting
+
+if TYPE_CHECKING:
+    from tests.fast_path_settings import Story
+
+MODES = ["plain", "awaited", "distant"]
+CALLS = 4
+PROTECTED: dict[str, Any] = {
+    "base_url": BASE,
+    "limits": (RateLimitConfig.per_second(1, burst=2),),
+    "circuit": CircuitBreakerConfig(failures=3, open_for=5),
+    "retry": RetryPolicy(3),
+    "timeout": 30.0,
+}
+ANSWERS = (
+    "ok",
+    "wrong",
+    "unknown",
+    "too many",
+    "down",
+    "refused",
+    "cut off",
+    "late",
+    "foreign",
+    "stopped",
+    "cancelled",
+)
+
+
+@attrs.frozen(kw_only=True)
+class Extra:
+    """An extra of a service, a manager or a call, set so that no call of the test needs it.
+
+    Attributes:
+        service: the settings of the service.
+        setting: other parts of the scenario.
+        options: the options of each call.
+        keys: whether each call has an idempotency key of its own.
+        answers: the vendor's answers that the extra does not concern.
+    """
+
+    service: dict[str, Any] = attrs.field(factory=dict)
+    setting: dict[str, Any] = attrs.field(factory=dict)
+    options: dict[str, Any] = attrs.field(factory=dict)
+    keys: bool = False
+    answers: tuple[str, ...] = ANSWERS
+
+
+EXTRAS: dict[str, Extra] = {
+    "observer": Extra(setting={"listening": True}),
+    "failures": Extra(setting={"failures_only": True}),
+    "log": Extra(setting={"logged": True}),
+    "observers and log": Extra(setting={"observed": True}),
+    "attempt time-out": Extra(service={"attempt_timeout": 29.0}),
+    "budget": Extra(service={"retry_budget": RetryBudget(floor=1_000)}),
+    "second limit": Extra(
+        service={"limits": (*PROTECTED["limits"], RateLimitConfig.per_hour(10**6))}
+    ),
+    "bulkhead": Extra(service={"bulkhead": BulkheadConfig(8)}),
+    "timeout": Extra(options={"timeout": 30.0}),
+    "request id": Extra(options={"request_id": "order-7"}),
+    "subject": Extra(options={"subject": "ada"}),
+    "all of these": Extra(
+        service={
+            "attempt_timeout": 29.0,
+            "retry_budget": RetryBudget(floor=1_000),
+            "limits": (*PROTECTED["limits"], RateLimitConfig.per_hour(10**6)),
+            "bulkhead": BulkheadConfig(8),
+        },
+        setting={"observed": True},
+        options={"timeout": 30.0, "request_id": "order-7", "subject": "ada"},
+    ),
+}
+OF_REQUESTS: dict[str, Extra] = {
+    # The key of a function forbids it to be repeated, but a GET may always be.
+    "key": Extra(keys=True),
+    "cache": Extra(service={"cache": CachePolicy()}),
+    # A failed read is hedged at once.
+    "hedging": Extra(
+        service={"hedge": HedgeConfig(delay=29.0)}, answers=("ok", "stopped", "cancelled")
+    ),
+    "region": Extra(service={"base_url": None, "regions": (Region("eu", BASE),)}),
+}
+
+
+def _setting(mode: str, answers: list[tuple[str, float]], extra: Extra) -> Setting:
+    return Setting(
+        mode=mode,
+        services=[Service("v", **PROTECTED | extra.service)],
+        answers=answers,
+        options=extra.options,
+        keys=[f"key-{number}" for number in range(CALLS)] if extra.keys else [],
+        **extra.setting,
+    )
+
+
+def _facts(story: Story) -> Any:
+    """Return what a caller, the vendor and the stored states have seen of a scenario."""
+    requests = [(request.method, url) for request, url, _ in story.got]
+    return [_without_region(end) for end in story.ends], requests, story.slept, story.circuits
+
+
+def _without_region(end: Any) -> Any:
+    """Return a result, or the facts of an error without the region that its message names."""
+    if not isinstance(end, tuple):
+        return end
+    return tuple(fact.replace("v in eu:", "v:") if isinstance(fact, str) else fact for fact in end)
+
+
+def _answers(extra: Extra) -> st.SearchStrategy[list[tuple[str, float]]]:
+    """Return a strategy of a vendor's answers, each with the seconds that it takes."""
+    takes = st.sampled_from([0.0, 0.0, 0.5, 31.0])
+    return st.lists(st.tuples(st.sampled_from(extra.answers), takes), max_size=8)
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", EXTRAS)
+@settings(max_examples=12)
+@given(data=st.data())
+def test_function_ends_alike_with_an_extra(mode: str, name: str, data: st.DataObject) -> None:
+    """An extra that a function does not need changes no result, attempt, wait or state."""
+    extra = EXTRAS[name]
+    answers = data.draw(_answers(extra))
+    bare = _setting(mode, answers, Extra()).run(CALLS)
+    assert _facts(bare) == _facts(_setting(mode, answers, extra).run(CALLS))
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", EXTRAS | OF_REQUESTS)
+@settings(max_examples=12)
+@given(data=st.data())
+def test_request_ends_alike_with_an_extra(mode: str, name: str, data: st.DataObject) -> None:
+    """An extra that a request does not need changes no result, request, wait or state."""
+    extra = (EXTRAS | OF_REQUESTS)[name]
+    answers = data.draw(_answers(extra))
+    requests = [Request.get(f"/rates/{number}") for number in range(CALLS)]
+    bare = _setting(mode, answers, Extra()).send(requests)
+    assert _facts(bare) == _facts(_setting(mode, answers, extra).send(requests))
