@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from moorage.ports.connector import ConnectorKind
 
 MANAGERS_CONNECTIONS = frozenset({
-    "closing_ends_the_connector", "closing_ends_operations", "operations_leave_nothing_behind",
+    "closing_ends_the_connector", "closing_ends_operations",
 })  # fmt: skip
-"""The checks of connections, which belong to the manager here."""
+"""The checks of closed connections, which belong to the manager here."""
 OPEN_OVER_HTTP = "refused_connection_did_nothing"
 """A server of HTTP says nothing before the request, so a cut connection leaves the request open."""
 
@@ -44,6 +44,7 @@ class Service:
         read: makes an operation that returns a text.
         write: makes an operation with one effect.
         count: returns the number of effects with this name.
+        forget: drops the requests that the service has recorded.
     """
 
     kind: ConnectorKind
@@ -52,6 +53,7 @@ class Service:
     read: Callable[[str], Any]
     write: Callable[[str], Any]
     count: Callable[[str], int]
+    forget: Callable[[], object]
 
 
 def graphql() -> Generator[Service]:
@@ -67,6 +69,7 @@ def graphql() -> Generator[Service]:
             lambda text: client.query(query, {"text": text}),
             lambda text: client.mutation(mutation, {"id": text}),
             server.added.count,
+            server.server.forget_requests,
         )
 
 
@@ -81,6 +84,7 @@ def json_rpc() -> Generator[Service]:
             lambda text: client.call("echo", [text], safe=True),
             lambda text: client.call("add", [text]),
             server.added.count,
+            server.server.forget_requests,
         )
 
 
@@ -95,6 +99,7 @@ def xml_rpc() -> Generator[Service]:
             lambda text: client.call("echo", [text], safe=True),
             lambda text: client.call("echo", [text]),
             lambda text: server.calls.count((text,)),
+            server.calls.clear,
         )
 
 
@@ -102,6 +107,11 @@ def odata() -> Generator[Service]:
     """Yield an OData service with one order."""
     server, client = ODataServer().start(), OData(ROOT)
     server.service.add(Name="bolt", Pieces=3)
+
+    def forget() -> None:
+        server.forget_requests()
+        server.service.seen.clear()
+
     yield Service(
         ODATA,
         server.url,
@@ -109,6 +119,7 @@ def odata() -> Generator[Service]:
         lambda text: client.get("Orders", 1),
         lambda text: client.create("Orders", {"Name": text, "Pieces": 1}),
         lambda text: sum(order["Name"] == text for order in server.service.orders.values()),
+        forget,
     )
     server.close()
 
@@ -149,9 +160,10 @@ def subject(
         echoes=service.kind in {JSON_RPC, XML_RPC},
         write=lambda _, text: service.write(text),
         count=service.count,
+        forget=service.forget,
         network=network,
         base_url=f"http://{host}:{port}",
-        operations=operations(30),
+        operations=operations(150),
         timeout=1.0,
     )
 

@@ -155,7 +155,8 @@ def subject(
         network=network,
         base_url="http://{}:{}".format(*network.address),
         timeout=1.0,
-        operations=operations(30),
+        operations=operations(150),
+        forget=server.forget_requests,
     )
 
 
@@ -163,8 +164,7 @@ CLIENT = SoapSettings(wsdl_file=str(WSDL), location="/soap").client(moorage.Wsdl
 
 
 OF_CONNECTIONS = frozenset({
-    "closing_ends_the_connector", "closing_ends_operations", "operations_leave_nothing_behind",
-    "refused_connection_did_nothing",
+    "closing_ends_the_connector", "closing_ends_operations", "refused_connection_did_nothing",
 })  # fmt: skip
 """The checks of connectors that have connections; those of this one are the manager's.
 

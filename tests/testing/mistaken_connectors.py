@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from threading import Event
+from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +182,63 @@ class LeaksDescriptorsConnector(Ledger):
 
 
 leaked: list[int] = []
+
+
+class LeaksThreadsConnector(Ledger):
+    """A faulty connector that starts a thread for each operation, and ends them when closed."""
+
+    def __init__(self, address: tuple[str, int], password: str = PASSWORD) -> None:
+        super().__init__(address, password)
+        self.over = Event()
+
+    def send(self, line: str, operation: str, timeout: float) -> Any:
+        Thread(target=self.over.wait, daemon=True).start()
+        return super().send(line, operation, timeout)
+
+    def close(self) -> None:
+        self.over.set()
+        super().close()
+
+
+class LeaksObjectsConnector(Ledger):
+    """A faulty connector that remembers each line that it has sent."""
+
+    def __init__(self, address: tuple[str, int], password: str = PASSWORD) -> None:
+        super().__init__(address, password)
+        self.history: list[str] = []
+
+    def send(self, line: str, operation: str, timeout: float) -> Any:
+        self.history += [f"{line} {number}" for number in range(9)]
+        return super().send(line, operation, timeout)
+
+
+class LeaksBytesConnector(Ledger):
+    """A faulty connector whose one buffer grows with each operation."""
+
+    def __init__(self, address: tuple[str, int], password: str = PASSWORD) -> None:
+        super().__init__(address, password)
+        self.buffer = bytearray()
+
+    def send(self, line: str, operation: str, timeout: float) -> Any:
+        self.buffer += b"a" * 200_000
+        return super().send(line, operation, timeout)
+
+
+class LeaksTasksConnector(AsyncLedger):
+    """A faulty connector that starts a task for each operation, and cancels them when closed."""
+
+    def __init__(self, address: tuple[str, int], password: str = PASSWORD) -> None:
+        super().__init__(address, password)
+        self.tasks: list[asyncio.Task[Any]] = []
+
+    async def send(self, line: str, operation: str, timeout: float) -> Any:
+        self.tasks.append(asyncio.ensure_future(asyncio.Event().wait()))
+        return await super().send(line, operation, timeout)
+
+    async def close(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await super().close()
 
 
 class GoesOnAfterCloseConnector(Ledger):

@@ -36,7 +36,11 @@ from tests.testing.mistaken_connectors import (
     KeepsLinksConnector,
     KeepsPasswordInFramesConnector,
     LateConnector,
+    LeaksBytesConnector,
     LeaksDescriptorsConnector,
+    LeaksObjectsConnector,
+    LeaksTasksConnector,
+    LeaksThreadsConnector,
     LoyalToItsLinkConnector,
     MixesAnswersConnector,
     MixesAnswersWhenClosedConnector,
@@ -204,9 +208,12 @@ PLAIN: list[tuple[type[Ledger], Any, str]] = [
     (ForgetsUsesConnector, checks.callers_share_the_connector, "the statistics count"),
     (SickConnector, checks.health_is_good, "is unavailable"),
     (WrongHealthConnector, checks.health_is_good, "is that of another"),
-    (KeepsLinksConnector, checks.operations_leave_nothing_behind, "file descriptors open"),
+    (KeepsLinksConnector, checks.operations_leave_nothing_behind, "more file descriptors"),
+    (LeaksThreadsConnector, checks.operations_leave_nothing_behind, "more threads"),
+    (LeaksObjectsConnector, checks.operations_leave_nothing_behind, "more objects in memory"),
+    (LeaksBytesConnector, checks.operations_leave_nothing_behind, "more bytes in memory"),
     (OpensEachTimeConnector, checks.operations_leave_nothing_behind, "were opened for one caller"),
-    (LeaksDescriptorsConnector, checks.operations_leave_nothing_behind, "After closing"),
+    (LeaksDescriptorsConnector, checks.operations_leave_nothing_behind, "after closing"),
     (GoesOnAfterCloseConnector, checks.closing_ends_the_connector, "is no error"),
     (UnsureWhenClosedConnector, checks.closing_ends_the_connector, "may have done something"),
     (BreaksWhenClosedConnector, checks.closing_ends_operations, "A foreign ValueError"),
@@ -241,6 +248,7 @@ PLAIN: list[tuple[type[Ledger], Any, str]] = [
     (LoyalToItsLinkConnector, network.restarted_server_is_used_again, "operations still fail"),
 ]
 AWAITED: list[tuple[type[Ledger], Any, str]] = [
+    (LeaksTasksConnector, checks.operations_leave_nothing_behind, "more tasks"),
     (SwallowsCancellationConnector, network.cancelled_operation_leaves_no_trace, "ended otherwise"),
     (ReusesCancelledLinksConnector, network.cancelled_operation_leaves_no_trace, "A read for"),
 ]
@@ -258,7 +266,10 @@ def test_planted_mistake_is_noticed(
     subject = subject_of(server, proxy, mistake, operations=50)
     lab = Lab(subject, is_async=issubclass(mistake, AsyncLedger))
     try:
-        with pytest.raises((AssertionError, RuntimeError), match=complaint):
+        with (
+            waiting_at_most(1.0 if check is checks.operations_leave_nothing_behind else 20.0),
+            pytest.raises((AssertionError, RuntimeError), match=complaint),
+        ):
             asyncio.run(check(lab))
     finally:
         while leaked:

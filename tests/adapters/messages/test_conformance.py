@@ -52,6 +52,7 @@ class Server:
         topics: the topic of writes, and the topic that stands in for reads.
         refusals: wrong settings, each with its error and a word of its message.
         is_http: whether the broker is reached over HTTP.
+        forget: a function that drops the stored messages of a broker in this process.
     """
 
     address: tuple[str, int]
@@ -60,6 +61,7 @@ class Server:
     topics: tuple[str, str]
     refusals: dict[str, tuple[Any, type[Any], str]]
     is_http: bool = False
+    forget: Callable[[], object] | None = None
 
 
 def rabbitmq(untrusted: tuple[str, int]) -> Generator[Server]:
@@ -181,6 +183,11 @@ def amazon_sqs(untrusted: tuple[str, int]) -> Generator[Server]:
                 **keys,
             )
 
+        def forget() -> None:
+            server.forget_requests()
+            sandbox.requests.clear()
+            sandbox.messages["noise"].clear()
+
         def count(text: str) -> int:
             return sum(message["MessageBody"] == text for message in sandbox.messages["orders"])
 
@@ -209,6 +216,7 @@ def amazon_sqs(untrusted: tuple[str, int]) -> Generator[Server]:
                 ),
             },
             is_http=True,
+            forget=forget,
         )
 
 
@@ -270,6 +278,7 @@ def subject(
         refusals={name: refusal(*parts) for name, parts in server.refusals.items()},
         secret=PASSWORD,
         operations=operations(300),
+        forget=server.forget,
         timeout=2.0,
     )
 

@@ -129,6 +129,11 @@ class VendorServer:
         with self._changed:
             return tuple(self._requests)
 
+    def forget_requests(self) -> None:
+        """Forget the requests that the server has read so far, whose memory a check may measure."""
+        with self._changed:
+            self._requests.clear()
+
     def wait_for_requests(self, count: int = 1) -> tuple[Received, ...]:
         """Wait until the server has read this number of requests, and return them."""
         self._wait(lambda: len(self._requests) >= count, f"{count} requests")

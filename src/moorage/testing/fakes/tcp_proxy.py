@@ -19,6 +19,7 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -53,7 +54,7 @@ class TcpProxy:
         self._responses_pass = _set_event()
         self._lock = Lock()
         self._sockets: set[socket.socket] = set()
-        self._threads: list[Thread] = []
+        self._threads: set[Thread] = set()
         self._start(self._accept)
 
     def cut_connections(self) -> None:
@@ -98,13 +99,21 @@ class TcpProxy:
         self.heal()
         self.cut_connections()
         _shut_down(self._listener)
-        for thread in self._threads:
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
             thread.join()
         self._listener.close()
 
-    def _start(self, work: object, *arguments: object) -> Thread:
-        thread = Thread(target=work, args=arguments, daemon=True)  # type: ignore[arg-type]  # a method
-        self._threads.append(thread)
+    def _start(self, work: Callable[..., object], *arguments: object) -> Thread:
+        def run() -> None:
+            work(*arguments)
+            with self._lock:
+                self._threads.discard(thread)
+
+        thread = Thread(target=run, daemon=True)
+        with self._lock:
+            self._threads.add(thread)
         thread.start()
         return thread
 

@@ -6,7 +6,6 @@ import time
 import traceback
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from uuid import uuid4
 
@@ -81,6 +80,8 @@ class ConnectorSubject:
         base_url: the address of the service, of a connector whose operations are HTTP requests.
         timeout: the seconds after which an operation of a silent server must end.
         operations: the number of operations after which nothing may be left behind.
+        forget: drops the messages that a server in this process has stored, which would count as
+            memory of the connector.
     """
 
     make: Callable[[Any], Any]
@@ -95,6 +96,7 @@ class ConnectorSubject:
     base_url: str | None = None
     timeout: float = 0.5
     operations: int = 10_000
+    forget: Callable[[], object] | None = None
 
 
 class Lab:
@@ -209,11 +211,6 @@ class Lab:
 def a_text() -> str:
     """Return a unique text."""
     return uuid4().hex
-
-
-def descriptors() -> int:
-    """Return the number of file descriptors that this process has open."""
-    return sum(1 for _ in Path("/dev/fd").iterdir())
 
 
 def possibly_processed(error: ConnectorError) -> bool:

@@ -1,0 +1,78 @@
+"""The resources that this process holds, by which checks find leaks."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_STATM: Final = Path("/proc/self/statm")
+_PAGE: Final = 4096
+
+
+@attrs.frozen
+class Held:
+    """The file descriptors, threads and tasks of the running event loop that this process has."""
+
+    descriptors: int
+    threads: int
+    tasks: int
+
+    def more_than(self, before: Held, spare: int = 0) -> dict[str, int]:
+        """Return what there is more of than before, by how many; a few more do not count."""
+        differences = {
+            "file descriptors": self.descriptors - before.descriptors,
+            "threads": self.threads - before.threads,
+            "tasks": self.tasks - before.tasks,
+        }
+        return {name: count for name, count in differences.items() if count > spare}
+
+
+@attrs.frozen
+class InMemory:
+    """The memory of this process.
+
+    Attributes:
+        objects: the number of blocks that Python has allocated.
+        bytes: the bytes that are in physical memory; 0 where the system does not tell.
+    """
+
+    objects: int
+    bytes: int
+
+
+@attrs.frozen
+class Growth:
+    """The memory that a number of operations left behind; see `InMemory`."""
+
+    operations: int
+    objects: int
+    memory: int
+
+
+def held() -> Held:
+    """Return what this process holds."""
+    return Held(
+        descriptors=sum(1 for _ in Path("/dev/fd").iterdir()),
+        threads=threading.active_count(),
+        tasks=len(asyncio.all_tasks()),
+    )
+
+
+def in_memory(forget: Callable[[], object] | None) -> InMemory:
+    """Return the memory of this process, without what a server in it has stored."""
+    if forget is not None:
+        forget()
+    gc.collect()
+    return InMemory(
+        objects=sys.getallocatedblocks(),
+        bytes=int(_STATM.read_text().split()[1]) * _PAGE if _STATM.exists() else 0,
+    )
