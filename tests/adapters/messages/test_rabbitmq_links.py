@@ -6,13 +6,13 @@ import asyncio
 import signal
 import socket
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import pytest
 
-from moorage import ConnectionFailed, Message, Secret
+from moorage import ConnectionFailed, Message, RetryPolicy, Secret
 from moorage.adapters.messages._rabbitmq_async import connect_aio_pika
 from moorage.adapters.messages._rabbitmq_sync import _SocketLoop, connect_pika
 from moorage.adapters.messages.rabbitmq import RabbitMq
@@ -23,7 +23,7 @@ from tests.support.rabbitmq_servers import LossyProxy
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from tests.adapters.messages.publisher_lab import Lab
     from tests.adapters.messages.rabbitmq_lab import Broker
@@ -63,6 +63,47 @@ def test_message_that_cannot_be_encoded_leaves_the_connection_usable(
             lab.finish(link.publish_batch([wrong], 5.0))
         assert lab.finish(link.publish(right, 30.0)).topic == broker.queue
     assert broker.payloads() == [b"2"]
+
+
+@contextmanager
+def flooding_server(piece: bytes) -> Generator[tuple[str, list[int]]]:
+    """Yield the URL of a server that sends a piece again and again, and the bytes it has sent."""
+    sent: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                while True:
+                    sent.append(connection.send(piece))
+
+        server = threading.Thread(target=serve, daemon=True)
+        server.start()
+        yield f"amqp://guest:guest@127.0.0.1:{listener.getsockname()[1]}/", sent
+        server.join()
+
+
+@pytest.mark.parametrize("letter", [b"A", b"\0", b"\xff"])
+def test_endless_garbage_is_refused(rabbit: Callable[..., Lab], letter: bytes) -> None:
+    """A server whose garbage announces a huge frame is left before the deadline."""
+    with flooding_server(letter * 65_536) as (url, sent):
+        lab = rabbit(url, service={"retry": RetryPolicy.none()}, connect_timeout=600.0)
+        with pytest.raises(ConnectionFailed) as excinfo:
+            lab.publish("queue", Message(b"1"), timeout=600.0)
+
+    assert not excinfo.value.may_have_been_processed
+    # The buffers of both sockets, and what was read of them.
+    assert sum(sent) < 32_000_000
+
+
+def test_endless_heartbeats_end_at_the_deadline(rabbit: Callable[..., Lab]) -> None:
+    """A server that sends frames without end keeps nobody longer than the deadline."""
+    with flooding_server(b"\x08\0\0\0\0\0\0\xce" * 8_192) as (url, _):
+        lab = rabbit(url, service={"retry": RetryPolicy.none()}, connect_timeout=0.5)
+        with pytest.raises(ConnectionFailed) as excinfo:
+            lab.publish("queue", Message(b"1"), timeout=600.0)
+
+    assert not excinfo.value.may_have_been_processed
 
 
 def test_what_the_socket_has_no_room_for_is_written_later() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aio_pika
 
 from moorage.adapters.messages._rabbitmq_faults import rabbitmq_fault
+from moorage.adapters.messages._rabbitmq_transport import BoundedConnection
 from moorage.adapters.messages.rabbitmq import EXCHANGE_RULES, OF_CHANNEL, RULES, connecting_error
 from moorage.adapters.trust import context_for
 from moorage.domain.messages.broker_rules import headers_of
@@ -70,6 +71,7 @@ async def open_connection(settings: RabbitMq, seconds: float) -> Any:
         timeout=seconds,
         client_properties={"connection_name": "moorage"},
         heartbeat=settings.heartbeat,
+        connection_class=BoundedConnection,
     )
 
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pika
 from pika.adapters.select_connection import IOLoop, SelectConnection
-from pika.exceptions import AMQPError, ConnectionClosedByClient
-from pika.spec import Basic
+from pika.exceptions import AMQPError, ConnectionClosedByClient, InvalidFrameError
+from pika.frame import decode_frame
+from pika.spec import FRAME_END_SIZE, FRAME_HEADER_SIZE, FRAME_MAX_SIZE, Basic
 
 from moorage.adapters.messages._rabbitmq_faults import rabbitmq_fault
 from moorage.adapters.messages.rabbitmq import (
@@ -231,7 +232,9 @@ class PikaLink:
 
     def _run_loop_until(self, is_done: Callable[[], bool], until: float) -> None:
         """Process pika's events until a condition holds; raise an error after the deadline."""
-        loop = self._connection.ioloop
+        connection = self._connection
+        loop = connection.ioloop
+        connection.until = until
         while not is_done():
             if self._end is not None:
                 raise self._end
@@ -244,6 +247,7 @@ class PikaLink:
                 loop.call_later(until - now, self._on_wake)
             loop.poll()
             loop.process_timeouts()
+        connection.until = inf
 
     def _result(
         self, item: OutgoingMessage, tag: int, rest: PublishFault | None
@@ -298,8 +302,40 @@ class PikaLink:
 class _Connection(SelectConnection):  # type: ignore[misc]  # pika has no types
     """A connection of pika that sends the frames of a small message at once.
 
-    pika sends each frame by itself, which costs more than everything else about a message.
+    pika sends each frame by itself, which costs more than everything else about a message. While it
+    receives, it would copy all it has for each piece that comes, and wait for four gigabytes if the
+    first bytes say so.
+
+    Attributes:
+        until: the deadline of those who wait for it, by the monotonic clock.
     """
+
+    until = inf
+    _frame_buffer: bytes
+
+    def _on_data_available(self, data_in: bytes) -> None:
+        """Process the frames that have arrived wholly.
+
+        Raises:
+            InvalidFrameError: a frame is larger than any that RabbitMQ may send.
+            TimeoutError: the deadline is over, and RabbitMQ sends without end.
+        """
+        if monotonic() > self.until:
+            raise TimeoutError
+        received = self._frame_buffer + data_in if self._frame_buffer else data_in
+        start = 0
+        while len(received) >= (begin := start + FRAME_HEADER_SIZE):
+            size = int.from_bytes(received[begin - 4 : begin], "big")
+            if size > FRAME_MAX_SIZE:
+                raise InvalidFrameError("A frame is too large.")
+            end = begin + size + FRAME_END_SIZE
+            if end > len(received):
+                break
+            _, frame = decode_frame(received[start:end])
+            self.bytes_received += end - start
+            self._process_frame(frame)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]  # pika has no types
+            start = end
+        self._frame_buffer = received[start:]
 
     def _output_marshaled_frames(self, marshaled_frames: list[bytes]) -> None:
         if sum(map(len, marshaled_frames)) <= _SMALL:
