@@ -8,7 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from moorage.adapters.sql._connecting import Limits, make_engine
-from moorage.adapters.sql._database import Database, Session, many, prepared
+from moorage.adapters.sql._database import Bounds, Database, Session, many, prepared
 from moorage.adapters.sql._driver_errors import judge
 from moorage.adapters.sql._links import SqlLinks
 from moorage.domain.connectors.health import ConnectorVersions
@@ -118,6 +118,8 @@ class CommonConnector:
         connect_timeout: float = CONNECT_TIMEOUT,
         lifetime: float = _LIFETIME,
         check_idle: bool = False,
+        most_rows: int = 100_000,
+        most_bytes: int = 67_108_864,
         options: Mapping[str, Any] | None = None,
         statements: Iterable[Statement] = (),
     ) -> None:
@@ -129,7 +131,8 @@ class CommonConnector:
                 field="connections",
                 remedy="Give 1 or more.",
             )
-        limits = Limits()
+        bounds = Bounds(most_rows, most_bytes)
+        limits = Limits(most_bytes)
         engine, system = make_engine(
             url if isinstance(url, Secret) else Secret(url),
             is_async=self._is_async,
@@ -150,7 +153,7 @@ class CommonConnector:
             checks_idle=check_idle,
         )
         maximum = 1 if self._is_memory else connections
-        self.database = Database(engine, system, links, maximum=maximum)
+        self.database = Database(engine, system, links, bounds, maximum=maximum)
         self._statements = {statement.name: statement for statement in statements}
 
     def __repr__(self) -> str:
@@ -197,7 +200,7 @@ class CommonConnector:
     ) -> Callable[[Session], Any]:
         checked = self.database.checked_parameters(statement, parameters)
         if rows:
-            return lambda session: tuple(session.run(statement, checked).all())
+            return lambda session: session.rows(statement, checked)
         return lambda session: session.run(statement, checked).rowcount
 
     def _batch_of(

@@ -41,9 +41,17 @@ _PATIENCE: Final = 0.02
 
 
 class Limits(local):
-    """The deadline of the attempt that runs in each thread, by the monotonic clock."""
+    """The limits of the attempt that runs in each thread.
+
+    Attributes:
+        most_bytes: the largest number of bytes of an answer.
+        until: its deadline, by the monotonic clock.
+    """
 
     until = 0.0
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
 
 
 @refusing
@@ -88,7 +96,7 @@ def make_engine(
         drivers = _ASYNC_DRIVERS if is_async else _SYNC_DRIVERS
         place = place.set(drivername=f"{backend}+{drivers[backend]}")
     if system == "postgresql" and is_async:
-        arguments = {"async_creator_fn": _open_async, **arguments}
+        arguments = {"async_creator_fn": partial(_open_async, limits.most_bytes), **arguments}
     try:
         if system != "sqlite":
             check_url_options(place, "url")
@@ -220,12 +228,14 @@ class _Opening(Thread):
         raise self._error or TimeoutError
 
 
-def _open_async(*arguments: Any, **options: Any) -> Any:
+async def _open_async(most_bytes: int, *arguments: Any, **options: Any) -> Any:
     from moorage.adapters.sql._psycopg import (  # noqa: PLC0415 - imports psycopg
         PunctualAsyncConnection,
     )
 
-    return PunctualAsyncConnection.connect(*arguments, **options)
+    connection = await PunctualAsyncConnection.connect(*arguments, **options)
+    connection.most_bytes = most_bytes
+    return connection
 
 
 def _connect_in_time(
@@ -241,6 +251,8 @@ def _connect_in_time(
     until = limits.until
     connection = _Opening(connect).within(until - monotonic()) if until else connect()
     set_end(system, connection, until)
+    if system == "postgresql":
+        connection.most_bytes = limits.most_bytes
     return connection
 
 

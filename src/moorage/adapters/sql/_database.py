@@ -24,7 +24,13 @@ import attrs
 from sqlalchemy.exc import SQLAlchemyError
 
 from moorage.adapters.concurrency.forking import in_child
-from moorage.adapters.sql._driver_errors import is_unreadable, judge
+from moorage.adapters.sql._connecting import forget_unread_rows
+from moorage.adapters.sql._driver_errors import (
+    AnswerCutError,
+    OversizedResultError,
+    is_unreadable,
+    judge,
+)
 from moorage.adapters.sql._expressions import executable_of
 from moorage.domain.connectors.pool_statistics import PoolStatistics
 from moorage.domain.connectors.sql_failures import SqlPhase, server_time_limit
@@ -36,7 +42,7 @@ from moorage.errors import BulkheadFull, InvalidData, LocalFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sqlalchemy import Connection, CursorResult, Engine
+    from sqlalchemy import Connection, CursorResult, Engine, Row
 
     from moorage.adapters.sql._links import SqlLink, SqlLinks
     from moorage.adapters.sql.statements import Statement
@@ -48,11 +54,27 @@ _SCALARS: Final = frozenset(
 )
 
 _USUAL_PORTS: Final = {"postgresql": 5432, "mariadb": 3306, "mysql": 3306}
+_ROWS_AT_ONCE: Final = 256
+"""The number of rows after which the size of a result is checked again."""
+
 _MOST_STATEMENTS: Final = 1_000
 """The number of statements whose driver's texts and summaries are kept."""
 
 _Written: TypeAlias = "tuple[str, tuple[str, ...] | None]"
 """A text for the driver, and the order of its parameters; None if the driver takes their names."""
+
+
+@attrs.frozen
+class Bounds:
+    """The size of a result that is returned as a whole.
+
+    Attributes:
+        rows: the largest number of rows.
+        bytes: the largest number of bytes of its texts and binary values.
+    """
+
+    rows: int
+    bytes: int
 
 
 class Session:
@@ -121,6 +143,7 @@ class Session:
         self, statement: Statement, parameters: Mapping[str, Any], batch: int | None = None
     ) -> CursorResult[Any]:
         """Execute a statement with checked parameters; with `batch`, as a stream of rows."""
+        self._check_order()
         if not self.is_open and not statement.safe:
             self.phase = SqlPhase.SENT
         options = None if batch is None else {"stream_results": True, "max_row_buffer": batch}
@@ -140,6 +163,44 @@ class Session:
             self.phase = SqlPhase.UNDONE
         return result
 
+    def rows(self, statement: Statement, parameters: Mapping[str, Any]) -> tuple[Row[Any], ...]:
+        """Execute a statement with checked parameters, and return its rows within the bounds."""
+        result = self._result(statement, parameters)
+        if statement.safe or self.is_open:
+            return self._bounded(result)
+        # The statement has had its effect before its rows are read.
+        self.phase = SqlPhase.SENT
+        rows = self._bounded(result)
+        self.phase = SqlPhase.UNDONE
+        return rows
+
+    def rows_or_count(self, statement: Statement, parameters: Mapping[str, Any]) -> Any:
+        """Execute a statement in a transaction; return its rows, or how many it changed."""
+        result = self._result(statement, parameters)
+        return self._bounded(result) if result.returns_rows else result.rowcount
+
+    def _result(self, statement: Statement, parameters: Mapping[str, Any]) -> CursorResult[Any]:
+        # The drivers of MySQL would read the whole result before they give its first row.
+        is_streamed = self.database.system == "mysql" and statement.safe
+        return self.run(statement, parameters, _ROWS_AT_ONCE if is_streamed else None)
+
+    def _bounded(self, result: CursorResult[Any]) -> tuple[Row[Any], ...]:
+        bounds, size, rows = self.database.bounds, 0, list[Any]()
+        while True:
+            batch = result.fetchmany(_ROWS_AT_ONCE)
+            rows += batch
+            is_last = len(batch) < _ROWS_AT_ONCE
+            size += 0 if is_last else sum(map(_size_of, batch))
+            if len(rows) > bounds.rows or size > bounds.bytes:
+                if self.database.system == "mysql" and not is_last:
+                    forget_unread_rows(self.connection)
+                    self._is_disordered = True
+                result.close()
+                raise OversizedResultError
+            if is_last:
+                result.close()
+                return tuple(rows)
+
     def run_each(self, statement: Statement, parameters: Sequence[Mapping[str, Any]]) -> None:
         """Execute a statement with each of several parameters, in an open transaction."""
         executable, _, _ = prepared(statement)
@@ -147,6 +208,7 @@ class Session:
 
     def control(self, text: str) -> None:
         """Execute a statement that controls the transaction, such as COMMIT."""
+        self._check_order()
         self.connection.exec_driver_sql(text)
 
     def begin(self, isolation: str | None, *, read_only: bool) -> None:
@@ -166,6 +228,7 @@ class Session:
 
     def commit(self) -> None:
         """Commit the transaction; its outcome is unknown until the answer arrives."""
+        self._check_order()
         self.phase = SqlPhase.SENT
         self.control("COMMIT")
         self.is_open, self.phase = False, SqlPhase.UNDONE
@@ -176,9 +239,14 @@ class Session:
             self.control("ROLLBACK")
             self.is_open = False
 
+    def _check_order(self) -> None:
+        """Raise an error if the rest of an earlier answer would be taken for the next one."""
+        if self._is_disordered:
+            raise AnswerCutError
+
     def failure(self, error: Exception) -> Exception:
         """Return the error of moorage for an exception; an unknown exception is returned itself."""
-        if is_unreadable(error):
+        if is_unreadable(error) or isinstance(error, AnswerCutError):
             self._is_disordered = True
         judged = judge(error, self.database.system, self.phase)
         return error if judged is None else bare(judged)
@@ -200,10 +268,13 @@ class Session:
 class Database:
     """A SQLAlchemy engine with the counters of its connections."""
 
-    def __init__(self, engine: Engine, system: str, links: SqlLinks, *, maximum: int) -> None:
+    def __init__(
+        self, engine: Engine, system: str, links: SqlLinks, bounds: Bounds, *, maximum: int
+    ) -> None:
         self.engine = engine
         self.system = system
         self.links = links
+        self.bounds = bounds
         self.maximum = maximum
         self.is_closed = False
         self.holders: dict[Session, None] = {}
@@ -430,9 +501,8 @@ _LEVELS: Final = frozenset(
 
 def many(session: Session, steps: Sequence[tuple[Statement, Mapping[str, Any]]]) -> tuple[Any, ...]:
     """Execute statements, and return the rows, or the number of changed rows, of each."""
-    return tuple(rows_or_count(session.run(*step)) for step in steps)
+    return tuple(session.rows_or_count(*step) for step in steps)
 
 
-def rows_or_count(result: CursorResult[Any]) -> Any:
-    """Return the rows of a result as a tuple, or the number of changed rows."""
-    return tuple(result.all()) if result.returns_rows else result.rowcount
+def _size_of(row: Row[Any]) -> int:
+    return sum(len(value) for value in row if isinstance(value, (str, bytes)))

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from moorage.domain.connectors.sql_failures import SqlFault, SqlPhase, sql_error, timeout_error
+from moorage.domain.connectors.sql_failures import (
+    SqlFault,
+    SqlPhase,
+    oversized_error,
+    sql_error,
+    timeout_error,
+)
 from moorage.errors import ConnectionFailed, ConnectorError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -16,6 +22,15 @@ if TYPE_CHECKING:
 
 _UNSUITABLE = (OverflowError, UnicodeError)
 """Errors of drivers for a value that they cannot send."""
+
+
+class OversizedResultError(Exception):
+    """Raised if a result is larger than the bounds of the connector."""
+
+
+class AnswerCutError(OversizedResultError):
+    """Raised if the rest of an answer that is too large was not read."""
+
 
 _UNREADABLE = (LookupError, ValueError, StructError)
 """Errors of drivers for bytes of a server that are not of its protocol."""
@@ -29,6 +44,8 @@ def judge(error: Exception, system: str, phase: SqlPhase) -> ConnectorError | No
     """Return the error for an exception of SQLAlchemy or a driver; None for any other."""
     if isinstance(error, ConnectorError):
         return error
+    if isinstance(error, OversizedResultError):
+        return oversized_error(phase)
     if isinstance(error, (TimeoutError, PoolTimeoutError)):
         return timeout_error(phase)
     if is_unreadable(error):

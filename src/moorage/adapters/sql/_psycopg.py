@@ -1,17 +1,30 @@
-"""Connections of psycopg that do not wait forever for a silent server."""
+"""Connections of psycopg that do not wait forever, and do not hold endless answers."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import select
+import socket
+import sys
+from contextlib import suppress
 from math import ceil
 from time import monotonic
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import AsyncConnection, Connection, OperationalError, waiting
 
+from moorage.adapters.sql._driver_errors import AnswerCutError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
 _READ, _WRITE = 1, 2
 _INTERVAL = 0.1
+_UNCOUNTED: Final = 64
+"""The number of reads of an answer before its bytes are counted: about a megabyte."""
+_COUNTER: Final = slice(128, 136)
+"""The place of the number of received bytes in Linux's `tcp_info`."""
 
 
 class ServerSilentError(OperationalError):
@@ -21,23 +34,28 @@ class ServerSilentError(OperationalError):
 class PunctualConnection(Connection[Any]):
     """A connection that is closed if the server does not answer until `until`.
 
-    `until` is a time of the monotonic clock; 0 means that there is no limit.
+    `until` is a time of the monotonic clock; 0 means that there is no limit. The connection is also
+    closed if an answer is larger than `most_bytes`, because libpq reads an answer as a whole.
     """
 
     until: float = 0.0
+    most_bytes: int = sys.maxsize
 
     def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
         """Run a generator of psycopg until it ends, or until the deadline."""
+        gen = _counted(self, gen)
         until = self.until
         if not until or not hasattr(select, "poll"):
-            return cast("Any", super()).wait(gen, *args, **options)
-        poll, socket = select.poll(), self.pgconn.socket
+            return super().wait(gen, *args, **options)
+        poll, descriptor = select.poll(), self.pgconn.socket
         try:
             wish = next(gen)
             while True:
                 reading = select.POLLIN if wish & _READ else 0
-                poll.register(socket, reading | (select.POLLOUT if wish & _WRITE else 0))
-                events = poll.poll(max(0, ceil((until - monotonic()) * 1000)))
+                poll.register(descriptor, reading | (select.POLLOUT if wish & _WRITE else 0))
+                left = until - monotonic()
+                # A server that sends without end must not be read without end.
+                events = poll.poll(ceil(left * 1000)) if left > 0 else []
                 if not events:
                     break
                 happened = events[0][1]
@@ -55,13 +73,45 @@ class PunctualAsyncConnection(AsyncConnection[Any]):
     """A connection that is closed as soon as its task is cancelled.
 
     psycopg would ask the server to cancel the statement, and wait ten seconds for a silent one. The
-    server ends the statement all the same, by its own time limit.
+    server ends the statement all the same, by its own time limit. See `PunctualConnection` for
+    `most_bytes`.
     """
+
+    most_bytes: int = sys.maxsize
 
     async def wait(self, gen: Any, *_: Any, **__: Any) -> Any:
         """Run a generator of psycopg until it ends, or until the task is cancelled."""
         try:
-            return await waiting.wait_async(gen, self.pgconn.socket, _INTERVAL)
+            return await waiting.wait_async(_counted(self, gen), self.pgconn.socket, _INTERVAL)
         except asyncio.CancelledError:
             self.pgconn.finish()
             raise
+
+
+def _counted(connection: Any, gen: Any) -> Generator[Any, Any, Any]:
+    """Run a generator of psycopg, and close the connection if its answer is too large."""
+    reads = first = 0
+    try:
+        wish = next(gen)
+        while True:
+            ready = yield wish
+            reads += 1
+            if not reads % _UNCOUNTED:
+                received = _received(connection.pgconn.socket)
+                first = first or received
+                if received - first > connection.most_bytes:
+                    break
+            wish = gen.send(ready)
+    except StopIteration as stop:
+        return stop.value
+    connection.pgconn.finish()
+    raise AnswerCutError
+
+
+def _received(descriptor: int) -> int:
+    """Return the number of bytes that a TCP connection has received; 0 if it is not known."""
+    if sys.platform == "linux":
+        with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
+            fields = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _COUNTER.stop)
+            return int.from_bytes(fields[_COUNTER], sys.byteorder)
+    return 0

@@ -67,6 +67,9 @@ class SqlConnector(CommonConnector):
         check_idle: asks the server before each use whether the connection still works. This costs a
             round trip. Without it, a read is repeated if its connection broke while it was idle,
             and a write then fails.
+        most_rows: the largest number of rows of a result that is returned as a whole; more are an
+            error, and are read with `stream`.
+        most_bytes: the largest number of bytes of such a result.
         options: options of the driver, by name.
         statements: the statements that can be performed by name, for example from a command line.
     """

@@ -48,6 +48,8 @@ class SqlSettings:
         connect_timeout: seconds for opening a connection.
         lifetime: seconds after which a connection is replaced.
         check_idle: whether the server is asked before each use if the connection still works.
+        most_rows: the largest number of rows of a result; more are an error.
+        most_bytes: the largest number of bytes of a result.
         options: options of the driver, by name.
         statements: the statements that can be run by name, each as a whole with parameters such as
             `:id`.
@@ -69,6 +71,8 @@ class SqlSettings:
     connect_timeout: float = attrs.field(default=5.0, validator=is_seconds)
     lifetime: float = attrs.field(default=1800.0, validator=is_seconds)
     check_idle: bool = False
+    most_rows: int = attrs.field(default=100_000, validator=is_count)
+    most_bytes: int = attrs.field(default=67_108_864, validator=is_count)
     options: dict[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
     statements: dict[str, str] = attrs.field(factory=dict[str, str])
     repeatable: tuple[str, ...] = attrs.field(default=(), converter=as_series)
@@ -181,6 +185,8 @@ class SqlSettings:
             "connect_timeout": self.connect_timeout,
             "lifetime": self.lifetime,
             "check_idle": self.check_idle,
+            "most_rows": self.most_rows,
+            "most_bytes": self.most_bytes,
             "options": self.options,
             "statements": self.declared(),
         }

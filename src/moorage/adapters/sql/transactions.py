@@ -45,11 +45,12 @@ class Transaction:
 
     def query(self, statement: Statement, /, **parameters: Any) -> tuple[Row[Any], ...]:
         """Return the rows of a SQL statement."""
-        return tuple(self._run(statement, parameters).all())
+        rows: tuple[Row[Any], ...] = _run(self._session, statement, parameters, rows=True)
+        return rows
 
     def execute(self, statement: Statement, /, **parameters: Any) -> int:
         """Execute a statement, and return the number of rows that it changed."""
-        changed: int = self._run(statement, parameters).rowcount
+        changed: int = _run(self._session, statement, parameters).rowcount
         return changed
 
     def execute_each(self, statement: Statement, rows: Sequence[Mapping[str, Any]], /) -> None:
@@ -71,9 +72,6 @@ class Transaction:
             raise
         self._session.control(f"RELEASE SAVEPOINT {name}")
 
-    def _run(self, statement: Statement, parameters: dict[str, Any]) -> Any:
-        return _run(self._session, statement, parameters)
-
 
 class AsyncTransaction:
     """The asynchronous `Transaction`."""
@@ -83,12 +81,14 @@ class AsyncTransaction:
 
     async def query(self, statement: Statement, /, **parameters: Any) -> tuple[Row[Any], ...]:
         """Return the rows of a SQL statement."""
-        result = await self._run(statement, parameters)
-        return tuple(result.all())
+        rows: tuple[Row[Any], ...] = await greenlet_spawn(
+            _run, self._session, statement, parameters, rows=True
+        )
+        return rows
 
     async def execute(self, statement: Statement, /, **parameters: Any) -> int:
         """Execute a statement, and return the number of rows that it changed."""
-        result = await self._run(statement, parameters)
+        result = await greenlet_spawn(_run, self._session, statement, parameters)
         changed: int = result.rowcount
         return changed
 
@@ -113,17 +113,17 @@ class AsyncTransaction:
             raise
         await greenlet_spawn(control, f"RELEASE SAVEPOINT {name}")
 
-    async def _run(self, statement: Statement, parameters: dict[str, Any]) -> Any:
-        return await greenlet_spawn(_run, self._session, statement, parameters)
-
 
 def _savepoint_name() -> str:
     return f"moorage_{next(_savepoint_numbers)}"
 
 
-def _run(session: Session, statement: Statement, parameters: dict[str, Any]) -> Any:
+def _run(
+    session: Session, statement: Statement, parameters: dict[str, Any], *, rows: bool = False
+) -> Any:
     def work() -> Any:
-        return session.run(statement, session.database.checked_parameters(statement, parameters))
+        checked = session.database.checked_parameters(statement, parameters)
+        return (session.rows if rows else session.run)(statement, checked)
 
     return _judged(session, work)
 

@@ -300,6 +300,23 @@ def timeout_error(phase: SqlPhase, *, locked: bool = False) -> AttemptTimeout:
     )
 
 
+def oversized_error(phase: SqlPhase) -> ConnectorError:
+    """Return the error for a result that is larger than the bounds of the connector."""
+    problem = "The result of the statement is larger than `most_rows` or `most_bytes`."
+    if phase is SqlPhase.SENT:
+        return ConnectionFailed(
+            f"{problem} The connection was closed before its end.",
+            may_have_been_processed=True,
+            retryable=False,
+            remedy="Look whether the rows were changed. Let a command return fewer rows.",
+        )
+    return InvalidRequest(
+        problem,
+        remedy="Read the rows with `stream`, ask for fewer, or raise the bound; nothing was"
+        " changed.",
+    )
+
+
 def _meaning(fault: SqlFault, phase: SqlPhase) -> _Meaning:
     meaning = None if fault.code is None else _coded(fault.system, fault.code)
     if phase is SqlPhase.CONNECTING and meaning in {None, _Meaning.LOST, _Meaning.REFUSED}:

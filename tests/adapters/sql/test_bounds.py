@@ -1,0 +1,141 @@
+"""A result that is returned as a whole is bounded, and a stream is not."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import ConnectionFailed, InvalidRequest
+from moorage.adapters.sql import _psycopg
+from moorage.adapters.sql.statements import Command, Query
+from tests.adapters.sql.database_lab import (
+    ENDLESS,
+    INSERT,
+    LIST,
+    SESSION,
+    SYSTEMS,
+    Lab,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+each_system = pytest.mark.parametrize("system", SYSTEMS)
+NOTE = "n" * 400
+
+
+def fill(lab: Lab, rows: int) -> None:
+    """Store this many rows, each with a note of 400 characters."""
+
+    async def work(transaction: Any) -> None:
+        steps = [{"id": number, "note": NOTE} for number in range(rows)]
+        await transaction.execute_each(INSERT, steps)
+
+    lab.transaction(work)
+
+
+@each_system
+def test_endless_result_is_refused(labs: Callable[..., Lab], system: str) -> None:
+    """A query without end is refused once it exceeds a bound, and the next operation works."""
+    lab = labs(system, most_rows=5_000, most_bytes=2_000_000)
+    with pytest.raises(InvalidRequest) as excinfo:
+        lab.query(ENDLESS[system], low=1)
+
+    assert "larger than `most_rows`" in excinfo.value.message
+    assert "`stream`" in (excinfo.value.remedy or "")
+    assert () == lab.query(LIST)
+    assert (0, 0) == (lab.connector.statistics().active, lab.connector.statistics().waiting)
+
+
+@each_system
+@pytest.mark.parametrize("rows", [299, 300, 511, 512])
+def test_bound_is_the_largest_number_of_rows(
+    labs: Callable[..., Lab], system: str, rows: int
+) -> None:
+    """A result may have `most_rows` rows, and not one more."""
+    lab = labs(system, most_rows=rows)
+    fill(lab, rows)
+    assert rows == len(lab.query(LIST))
+
+    lab.execute(INSERT, id=rows, note="")
+    with pytest.raises(InvalidRequest):
+        lab.query(LIST)
+    assert rows + 1 == len(lab.first_rows(lab.connector.stream(LIST), rows + 2))
+
+
+@each_system
+def test_bytes_of_texts_are_bounded(labs: Callable[..., Lab], system: str) -> None:
+    """Few rows with long texts are refused too."""
+    lab = labs(system, most_bytes=100_000)
+    fill(lab, 300)
+    with pytest.raises(InvalidRequest):
+        lab.query(LIST)
+
+
+@each_system
+def test_result_in_a_transaction_is_bounded(labs: Callable[..., Lab], system: str) -> None:
+    """A transaction whose query exceeds a bound is undone, even if it ignores the error."""
+    lab = labs(system, most_rows=10, most_bytes=2_000_000)
+
+    async def work(transaction: Any) -> int:
+        await transaction.execute(INSERT, id=1, note="undone")
+        with pytest.raises(InvalidRequest):
+            await transaction.query(ENDLESS[system], low=1)
+        return 1
+
+    if system == "sqlite":
+        # Its result ends with its cursor, so that the transaction can go on.
+        assert 1 == lab.transaction(work)
+        return
+    with pytest.raises(InvalidRequest):
+        lab.transaction(work)
+    assert () == lab.query(LIST)
+
+
+@each_system
+def test_result_in_a_batch_is_bounded(labs: Callable[..., Lab], system: str) -> None:
+    """A batch whose query exceeds a bound is undone."""
+    lab = labs(system, most_rows=10, most_bytes=2_000_000)
+    steps = (INSERT, {"id": 1, "note": "undone"}), (ENDLESS[system], {"low": 1})
+    with pytest.raises(InvalidRequest):
+        lab.perform(lab.connector.batch(*steps, name="both"))
+    assert () == lab.query(LIST)
+
+
+RETURNING = Command(
+    "INSERT INTO moorage_orders (id) SELECT generate_series(CAST(:low AS integer), :high)"
+    " RETURNING id",
+    name="orders.many",
+)
+
+
+def test_command_with_many_rows_was_performed(labs: Callable[..., Lab]) -> None:
+    """A command whose own rows exceed the bound has had its effect, and its error says so."""
+    lab = labs("postgresql", most_rows=10)
+    with pytest.raises(ConnectionFailed) as excinfo:
+        lab.query(RETURNING, low=1, high=20)
+
+    assert excinfo.value.may_have_been_processed
+    assert not excinfo.value.retryable
+    assert 10 == len(lab.query(RETURNING, low=21, high=30))
+    assert 30 == lab.query(Query("SELECT count(id) FROM moorage_orders", name="count"))[0][0]
+
+
+def test_refused_result_keeps_other_connections(labs: Callable[..., Lab]) -> None:
+    """PostgreSQL's connection survives a result that was read, and is too large."""
+    lab = labs("postgresql", most_rows=10)
+    fill(lab, 20)
+    before = lab.query(SESSION["postgresql"])
+    with pytest.raises(InvalidRequest):
+        lab.query(LIST)
+    assert before == lab.query(SESSION["postgresql"])
+
+
+def test_bytes_are_unknown_without_tcp() -> None:
+    """A connection that is not TCP has no counter of bytes."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.send(b"hello")
+        assert 0 == _psycopg._received(ours.fileno())  # noqa: SLF001 - the unit under test
