@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import tomllib
 from typing import TYPE_CHECKING, Final
 
 import attrs
 import pytest
+import yaml
 
 from tools.bill_of_materials import Product, bill, pinned_versions
 from tools.distribution import ROOT, product_of, require_equal, wheel_of
@@ -14,6 +18,7 @@ from tools.distribution import ROOT, product_of, require_equal, wheel_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+WORKFLOW: Final = ROOT / ".github" / "workflows" / "release.yml"
 PRODUCT: Final = Product(
     name="moorage",
     version="0.1.0",
@@ -101,3 +106,40 @@ def test_wheel_has_the_same_bytes_in_each_build(tmp_path: Path) -> None:
     assert {"attrs", "cryptography", "python-ulid"} == {
         part["name"] for part in parts if part["scope"] == "required"
     }
+
+
+def test_only_the_publishing_job_may_publish() -> None:
+    """The job that runs code of the repository is in no environment that the index trusts."""
+    jobs = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]
+
+    assert {"contents": "read", "id-token": "write", "attestations": "write"} == jobs["build"][
+        "permissions"
+    ]
+    assert {"id-token": "write"} == jobs["publish"]["permissions"]
+    assert "environment" not in jobs["build"]
+    assert "pypi" == jobs["publish"]["environment"]
+    assert "actions/checkout" not in str(jobs["publish"]["steps"])
+
+
+@pytest.mark.parametrize("tag, is_accepted", [("v{}", True), ("v{}1", False), ("v1{}", False)])
+def test_tag_has_to_be_the_version(tag: str, is_accepted: bool) -> None:
+    """The command in the workflow refuses a tag of another version."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    steps = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]["build"]["steps"]
+    (command,) = [step["run"] for step in steps if step.get("name", "").startswith("Require")]
+    environment = {"GITHUB_REF_NAME": tag.format(version), "PATH": "/usr/bin:/bin"}
+
+    process = subprocess.run(["/bin/bash", "-ec", command], cwd=ROOT, env=environment, check=False)
+
+    assert is_accepted == (process.returncode == 0)
+
+
+@pytest.mark.parametrize("name", ["moorage-django", "moorage-flask"])
+def test_framework_package_accepts_one_minor_version(name: str) -> None:
+    """A framework package is installed beside the core that it was tested with, and no other."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    text = (ROOT / "adapters-examples" / name / "pyproject.toml").read_text("utf-8")
+    requirements = tomllib.loads(text)["project"]["dependencies"]
+    major, minor = map(int, re.findall(r"\d+", project["version"])[:2])
+
+    assert f"moorage>={major}.{minor},<{major}.{minor + 1}" in requirements
