@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import yaml
 
 from tools import (
+    charts,
     commands,
     configuration,
     diagrams,
@@ -103,6 +104,8 @@ def sources() -> dict[str, str]:
         for path in sorted(DOCS.rglob(f"*.{ending}"))
     }
     texts["troubleshooting.md"] = reference.with_error_facts(texts["troubleshooting.md"])
+    figures = charts.with_charts(texts["explanation/speed.md"])
+    texts |= {"explanation/speed.md": figures.text, **figures.pictures}
     scripts = (messages.search_data(), _SEARCH.read_text("utf-8"))
     static = {
         f"_static/{name}": script for name, script in zip(_SEARCH_SCRIPTS, scripts, strict=True)
