@@ -76,6 +76,11 @@ def graphql() -> Generator[Service]:
 def json_rpc() -> Generator[Service]:
     """Yield a JSON-RPC service."""
     server, client = JsonRpcServer(), JsonRpc()
+
+    def forget() -> None:
+        server.server.forget_requests()
+        server.methods.clear()
+
     with server.server:
         yield Service(
             JSON_RPC,
@@ -84,7 +89,7 @@ def json_rpc() -> Generator[Service]:
             lambda text: client.call("echo", [text], safe=True),
             lambda text: client.call("add", [text]),
             server.added.count,
-            server.server.forget_requests,
+            forget,
         )
 
 

@@ -147,6 +147,10 @@ def subject(
     def write(connector: Any, text: str) -> Any:
         return CLIENT.operation("Notify", Upper=text)
 
+    def forget() -> None:
+        server.forget_requests()
+        server.calls.clear()
+
     return connector_conformance.ConnectorSubject(
         make=make,
         read=read,
@@ -156,7 +160,7 @@ def subject(
         base_url="http://{}:{}".format(*network.address),
         timeout=1.0,
         operations=operations(150),
-        forget=server.forget_requests,
+        forget=forget,
     )
 
 
