@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from moorage import AsyncConnectorManager, ConnectorManager, Service
@@ -36,7 +37,8 @@ def executor(mode: str, platform: Platform, url: str | None = None, **options: A
         mode: "sync" or "async".
         platform: the platform.
         url: the store; by default the memory of this one connector.
-        options: further options of the connector; hooks are synchronous functions.
+        options: further options of the connector; a hook of an asynchronous program may return an
+            awaitable.
     """
     if mode == "sync":
         state = None if url is None else open_storage(url)
@@ -68,6 +70,7 @@ def executor(mode: str, platform: Platform, url: str | None = None, **options: A
 
 def _awaited(hook: Callable[..., Any]) -> Callable[..., Any]:
     async def call(*arguments: Any) -> Any:
-        return hook(*arguments)
+        value = hook(*arguments)
+        return await value if isawaitable(value) else value
 
     return call

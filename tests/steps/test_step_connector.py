@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Event, Thread, current_thread
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from moorage import (
@@ -18,6 +22,7 @@ from moorage import (
     ConnectorError,
     ConnectorManager,
     CredentialNotFound,
+    DeadlineExceeded,
     HeldBack,
     IdempotencyConflict,
     InvalidData,
@@ -32,8 +37,9 @@ from moorage.adapters.audit.file import FileAudit
 from moorage.adapters.steps.local import LocalPlatform
 from moorage.domain.steps.following import pause_after, pause_between_polls
 from moorage.domain.steps.result import ExecutionResult, HookError, StepOutcome
-from moorage.domain.steps.runs import RunSpec
+from moorage.domain.steps.runs import RunPhase, RunSpec
 from moorage.domain.steps.step import Step, Workspace, run_name
+from moorage.hub._step_hooks_async import call_hook_async
 from moorage.hub.audit import AuditTrail
 from moorage.testing.fakes.platform import MockPlatform
 from moorage.wiring.store_urls import aopen_storage, open_storage
@@ -127,6 +133,125 @@ def test_error_of_a_hook_stands_beside_the_result(mode: str, tmp_path: Path) -> 
     assert result.is_success
     assert (HookError("post_execute", "ValueError: cannot tell ***"),) == result.hook_errors
     assert result == execute(step, idempotency_key="k")
+
+
+def hang(mode: str, released: Event) -> Callable[..., object]:
+    """Return a hook that never returns before an event is set."""
+    return lambda *_: released.wait() if mode == "sync" else asyncio.Event().wait()
+
+
+@modes
+@pytest.mark.parametrize("outcome", [StepOutcome.DEADLINE, StepOutcome.CANCELLED])
+def test_hook_that_never_returns_stands_beside_the_result(
+    mode: str, outcome: StepOutcome, tmp_path: Path
+) -> None:
+    """A hook after a deadline or a stop is given up in time, once per key."""
+    released = Event()
+    ended = ExecutionResult(exit_code=143, outcome=outcome)
+    execute = executor(
+        mode,
+        MockPlatform({"build": ended}),
+        f"sqlite:///{tmp_path}/state.db",
+        post_execute=hang(mode, released),
+        hook_timeout=0.05,
+    )
+
+    result = execute(Step("build", ["make"]), idempotency_key="k")
+
+    assert (143, outcome) == (result.exit_code, result.outcome)
+    (error,) = result.hook_errors
+    assert error.text.startswith("DeadlineExceeded: The hook post_execute did not end within 0.05")
+    assert result == execute(Step("build", ["make"]), idempotency_key="k")
+    released.set()
+
+
+@modes
+def test_first_hook_that_never_returns_keeps_the_step_from_starting(
+    mode: str, tmp_path: Path
+) -> None:
+    """Nobody knows what such a hook has done, so the key starts nothing, at each repeat too."""
+    platform, released = MockPlatform(), Event()
+    execute = executor(
+        mode,
+        platform,
+        f"sqlite:///{tmp_path}/state.db",
+        pre_execute=hang(mode, released),
+        hook_timeout=0.05,
+    )
+    for _ in range(2):
+        with pytest.raises(HeldBack, match="pre_execute did not end"):
+            execute(Step("build", ["make"]), idempotency_key="k")
+    assert [] == platform.started
+    released.set()
+
+
+@modes
+def test_hook_without_a_limit_runs_beside_its_caller(mode: str) -> None:
+    """Without a limit, a synchronous hook runs in the thread of its caller."""
+    threads: list[Thread] = []
+    execute = executor(
+        mode,
+        MockPlatform(),
+        pre_execute=lambda _: threads.append(current_thread()),
+        hook_timeout=None,
+    )
+
+    assert execute(Step("build", ["make"])).is_success
+    assert [current_thread()] == threads
+
+
+def test_hook_of_a_cancelled_caller_is_cancelled(tmp_path: Path) -> None:
+    """The hook ends with its caller, and a repeat says that nobody knows what it has done."""
+    calls: list[str] = []
+
+    async def call() -> ExecutionResult:
+        begun = asyncio.Event()
+
+        async def after(_: Step, __: ExecutionResult) -> None:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                calls.append("cancelled")
+                raise
+
+        async with aopen_storage(f"sqlite:///{tmp_path}/state.db") as state:
+            manager = AsyncConnectorManager([Service("steps")], state=state)
+            platform = AsyncPlatformInThreads(MockPlatform())
+            connector = AsyncStepConnector(platform, manager, post_execute=after)
+            step = Step("build", ["make"])
+            task = asyncio.create_task(connector.execute_step(step, idempotency_key="k"))
+            await begun.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            return await connector.execute_step(step, idempotency_key="k")
+
+    result = asyncio.run(call())
+
+    assert ["cancelled"] == calls
+    assert result.is_success
+    assert ["post_execute"] == [error.hook for error in result.hook_errors]
+
+
+def test_hook_that_ignores_its_cancellation_is_left_behind() -> None:
+    """A hook that goes on after its limit does not keep its caller, and its error is not told."""
+    reports: list[object] = []
+
+    async def stubborn() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        raise ValueError("too late")
+
+    async def call() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, facts: reports.append(facts))
+        with pytest.raises(DeadlineExceeded, match="hook x did not end"):
+            await call_hook_async("x", stubborn, 0.01)
+
+    asyncio.run(call())
+    gc.collect()
+
+    assert [] == reports
 
 
 @modes
@@ -427,6 +552,66 @@ def test_asynchronous_clean_up_stops_orphans_only(tmp_path: Path) -> None:
     assert [True, False] == [
         run.is_over for run in sorted(platform.runs(1.0), key=lambda run: run.name)
     ]
+
+
+class SlowToStart(MockPlatform):
+    """A platform whose runs were created, and are not started until somebody starts them again.
+
+    Args:
+        before_start: called in the middle of each start.
+    """
+
+    def __init__(self, before_start: Callable[[], object] = lambda: None) -> None:
+        super().__init__(endless=["job"])
+        self._before_start = before_start
+
+    def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
+        """Create a run, and then start it."""
+        status = super().start(spec, timeout)
+        self._before_start()
+        return status
+
+    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+        """Return the status of a run, which is not started unless it has ended."""
+        status = super().look(name, timeout)
+        if status is None or status.is_over:
+            return status
+        return attrs.evolve(status, phase=RunPhase.STARTING, started_at=None)
+
+    def runs(self, timeout: float, /) -> list[RunStatus]:
+        """Return the status of all runs."""
+        statuses = (self.look(status.name, timeout) for status in super().runs(timeout))
+        return [status for status in statuses if status is not None]
+
+
+def test_clean_up_ends_runs_that_were_never_started(tmp_path: Path) -> None:
+    """A run whose starter died before its start is stopped, and never starts."""
+    platform = SlowToStart()
+    manager = ConnectorManager(
+        [Service("steps")], state=open_storage(f"sqlite:///{tmp_path}/state.db")
+    )
+    connector = StepConnector(platform, manager)
+    labels = {"store": connector._store_id()}  # noqa: SLF001 - the label of its own runs
+    spec = RunSpec(name="orphan", step=Step("job", ["sleep", "1000"]), labels=labels)
+    platform.start(spec, 1.0)
+
+    assert ["orphan"] == [status.name for status in connector.clean_up(after=0.0)]
+    assert ["orphan"] == platform.stopped
+
+
+def test_clean_up_leaves_a_run_alone_that_is_being_started(tmp_path: Path) -> None:
+    """A starter that needs long is no dead one, although nobody follows its run yet."""
+    url = f"sqlite:///{tmp_path}/state.db"
+    stopped: list[tuple[RunStatus, ...]] = []
+    platform = SlowToStart(lambda: stopped.append(janitor.clean_up(after=0.0)))
+    manager = ConnectorManager([Service("steps")], state=open_storage(url))
+    janitor = StepConnector(platform, manager)
+
+    with pytest.raises(StepRunning):
+        executor("sync", platform, url)(Step("job", ["sleep"]), idempotency_key="k", patience=0.0)
+
+    assert [()] == stopped
+    assert [] == platform.stopped
 
 
 def test_asynchronous_clean_up_needs_a_shared_store() -> None:

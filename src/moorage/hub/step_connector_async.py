@@ -66,6 +66,7 @@ from moorage.hub._run_following_async import (
 )
 from moorage.hub._step_answers_async import once_async, store_async, stored_async
 from moorage.hub._step_cache_async import StepCache
+from moorage.hub._step_hooks_async import call_hook_async
 from moorage.hub._step_log_writer_async import AsyncLogWriter
 from moorage.hub.internals import core_of, ports_of
 from moorage.parts.idempotency import Idempotency
@@ -108,6 +109,9 @@ class AsyncStepConnector:
             step from starting under this key.
         post_execute: called with the step and its result once per key, after a success, a failure,
             a stop or a deadline. An error of it stands beside the result.
+        hook_timeout: the seconds that each hook may take; one that takes longer is given up, with
+            the error `DeadlineExceeded`. Synchronous hooks run in a thread of their own, which is
+            left behind then. None sets no limit, and runs them in the thread of the caller.
         secrets: looks up a secret by its reference; by default those of the environment and of
             files.
         files: the storage that inputs of steps come from, and their outputs go to.
@@ -121,6 +125,7 @@ class AsyncStepConnector:
         service: str = "steps",
         pre_execute: Callable[[Step], Awaitable[object]] | None = None,
         post_execute: Callable[[Step, ExecutionResult], Awaitable[object]] | None = None,
+        hook_timeout: float | None = 300.0,
         secrets: Callable[[str], Secret] = referenced_secret,
         files: AsyncStepFiles | None = None,
     ) -> None:
@@ -130,12 +135,13 @@ class AsyncStepConnector:
         self._service = service
         self._before = pre_execute
         self._after = post_execute
+        self._hook_timeout = hook_timeout
         self._secrets = secrets
         self._files = files
         self._once = Idempotency(
             name=f"{service}.settled",
             storage=ports.claims or ports.state,
-            timeout=_SETTLING,
+            timeout=max(_SETTLING, hook_timeout or 0.0),
             cipher=ports.cipher,
             clock=ports.clock,
         )
@@ -245,7 +251,8 @@ class AsyncStepConnector:
             spec = RunSpec(
                 name=name, step=step, secrets=secrets, labels=labels, inputs=inputs or {}
             )
-            await self._manager.perform(
+            start = partial(
+                self._manager.perform,
                 self._service,
                 _Start(self._platform, spec, is_needed=inputs is not None),
                 tenant=tenant,
@@ -253,10 +260,11 @@ class AsyncStepConnector:
                 payload={"step": step.fingerprint},
             )
             if reused is None:
-                following, status = await self._follow(spec, values, writer, patience)
+                following, status = await self._follow(start, spec, values, writer, patience)
                 result = await self._settled(spec, following, status, mask)
                 await self._cache.keep(step, tenant, result)
             else:
+                await start()
                 result, status = reused, None
                 following = Following(values, await writer.positions())
         except ConnectorError as error:
@@ -380,9 +388,10 @@ class AsyncStepConnector:
         return tuple(await self._platform.runs(LOOK))
 
     async def clean_up(self, after: float = 30.0) -> tuple[RunStatus, ...]:
-        """Stop the runs that nobody follows, and return them.
+        """Stop the runs that nobody starts or follows, and return them.
 
-        Only runs that were started with the same store are looked at. Each is looked at twice: it
+        A run that was created and not started, because its starter died, never starts then. Only
+        runs that were started with the same store are looked at. Each is looked at twice: it
         is stopped only if nobody has followed it in between.
 
         Args:
@@ -403,7 +412,7 @@ class AsyncStepConnector:
         store = await self._store_id()
         fences: dict[str, int] = {}
         for status in await self.runs():
-            if status.phase is RunPhase.RUNNING and status.labels.get(_LABEL_STORE) == store:
+            if not status.is_over and status.labels.get(_LABEL_STORE) == store:
                 lease = self._lease(status.name)
                 if await lease.take():
                     fences[status.name] = lease.fence
@@ -463,7 +472,8 @@ class AsyncStepConnector:
 
         async def prepare() -> str | None:
             try:
-                await self.pre_execute(step)
+                hook = partial(self.pre_execute, step)
+                await call_hook_async("pre_execute", hook, self._hook_timeout)
             except Exception as error:  # noqa: BLE001 - stored, and raised below
                 return _text_of(error, mask)
             return None
@@ -498,19 +508,25 @@ class AsyncStepConnector:
 
     async def _follow(
         self,
+        start: Callable[[], Awaitable[object]],
         spec: RunSpec,
         secrets: Sequence[bytes],
         writer: AsyncLogWriter,
         patience: float | None,
     ) -> tuple[Following, RunStatus | None]:
-        """Follow a run to its end.
+        """Start a run, and follow it to its end.
+
+        The lease is taken before the start, so that `clean_up` leaves a run alone that is being
+        started.
 
         Returns:
             The output that was read, and the last status.
         """
-        following = Following(secrets, await writer.positions())
         lease = self._lease(spec.name)
         try:
+            await lease.keep()
+            await start()
+            following = Following(secrets, await writer.positions())
             status = await self._reader.to_end(
                 spec.name, following, writer, lease, spec, patience=patience
             )
@@ -558,7 +574,8 @@ class AsyncStepConnector:
     async def _with_hook(self, step: Step, draft: ExecutionResult, mask: Masker) -> dict[str, Any]:
         """Call the hook after the step, and return the result as plain values."""
         try:
-            await self.post_execute(step, draft)
+            hook = partial(self.post_execute, step, draft)
+            await call_hook_async("post_execute", hook, self._hook_timeout)
         except Exception as error:  # noqa: BLE001 - stands beside the result
             hook_error = HookError("post_execute", _text_of(error, mask))
             draft = attrs.evolve(draft, hook_errors=(hook_error,))

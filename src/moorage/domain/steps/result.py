@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from moorage.domain.steps.runs import EndReason
 from moorage.domain.values.frozen_values import Factory, evolve, field, frozen
+from moorage.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +40,15 @@ class HookError:
 
     hook: str
     text: str
+
+
+def hook_timed_out(hook: str, seconds: float) -> DeadlineExceeded:
+    """Return the error of a hook that did not end in time."""
+    return DeadlineExceeded(
+        f"The hook {hook} did not end within {seconds:g} s, and was given up.",
+        may_have_been_processed=True,
+        remedy="Give what the hook calls a timeout of its own, or raise `hook_timeout`.",
+    )
 
 
 def _outcome_of_code(result: ExecutionResult) -> StepOutcome:

@@ -1,0 +1,56 @@
+"""Hooks of steps in an asynchronous program, which end in time."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.steps.result import hook_timed_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+_FAREWELL: Final = 1.0
+"""Seconds that a hook has to end after it was cancelled."""
+
+
+async def call_hook_async(
+    name: str, hook: Callable[[], Coroutine[None, None, object]], seconds: float | None
+) -> None:
+    """Call a hook, and cancel it if it takes too long or its caller is cancelled.
+
+    A hook that ignores its cancellation is left behind.
+
+    Args:
+        name: the name of the hook.
+        hook: the hook.
+        seconds: the seconds that it may take; None for no limit.
+
+    Raises:
+        DeadlineExceeded: it took longer.
+    """
+    task = asyncio.ensure_future(hook())
+    task.add_done_callback(_forget)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if task.done():
+            task.result()
+            return
+    except asyncio.CancelledError:
+        await _cancel(task)
+        raise
+    await _cancel(task)
+    assert seconds is not None  # noqa: S101 - without a limit it is done
+    raise hook_timed_out(name, seconds)
+
+
+async def _cancel(task: asyncio.Future[object]) -> None:
+    task.cancel()
+    await asyncio.wait({task}, timeout=_FAREWELL)
+
+
+def _forget(task: asyncio.Future[object]) -> None:
+    """Read the error of a hook that nobody waits for any more, so that it is not reported."""
+    with suppress(asyncio.CancelledError):
+        task.exception()
