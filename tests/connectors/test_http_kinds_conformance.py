@@ -17,6 +17,7 @@ from moorage.adapters.http_operations.xml_rpc import XML_RPC
 from moorage.testing import TcpProxy, connector_conformance, name_of
 from tests.connectors.http_services import GraphQLServer, JsonRpcServer
 from tests.support.odata_server import ROOT, ODataServer
+from tests.support.refusing_services import RefusingServices, refusing_services
 from tests.support.volumes import operations
 from tests.support.xml_rpc_server import XmlRpcServer
 
@@ -138,6 +139,13 @@ def _service(request: pytest.FixtureRequest) -> Generator[Service]:
     yield from SERVICES[request.param]()
 
 
+@pytest.fixture(scope="module", name="refusing")
+def _refusing(tmp_path_factory: pytest.TempPathFactory) -> Generator[RefusingServices]:
+    """Yield services that refuse every client."""
+    with refusing_services(tmp_path_factory.mktemp("refusing")) as refusing:
+        yield refusing
+
+
 @pytest.fixture(name="network")
 def _network(service: Service) -> Generator[TcpProxy]:
     """Yield a TCP proxy between the manager and the service."""
@@ -147,7 +155,12 @@ def _network(service: Service) -> Generator[TcpProxy]:
 
 
 def subject(
-    service: Service, network: TcpProxy, managers: list[Any], *, is_async: bool
+    service: Service,
+    network: TcpProxy,
+    refusing: RefusingServices,
+    managers: list[Any],
+    *,
+    is_async: bool,
 ) -> connector_conformance.ConnectorSubject:
     """Return the connector under test, and collect the managers that have to be closed."""
     settings = service.kind.settings(**service.settings)
@@ -167,6 +180,7 @@ def subject(
         count=service.count,
         forget=service.forget,
         network=network,
+        refusals=refusing.refusals(make),
         base_url=f"http://{host}:{port}",
         operations=operations(150),
         timeout=1.0,
@@ -185,11 +199,13 @@ def applicable(checks: Iterable[Any]) -> list[Any]:
     applicable(connector_conformance.CHECKS + connector_conformance.NETWORK_CHECKS),
     ids=name_of,
 )
-def test_synchronous_connector(check: Any, service: Service, network: TcpProxy) -> None:
+def test_synchronous_connector(
+    check: Any, service: Service, network: TcpProxy, refusing: RefusingServices
+) -> None:
     """The synchronous connector passes each check of the conformance kit."""
     managers: list[Any] = []
     try:
-        check(subject(service, network, managers, is_async=False))
+        check(subject(service, network, refusing, managers, is_async=False))
     finally:
         for manager in managers:
             manager.close()
@@ -201,13 +217,15 @@ def test_synchronous_connector(check: Any, service: Service, network: TcpProxy) 
     applicable(connector_conformance.ASYNC_CHECKS + connector_conformance.ASYNC_NETWORK_CHECKS),
     ids=name_of,
 )
-def test_asynchronous_connector(check: Any, service: Service, network: TcpProxy) -> None:
+def test_asynchronous_connector(
+    check: Any, service: Service, network: TcpProxy, refusing: RefusingServices
+) -> None:
     """The asynchronous connector passes each check of the conformance kit."""
 
     async def run() -> None:
         managers: list[Any] = []
         try:
-            await check(subject(service, network, managers, is_async=True))
+            await check(subject(service, network, refusing, managers, is_async=True))
         finally:
             for manager in managers:
                 await manager.close()
@@ -216,11 +234,13 @@ def test_asynchronous_connector(check: Any, service: Service, network: TcpProxy)
 
 
 @pytest.mark.parametrize("check", connector_conformance.FORK_CHECKS, ids=name_of)
-def test_forked_connector(check: Any, service: Service, network: TcpProxy) -> None:
+def test_forked_connector(
+    check: Any, service: Service, network: TcpProxy, refusing: RefusingServices
+) -> None:
     """A connector in a forked child has the connections of a manager of its own."""
     managers: list[Any] = []
     try:
-        check(subject(service, network, managers, is_async=False))
+        check(subject(service, network, refusing, managers, is_async=False))
     finally:
         for manager in managers:
             manager.close()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 from moorage.adapters.http_operations.soap.settings import SoapSettings
+from tests.support.refusing_services import RefusingServices, refusing_services
 from tests.support.volumes import operations
 
 
@@ -131,8 +132,19 @@ def test_service_that_does_not_answer(settings: dict[str, Any]) -> None:
     assert health.remedy
 
 
+@pytest.fixture(scope="module", name="refusing")
+def _refusing(tmp_path_factory: pytest.TempPathFactory) -> Generator[RefusingServices]:
+    """Yield services that refuse every client."""
+    with refusing_services(tmp_path_factory.mktemp("refusing")) as refusing:
+        yield refusing
+
+
 def subject(
-    server: SoapServer, network: TcpProxy, kind: Any, managers: list[Any]
+    server: SoapServer,
+    network: TcpProxy,
+    refusing: RefusingServices,
+    kind: Any,
+    managers: list[Any],
 ) -> connector_conformance.ConnectorSubject:
     """Describe a SOAP connector for the conformance kit, and collect the managers that it opens."""
     settings = SoapSettings(wsdl_file=str(WSDL), location="/soap", ping="Hello")
@@ -157,6 +169,7 @@ def subject(
         write=write,
         count=lambda text: sum(text.encode() in item.body for item in server.requests),
         network=network,
+        refusals=refusing.refusals(make),
         base_url="http://{}:{}".format(*network.address),
         timeout=1.0,
         operations=operations(150),
@@ -195,12 +208,15 @@ def applicable(checks: Iterable[Any]) -> list[Any]:
     ids=name_of,
 )
 def test_conformance(
-    server: SoapServer, network: TcpProxy, check: connector_conformance.Check
+    server: SoapServer,
+    network: TcpProxy,
+    refusing: RefusingServices,
+    check: connector_conformance.Check,
 ) -> None:
     """The synchronous SOAP connector passes the connector conformance kit."""
     managers: list[Any] = []
     try:
-        check(subject(server, network, SoapConnector, managers))
+        check(subject(server, network, refusing, SoapConnector, managers))
     finally:
         for manager in managers:
             manager.close()
@@ -212,14 +228,17 @@ def test_conformance(
     ids=name_of,
 )
 def test_asynchronous_conformance(
-    server: SoapServer, network: TcpProxy, check: connector_conformance.AsyncCheck
+    server: SoapServer,
+    network: TcpProxy,
+    refusing: RefusingServices,
+    check: connector_conformance.AsyncCheck,
 ) -> None:
     """The asynchronous SOAP connector passes the connector conformance kit."""
     managers: list[Any] = []
 
     async def run() -> None:
         try:
-            await check(subject(server, network, AsyncSoapConnector, managers))
+            await check(subject(server, network, refusing, AsyncSoapConnector, managers))
         finally:
             for manager in managers:
                 await manager.close()

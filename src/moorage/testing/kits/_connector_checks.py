@@ -270,9 +270,10 @@ async def closing_ends_operations(lab: Lab) -> None:
 async def wrong_settings_are_named(lab: Lab) -> None:
     """Check that each wrong setting raises its own error, which shows no secret."""
     for name, refusal in lab.subject.refusals.items():
-        async with lab.connector(refusal.make) as connector:
+        place = lab.at(refusal.base_url)
+        async with place.connector(refusal.make) as connector:
             operation = lab.subject.read(connector, a_text())
-            error = await lab.error_of(operation, _LONG, name)
+            error = await place.error_of(operation, _LONG, name)
             require(
                 isinstance(error, refusal.error),
                 f"{name}: the error is {type(error).__name__}, not {refusal.error.__name__}.",
@@ -283,7 +284,7 @@ async def wrong_settings_are_named(lab: Lab) -> None:
                 refusal.because in error.message,
                 f"{name}: the message says nothing of {refusal.because!r}: {error.message}",
             )
-            health = await lab.health(connector, _LONG)
+            health = await place.health(connector, _LONG)
             require(not health.is_healthy, f"{name}: the connector is healthy all the same.")
             require(bool(health.text), f"{name}: its health does not say what is wrong.")
 

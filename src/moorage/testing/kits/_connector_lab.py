@@ -54,11 +54,14 @@ class Refusal:
         make: makes a connector with the wrong setting; takes a manager.
         error: the class of the error.
         because: a word that the error's message contains, such as "host".
+        base_url: the wrong address of the service, of a connector whose operations are HTTP
+            requests.
     """
 
     make: Callable[[Any], Any]
     error: type[ConnectorError]
     because: str = ""
+    base_url: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -114,6 +117,12 @@ class Lab:
         )
         kind: Any = AsyncConnectorManager if is_async else ConnectorManager
         self.manager: Any = kind([service])
+
+    def at(self, base_url: str | None) -> Lab:
+        """Return a lab whose service has another address; this lab if there is none."""
+        if base_url is None:
+            return self
+        return Lab(attrs.evolve(self.subject, base_url=base_url), is_async=self.is_async)
 
     @asynccontextmanager
     async def connector(
