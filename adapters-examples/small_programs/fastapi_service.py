@@ -7,6 +7,7 @@ moorage.toml names the vendor, and this file does not.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
 import moorage
-from moorage import AsyncHealthApp, AsyncHealthMonitor, ConnectorError, Money
+from moorage import AsyncHealthApp, AsyncHealthMonitor, ConnectorError, Money, PaymentDeclined
 from moorage.contracts.payments import Charge, told_buyer
 from moorage.domain.webhooks.replies import reply_to
 from moorage.hub.receiving import from_starlette
@@ -46,7 +47,7 @@ def create_app(configuration: Any = "moorage.toml", **ports: Any) -> FastAPI:
             moorage.aopen(configuration, **ports) as hub,
             AsyncHealthMonitor(hub) as monitor,
         ):
-            app.state.hub, app.state.paid = hub, []
+            app.state.hub, app.state.paid, app.state.declines = hub, [], Counter()
             app.mount("/health", AsyncHealthApp(monitor))
             yield
 
@@ -61,7 +62,13 @@ def create_app(configuration: Any = "moorage.toml", **ports: Any) -> FastAPI:
     @app.post("/orders/{number}/payment", status_code=201)
     async def pay(number: str, order: Order) -> dict[str, str]:
         charge = Charge(Money(order.amount, order.currency), order.token, reference=number)
-        payment = await app.state.hub.payments().charge(charge, idempotency_key=f"pay {number}")
+        declines = app.state.declines[number]  # in a column of the order
+        key = f"pay {number}/{declines}"
+        try:
+            payment = await app.state.hub.payments().charge(charge, idempotency_key=key)
+        except PaymentDeclined:
+            app.state.declines[number] = declines + 1  # another card is another payment
+            raise
         return {"outcome": payment.state, "payment": str(payment.ref)}
 
     @app.post("/webhooks/{account}")

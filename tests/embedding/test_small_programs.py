@@ -74,6 +74,20 @@ def test_fastapi_service_charges_an_order_once() -> None:
     )
 
 
+def test_fastapi_service_takes_another_card_after_a_decline() -> None:
+    """A buyer whose card was declined pays the same order with another card, once."""
+    stripe = StripeSandbox()
+    app = fastapi_service.create_app(shop(stripe), http=AsyncSandboxHttpClient(stripe))
+    with TestClient(app) as client:
+        declined = client.post(
+            "/orders/INV-1/payment", json=ORDER | {"token": "tok_visa_chargeDeclined"}
+        )
+        paid = [client.post("/orders/INV-1/payment", json=ORDER) for _ in range(2)]
+
+    assert [402, 201, 201] == [declined.status_code, *(answer.status_code for answer in paid)]
+    assert paid[0].json() == paid[1].json()
+
+
 def test_fastapi_service_asks_again_after_a_lost_answer() -> None:
     """After an unknown outcome, the same request finds the payment and charges nothing more."""
     stripe = StripeSandbox()
