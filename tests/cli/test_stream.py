@@ -163,7 +163,7 @@ def test_pipelines_of_the_configuration_have_metrics() -> None:
     assert {
         'moorage_pipeline_messages_received_total{pipeline="shop"} 5.0',
         'moorage_pipeline_inflight_messages{pipeline="shop"} 5.0',
-        'moorage_pipeline_up{pipeline="shop"} 1.0',
+        'moorage_pipeline_connector_health{pipeline="shop"} 1.0',
     } <= set(metrics)
 
 

@@ -304,7 +304,7 @@ async def test_pages_show_the_worker(module: Any, observers: str) -> None:
         assert 200 == (await asyncio.to_thread(read, port, "live"))[0]
         assert "state" in json.loads((await asyncio.to_thread(read, port, "health"))[1])
         status, text = await asyncio.to_thread(read, port, "metrics")
-        assert 'moorage_pipeline_up{pipeline="moves"} 1.0' in text
+        assert 'moorage_pipeline_connector_health{pipeline="moves"} 1.0' in text
         assert 404 == (await asyncio.to_thread(read, port, "other"))[0]
         os.kill(os.getpid(), signal.SIGTERM)
         await running

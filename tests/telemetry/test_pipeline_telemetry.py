@@ -88,7 +88,7 @@ def test_prometheus_reads_pipelines_when_asked() -> None:
     def value(name: str) -> float | None:
         return registry.get_sample_value(f"moorage_pipeline_{name}", LABELS)
 
-    assert (0, 0) == (value("messages_received_total"), value("up"))
+    assert (0, 0) == (value("messages_received_total"), value("connector_health"))
     statistics = asyncio.run(pipeline.run()).statistics
     assert (10, 9, 2, 1, 1, 0, 0, 10) == tuple(
         value(name)
@@ -99,7 +99,7 @@ def test_prometheus_reads_pipelines_when_asked() -> None:
             "messages_retried_total",
             "dead_letters_total",
             "inflight_messages",
-            "up",
+            "connector_health",
             "processing_duration_seconds_count",
         )
     )
@@ -133,7 +133,7 @@ def test_opentelemetry_reads_pipelines_when_asked() -> None:
         "dead_letters": 1,
         "inflight_messages": 0,
         "batches": 10,
-        "up": 0,
+        "connector_health": 0,
         "paused": 0,
     } == values
 
@@ -160,10 +160,13 @@ def test_alert_of_a_pipeline_that_is_down_spares_a_paused_one() -> None:
     observer.watch_pipeline(pipeline)
 
     samples = [
-        registry.get_sample_value(f"moorage_pipeline_{name}", LABELS) for name in ("up", "paused")
+        registry.get_sample_value(f"moorage_pipeline_{name}", LABELS)
+        for name in ("connector_health", "paused")
     ]
     assert [0, 1] == samples
-    alert = NAMES["prometheus"]["moorage_pipeline_up"]["alerts"]["MooragePipelineDown"]
+    alert = NAMES["prometheus"]["moorage_pipeline_connector_health"]["alerts"][
+        "MooragePipelineDown"
+    ]
     assert alert["expr"].endswith(" unless max by (pipeline) (moorage_pipeline_paused) == 1")
 
 

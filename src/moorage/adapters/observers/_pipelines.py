@@ -24,7 +24,7 @@ _NUMBERS: Final[Mapping[str, Callable[[PipelineStatistics], float | None]]] = {
     "lag": lambda numbers: numbers.lag,
     "processing.duration": lambda numbers: numbers.processing_duration,
     "batches": lambda numbers: numbers.batches,
-    "up": lambda numbers: int(numbers.state is PipelineState.RUNNING),
+    "connector_health": lambda numbers: int(numbers.state is PipelineState.RUNNING),
     "paused": lambda numbers: int(numbers.state is PipelineState.PAUSED),
 }
 """Each number that is reported of a pipeline; None if it is not known."""
