@@ -36,7 +36,6 @@ from moorage import (
     TopicNotFound,
 )
 from moorage.adapters.concurrency.daemon_worker import DaemonWorker
-from moorage.adapters.messages._kafka_reader import records_of
 from moorage.adapters.messages.kafka import Kafka
 from moorage.adapters.messages.kafka_source import KafkaSource
 from moorage.domain.messages.kafka import reading_error
@@ -334,7 +333,7 @@ async def test_group_for_new_records(cluster: KafkaCluster) -> None:
     await publish(cluster, *numbered(3))
     reader = source(cluster, start="latest")
     await reader.open(Revocations())
-    assert [] == await reader.poll(PollLimits(1, 1, 1.0))
+    assert () == await reader.poll(PollLimits(1, 1, 1.0))
     await publish(cluster, Message("new"))
     assert [b"new"] == [record.payload for record in await read(reader, 1)]
     await reader.close()
@@ -374,7 +373,7 @@ async def test_commit_that_is_refused_for_a_time(cluster: KafkaCluster) -> None:
     records = await read(reader, 3)
     cluster.fail_next(15, 15, request=COMMIT)
     await reader.commit(records[:2])
-    assert [] == await reader.poll(PollLimits(1, 1, 1.0))
+    assert () == await reader.poll(PollLimits(1, 1, 1.0))
     await reader.close()
     second = source(cluster)
     await second.open(Revocations())
@@ -402,11 +401,11 @@ async def test_many_done_records_are_committed_at_once(cluster: KafkaCluster) ->
     records = await read(reader, 20)
     short, tall = PollLimits(40, 1_000_000, 0.05), PollLimits(80, 1_000_000, 0.05)
     await reader.commit(records[:15])
-    assert [] == await reader.poll(tall)
+    assert () == await reader.poll(tall)
     assert [] == cluster.committed("workers", "orders")
     async with asyncio.timeout(60):
         while cluster.committed("workers", "orders") != [15]:
-            assert [] == await reader.poll(short)
+            assert () == await reader.poll(short)
     await reader.close()
 
 
@@ -421,7 +420,7 @@ async def test_reads_wait_for_commits(cluster: KafkaCluster) -> None:
     cluster.fail_next(*[15] * 200, request=COMMIT)
     await reader.commit(records[:8])
     eight = PollLimits(8, 1_000_000, 0.3)
-    assert [] == await reader.poll(eight)
+    assert () == await reader.poll(eight)
     assert [] == cluster.committed("workers", "orders")
     cluster.end_failures(COMMIT)
     async with asyncio.timeout(60):
@@ -486,36 +485,6 @@ async def test_wrong_password_is_final_and_not_shown() -> None:
             await reader.open(Revocations())
     assert WRONG not in str(error.value)
     assert WRONG not in repr(reader)
-
-
-class UnreadableMessage:
-    """A message whose headers the Kafka client cannot decode."""
-
-    def headers(self) -> None:
-        """Fail as the Kafka client does."""
-        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
-
-    def timestamp(self) -> tuple[int, int]:
-        """Return that there is no time."""
-        return 0, 0
-
-    def value(self) -> bytes:
-        """Return the content of the message."""
-        return b"1"
-
-    key, topic = value, lambda _: "orders"
-    partition = offset = lambda _: 3
-
-
-def test_message_with_unreadable_headers() -> None:
-    """A message whose headers are not text is read without them."""
-    (record,) = records_of([UnreadableMessage()])
-    assert ((), None, b"1", "orders/3/3") == (
-        record.attributes,
-        record.published_at,
-        record.key,
-        record.identity,
-    )
 
 
 def test_meaning_of_a_wrong_password() -> None:
@@ -647,7 +616,7 @@ async def test_pipeline_keeps_order_and_sets_poison_aside(cluster: KafkaCluster)
     assert all(numbers == sorted(numbers) for numbers in by_key.values())
     reader = source(cluster)
     await reader.open(Revocations())
-    assert [] == await reader.poll(PollLimits(1, 1, 1.5))
+    assert () == await reader.poll(PollLimits(1, 1, 1.5))
     await reader.close()
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import SinkRecord
-from moorage.domain.pipelines.progress import PartitionProgress, PendingRecord
+from moorage.domain.pipelines.progress import PartitionProgress, PendingRun
 
 ACTIONS = st.lists(
     st.one_of(
@@ -23,9 +23,14 @@ def record(number: int) -> SinkRecord:
     return SinkRecord(b"paid", topic="orders", offset=number)
 
 
-def numbers_of(records: list[PendingRecord]) -> list[int]:
+def admit(progress: PartitionProgress, *numbers: int) -> list[PendingRun]:
+    """Admit records with these numbers, and return a run for each."""
+    return progress.admit([record(number) for number in numbers], [4] * len(numbers)).singles()
+
+
+def numbers_of(runs: list[PendingRun]) -> list[int]:
     """Return the offsets of records."""
-    return [int(pending.record.offset or 0) for pending in records]
+    return [int(item.offset or 0) for run in runs for item in run.records]
 
 
 @given(ACTIONS, st.sampled_from(["each", "prefix"]))
@@ -34,13 +39,13 @@ def test_commits_never_pass_a_gap(
 ) -> None:
     """Each record is committed once, after it is settled and, for prefixes, all before it too."""
     progress = PartitionProgress(commits)
-    admitted: list[PendingRecord] = []
+    admitted: list[PendingRun] = []
     settled: list[int] = []
     forgotten: set[int] = set()
     taken: list[int] = []
     for action in actions:
         if action == "admit":
-            admitted += progress.admit([record(len(admitted))])
+            admitted += admit(progress, len(admitted))
         elif action == "take":
             numbers = numbers_of(progress.take())
             taken += numbers
@@ -48,29 +53,61 @@ def test_commits_never_pass_a_gap(
                 assert {*range(max(numbers, default=0))} <= {*settled, *forgotten}
         elif action == "reset":
             forgotten |= set(numbers_of(progress.reset()))
-            assert [] == progress.open_records
+            assert [] == progress.open_runs
         else:
             number = int(action[1])
             if number < len(admitted) and progress.settle([admitted[number]]):
                 assert number not in {*settled, *forgotten}
                 settled.append(number)
         is_open = {*range(len(admitted))} - {*settled, *forgotten}
-        assert sorted(is_open) == numbers_of(progress.open_records)
+        assert sorted(is_open) == numbers_of(progress.open_runs)
     assert len(set(taken)) == len(taken)
     assert set(taken) <= set(settled) - forgotten
     if commits == "each":
         assert [number for number in settled if number in taken] == taken
     else:
         assert sorted(taken) == taken
-    rest = [pending for pending in admitted if pending.record.offset not in {*taken, *forgotten}]
+    gone = {*taken, *forgotten}
+    rest = [run for run in admitted if run.records[0].offset not in gone]
     assert {*rest} == {*progress.reset()}
+
+
+@given(st.lists(st.integers(1, 6)), st.data(), st.sampled_from(["each", "prefix"]), st.booleans())
+def test_split_runs_are_settled_by_themselves(
+    lengths: list[int], data: st.DataObject, commits: Literal["each", "prefix"], is_reset: bool
+) -> None:
+    """A run may be split anywhere; each part is settled, committed and counted by itself."""
+    progress = PartitionProgress(commits)
+    first = 0
+    runs: list[PendingRun] = []
+    for length in lengths:
+        numbers = range(first, first + length)
+        whole = progress.admit([record(number) for number in numbers], [*numbers])
+        cuts = data.draw(st.sets(st.integers(1, length - 1))) if length > 1 else set[int]()
+        runs += whole.split(sorted(cuts))
+        first += length
+    assert [*range(first)] == numbers_of(progress.open_runs) == numbers_of(runs)
+    assert all(run.size == sum(numbers_of([run])) for run in runs)
+    if is_reset:
+        progress.reset()
+        assert [] == [part for run in runs for part in run.singles() if not part.is_done]
+        assert [] == progress.open_runs == progress.take()
+        return
+    settled = [run for run in runs if data.draw(st.booleans())]
+    assert bool(settled) is progress.settle(settled)
+    committed = numbers_of(progress.take())
+    if commits == "each":
+        assert numbers_of(settled) == committed
+    else:
+        is_open = {*range(first)} - {*numbers_of(settled)}
+        assert [*range(min(is_open, default=first))] == committed
 
 
 def test_settled_record_is_not_open() -> None:
     """A record can be settled once only, and not after a reset."""
     progress = PartitionProgress("prefix")
-    first, second = progress.admit([record(1), record(2)])
-    assert [first, second] == progress.open_records
+    first, second = admit(progress, 1, 2)
+    assert [first, second] == progress.open_runs
     assert progress.settle([second])
     assert not progress.settle([second])
     assert [] == progress.take()
@@ -82,7 +119,7 @@ def test_settled_record_is_not_open() -> None:
 def test_settled_records_are_committed_behind_an_open_one() -> None:
     """With "each", records are committed while one before them is still being processed."""
     progress = PartitionProgress("each")
-    first, second, third = progress.admit(map(record, range(3)))
+    first, second, third = admit(progress, 0, 1, 2)
     assert progress.settle([third, second])
     assert [third, second] == progress.take()
-    assert [first] == progress.open_records == progress.reset()
+    assert [first] == progress.open_runs == progress.reset()

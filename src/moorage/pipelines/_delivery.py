@@ -14,7 +14,7 @@ import asyncio
 from collections import deque
 from datetime import UTC, datetime
 from inspect import isawaitable
-from itertools import filterfalse
+from itertools import chain, filterfalse
 from typing import TYPE_CHECKING
 
 import attrs
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from typing import TypeAlias
 
-    from moorage.domain.pipelines.progress import PendingRecord
+    from moorage.domain.pipelines.progress import PendingRun
     from moorage.domain.pipelines.records import SinkRecord
     from moorage.domain.pipelines.settings import PipelineConfig
     from moorage.domain.values.result import Result
@@ -69,7 +69,7 @@ class BatchDelivery:
     numbers: PipelineNumbers
     repeater: Repeater
 
-    async def deliver(self, batch: Sequence[PendingRecord]) -> None:
+    async def deliver(self, batch: Sequence[PendingRun]) -> None:
         """Transform and deliver a batch until each record is delivered, dropped or a dead letter.
 
         Raises:
@@ -80,7 +80,7 @@ class BatchDelivery:
         started = time()
         begun = self.in_flight.begin(batch)
         if self.transforms:
-            begun = [pending for pending in begun if await self._transform(pending)]
+            begun = [run for run in _singles(begun) if await self._transform(run)]
         groups = deque([begun])
         while groups:
             group = list(filterfalse(is_done, groups.popleft()))
@@ -89,10 +89,10 @@ class BatchDelivery:
         self.numbers.batches += 1
         self.numbers.processing_duration += time() - started
 
-    async def _transform(self, pending: PendingRecord) -> bool:
+    async def _transform(self, pending: PendingRun) -> bool:
         """Apply the transforms to a record; return False if it was dropped or failed."""
         try:
-            record = await self.repeater.run(lambda: self._apply_transforms(pending.record))
+            record = await self.repeater.run(lambda: self._apply_transforms(pending.records[0]))
         except RecordAtFault as fault:
             await self._set_aside(pending, fault.error, fault.attempts)
             return False
@@ -100,7 +100,7 @@ class BatchDelivery:
             self.numbers.dropped += 1
             self.in_flight.settle([pending])
             return False
-        pending.output = record
+        pending.outputs = (record,)
         return True
 
     async def _apply_transforms(self, record: SinkRecord) -> SinkRecord | None:
@@ -112,35 +112,38 @@ class BatchDelivery:
             record = changed
         return record
 
-    async def _try_group(self, group: list[PendingRecord]) -> list[list[PendingRecord]]:
+    async def _try_group(self, group: list[PendingRun]) -> list[list[PendingRun]]:
         """Send a group of records to the sink, and return the groups of records to try again."""
         try:
             results = await self.repeater.run(lambda: self._sink_results(group))
         except RecordAtFault as fault:
-            if len(group) > 1:
-                return [list(half) for half in halves(group)]
+            singles = _singles(group)
+            if len(singles) > 1:
+                return [list(half) for half in halves(singles)]
             await self._set_aside(group[0], fault.error, fault.attempts)
             return []
         rest = (
             self._mark_processed(group)
             if results is None
-            else await self._settle_results(group, results)
+            else await self._settle_results(_singles(group), results)
         )
         return [rest] if rest else []
 
-    async def _sink_results(self, group: list[PendingRecord]) -> Sequence[Result[object]] | None:
+    async def _sink_results(self, group: list[PendingRun]) -> Sequence[Result[object]] | None:
         """Return the sink's results for a group; raise the first error if all are temporary.
 
         A group with records that were revoked since it was formed is not tried, and has no results.
         """
         if any(map(is_done, group)):
             return ()
-        results = await self.sink.process_batch([pending.output for pending in group])
+        records = list(chain.from_iterable(run.outputs for run in group))
+        count = len(records)
+        results = await self.sink.process_batch(records)
         if results is None:
             return None
-        if not 0 < len(results) <= len(group):
+        if not 0 < len(results) <= count:
             raise LocalFailure(
-                f"The sink returned {len(results)} results for {len(group)} records.",
+                f"The sink returned {len(results)} results for {count} records.",
                 remedy="Return one result for each record, or fewer if the rest was not tried, or"
                 " raise an error.",
             )
@@ -149,21 +152,21 @@ class BatchDelivery:
             raise errors[0]
         return results
 
-    def _mark_processed(self, records: Sequence[PendingRecord]) -> list[PendingRecord]:
+    def _mark_processed(self, runs: Sequence[PendingRun]) -> list[PendingRun]:
         """Mark records as processed by the sink; none of them is to be tried again."""
-        if records:
-            self.numbers.processed += len(records)
+        if runs:
+            self.numbers.processed += sum(len(run.records) for run in runs)
             self.numbers.dead_letters_in_a_row = 0
-            self.in_flight.settle(records)
+            self.in_flight.settle(runs)
         return []
 
     async def _settle_results(
-        self, group: list[PendingRecord], results: Sequence[Result[object]]
-    ) -> list[PendingRecord]:
+        self, group: list[PendingRun], results: Sequence[Result[object]]
+    ) -> list[PendingRun]:
         """Mark records as done according to the sink's results, and return those to try again."""
         rest = group[len(results) :]
         failed = [(n, result.error) for n, result in enumerate(results) if result.error is not None]
-        again: list[PendingRecord] = []
+        again: list[PendingRun] = []
         start = 0
         for number, error in failed:
             self._mark_processed(group[start:number])
@@ -183,7 +186,7 @@ class BatchDelivery:
     def _is_temporary(self, error: Exception) -> bool:
         return verdict(error, self.config.retry) is Verdict.RETRY
 
-    async def _set_aside(self, pending: PendingRecord, error: Exception, attempts: int) -> None:
+    async def _set_aside(self, pending: PendingRun, error: Exception, attempts: int) -> None:
         """Store a record that cannot be processed as a dead letter, and mark the record as done."""
         numbers, store = self.numbers, self.dead_letters
         if store is None:
@@ -197,7 +200,7 @@ class BatchDelivery:
             ) from error
         letter = dead_letter_of(
             error,
-            pending.record,
+            pending.records[0],
             pipeline=self.name,
             attempts=attempts,
             at=datetime.now(UTC),
@@ -208,3 +211,8 @@ class BatchDelivery:
             raise fault.error from None
         numbers.dead_letters += 1
         self.in_flight.settle([pending])
+
+
+def _singles(runs: Sequence[PendingRun]) -> list[PendingRun]:
+    """Return a run for each record, so that it can be settled by itself."""
+    return [single for run in runs for single in run.singles()]

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import filterfalse, groupby
+from itertools import chain, filterfalse, groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moorage.domain.pipelines.progress import PartitionProgress, is_done
+from moorage.domain.pipelines.records import runs_of
 from moorage.ports.pipelines import PollLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Literal
 
-    from moorage.domain.pipelines.progress import PendingRecord
+    from moorage.domain.pipelines.progress import PendingRun
     from moorage.domain.pipelines.records import Partition, SinkRecord
     from moorage.domain.pipelines.settings import PipelineConfig
 
 
-_PARTITION: Final = attrgetter("topic", "partition")
 _PROGRESS: Final = attrgetter("progress")
 _SIZE: Final = attrgetter("size")
 
@@ -58,32 +58,32 @@ class RecordsInFlight:
         self._revoking: frozenset[Partition] = frozenset()
         self._less = asyncio.Event()
 
-    def admit(self, records: Iterable[SinkRecord]) -> list[PendingRecord]:
-        """Add records that the source delivered, and return them as pending records."""
-        admitted: list[PendingRecord] = []
-        for partition, run in groupby(records, _PARTITION):
-            progress = self._partitions.get(partition)
+    def admit(self, records: Sequence[SinkRecord]) -> list[PendingRun]:
+        """Add records that the source delivered, and return them as pending runs."""
+        admitted: list[PendingRun] = []
+        for place, run, sizes in runs_of(records):
+            progress = self._partitions.get(place)
             if progress is None:
-                progress = self._partitions[partition] = PartitionProgress(self._commits)
-            admitted += progress.admit(run)
-        self.records += len(admitted)
+                progress = self._partitions[place] = PartitionProgress(self._commits)
+            admitted.append(progress.admit(run, sizes))
+        self.records += len(records)
         self.size += sum(map(_SIZE, admitted))
         return admitted
 
-    def begin(self, records: Iterable[PendingRecord]) -> list[PendingRecord]:
-        """Mark records as begun and return them, without those whose partition has been revoked."""
+    def begin(self, runs: Iterable[PendingRun]) -> list[PendingRun]:
+        """Mark runs as begun and return them, without those whose partition has been revoked."""
         revoking = self._revoking
-        begun = list(filterfalse(is_done, records))
+        begun = list(filterfalse(is_done, runs))
         if revoking:
-            begun = [pending for pending in begun if pending.record.place not in revoking]
+            begun = [pending for pending in begun if pending.records[0].place not in revoking]
         for pending in begun:
             pending.is_begun = True
         return begun
 
-    def settle(self, records: Iterable[PendingRecord]) -> None:
+    def settle(self, runs: Iterable[PendingRun]) -> None:
         """Record that records are done: processed, left out, or among the dead letters."""
-        for progress, run in groupby(records, _PROGRESS):
-            if progress.settle(run):
+        for progress, settled in groupby(runs, _PROGRESS):
+            if progress.settle(settled):
                 self.settled.set()
                 self._less.set()
 
@@ -93,19 +93,16 @@ class RecordsInFlight:
         for partition, progress in self._partitions.items():
             done = progress.take()
             if done:
-                self._remove(done)
-                last = done[-1:] if self._commits == "prefix" else done
-                records = [pending.record for pending in last]
-                taken.append(DoneRecords(partition, records, len(done)))
+                total = self._remove(done)
+                records = [done[-1].records[-1]] if self._commits == "prefix" else _records_of(done)
+                taken.append(DoneRecords(partition, records, total))
         return taken
 
     def open_records(self) -> list[SinkRecord]:
         """Return the records that are not done."""
-        return [
-            pending.record
-            for progress in self._partitions.values()
-            for pending in progress.open_records
-        ]
+        return _records_of(
+            run for progress in self._partitions.values() for run in progress.open_runs
+        )
 
     async def wait_for_room(self) -> PollLimits:
         """Wait until more records may be read, and return the limits for reading them."""
@@ -139,7 +136,7 @@ class RecordsInFlight:
 
     def _has_begun_records(self, partition: Partition) -> bool:
         progress = self._partitions.get(partition)
-        return progress is not None and any(pending.is_begun for pending in progress.open_records)
+        return progress is not None and any(pending.is_begun for pending in progress.open_runs)
 
     def forget(self, partitions: Iterable[Partition] | None) -> None:
         """Forget the records of partitions, or all: the source delivers them again."""
@@ -150,8 +147,15 @@ class RecordsInFlight:
                 self._remove(progress.reset())
         self._revoking -= frozenset(partition_keys)
 
-    def _remove(self, records: Sequence[PendingRecord]) -> None:
-        self.records -= len(records)
-        self.size -= sum(map(_SIZE, records))
-        if records:
+    def _remove(self, runs: Sequence[PendingRun]) -> int:
+        """Count the records of runs as no longer in flight, and return their number."""
+        count = sum(len(pending.records) for pending in runs)
+        self.records -= count
+        self.size -= sum(map(_SIZE, runs))
+        if runs:
             self._less.set()
+        return count
+
+
+def _records_of(runs: Iterable[PendingRun]) -> list[SinkRecord]:
+    return list(chain.from_iterable(pending.records for pending in runs))

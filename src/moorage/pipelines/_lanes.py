@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from itertools import islice
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
 
 from moorage.domain.pipelines.batches import BatchSize, lane_of
 from moorage.domain.pipelines.settings import Order
@@ -13,13 +14,18 @@ from moorage.domain.pipelines.settings import Order
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from moorage.domain.pipelines.progress import PendingRecord
+    from moorage.domain.pipelines.progress import PendingRun
     from moorage.domain.pipelines.settings import PipelineConfig
     from moorage.pipelines._delivery import BatchDelivery
+
+_WAITING: Final = attrgetter("waiting")
 
 
 class Lane:
     """A queue of records, and the loop that delivers them in batches.
+
+    Attributes:
+        waiting: the number of records that `Lanes` chose this lane for, and that wait in it.
 
     Args:
         config: the settings of the pipeline.
@@ -29,19 +35,15 @@ class Lane:
     def __init__(self, config: PipelineConfig, delivery: BatchDelivery) -> None:
         self._limits = config.batch
         self._delivery = delivery
-        self._queue: deque[PendingRecord] = deque()
+        self._queue: deque[PendingRun] = deque()
         self._changed = asyncio.Event()
         self._is_stopped = False
         self._is_complete = False
+        self.waiting = 0
 
-    @property
-    def waiting(self) -> int:
-        """The number of records in the queue."""
-        return len(self._queue)
-
-    def put(self, records: Iterable[PendingRecord]) -> None:
-        """Add records at the end of the lane's queue."""
-        self._queue.extend(records)
+    def put(self, runs: Iterable[PendingRun]) -> None:
+        """Add runs of records at the end of the lane's queue."""
+        self._queue.extend(runs)
         self._changed.set()
 
     def complete(self) -> None:
@@ -59,7 +61,7 @@ class Lane:
         while batch := await self._next_batch():
             await self._delivery.deliver(batch)
 
-    async def _next_batch(self) -> list[PendingRecord]:
+    async def _next_batch(self) -> list[PendingRun]:
         """Wait for records, and return a batch of them; an empty one ends the loop."""
         while not (self._queue or self._is_complete or self._is_stopped):
             await self._wait_for_change()
@@ -80,16 +82,19 @@ class Lane:
     def _is_closing(self) -> bool:
         return self._is_complete or self._is_stopped
 
-    def _fill(
-        self, batch: list[PendingRecord], size: BatchSize
-    ) -> tuple[list[PendingRecord], BatchSize]:
+    def _fill(self, batch: list[PendingRun], size: BatchSize) -> tuple[list[PendingRun], BatchSize]:
         """Move records from the queue to a batch until the batch is full."""
         queue, limits = self._queue, self._limits
-        first = islice(queue, max(1, limits.records - size.records))
-        sizes = [pending.size for pending in first]
-        count = size.fitting(sizes, limits)
-        records = [queue.popleft() for _ in range(count)]
-        return batch + records, size.plus(count, sum(sizes[:count]))
+        batch = [*batch]
+        while queue and (count := size.fitting(queue[0].sizes, limits)):
+            run = queue.popleft()
+            if count < len(run.records):
+                run, rest = run.split((count,))
+                queue.appendleft(rest)
+            batch.append(run)
+            size = size.plus(count, run.size)
+            self.waiting -= count
+        return batch, size
 
     async def _wait_for_change(self) -> None:
         self._changed.clear()
@@ -103,23 +108,33 @@ class Lanes:
         self._order = config.order
         self.lanes = [Lane(config, delivery) for _ in range(config.lanes)]
 
-    def put(self, records: Iterable[PendingRecord]) -> None:
+    def put(self, runs: Iterable[PendingRun]) -> None:
         """Put each record into the queue of its lane."""
         if len(self.lanes) == 1:
-            self.lanes[0].put(records)
+            self.lanes[0].put(runs)
             return
-        for pending in records:
-            self._lane_of(pending).put((pending,))
+        for run in runs:
+            if self._order is Order.PARTITION:
+                lane = self._lane_of(repr(run.records[0].place).encode())
+                lane.put((run,))
+            else:
+                self._put_by_key(run)
 
-    def _lane_of(self, pending: PendingRecord) -> Lane:
-        """Return the lane of a record: of its partition or its key, or else the shortest."""
-        record = pending.record
-        if self._order is Order.PARTITION:
-            key: bytes | None = repr(record.place).encode()
-        else:
-            key = record.key
+    def _put_by_key(self, run: PendingRun) -> None:
+        """Split a run where the lane of its records changes, and put the parts into their lanes."""
+        lanes: list[Lane] = []
+        for record in run.records:
+            lane = self._lane_of(record.key)
+            lane.waiting += 1
+            lanes.append(lane)
+        cuts = [n for n, (before, lane) in enumerate(pairwise(lanes), 1) if before is not lane]
+        for part, start in zip(run.split(cuts), (0, *cuts), strict=True):
+            lanes[start].put((part,))
+
+    def _lane_of(self, key: bytes | None) -> Lane:
+        """Return the lane of a key, or else the one with the fewest records."""
         if key is None:
-            return min(self.lanes, key=lambda lane: lane.waiting)
+            return min(self.lanes, key=_WAITING)
         return self.lanes[lane_of(key, len(self.lanes))]
 
     def complete(self) -> None:

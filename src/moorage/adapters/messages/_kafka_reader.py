@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from queue import SimpleQueue
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from moorage.adapters.messages._kafka_cluster import (
     ALL_DOWN,
@@ -34,14 +33,14 @@ from moorage.adapters.messages._kafka_cluster import (
     ClusterWatch,
     options_error,
 )
-from moorage.domain.messages.kafka import is_final, partition_lag, reading_error, record_columns
+from moorage.adapters.messages._kafka_records import place_of, records_of
+from moorage.domain.messages.kafka import is_final, partition_lag, reading_error
 from moorage.domain.messages.kafka_commits import UncommittedPositions
-from moorage.domain.pipelines.records import checked_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from moorage.domain.pipelines.records import Partition, SinkRecord
+    from moorage.domain.pipelines.records import Partition, RecordBatch
     from moorage.errors import ConnectorError
 
 COOPERATIVE: Final = "cooperative-sticky"
@@ -106,7 +105,7 @@ class KafkaReader:
         self._is_committing_itself = options["enable.auto.commit"]
         self._from_beginning = options["auto.offset.reset"] == "earliest"
         self._is_cooperative = options["partition.assignment.strategy"] == COOPERATIVE
-        self._buffer: list[SinkRecord] = []
+        self._buffer: list[Any] = []
         self._held: set[Partition] = set()
         self._positions: dict[Partition, int] = {}
         self._done: SimpleQueue[tuple[Partition, int]] = SimpleQueue()
@@ -150,11 +149,11 @@ class KafkaReader:
             )
         )
 
-    def read(self, count: int, limit: int, wait: float) -> list[SinkRecord]:
-        """Return records as soon as there are any; an empty list after `wait` seconds.
+    def read(self, count: int, limit: int, wait: float) -> None:
+        """Wait for records, which `take` returns then, for `wait` seconds at most.
 
         Args:
-            count: the largest number of records to return.
+            count: the largest number of records to read.
             limit: the largest number of them and of the records that wait for a commit together.
             wait: the seconds.
         """
@@ -177,13 +176,12 @@ class KafkaReader:
             self._raise_failure()
             if not left or (self._buffer and room > 0):
                 break
-        return self._buffer
 
-    def take(self) -> list[SinkRecord]:
+    def take(self) -> RecordBatch:
         """Return the records that were read and have room, and remove them from the buffer."""
         room = max(0, self._room)
-        records, self._buffer = self._buffer[:room], self._buffer[room:]
-        return records
+        messages, self._buffer = self._buffer[:room], self._buffer[room:]
+        return records_of(messages, is_one_topic=len({topic for topic, _ in self._held}) == 1)
 
     def _wait_for_commit(self, waits: int) -> None:
         """Wait a moment for the answer to a commit; a message that comes stays in the buffer."""
@@ -222,14 +220,12 @@ class KafkaReader:
         return True
 
     def _add(self, messages: Iterable[Any]) -> None:
-        received: list[Any] = []
         for message in messages:
             error = message.error()
             if error is None:
-                received.append(message)
+                self._buffer.append(message)
             elif error.name() not in _HARMLESS:
                 self._failure = reading_error(error.name(), message.topic())
-        self._buffer += records_of(received)
 
     def _note_error(self, error: Any) -> None:
         """Record an error that the consumer reports."""
@@ -296,7 +292,7 @@ class KafkaReader:
 
     def _forget(self, places: Iterable[Partition]) -> None:
         gone = frozenset(places)
-        self._buffer = [record for record in self._buffer if record.place not in gone]
+        self._buffer = [message for message in self._buffer if place_of(message) not in gone]
 
     def store(self, positions: Mapping[Partition, int]) -> None:
         """Queue the positions of assigned partitions for the next commit, without waiting."""
@@ -402,38 +398,3 @@ def _position(place: Partition, position: int) -> Any:
 
 def _positions(positions: Mapping[Partition, int]) -> list[Any]:
     return [_position(place, position) for place, position in positions.items()]
-
-
-def records_of(messages: Sequence[Any]) -> list[SinkRecord]:
-    """Convert Kafka messages to records."""
-    return checked_records(
-        **record_columns(
-            [message.value() for message in messages],
-            [message.key() for message in messages],
-            [_headers(message) for message in messages],
-        ),
-        topic=[message.topic() for message in messages],
-        partition=[message.partition() for message in messages],
-        offset=[message.offset() for message in messages],
-        published_at=_times(messages),
-    )
-
-
-def _headers(message: Any) -> Sequence[tuple[str, bytes | None]]:
-    """Return the headers of a message; none if the name of one is not UTF-8."""
-    try:
-        return message.headers() or ()
-    except UnicodeDecodeError:
-        return ()
-
-
-def _times(messages: Iterable[Any]) -> list[datetime | None]:
-    stamps = [message.timestamp() for message in messages]
-    # Messages that were published together share a millisecond.
-    times = {
-        stamp: None
-        if stamp[0] == TIMESTAMP_NOT_AVAILABLE
-        else datetime.fromtimestamp(stamp[1] / 1000, UTC)
-        for stamp in set(stamps)
-    }
-    return [times[stamp] for stamp in stamps]

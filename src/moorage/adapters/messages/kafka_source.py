@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from moorage.adapters.messages._kafka_transactions import KafkaTransactions
     from moorage.adapters.messages.kafka import Kafka
     from moorage.domain.messages.kafka_transactions import SourcedMessage
-    from moorage.domain.pipelines.records import Offset, Partition, SinkRecord
+    from moorage.domain.pipelines.records import Offset, Partition, RecordBatch, SinkRecord
     from moorage.ports.pipelines import PollLimits, Revocation
 
 _CLUSTER_WAIT: Final = 10.0
@@ -133,7 +133,7 @@ class KafkaSource:
             **({} if instance is None else {"group.instance.id": instance}),
         }
         self._link: _Link | None = None
-        self._reading: asyncio.Future[list[SinkRecord]] | None = None
+        self._reading: asyncio.Future[None] | None = None
         self._size = _USUAL_SIZE
         self._was_open = False
         self._transaction_seconds = TRANSACTION / 1000
@@ -174,7 +174,7 @@ class KafkaSource:
             raise
         self._was_open = True
 
-    async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
+    async def poll(self, limits: PollLimits, /) -> RecordBatch:
         """Return the next records, beginning with those of a cancelled poll."""
         link = self._opened()
         if self._reading is None:
@@ -190,7 +190,7 @@ class KafkaSource:
                 self._reading = None
         records = link.reader.take()
         if records:
-            largest = max(len(record.payload) for record in records)
+            largest = max(max(run.sizes) for run in records.runs)
             self._size = max(1, largest, self._size // 2)
         return records
 

@@ -48,10 +48,11 @@ class BatchSize(NamedTuple):
         The first record of a batch fits always.
         """
         records, total = self
-        if records + len(sizes) <= limits.records and total + sum(sizes) <= limits.size:
+        sizes = sizes[: max(0, limits.records - records)]
+        if total + sum(sizes) <= limits.size:
             return len(sizes)
         for size in sizes:
-            if records and (records >= limits.records or total + size > limits.size):
+            if records and total + size > limits.size:
                 break
             records += 1
             total += size

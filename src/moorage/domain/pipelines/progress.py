@@ -6,42 +6,74 @@ Laws:
    never passes a gap.
 2. Each record is settled at most once.
 3. After a reset nothing that was admitted before it is ever committed.
+4. The cost of a run of records does not depend on their number, unless they have to be settled one
+   by one.
 """
 
 from __future__ import annotations
 
-from itertools import filterfalse, repeat, takewhile
+from itertools import filterfalse, pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from moorage.domain.pipelines.records import SinkRecord
 
 
-class PendingRecord:
-    """A record on its way through a pipeline.
+class PendingRun:
+    """Successive records of one partition on their way through a pipeline.
+
+    They are settled together. `split` makes runs of them that are settled by themselves.
 
     Attributes:
-        record: the record as the source delivered it.
-        output: the record as the transforms returned it; the same as `record` before that.
-        progress: the progress of its partition.
-        size: the size of its payload in bytes.
-        is_begun: whether a lane is processing it.
-        is_done: whether it is settled, or its partition was revoked.
+        records: the records as the source delivered them.
+        outputs: the records as the transforms returned them; the same as `records` before that.
+        sizes: the sizes of their payloads in bytes.
+        size: the sum of the sizes.
+        progress: the progress of their partition.
+        start: the position of the first record among all records that the progress has admitted.
+        is_begun: whether a lane is processing them.
+        is_done: whether they are settled, or their partition was revoked.
     """
 
-    __slots__ = "is_begun", "is_done", "output", "progress", "record", "size"
+    __slots__ = "is_begun", "is_done", "outputs", "progress", "records", "size", "sizes", "start"
 
-    def __init__(self, record: SinkRecord, progress: PartitionProgress) -> None:
-        self.record = self.output = record
+    def __init__(
+        self,
+        records: Sequence[SinkRecord],
+        sizes: Sequence[int],
+        progress: PartitionProgress,
+        start: int,
+    ) -> None:
+        self.records = self.outputs = records
+        self.sizes = sizes
+        self.size = sum(sizes)
         self.progress = progress
-        self.size = len(record.payload)
+        self.start = start
         self.is_begun = self.is_done = False
 
+    def split(self, cuts: Iterable[int]) -> list[PendingRun]:
+        """Return runs of the records between positions in this run, which they replace."""
+        parts = [
+            PendingRun(
+                self.records[begin:end], self.sizes[begin:end], self.progress, self.start + begin
+            )
+            for begin, end in pairwise((0, *cuts, len(self.records)))
+        ]
+        for part in parts:
+            part.is_begun, part.is_done = self.is_begun, self.is_done
+        self.progress.replace(self, parts)
+        return parts
 
-is_done: Final[Callable[[PendingRecord], bool]] = attrgetter("is_done")
+    def singles(self) -> list[PendingRun]:
+        """Return a run for each record."""
+        count = len(self.records)
+        return [self] if count == 1 else self.split(range(1, count))
+
+
+is_done: Final[Callable[[PendingRun], bool]] = attrgetter("is_done")
 
 
 class PartitionProgress:
@@ -53,57 +85,73 @@ class PartitionProgress:
         commits: "prefix" if records are committed in their order, "each" if in any.
     """
 
-    __slots__ = ("_is_prefix", "_pending", "_settled")
+    __slots__ = ("_first", "_is_prefix", "_next", "_pending", "_settled")
 
     def __init__(self, commits: Literal["each", "prefix"]) -> None:
         self._is_prefix = commits == "prefix"
-        # A set that knows its order: all records that were admitted and not yet taken.
-        self._pending: dict[PendingRecord, None] = {}
-        self._settled: list[PendingRecord] = []
+        # The positions of the first record that was not taken, and of the next one to be admitted.
+        self._first = self._next = 0
+        # All runs that were admitted and not yet taken, by the position of their first record.
+        self._pending: dict[int, PendingRun] = {}
+        self._settled: list[PendingRun] = []
 
     @property
-    def open_records(self) -> list[PendingRecord]:
-        """The records that are not processed yet, in order."""
-        return list(filterfalse(is_done, self._pending))
+    def open_runs(self) -> list[PendingRun]:
+        """The runs that are not processed yet, in order."""
+        return list(filterfalse(is_done, self._in_order()))
 
-    def admit(self, records: Iterable[SinkRecord]) -> list[PendingRecord]:
-        """Add records at the end, and return them as pending records."""
-        admitted = list(map(PendingRecord, records, repeat(self)))
-        self._pending.update(dict.fromkeys(admitted))
-        return admitted
+    def admit(self, records: Sequence[SinkRecord], sizes: Sequence[int]) -> PendingRun:
+        """Add records at the end, and return them as a pending run.
 
-    def settle(self, records: Iterable[PendingRecord]) -> bool:
-        """Record that records are processed; return False if none of them was open."""
-        settled = list(filterfalse(is_done, records))
-        for pending in settled:
-            pending.is_done = True
+        Args:
+            records: at least one record.
+            sizes: the sizes of their payloads in bytes.
+        """
+        run = self._pending[self._next] = PendingRun(records, sizes, self, self._next)
+        self._next += len(records)
+        return run
+
+    def replace(self, run: PendingRun, parts: Iterable[PendingRun]) -> None:
+        """Put parts of a run in its place, unless it was removed by a reset."""
+        if self._pending.get(run.start) is run:
+            self._pending.update((part.start, part) for part in parts)
+
+    def settle(self, runs: Iterable[PendingRun]) -> bool:
+        """Record that runs are processed; return False if none of them was open."""
+        settled = list(filterfalse(is_done, runs))
+        for run in settled:
+            run.is_done = True
         if not self._is_prefix:
             self._settled += settled
         return bool(settled)
 
-    def take(self) -> list[PendingRecord]:
-        """Remove the records that may be committed now, and return them.
+    def take(self) -> list[PendingRun]:
+        """Remove the runs that may be committed now, and return them.
 
         Those of a prefix are in their order, others in the order in which they were settled.
         """
-        pending, taken = self._pending, self._settled
+        taken, self._settled = self._settled, []
         if self._is_prefix:
-            taken = list(takewhile(is_done, pending))
-        self._settled = []
-        if len(taken) == len(pending):
-            pending.clear()
+            while (run := self._pending.get(self._first)) is not None and run.is_done:
+                taken.append(run)
+                self._first += len(run.records)
+                del self._pending[run.start]
         else:
-            for record in taken:
-                del pending[record]
+            for run in taken:
+                del self._pending[run.start]
         return taken
 
-    def reset(self) -> list[PendingRecord]:
-        """Remove and return all records, because the source will deliver them again.
+    def reset(self) -> list[PendingRun]:
+        """Remove and return all runs, because the source will deliver their records again.
 
         The partition was revoked, or its deliveries are void.
         """
-        records = list(self._pending)
-        self.settle(records)
+        runs = self._in_order()
+        self.settle(runs)
         self._pending.clear()
         self._settled = []
-        return records
+        self._first = self._next
+        return runs
+
+    def _in_order(self) -> list[PendingRun]:
+        return [self._pending[start] for start in sorted(self._pending)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from itertools import repeat
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from itertools import chain, groupby, repeat
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import attrs
 
@@ -23,6 +24,8 @@ Offset: TypeAlias = "int | str"
 
 Partition: TypeAlias = "tuple[str, int | str | None]"
 """A topic and one of its partitions; None for a topic that has none."""
+
+_PLACE: Final = attrgetter("topic", "partition")
 
 
 @careful
@@ -241,3 +244,46 @@ def checked_records(payloads: Sequence[bytes], **columns: Iterable[Any]) -> list
         record.__class__ = SinkRecord
         records.append(record)
     return records
+
+
+class RecordRun(NamedTuple):
+    """Successive records of one partition.
+
+    Attributes:
+        place: the topic and the partition.
+        records: the records.
+        sizes: the sizes of their payloads in bytes.
+    """
+
+    place: Partition
+    records: list[SinkRecord]
+    sizes: list[int]
+
+
+class RecordBatch(tuple[SinkRecord, ...]):  # noqa: SLOT001 - a subclass of tuple has none
+    """The records of one poll, from a source that knows their partitions and sizes already.
+
+    A pipeline need not look at each of these records. So a source can read a record's fields late.
+
+    Args:
+        runs: the records, in runs of one partition each.
+
+    Attributes:
+        runs: the same.
+    """
+
+    runs: Sequence[RecordRun]
+
+    def __new__(cls, runs: Sequence[RecordRun]) -> Self:
+        """Return the batch of these runs."""
+        batch = super().__new__(cls, chain.from_iterable(run.records for run in runs))
+        batch.runs = runs
+        return batch
+
+
+def runs_of(records: Sequence[SinkRecord]) -> Sequence[RecordRun]:
+    """Return the runs of successive records of the same partition."""
+    if isinstance(records, RecordBatch):
+        return records.runs
+    runs = ((place, list(run)) for place, run in groupby(records, _PLACE))
+    return [RecordRun(place, run, [len(record.payload) for record in run]) for place, run in runs]
