@@ -20,7 +20,7 @@ from confluent_kafka import KafkaException, Producer
 
 from moorage.adapters.messages._kafka_cluster import KNOWN_TOPIC, SILENT, STEP, ClusterWatch
 from moorage.domain.messages.kafka import RULES, delivery_fault, headers_to_send
-from moorage.domain.messages.message import PublishReceipt
+from moorage.domain.messages.message import receipts_of
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
 from moorage.domain.values.result import Result
 from moorage.errors import LocalFailure
@@ -28,7 +28,7 @@ from moorage.errors import LocalFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence, Sized
 
-    from moorage.domain.messages.message import OutgoingMessage
+    from moorage.domain.messages.message import OutgoingMessage, PublishReceipt
     from moorage.errors import ConnectorError
 
 R = TypeVar("R")
@@ -133,23 +133,26 @@ class KafkaProducer:
     ) -> list[Result[PublishReceipt]]:
         topic = items[0].topic
         self._check_topic(topic, until)
-        reports: dict[int, Result[Any]] = {}
+        reports: dict[int, Any] = {}
+
+        def note(position: int, error: Any, message: Any) -> None:
+            """Keep librdkafka's delivery report of one message."""
+            reports[position] = message if error is None else _delivery_error(error, topic)
+
         # The client's queue has room for every batch, because a batch has the producer for itself.
         for position, item in enumerate(items):
             try:
-                self._hand_over(item, partial(_note_report, reports, position, topic))
+                self._hand_over(item, partial(note, position))
             except (KafkaException, BufferError) as error:
-                reports[position] = Result(error=_refusal(error, topic))
+                reports[position] = _refusal(error, topic)
         total = len(items)
         while self._is_open and len(reports) < total and (left := until - monotonic()) > 0:
             self._poll(min(left, STEP))
         if len(reports) < total:
             fault = PublishFault.TIMEOUT if self._is_open else PublishFault.LOST
             self._give_up(reports, total)
-            missing: Result[Any] = Result(error=publish_error(fault, RULES, topic))
-            reports = dict.fromkeys(range(total), missing) | reports
-        now = datetime.now(UTC)
-        return [_result(item, reports[position], now) for position, item in enumerate(items)]
+            reports = dict.fromkeys(range(total), publish_error(fault, RULES, topic)) | reports
+        return _results(items, [reports[position] for position in range(total)])
 
     def _give_up(self, reports: Sized, total: int) -> None:
         """Purge all unacknowledged messages, and stop using the producer."""
@@ -180,32 +183,32 @@ class KafkaProducer:
         )
 
 
-def _note_report(
-    reports: dict[int, Result[Any]], position: int, topic: str, error: Any, message: Any
-) -> None:
-    """Keep librdkafka's delivery report of one message."""
-    if error is None:
-        reports[position] = Result(message)
-        return
+def _delivery_error(error: Any, topic: str) -> ConnectorError:
+    """Return the moorage error for librdkafka's error about one message."""
     name = error.name()
-    reports[position] = Result(error=publish_error(delivery_fault(name), RULES, topic, code=name))
+    return publish_error(delivery_fault(name), RULES, topic, code=name)
 
 
-def _result(item: OutgoingMessage, report: Result[Any], now: datetime) -> Result[PublishReceipt]:
-    """Return the result of one message from librdkafka's delivery report."""
-    stored = report.value
-    if stored is None:
-        return report
-    return Result(
-        PublishReceipt(
-            broker=RULES.system,
-            topic=item.topic,
-            at=now,
-            partition=stored.partition(),
-            offset=stored.offset(),
-            id=item.message.id,
+def _results(
+    items: Sequence[OutgoingMessage], reports: Sequence[Any]
+) -> list[Result[PublishReceipt]]:
+    """Return the results of messages from their reports: stored messages, or errors."""
+    receipts = iter(
+        receipts_of(
+            RULES.system,
+            items[0].topic,
+            datetime.now(UTC),
+            [
+                (report.partition(), report.offset(), item.message.id)
+                for item, report in zip(items, reports, strict=True)
+                if not isinstance(report, Exception)
+            ],
         )
     )
+    return [
+        Result(error=report) if isinstance(report, Exception) else Result(next(receipts))
+        for report in reports
+    ]
 
 
 def _refusal(error: KafkaException | BufferError, topic: str) -> ConnectorError:

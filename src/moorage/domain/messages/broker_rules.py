@@ -289,6 +289,8 @@ def outgoing(
     Each message also gets the headers of the trace that it belongs to.
     """
     key = key if rules.deduplicates else None
+    if key is None and not trace_headers:
+        return tuple([OutgoingMessage(topic, message, message.id) for message in messages])
     return tuple(
         OutgoingMessage(
             topic,
