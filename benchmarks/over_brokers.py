@@ -50,6 +50,12 @@ MESSAGES: Final = [Message(PAYLOAD)] * BATCH
 _PARTITIONS: Final = 4
 """The partitions of a topic in librdkafka's mock cluster."""
 
+_KAFKA_RECORDS: Final = 16_000
+"""The records of each block: with more, the mock cluster drops what exceeds 5 MiB in a partition.
+
+With fewer, joining and leaving the group would weigh more than the records.
+"""
+
 # A mock cluster of librdkafka's own; its groups would wait three seconds for further members.
 _KAFKA: Final = """
 import confluent_kafka, ctypes, pathlib, signal
@@ -225,7 +231,6 @@ def pipeline_kafka(rounds: int) -> Comparison:
         async def fill(topic: str, calls: int) -> None:
             producer = confluent_kafka.Producer({"bootstrap.servers": servers})
             for number in range(calls):
-                # The mock cluster drops what exceeds 5 MiB in a partition, so blocks are short.
                 producer.produce(topic, PAYLOAD, partition=number % _PARTITIONS)
                 producer.poll(0)
             producer.flush(60)
@@ -234,14 +239,18 @@ def pipeline_kafka(rounds: int) -> Comparison:
             pass
 
         async def bare(topic: str, calls: int) -> None:
-            await asyncio.to_thread(_consume, servers, topic, calls, reads=False)
+            await asyncio.to_thread(_consume, servers, topic, calls, confluent_kafka.Message.value)
 
         async def reader(topic: str, calls: int) -> None:
-            await asyncio.to_thread(_consume, servers, topic, calls, reads=True)
+            await asyncio.to_thread(_consume, servers, topic, calls, _read_fields)
 
         async def ours(topic: str, calls: int) -> None:
             source = KafkaSource(Kafka(servers=servers), [topic], group=f"{GROUP}-{topic}")
             await run_pipeline(source, calls)
+
+        async def ours_read(topic: str, calls: int) -> None:
+            source = KafkaSource(Kafka(servers=servers), [topic], group=f"{GROUP}-{topic}")
+            await run_pipeline(source, calls, reads=True)
 
         names = count()
         rows = reading_rows(
@@ -249,14 +258,20 @@ def pipeline_kafka(rounds: int) -> Comparison:
             reading(fill, bare, drop, names),
             reading(fill, ours, drop, names),
             rounds,
-            {"confluent-kafka, all fields read": reading(fill, reader, drop, names)},
-            block_seconds=0.015,
+            {
+                "confluent-kafka, all fields read": reading(fill, reader, drop, names),
+                "moorage, all fields read": reading(fill, ours_read, drop, names),
+            },
+            block_seconds=0.01,
+            least=_KAFKA_RECORDS,
         )
     return Comparison("a record from a topic of Kafka", rows, READING)
 
 
-def _consume(servers: str, topic: str, calls: int, *, reads: bool) -> None:
-    """Read and commit messages of Kafka with the bare client, with or without their fields."""
+def _consume(
+    servers: str, topic: str, calls: int, use: Callable[[confluent_kafka.Message], object]
+) -> None:
+    """Read and commit messages of Kafka with the bare client, and use each of them."""
     consumer = confluent_kafka.Consumer(
         {
             "bootstrap.servers": servers,
@@ -269,20 +284,21 @@ def _consume(servers: str, topic: str, calls: int, *, reads: bool) -> None:
     consumer.subscribe([topic])
     while calls > 0:
         messages = consumer.consume(BATCH, timeout=1.0)
-        if reads:
-            for message in messages:
-                _read_fields(message)
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                raise confluent_kafka.KafkaException(error)
+            use(message)
         if messages:
             calls -= len(messages)
-            consumer.commit(messages[-1], asynchronous=True)
+            consumer.commit(asynchronous=True)
     consumer.close()
 
 
 def _read_fields(message: Any) -> None:
     """Read from a message of Kafka what the record of a pipeline tells about it."""
-    if message.error() is None:
-        message.topic(), message.partition(), message.offset(), message.timestamp()
-        message.value(), message.key(), message.headers()
+    message.topic(), message.partition(), message.offset(), message.timestamp()
+    message.value(), message.key(), message.headers()
 
 
 def _publishing(publish: Callable[[int], Awaitable[object]], runner: asyncio.Runner) -> Block:
@@ -404,10 +420,14 @@ def publish_kafka(rounds: int) -> Comparison:
 
         async def bare(size: int) -> None:
             receipts: list[object] = []
+
+            def note(error: Any, message: object) -> None:
+                if error is not None:
+                    raise confluent_kafka.KafkaException(error)
+                receipts.append(message)
+
             for _ in range(size):
-                producer.produce(
-                    "bench", PAYLOAD, on_delivery=lambda *report: receipts.append(report)
-                )
+                producer.produce("bench", PAYLOAD, on_delivery=note)
             while len(receipts) < size:
                 producer.poll(1.0)
 

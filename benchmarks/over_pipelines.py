@@ -37,16 +37,20 @@ _PAYLOAD: Final = b"x" * 1024
 class StoppingSink:
     """A sink that does nothing with records, and stops its pipeline after a number of them."""
 
-    def __init__(self, records: int, pause: float = 0.0) -> None:
+    def __init__(self, records: int, pause: float = 0.0, *, reads: bool = False) -> None:
         self.pipeline: Pipeline | None = None
         self._left = records
         self._pause = pause
+        self._reads = reads
 
     async def open(self) -> None:
         """Do nothing."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
-        """Wait, and count the records."""
+        """Wait, read each record if that is wanted, and count the records."""
+        if self._reads:
+            for record in records:
+                record.payload  # noqa: B018 - a lazy record reads all its fields then
         if self._pause:
             await asyncio.sleep(self._pause)
         self._left -= len(records)
@@ -91,10 +95,15 @@ class ListSource:
 
 
 async def run_pipeline(
-    source: Any, records: int, config: PipelineConfig | None = None, pause: float = 0.0
+    source: Any,
+    records: int,
+    config: PipelineConfig | None = None,
+    pause: float = 0.0,
+    *,
+    reads: bool = False,
 ) -> None:
     """Read this many records from a source into a sink that does nothing but wait."""
-    sink = StoppingSink(records, pause)
+    sink = StoppingSink(records, pause, reads=reads)
     pipeline = sink.pipeline = Pipeline("bench", source, sink, config=config)
     report = await pipeline.run()
     if report.statistics.committed != records:
@@ -137,6 +146,7 @@ def reading_rows(
     peers: Mapping[str, Block] | None = None,
     *,
     block_seconds: float = 0.1,
+    least: int = 4 * BATCH,
 ) -> Table:
     """Measure reading in blocks long enough that connecting and stopping weigh little."""
     others = [Contender(name, block) for name, block in (peers or {}).items()]
@@ -147,7 +157,7 @@ def reading_rows(
         clock=PROCESSOR,
         block_seconds=block_seconds,
         mirrored=True,
-        least=4 * BATCH,
+        least=least,
     )
 
 
@@ -196,6 +206,7 @@ def pipeline_redis(rounds: int) -> Comparison:
             _filled_block(url, ours, names),
             rounds,
             {"FastStream": _filled_block(url, peer, names)},
+            block_seconds=0.25,
         )
     return Comparison("a record from a Redis stream", rows, Target(1.25, 1.0))
 
