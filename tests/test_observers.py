@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import warnings
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -23,6 +25,8 @@ from moorage.adapters.logs.memory import MemoryIntegrationLogger
 from moorage.domain.observation.call_events import AttemptStarted, CallFinished, CallStarted
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.testing import FakeVendor, ScriptedHttpClient
+from moorage.wiring.observers import Observers
+from tests.adapters.forked import in_a_child
 
 
 def test_observer_may_call_what_it_observes() -> None:
@@ -168,6 +172,39 @@ def test_observer_hears_no_failure_of_another_inside_its_own_call() -> None:
         manager.run("a", lambda: None)
 
     assert ["a"] * 3 == failures
+
+
+def test_busy_observer_hears_other_threads_and_no_child_inherits_them() -> None:
+    """While a thread notifies an observer, other threads can too, and a forked child forgets it."""
+    entered, free = threading.Event(), threading.Event()
+    heard: list[str | None] = []
+
+    def slow(event: Event) -> None:
+        heard.append(event.operation)
+        if event.operation == "slow":
+            entered.set()
+            assert free.wait(60)
+
+    observers = Observers([slow], print)
+    frames = vars(observers)["_frames"]
+    moment = datetime(2031, 5, 6, tzinfo=UTC)
+
+    def tell(operation: str) -> None:
+        event = CallStarted(at=moment, service="a", operation=operation, request_id="1")
+        observers.tell(event)
+
+    thread = threading.Thread(target=tell, args=["slow"])
+    thread.start()
+    try:
+        assert entered.wait(60)
+        tell("quick")
+        assert [1, 0] == [len(frames), in_a_child(lambda: len(frames))]
+    finally:
+        free.set()
+        thread.join()
+
+    assert ["slow", "quick"] == heard
+    assert {} == frames
 
 
 @pytest.mark.parametrize("hears", [("CallFinished",), (int,), ("CallFinished", CallFinished)])

@@ -1,13 +1,16 @@
 """The in-memory integration log."""
 
 import asyncio
+import operator
 from threading import Thread
+from typing import Any
 
 import attrs
 import pytest
 
+from moorage import AsyncConnectorManager, ConnectorManager, Service
 from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
-from moorage.domain.observation.integration_log import LogQuery
+from moorage.domain.observation.integration_log import IntegrationLog, LogQuery
 from moorage.errors import ConfigurationError, InvalidData
 from moorage.testing import integration_log_conformance as kit
 from moorage.testing.kits.checks import name_of
@@ -99,3 +102,78 @@ def test_needs_a_bound(bound: str, value: int) -> None:
     """A log limit that is zero, negative or fractional is refused."""
     with pytest.raises(ConfigurationError, match=bound):
         MemoryIntegrationLogger(**{bound: value})
+
+
+def _logged(log: MemoryIntegrationLogger, *services: str) -> None:
+    """Make successful calls whose entries the log stores."""
+    manager = ConnectorManager([Service(name) for name in {*services}], log=log)
+    for service in services:
+        manager.run(service, int)
+
+
+def test_entries_of_successes_are_made_when_read() -> None:
+    """Successes are listed in order between other entries, dropped at the limit, and made once."""
+    log = MemoryIntegrationLogger(max_entries=4)
+    log.write(kit.entry(1))
+    _logged(log, "a", "b", "a", "b", "a")
+
+    entries = log.find(LogQuery()).items
+    assert ["a", "b", "a", "b"] == [entry.service for entry in entries]
+    assert all(map(operator.is_, entries, log.find(LogQuery()).items))
+    log.write(kit.entry(2))
+    assert "call-0002" == log.find(LogQuery(limit=1)).items[0].id
+    assert 1 == log.remove(LogQuery(service="b"))
+    assert 3 == log.summarise(LogQuery()).count
+
+
+def test_entry_written_while_entries_are_made_is_kept() -> None:
+    """An entry that a finaliser writes while entries are made is not lost."""
+    log = MemoryIntegrationLogger()
+    _logged(log, "a", "a")
+    items: Any = vars(log)["_items"]
+
+    class Facts(tuple[Any, ...]):
+        """The facts of a success that write another entry when they are read."""
+
+        __slots__ = ()
+
+        def __iter__(self) -> Any:
+            if len(vars(log)["_items"]) < 3:
+                log.write(kit.entry(7))
+            return super().__iter__()
+
+    number, facts, size = items[-1]
+    items[-1] = number, Facts(facts), size
+    assert 2 == len(log.find(LogQuery()).items)
+    assert ["call-0007", "a", "a"] == [
+        entry.id if entry.service != "a" else "a" for entry in log.find(LogQuery()).items
+    ]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_own_write_receives_every_entry(shared: bool) -> None:
+    """A log whose `write` is its own, such as one that changes entries, receives all of them."""
+
+    class Masking(MemoryIntegrationLogger):
+        """A log that hides the tenants."""
+
+        def write(self, entry: IntegrationLog, /) -> None:
+            """Store the entry without its tenant."""
+            super().write(attrs.evolve(entry, tenant="***"))
+
+    log = Masking()
+
+    async def main() -> None:
+        manager = AsyncConnectorManager([Service("a")], log=AsyncMemoryIntegrationLogger(log))
+        for _ in range(2):
+            await manager.run("a", nothing)
+
+    async def nothing() -> None:
+        """Do nothing."""
+
+    if shared:
+        asyncio.run(main())
+    else:
+        _logged(log, "a", "a")
+
+    assert ["***"] * 2 == [entry.tenant for entry in log.find(LogQuery()).items]

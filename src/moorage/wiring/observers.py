@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import sys
-import threading
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.notices import give_notice
 from moorage.domain.http.headers import as_headers
 from moorage.domain.observation.call_events import (
@@ -17,7 +18,7 @@ from moorage.domain.observation.call_events import (
     success_event,
 )
 from moorage.domain.observation.events import Event, LogEntriesLost, ObserverFailed
-from moorage.domain.observation.late_fields import facts_of, late
+from moorage.domain.observation.late_fields import facts_of, new_late, set_facts
 from moorage.domain.observation.success_listeners import NO_LISTENERS, SuccessListeners
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError
@@ -74,7 +75,9 @@ class Observers:
         wishes = tuple((observer, *_wishes(observer)) for observer in observers)
         self._wishes = wishes
         self._unheard = unheard
-        self._inside = _NotifiedFrame()
+        self._frames: dict[int, _Frame] = {}
+        """The observers that are being notified now, by thread."""
+        in_child(self, Observers._forget_other_threads)
         self._audiences = _ObserversByClass(wishes)
         failures_only = any(only_failures for *_, only_failures in wishes)
         successes = _ObserversByClass([wish for wish in wishes if not wish[2]])
@@ -98,6 +101,12 @@ class Observers:
         # Replaced as a whole, by any thread.
         self._latest: tuple[list[tuple[type[Event], ...]], SuccessListeners] = ([], NO_LISTENERS)
 
+    def _forget_other_threads(self) -> None:
+        # In a forked child, a new thread may have the number of one that was notifying an observer.
+        for thread in [*self._frames]:
+            if thread != get_ident():
+                del self._frames[thread]
+
     def __bool__(self) -> bool:
         return bool(self._wishes)
 
@@ -113,14 +122,25 @@ class Observers:
 
     def tell_these(self, observers: Iterable[Observer], event: Event) -> None:
         """Pass an event to some of the observers, as `tell` does to all."""
-        thread_state = self._inside
-        outer_frame = thread_state.frame
+        # A `threading.local` takes twice the time.
+        frames, thread = self._frames, get_ident()
+        outer_frame = frames.get(thread) if frames else None
         frame: _Frame = [None, outer_frame]
         try:
-            thread_state.frame = frame
-            self._pass_on(observers, event, frame)
+            frames[thread] = frame
+            for observer in observers:
+                if outer_frame is not None and _is_inside(outer_frame, observer):
+                    continue
+                frame[0] = observer
+                try:
+                    observer(event)
+                except Exception as error:  # noqa: BLE001 - an observer never breaks a call
+                    self._report(observer, error, event)
         finally:
-            thread_state.frame = outer_frame
+            if outer_frame is None:
+                frames.pop(thread, None)
+            else:
+                frames[thread] = outer_frame
 
     def listeners(self) -> SuccessListeners:
         """Return the observers of a call that starts now, for as long as it goes well.
@@ -150,40 +170,38 @@ class Observers:
             of_call: the facts of the end of the call.
             of_attempt: the facts of the end of its attempt, if a listener needs them.
         """
-        thread_state = self._inside
-        outer_frame = thread_state.frame
+        # As in `tell_these`.
+        frames, thread = self._frames, get_ident()
+        outer_frame = frames.get(thread) if frames else None
         frame: _Frame = [None, outer_frame]
+        attempt_event: Event | None = None
         event: Event | None = None
         try:
-            thread_state.frame = frame
+            frames[thread] = frame
             if of_attempt is not None:
-                self._pass_on(listeners.attempts, late(AttemptFinished, of_attempt), frame)
-            for observer, read in listeners.ends:
+                attempt_event = new_late(AttemptFinished)
+                set_facts(attempt_event, of_attempt)
+            for observer, hears_attempt, read in listeners.ends:
                 if outer_frame is not None and _is_inside(outer_frame, observer):
                     continue
                 frame[0] = observer
                 try:
                     if read is not None:
                         read(of_call)
+                    elif hears_attempt:
+                        observer(attempt_event)
                     else:
                         if event is None:
                             event = success_event(of_call)
                         observer(event)
                 except Exception as error:  # noqa: BLE001 - an observer never breaks a call
-                    self._report(observer, error, event or success_event(of_call))
+                    missed_event = attempt_event if hears_attempt else event
+                    self._report(observer, error, missed_event or success_event(of_call))
         finally:
-            thread_state.frame = outer_frame
-
-    def _pass_on(self, observers: Iterable[Observer], event: Event, frame: _Frame) -> None:
-        outer_frame = frame[1]
-        for observer in observers:
-            if outer_frame is not None and _is_inside(outer_frame, observer):
-                continue
-            frame[0] = observer
-            try:
-                observer(event)
-            except Exception as error:  # noqa: BLE001 - an observer never breaks a call
-                self._report(observer, error, event)
+            if outer_frame is None:
+                frames.pop(thread, None)
+            else:
+                frames[thread] = outer_frame
 
     def _listeners_of(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
         """Return the listeners for the current wishes of observers; later calls reuse them."""
@@ -216,11 +234,15 @@ class Observers:
             for observer in ends
             if _has(observer, "read_success")
         }
+        of_attempt = [observer for observer in attempts if id(observer) not in readers]
         return SuccessListeners(
             starts,
             attempt_starts,
-            tuple(observer for observer in attempts if id(observer) not in readers),
-            tuple((observer, readers.get(id(observer))) for observer in ends),
+            bool(of_attempt),
+            (
+                *((observer, True, None) for observer in of_attempt),
+                *((observer, False, readers.get(id(observer))) for observer in ends),
+            ),
         )
 
     def traced(self, request: Request, event: AttemptStarted) -> Request:
@@ -237,7 +259,7 @@ class Observers:
         """Return the trace headers of an attempt; an observer that fails adds nothing."""
         pairs: list[tuple[str, str]] = []
         for observer in self._tracers:
-            if _is_inside(self._inside.frame, observer):
+            if _is_inside(self._frames.get(get_ident()), observer):
                 continue
             try:
                 pairs += as_headers(observer.trace_headers(event)).pairs
@@ -277,7 +299,7 @@ class Observers:
         for observer, kinds, _ in self._wishes:
             if observer is failed or not issubclass(ObserverFailed, kinds):
                 continue
-            frame = self._inside.frame
+            frame = self._frames.get(get_ident())
             if frame is not None and _is_inside(frame[1], observer):
                 was_heard = True
                 continue
@@ -288,12 +310,6 @@ class Observers:
             was_heard = True
         if not was_heard:
             self._unheard(failure)
-
-
-class _NotifiedFrame(threading.local):
-    """The observer that this thread is notifying now, if any."""
-
-    frame: _Frame | None = None
 
 
 class _ObserversByClass(dict[type[Event], "tuple[Observer, ...]"]):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from threading import RLock
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from moorage.adapters.concurrency.forking import in_child
-from moorage.domain.observation.integration_log import size_of_texts, summarise
+from moorage.domain.observation.integration_log import size_of_texts, success_entry, summarise
 from moorage.domain.observation.log_pages import page_of
 from moorage.domain.values.durations import count
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.observation.call_events import SuccessFacts
     from moorage.domain.observation.integration_log import (
         IntegrationLog,
         LogPage,
@@ -24,12 +27,8 @@ MAX_BYTES: Final = 64 * 2**20
 """The bytes of the long texts of all entries at most, by default."""
 
 
-class _Item(NamedTuple):
-    """A log entry, with its number and the size of its long texts."""
-
-    number: int
-    entry: IntegrationLog
-    size: int
+_Item: TypeAlias = "tuple[int, IntegrationLog | SuccessFacts, int]"
+"""The number of a log entry, the entry or its facts, and the size of its long texts."""
 
 
 class MemoryIntegrationLogger:
@@ -57,46 +56,83 @@ class MemoryIntegrationLogger:
     def _start_lock(self) -> None:
         # A thread of the parent may have held the lock during the fork.
         self._lock = RLock()
-        self._bytes = sum(item.size for item in self._items)
+        self._bytes = sum(size for _, _, size in self._items)
 
     def write(self, entry: IntegrationLog, /) -> None:
         """Store a log entry."""
         size = size_of_texts(entry)
-        items = self._items
         with self._lock:
+            items = self._items
             self._number += 1
-            items.append(_Item(self._number, entry, size))
+            items.append((self._number, entry, size))
             self._bytes += size
             while len(items) > 1 and (
                 len(items) > self._max_entries or self._bytes > self._max_bytes
             ):
-                self._bytes -= items.popleft().size
+                self._bytes -= items.popleft()[2]
+
+    def success_writer(self) -> Callable[[SuccessFacts], int]:
+        """Return a function that stores the facts of a success, whose entry is made when read.
+
+        The function returns the number of entries that were lost, which is always 0.
+        """
+
+        def write_entry(facts: SuccessFacts, /) -> int:
+            self.write(success_entry(facts))
+            return 0
+
+        def write_facts(facts: SuccessFacts, /) -> int:
+            with self._lock:
+                self._number += 1
+                self._items.append((self._number, facts, 0))
+                if len(self._items) > self._max_entries:
+                    self._bytes -= self._items.popleft()[2]
+            return 0
+
+        # A `write` of a subclass must not be bypassed.
+        is_own = getattr(self.write, "__func__", None) is MemoryIntegrationLogger.write
+        return write_facts if is_own else write_entry
 
     def find(self, query: LogQuery, /) -> LogPage:
         """Return one page of the matching entries, newest first."""
         before_number = _position(query.after)
         items = self._newest_first()
         if before_number is not None:
-            items = [item for item in items if item.number < before_number]
-        return page_of(query, ((str(item.number), item.entry) for item in items))
+            items = [item for item in items if item[0] < before_number]
+        return page_of(query, ((str(number), entry) for number, entry in items))
 
     def summarise(self, query: LogQuery, /) -> LogSummary:
         """Return the counts and percentiles of all matching entries."""
-        entries = (item.entry for item in self._newest_first())
+        entries = (entry for _, entry in self._newest_first())
         return summarise(entry for entry in entries if query.matches(entry))
 
     def remove(self, query: LogQuery, /) -> int:
         """Delete all matching log entries, and return their number."""
         with self._lock:
-            remaining_items = [item for item in self._items if not query.matches(item.entry)]
-            removed_count = len(self._items) - len(remaining_items)
+            entries = self._made_entries()
+            remaining_items: list[_Item] = [item for item in entries if not query.matches(item[1])]
+            removed_count = len(entries) - len(remaining_items)
             self._items = deque(remaining_items)
-            self._bytes = sum(item.size for item in remaining_items)
+            self._bytes = sum(size for _, _, size in remaining_items)
         return removed_count
 
-    def _newest_first(self) -> list[_Item]:
+    def _newest_first(self) -> list[tuple[int, IntegrationLog]]:
+        """Return the entries with their numbers, newest first."""
         with self._lock:
-            return list(reversed(self._items))
+            return [(number, entry) for number, entry, _ in reversed(self._made_entries())]
+
+    def _made_entries(self) -> list[tuple[int, IntegrationLog, int]]:
+        """Make and keep the entries of all stored facts; the caller holds the lock."""
+        number, items = self._number, [*self._items]
+        made_entries = [
+            (number, success_entry(item) if isinstance(item, tuple) else item, size)
+            for number, item, size in items
+        ]
+        kept_items: deque[_Item] = deque(made_entries)
+        # A finaliser may have written an entry meanwhile, which must not be lost.
+        if number == self._number:
+            self._items = kept_items
+        return made_entries
 
 
 class AsyncMemoryIntegrationLogger:
@@ -124,6 +160,10 @@ class AsyncMemoryIntegrationLogger:
     def write(self, entry: IntegrationLog, /) -> None:
         """Store a log entry."""
         self._log.write(entry)
+
+    def success_writer(self) -> Callable[[SuccessFacts], int]:
+        """Return the function that `MemoryIntegrationLogger.success_writer` returns."""
+        return self._log.success_writer()
 
     async def find(self, query: LogQuery, /) -> LogPage:
         """Return one page of the matching entries, newest first."""

@@ -22,18 +22,19 @@ class SuccessListeners:
     Attributes:
         starts: the observers of `CallStarted`.
         attempt_starts: the observers of `AttemptStarted`.
-        attempts: the observers of `AttemptFinished`.
-        ends: the observers of `CallFinished`, each with the function that reads the facts of the
-            call in place of both events, or None.
+        hears_attempts: True if one of them observes `AttemptFinished`.
+        ends: the observers of `AttemptFinished`, then those of `CallFinished`, each with True if it
+            observes the attempt, and with the function that reads the facts of the call in place of
+            both events, or None.
 
     A call that nobody listens to has `NO_LISTENERS`, and no other instance is empty.
     """
 
     starts: tuple[Any, ...]
     attempt_starts: tuple[Any, ...]
-    attempts: tuple[Any, ...]
-    ends: tuple[tuple[Any, ReadSuccess | None], ...]
+    hears_attempts: bool
+    ends: tuple[tuple[Any, bool, ReadSuccess | None], ...]
 
 
-NO_LISTENERS = SuccessListeners((), (), (), ())
+NO_LISTENERS = SuccessListeners((), (), False, ())
 """The listeners of a call that nobody observes while it goes well."""

@@ -245,7 +245,7 @@ class FastPathSteps(CallLifecycle):
         if request is not None:
             method, traceparent = request.method, request.headers.get("traceparent")
         of_attempt: AttemptFacts | None = None
-        if listeners.attempts:
+        if listeners.hears_attempts:
             bytes_out = bytes_in = None
             if request is not None and response is not None:
                 _, bytes_out = sizes_of(request)
