@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from socket import AF_UNIX, SHUT_WR
 from socket import socket as Socket  # noqa: N812 - a fixture has its name
 from threading import Thread
@@ -22,7 +25,7 @@ from moorage import (
     VendorFailed,
     Workspace,
 )
-from moorage.adapters.steps._docker_limit import Watchdog
+from moorage.adapters.steps._docker_limit import TimeLimits, Watchdog
 from moorage.adapters.steps._docker_logs import DockerLogs
 from moorage.adapters.steps._docker_wire import Engine
 from moorage.adapters.steps.docker import DockerPlatform
@@ -34,7 +37,6 @@ from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from pathlib import Path
 
     from moorage.domain.steps.runs import RunStatus
 
@@ -84,13 +86,160 @@ def test_watchdog_that_does_not_answer_is_none(tmp_path: Path) -> None:
     """A program that neither watches nor ends is ended."""
     sleeper = program(tmp_path, "exec sleep 600")
     with Watchdog(sleeper) as watchdog, pytest.raises(ConnectionFailed, match="not answer"):
-        watchdog.watch(0.1, tmp_path / "nowhere", "c", 60.0, 1, "deadline")
+        watchdog.watch(0.1, tmp_path / "nowhere", "c", 60.0, 1, "deadline", "", "")
 
 
 def test_watchdog_that_cannot_ask_the_engine_does_not_watch(tmp_path: Path) -> None:
     """A watchdog that the Engine gives no answer is none."""
     with Watchdog(sys.executable) as watchdog, pytest.raises(ConnectionFailed, match="at once"):
-        watchdog.watch(60.0, tmp_path / "nowhere", "c", 60.0, 1, "deadline")
+        watchdog.watch(60.0, tmp_path / "nowhere", "c", 60.0, 1, "deadline", "", "")
+
+
+def watchdogs(folder: Path) -> dict[int, tuple[str, ...]]:
+    """Return the task of each watchdog that holds a record in a folder, by its process."""
+    records = {record.stat().st_ino: record for record in folder.iterdir()}
+    locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    # Others that wait for a lock have an arrow in their lines.
+    holders = {int(parts[5].split(":")[2]): int(parts[4]) for parts in locks if "->" not in parts}
+    return {
+        holders[inode]: tuple(record.read_text().split("\0"))
+        for inode, record in records.items()
+        if inode in holders
+    }
+
+
+def limited(socket: str, folder: Path) -> DockerPlatform:
+    """Return a platform whose watchdogs have their records in a folder."""
+    platform = DockerPlatform(socket)
+    platform._limits = TimeLimits(socket, sys.executable, folder)  # noqa: SLF001 - has no option
+    return platform
+
+
+def killed_watchdog(folder: Path) -> tuple[str, ...]:
+    """Kill the one watchdog that has seen its container begin, and return its task."""
+    wait_until(
+        lambda: [task for task in watchdogs(folder).values() if task[-1]], "A watchdog at work"
+    )
+    ((process, task),) = watchdogs(folder).items()
+    os.kill(process, signal.SIGKILL)
+    wait_until(lambda: not watchdogs(folder), "The end of the watchdog")
+    return task
+
+
+ENDLESS = ["sh", "-c", "trap 'exit 3' TERM; sleep 600 & wait"]
+
+
+def test_follower_replaces_a_watchdog_that_was_killed(socket: str, tmp_path: Path) -> None:
+    """The container ends at its limit by another watchdog, and not late by the follower."""
+    platform, folder = limited(socket, tmp_path / "records"), tmp_path / "records"
+    steps = StepConnector(platform, ConnectorManager([Service("steps")]))
+    step = Step("x", ENDLESS, image=IMAGE, timeout=10.0, grace=5.0)
+    with ThreadPoolExecutor(1) as threads:
+        result = threads.submit(steps.execute_step, step)
+        wait_until(folder.exists, "The first watchdog")
+        task = killed_watchdog(folder)
+        wait_until(lambda: watchdogs(folder), "The second watchdog")
+        assert [task] == list(watchdogs(folder).values())
+
+    assert (StepOutcome.DEADLINE, 3) == (result.result().outcome, result.result().exit_code)
+    wait_until(lambda: not list(folder.iterdir()), "The end of the record")
+
+
+def test_restart_replaces_a_watchdog_that_died_with_its_follower(
+    socket: str, tmp_path: Path
+) -> None:
+    """A service manager may kill both; then whoever looks at the run first restores its limit."""
+    folder = tmp_path / "records"
+    spec = RunSpec(
+        name=f"both-{os.getpid()}", step=Step("x", ENDLESS, image=IMAGE, timeout=5.0, grace=5.0)
+    )
+    limited(socket, folder).start(spec, 60.0)
+    task = killed_watchdog(folder)
+
+    second = limited(socket, folder)
+    assert [spec.name] == [run.name for run in second.runs(60.0) if run.name == spec.name]
+
+    assert task == next(iter(watchdogs(folder).values()), task)
+    assert second.wait(spec.name, 120.0)
+    status = second.look(spec.name, 60.0)
+    assert status is not None
+    assert EndReason.DEADLINE is status.reason
+    second.remove(spec.name, 60.0)
+
+
+def test_run_without_a_record_gets_a_watchdog_when_it_is_found_again(
+    socket: str, tmp_path: Path
+) -> None:
+    """A new container of the program does not see the old one's files, and restores the limit."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    spec = RunSpec(
+        name=f"moved-{os.getpid()}", step=Step("x", ENDLESS, image=IMAGE, timeout=4.0, grace=5.0)
+    )
+    limited(socket, first).start(spec, 60.0)
+    killed_watchdog(first)
+    platform = limited(socket, second)
+
+    for _ in range(2):
+        platform.start(spec, 60.0)
+
+    assert 1 == len(watchdogs(second))
+    assert platform.wait(spec.name, 120.0)
+    status = platform.look(spec.name, 60.0)
+    assert status is not None
+    assert EndReason.DEADLINE is status.reason
+    platform.remove(spec.name, 60.0)
+
+
+@pytest.mark.parametrize("kind", ["open to others", "a file"])
+def test_folder_that_is_not_private_gets_no_records(kind: str, tmp_path: Path) -> None:
+    """Others could write tasks into such a folder, so it is not used; runs are watched anyway."""
+    folder, requests = tmp_path / "records", list[str]()
+    if kind == "a file":
+        folder.touch()
+    else:
+        folder.mkdir()
+        folder.chmod(0o755)
+    with scripted_engine(
+        tmp_path, described("running"), described("exited"), requests=requests
+    ) as path:
+        limits = TimeLimits(path, sys.executable, folder)
+        with limits.watchdog() as watchdog:
+            limits.keep(watchdog, "c", Step("x", ["true"], image=IMAGE), 60.0)
+        wait_until(lambda: 4 == len(requests), "The end of the watchdog")
+        assert not limits.has_no_record("c")
+
+    assert [] == (list(folder.iterdir()) if folder.is_dir() else [])
+
+
+def test_record_of_another_watchdog_is_left_alone(tmp_path: Path) -> None:
+    """A container that has a watchdog with a record gets another one without any."""
+    requests: list[str] = []
+    with scripted_engine(
+        tmp_path, described("running"), described("exited"), requests=requests
+    ) as path:
+        limits = TimeLimits(path, sys.executable, tmp_path)
+        record = limits._record("c")  # noqa: SLF001 - as another watchdog
+        tmp_path.chmod(0o700)
+        record.write_bytes(b"held")
+        with record.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            with limits.watchdog() as watchdog:
+                limits.keep(watchdog, "c", Step("x", ["true"], image=IMAGE), 60.0)
+            wait_until(lambda: 4 == len(requests), "The end of the watchdog")
+
+            assert b"held" == record.read_bytes()
+            assert not limits.has_no_record("c")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"a\0b"])
+def test_strange_record_is_no_task(content: bytes, tmp_path: Path) -> None:
+    """A record that a watchdog could not write starts nothing."""
+    limits = TimeLimits("/nowhere", program(tmp_path, "touch $0.started"), tmp_path)
+    limits._record("c").write_bytes(content)  # noqa: SLF001 - a record of another watchdog
+
+    limits.restore("c", 60.0)
+
+    assert not (tmp_path / "python.started").exists()
 
 
 def described(status: str) -> tuple[int, Any]:
@@ -106,7 +255,7 @@ def test_time_limit_counts_from_the_start_of_the_container(after: float, tmp_pat
     answers = (*(described(state) for state in states), (304, {}))
     with scripted_engine(tmp_path, *answers, requests=requests) as path:
         with Watchdog(sys.executable) as watchdog:
-            watchdog.watch(60.0, path, "c", after, 1, "deadline")
+            watchdog.watch(60.0, path, "c", after, 1, "deadline", "", "")
         wait_until(lambda: 6 == len(requests), "The end of the watchdog")
 
     looks = ["GET /containers/c/json"] * 4

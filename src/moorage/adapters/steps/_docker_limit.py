@@ -1,14 +1,26 @@
-"""Starts the programs that keep the time limits of containers."""
+"""Starts the programs that keep the time limits of containers, and replaces those that died."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import select
+import stat
 import subprocess
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
-from typing import Final, Self
+from tempfile import gettempdir
+from typing import TYPE_CHECKING, Final, Self
 
+from moorage.domain.steps.runs import EndReason
 from moorage.errors import ConnectionFailed
+
+if TYPE_CHECKING:
+    from moorage.domain.steps.step import Step
+
+_PRIVATE: Final = 0o700
+_PARTS_OF_RECORD: Final = 6
 
 _PROGRAM: Final = Path(__file__).with_name("_docker_watchdog.py")
 
@@ -65,6 +77,85 @@ class Watchdog:
             raise _no_watchdog("it does not answer")
         if not answer.read(1):
             raise _no_watchdog("it ended at once")
+
+
+class TimeLimits:
+    """The time limits of the containers of an Engine, each kept by a watchdog.
+
+    A watchdog that dies leaves its record, from which a follower on this machine starts another.
+
+    Args:
+        socket: the Engine's Unix socket.
+        python: the Python that runs the watchdogs.
+        folder: the folder of the records; by default one of this user for temporary files. If it
+            belongs to others, or others can use it, no record is made.
+    """
+
+    def __init__(self, socket: str, python: str, folder: Path | None = None) -> None:
+        self._socket = str(Path(socket).absolute())
+        self._python = python
+        self._folder = folder or Path(gettempdir(), f"moorage-watchdogs-{os.getuid()}")
+
+    def watchdog(self) -> Watchdog:
+        """Return a watchdog that has no task yet."""
+        return Watchdog(self._python)
+
+    def keep(self, watchdog: Watchdog, container: str, step: Step, timeout: float) -> None:
+        """Have a watchdog stop a container at the time limit of its step.
+
+        Raises:
+            ConnectionFailed: it does not watch within `timeout` seconds.
+        """
+        record = self._record(container) if self._is_private() else ""
+        task = (container, step.timeout, round(step.grace), EndReason.DEADLINE.value)
+        watchdog.watch(timeout, self._socket, *task, "", record)
+
+    def stop(self, container: str, grace: float, timeout: float) -> None:
+        """Have a watchdog stop a container now.
+
+        Raises:
+            ConnectionFailed: it does not watch within `timeout` seconds.
+        """
+        task = (container, 0.0, round(grace), EndReason.STOPPED.value)
+        with self.watchdog() as watchdog:
+            watchdog.watch(timeout, self._socket, *task, "", "")
+
+    def has_no_record(self, container: str) -> bool:
+        """Return whether no watchdog has recorded that it watches a container, although it can."""
+        return self._is_private() and not self._record(container).exists()
+
+    def restore(self, container: str, timeout: float) -> None:
+        """Start another watchdog for a container if its last one died; a failure is no error."""
+        record = self._record(container)
+        task = _abandoned_task(record)
+        if task is not None:
+            with suppress(ConnectionFailed), self.watchdog() as watchdog:
+                watchdog.watch(timeout, *task, record)
+
+    def _record(self, container: str) -> Path:
+        name = sha256(f"{self._socket}\0{container}".encode()).hexdigest()
+        return self._folder / name
+
+    def _is_private(self) -> bool:
+        """Return whether the folder of the records exists now, and belongs to this user alone."""
+        try:
+            self._folder.mkdir(mode=_PRIVATE, exist_ok=True)
+            facts = self._folder.lstat()
+        except OSError:
+            return False
+        is_own = facts.st_uid == os.getuid() and stat.S_ISDIR(facts.st_mode)
+        return is_own and not facts.st_mode & 0o077
+
+
+def _abandoned_task(record: Path) -> list[str] | None:
+    """Return the task of a watchdog that died; None if there is none, or if it lives."""
+    try:
+        with record.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            parts = file.read().decode().split("\0")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return parts if len(parts) == _PARTS_OF_RECORD else None
 
 
 def _no_watchdog(reason: str) -> ConnectionFailed:

@@ -8,6 +8,10 @@ reason of the end.
 The time counts from the start of the container, which may come late or never: its starter may die
 before it. Another starter has a watchdog of its own, with the same time limit.
 
+While it watches, it holds the lock of a record, a file with its task and the start of the container
+by the clock that all processes of this machine share and that does not step. A record without a
+lock tells followers that its watchdog died, and what the next one has to do.
+
 It starts at the same time as its container, and both need the processors. So it imports only
 modules that are written in C.
 """
@@ -15,6 +19,7 @@ modules that are written in C.
 from __future__ import annotations
 
 import _socket
+import fcntl
 import posix
 import sys
 import time
@@ -28,7 +33,11 @@ _SHORTEST_PAUSE = 0.05
 _NOTE = 4.0
 """Seconds that the note may take: it must not keep a container alive long after its limit."""
 
-_PARTS_OF_TASK = 5
+_PARTS_OF_TASK = 7
+_LOCK_TRIES = 5
+_LOCK_PAUSE = 0.02
+"""Seconds until the next try to lock a record, at which a follower may just have looked."""
+
 _MISSING = 404
 _SERVER_ERROR = 500
 _CREATED = b'"State":{"Status":"created"'
@@ -43,17 +52,81 @@ def main() -> None:
     if len(parts) != _PARTS_OF_TASK or posix.fork():
         return
     posix.setsid()
-    socket, name, after, grace, reason = parts
-    container = Container(socket, name)
+    *task, path = parts
+    container, record = Container(*task[:2]), Record(task, path)
     if not container.can_be_watched():
         return
+    record.take()
     posix.write(1, _READY)
     posix.close(1)
-    if not container.has_begun() or container.has_ended(time.monotonic() + float(after)):
+    try:
+        watch(container, record)
+    finally:
+        record.remove()
+
+
+def watch(container: Container, record: Record) -> None:
+    """Wait for the end of a container, and stop it if its time is over before."""
+    if not container.has_begun() or container.has_ended(record.deadline()):
         return
+    _, _, _, grace, reason, _ = record.task
     until = time.monotonic() + _PATIENCE
     while not container.stop(int(grace), reason) and time.monotonic() < until:
         time.sleep(_PAUSE)
+
+
+class Record:
+    """The file that tells others of a watchdog, as long as it holds its lock.
+
+    Without a path, or if another watchdog of the container holds the lock, nothing is recorded.
+
+    Args:
+        task: the socket, the container, the seconds, the grace, the reason, and the start of the
+            container, which is empty as long as nobody knows it.
+        path: the path of the file; empty for none.
+    """
+
+    def __init__(self, task: list[str], path: str) -> None:
+        self.task = task
+        self._path = path
+        self._file = -1
+
+    def deadline(self) -> float:
+        """Return the end of the time of a container that has begun, and remember its start."""
+        *_, after, _, _, begun = self.task
+        self.task[-1] = begun or str(time.monotonic())
+        self._write()
+        return float(self.task[-1]) + float(after)
+
+    def take(self) -> None:
+        """Lock the record, and write the task."""
+        for _ in range(_LOCK_TRIES if self._path else 0):
+            try:
+                file = posix.open(self._path, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC, 0o600)
+            except OSError:
+                return
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if posix.fstat(file).st_nlink:
+                    self._file = file
+                    self._write()
+                    return
+            except OSError:
+                pass
+            posix.close(file)
+            time.sleep(_LOCK_PAUSE)
+
+    def _write(self) -> None:
+        if self._file >= 0:
+            content = "\0".join(self.task).encode()
+            posix.lseek(self._file, 0, 0)
+            posix.write(self._file, content)
+            posix.ftruncate(self._file, len(content))
+
+    def remove(self) -> None:
+        """Remove the record before its lock ends with this process."""
+        if self._file >= 0:
+            posix.unlink(self._path)
 
 
 class Container:

@@ -7,7 +7,8 @@ must be made writable first. Secrets are files in /run/secrets of the container,
 its description.
 
 The time limit is kept by a watchdog, a program of its own on this machine. A container is started
-only when its watchdog has said that it watches it.
+only when its watchdog has said that it watches it. Whoever looks at a running container whose
+watchdog died starts another one, which ends it at the same time.
 
 The Engine has no operation that keeps a container from starting. So stopping a container that was
 created and not started replaces it by a tombstone: a container of the same name that nobody starts.
@@ -24,7 +25,6 @@ import tarfile
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -32,7 +32,7 @@ from uuid import uuid4
 
 import attrs
 
-from moorage.adapters.steps._docker_limit import Watchdog
+from moorage.adapters.steps._docker_limit import TimeLimits
 from moorage.adapters.steps._docker_logs import LOG_DRIVER, DockerLogs, seconds_of
 from moorage.adapters.steps._docker_wire import Engine, refusal, understood
 from moorage.adapters.steps._whole_login import check_whole_login
@@ -139,7 +139,7 @@ class DockerPlatform:
         self._scope = scope
         self._network = network
         self._user = user
-        self._python = python or sys.executable
+        self._limits = TimeLimits(socket, python or sys.executable)
         self._looks = LatestLooks()
         self._logs = DockerLogs(self._engine)
 
@@ -171,14 +171,16 @@ class DockerPlatform:
         status = self.look(spec.name, timeout)
         if status is None or status.phase is RunPhase.STARTING:
             # The watchdog begins while the container is created.
-            with Watchdog(self._python) as watchdog:
+            with self._limits.watchdog() as watchdog:
                 if status is None:
                     status = self._create(spec, timeout)
                 if status is not None and status.phase is RunPhase.STARTING:
-                    step = spec.step
-                    task = self._watchdog_task(status, step.timeout, step.grace, EndReason.DEADLINE)
-                    watchdog.watch(timeout, *task)
+                    self._limits.keep(watchdog, _id_of(status), spec.step, timeout)
                     status = self._begin(status, timeout)
+        elif status.phase is RunPhase.RUNNING and self._limits.has_no_record(_id_of(status)):
+            # Its watchdog died with its files, or has files that this process does not see.
+            with self._limits.watchdog() as watchdog:
+                self._limits.keep(watchdog, _id_of(status), spec.step, timeout)
         if status is None:
             raise ConnectionFailed(f"The container {spec.name} was removed while it started.")
         return status
@@ -190,7 +192,10 @@ class DockerPlatform:
             return None
         with understood():
             self._looks.note(name, is_over=_phase(facts) is RunPhase.ENDED)
-            return self._status(name, facts, timeout)
+            status = self._status(name, facts, timeout)
+        if status.phase is RunPhase.RUNNING:
+            self._limits.restore(_id_of(status), timeout)
+        return status
 
     @property
     def can_wait(self) -> bool:
@@ -236,8 +241,7 @@ class DockerPlatform:
             self._replace_by_tombstone(status, timeout)
             status = self.look(name, timeout)
         if status is not None and not status.is_over:
-            with Watchdog(self._python) as watchdog:
-                watchdog.watch(timeout, *self._watchdog_task(status, 0.0, grace, EndReason.STOPPED))
+            self._limits.stop(_id_of(status), grace, timeout)
 
     def runs(self, timeout: float, /) -> Sequence[RunStatus]:
         """Return the status of all runs of this scope, by name.
@@ -467,13 +471,6 @@ class DockerPlatform:
         )
         return code not in _MISSING_OR_CHANGED
 
-    def _watchdog_task(
-        self, status: RunStatus, after: float, grace: float, reason: EndReason
-    ) -> Sequence[object]:
-        """Return the task of a watchdog: to stop a container after some seconds."""
-        socket = Path(self._engine.path).absolute()
-        return (socket, status.metadata["container"], after, round(grace), reason.value)
-
     def _status(self, name: str, facts: Mapping[str, Any], timeout: float) -> RunStatus:
         state = facts["State"]
         labels: dict[str, str] = facts["Config"]["Labels"] or {}
@@ -573,6 +570,11 @@ def _created(spec: RunSpec, answer: bytes) -> RunStatus:
         labels=spec.labels,
         metadata={"container": container},
     )
+
+
+def _id_of(status: RunStatus) -> str:
+    """Return the id of a run's container."""
+    return str(status.metadata["container"])
 
 
 def _bind(path: str, source: str) -> str:
