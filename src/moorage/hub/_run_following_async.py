@@ -1,4 +1,4 @@
-"""Following of the runs of steps in an asynchronous program, and the lease of a follower.
+"""Reading of the output of steps' runs in an asynchronous program, and the lease of the reader.
 
 `python -m tools.twins` makes `_run_following_sync.py` of this file.
 """
@@ -58,7 +58,7 @@ class AsyncRunReader:
 
     Args:
         platform: the platform of the runs.
-        manager: has the clock and the pauses.
+        manager: the manager, whose clock and sleeper are used.
     """
 
     def __init__(self, platform: AsyncPlatform, manager: AsyncConnectorManager) -> None:
@@ -79,14 +79,16 @@ class AsyncRunReader:
 
         Args:
             name: the name of the run.
-            following: takes the output.
-            writer: takes the lines.
-            lease: tells others that somebody follows the run, if it is to be settled.
-            spec: what the run was started with, if it is to be settled.
-            patience: the seconds to follow it; by default to its end.
+            following: receives the output.
+            writer: writes the lines to the user's log.
+            lease: shows other processes that this one follows the run; None if the run is not to be
+                settled.
+            spec: the specification that the run was started with; None if the run is not to be
+                settled.
+            patience: the seconds for which to follow the run; by default until its end.
 
         Raises:
-            StepRunning: it goes on after these seconds.
+            StepRunning: the run has not ended after these seconds.
         """
         core = core_of(self._manager)
         began = core.nanoseconds()
@@ -111,7 +113,7 @@ class AsyncRunReader:
                 gives_up = (
                     not error.retryable or not is_patient or self._has_waited(began, patience)
                 )
-                # What was read before is stored in time, although the platform is silent.
+                # Lines that were read before are stored even while the platform does not answer.
                 await writer.write((), is_end=gives_up)
                 if gives_up:
                     raise
@@ -136,7 +138,7 @@ class AsyncRunReader:
         return core_of(self._manager).nanoseconds() >= began + patience * 1e9
 
     def _running(self, status: RunStatus) -> StepRunning:
-        """Return the error for a run that goes on, with the time at which to ask again."""
+        """Return the error for a run that has not ended, with the time at which to ask again."""
         now = core_of(self._manager).utc()
         age = 0.0 if status.started_at is None else (now - status.started_at).total_seconds()
         name = status.name if status.step is None else status.step
@@ -156,7 +158,7 @@ class AsyncRunReader:
         return is_new
 
     async def _pause(self, name: str, rounds: Sequence[bool], *, can_wait: bool) -> bool:
-        """Pause until the next look at a run; return whether its end ended the pause."""
+        """Pause until a run is read again; return whether the run's end cut the pause short."""
         platform = self._platform
         if can_wait and isinstance(platform, AsyncEndWaiter) and platform.can_wait:
             with suppress(ConnectorError):
@@ -170,7 +172,7 @@ class AsyncRunReader:
         """Stop a run that its platform should have ended long ago, if it is to be settled.
 
         Returns:
-            When to do so next; None if that is not known yet.
+            The time of the next attempt to stop the run; None if it is not known yet.
         """
         now = core_of(self._manager).nanoseconds()
         if spec is None or status.is_over or status.started_at is None:
@@ -185,7 +187,7 @@ class AsyncRunReader:
 
 
 class AsyncFollowerLease:
-    """The lease of a run's follower, by which others know that somebody follows the run."""
+    """The lease by which a process shows others that it follows a run."""
 
     def __init__(self, manager: AsyncConnectorManager, key: str) -> None:
         self._core = core_of(manager)
@@ -195,18 +197,18 @@ class AsyncFollowerLease:
 
     @property
     def fence(self) -> int:
-        """The fencing number of the lease, which each further holder raises."""
+        """The fencing token of the lease, which is higher for each later holder."""
         assert self._held is not None  # noqa: S101 - called by its holder
         return self._held.fence
 
     async def keep(self) -> None:
-        """Hold the lease from now on, unless another follower does."""
+        """Hold the lease from now on, unless another process holds it."""
         now = self._core.nanoseconds()
         is_held = self._held is not None and not self._held.lost
         if is_held or now < self._next or not self._core.renewals.renews:
             return
         self._next = now + _CLAIM_AGAIN
-        # A store that fails must not keep anybody from following.
+        # A failing store must not prevent a process from following a run.
         with suppress(StorageUnavailable, DeadlineExceeded):
             await self.take()
 
@@ -232,7 +234,7 @@ class AsyncFollowerLease:
         return True
 
     def release(self) -> None:
-        """Give the lease back."""
+        """Release the lease."""
         held, self._held = self._held, None
         if held is not None:
             self._core.renewals.let_go(held)

@@ -17,7 +17,7 @@ R = TypeVar("R")
 async def once_async(
     part: Idempotency, key: str, function: Callable[[], Coroutine[None, None, R]]
 ) -> R:
-    """Call a function once for a key, and return what it returned the first time."""
+    """Call a function once for a key; for a repeat, return the stored result of the first call."""
     return (await part.aanswer(key, function, payload=None)).value
 
 
@@ -27,7 +27,7 @@ async def store_async(part: Idempotency, key: str, value: R) -> R:
 
 
 async def stored_async(part: Idempotency, key: str) -> Any:
-    """Return what the function of a key has returned; None if it was not called to its end."""
+    """Return the stored result of a key's function; None if the function has not returned yet."""
     try:
         answered = await part.astored(key)
     except OutcomeUnknown:

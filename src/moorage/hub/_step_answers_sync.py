@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 
 def once_sync(part: Idempotency, key: str, function: Callable[[], R]) -> R:
-    """Call a function once for a key, and return what it returned the first time."""
+    """Call a function once for a key; for a repeat, return the stored result of the first call."""
     return part.answer(key, function, payload=None).value
 
 
@@ -25,7 +25,7 @@ def store_sync(part: Idempotency, key: str, value: R) -> R:
 
 
 def stored_sync(part: Idempotency, key: str) -> Any:
-    """Return what the function of a key has returned; None if it was not called to its end."""
+    """Return the stored result of a key's function; None if the function has not returned yet."""
     try:
         answered = part.stored(key)
     except OutcomeUnknown:

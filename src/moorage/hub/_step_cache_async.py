@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class StepCache:
-    """Stores the successes of steps with a `cache`, beside the keys of the manager.
+    """Stores the successful results of steps with a `cache`, in the manager's store of keys.
 
     Args:
-        manager: has the store.
-        service: the service whose steps these are.
+        manager: the manager with the store.
+        service: the name of the service that the steps belong to.
         kind: the type of the platform that runs them.
     """
 
@@ -41,7 +41,7 @@ class StepCache:
     async def keep(self, step: Step, tenant: str | None, result: ExecutionResult) -> None:
         """Store the result of a step, if it may be reused.
 
-        If the result cannot be stored, only later steps miss it.
+        If the result cannot be stored, equal steps run again later.
         """
         if step.cache is None or not is_cacheable(step, result):
             return

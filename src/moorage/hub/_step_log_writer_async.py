@@ -28,11 +28,11 @@ class AsyncLogWriter:
     Args:
         log: the log or the function; None to drop the lines.
         files: the storage of a `StorageLog`.
-        tenant: whose storage it is.
-        nanoseconds: returns the time, by which files of a `StorageLog` are written.
+        tenant: the tenant whose storage is used.
+        nanoseconds: returns the time, which decides when a file of a `StorageLog` is written.
 
     Attributes:
-        problem: what went wrong with the log; None if nothing did.
+        problem: the reason that the log failed; None if it did not fail.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class AsyncLogWriter:
         self.problem: str | None = None
 
     async def positions(self) -> dict[LogStream, int]:
-        """Return the number of lines of each output that the log has already."""
+        """Return the number of lines of each output stream that the log already contains."""
         log = self._log
         try:
             if self._stored is not None:
@@ -66,7 +66,7 @@ class AsyncLogWriter:
             return {}
 
     async def write(self, lines: Sequence[LogLine], *, is_end: bool = False) -> None:
-        """Write lines; at the end also those that wait for a file of a storage to be full."""
+        """Write lines; at the end of the run, write a storage file even if it is not full."""
         try:
             if self._log is not None and lines:
                 self._log.write(lines)
@@ -79,7 +79,7 @@ class AsyncLogWriter:
             self._fail(error)
 
     def miss(self) -> None:
-        """Note that the log lacks lines which nobody can read any more."""
+        """Record that lines are missing in the log, since no platform has them any more."""
         if self._log is not None or self._call is not None or self._parts is not None:
             self.problem = "Another follower removed the run before its last lines were read."
 

@@ -53,7 +53,7 @@ def open_channel(hub: Hub | AsyncHub, settings: ChannelSettings) -> Channel:
         case "chat":
             return ChatChannel(hub, settings)
         case "function":
-            function: Any = settings.function  # which such settings have
+            function: Any = settings.function  # such settings have a function
             return function  # type: ignore[no-any-return]  # checked when it is called
         case _:
             return log_notification

@@ -55,7 +55,7 @@ class AlertRound:
     """The result of one evaluation of all alert rules.
 
     Attributes:
-        evaluated: false if another process evaluates at present.
+        evaluated: False if another process is evaluating the rules at present.
         delivered: the notifications that a channel accepted.
         failed: the notifications that a channel refused; they are sent again in the next round.
         unmeasured: the names of the rules that could not be measured.
@@ -75,7 +75,7 @@ class AlertFlows:
         every: seconds between two evaluations.
         channels: the channels by name.
         figures: returns the figures of some calls.
-        recent: reads the health for rules about it.
+        recent: returns the current health, for rules about health.
     """
 
     def __init__(
@@ -162,13 +162,13 @@ class AlertFlows:
 
         Args:
             duration: seconds, or a timedelta.
-            reason: the reason, for whoever wonders.
+            reason: the reason, which lists of silences show.
             rule: the name of the rule; by default all rules.
-            subject: the service or part; by default all.
+            subject: the service or component; by default all.
 
         Raises:
             ConfigurationError: there is no such rule.
-            StorageUnavailable: it could not be stored.
+            StorageUnavailable: the silence could not be stored.
         """
         names = [item.name for item in self.rules]
         if rule is not None and rule not in names:
@@ -195,7 +195,7 @@ class AlertFlows:
             channel = log_notification
         try:
             await finished(channel(delivery))
-        except Exception as error:  # noqa: BLE001 - other channels go on, and it is told
+        except Exception as error:  # noqa: BLE001 - other channels continue, and the result contains the error
             name = type(error).__name__
             LOGGER.error(
                 "The channel %r did not take an alert (%s), which is sent again: %s",
@@ -217,10 +217,10 @@ class AlertFlows:
 
 
 def figures_of(hub: Hub | AsyncHub, rules: tuple[AlertRule, ...]) -> Figures:
-    """Return the function that reads figures for alert rules, from metrics or else from the log.
+    """Return a function that reads the figures of calls for alert rules, from metrics or the log.
 
     Raises:
-        ConfigurationError: a rule needs figures, and the hub has neither.
+        ConfigurationError: a rule needs figures, and the hub has neither metrics nor a log.
     """
     utc = core_of(hub.manager).utc
     if hub.metrics is not None:

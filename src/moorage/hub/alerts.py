@@ -63,7 +63,7 @@ class AlertRunner:
             exception if they could not deliver it.
         figures: returns the figures of some calls; by default from the metrics of the hub, or else
             from its integration log.
-        monitor: reads the health for rules about it; by default one of the hub.
+        monitor: the health monitor, for rules about health; by default a new one of the hub.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class AlertRunner:
         """Evaluate the alert rules at intervals until `stop` is set.
 
         Args:
-            stop: ends it.
+            stop: event that ends the method when it is set.
             tell: receives the result of each round.
         """
         while not stop.is_set():
@@ -104,10 +104,11 @@ class AsyncAlertRunner:
         hub: the hub.
         settings: the rules and channels; by default those of the hub's configuration.
         channels: further channels by name: functions of an `AlertDelivery`, which raise an
-            exception if they could not deliver it. What an asynchronous one returns is awaited.
+            exception if they could not deliver it. The result of an asynchronous function is
+            awaited.
         figures: returns the figures of some calls, or an awaitable of them; by default from the
             metrics of the hub, or else from its integration log.
-        monitor: reads the health for rules about it; by default one of the hub.
+        monitor: the health monitor, for rules about health; by default a new one of the hub.
     """
 
     def __init__(

@@ -73,9 +73,9 @@ class AuditTrail:
         keys: the keys that seal the chain, as `generate_keys` makes them; the first one seals.
             Without keys there are no seals.
         seal_every: the number of records between two seals.
-        required: whether an act that cannot be recorded is refused. Otherwise it is done, and a
-            warning is given.
-        clock: tells the time of acts; by default the system's.
+        required: True if an act that cannot be recorded is refused. Otherwise it is done, with a
+            warning.
+        clock: the clock that gives the time of acts; by default the system's.
     """
 
     @refusing
@@ -114,8 +114,8 @@ class AuditTrail:
             subject: the thing that it is done to, such as "service vat".
             actor: the person who does it; by default the user of the operating system.
             reason: the reason that the person gave.
-            before: the state before it: plain values by name. A value whose name may be that of a
-                credential is masked.
+            before: the state before it: plain values by name. A value is masked if its name may be
+                the name of a credential.
             after: the state after it, in the same form.
 
         Returns:
@@ -147,7 +147,8 @@ class AuditTrail:
     def seal(self) -> AuditRecord:
         """Seal the audit trail with the first key, and return the seal's record.
 
-        Note its number and hash elsewhere: `verify` finds records that were cut off with them.
+        Note the seal's number and hash elsewhere: with them, `verify` notices that later records
+        were cut off.
 
         Raises:
             ConfigurationError: this trail has no keys.

@@ -35,9 +35,9 @@ C = TypeVar("C")
 class Connectors:
     """The registry of a synchronous program's connectors, by name.
 
-    A connector that a configuration names is made when it is first used, so those that nobody uses
-    cost nothing. Connectors can be added, replaced and removed while others are in use. One that is
-    removed is closed when the last block that uses it has ended.
+    A connector from a configuration is created when it is first used, so an unused connector costs
+    nothing. Connectors can be added, replaced and removed while others are in use. A removed
+    connector is closed when the last block that uses it has ended.
 
     Args:
         manager: performs the operations of the connectors under the protections of their services.
@@ -61,7 +61,7 @@ class Connectors:
             version: the version of its settings.
 
         Raises:
-            ConfigurationError: its name is taken, or it depends on a connector that is not there.
+            ConfigurationError: its name is taken, or it depends on a connector that does not exist.
         """
         entry = _Entry(
             ConnectorDescription(
@@ -83,14 +83,14 @@ class Connectors:
         """Add a connector that is created when it is first used.
 
         Raises:
-            ConfigurationError: its name is taken, or it depends on a connector that is not there.
+            ConfigurationError: its name is taken, or it depends on a connector that does not exist.
         """
         self._register(_Entry(description, build))
 
     def replace(self, connector: Connector) -> None:
         """Replace the connector of the same name by another one from now on.
 
-        Blocks that use the old one go on with it, and the last of them closes it.
+        Blocks that use the old connector continue to use it, and the last of them closes it.
 
         Raises:
             ConfigurationError: there is no connector of this name.
@@ -186,8 +186,8 @@ class Connectors:
             name: the name of the connector.
             operation: the name of one of its operations.
             arguments: the arguments of the operation.
-            tenant: whose limits, circuit and keys to use.
-            idempotency_key: names this one effect.
+            tenant: the tenant whose limits, circuit and keys to use.
+            idempotency_key: identifies one effect: a repeat returns the same result.
             timeout: seconds for the whole call instead of the service's.
 
         Returns:
@@ -224,9 +224,9 @@ class Connectors:
         return named.render(result)
 
     def open(self, timeout: float = 30.0) -> None:
-        """Open all enabled connectors, each after those on which it depends.
+        """Open all enabled connectors, each after the connectors that it depends on.
 
-        It may be called again, for example after an error: connectors keep what they have opened.
+        It may be called again, for example after an error: open connectors stay open.
 
         Args:
             timeout: the seconds for each connector.
@@ -274,10 +274,10 @@ class Connectors:
         return tuple(pools)
 
     def close(self) -> None:
-        """Close all connectors, each before those on which it depends.
+        """Close all connectors, each before the connectors that it depends on.
 
         A connector that is in use is closed when the last block that uses it has ended. Every
-        connector is closed even if another one cannot be; then the first error is raised.
+        connector is closed, even if closing another one fails; then the first error is raised.
         """
         with self._lock:
             entries = self._ordered()
@@ -293,7 +293,7 @@ class Connectors:
             raise errors[0]
 
     def begin_use(self, name: str) -> tuple[_Entry, Any]:
-        """Count one more use of a connector, and return its entry and the connector."""
+        """Increment the use count of a connector; return its entry and the connector."""
         with self._lock:
             entry = self._usable(name)
             entry.users += 1
@@ -304,7 +304,7 @@ class Connectors:
             raise
 
     def end_use(self, entry: _Entry) -> None:
-        """Count one use less of a connector; close a retired one after its last use."""
+        """Decrement the use count of a connector; close a retired connector after its last use."""
         with self._lock:
             entry.users -= 1
             unused = entry.retire() if entry.is_retired else None
@@ -324,7 +324,7 @@ class Connectors:
             for dependency in dependencies:
                 if dependency not in self._entries:
                     raise ConfigurationError(
-                        f"The connector {name!r} depends on {dependency!r}, which is not there.",
+                        f"The connector {name!r} depends on {dependency!r}, which does not exist.",
                         path=f"connectors.{name}.depends_on",
                         remedy="Add that connector first.",
                     )
@@ -468,7 +468,7 @@ class _Entry:
         return None if self.users else self.connector
 
     def described(self) -> ConnectorDescription:
-        """Return the description, with the facts about a connector that was created already."""
+        """Return the description; a connector that exists already adds its properties."""
         description, connector = self.description, self.connector
         if connector is None:
             return description

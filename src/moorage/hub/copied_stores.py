@@ -1,7 +1,7 @@
 """Copied databases: allow an environment to use its copy, or remove the copy's pending work.
 
-A store records the environment that used it first as its owner. In another environment nothing is
-sent until `rearm` allows it. `neutralize` deletes from a copy everything that could cause calls.
+A store records the first environment that uses it as its owner. In another environment nothing is
+sent until `rearm` allows it. `neutralize` deletes everything from a copy that could cause calls.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def neutralize(*stores: Any) -> int:
     Idempotency keys stay, so that no effect happens a second time.
 
     Args:
-        stores: stores with a method `clear` (of credentials, tokens, tenants or secrets of
-            webhooks), outboxes and inboxes.
+        stores: outboxes, inboxes, and stores with a method `clear` (of credentials, tokens, tenants
+            or webhook secrets).
 
     Returns:
         The number of deleted items.

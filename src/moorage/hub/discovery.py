@@ -24,17 +24,18 @@ def discover(
 ) -> AuthorizationServer:
     """Fetch the metadata of an issuer's authorisation server (RFC 8414, OpenID Connect).
 
-    Each call sends requests; keep the result as long as the client that you make with it.
+    Each call sends requests, so keep the result as long as the OAuth client that uses it.
 
     Args:
         issuer: its https:// URL, exactly as the server writes it; http:// only on this machine.
         http: sends the requests; by default a client that is closed afterwards.
-        timeout: seconds for each of the two places where the description may be.
+        timeout: seconds for each of the two URLs where the metadata may be.
 
     Raises:
-        ConfigurationError: the issuer is no such URL.
+        ConfigurationError: the issuer is not such a URL.
         ConnectionFailed: the server cannot be reached.
-        VendorFailed: it describes itself nowhere, or another server, or unusably.
+        VendorFailed: there is no metadata at either URL, it is unusable, or it describes another
+            server.
     """
     timeout_seconds = seconds(timeout, "timeout")
     wired_core = sync_core(Ports(http=http))

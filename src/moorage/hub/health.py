@@ -1,7 +1,7 @@
 """Monitors that assess the health of a hub from its stores and by probing its services.
 
-Nothing happens on its own: call `check`, or enter the monitor, and a thread (in an asynchronous
-program, a task) checks and probes until you leave.
+A monitor does nothing by itself: call `check`, or use the monitor as a context manager. Then a
+thread (in an asynchronous program, a task) checks and probes until the block ends.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class _Monitor:
                 ping=partial(_ping, accounts),
                 unsettled=None if accounts is None else lambda: accounts.unsettled,
                 queues={
-                    name: queue._flows  # noqa: SLF001 - a part of the same package
+                    name: queue._flows  # noqa: SLF001 - a class of the same package
                     for name, queue in queues.items()
                     if queue is not None
                 },
@@ -116,7 +116,7 @@ class _Monitor:
     def health(self) -> Health:
         """Return the health at the last check, without reading anything.
 
-        It is unknown before the first check, and when checks have stopped.
+        The health is unknown before the first check, and when checks have stopped.
         """
         return self._flows.current(_MISSED * self._every)
 
@@ -147,14 +147,15 @@ def _ping(hub: Hub | AsyncHub | None, service: str) -> Request | None:
 class HealthMonitor(_Monitor):
     """Assesses the health of a hub from its stores, with a reason for each problem.
 
-    Enter it, and a thread checks and probes until you leave; or call `check` yourself.
+    Use it as a context manager, so that a thread checks and probes until the block ends; or call
+    `check` yourself.
 
     Args:
         hub: the hub, or a manager.
         outbox, inbox: the queues to watch, if the program has any.
         settings: the rules, probes and expiries; by default those of the hub's configuration.
-        every: seconds between two checks while it is entered.
-        tenant: the tenant whose circuits, limits and number of records are read.
+        every: seconds between two checks within the block.
+        tenant: the tenant whose circuits, limits and number of idempotency records are read.
     """
 
     def __init__(

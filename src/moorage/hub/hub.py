@@ -79,7 +79,7 @@ class Hub(ContractMethods, HubBase):
         """Return the connectors of systems that are not HTTP APIs, by name."""
         with self._reloading:
             if self._connectors is None:
-                from moorage.hub.connectors_sync import Connectors  # noqa: PLC0415 - few need them
+                from moorage.hub.connectors_sync import Connectors  # noqa: PLC0415 - few programs need them
 
                 self._connectors = Connectors(self.manager)
             connectors: Connectors = self._connectors
@@ -90,8 +90,8 @@ class Hub(ContractMethods, HubBase):
         """Return the manager of steps, which are commands that run elsewhere."""
         with self._reloading:
             if self._steps is None:
-                from moorage.hub.step_files_sync import StorageFiles  # noqa: PLC0415 - few need it
-                from moorage.hub.step_manager_sync import StepManager  # noqa: PLC0415 - few need it
+                from moorage.hub.step_files_sync import StorageFiles  # noqa: PLC0415 - few programs need it
+                from moorage.hub.step_manager_sync import StepManager  # noqa: PLC0415 - few programs need it
 
                 self._steps = StepManager(self.manager, files=StorageFiles(self.storage))
             steps: StepManager = self._steps
@@ -100,11 +100,11 @@ class Hub(ContractMethods, HubBase):
     def unsettled_payments(self) -> list[UnsettledPayment]:
         """List the operations of all tenants that move money and whose outcome is unknown.
 
-        The store has the list, so that it is the same in every process and outlives them. An
-        operation that is under way is on it, too, with the seconds for which it may go on.
+        The list is in the store, so it is the same in every process. It also contains operations in
+        progress, with the seconds for which they may still go on.
 
         Returns:
-            The oldest first.
+            The operations, oldest first.
         """
         return run_now(self.unsettled.unsettled())
 
@@ -134,20 +134,21 @@ class Hub(ContractMethods, HubBase):
     ) -> SettledPayment | None:
         """Ask the vendor about one payment operation now, and settle it if the outcome is known.
 
-        This does for one operation what `settle_payments` does, without waiting for its turn.
+        This settles one operation as `settle_payments` does, without waiting for the pause between
+        two look-ups.
 
         Args:
-            idempotency_key: its key.
-            tenant: whose payment it is.
+            idempotency_key: the key of the operation.
+            tenant: the tenant of the payment.
             actor: the person who does it, for the audit trail; by default the system's user.
             reason: the reason for the audit trail.
 
         Returns:
-            What was settled, or None if the vendor could not tell.
+            The settled operation, or None if the vendor could not tell the outcome.
 
         Raises:
             InvalidData: no such operation is unsettled, or its vendor cannot be asked about it.
-            IdempotencyInProgress: its caller may still be at work on it.
+            IdempotencyInProgress: the caller of the operation may still be working on it.
         """
         return run_now(
             self.unsettled.settle_payment(
@@ -174,7 +175,7 @@ class Hub(ContractMethods, HubBase):
                 that is refused while the first request may still be under way.
             receipt: the result that repeats of the key will get: the receipt itself, or the
                 reference or the vendor's id of the payment or refund. Without it, the payment is
-                searched for at the vendor by our reference.
+                searched for at the vendor by your reference.
             tenant: the tenant of the payment.
             keys_lost: True if the encryption keys of the stored request or answer are lost for
                 ever. The payment is then closed without its encrypted amount, reference and
@@ -211,12 +212,12 @@ class Hub(ContractMethods, HubBase):
         actor: str | None = None,
         reason: str = "",
     ) -> Reloaded:
-        """Read the configuration again; calls that begin from now on use the new one.
+        """Read the configuration again, and use it for all calls that begin from now on.
 
-        Calls under way end with the old one. Objects obtained before, such as `payments()`, use the
-        new one. The ports stay, and with them the state of circuits, limits, budgets, keys, caches,
-        tokens and connections. Accounts and services keep their state as long as they keep their
-        names.
+        Calls in progress end with the old configuration. Objects obtained before, such as
+        `payments()`, use the new one. The ports stay, and with them the state of circuits, limits,
+        budgets, keys, caches, tokens and connections. Accounts and services keep their state as
+        long as they keep their names.
 
         Args:
             source: another file or mapping to read, now and at later reloads; or the parts of a
@@ -247,21 +248,24 @@ class Hub(ContractMethods, HubBase):
 
         Raises:
             ConfigurationError: the configuration of the account's tenant is wrong.
-            StorageUnavailable: the configuration of the tenant cannot be read, and never was.
+            StorageUnavailable: the configuration of the tenant cannot be read, and was never read
+                before.
         """
         return run_now(self._live.find_account(name))
 
     def look_up(self, tenant: str) -> None:
         """Look up a tenant's accounts, so that `account`, `webhooks` and `events` find them.
 
-        Operations look up their tenant themselves. If no tenants are looked up, this does nothing.
+        Operations look up their tenant themselves. In a hub without tenant look-up, this does
+        nothing.
 
         Args:
             tenant: the name of the tenant.
 
         Raises:
             ConfigurationError: the tenant is unknown, or its configuration is wrong.
-            StorageUnavailable: the configuration of the tenant cannot be read, and never was.
+            StorageUnavailable: the configuration of the tenant cannot be read, and was never read
+                before.
         """
         run_now(self._live.dispatcher_of(tenant))
 
@@ -336,7 +340,7 @@ class AsyncHub(AsyncContractMethods, HubBase):
         """Return the connectors of systems that are not HTTP APIs, by name."""
         with self._reloading:
             if self._connectors is None:
-                from moorage.hub.connectors_async import AsyncConnectors  # noqa: PLC0415 - few need them
+                from moorage.hub.connectors_async import AsyncConnectors  # noqa: PLC0415 - few programs need them
 
                 self._connectors = AsyncConnectors(self.manager)
             connectors: AsyncConnectors = self._connectors
@@ -347,8 +351,8 @@ class AsyncHub(AsyncContractMethods, HubBase):
         """Return the manager of steps, which are commands that run elsewhere."""
         with self._reloading:
             if self._steps is None:
-                from moorage.hub.step_files_async import AsyncStorageFiles  # noqa: PLC0415 - few need it
-                from moorage.hub.step_manager_async import AsyncStepManager  # noqa: PLC0415 - few need it
+                from moorage.hub.step_files_async import AsyncStorageFiles  # noqa: PLC0415 - few programs need it
+                from moorage.hub.step_manager_async import AsyncStepManager  # noqa: PLC0415 - few programs need it
 
                 self._steps = AsyncStepManager(self.manager, files=AsyncStorageFiles(self.storage))
             steps: AsyncStepManager = self._steps

@@ -110,11 +110,11 @@ class HubBase:
         Args:
             tenants: the port that looks them up: `Tenants`, or `AsyncTenants` for an
                 asynchronous hub.
-            read: makes accounts and routes of a tenant's tables, with the accounts of everybody.
-            every: seconds for which what was looked up is believed.
+            read: makes accounts and routes from a tenant's tables and the general accounts.
+            every: seconds for which the result of a look-up is used.
 
         Raises:
-            ConfigurationError: `tenants` is no such port.
+            ConfigurationError: `tenants` is not such a port.
         """
         verbs = tenant_verbs(tenants, is_async=self._classes.name != "")
 
@@ -132,7 +132,7 @@ class HubBase:
         )
 
     def _record(self, changes: Changes, actor: str | None, reason: str) -> None:
-        """Record in the audit trail which paths a reload is going to change."""
+        """Record in the audit trail the configuration paths that a reload is going to change."""
         paths = {name: list(paths) for name, paths in changes._asdict().items() if paths}
         if self._audit is not None and paths:
             self._audit.record(
@@ -205,8 +205,8 @@ class HubBase:
     def account(self, name: str) -> Account:
         """Return the account of this name.
 
-        Where tenants are looked up, a synchronous hub looks up the tenant of an account that it
-        does not know yet. An asynchronous hub cannot do so here: await `find_account` first.
+        If tenants are looked up, a synchronous hub looks up the tenant of an unknown account here.
+        An asynchronous hub cannot do so: await `find_account` first.
 
         Raises:
             ConfigurationError: no account has this name.
@@ -233,16 +233,16 @@ class HubBase:
     ) -> tuple[Account, ...]:
         """Return the accounts to which a contract's operations go now, the preferred one first.
 
-        What a page shows may depend on it, such as the form of the vendor who takes payments.
+        A page may depend on the account, for example to show the payment form of its vendor.
 
         Args:
             kind: the contract, such as "payments".
-            tenant: whose operations.
-            country: the buyer's, which routes may go by.
-            currency: of the amount, the same.
+            tenant: the tenant of the operations.
+            country: the buyer's country, if routes depend on it.
+            currency: the currency of the amount, if routes depend on it.
 
         Raises:
-            ConfigurationError: no account is configured for it.
+            ConfigurationError: no account is configured for the contract.
         """
         return self._directory.choose(
             RoutingRequest(
@@ -254,9 +254,9 @@ class HubBase:
         """Return a verifier of the webhooks that this account's vendor sends.
 
         Args:
-            account: its name.
-            options: what `WebhookVerifier` takes; unless given, the secrets are the account's, and
-                the storage, the clock and the HTTP client that fetches certificates the hub's.
+            account: the name of the account.
+            options: arguments of `WebhookVerifier`. By default it uses the secrets of the account,
+                and the hub's storage, clock and HTTP client (to fetch certificates).
         """
         configured = self.account(account)
         vendor = configured.vendor

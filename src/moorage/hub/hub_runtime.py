@@ -195,7 +195,7 @@ class HubRuntime:
     def _oauth_classes(self) -> tuple[Any, Any]:
         """Return the classes of the token refresher and of its credential provider."""
         from moorage.parts import oauth_token_refresher as oauth  # noqa: PLC0415 - slow to load
-        from moorage.wiring import account_tokens as tokens  # noqa: PLC0415 - the same
+        from moorage.wiring import account_tokens as tokens  # noqa: PLC0415 - slow to load
 
         if self._classes.name:
             return oauth.AsyncOAuthTokenRefresher, tokens.AsyncAccountTokens

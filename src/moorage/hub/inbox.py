@@ -69,7 +69,7 @@ class _Verifiers:
         )
 
     def of(self, account: str) -> WebhookVerifier:
-        """Return an account's webhook verifier without a replay guard, as the inbox has one."""
+        """Return an account's webhook verifier; the inbox itself detects repeated webhooks."""
         configured = self._hub.account(account)
         cache_entry = self._cached.get(account)
         if cache_entry is None or cache_entry[0] is not configured:
@@ -103,8 +103,8 @@ class _Inbox:
         """Register a handler: a function that receives a webhook's event and its entry.
 
         Args:
-            kind: what it handles: the name of a contract, such as "payments", for its events, or
-                their class; "webhook" for each webhook as the vendor sent it.
+            kind: the events to handle: the name of a contract, such as "payments", or a class of
+                its events; "webhook" for each webhook as the vendor sent it.
         """
         events = _events()
         event_class = events.get(kind) if isinstance(kind, str) else kind
@@ -134,12 +134,12 @@ class WebhookInbox(_Inbox):
     """Stores each webhook before any handler runs, and runs its handlers until they succeed.
 
     Handlers run at least once for each webhook. Webhooks about the same object, such as one
-    payment, are handled in the order in which they came.
+    payment, are handled in the order of their arrival.
 
     Args:
         hub: the hub with the accounts whose vendors send webhooks.
         storage: the store of the webhooks.
-        retry: the number and pace of tries before a webhook is given up.
+        retry: the maximum number of tries of a webhook, and the delays between them.
         lease: seconds after which others may take the webhook of a worker that died or hangs:
             by default 1.5, and 10 in a SQLite file. A living worker renews its lease for as long
             as its handlers run.

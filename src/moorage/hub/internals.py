@@ -1,4 +1,4 @@
-"""Access to the parts of managers and hubs that no program needs, for the rest of this package."""
+"""Access for moorage's own code to private parts of managers and hubs."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 def flows_of(manager: Any) -> Calling:
-    """Return the calls that the methods of a manager use now."""
-    flows: Calling = manager._flows  # noqa: SLF001 - see the module
+    """Return the call operations that a manager uses now."""
+    flows: Calling = manager._flows  # noqa: SLF001 - the purpose of this module
     return flows
 
 
 def inbox_flows_of(inbox: Any) -> InboxFlows:
     """Return the operations of an inbox."""
-    flows: InboxFlows = inbox._flows  # noqa: SLF001 - see the module
+    flows: InboxFlows = inbox._flows  # noqa: SLF001 - the purpose of this module
     return flows
 
 
 def ports_of(manager: Any) -> Ports:
-    """Return the ports that a manager was given."""
-    ports: Ports = manager._ports  # noqa: SLF001 - see the module
+    """Return the ports that were passed to a manager."""
+    ports: Ports = manager._ports  # noqa: SLF001 - the purpose of this module
     return ports
 
 
@@ -42,7 +42,7 @@ def core_of(manager: Any) -> Core:
 
 def guard(manager: Any, environment_guard: EnvironmentGuard) -> None:
     """Make an environment guard check all calls that a manager prepares from now on."""
-    manager._environment_guard = environment_guard  # noqa: SLF001 - see the module
+    manager._environment_guard = environment_guard  # noqa: SLF001 - the purpose of this module
 
 
 def prepared(
@@ -52,32 +52,32 @@ def prepared(
     credentials: Any = None,
     places: Mapping[str, str] | None = None,
 ) -> Calling:
-    """Return the calls of other services of a manager: checked, but not in use yet.
+    """Return call operations for other services of a manager: checked, but not in use yet.
 
     Args:
         manager: the manager.
         services: the services that may be called.
         credentials: provides their credentials; by default the manager's own provider.
-        places: the paths of the services in the configuration, by name, if there is one.
+        places: the path of each service in the configuration, by the service's name, if any.
     """
-    calling: Calling = manager._prepared(services, credentials=credentials, places=places)  # noqa: SLF001 - see the module
+    calling: Calling = manager._prepared(services, credentials=credentials, places=places)  # noqa: SLF001 - the purpose of this module
     return calling
 
 
 def use_flows(manager: Any, flows: Calling, *, dry_run: bool) -> None:
-    """Make a manager use calls that it prepared for everything that begins from now on.
+    """Make a manager use prepared call operations for all calls that begin from now on.
 
     Args:
         manager: the manager.
-        flows: the prepared calls.
-        dry_run: whether they send no request that changes anything.
+        flows: the prepared call operations.
+        dry_run: True if they send no request that has an effect.
     """
-    manager._use(flows, dry_run=dry_run)  # noqa: SLF001 - see the module
+    manager._use(flows, dry_run=dry_run)  # noqa: SLF001 - the purpose of this module
 
 
 def close_with(hub: Any, opened: Iterable[Any]) -> None:
     """Make a hub close these ports when it closes, because they were opened for it alone."""
-    hub._own = tuple(opened)  # noqa: SLF001 - see the module
+    hub._own = tuple(opened)  # noqa: SLF001 - the purpose of this module
 
 
 def keep_origin(hub: Any, source: Source, read: Callable[[Source], Offer]) -> None:
@@ -88,4 +88,4 @@ def keep_origin(hub: Any, source: Source, read: Callable[[Source], Offer]) -> No
         source: the source of its configuration.
         read: reads it, or another source.
     """
-    hub._keep_origin(source, read)  # noqa: SLF001 - see the module
+    hub._keep_origin(source, read)  # noqa: SLF001 - the purpose of this module

@@ -99,7 +99,7 @@ class _Manager:
     ) -> None:
         _check_names(options)
         dry_run = options.pop("dry_run", False)
-        self._ports = Ports(**options)  # pyright: ignore[reportArgumentType]  # without dry_run
+        self._ports = Ports(**options)  # pyright: ignore[reportArgumentType]  # `dry_run` was removed
         self._wired = build(self._ports)
         self._send = self._wired.send
         self._use(self._prepared(services), dry_run=dry_run)
@@ -108,11 +108,11 @@ class _Manager:
     def reload(self, services: Iterable[Service]) -> None:
         """Use these services from now on, in place of the earlier ones.
 
-        Calls under way end with the old settings. Circuits, limits, budgets, keys, caches and
+        Calls in progress end with the old settings. Circuits, limits, budgets, keys, caches and
         connections stay: a service keeps their state as long as it keeps its name.
 
         Raises:
-            ConfigurationError: a service is wrong, and nothing has changed.
+            ConfigurationError: a service has a mistake; nothing was changed.
         """
         self._use(self._prepared(services), dry_run=self._flows.rehearses)
 
@@ -123,12 +123,12 @@ class _Manager:
         credentials: Any = None,
         places: Mapping[str, str] | None = None,
     ) -> Calling:
-        """Return the calls of other services: checked, but not in use yet.
+        """Return call operations for other services: checked, but not in use yet.
 
         Args:
             services: the services that may be called.
             credentials: provides their credentials; by default the manager's own provider.
-            places: the paths of the services in the configuration, by name, if there is one.
+            places: the path of each service in the configuration, by the service's name, if any.
         """
         wired_core, places = self._wired, places or {}
         core = wired_core.core if credentials is None else wired_core.with_credentials(credentials)
@@ -145,11 +145,11 @@ class _Manager:
         return flows
 
     def _use(self, flows: Calling, *, dry_run: bool = False) -> None:
-        """Use calls that this manager prepared for everything that begins from now on.
+        """Use prepared call operations for all calls that begin from now on.
 
         Args:
-            flows: the prepared calls.
-            dry_run: whether they send no request that changes anything.
+            flows: the prepared call operations.
+            dry_run: True if they send no request that has an effect.
         """
         if dry_run:
             flows = flows.rehearsing()
@@ -171,14 +171,14 @@ class _Manager:
 
     def _load_operations(self) -> tuple[Any, Any]:
         """Import the modules that perform operations, which few programs need."""
-        from moorage.runtime import operation_steps  # noqa: PLC0415 - see above
+        from moorage.runtime import operation_steps  # noqa: PLC0415 - few programs need them
 
         if self._wired.waits:
-            from moorage.runtime import fast_operations_async  # noqa: PLC0415 - as above
+            from moorage.runtime import fast_operations_async  # noqa: PLC0415 - few programs need it
 
             self._operations = fast_operations_async, operation_steps
         else:
-            from moorage.runtime import fast_operations_sync  # noqa: PLC0415 - as above
+            from moorage.runtime import fast_operations_sync  # noqa: PLC0415 - few programs need it
 
             self._operations = fast_operations_sync, operation_steps
         return self._operations
@@ -201,7 +201,7 @@ def _streamed_async(
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, AsyncStreamedAnswer]]:
     @functools.wraps(flow)
     async def stream(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncStreamedAnswer:
-        from moorage.hub.streams import AsyncStreamedAnswer  # noqa: PLC0415 - as above
+        from moorage.hub.streams import AsyncStreamedAnswer  # noqa: PLC0415 - few programs need it
 
         return AsyncStreamedAnswer(await flow(self._flows, *args, **kwargs))
 
@@ -212,8 +212,8 @@ def _streamed_async(
 class ConnectorManager(_Manager):
     """Calls services with all protections: limits, circuits, retries, idempotency keys.
 
-    Safe to share between threads. Every port that is not given has an embedded default; `state`
-    decides who shares circuits, limits and keys: by default this manager alone.
+    Safe to share between threads. Every port has an embedded default. All managers with the same
+    `state` share circuits, limits and keys; by default each manager has its own.
 
     Args:
         services: the services that may be called.
@@ -232,7 +232,7 @@ class ConnectorManager(_Manager):
         clock, sleeper, ids, randomness, locks, gather: the remaining ports.
         records_per_tenant: the maximum number of idempotency records that a tenant may have in the
             store; its calls with new keys are then refused with `TenantRecordsExhausted`.
-        dry_run: whether no request is sent that changes anything: none whose method is not safe,
+        dry_run: True to send no request that may have an effect: no request with an unsafe method,
             and none with an idempotency key. Such a call raises `DryRun`, which describes it.
     """
 
@@ -248,7 +248,7 @@ class ConnectorManager(_Manager):
     resolve_key = blocking(Calling.resolve_key)
 
     @documented_by(Calling.call)
-    def call(  # noqa: D102 - the flow's
+    def call(  # noqa: D102 - documented by the flow
         self,
         service: str,
         request: Request,
@@ -266,7 +266,7 @@ class ConnectorManager(_Manager):
                 plan = self._direct.get((service, tenant, endpoint))
                 if plan is None and endpoint is None and self._routed is not None:
                     plan = self._routed(service, tenant, request)
-            except TypeError:  # a name that is none, which the flow refuses
+            except TypeError:  # an invalid name, which the flow refuses
                 plan = None
             if plan is not None and plan.parts:
                 plan = plan.part_at(self._flows.core.fraction())
@@ -320,12 +320,13 @@ class ConnectorManager(_Manager):
             tenant: the tenant whose limits, circuit and keys to use.
             endpoint: the endpoint whose settings apply.
             idempotency_key: identifies one effect: a repeat returns a copy of the same result.
-            payload: what the effect depends on; the same key with another payload is a conflict.
+            payload: the values that the effect depends on; the same key with another payload is a
+                conflict.
             timeout: seconds for the whole call instead of the service's. An asynchronous function
-                that overruns is cancelled, a plain one cannot be stopped; no attempt begins after
-                the deadline.
+                is cancelled at the deadline; a synchronous one cannot be stopped. No attempt begins
+                after the deadline.
             request_id: a correlation id instead of a new one.
-            subject: whose data it is about, for whoever looks for it in the log.
+            subject: id of the person whose data it is about, for searches in the log.
 
         Raises:
             ConnectorError: the function could not be called, or its result could not be used.
@@ -335,7 +336,7 @@ class ConnectorManager(_Manager):
         if idempotency_key is None or self._keyed:
             try:
                 plan = self._easy[service, tenant, endpoint]
-            except (KeyError, TypeError):  # unknown so far, or a name that is none
+            except (KeyError, TypeError):  # a new function, or an invalid name
                 plan = None
             if plan is not None and plan.parts:
                 plan = plan.part_at(self._flows.core.fraction())
@@ -357,7 +358,7 @@ class ConnectorManager(_Manager):
             return fast_path_sync.run_keyed(
                 self._flows, plan, function, idempotency_key, payload, options
             )
-        return value_of(  # type: ignore[no-any-return]  # the function's
+        return value_of(  # type: ignore[no-any-return]  # the function's result
             run_now(
                 self._flows.run(
                     service,
@@ -393,14 +394,14 @@ class ConnectorManager(_Manager):
 
         Args:
             service: the name of a configured service.
-            operation: the operation; `perform` of it is called once for each attempt. The request
-                of a `moorage.HttpOperation` is sent once for each attempt.
-            tenant: whose limits, circuit and keys to use.
+            operation: the operation; its method `perform` is called once for each attempt. The
+                request of a `moorage.HttpOperation` is sent once for each attempt.
+            tenant: the tenant whose limits, circuit and keys to use.
             endpoint: the endpoint whose settings apply; by default the one with the operation's
                 name, if there is one.
             idempotency_key: identifies one effect: a repeat returns a copy of the same result.
-            payload: what the effect depends on; the same key with another payload is a conflict.
-                An HTTP operation has none: its request is compared.
+            payload: the values that the effect depends on; the same key with another payload is a
+                conflict. An HTTP operation has no payload: its request is compared.
             timeout: seconds for the whole call, in place of the service's.
             request_id: correlation id, in place of a new one.
             subject: id of the person whose data it is about, for searches in the log.
@@ -422,7 +423,7 @@ class ConnectorManager(_Manager):
             if plan is not None:
                 if plan.parts:
                     plan = plan.part_at(flows.core.fraction())
-                return fast_operations.perform(flows, plan, operation)  # type: ignore[no-any-return]  # the operation's
+                return fast_operations.perform(flows, plan, operation)  # type: ignore[no-any-return]  # the operation's result
         options: dict[str, Any] = {
             "tenant": tenant,
             "endpoint": endpoint,
@@ -435,7 +436,7 @@ class ConnectorManager(_Manager):
             request = cast("HttpOperation[R]", operation)
             return run_now(flows.exchange(service, request, payload, options))
         step = steps.operation_sync(operation, flows.core)
-        return value_of(  # type: ignore[no-any-return]  # the operation's
+        return value_of(  # type: ignore[no-any-return]  # the operation's result
             run_now(flows.run(service, step, payload=payload, operation=operation, **options))
         )
 
@@ -500,7 +501,7 @@ class AsyncConnectorManager(_Manager):
     resolve_key = awaited(Calling.resolve_key)
 
     @documented_by(Calling.call)
-    async def call(  # noqa: D102 - the flow's
+    async def call(  # noqa: D102 - documented by the flow
         self,
         service: str,
         request: Request,
@@ -518,7 +519,7 @@ class AsyncConnectorManager(_Manager):
                 plan = self._direct.get((service, tenant, endpoint))
                 if plan is None and endpoint is None and self._routed is not None:
                     plan = self._routed(service, tenant, request)
-            except TypeError:  # a name that is none, which the flow refuses
+            except TypeError:  # an invalid name, which the flow refuses
                 plan = None
             if plan is not None and plan.parts:
                 plan = plan.part_at(self._flows.core.fraction())
@@ -569,7 +570,7 @@ class AsyncConnectorManager(_Manager):
         if idempotency_key is None or self._keyed:
             try:
                 plan = self._easy[service, tenant, endpoint]
-            except (KeyError, TypeError):  # unknown so far, or a name that is none
+            except (KeyError, TypeError):  # a new function, or an invalid name
                 plan = None
             if plan is not None and plan.parts:
                 plan = plan.part_at(self._flows.core.fraction())
@@ -591,7 +592,7 @@ class AsyncConnectorManager(_Manager):
             return await fast_path_async.run_keyed(
                 self._flows, plan, function, idempotency_key, payload, options
             )
-        return value_of(  # type: ignore[no-any-return]  # the function's
+        return value_of(  # type: ignore[no-any-return]  # the function's result
             await self._flows.run(
                 service,
                 step_async(function, self._flows.core),
@@ -633,7 +634,7 @@ class AsyncConnectorManager(_Manager):
             if plan is not None:
                 if plan.parts:
                     plan = plan.part_at(flows.core.fraction())
-                return await fast_operations.perform(flows, plan, operation)  # type: ignore[no-any-return]  # the operation's
+                return await fast_operations.perform(flows, plan, operation)  # type: ignore[no-any-return]  # the operation's result
         options: dict[str, Any] = {
             "tenant": tenant,
             "endpoint": endpoint,
@@ -646,7 +647,7 @@ class AsyncConnectorManager(_Manager):
             request = cast("HttpOperation[R]", operation)
             return await flows.exchange(service, request, payload, options)
         step = steps.operation_async(operation, flows.core)
-        return value_of(  # type: ignore[no-any-return]  # the operation's
+        return value_of(  # type: ignore[no-any-return]  # the operation's result
             await flows.run(service, step, payload=payload, operation=operation, **options)
         )
 

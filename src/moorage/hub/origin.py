@@ -17,7 +17,7 @@ Source: TypeAlias = "Mapping[str, Any] | str | os.PathLike[str]"
 class Origin:
     """The source of a hub's configuration, and the function that reads it.
 
-    Its attributes do not show a mapping, which may hold secrets, to whoever prints them.
+    Its attributes do not show the mapping when printed, because it may contain secrets.
     """
 
     __slots__ = ("_source", "read")

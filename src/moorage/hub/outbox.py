@@ -100,11 +100,12 @@ class _Outbox:
         """Return this outbox with a `put` that writes in your connection's open transaction.
 
         Args:
-            connection: what `within` of the store takes, such as a DB-API connection or a session
-                of SQLAlchemy.
+            connection: the connection, in a form that the store's `within` accepts, such as a
+                DB-API connection or a session of SQLAlchemy.
 
         Raises:
-            ConfigurationError: the store cannot write there, or nothing can be rolled back there.
+            ConfigurationError: the store cannot write to this connection, or the connection cannot
+                roll back.
         """
         if not hasattr(self._storage, "within"):
             raise ConfigurationError(
@@ -115,21 +116,21 @@ class _Outbox:
             )
         outbox = copy(self)
         outbox._flows = copy(self._flows)  # noqa: SLF001 - a copy of this
-        outbox._flows.store = self._adapt_store(self._storage.within(connection))  # noqa: SLF001 - as above
+        outbox._flows.store = self._adapt_store(self._storage.within(connection))  # noqa: SLF001 - a copy of this
         return outbox
 
     def audited_by(self, trail: AuditTrail | None) -> Self:
         """Return this outbox with an audit trail that records manual actions on it.
 
         Args:
-            trail: the trail, such as `hub.audit`. An outbox that has a trail already keeps it.
+            trail: the trail, such as `hub.audit`. An outbox with an audit trail keeps its own.
         """
         if trail is None or self._flows.core.audit is not None:
             return self
         outbox = copy(self)
         record = audit_verb(trail, is_async=self._awaited)
         outbox._flows = copy(self._flows)  # noqa: SLF001 - a copy of this
-        outbox._flows.core = attrs.evolve(self._flows.core, audit=record)  # noqa: SLF001 - as above
+        outbox._flows.core = attrs.evolve(self._flows.core, audit=record)  # noqa: SLF001 - a copy of this
         return outbox
 
     def _deliver(
@@ -149,11 +150,12 @@ class _Outbox:
 class Outbox(_Outbox):
     """Stores calls in the host's own transaction, and makes them after its commit.
 
-    Each call is made at least once, under a key of its own, so that it has its effect once.
+    Each call is sent at least once, under an idempotency key of its own, so that it has its effect
+    once.
 
     Args:
         storage: the store of the calls.
-        retry: the number and pace of tries before a call is given up.
+        retry: the maximum number of tries of a call, and the delays between them.
         lease: seconds after which other workers may take the call of a worker that died or hangs:
             by default 1.5, and 10 in a SQLite file. A living worker renews its lease for as long
             as the call takes.
@@ -207,9 +209,9 @@ class Outbox(_Outbox):
     ) -> Delivered:
         """Make up to `limit` calls that are due; return their results.
 
-        If there are fewer, calls that move money and ended `unknown` are settled as well, once
-        their outcome is known: by `settle_payments`, by a person, or by another worker. Nothing is
-        sent for them.
+        If fewer are due, calls that move money and ended `unknown` are settled as well, once their
+        outcome was determined by `settle_payments`, a person or another worker. Nothing is sent for
+        them.
 
         Call it outside of the host application's transactions: no transaction of the store is open
         while a vendor is called.
@@ -220,7 +222,7 @@ class Outbox(_Outbox):
             ids: make only those due calls that have these ids.
             stop: an event; once it is set, no other call is begun.
             timeout: seconds after which no other call is begun, and the store is waited for no
-                longer. A call that was begun has its own time.
+                longer. A call that has begun keeps its own timeout.
             at_once: the number of concurrent calls, each in a thread or a task of its own. Calls
                 with the same `order` are made one after another in any case, and so are those of
                 `ids`.
@@ -325,7 +327,7 @@ def _call(
     return verb(*values, **options)
 
 
-# --- what is checked at once ------------------------------------------------------------
+# --- checks when a call is stored -------------------------------------------------------
 
 
 class _ReachedError(Exception):

@@ -1,8 +1,9 @@
-"""Webhooks from WSGI, ASGI and web frameworks: the raw body, limited before it is read.
+"""Webhooks from WSGI, ASGI and web frameworks, with the raw body, whose size is limited.
 
-Each function returns what `WebhookVerifier.verify` takes, so that `verifier.verify(**from_wsgi(…))`
-reads as it works. Nothing of a framework is imported: requests are known by what they offer. A body
-that something has parsed before is not taken for an empty one.
+Each function returns the arguments of `WebhookVerifier.verify`, for
+`verifier.verify(**from_wsgi(…))`. No framework is imported: the functions use only attributes of
+the requests. If other code has already consumed a body, an error is raised instead of returning an
+empty body.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ async def from_asgi(
 ) -> ReceivedWebhook:
     """Return the webhook in an ASGI request whose body has not been received yet.
 
-    If somebody has, this waits for what does not come again; `from_starlette` knows that.
+    If the body was received before, this waits forever, because it does not arrive again.
+    `from_starlette` can detect this.
 
     Raises:
         WebhookRejected: the body is larger than the limit, or was cut off.
@@ -114,7 +116,7 @@ async def from_asgi(
 async def from_starlette(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
     """Return the webhook in a request of Starlette or FastAPI; call it before `request.form()`.
 
-    If somebody awaited `request.body()` before, nothing is lost.
+    It works even if other code has awaited `request.body()` before.
 
     Raises:
         WebhookRejected: the body is larger than the limit, or was cut off.
@@ -127,7 +129,7 @@ async def from_starlette(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook
             piece = await anext(stream)
         except StopAsyncIteration:
             return {"type": "http.request"}
-        except Exception as error:  # noqa: BLE001 - told apart by what the framework calls it
+        except Exception as error:  # noqa: BLE001 - distinguished by the names of the framework's classes
             failure = _failure(error)
         else:
             return {"type": "http.request", "body": piece, "more_body": True}
@@ -184,7 +186,7 @@ def from_flask(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
     return {
         "headers": [*request.headers.items()],
         "body": body if size is None else _whole_body(body, size),
-        # The URL is passed on as it came, because the framework's own URL is decoded for people.
+        # The raw URL is passed on, because the framework's own URL is decoded for people.
         "url": _url(
             request.scheme,
             _framework_value(lambda: request.host),
@@ -206,7 +208,7 @@ def _framework_value(take: Callable[[], Any]) -> Any:
     """Return a value from a web framework, with its exceptions replaced by moorage's errors."""
     try:
         return take()
-    except Exception as error:  # noqa: BLE001 - told apart by what a framework calls it
+    except Exception as error:  # noqa: BLE001 - distinguished by the names of the framework's classes
         failure = _failure(error)
     raise failure
 

@@ -32,7 +32,7 @@ async def beside(work: Callable[[], R]) -> R:
     """Run a synchronous function; use a thread if an event loop is running."""
     try:
         asyncio.get_running_loop()
-    except RuntimeError:  # some other library's loop
+    except RuntimeError:  # the event loop of another library
         return work()
     return await asyncio.to_thread(work)
 
@@ -55,7 +55,7 @@ def _handler_not_restorable(number: signal.Signals) -> ConfigurationError:
 
 
 class _Watch:
-    """A watched configuration file, with a digest of its content at the last look."""
+    """A watched configuration file, with the digest of its content at the last check."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class _Watch:
         return previous_bytes != self._read
 
     def _is_still(self) -> bool:
-        """Return whether the file is unchanged since the last call, so nobody is writing it."""
+        """Return whether the file is unchanged since the last call, so that no writer is active."""
         last_content, self._seen = self._seen, self._content()
         return last_content == self._seen
 
@@ -118,13 +118,14 @@ class Watch(_Watch):
         self._before: dict[signal.Signals, Any] = {}
 
     def look(self, *, anyway: bool = False) -> Reloaded | None:
-        """Reload the configuration if its file has changed since the last look.
+        """Reload the configuration if its file has changed since the last call.
 
         Args:
-            anyway: read it even if the file has not changed.
+            anyway: True to read the file even if it has not changed.
 
         Returns:
-            The changes; None if nothing was read, or if it is wrong, which observers are told.
+            The changes; None if the file was not read, or has a mistake, which observers are
+                notified of.
         """
         if not self._is_new() and not anyway:
             return None

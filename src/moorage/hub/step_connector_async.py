@@ -1,17 +1,17 @@
-"""Steps of an asynchronous program on one platform: started once, found again, followed to the end.
+"""Steps of an asynchronous program on one platform: each is started once and followed to its end.
 
 `python -m tools.twins` makes `step_connector_sync.py` of this file.
 
 Laws:
 
-1. A key stands for one run. Its start is an operation with the protections of its service; finding
-   the run again is the platform's part, because the run has the name that follows from the key.
-2. Following a run is no attempt of an operation: it takes no place in a limit, and its failures
-   are repeated until the platform answers again.
-3. The end is settled once per key: one follower calls the hook, if there is one, and all others get
-   its result. A settled run is removed from the platform; its result remains stored.
-4. A follower that is cancelled stops nothing, because others may follow the same run.
-5. Nobody but the platform, and whoever calls `stop`, ends a run that somebody follows.
+1. A key identifies one run. The run is started by an operation with the protections of its service.
+   Its name is derived from the key, so that the platform can find the run again.
+2. Reading a run's output is not an attempt of an operation: it takes no token of a rate limit, and
+   a failed read is repeated until the platform answers again.
+3. The end of a run is settled once per key: one follower calls the hook, if there is one, and all
+   others get its result. A settled run is removed from the platform; its result remains stored.
+4. Cancelling a follower does not stop the run, because others may follow it.
+5. Only the platform, or a call of `stop`, ends a run that somebody follows.
 """
 
 from __future__ import annotations
@@ -100,21 +100,20 @@ class AsyncStepConnector:
     Override `pre_execute` and `post_execute`, or give functions instead.
 
     Args:
-        platform: where the steps run.
-        manager: starts the steps under the protections of their service, and has the store that
-            knows which keys were used. Give it a store that outlives the process, so that a
-            restart finds the results of steps that have ended.
+        platform: the platform that the steps run on.
+        manager: starts the steps under the protections of their service, and has the store of used
+            keys. Give it a store that outlives the process, so that a restart finds the results of
+            steps that have ended.
         service: the service of the manager whose protections apply to starting a step.
-        pre_execute: called with the step once per key, before it starts. An error of it keeps the
-            step from starting under this key.
+        pre_execute: called with the step once per key, before it starts. If it raises an error, the
+            step does not start under this key.
         post_execute: called with the step and its result once per key, after a success, a failure,
-            a stop or a deadline. An error of it stands beside the result.
-        hook_timeout: the seconds that each hook may take; one that takes longer is given up, with
-            the error `DeadlineExceeded`. Synchronous hooks run in a thread of their own, which is
-            left behind then. None sets no limit, and runs them in the thread of the caller.
-        secrets: looks up a secret by its reference; by default those of the environment and of
-            files.
-        files: the storage that inputs of steps come from, and their outputs go to.
+            a stop or a deadline. If it raises an error, the result contains the error.
+        hook_timeout: the maximum seconds of each hook; a hook that takes longer is abandoned, with
+            the error `DeadlineExceeded`. Synchronous hooks run in a thread of their own, which goes
+            on in that case. None sets no limit, and runs them in the thread of the caller.
+        secrets: looks up a secret by its reference; by default in environment variables and files.
+        files: the storage of the steps' inputs and outputs.
     """
 
     def __init__(
@@ -165,12 +164,13 @@ class AsyncStepConnector:
         return self._platform
 
     def validate(self, step: Step) -> None:
-        """Refuse a step that cannot run here, without starting anything.
+        """Raise an error if a step cannot run on this platform, without starting anything.
 
         Raises:
-            InvalidData: the platform cannot run it, or it shows a secret.
+            InvalidData: the platform cannot run the step, or the step contains a secret in plain
+                text.
             CredentialNotFound: one of its secrets cannot be found.
-            ConfigurationError: it has files in a storage, and the connector has none.
+            ConfigurationError: the step has files in a storage, and the connector has no storage.
         """
         if step.workspace.needs_storage and self._files is None:
             raise ConfigurationError(
@@ -187,7 +187,7 @@ class AsyncStepConnector:
             await run_later(core_of(self._manager).settle(self._before(step)))
 
     async def post_execute(self, step: Step, result: ExecutionResult) -> None:
-        """Called once per key, after the step has ended, whatever its end."""
+        """Called once per key, after the step has ended in any way."""
         if self._after is not None:
             await run_later(core_of(self._manager).settle(self._after(step, result)))
 
@@ -209,20 +209,20 @@ class AsyncStepConnector:
 
         Args:
             step: the step.
-            workspace: its files, in place of those of the step.
+            workspace: the files of the run, in place of those of the step.
             environment: environment variables in addition to those of the step.
             idempotency_key: identifies this one run. A repeat follows the same run, or returns the
                 stored result. By default each call is a run of its own.
-            tenant: whose limits, circuit and keys to use.
-            log: takes the lines of the output; a function is called with each `LogLine`, and again
-                from the first line if the run or its result is found again. A `StorageLog` writes
-                them to the storage of the tenant.
-            patience: the seconds to follow the run; by default to its end. The run goes on after
-                them, and the same key finds it again. Give a key with it.
+            tenant: the tenant whose limits, circuit and keys to use.
+            log: receives the lines of the output. A function is called with each `LogLine`; if the
+                run or its result is found again, it is called for all lines again. A `StorageLog`
+                writes them to the storage of the tenant.
+            patience: the seconds for which to follow the run; by default until its end. After them
+                the run goes on, and a repeat with the same key finds it again, so give a key.
 
         Raises:
-            StepRunning: the run goes on after the seconds of `patience`.
-            ConnectorError: the step could not be started, or what became of it is unknown.
+            StepRunning: the run has not ended after the seconds of `patience`.
+            ConnectorError: the step could not be started, or its outcome is unknown.
         """
         core = core_of(self._manager)
         key = core.new_id() if idempotency_key is None else checked_key(idempotency_key)
@@ -292,13 +292,13 @@ class AsyncStepConnector:
 
         Args:
             idempotency_key: the key of the run.
-            tenant: whose key it is.
-            grace: seconds until it is killed; by default ten.
+            tenant: the tenant of the key.
+            grace: seconds until the run is killed; by default ten.
             actor: the person who does it, for the audit trail; by default the system's user.
             reason: the reason for the audit trail.
 
         Returns:
-            Whether it was still running.
+            True if the run was still running.
         """
         name = run_name(self._service, tenant, checked_key(idempotency_key))
         return await self.stop_run(name, grace=grace, actor=actor, reason=reason)
@@ -310,7 +310,7 @@ class AsyncStepConnector:
 
         Args:
             name: the name of the run.
-            grace: seconds until it is killed; by default ten.
+            grace: seconds until the run is killed; by default ten.
             actor: the person who does it, for the audit trail; by default the system's user.
             reason: the reason for the audit trail.
         """
@@ -334,14 +334,14 @@ class AsyncStepConnector:
         return bool(await run_later(recorded(core, act, lambda: core.settle(end()))))
 
     async def look(self, idempotency_key: str, *, tenant: str | None = None) -> RunStatus | None:
-        """Return the status of the run of a key; None if the platform has none, or no more."""
+        """Return the status of a key's run; None if the platform does not have the run."""
         name = run_name(self._service, tenant, checked_key(idempotency_key))
         return await self._platform.look(name, LOOK)
 
     async def stored_result(
         self, idempotency_key: str, *, tenant: str | None = None
     ) -> ExecutionResult | None:
-        """Return the stored result of a key; None if its run was not settled, or long ago."""
+        """Return the stored result of a key; None if there is none, or it has expired."""
         name = run_name(self._service, tenant, checked_key(idempotency_key))
         stored = await stored_async(self._once, f"{name}.end")
         return None if stored is None else unpacked_result(stored)
@@ -359,14 +359,15 @@ class AsyncStepConnector:
 
         Args:
             step: the step, whose secrets are masked.
-            log: takes the lines, as with `execute_step`.
+            log: receives the lines, as in `execute_step`.
             idempotency_key: the key of the run.
-            tenant: whose key it is.
-            until_end: whether to wait for the end of the run; by default only the present output
-                is read.
+            tenant: the tenant of the key.
+            until_end: True to wait for the end of the run; by default only the present output is
+                read.
 
         Returns:
-            The status of the run; None if the platform has none of this key, or no more.
+            The status of the run; None if the platform has no run of this key any more, or never
+                had.
         """
         name = run_name(self._service, tenant, checked_key(idempotency_key))
         status = await self._platform.look(name, LOOK)
@@ -384,21 +385,22 @@ class AsyncStepConnector:
         return status
 
     async def runs(self) -> tuple[RunStatus, ...]:
-        """Return the status of all runs of the platform that are not settled yet."""
+        """Return the status of each run on the platform that is not settled yet."""
         return tuple(await self._platform.runs(LOOK))
 
     async def clean_up(self, after: float = 30.0) -> tuple[RunStatus, ...]:
         """Stop the runs that nobody starts or follows, and return them.
 
-        A run that was created and not started, because its starter died, never starts then. Only
-        runs that were started with the same store are looked at. Each is looked at twice: it
-        is stopped only if nobody has followed it in between.
+        A run that was created but not started, because its starter died, never starts then. Only
+        runs that were started with the same store are checked. Each is checked twice: it is stopped
+        only if nobody has followed it in between.
 
         Args:
-            after: the seconds between both looks. Choose more than a restart takes.
+            after: the seconds between the two checks. Choose more than the restart of a process
+                takes.
 
         Raises:
-            ConfigurationError: the store is the memory of this process, which does not know whom
+            ConfigurationError: the store is the memory of this process, so it is unknown which runs
                 other processes follow.
         """
         core = core_of(self._manager)
@@ -433,7 +435,7 @@ class AsyncStepConnector:
         return tuple(stopped)
 
     async def close(self) -> None:
-        """Close the platform's connections; steps go on."""
+        """Close the platform's connections; running steps go on."""
         await self._platform.close()
 
     def _secrets_of(self, step: Step) -> dict[str, Secret]:
@@ -459,7 +461,7 @@ class AsyncStepConnector:
         )
 
     async def _store_id(self) -> str:
-        """Return the id of the store, by which its runs are told from those of other stores."""
+        """Return the id of the store, which distinguishes its runs from those of other stores."""
         if self._store is None:
             core = core_of(self._manager)
             key = longer_key(state_key("idempotency", self._service, None, "store"), "id")
@@ -468,7 +470,7 @@ class AsyncStepConnector:
         return self._store
 
     async def _prepare(self, step: Step, name: str, mask: Masker) -> None:
-        """Call the hook before the step once; raise its error at every repeat of the key."""
+        """Call the hook `pre_execute` once per key; raise its error for repeats too."""
 
         async def prepare() -> str | None:
             try:
@@ -484,13 +486,13 @@ class AsyncStepConnector:
         if problem is not None:
             raise HeldBack(
                 f"The hook pre_execute refused the step {step.name!r}: {problem}",
-                remedy="Mend what the hook complains about, and use a new key.",
+                remedy="Correct the problem that the hook reports, and use a new key.",
             )
 
     async def _reused(self, step: Step, key: str, tenant: str | None) -> ExecutionResult | None:
         """Return the result of an earlier, equal step as the result of this key.
 
-        A key that has a run or a result of its own keeps it.
+        If the key already has a run or a result of its own, that is used instead.
         """
         if step.cache is None:
             return None
@@ -520,7 +522,7 @@ class AsyncStepConnector:
         started.
 
         Returns:
-            The output that was read, and the last status.
+            The output that was read, and the last status of the run.
         """
         lease = self._lease(spec.name)
         try:
@@ -572,17 +574,17 @@ class AsyncStepConnector:
         return unpacked_result(stored)
 
     async def _with_hook(self, step: Step, draft: ExecutionResult, mask: Masker) -> dict[str, Any]:
-        """Call the hook after the step, and return the result as plain values."""
+        """Call the hook `post_execute`, and return the result as JSON values."""
         try:
             hook = partial(self.post_execute, step, draft)
             await call_hook_async("post_execute", hook, self._hook_timeout)
-        except Exception as error:  # noqa: BLE001 - stands beside the result
+        except Exception as error:  # noqa: BLE001 - stored in the result
             hook_error = HookError("post_execute", _text_of(error, mask))
             draft = attrs.evolve(draft, hook_errors=(hook_error,))
         return packed_result(draft)
 
     async def _inputs(self, step: Step, key: str, tenant: str | None) -> Mapping[str, bytes] | None:
-        """Return the files of a step that its storage has; None if its run has them already."""
+        """Return the input files of a step from its storage; None if its run has them already."""
         files = self._files
         if not step.workspace.inputs or files is None:
             return {}
@@ -606,7 +608,7 @@ class AsyncStepConnector:
     ) -> ExecutionResult:
         """Store the outputs of a success; the result keeps the files that could not be stored.
 
-        Several followers may do so: each stores the same files under the same keys.
+        Several followers may do so, because each stores the same files under the same keys.
         """
         step, files, tenant = spec.step, self._files, spec.labels.get(_LABEL_TENANT)
         if files is None or not step.workspace.outputs or not draft.is_success:
@@ -630,7 +632,7 @@ class AsyncStepConnector:
         return attrs.evolve(draft, files=contents).with_metadata(**facts)
 
     async def _collected(self, spec: RunSpec) -> dict[str, bytes]:
-        """Return the files that a run has left; those that cannot be read are left out."""
+        """Return the output files of a run, without those that cannot be read."""
         files: dict[str, bytes] = {}
         left = LARGEST_WORKSPACE
         workspace = spec.step.workspace
@@ -647,7 +649,7 @@ class AsyncStepConnector:
 class _Start:
     """The operation that starts a run, or finds the run with its name.
 
-    It starts nothing for a step whose result is reused, or whose run has its inputs already.
+    It starts nothing if the step's result is reused, or if the run has its inputs already.
     """
 
     platform: AsyncPlatform
@@ -668,7 +670,7 @@ class _Start:
         return (await self.platform.start(self.spec, attempt.timeout)).name
 
     def judge(self, error: Exception) -> ConnectorError | None:
-        """Return an error for a platform that does not keep its promise to raise ours only."""
+        """Return moorage's error for a foreign exception, which a platform must not raise."""
         return LocalFailure(
             f"The platform raised {type(error).__name__}.",
             may_have_been_processed=True,

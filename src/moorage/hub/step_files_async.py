@@ -29,8 +29,8 @@ class AsyncStorageFiles:
         """Return the content of a file.
 
         Raises:
-            InvalidData: it has more than `limit` bytes.
-            FileNotFound: there is none of this key.
+            InvalidData: the file has more than `limit` bytes.
+            FileNotFound: there is no file with this key.
         """
         parts: list[bytes] = []
         async with await self._storage(tenant).download(key) as download:

@@ -1,4 +1,4 @@
-"""All steps of a synchronous program, on any number of platforms.
+"""The manager of a synchronous program's steps, which run on any number of platforms.
 
 `python -m tools.twins` makes this file; do not edit it.
 """
@@ -35,15 +35,14 @@ if TYPE_CHECKING:
 class StepManager:
     """Runs steps with the connector of each step's type.
 
-    A connector is made when it is first needed, and kept. Types that nobody registered are looked
-    for among the installed packages, under the entry point `moorage.platforms`.
+    A connector is created when it is first needed, and reused. A type that was not registered is
+    searched for among the installed packages, under the entry point `moorage.platforms`.
 
     Args:
         manager: starts the steps under the protections of their service, and has the store.
         service: the service of the manager whose protections apply.
-        secrets: looks up a secret by its reference; by default those of the environment and of
-            files.
-        files: the storage that inputs of steps come from, and their outputs go to.
+        secrets: looks up a secret by its reference; by default in environment variables and files.
+        files: the storage of the steps' inputs and outputs.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class StepManager:
 
         Args:
             kind: the type.
-            factory: makes a connector, or the platform of one.
+            factory: makes a connector, or a platform for a connector.
         """
         connector_type = ConnectorType(kind)
 
@@ -84,11 +83,11 @@ class StepManager:
             self._connectors.pop(connector_type, None)
 
     def get(self, kind: ConnectorType | str) -> StepConnector:
-        """Return the connector of a type, which is made at the first call.
+        """Return the connector of a type, which the first call creates.
 
         Raises:
-            ConfigurationError: nobody registered the type, and no package has it, or only with
-                settings.
+            ConfigurationError: the type is not registered, and no installed package offers it
+                without settings.
         """
         connector_type = ConnectorType(kind)
         with self._lock:
@@ -105,7 +104,7 @@ class StepManager:
         return connector
 
     def define(self, step: Step) -> None:
-        """Keep a step, so that `run` finds it by its name, in place of an earlier one."""
+        """Add a step that `run` finds by its name; it replaces an earlier step of this name."""
         self._steps[step.name] = step
 
     @property
@@ -133,7 +132,8 @@ class StepManager:
         """Return the type of connector that runs a step.
 
         Raises:
-            ConfigurationError: the step does not say it, and several types or none could run it.
+            ConfigurationError: the step does not state its type, and no type or several could run
+                it.
         """
         return type_of_step(step, registered=sorted(self._factories), all_types=self.list())
 
@@ -142,12 +142,12 @@ class StepManager:
         return tuple(sorted({*self._factories, *map(ConnectorType, platform_kind_names())}))
 
     def stats(self) -> Mapping[str, int]:
-        """Return the numbers of connectors that were made and reused, and of steps by outcome."""
+        """Return the numbers of connectors created and reused, and of steps by outcome."""
         with self._lock:
             return self._statistics.as_numbers(cached=len(self._connectors))
 
     def clear_cache(self) -> None:
-        """Close all connectors that were made; the next use makes them again."""
+        """Close all connectors; the next use creates them again."""
         with self._lock:
             connectors, self._connectors = list(self._connectors.values()), {}
         for connector in connectors:
@@ -169,9 +169,9 @@ class StepManager:
         The arguments are those of `execute_step` of a connector.
 
         Raises:
-            StepRunning: the run goes on after the seconds of `patience`.
+            StepRunning: the run has not ended after the seconds of `patience`.
             ConfigurationError: no connector can run the step.
-            ConnectorError: the step could not be started, or what became of it is unknown.
+            ConnectorError: the step could not be started, or its outcome is unknown.
         """
         connector = self.get(self.determine_connector_type(step))
         result = connector.execute_step(
@@ -202,17 +202,17 @@ class StepManager:
 
         Args:
             name: the name of the step.
-            workspace: its files; what the step itself collects, reads and stores is added.
+            workspace: the files of the run, in addition to those that the step itself defines.
             environment: environment variables in addition to those of the step.
             idempotency_key: identifies this one run; by default each call is a run of its own.
-            tenant: whose limits, circuit and keys to use.
-            log: takes the lines of the output, as with `execute_step`.
-            patience: the seconds to follow the run; by default to its end.
+            tenant: the tenant whose limits, circuit and keys to use.
+            log: receives the lines of the output, as in `execute_step`.
+            patience: the seconds for which to follow the run; by default until its end.
 
         Raises:
-            StepRunning: the run goes on after the seconds of `patience`.
+            StepRunning: the run has not ended after the seconds of `patience`.
             ConfigurationError: there is no such step, or no connector can run it.
-            ConnectorError: the step could not be started, or what became of it is unknown.
+            ConnectorError: the step could not be started, or its outcome is unknown.
         """
         step = self.step(name)
         if workspace is not None:
@@ -228,7 +228,7 @@ class StepManager:
         )
 
     def close(self) -> None:
-        """Close all connectors; steps go on."""
+        """Close all connectors; running steps go on."""
         self.clear_cache()
 
     def _installed(self, kind: ConnectorType) -> StepConnector:

@@ -2,9 +2,9 @@
 
 Laws:
 
-1. A webhook is in the store of the inbox before its sender is answered, and is done only when all
-   its records are committed. So a process that dies loses none.
-2. Webhooks about one thing are delivered one after another, in the order in which they came.
+1. A webhook is stored in the inbox before its sender is answered, and is done only when all its
+   records are committed. So no webhook is lost if a process dies.
+2. Webhooks about one object are delivered one after another, in the order of their arrival.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class _Delivery:
 class WebhookSource:
     """A source that delivers the events of the webhooks in an inbox.
 
-    Receive webhooks with `AsyncWebhookInbox.answer`, in this process or another. A webhook with
-    several events becomes several records. Several sources share an inbox, also with workers that
-    call `handle`: each webhook goes to one of them.
+    Receive webhooks with `AsyncWebhookInbox.answer`, in this process or in another one. A webhook
+    with several events becomes several records. Several sources may share an inbox, also with
+    workers that call `handle`: each webhook goes to one of them.
 
     The payload of a record is the event as the vendor sent it, as JSON. Its topic is the account,
-    its key what the webhook is about, and its attributes `webhook-account`, `webhook-vendor`,
+    its key the object of the webhook, and its attributes `webhook-account`, `webhook-vendor`,
     `webhook-type` and `webhook-tenant`.
 
     Args:
@@ -88,7 +88,7 @@ class WebhookSource:
         self._is_open = False
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Give back the webhooks that were taken before, and begin."""
+        """Give back the webhooks that were taken before, and begin to deliver."""
         if self._is_open:
             await revoked(None)
         await self.close()
@@ -115,13 +115,13 @@ class WebhookSource:
         return records
 
     async def _take(self, limit: int) -> None:
-        """Take webhooks, and make records of them; the next call continues a cancelled one."""
+        """Take webhooks, and make records of them; the next call continues a cancelled call."""
         if self._claiming is None:
             self._claiming = asyncio.create_task(self._flows.claim(limit))
         try:
             claims = await asyncio.shield(self._claiming)
         finally:
-            if self._claiming.done():  # pragma: no branch - otherwise it was cancelled, and raises
+            if self._claiming.done():  # pragma: no branch - a cancelled call raises
                 self._claiming = None
         deliveries = [_Delivery(entry, lease, set()) for entry, lease in claims]
         self._deliveries |= {delivery.entry.id: delivery for delivery in deliveries}
@@ -151,7 +151,7 @@ class WebhookSource:
         self._ready += records
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Mark webhooks as done whose records are all committed."""
+        """Mark as done the webhooks whose records are all committed."""
         for delivery in self._deliveries_of(records):
             delivery.open.difference_update(record.identity for record in records)
             if not delivery.open:

@@ -1,6 +1,6 @@
-"""A worker that repeats all due work until it is told to stop.
+"""A worker that repeats all due work until it must stop.
 
-What it has begun when it is told, it ends first, and takes nothing more.
+Before it stops, it completes the step that is in progress.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def work(
         tell: receives the result of each step that did any work.
         trouble: receives the error of an unavailable store, once for each outage; the worker waits
             until the store is back. Without this function, the error ends the worker.
-        idle: waits in place of the pause, for at most the seconds that it is given, such as the
-            `wait` of a store in PostgreSQL, which returns as soon as an entry is added. The worker
-            notices `stop` only after this function has returned.
+        idle: function that waits in place of the pause, for at most the seconds of its argument,
+            such as the `wait` of a store in PostgreSQL, which returns as soon as an entry is added.
+            The worker notices `stop` only after this function has returned.
     """
     wait = seconds(pause, "pause")
     pause_or_stop = stop.wait if idle is None else _without_signals(idle)
@@ -102,7 +102,7 @@ def at_times(
 
 
 def _without_signals(idle: Callable[[float], object]) -> Callable[[float], object]:
-    """Return a wait function that ignores an unavailable store, which the next step reports."""
+    """Return a wait function that ignores an unavailable store; the next step reports it."""
 
     def wait(seconds: float) -> None:
         with suppress(StorageUnavailable):
@@ -146,7 +146,8 @@ class _StopEvent(Event):
 def stopping() -> Generator[Event]:
     """Yield an event that is set when this process receives SIGTERM or Ctrl-C.
 
-    Only the main thread may ask for it; at the end signals mean what they meant before.
+    Only the main thread may use it. At the end of the block the earlier signal handlers are
+    restored.
 
     Raises:
         ConfigurationError: this is not the main thread; or the handlers of these signals were not

@@ -5,9 +5,9 @@ Laws:
 1. A store without an owner belongs to the first environment that names itself.
 2. Under another name, or without one, nothing is sent until a person has allowed it.
 3. The owner stays recorded: a copy of the store names the environment of the original.
-4. Each process checks once, in one step without a claim, so that processes never wait for others.
-5. While the store is unreachable the owner is unknown, and calls continue. Checks in vain take at
-   most a tenth of a process' time.
+4. Each process checks once, with one command of the store, so that processes never wait for others.
+5. While the store is unreachable, the owner is unknown and calls continue. Failed checks take at
+   most a tenth of a process's time.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class SubjectsFlows:
     """The operations on data about a person or tenant.
 
     Args:
-        places: stores to search: any of `log`, `inbox` and `outbox`.
+        places: stores to search, by name: any of `log`, `inbox` and `outbox`.
         vault: store of credentials, if there is one.
     """
 

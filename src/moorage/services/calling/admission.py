@@ -96,7 +96,7 @@ async def _turn(core: Core, call: Call, question: Admission, admitted: Admitted)
         else:
             core.waiters.rejoin(waiter, due)
         tickets = await come_up(core, waiter)
-        # The wait may end together with the deadline; the caller's turn has come nevertheless.
+        # The wait may end exactly at the deadline; the caller's turn has come nevertheless.
         seconds_left = max(_MOMENT, call.remaining(core) / 1e9)
         answer, wait = await core.execute(Confirm(question.gates, tickets, permit), seconds_left)
         if answer is not Answer.GO:
@@ -154,7 +154,8 @@ async def for_all_parts(
 ) -> list[Answered]:
     """Execute a command for each part of the limits, and return the answers.
 
-    The store of a part may be away: then all others are asked too, and the first error is raised.
+    If the store of one part is unreachable, the other parts are asked nevertheless, and then the
+    first error is raised.
 
     Args:
         core: the ports.

@@ -19,7 +19,7 @@ _SEALED: Final = "sealed"
 
 
 def sealed(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> Answer:
-    """Return an answer as it is stored for an idempotency key, encrypted if there is a cipher.
+    """Encode an answer to be stored for an idempotency key, encrypted if there is a cipher.
 
     Raises:
         InvalidData: there is a cipher, and the answer does not consist of plain values.
@@ -33,7 +33,7 @@ def opened(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> Answe
     """Decode the answer that is stored for an idempotency key, and decrypt it if necessary.
 
     Raises:
-        ConnectorError: it is encrypted, and cannot be decrypted here.
+        ConnectorError: the answer is encrypted, and cannot be decrypted here.
     """
     kind, content = stored
     if kind != _SEALED:

@@ -188,8 +188,8 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
 ) -> AttemptResult:
     """Make one attempt: get it admitted, run the step, and record the outcome.
 
-    `grants` contains the answer to `question` if the question was asked before. While it does, the
-    caller that asked gives the answer back after an interruption.
+    `grants` contains the answer to `question` if the store has answered it already. Then the caller
+    of this function gives the grants back after an interruption.
     """
     plan = call.plan
     permit: Permit | None = None
@@ -201,7 +201,7 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
                 if call.claim is not None and core.renewals.renews:
                     time_limit = call.left(core)
                     if not await core.renewals.holds(call.claim, time_limit):
-                        raise refusal(core, call, Answer.FENCED, 0)  # noqa: TRY301 - as whatever refuses
+                        raise refusal(core, call, Answer.FENCED, 0)  # noqa: TRY301 - handled like every other refusal
                 if grants:
                     admitted = grants[0]
                     del grants[0]
@@ -354,7 +354,7 @@ def _outcome(
 ) -> Outcome:
     """Return the outcome that the circuit counts, and emit the event that reports it.
 
-    An attempt that never left, for example without credentials, says nothing about the service.
+    An attempt that was never sent, for example without credentials, says nothing about the service.
     """
     outcome = Outcome.GOOD if error is None else health(error) if left else Outcome.NEUTRAL
     if began is None:

@@ -2,8 +2,9 @@
 
 Laws:
 
-1. An answer is stored only for the caller and request it was looked up for. If a transform or a
-   renewed credential changed the request, its answer is not stored, and no validators are sent.
+1. An answer is stored only for the caller and the request of the preceding look-up. If a transform
+   or a renewed credential changed the request, its answer is not stored, and no validators are
+   sent.
 2. A stored answer is treated as if it had just arrived: transforms and classification apply to it.
 3. If the cache fails, the call continues as if nothing was stored.
 4. A write that may have happened removes the stored answers of its URL, and of the URLs that its
@@ -97,9 +98,6 @@ class CacheLookup:
 
     Attributes:
         request: request as it is sent, without credentials and validators.
-        key, who: key of its stored answers, and a digest of the caller.
-        found: stored entries, read at `at` nanoseconds of the local clock.
-        entry, decision: matching answer, and the decision how to use it.
     """
 
     request: Request
@@ -130,8 +128,8 @@ class Cached(Exchange):
         self._plan = call.plan
         self._policy = policy
         self._stored_answer: Response | None = None
-        # State of the current attempt: the request it sent, if it is the one looked up; the stored
-        # answer it asked to confirm; and the answer that arrived.
+        # State of the current attempt: the request that it sent, if it was looked up; the stored
+        # answer that it asked the service to confirm; and the answer that arrived.
         self._sent_lookup: tuple[CacheLookup, Request] | None = None
         self._validated: CacheEntry | None = None
         self._arrival: tuple[Request, Response, datetime] | None = None
@@ -271,10 +269,7 @@ class Cached(Exchange):
         entry: CacheEntry,
         attempts: Callable[[], Flow[Ending]],
     ) -> Ending:
-        """Return the stored answer if another caller is refreshing it already; else refresh it.
-
-        If nobody else is, revalidate it.
-        """
+        """Return the stored answer if another caller revalidates it already; else revalidate it."""
         core = self._core
         place = f"revalidate:{lookup.key}:{lookup.who.hex()}"
         try:
@@ -297,7 +292,7 @@ class Cached(Exchange):
         try:
             value, error = await attempts()
         finally:
-            # Otherwise the object would refer to itself through this function.
+            # A reference from the object to itself through this function would keep it in memory.
             self.transforms = self._plan.request_transforms
         if error is None or (isinstance(error, VendorRejected) and not error.retryable):
             await self._keep(call, lookup)

@@ -68,7 +68,7 @@ class Call:
         deadline: its time limit, in nanoseconds of the local clock.
         attempt_started: start of the attempt that the fast path made, in nanoseconds of the local
             clock; None once its end is recorded.
-        beginning: event that reported the start of the latest attempt, if somebody hears it.
+        beginning: event that reported the start of the latest attempt, if an observer receives it.
         bytes_in: size of the body of the latest attempt's answer, if it was read.
         content: latest request and response, if the integration log stores them.
         contract: operation of a contract that it belongs to, if any.
@@ -76,13 +76,13 @@ class Call:
         hedge: number of the concurrent extra request that it is; 0 if it is none.
         hurried: True if the remaining time is shorter than the plan's, or the caller asked for
             more.
-        http_operation: operation whose request it sends, if it is one.
-        listeners: observers that it has for as long as it goes well.
+        http_operation: HTTP operation whose request it sends, if any.
+        listeners: observers that it notifies as long as no attempt fails.
         open_ended: True if an attempt may use all remaining time, during which it keeps its probe.
         replayable: True if the request can be sent again.
         request: request that it sends, if any.
         repeatable: True if sending it twice has the same effect as sending it once.
-        cached: True if the answer was stored by an earlier call.
+        cached: True if an earlier call stored the answer.
         cache: the step around its attempts that caches answers.
         claim: its idempotency claim, while it holds one.
         identity: its correlation id and start, once somebody needs them.
@@ -91,10 +91,10 @@ class Call:
         undecided: True while another region may admit the attempt that one refused.
         subject: id of the person whose data it is about.
         sent: credential that the last attempt sent.
-        witness: records the credential of each attempt, for the reader of the answers.
+        witness: records the credential of each attempt, for the function that parses the answers.
         keeps_permit, keeps_place: True if the permit or the bulkhead slot outlives the attempts,
             because a stream still uses it.
-        token: number of this call's probe lease, once it has asked for one.
+        token: number of this call's probe lease, once it has requested one.
         permit, outcome: permit and outcome that a stream reports at its end.
         written_by: latest time to record the latest attempt, in nanoseconds of the local clock; 0
             before the recording begins.
@@ -258,8 +258,8 @@ class Call:
     def afterwards(self, core: Core) -> float:
         """Return the seconds that may still be spent on recording the end of the attempt or call.
 
-        The end is recorded even after the deadline, since the attempt did happen; then all records
-        together get only a moment.
+        The end is recorded even after the deadline, since the attempt did happen; then writing all
+        records may take only a moment.
         """
         now = core.nanoseconds()
         if not self.written_by:
@@ -387,7 +387,7 @@ def _id_of(identity: CallIdentity) -> str:
 def _message_of(error: Exception) -> str | None:
     """Return the message of a moorage error, together with the vendor's message.
 
-    A host's error may hold anything.
+    Return None for any other error, whose message may contain a secret.
     """
     if not isinstance(error, ConnectorError) or not error.args:
         return None

@@ -116,7 +116,7 @@ class Exchange:
         self._first = first if first is not None and first.ending is not None else None
         self._core = core
         self._request = call.request = request
-        # The URL is joined now if joining can fail; otherwise later, as stored answers need none.
+        # The URL is joined now if joining can fail; otherwise later, as stored answers need no URL.
         is_early = plan.base_url is not None and not plan.request_transforms
         is_early = is_early and not is_sure_to_leave(plan, request)
         self._url = join_url(plan.base_url or "", request) if is_early else None
@@ -279,7 +279,7 @@ class Exchange:
         sent = SentCredentials(credentials, request, url, redaction, base, secrets=secrets)
         call.send(sent)
         if plan.log_content is not None and core.stores_content:
-            from moorage.domain.observation.call_content import (  # noqa: PLC0415 - few services
+            from moorage.domain.observation.call_content import (  # noqa: PLC0415 - few services log contents
                 CallContent,
             )
 

@@ -58,7 +58,7 @@ class FastPathSteps(CallLifecycle):
             call = Call(plan, core.nanoseconds(), plan.span)
             if core.observers:
                 listeners = call.listeners = core.listeners()
-                # A call that nobody listens to gets its id when somebody needs it.
+                # A call without observers gets its id only when something needs it.
                 if listeners is not NO_LISTENERS or key is not None or core.late_id is None:
                     self._name(call, None, None, key)
             return call
@@ -190,7 +190,7 @@ class FastPathSteps(CallLifecycle):
         try:
             try:
                 value, error = await act_under(core, call, protection, claim, attempts)
-            except Exception as failure:  # noqa: BLE001 - carried to the face as a value
+            except Exception as failure:  # noqa: BLE001 - returned as a value, and raised by the caller
                 core.post(given_up(call, claim))
                 value, error = None, failure
             return self._end_of_call(call, value, error)

@@ -1,6 +1,6 @@
 """A cache whose failures never fail a call, and never delay it for long.
 
-An unreachable cache is not asked for a while; one caller at a time probes it.
+An unreachable cache is not used for a while; one caller at a time probes it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class GuardedCache:
     may. Storing and removing after a call may exceed the call's deadline by the policy's limit.
 
     Attributes:
-        inquiries: what was asked last, by plan and the parts of a request.
+        inquiries: the latest look-ups, by plan and the parts of a request.
     """
 
     def __init__(

@@ -75,8 +75,9 @@ class KeyRules:
 
     Attributes:
         target: vendor and account that the key is sent to.
-        remembered: microseconds for which the vendor may be asked again under the key; 0 for never.
-        honoured: True if the vendor knows keys, so that it answers a repeat like the first request.
+        remembered: microseconds for which the request may be sent again under the key; 0 for never.
+        honoured: True if the vendor honours keys, so that it answers a repeat like the first
+            request.
         refuses: True if the vendor refuses a repeated key, so that a refusal after a lost answer
             leaves the outcome unknown.
         ttl: microseconds for which an answer is replayed.
@@ -104,7 +105,7 @@ class Once(NamedTuple):
         at: key of its state in the store.
         fingerprint: fingerprint of the payload.
         rules: rules for keys that are used like this one.
-        reach: limit of the caller; some only look up a lost answer and begin nothing new.
+        reach: limit of the caller: some callers only look up a lost answer and begin nothing new.
     """
 
     key: str
@@ -182,7 +183,8 @@ async def act_under(
 def claim_at_once(core: Core, call: Call, once: Once, owner: int) -> KeyAdmitted | None:
     """Claim a key and admit the first attempt with one command, in a store that never waits.
 
-    Return None if it takes more than this one command, or if the flow has to find out the error.
+    Return None if the claim takes more than this one command, or if the flow has to find out the
+    error.
     """
     if core.tenant_records is not None and call.plan.tenant is not None:
         return None
@@ -226,7 +228,7 @@ def _may_send(reach: AllowedActions, verdict: Verdict) -> bool:
 def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
     """Return the error of a call that ends without an answer from the service.
 
-    It is an unknown outcome if a repeat of the key could not find out what happened.
+    It is `OutcomeUnknown` if a repeat under the key could not find out what happened.
     """
     if not call.acted or not isinstance(error, ConnectorError):
         return error
@@ -357,7 +359,7 @@ def replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
             return once.rules.decode(content), None
         except ConnectorError as error:
             return None, error
-        except Exception as error:  # noqa: BLE001 - whatever a user's value raises
+        except Exception as error:  # noqa: BLE001 - decoding a user's value may raise anything
             raised = type(error).__name__
             return None, InvalidData(
                 f"The effect of this key happened, but decoding its stored answer raised {raised}.",
@@ -377,7 +379,7 @@ async def completed(core: Core, call: Call, once: Once, claim: HeldClaim, value:
     """Store the successful answer under its key, and return the result of the call."""
     try:
         answer = ("value", once.rules.encode(value))
-    except Exception as error:  # noqa: BLE001 - whatever a user's value raises when it is copied
+    except Exception as error:  # noqa: BLE001 - copying a user's value may raise anything
         answer = _LOST_ANSWER
         _tell_not_stored(core, call, error)
     settled = await _store_answer(core, call, once, claim, answer)
@@ -389,7 +391,7 @@ async def completed(core: Core, call: Call, once: Once, claim: HeldClaim, value:
 def settled_at_once(core: Core, once: Once, claim: HeldClaim, response: Response) -> bool:
     """Store a response under its key in a store that never waits; return True if it is stored.
 
-    If it did not, the flow stores the response, or finds out why that is impossible.
+    If it is not stored, the flow stores the response, or finds out why that is impossible.
     """
     if core.cipher is not None:
         return False
@@ -471,8 +473,8 @@ def _settle_at_once(
 def _is_final(error: Exception, call: Call, once: Once) -> TypeGuard[VendorRejected]:
     """Return whether the service understood and refused the request, so that a retry is useless.
 
-    After an attempt with a lost answer, only a vendor that knows keys can refuse for good. Even
-    then, a conflict may mean that it is still working on that attempt.
+    After an attempt with a lost answer, only a vendor that honours keys can refuse for good. Even
+    then, a conflict may mean that the vendor is still working on that attempt.
     """
     if not isinstance(error, VendorRejected) or error.retryable:
         return False

@@ -53,7 +53,7 @@ class CallLifecycle(ManualOperations):
 
     _contract: ContractCall | None = None
 
-    async def _let_out(  # noqa: PLR0917 - the guard, and the options of a call
+    async def _let_out(  # noqa: PLR0917 - the guard and the options of a call
         self,
         guard: EnvironmentGuard,
         service: str,
@@ -171,7 +171,7 @@ class CallLifecycle(ManualOperations):
                     value, error = await act_once(
                         core, call, once, lambda: self._attempts(call, step)
                     )
-            except Exception as failure:  # noqa: BLE001 - carried to the face as a value
+            except Exception as failure:  # noqa: BLE001 - returned as a value, and raised by the caller
                 value, error = None, failure
             fallback = None if call.keeps_permit or error is None else plan.fallback
             if fallback is None or not isinstance(error, ConnectorError):
@@ -192,7 +192,7 @@ class CallLifecycle(ManualOperations):
         call.sign(core, error)
         try:
             value = await core.settle(fallback(error))
-        except Exception as broken:  # noqa: BLE001 - carried to the face as a value
+        except Exception as broken:  # noqa: BLE001 - returned as a value, and raised by the caller
             broken.__context__ = broken.__context__ or error
             return self._end_of_call(call, None, broken)
         if core.observers:

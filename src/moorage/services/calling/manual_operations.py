@@ -59,7 +59,7 @@ class ManualAct:
 
 
 async def recorded(core: Core, act: ManualAct, perform: Callable[[], Awaitable[R]]) -> R:
-    """Record an action in the audit trail, and carry it out; record it too if it fails.
+    """Record an action in the audit trail, and carry it out; if it fails, record the failure too.
 
     Raises:
         ConnectorError: the act could not be recorded, and was not done.
@@ -139,7 +139,7 @@ class ManualOperations:
             plan, rule = self._with_circuit(service, tenant, endpoint, region)
             before = None
             if core.audit is not None:
-                # A part whose store is away must not keep the others as they are.
+                # An unreachable store of one part must not prevent the change of the other parts.
                 with suppress(StorageUnavailable):
                     before = {"state": (await read_circuit(core, rule, plan)).state.value}
             act = ManualAct(

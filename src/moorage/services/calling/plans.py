@@ -29,7 +29,7 @@ class Plans:
 
     Attributes:
         services: services by name.
-        easy: plans of functions that the fast path may call, by their identity.
+        easy: plans of functions that the fast path may call, by the functions' identity.
         direct: plans of requests that the fast path may send.
         environment_guard: the store's guard; until it has passed, no fast path is used.
     """
@@ -66,24 +66,21 @@ class Plans:
     def sendable(
         self, service: str, tenant: str | None, endpoint: str | None, request: Request
     ) -> Plan | None:
-        """Return the plan of a request if the fast path may send it; otherwise None.
-
-        Return None if the flow must decide.
-        """
+        """Return the fast-path plan of a request; None if the flow must decide."""
         if type(request) is not Request or type(request.body) is not bytes:
             return None
         try:
             plan = self.direct.get((service, tenant, endpoint))
             if plan is None and endpoint is None:
                 plan = self.routed(service, tenant, request)
-        except TypeError:  # a name that is none, which the flow refuses
+        except TypeError:  # an invalid name, which the flow refuses
             return None
         return plan
 
     def routed(self, service: str, tenant: str | None, request: Request) -> Plan | None:
         """Return the fast-path plan of a request whose endpoint follows from its method and path.
 
-        Return None if the service has no endpoints, or the flow must decide.
+        It is None if the service has no endpoints, or the flow must decide.
         """
         settings = self.services.get(service)
         if settings is None or not settings.endpoints:

@@ -44,7 +44,7 @@ class Route:
     def plans_by_target(self) -> dict[str, Plan]:
         """The plans of the regions to which a key's request may have gone, by name.
 
-        Empty if it does not matter which region is used.
+        It is empty if every region is equally suitable.
         """
         if self.movable:
             return {}
@@ -142,8 +142,8 @@ class OtherRegions:
     Attributes:
         plans: plans of the regions to try, in order.
         at_once: True if no pause is needed before.
-        retry_after: pause that the vendor asked of all regions. Limits concern all regions; any
-            other pause concerns only its own.
+        retry_after: pause that the vendor requested for all regions. A pause of a rate limit
+            concerns all regions; any other pause concerns only the region that requested it.
     """
 
     _route: Route

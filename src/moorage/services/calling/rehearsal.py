@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def shown_path(request: Request) -> str:
     """Return the path of a request without its query; of a whole URL, only scheme and host.
 
-    The path of such a URL may be a secret, as with the subscriptions of browsers.
+    The path of a whole URL may be a secret, as in a browser's push subscription.
     """
     parts = urlsplit(request.path)
     host = parts.netloc.rpartition("@")[2]

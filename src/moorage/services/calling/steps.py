@@ -127,7 +127,7 @@ class Calling(FastPathSteps):
             refusal = error
         else:
             return value_of(await self._finish(call, once, step))  # type: ignore[no-any-return]  # a Response
-        return value_of(self._end_of_call(call, None, bare(refusal)))  # type: ignore[no-any-return]  # it is raised
+        return value_of(self._end_of_call(call, None, bare(refusal)))  # type: ignore[no-any-return]  # an error is raised
 
     async def exchange(
         self, service: str, operation: HttpOperation[R], payload: object, options: dict[str, Any]
@@ -145,7 +145,7 @@ class Calling(FastPathSteps):
                 remedy="Leave the payload out: a repeated key is compared with the request itself.",
             )
         flows = self.reading(operation.read, None)
-        flows._operation = operation  # noqa: SLF001 - of our own kind
+        flows._operation = operation  # noqa: SLF001 - a copy of this object
         return operation.read(await flows.call(service, operation.request, **options))
 
     async def call_many(
@@ -239,18 +239,18 @@ class Calling(FastPathSteps):
         try:
             self._check(call, request, None)
             call.repeatable = is_repeatable(call.plan, request)
-            from moorage.services.calling.streaming import Streaming  # noqa: PLC0415 - few stream
+            from moorage.services.calling.streaming import Streaming  # noqa: PLC0415 - few programs stream
 
             streaming = Streaming(self.core, call, request)
             if call.plan.cache_wait and not request.method.safe:
-                from moorage.services.calling.caching import Changing  # noqa: PLC0415 - few cache
+                from moorage.services.calling.caching import Changing  # noqa: PLC0415 - few services have a cache
 
                 call.cache = Changing(self.core, call, streaming)
         except ConnectorError as error:
             refusal = error
         else:
             return await self._streamed(call, streaming)
-        return value_of(self._end_of_call(call, None, bare(refusal)))  # type: ignore[no-any-return]  # it is raised
+        return value_of(self._end_of_call(call, None, bare(refusal)))  # type: ignore[no-any-return]  # an error is raised
 
     async def _streamed(self, call: Call, streaming: Streaming) -> Stream:
         """Return an observed stream; if that fails, release its slots and raise the error."""
@@ -323,14 +323,14 @@ class Calling(FastPathSteps):
         return ending
 
     def rehearsing(self) -> Calling:
-        """Return a copy of these calls for dry runs, which only reports changing requests."""
+        """Return a copy of these calls for dry runs, which only reports requests with effects."""
         flows = copy(self)
         flows.single = None
-        flows._rehearses = True  # noqa: SLF001 - of our own kind
+        flows._rehearses = True  # noqa: SLF001 - a copy of this object
         return flows
 
     def unobserved(self) -> Calling:
-        """Return a copy of these calls of which observers and the integration log hear nothing."""
+        """Return a copy of these calls that observers and the integration log do not record."""
         flows = copy(self)
         flows.single = None
         flows.core = self.core.unobserved()
@@ -352,10 +352,10 @@ class Calling(FastPathSteps):
         """
         flows = copy(self)
         flows.single = None
-        flows._parse = parse  # noqa: SLF001 - of our own kind
-        flows._witness = witness  # noqa: SLF001 - of our own kind
-        flows._use = use  # noqa: SLF001 - of our own kind
-        flows._contract = contract  # noqa: SLF001 - of our own kind
+        flows._parse = parse  # noqa: SLF001 - a copy of this object
+        flows._witness = witness  # noqa: SLF001 - a copy of this object
+        flows._use = use  # noqa: SLF001 - a copy of this object
+        flows._contract = contract  # noqa: SLF001 - a copy of this object
         return flows
 
     @property
@@ -378,7 +378,7 @@ class Calling(FastPathSteps):
             is_safe = operation.safe
         if is_safe and key is None:
             return
-        from moorage.services.calling.rehearsal import (  # noqa: PLC0415 - few rehearse
+        from moorage.services.calling.rehearsal import (  # noqa: PLC0415 - few programs make dry runs
             rehearsed,
             shown_path,
         )

@@ -108,7 +108,7 @@ class Stream:
     """An answer whose body the caller reads in pieces.
 
     Its permit and its bulkhead slot are held until the stream ends. The observers are notified of
-    the end if `handed_over` is set, which is done when the caller receives the stream.
+    the end only if the caller has received the stream, which sets `handed_over`.
     """
 
     def __init__(self, core: Core, call: Call, incoming: AsyncIncoming) -> None:
@@ -146,7 +146,7 @@ class Stream:
             outcome = health(error)
             is_late = isinstance(error, AttemptTimeout) and call.remaining(core) <= 0
             failure = call.out_of_time(error) if is_late else error
-        except Exception as error:  # noqa: BLE001 - the adapter's, made one of ours
+        except Exception as error:  # noqa: BLE001 - the adapter's error becomes one of moorage's
             outcome, failure = Outcome.FAILED, http_broke(error)
         except BaseException as error:
             self.settle()

@@ -92,10 +92,10 @@ class Dispatcher:
     Attributes:
         calling: makes the calls.
         directory: accounts and routes.
-        step: makes a step of a transport's operation, synchronous or asynchronous.
+        step: makes a step from an operation of a transport, synchronous or asynchronous.
         transports: transports of the accounts whose vendors do not speak HTTP.
         subject: id of the person whose data the operations are about, for later searches.
-        safety: limits on effects outside.
+        safety: limits on effects at vendors, such as a dry run.
     """
 
     calling: Calling

@@ -1,4 +1,4 @@
-"""Payments that a look-up or a person has settled as done, as the register keeps them."""
+"""Payment operations that a look-up or a person has settled as done."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class DonePayment:
     """An operation whose outcome was unknown, and that was settled as done.
 
     Attributes:
-        idempotency_key, tenant, operation, accounts, reference, amount, payment, is_readable: those
-            of its `UnsettledPayment`.
+        idempotency_key, tenant, operation, accounts, reference, amount, payment, is_readable: the
+            same as in `UnsettledPayment`.
         receipt_id: the vendor's id of the operation; None if the receipt cannot be read here.
-        at: time when it was settled.
+        at: time at which the operation was settled.
     """
 
     idempotency_key: str

@@ -43,10 +43,7 @@ class Flows(Contract):
 
     @classmethod
     def _flow(cls, operation: ContractOperation) -> Callable[..., Coroutine[Any, Any, Any]]:
-        """Return a method that executes this operation of a contract.
-
-        Everything that no call changes is prepared.
-        """
+        """Return a method that executes this operation of a contract."""
         kind, plan, name, verb = cls.kind, operation.plan, operation.name, operation.verb
         is_keyed = operation.keyed
         full_name = f"{kind}.{name}"
@@ -95,7 +92,7 @@ class Flows(Contract):
 
     @classmethod
     def _account_flow(cls, operation: ContractOperation) -> Callable[..., Coroutine[Any, Any, Any]]:
-        """Return a method for the named account, or for the one that holds the earlier pages."""
+        """Return a method for the named account, or for the account of the earlier pages."""
         is_page = operation.target is Target.PAGE
 
         @wraps(operation.plan)

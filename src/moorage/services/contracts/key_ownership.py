@@ -4,10 +4,11 @@ Laws:
 
 1. An effect with a key goes to the account that was first recorded for the key, even if the routes
    have changed.
-2. It moves to another account only while this caller holds the turn, and only if the previous
-   account certainly did nothing. The move is recorded before anything is sent there.
-3. A turn is renewed while its holder lives. The successor of a dead holder continues at the same
-   account, under the same key. It moves on only after the time of the dead holder is over.
+2. It moves to another account only while this caller holds the claim on the record, and only if the
+   previous account certainly did nothing. The move is recorded before anything is sent there.
+3. The claim is renewed while its holder lives. The successor of a dead holder continues at the same
+   account, under the same key. It moves to another account only after the time limit of the dead
+   holder has passed.
 """
 
 from __future__ import annotations
@@ -75,10 +76,10 @@ class KeyOwnership:
     async def recorded(self, first: str, *, movable: bool) -> tuple[str, bool]:
         """Return the account that owns the key, and True if another account may take it over.
 
-        A new key is given to `first`. A caller that may move the key holds the turn.
+        A new key is given to `first`. A caller that may move the key holds the claim on its record.
 
         Raises:
-            IdempotencyInProgress: another caller held the turn all the time.
+            IdempotencyInProgress: another caller held the claim on the record all the time.
             TenantRecordsExhausted: the key is new, and its tenant has as many records as it may.
         """
         account, may_move = await self._record_first(0, first, movable=movable)
@@ -125,8 +126,8 @@ class KeyOwnership:
     def give_back(self) -> None:
         """Release the claim on this key's record, so that the next waiting caller continues.
 
-        If an earlier holder may still be working, the turn is left to expire, so that this stays
-        known.
+        If an earlier holder may still be working, the claim is left to expire, so that other
+        callers wait for that holder.
         """
         claim, self._claim = self._claim, None
         if claim is not None:
@@ -135,10 +136,7 @@ class KeyOwnership:
                 self._core.post(release(claim.key, claim.fence, ttl=self._ttl))
 
     async def _record_first(self, number: int, account: str, *, movable: bool) -> tuple[str, bool]:
-        """Store the first owner of the key under this number, unless an owner is already stored.
-
-        Return the recorded account.
-        """
+        """Store the first owner of the key under this number, unless an owner is already stored."""
         recorded_at = self._state_key("place", str(number))
         claimed, _ = await self._claim_key(recorded_at)
         if claimed.verdict is Verdict.RUN:
@@ -186,7 +184,7 @@ class KeyOwnership:
             claimed = await self._execute(claim, new)
             if claimed.verdict is not Verdict.BUSY:
                 return claimed, start_time + lease * 1000
-            # The holder may have died; then the turn can be claimed when its lease is over.
+            # The holder may have died; then the record can be claimed when its lease is over.
             longest_pause = min(pause, claimed.wait / SECOND + _AFTER)
             if core.nanoseconds() + longest_pause * 1e9 >= self._patience:
                 raise IdempotencyInProgress(

@@ -78,7 +78,7 @@ class OpenEffect:
         )
 
     def _listed_within(self, accounts: list[Account]) -> float | None:
-        """Return the seconds in which all vendors list a payment; None if a list cannot tell."""
+        """Return the seconds within which all vendors list a payment; None if no list can tell."""
         if not (accounts and self.is_charge and _all_list(accounts)):
             return None
         return max(account.vendor.listed_within for account in accounts)
@@ -116,14 +116,14 @@ class OpenEffect:
 
     @property
     def pause(self) -> int:
-        """Microseconds until this operation is looked up again, if its outcome stays unknown."""
+        """The microseconds until the next look-up of this operation if it remains unknown."""
         share = self.opened.age / SECOND * _SHARE
         return micros(min(max(_PAUSE, share), _LONGEST_PAUSE))
 
     def check_readable(self) -> None:
         """Refuse to settle an operation whose stored request this process cannot read.
 
-        The vendor's stored answer cannot be read either, and may say that it was done.
+        The vendor's stored answer cannot be read either, and may prove that the operation was done.
 
         Raises:
             ConfigurationError: the request cannot be read.
@@ -153,7 +153,7 @@ class OpenEffect:
         return is_lost
 
     def accounts(self, dispatcher: Dispatcher) -> list[Account]:
-        """Return those accounts, still configured, that may have received the request."""
+        """Return the accounts that may have received the request and are still configured."""
         configured = dispatcher.directory.accounts
         return [configured[name] for name in self.record.accounts if name in configured]
 

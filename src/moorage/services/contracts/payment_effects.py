@@ -67,8 +67,8 @@ class EffectRecord(NamedTuple):
 
     Attributes:
         tenant, key, operation, accounts: the operation, and the accounts that it may go to.
-        request: the request; None if it was not stored or cannot be read here.
-        unreadable: the reason that the stored request cannot be read here.
+        request: the request; None if it was not stored, or this process cannot decrypt it.
+        unreadable: the error that explains why this process cannot read the stored request.
     """
 
     tenant: str | None
@@ -85,7 +85,8 @@ class PaymentEffects:
     Args:
         dispatcher: dispatcher with the store and the accounts.
         tenant: tenant of the operations.
-        reach: limit of the operations under their keys.
+        reach: limit of the operations: some callers only look up a lost answer and begin nothing
+            new.
     """
 
     def __init__(self, dispatcher: Dispatcher, tenant: str | None, reach: AllowedActions) -> None:
@@ -113,7 +114,7 @@ class PaymentEffects:
             request: the operation.
             operation: properties of the operation that decide its route.
             accounts: accounts that it may go to.
-            act: sends it to a vendor; receives `operation` for this round, and the time left.
+            act: sends the request to a vendor; receives the routed operation and the time left.
             key: idempotency key of the effect.
             timeout: seconds for the whole operation; None for the services' own limits.
 
@@ -135,7 +136,7 @@ class PaymentEffects:
             # Another payload under an open key would be sent without a record of its own.
             raise IdempotencyConflict("This idempotency key was used for another payment.")
         if registration.settled:
-            return self._replayed_receipt(registration, key)  # type: ignore[no-any-return]  # a receipt of the verb
+            return self._replayed_receipt(registration, key)  # type: ignore[no-any-return]  # the receipt of the operation
         if registration.forgotten:
             raise _forgotten(key, accounts)
         if timeout is not None:
@@ -227,7 +228,7 @@ def stored_receipt(core: Core, tenant: str | None, key: str, answer: Any) -> Any
     """Return the receipt that the register keeps of an operation that was settled as done.
 
     Raises:
-        ConnectorError: it cannot be decrypted or read here.
+        ConnectorError: the receipt cannot be decrypted or read here.
     """
     return unpack(_unsealed_payload(core, tenant, key, answer))
 
@@ -321,13 +322,13 @@ def _binding_of(tenant: str | None, key: str) -> bytes:
 
 
 def order_of(request: Request) -> Charge | PayeeTransfer | SubscriptionRequest | None:
-    """Return what a request begins, with its reference and amount; None if it changes a payment."""
+    """Return the charge, transfer or subscription that a request begins; None if none."""
     first = request.values[0]
     return first if isinstance(first, (Charge, PayeeTransfer, SubscriptionRequest)) else None
 
 
 def amount_of(request: Request) -> Money | None:
-    """Return the amount of a request; None if it is for all of a payment."""
+    """Return the amount of a request; None if the request is for the whole amount of a payment."""
     order = order_of(request)
     if order is not None:
         return order.amount

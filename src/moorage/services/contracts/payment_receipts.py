@@ -51,7 +51,7 @@ def not_found(message: str, account: str) -> InvalidData:
 
 
 def listed_words(matches: list[Payment]) -> str:
-    """Return what a vendor's list says about a payment, if it is not one match."""
+    """Return a sentence about the payments that a vendor lists, if not exactly one matches."""
     if not matches:
         return "The vendor lists no payment with the reference and the amount of this one."
     ids = ", ".join(match.ref.id for match in matches)
@@ -114,7 +114,7 @@ async def receipt_of(
         return subscription
     parent = report.payment
     if operation in {"capture", "void"} and parent is None:
-        parent = ref  # the request that names the payment cannot be read
+        parent = ref  # the request that names the payment cannot be read here
     if operation == "refund":
         if PaymentsCapability.LOOK_UP_REFUND in capabilities:
             return await flows.get_refund(ref)

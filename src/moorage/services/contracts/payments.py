@@ -95,7 +95,8 @@ class PaymentsFlows(Flows, PaymentsContract):
     Args:
         dispatcher: sends the operations to vendors.
         tenant: tenant of the operations.
-        reach: limit of the operations under their keys.
+        reach: limit of the operations: some callers only look up a lost answer and begin nothing
+            new.
     """
 
     def __init__(
@@ -162,7 +163,8 @@ class PaymentsFlows(Flows, PaymentsContract):
     async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
         """Return a payment event with all fields, fetched from the vendor if they are missing.
 
-        Only the id is read from such a hint, so a forged one can only cause a look-up of the truth.
+        Only the id is read from an incomplete event, so a forged one can only cause a look-up of
+        the truth.
 
         Args:
             event: event from `Hub.events`; a complete event is returned unchanged.
@@ -201,7 +203,7 @@ class PaymentsFlows(Flows, PaymentsContract):
     async def _check_rest(
         self, vendor: PaymentsVendor, key: str, ref: Ref, amount: Money | None
     ) -> None:
-        """Refuse a refund of the remaining amount if the vendor cannot say what remains.
+        """Refuse a refund of the remaining amount if the vendor cannot tell that amount.
 
         The key of the first refund of such a payment is recorded. If another refund came first,
         the rest is less than the original amount, which is all that the reference records.

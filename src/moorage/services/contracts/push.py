@@ -29,9 +29,9 @@ class PushFlows(Flows, PushContract):
     ) -> list[Result[PushReceipt]]:
         """Send many notifications; return their results in order.
 
-        `outcome_of` says what each result means for its device. With a key, each notification has
-        a key of its own, derived from its position: a repeat after an interruption sends only the
-        missing notifications.
+        The function `outcome_of` says what each result means for its device. With a key, each
+        notification has a key of its own, derived from its position: a repeat after an interruption
+        sends only the missing notifications.
 
         Args:
             messages: notifications to send.
@@ -39,7 +39,7 @@ class PushFlows(Flows, PushContract):
             timeout: seconds for each notification.
             at_once: maximum number of concurrent notifications.
         """
-        # First, since a check of stored calls ends where the operation needs its hub.
+        # This comes first, because the check of a stored call ends at the first use of the hub.
         batch = several(messages, "messages")
         return await call_for_each(
             self._dispatcher.calling.core,

@@ -117,7 +117,7 @@ class ShippingFlows(Flows, ShippingContract):
             at_once: maximum number of concurrent purchases.
         """
         checked_key(idempotency_key)
-        # First, since a check of stored calls ends where the operation needs its hub.
+        # This comes first, because the check of a stored call ends at the first use of the hub.
         batch = several(items, "items")
         return await call_for_each(
             self._dispatcher.calling.core,

@@ -38,7 +38,7 @@ class SmsFlows(Flows, SmsContract):
             timeout: seconds for each message.
             at_once: maximum number of concurrent messages.
         """
-        # First, since a check of stored calls ends where the operation needs its hub.
+        # This comes first, because the check of a stored call ends at the first use of the hub.
         batch = several(messages, "messages")
         return await call_for_each(
             self._dispatcher.calling.core,

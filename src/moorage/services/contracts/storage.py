@@ -145,7 +145,7 @@ class StorageFlows(Flows, StorageContract):
         self,
         key: str | Ref,
         *,
-        range: ByteRange | None = None,  # noqa: A002 - what HTTP calls it
+        range: ByteRange | None = None,  # noqa: A002 - the name in HTTP
         if_match: str | None = None,
         if_none_match: str | None = None,
         if_modified_since: datetime | None = None,
@@ -248,7 +248,7 @@ class StorageFlows(Flows, StorageContract):
             timeout: seconds for the whole operation.
 
         Raises:
-            FileNotFound: there is no such original, as after a complete move.
+            FileNotFound: there is no such original, for example because the move is complete.
         """
         check_key(key)
         check_maybe(options, PutOptions, "options")

@@ -2,7 +2,8 @@
 
 Laws:
 
-1. A tenant's own accounts and routes come before those for everybody, as in a configuration file.
+1. A tenant's own accounts and routes take precedence over the general ones, as in a configuration
+   file.
 2. A mistake in a tenant's tables is an error for that tenant alone.
 3. While a tenant's tables cannot be read, the last known tables stay in use.
 """
@@ -52,7 +53,7 @@ class TenantLookup:
         version, tables: operations of the port.
         build: makes a tenant's dispatcher.
         nanoseconds: local clock.
-        every: nanoseconds for which an answer is trusted.
+        every: nanoseconds for which a tenant's tables are used before they are looked up again.
     """
 
     version: Callable[[str], Flow[str | int | None]]
@@ -73,12 +74,12 @@ class TenantDispatchers:
         """Return the dispatcher of a tenant, looking the tenant up if necessary.
 
         Args:
-            base: dispatcher for everybody.
+            base: dispatcher of the general configuration.
             tenant: name of the tenant.
 
         Raises:
             ConfigurationError: the tenant is unknown, or its tables have a mistake.
-            StorageUnavailable: its tables cannot be read, and never were.
+            StorageUnavailable: its tables cannot be read, and were never read before.
         """
         dispatcher = await self._current(base, tenant)
         if dispatcher is None:
@@ -92,12 +93,12 @@ class TenantDispatchers:
         it could replace a real one in the cache.
 
         Args:
-            base: dispatcher for everybody.
+            base: dispatcher of the general configuration.
             tenant: name of the tenant in the URL.
 
         Raises:
             ConfigurationError: its tables have a mistake.
-            StorageUnavailable: its tables cannot be read, and never were.
+            StorageUnavailable: its tables cannot be read, and were never read before.
         """
         if self._cached.get(tenant) is None and not base.directory.knows(tenant):
             try:

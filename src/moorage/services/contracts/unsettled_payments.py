@@ -224,14 +224,12 @@ class UnsettledFlows:
         return [name not in unsettled_names for name in names]
 
     async def stored(self, tenant: str | None, key: str, request: Request) -> Result[Any] | None:
-        """Return the outcome stored for an operation; None if there is none. Send nothing.
-
-        Return None if there is none.
+        """Return the stored outcome of an operation, or None; send nothing.
 
         Args:
-            tenant: whose operation it is.
-            key: its idempotency key.
-            request: what was asked for.
+            tenant: the tenant of the operation.
+            key: the idempotency key of the operation.
+            request: the request of the operation.
         """
         dispatcher = await self._dispatcher_of(tenant)
         if dispatcher is None or dispatcher.safety.dry_run:
@@ -282,7 +280,7 @@ class UnsettledFlows:
     ) -> SettledPayment | None:
         """Look up one operation at its vendors, settle it, and return the outcome.
 
-        If the vendor does not tell it, record why, and return None.
+        If the vendor does not tell the outcome, record the reason, and return None.
         """
         outcome_of = partial(SettledPayment, payment=effect.report(dispatcher))
         unknown_errors: list[ConnectorError] = [
@@ -353,8 +351,8 @@ class UnsettledFlows:
         """Return whether the refusal stored for the key proves that no payment was made.
 
         Raises:
-            InvalidData: it says that it was done.
-            ConnectorError: it cannot be read.
+            InvalidData: the stored answer says that the operation was done.
+            ConnectorError: the stored answer cannot be read.
         """
         if effect.record.request is None or not effect.accounts(dispatcher):
             return False
@@ -378,7 +376,7 @@ class UnsettledFlows:
         """Return whether the stored answer is a refusal; None if it cannot be decrypted.
 
         Raises:
-            InvalidData: the keys are said to be lost, and all that is stored can be read here.
+            InvalidData: `keys_lost` is set, although everything stored can be read here.
         """
         try:
             is_refused_here = await self._is_refused(effect, dispatcher)
@@ -454,24 +452,21 @@ def _result_of(unknown: ConnectorError, error: ConnectorError) -> _Result:
 
     Args:
         unknown: the error that the look-up raises if the account cannot be searched.
-        error: the error that it raised.
+        error: the error that the look-up raised.
     """
     is_final = error is not unknown and _is_final(error)
     return (Inconclusive.REFUSED if is_final else Inconclusive.NO_ANSWER), error
 
 
 def _is_final(error: ConnectorError) -> bool:
-    """Return whether an error shows that repeating the look-up cannot help.
-
-    This is so, for example, if the account may not list payments.
-    """
+    """Return whether repeating a look-up cannot help, for example because listing is forbidden."""
     return isinstance(error, VendorRejected) and not error.retryable
 
 
 async def _repeat(effect: OpenEffect, dispatcher: Dispatcher, reach: AllowedActions) -> Any:
     """Repeat an operation under its idempotency key, to look it up or to send it again."""
     request, record = effect.record.request, effect.record
-    assert request is not None  # noqa: S101 - for the type checker: nothing unreadable gets here
+    assert request is not None  # noqa: S101 - for the type checker: callers exclude unreadable requests
     return await _call_again(dispatcher, record.tenant, record.key, request, reach)
 
 
@@ -479,7 +474,7 @@ async def _call_again(
     dispatcher: Dispatcher, tenant: str | None, key: str, request: Request, reach: AllowedActions
 ) -> Any:
     if reach is AllowedActions.STORED:
-        # Nothing is sent, so that the log and the metrics must not show a call.
+        # Nothing is sent, so the log and the metrics must not show a call.
         dispatcher = attrs.evolve(dispatcher, calling=dispatcher.calling.unobserved())
     verb = getattr(PaymentsFlows(dispatcher, tenant, reach), request.operation)
     return await verb(*request.values, **request.options, idempotency_key=key)

@@ -50,11 +50,11 @@ class VendorWire:
         account: account whose services are called.
         tenant: tenant of the operation.
         seconds: time limit of the whole operation; None leaves each step its service's limit.
-        step: makes a step of a transport's operation, synchronous or asynchronous.
+        step: makes a step from an operation of a transport, synchronous or asynchronous.
         transport: operations of a vendor that does not speak HTTP.
-        subject: id of the person whose data it is about.
-        rehearses: name of the operation if it is only rehearsed, so that nothing is sent.
-        use: use of the keys by its steps.
+        subject: id of the person whose data the operation is about.
+        rehearses: name of the operation in a dry run, where nothing is sent; otherwise None.
+        use: the way in which the steps use the idempotency key.
         operation: operation of the contract, such as "payments.charge".
         key: idempotency key that the caller of the operation gave.
     """

@@ -81,10 +81,10 @@ class Core:
     """The ports of one manager, synchronous or asynchronous; flows treat both the same.
 
     `execute` and `ask` receive the seconds left until the caller's deadline, or None without one;
-    `waits` tells if the store may make its callers wait at all. `ask` is `execute` if the store
+    `waits` is true if the store may make its callers wait at all. `ask` is `execute` if the store
     never makes anyone wait, so that there is nothing to await; else None. `prepare` returns a
     faster `ask` for the admissions of one plan; None if the store has none. With `apart`,
-    idempotency keys live in another store or on another node than circuits and limits, and no
+    idempotency keys are in another store or on another node than circuits and limits, and no
     command may combine them. With `compares_bytes`, the store of the keys is this process's memory,
     and may hold the bytes that a fingerprint is of. `enter` takes a slot if one is free and nobody
     waits for it; None if the locks cannot tell at once. `settle` receives the result of a user's
@@ -105,11 +105,11 @@ class Core:
     observers of connection pools a source of their numbers, and `watch_pipeline` those of pipelines
     another pipeline. `wall` is `utc` as nanoseconds since the Unix epoch. `late_id` makes the
     correlation id of a call that started at a given time, in milliseconds since then, when somebody
-    reads it; None if `new_id` has to make it at the start. `stores_content` is true
-    if there is an integration log, which stores the requests and responses of some services.
-    `audit` records an act by hand; None if there is no audit trail. `aside` runs a long computation
-    without holding up an event loop. `tenant_records` bounds the idempotency records of each
-    tenant; None if nothing bounds them.
+    reads it; None if `new_id` has to make it at the start. `stores_content` is true if there is an
+    integration log, which stores the requests and responses of some services. `audit` records an
+    act by hand; None if there is no audit trail. `aside` runs a long computation without holding up
+    an event loop. `tenant_records` bounds the idempotency records of each tenant; None if nothing
+    bounds them.
     """
 
     execute: Callable[[Command[Any], float | None], Flow[Any]]
@@ -173,7 +173,7 @@ class Core:
     def observes_successes(self) -> bool:
         """True if an observer needs the state of every call, even of a successful one.
 
-        Where a store makes callers wait, the start of an attempt is not the start of its call.
+        If a store makes callers wait, the start of an attempt is not the start of its call.
         """
         hears_success = self.hears_starts or self.hears_attempts or self.hears_ends
         hears_success = hears_success or self.hears_attempt_starts
@@ -203,11 +203,11 @@ class Core:
         return not (self.ask is None or self.waits or self.apart or self.renewals.renews)
 
     def moment(self, due: int) -> datetime:
-        """Return the wall-clock time at which the local clock shows `due` nanoseconds."""
+        """Return the time of day at which the local clock will show `due` nanoseconds."""
         return self.utc() + timedelta(0, 0, -((self.nanoseconds() - due) // 1000))
 
     def wall_at(self, due: int) -> int:
-        """Return the time of `wall` at which the local clock shows `due` nanoseconds."""
+        """Return the nanoseconds since the Unix epoch at which the local clock will show `due`."""
         return self.wall() - (self.nanoseconds() - due)
 
     def identify(self, started: int) -> CallIdentity:

@@ -1,7 +1,8 @@
-"""Errors of moorage that replace unexpected exceptions of a host's adapter.
+"""The errors of moorage that replace unexpected exceptions of an application's adapter.
 
 A foreign exception may contain a secret, such as a URL, a header or a connection string. So only
-its class and the place in the adapter are reported, and it is not kept as a cause.
+its class and the line of the adapter that raised it are reported, and it is not kept as the cause
+of moorage's error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A limit on credential renewals for a service that also refuses renewed credentials."""
+"""A limit on credential renewals for a service that refuses renewed credentials too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NO_REFRESHES: Final = Refreshes()
 class UnprovenRefreshes:
     """The renewals of each service's credential since it was last accepted.
 
-    A forgotten entry costs one renewal.
+    If an entry is forgotten, the credential may be renewed once too often.
     """
 
     __slots__ = ("_known",)

@@ -183,7 +183,7 @@ class EntryRenewals(_Rounds[HeldEntry]):
     """The leases of the stored entries that this process works on.
 
     Args:
-        shelf: the store.
+        store: the store.
         nanoseconds: local clock.
         heartbeat: makes the runner of rounds, from the round and a test for held entries.
         shortest: shortest lease in seconds that this store can renew in time.
@@ -202,7 +202,7 @@ class EntryRenewals(_Rounds[HeldEntry]):
         self._shortest = shortest
 
     def lease(self, lease: float | None) -> float:
-        """Return the seconds that a worker's lease lasts; a very short one is prolonged."""
+        """Return the seconds that a worker's lease lasts; a very short lease is prolonged."""
         if lease is not None:
             return lease
         return self._shortest if self._heartbeat.able() else UNRENEWED
@@ -254,7 +254,7 @@ class EntryRenewals(_Rounds[HeldEntry]):
                 self.let_go(claim)
 
     def _hurried(self, entries: Iterable[HeldEntry], began: int, timeout: float) -> EntryStore[Any]:
-        """Return the store's methods, limited to the first lease's end or `timeout` if later."""
+        """Return the store's methods, limited to the first lease's end or to `timeout` if later."""
         end = max(began + int(timeout * 1e9), min(claim.until for claim in entries))
         return self._store.within(lambda: max(0.0, (end - self._nanoseconds()) / 1e9))
 

@@ -3,11 +3,12 @@
 Laws:
 
 1. A claim that may make a new record of a tenant first needs a place, which is room for one record
-   within the tenant's bound. Without one it is refused before anything is sent.
-2. A key whose record exists can be claimed and settled at the bound too.
+   within the tenant's bound. Without a place it is refused before anything is sent.
+2. A key whose record exists can be claimed and settled even if the tenant is at its bound.
 3. One tenant's bound never delays another tenant's claim.
 4. A process reserves places in advance, more at once the faster it uses them, and returns those
-   that it did not use in time. Places of a process that dies end when records made then would.
+   that it did not use in time. Places of a process that dies expire when records made at that time
+   would expire.
 5. A process counts a key's record once, however often the key is claimed again, as long as it
    remembers the record's place. So retries and replays do not bring a tenant to its bound.
 """
@@ -66,9 +67,9 @@ class _Place(NamedTuple):
     """A reserved place.
 
     Attributes:
-        until: the end of its use for claims, by the local clock.
-        life: the longest life of a record that it is used for.
-        end: its end in the store; 0 if that is not known.
+        until: the time after which no claim uses the place, by the local clock.
+        life: the longest life of a record that uses the place, in microseconds.
+        end: the time at which the place expires in the store; 0 if unknown.
     """
 
     until: int
@@ -82,7 +83,7 @@ class _Refusal(NamedTuple):
     Attributes:
         ask_again_at: the time at which the process may ask the store again.
         used: the number of records in use.
-        next_end: the time at which the next places end.
+        next_end: the time at which the next places expire.
     """
 
     ask_again_at: int
@@ -155,8 +156,8 @@ class TenantRecords:
 
         Raises:
             TenantRecordsExhausted: the key is new, and the tenant has no place for its record.
-            StorageUnavailable: the store of the key is away, or the key is new and the store of the
-                count is away.
+            StorageUnavailable: the store of the key is unreachable; or the key is new, and the
+                store of the count is unreachable.
         """
         core, command = claim.core, claim.command
         if claim.new is NewRecord.NEVER:
@@ -209,12 +210,13 @@ class TenantRecords:
         return claim.life <= place.life
 
     def _take(self, claim: CountedClaim, place: _Place, *, made: bool) -> None:
-        """Remember the place of a key's record, and return that of its earlier life if it is over.
+        """Remember the place of a key's record, and give back the place of its earlier record.
 
         Args:
             claim: the claim.
             place: the place.
-            made: whether the record was made for certain, so that its earlier life is over.
+            made: True if the record was certainly made, so that an earlier record of the key is
+                over.
         """
         key = claim.command.keys[0]
         earlier = self._taken_by.pop(key, None)

@@ -27,10 +27,10 @@ class Waiter:
     """A caller in the queue of a limit, or at the head with its turn granted.
 
     Attributes:
-        key: line that it waits in.
+        key: key of the queue that it waits in.
         granted: first tickets granted to it, which identify it.
         number: unique number of the caller.
-        turn: its turn, while it is not in line.
+        turn: its turn while it is not in the queue.
     """
 
     __slots__ = ("granted", "key", "number", "turn")
@@ -45,7 +45,7 @@ class Waiter:
 class Waiters:
     """The queues of one process for the limits in one store.
 
-    A line is replaced as a whole, so that an interruption leaves either the old or the new one.
+    A queue is replaced as a whole, so that an interruption leaves either the old or the new one.
 
     Args:
         lock: makes a lock, if callers come from several threads.

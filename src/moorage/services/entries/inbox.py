@@ -48,14 +48,15 @@ class Senders:
     """Functions that verify webhooks for the accounts of a hub.
 
     Attributes:
-        look_up: load the account of this name, if it belongs to a tenant that is looked up.
-        owner: tenant of an account's webhooks, if one is configured or only one is possible.
-        verify: return the events of a genuine and fresh delivery to an account.
-        confirm: follow the link that confirms a subscription.
-        meaning: convert a webhook to events of the contracts.
-        accepted: the text that an account's vendor expects as the answer.
-        hints: whether an account's vendor sends the same webhook for each change of an object, so
-            that no delivery is a repeat.
+        look_up: loads the account of this name if its tenant's configuration is looked up.
+        owner: returns the tenant of an account's webhooks, if one is configured or only one is
+            possible.
+        verify: returns the events of a genuine and fresh delivery to an account.
+        confirm: requests the link that confirms a subscription.
+        meaning: converts a webhook to events of the contracts.
+        accepted: returns the text that an account's vendor expects as the answer.
+        hints: returns whether an account's vendor sends the same webhook for each change of an
+            object, so that no delivery is a repeat.
     """
 
     look_up: Callable[[str], Awaitable[object]]
@@ -73,7 +74,7 @@ class InboxFlows(Claiming[InboxEntry]):
     Args:
         core: clock, randomness, and the cipher of contents.
         store: the store.
-        retry: number and pace of the tries of a webhook.
+        retry: maximum number of tries of a webhook, and the delays between them.
         lease: seconds that a worker keeps a webhook without renewing it; None for the minimum.
         renewals: renews the webhooks that are being handled.
         tracing: makes spans of webhooks that are stored and handled.
@@ -122,8 +123,8 @@ class InboxFlows(Claiming[InboxEntry]):
     ) -> InboxEntry:
         """Verify and store a webhook; return its entry, or the first one's if it is a repeat.
 
-        Answer as `reply` says once this returns. A delivery that was only a question about the
-        endpoint is answered, and not stored.
+        Answer the sender with the result of `reply` when this method has returned. A delivery that
+        only tests the endpoint, such as a challenge, is answered and not stored.
 
         Args:
             account: account of the vendor that sent it.

@@ -63,8 +63,8 @@ class _Look:
 
     Attributes:
         after: the position at which the next page begins.
-        seen: ids and fencing tokens of the calls that this pass has looked up.
-        known: those of this pass and of the pass before, which are not looked up again.
+        seen: ids and fencing tokens of the calls that the current pass over the list has looked up.
+        known: the same of the current and the previous pass; these calls are not looked up again.
     """
 
     after: str | None = None
@@ -101,13 +101,13 @@ class OutboxFlows(Chaining):
     """The operations of an outbox of calls.
 
     Args:
-        core: the clock and chance, and the cipher that seals contents.
+        core: clock, randomness, and the cipher of contents.
         store: the store.
-        retry: how often and at what pace a call is tried.
-        lease: seconds for which a worker has a call without renewing it; None for the shortest.
+        retry: maximum number of tries of a call, and the delays between them.
+        lease: seconds that a worker keeps a call without renewing its lease; None for the minimum.
         renewals: renews the calls that are being worked on.
         tracing: makes spans of calls that are stored and made.
-        check: refuses a call that no vendor could be asked.
+        check: refuses a call that no vendor could execute.
     """
 
     _kind = OutboxEntry
@@ -357,19 +357,19 @@ class OutboxFlows(Chaining):
     ) -> Delivered:
         """Make up to `limit` due calls.
 
-        If there are fewer, calls that move money and were in doubt are settled as well, as far as
-        their outcome is known by now.
+        If fewer are due, calls that move money and have an unknown outcome are settled as well, as
+        far as their outcome is stored by now.
 
         Args:
             call: makes one call.
-            payments: knows which payments are unsettled.
-            limit: how many at most.
+            payments: the register of payments whose outcome is unknown.
+            limit: maximum number of calls.
             utc: the clock of the hub that makes the calls.
-            ids: makes only the calls of these ids.
-            stop: when it is set, no other call is begun.
+            ids: make only the due calls with these ids.
+            stop: event; once it is set, no other call is begun.
             timeout: seconds after which no other call is begun, and the store is waited for no
                 longer.
-            concurrency: how many calls are made at once.
+            concurrency: number of concurrent calls.
         """
 
         async def work(entry: OutboxEntry) -> Any:
@@ -400,7 +400,7 @@ class OutboxFlows(Chaining):
     ) -> None:
         """Settle the outbox calls of unknown outcome whose outcome has been stored since.
 
-        Nothing is sent for them. Each round looks at another page of what is stuck.
+        Nothing is sent for them. Each round looks at another page of the calls of unknown outcome.
         """
         if len(worked) >= limit or self._ends(stop):
             return
@@ -430,7 +430,7 @@ class OutboxFlows(Chaining):
     async def _stored_outcome(
         self, payments: UnsettledFlows, entry: OutboxEntry
     ) -> Result[Any] | None:
-        """Return the stored outcome of a call; None if there is none or it cannot be read here."""
+        """Return the stored outcome of a call; None if none is stored or readable here."""
         try:
             values, options = self.made_of(entry)
         except ConnectorError:

@@ -49,8 +49,8 @@ class Pausing(Generic[E]):
     ) -> Pause:
         """Stop the workers of all processes from taking these entries, until `resume` is called.
 
-        Entries stay in the store as they are, and more can be added. What a worker has taken
-        already, it finishes. If these entries are paused already, that pause stays as it is.
+        Entries stay in the store as they are, and more can be added. A worker finishes the entries
+        that it has taken already. If these entries are paused already, that pause stays as it is.
 
         Args:
             target: the contract or service of the entries, or the account of webhooks; by default
@@ -94,12 +94,12 @@ class Pausing(Generic[E]):
     ) -> bool:
         """End the pause of these entries, so that workers take them; return whether there was one.
 
-        Another pause that covers the same entries remains, such as one of all.
+        Another pause that covers the same entries, such as a pause of all entries, remains.
 
         Args:
-            target: as `pause` was given it.
-            tenant: as `pause` was given it.
-            subject: as `pause` was given it.
+            target: the `target` that `pause` was called with.
+            tenant: the `tenant` that `pause` was called with.
+            subject: the `subject` that `pause` was called with.
             actor: person who does it, for the audit trail; by default the system's user.
             reason: reason for the audit trail.
         """

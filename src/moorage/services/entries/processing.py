@@ -217,7 +217,7 @@ class Concurrency:
 
     Attributes:
         at_once: the number.
-        every: runs steps, so many at a time; unused for one at a time.
+        every: runs steps concurrently, at most `at_once` of them; unused for one at a time.
     """
 
     at_once: int = 1
@@ -266,8 +266,9 @@ class Keeping(Managing[E]):
         core: clock, randomness, and the cipher of contents.
         store: the store.
         name: name of the store, which the cipher authenticates.
-        retry: number and pace of the tries of an entry.
-        lease: seconds that a worker keeps an entry without renewing it; None for the minimum.
+        retry: maximum number of tries of an entry, and the delays between them.
+        lease: seconds that a worker keeps an entry without renewing its lease; None for the
+            minimum.
         renewals: renews the entries that are being worked on.
         tracing: makes spans of entries.
         judge: decides from an error what becomes of the entry.
@@ -373,8 +374,8 @@ class Keeping(Managing[E]):
     ) -> list[Worked[E]]:
         """Take several entries, process them, and write their results together.
 
-        Results wait for others only while the work is fast: after slow work they are written at
-            once.
+        After fast work, the results of several entries are written together; after slow work, each
+        result is written at once.
         """
         assert self.store.claim is not None  # noqa: S101 - for the type checker
         size = max(self._pace.batch, concurrency.at_once)
@@ -402,7 +403,7 @@ class Keeping(Managing[E]):
     async def _process_claimed(
         self, batch: _Batch[E], entry: E, work: Work[E], utc: Callable[[], datetime]
     ) -> None:
-        """Process an entry of a batch, and write what is to be written, if the last work was slow.
+        """Process an entry of a batch; after slow work, write all results not written yet.
 
         An entry that another worker has taken meanwhile is dropped.
         """
@@ -531,9 +532,9 @@ class Keeping(Managing[E]):
         except PartlyDoneError as part:
             # Under another key the part that was done would be done again.
             error, fate = part.error, Fate.NEVER
-        except Exception as failed_value:  # noqa: BLE001 - written down, and told
+        except Exception as failed_value:  # noqa: BLE001 - stored with the entry
             error, fate = failed_value, self._judge(failed_value)
-        # Only differences of the caller's clock are used, because the error's time is from it.
+        # The error's retry time is by the caller's clock, so only the difference is used.
         requested_wait = capped(wait_of(error, utc()), longest_pause(self._retry, error))
         return _Result(taken, error=error, fate=fate, requested_wait=requested_wait)
 
@@ -550,8 +551,8 @@ class Keeping(Managing[E]):
         """Settle an entry whose outcome was unknown; return nothing if another worker did.
 
         Args:
-            entry: as it is stored.
-            outcome: what its work has given or raised.
+            entry: the entry as it is stored.
+            outcome: the value that its work returned, or the error that it raised.
         """
         error = outcome.error
         if error is None:
@@ -593,7 +594,7 @@ class Keeping(Managing[E]):
 
         Raises:
             ConfigurationError: it is encrypted, and no cipher is configured.
-            InvalidData: the content is not as it was stored.
+            InvalidData: the content was changed since it was stored.
         """
         if entry.content[:1] == _PLAIN:
             return entry.content[1:]

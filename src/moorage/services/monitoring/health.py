@@ -61,7 +61,7 @@ class HealthSources:
         policy: the rules of the assessment.
         probes: the probes.
         expiries: certificates and secrets whose end is known.
-        tenant: the tenant whose circuits, limits and number of records are read.
+        tenant: the tenant whose circuits, limits and number of idempotency records are read.
         records_per_tenant: the bound of a tenant's idempotency records; None without one.
     """
 
@@ -180,7 +180,7 @@ class HealthFlows:
         """Send the probes that are due, concurrently; return the names of the probed services.
 
         Args:
-            everything: make all probes, due or not.
+            everything: True to make all probes, even those that are not due.
         """
         sources = self._sources
         probes = (
@@ -196,7 +196,7 @@ class HealthFlows:
         try:
             await self.probe()
             await self.check()
-        except Exception as error:  # noqa: BLE001 - a monitor goes on, and shows it
+        except Exception as error:  # noqa: BLE001 - the monitor continues, and shows the failure
             self.health = unreadable(error, self.core.utc())
 
     async def _probe(self, probe: Probe) -> None:

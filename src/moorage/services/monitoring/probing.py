@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def probed_service(service: Service, probe: Probe) -> Service:
     """Return a service as a probe uses it: one attempt, without waiting, cache or bulkhead.
 
-    Its limits are those of the service. Its circuit is too, if the circuit counts the probe.
+    It shares the rate limits of the service, and also its circuit if the circuit counts the probe.
     """
     return attrs.evolve(
         service,
@@ -63,7 +63,7 @@ async def make_probe(
         if request is not None:
             await probed.call(probe.service, request, tenant=tenant, endpoint=ENDPOINT)
         else:
-            function: Any = probe.function  # a probe without a request has one
+            function: Any = probe.function  # a probe without a request has a function
             value_of(
                 await probed.run(probe.service, step(function), tenant=tenant, endpoint=ENDPOINT)
             )

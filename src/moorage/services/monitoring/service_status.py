@@ -135,7 +135,7 @@ async def service_status(core: Core, plan: Plan, timeout: float | None = None) -
     Args:
         core: the ports.
         plan: the plan of the service or region.
-        timeout: seconds that the store may take for each answer; by default as set there.
+        timeout: seconds that the store may take for each answer; by default the store's own limit.
 
     Raises:
         StorageUnavailable: the store does not answer.
@@ -192,7 +192,7 @@ def _limit_name(rule: Rule) -> str:
     """Return the name of a limit: its rate, in the largest whole unit of time."""
     if isinstance(rule, CalendarQuota):
         return f"{rule.burst} per calendar {'month' if rule.monthly else 'day'}"
-    bucket: Any = rule  # the only other kind
+    bucket: Any = rule  # the only other kind of limit
     rate = bucket.n / bucket.price * _MICROS
     unit, seconds = next((unit for unit in _UNITS if rate * unit[1] >= 1), _UNITS[-1])
     return f"{rate * seconds:g} per {unit}, {bucket.burst} at once"

@@ -3,8 +3,9 @@
 Laws:
 
 1. A code works once. It is sent again only if the server has certainly not processed it.
-2. Granted tokens are returned only after their id_token was checked.
-3. A device is polled no longer than the caller can wait, or than its code lives.
+2. Granted tokens are returned only after the id_token with them was checked.
+3. The server is polled for a device no longer than the caller can wait, and no longer than the
+   device code is valid.
 """
 
 from __future__ import annotations

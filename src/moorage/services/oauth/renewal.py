@@ -5,8 +5,9 @@ Laws:
 1. A refresh token is sent by one holder at a time, under a claim in shared state. The claim is
    marked before the request leaves, and renewed while the holder lives. A holder that dies before
    the mark is replaced at once. A token that a dead holder may have sent, or whose answer was
-   lost, is sent once more after its request must have ended, and never again: then a person must
-   authorise anew. A refresh token that the last renewal did not change may be sent at any time:
+   lost, is sent once more after its request must have ended, and never again; after that a person
+        must authorise anew. A refresh token that the last renewal did not change may be sent at any
+        time:
    its claim is not marked, and a holder that dies with it is replaced at once.
 2. A granted token is stored before anybody uses it.
 3. After a failure of the server, renewal is tried again later, and nothing is forgotten. Only the
@@ -166,7 +167,7 @@ class Renewal:
     ) -> Any:
         """Renew a token, or return the one that another process has stored in the meantime.
 
-        None if another process is renewing it, and the caller has no time to wait.
+        Return None if another process is renewing it, and the caller has no time to wait.
         """
         core, start_time, pause, is_again = self._core, self._core.nanoseconds(), _SOONEST, False
         end_time = start_time + int(
@@ -272,7 +273,7 @@ class Renewal:
             raise
         if question is None:
             await self._release(claimed)
-            return newer  # type: ignore[return-value]  # one of the two is there
+            return newer  # type: ignore[return-value]  # at least one of the two is set
         mark = MarkSent(claimed.claim.key, claimed.claim.fence, client.at("token_endpoint"))
         if not repeatable and not (
             await core.renewals.holds(claimed.claim, seconds_left(core, claimed.until))

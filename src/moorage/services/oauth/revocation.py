@@ -2,11 +2,11 @@
 
 Laws:
 
-1. A token is revoked by the holder of the claim of its renewal. A renewal in progress is awaited,
-   and then its new token is revoked.
-2. A revoked token is never sent to the token endpoint: the claim ends for good, and the vault's
-   token was removed long before.
-3. A token that could not be revoked stays as it was, and so does the claim of its renewal.
+1. A token is revoked by the holder of the claim on its renewal. If a renewal is in progress, its
+   end is awaited, and then its new token is revoked.
+2. A revoked token is never sent to the token endpoint: the token is removed from the vault before
+   the claim ends.
+3. A token that could not be revoked stays unchanged, and so does the claim on its renewal.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ Laws:
 1. A valid token is used. One caller renews it ahead of time while the others continue; if that
    fails, they still continue.
 2. A token that another process renewed is adopted.
-3. Callers that waited for a failed renewal fail with it, and do not ask again at once.
-4. A renewal continues even if its caller has gone: if nobody awaits the answer to a refresh token,
-   the token is lost.
+3. Callers that waited for a renewal that failed get its error, and do not try again at once.
+4. A renewal continues even if its caller is cancelled: a new token whose answer nobody awaits would
+   be lost.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Refreshing:
         clients: finds the OAuth client of a service and tenant; None if it does not use OAuth.
         vault: store of the tokens.
         pace: time limits.
-        apart: runs a flow to its end even if its caller has gone.
+        apart: runs a flow to its end even if its caller is cancelled.
     """
 
     def __init__(

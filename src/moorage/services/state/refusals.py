@@ -27,7 +27,7 @@ class _Refusal:
 
     Attributes:
         answer: the reason.
-        ask_again: the time from which on the store is asked again.
+        ask_again: the time after which the store is asked again.
         end: the first time at which a call may be granted; None if only a person changes that.
         gates: the protections of the refused call.
         costs: the tokens of the refused call.
@@ -53,17 +53,18 @@ class _Refusal:
 
 
 class Refusals:
-    """Runs commands in a store, and refuses attempts by itself while it knows that the store would.
+    """Runs commands in a store, and refuses attempts itself while it knows that the store would.
 
     An open circuit stays open until its time unless a person closes it, and an empty limit has no
     token before its time unless a caller gives one back or a person ends a pause. A process
-    remembers both for at most a second. So it obeys other processes within a second, and its own at
-    once. A half-open circuit may close at any moment, and is not remembered. During an outage a
-    refusal is remembered until the next probe, because calls have to find the store again.
+    remembers both for at most a second. So a change by another process takes effect within a
+    second, and a change by this process at once. A half-open circuit may close at any moment, and
+    is not remembered. During an outage a refusal is remembered until the next probe, because calls
+    have to find the store again.
 
     Args:
         execute: runs a command in the store, or in its fallback.
-        post: the same without waiting for the result.
+        post: runs a command without waiting for the result.
         next_probe: returns the time of the next probe if the store of a command's states is
             unavailable, by the local clock; None if it is available.
         nanoseconds: the local clock.

@@ -62,7 +62,7 @@ class Downloading:
 
     @property
     def start(self) -> int:
-        """The position of the first downloaded byte within the object."""
+        """The position in the object of the first downloaded byte."""
         return self._first
 
     @property

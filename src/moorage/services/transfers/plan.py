@@ -21,7 +21,7 @@ class UploadPlan:
         source: content to upload.
         options: options for storing the object.
         length: number of bytes, if known.
-        wanted: requested number of bytes per part, if any.
+        requested_size: requested number of bytes per part, if any.
         at_once: maximum number of concurrent parts.
     """
 
@@ -52,7 +52,7 @@ class UploadPlan:
         )
 
     def pieces(self, core: Core, size: int) -> Pieces:
-        """Open the upload's source at its beginning, and return the parts to read from it."""
+        """Open the upload's source at its beginning, and return a reader of its parts."""
         if not self._sources:
             raise InvalidData(
                 "The source has been read, and cannot be read again for another account.",

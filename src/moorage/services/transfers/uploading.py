@@ -212,7 +212,7 @@ class Uploading:
         vendor, wire: target of the parts.
         upload: upload that the parts belong to.
         pieces: source of the parts.
-        known: parts that the vendor already has; equal parts are not sent again.
+        uploaded_parts: parts that the vendor already has; equal parts are not sent again.
     """
 
     def __init__(
@@ -248,12 +248,12 @@ class Uploading:
         try:
             while await self._one():
                 pass
-        except Exception as error:  # noqa: BLE001 - raised where all are waited for
+        except Exception as error:  # noqa: BLE001 - raised by `all`, which waits for all workers
             self._error = self._error or error
 
     async def _one(self) -> bool:
         """Send the next part of the upload; return False if there is none."""
-        # Only this frame refers to the part, so its memory is free before the next one is read.
+        # Only this frame refers to the part, so its memory is free before the next part is read.
         number, data = await self._take()
         if not data:
             return False

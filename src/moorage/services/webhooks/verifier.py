@@ -3,8 +3,8 @@
 Laws:
 
 1. A delivery is claimed only after it was verified, so that a forgery cannot use up its claim.
-2. A claim is a lease until the delivery is handled. If the handler dies, the vendor's next try
-passes.
+2. A claim is a lease until the delivery is handled. If the handler dies, the vendor's next delivery
+   is accepted.
 3. The URL of a certificate is checked before anything is sent there.
 4. Handled events are left out of a batch; while one of them is being handled, the batch is refused.
 """
@@ -221,7 +221,7 @@ class Receiving:
             return cached[1]
         content = await self._fetched(address)
         key = self._key_in(content)
-        # There are as many certificates as the vendor has; nobody else can add one.
+        # The number of cached certificates is bounded, because only the vendor can add one.
         self._certificates[address] = (now, key)
         return key
 
