@@ -1,7 +1,7 @@
 """Electronic invoices by EN 16931: values, business rules, and the syntaxes UBL and CII.
 
-Everything here is a pure computation: nothing is sent. A vendor of electronic invoices sends what
-`outgoing_invoice` makes.
+This package only computes and sends nothing. `outgoing_invoice` makes the value that a vendor of
+electronic invoices sends.
 """
 
 from moorage.invoices.checking import Syntax, check, read_invoice, validate, write_invoice

@@ -1,4 +1,4 @@
-"""Exact arithmetic of invoices: amounts are rounded half up to two decimals."""
+"""Exact arithmetic with the amounts of invoices, which are rounded half up to two decimals."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ PLAIN: Final = re.compile(r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})
 
 
 def rounded(value: Fraction | Decimal) -> Decimal:
-    """Round to two decimals; half a cent goes away from zero."""
+    """Round a number to two decimals; half a cent is rounded away from zero."""
     halves = abs(Fraction(value)) * 100 + Fraction(1, 2)
     cents = halves.numerator // halves.denominator
-    # Unlike scaleb() and a minus sign, a text does not depend on the caller's decimal context.
+    # Unlike scaleb() and negation, Decimal(text) ignores the caller's decimal context.
     return Decimal(f"{'-' if value < 0 and cents else ''}{cents}E-2")
 
 
 def eighths(value: Fraction) -> Decimal:
-    """Round to eight decimals, the most that national formats have."""
+    """Round a number to eight decimals, the maximum in national formats."""
     return Decimal(f"{rounded(value * 10**6):f}E-6")
 
 
 def total(amounts: Iterable[Decimal | None]) -> Decimal:
-    """The rounded sum of the amounts; missing ones count as zero."""
+    """Return the rounded sum of the amounts; None counts as zero."""
     return rounded(exact_sum(amounts))
 
 
 def exact_sum(amounts: Iterable[Decimal | None]) -> Fraction:
-    """The exact sum of the amounts; missing ones count as zero."""
+    """Return the exact sum of the amounts as a fraction; None counts as zero."""
     return sum((Fraction(amount) for amount in amounts if amount is not None), Fraction(0))
 
 
 def exact_total(*amounts: Decimal | None) -> Decimal:
-    """The sum of the amounts with all their decimals; missing ones count as zero."""
+    """Return the sum of the amounts with all their decimals; None counts as zero."""
     with localcontext(_WIDE):
         return sum((amount for amount in amounts if amount is not None), Decimal(0))
 
 
 def percentage(base: Decimal, percent: Decimal) -> Decimal:
-    """A rounded percentage of an amount."""
+    """Return a percentage of an amount, rounded to two decimals."""
     return rounded(Fraction(base) * Fraction(percent) / 100)
 
 
 def decimals(value: Decimal) -> int:
-    """The number of decimals that the value needs."""
+    """Return the number of decimals that the value has, without trailing zeros."""
     _, digits, exponent = value.as_tuple()
     places = max(0, -int(exponent))
     for digit in reversed(digits):
@@ -61,7 +61,7 @@ def decimals(value: Decimal) -> int:
 
 
 def number_text(value: Decimal, places: int = 0) -> str:
-    """The value with at least this number of decimals, and without further zeros.
+    """Return the value as text with at least `places` decimals, without further zeros.
 
     Equal values have the same text.
     """

@@ -1,4 +1,4 @@
-"""Tables that bind values to elements of XML: one table both reads and writes.
+"""Tables that map fields of values to XML elements; the same table reads and writes them.
 
 A table is a tuple of nodes in the order that the syntax prescribes.
 """
@@ -37,42 +37,42 @@ Fields: TypeAlias = "dict[str, Any]"
 
 @attrs.frozen
 class ElementPlace:
-    """A place in a document, while it is read: its path, and the currency of its amounts."""
+    """A position in a document that is being read: its path, and the currency of its amounts."""
 
     path: str
     currency: str | None = None
 
     def inside(self, tag: str) -> ElementPlace:
-        """The place of a child."""
+        """Return the position of a child element."""
         return attrs.evolve(self, path=f"{self.path}/{_local(tag)}")
 
 
 class Codec(Protocol):
-    """The way that a value is written in an element."""
+    """Converts a value to the text and attributes of an XML element, and back."""
 
     def read(self, element: XmlElement, place: ElementPlace) -> Any:
-        """The value of an element, or None."""
+        """Return the value of an element; None if it is empty."""
 
     def write(self, value: Any, currency: str | None) -> tuple[dict[str, str | None], str]:
-        """The attributes and the text of the element."""
+        """Return the attributes and the text of the element for a value."""
         ...
 
 
 class Node(Protocol):
-    """A part of a table."""
+    """An entry of a table, which reads and writes one part of a value."""
 
     def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-        """Put what the parent contains into the fields."""
+        """Read the entry's elements from their parent into the fields."""
 
     def write(self, value: Any, currency: str | None) -> Iterator[str]:
-        """Yield the elements of the value."""
+        """Yield the elements for the value as text."""
         ...
 
 
 def unreadable(
     place: ElementPlace, problem: str, remedy: str = "Ask the sender to correct it."
 ) -> Any:
-    """The error for an element that cannot be read."""
+    """Return the error for an element that cannot be read."""
     return InvalidData(f"{problem} The element is {place.path}.", field=place.path, remedy=remedy)
 
 
@@ -90,7 +90,7 @@ class _Text:
 
 
 class _Day:
-    """A date; CII writes it without hyphens, which it calls format 102."""
+    """The codec of a date; CII writes it without hyphens, which is its format 102."""
 
     def __init__(self, form: str | None = None) -> None:
         self._form = form
@@ -114,11 +114,11 @@ class _Day:
 
 
 def _no_day(place: ElementPlace) -> Any:
-    raise unreadable(place, "The text is not a date.", "Ask the sender for a date of the calendar.")
+    raise unreadable(place, "The text is not a date.", "Ask the sender for a date that exists.")
 
 
 class _Number:
-    """A number; amounts have a currency and at least two decimals."""
+    """The codec of a number; amounts have a currency and at least two decimals."""
 
     def __init__(self, *, places: int = 0, currency: bool = False) -> None:
         self._places = places
@@ -158,7 +158,7 @@ class _Identifier:
 
 
 class _Base64:
-    """An embedded document; white space is ignored."""
+    """The codec of an embedded document in base64; white space is ignored."""
 
     def read(self, element: XmlElement, place: ElementPlace) -> Any:
         try:
@@ -186,7 +186,7 @@ IDENTIFIER: Final[Codec] = _Identifier()
 
 @attrs.frozen
 class Leaf:
-    """An element whose text is a field. Further attributes are fields too."""
+    """A table entry for an element whose text is a field; its attributes may be further fields."""
 
     tag: str
     field: str
@@ -194,7 +194,7 @@ class Leaf:
     attributes: dict[str, str] = attrs.field(factory=dict)
 
     def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-        """Put the text, and the attributes, into their fields."""
+        """Read the text and the attributes into their fields."""
         element = single(parent, self.tag, place)
         if element is None:
             return
@@ -215,7 +215,7 @@ class Leaf:
 
 @attrs.frozen
 class Constant:
-    """An element that always has this content, which is XML; it is not read."""
+    """A table entry for an element that always has the same content; it is written but not read."""
 
     tag: str
     content: str
@@ -231,7 +231,7 @@ class Constant:
 
 @attrs.frozen
 class Box:
-    """An element that holds fields of the same value.
+    """A table entry for an element that contains fields of the same value.
 
     It is written only if one of its nodes other than constants is, or `always`. If `only` is
     set, elements for which it is False belong to another node.
@@ -243,7 +243,7 @@ class Box:
     always: bool = attrs.field(default=False, kw_only=True)
 
     def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-        """Put what the element contains into the fields."""
+        """Read the content of the element into the fields."""
         element = single(parent, self.tag, place, self.only)
         if element is not None:
             for node in self.nodes:
@@ -258,7 +258,7 @@ class Box:
 
 @attrs.frozen
 class Group:
-    """An element that is a value of its own in a field, or several in a tuple."""
+    """A table entry for an element that is a value of its own, or for several in a tuple."""
 
     tag: str
     field: str
@@ -268,7 +268,7 @@ class Group:
     only: Callable[[XmlElement], bool] | None = None
 
     def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-        """Put the value, or a tuple of values, into the field."""
+        """Read the value, or a tuple of values, into the field."""
         if self.many:
             items = [item for item in parent.all(_local(self.tag)) if _fits(item, self.only)]
             fields[self.field] = tuple(
@@ -293,17 +293,17 @@ class Group:
 
 @attrs.frozen
 class Special:
-    """A part that needs functions of its own to be read and written."""
+    """A table entry that is read and written by functions of its own."""
 
     reading: Callable[[XmlElement, Fields, ElementPlace], None]
     writing: Callable[[Any, str | None], Iterator[str]]
 
     def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-        """Put what the parent contains into the fields."""
+        """Read the entry's elements from their parent into the fields."""
         self.reading(parent, fields, place)
 
     def write(self, value: Any, currency: str | None) -> Iterator[str]:
-        """Yield the elements of the value."""
+        """Yield the elements for the value as text."""
         return self.writing(value, currency)
 
 
@@ -316,7 +316,7 @@ def _fits(element: XmlElement, only: Callable[[XmlElement], bool] | None) -> boo
 
 
 def write_nothing(value: Any, currency: str | None) -> Iterator[str]:
-    """Write nothing: the node only reads."""
+    """Write nothing, because the table entry only reads."""
     del value, currency
     return iter(())
 
@@ -327,10 +327,10 @@ def single(
     place: ElementPlace,
     only: Callable[[XmlElement], bool] | None = None,
 ) -> XmlElement | None:
-    """The only child of this name; None without one.
+    """Return the only child of this name; None if there is no such child.
 
     Raises:
-        InvalidData: there are several.
+        InvalidData: there are several children of this name.
     """
     items = [item for item in parent.all(_local(tag)) if _fits(item, only)]
     if len(items) > 1:
@@ -341,7 +341,7 @@ def single(
 
 
 def split_sums(totals: Fields, fields: Fields) -> None:
-    """Move the amounts that are no sums into the invoice's fields, and make the stated totals."""
+    """Move amounts that are not sums to the invoice's fields; make stated totals of the others."""
     fields["prepaid"] = totals.pop("prepaid", None)
     fields["rounding"] = totals.pop("rounding", None)
     fields["stated_totals"] = Totals(**totals)
@@ -349,7 +349,7 @@ def split_sums(totals: Fields, fields: Fields) -> None:
 
 
 def joined_sums(invoice: Invoice) -> SimpleNamespace:
-    """The stated totals, with the invoice's amounts that both syntaxes write beside them."""
+    """Return the stated totals, with the invoice's amounts that the same element contains."""
     totals = invoice.stated_totals or Totals()
     return SimpleNamespace(
         **{field.name: getattr(totals, field.name) for field in attrs.fields(Totals)},
@@ -378,7 +378,7 @@ def agree(
 
 
 def text_at(element: XmlElement, *names: str) -> str | None:
-    """The stripped text at the end of a path of first children; None if there is none."""
+    """Return the stripped text at a path of first children; None if there is none."""
     for name in names:
         child = next(element.all(name), None)
         if child is None:
@@ -388,7 +388,7 @@ def text_at(element: XmlElement, *names: str) -> str | None:
 
 
 def element_text(tag: str, text: str, attributes: dict[str, Any]) -> str:
-    """An element as text; attributes that are None are left out."""
+    """Return an element as text; attributes that are None are left out."""
     more = "".join(
         f" {name}={quoteattr(value)}" for name, value in attributes.items() if value is not None
     )
@@ -398,7 +398,7 @@ def element_text(tag: str, text: str, attributes: dict[str, Any]) -> str:
 def read_value(
     kind: type, nodes: tuple[Node, ...], element: XmlElement, place: ElementPlace
 ) -> Any:
-    """A value of this kind, whose fields the nodes read.
+    """Return a value of this class whose fields the table entries read.
 
     Raises:
         InvalidData: a field is not valid; the error names the element.
@@ -413,12 +413,12 @@ def read_value(
 
 
 def write_nodes(nodes: tuple[Node, ...], value: Any, currency: str | None) -> str:
-    """The elements of all nodes."""
+    """Return the elements of all table entries as text."""
     return "".join(text for node in nodes for text in node.write(value, currency))
 
 
 def read_root(body: bytes, kind: str) -> XmlElement:
-    """The root element of a document.
+    """Return the root element of a document.
 
     Raises:
         InvalidData: the document is not safe XML.

@@ -1,4 +1,4 @@
-"""Validates invoices, and reads and writes only valid ones."""
+"""Validates invoices; reading and writing here refuses invalid ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Syntax(OneOf, field="syntax"):
 
 
 def validate(invoice: Invoice, profile: Profile = EN16931) -> tuple[Violation, ...]:
-    """The violated business rules of the profile, recommendations among them.
+    """Return the violated business rules of a profile, including recommendations.
 
     Missing totals are computed first. The totals of a received invoice are checked.
     """
@@ -36,23 +36,22 @@ def validate(invoice: Invoice, profile: Profile = EN16931) -> tuple[Violation, .
 
 
 def check(invoice: Invoice, profile: Profile = EN16931) -> None:
-    """Refuse an invoice that violates business rules of the profile; recommendations are ignored.
+    """Raise an error for an invoice that violates business rules; recommendations are ignored.
 
     Raises:
-        InvalidData: it does; the error's field is the first violated one, and its message names
-            all violated rules.
+        InvalidData: the invoice violates rules. The error's field is that of the first violation,
+            and its message names all violated rules.
     """
     violations = (item for item in validate(invoice, profile) if item.fatal)
     refuse(violations, f"The invoice violates rules of {profile.name}", "validate")
 
 
 def read_invoice(body: bytes, profile: Profile = EN16931) -> Invoice:
-    """The valid invoice that a UBL or CII document contains.
+    """Return the invoice in a UBL or CII document, if it is valid.
 
     Raises:
-        InvalidData: the document cannot be read, or the invoice violates rules of the profile,
-            such as stated totals that do not add up. `read_ubl` and `read_cii` read such
-            invoices too.
+        InvalidData: the document cannot be read, or the invoice violates rules of the profile, such
+            as stated totals that do not add up. `read_ubl` and `read_cii` accept such invoices.
     """
     root = read_root(body, "The invoice")
     reader = read_cii_root if root.namespace == CII_NAMESPACE else read_ubl_root
@@ -64,7 +63,7 @@ def read_invoice(body: bytes, profile: Profile = EN16931) -> Invoice:
 def write_invoice(
     invoice: Invoice, profile: Profile = EN16931, *, syntax: Syntax | str = Syntax.UBL
 ) -> bytes:
-    """A valid invoice as a document; equal invoices give equal bytes.
+    """Return a valid invoice as a document; equal invoices give equal bytes.
 
     Raises:
         InvalidData: the invoice violates rules of the profile, or the syntax cannot carry it.

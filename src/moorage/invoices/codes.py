@@ -1,4 +1,4 @@
-"""Code lists that EN 16931 refers to, as its validation artefacts of 2026 list them."""
+"""The code lists of EN 16931, as in its validation artefacts of 2026."""
 
 from __future__ import annotations
 

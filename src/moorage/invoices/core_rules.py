@@ -1,4 +1,4 @@
-"""The rules of EN 16931 that hold for every invoice, except those of VAT categories."""
+"""The rules of EN 16931 for every invoice, without the rules of single VAT categories."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def document(invoice: Invoice) -> Iterator[tuple[str, Any]]:
 
 
 def needed(rule: str, field: str, noun: str) -> Rule:
-    """The rule that the invoice has a field, which may be inside of another."""
+    """Return the rule that the invoice must have a field, such as 'seller.address'."""
     return Rule(
         rule,
         whole(field, lambda invoice: bool(at(invoice, field))),
@@ -55,7 +55,7 @@ def needed(rule: str, field: str, noun: str) -> Rule:
 
 
 def at(value: Any, path: str) -> Any:
-    """The value at a path such as 'seller.address'; None if something on the way is None."""
+    """Return the value at a path such as 'seller.address'; None if a part of the path is None."""
     for name in path.split("."):
         value = None if value is None else getattr(value, name)
     return value
@@ -301,7 +301,7 @@ _PAYMENT: Final = (
 
 
 def _described(field: str) -> Callable[[Any], bool]:
-    """A condition: an embedded document has this field."""
+    """Return the condition that an embedded document has this field."""
     return lambda item: item.content is None or getattr(item, field) is not None
 
 
@@ -346,7 +346,7 @@ _REFERENCES: Final = (
 
 
 def _is_same_currency(invoice: Invoice) -> bool:
-    """Return whether the VAT in the tax currency is the total VAT itself."""
+    """Return whether the VAT in the tax currency would only repeat the stated total VAT."""
     return invoice.tax_currency == invoice.currency and at(invoice, "stated_totals.vat") is not None
 
 
@@ -372,9 +372,9 @@ _BREAKDOWN: Final = (
 def _sums_up(
     field: str, parts: Callable[[Invoice, Totals], Decimal | None]
 ) -> Callable[[Invoice], bool]:
-    """A condition: a stated total is the sum of its parts.
+    """Return the condition that a stated total is the sum of its parts.
 
-    It holds if something is missing, which another rule reports.
+    The condition is met if a part is missing, because another rule reports that.
     """
 
     def holds(invoice: Invoice) -> bool:
@@ -415,7 +415,7 @@ def _gross_adds_up(invoice: Invoice) -> bool:
 
 
 def _has_sum(field: str, holds: Callable[[Invoice], bool]) -> Callable[[Invoice], bool]:
-    """A condition: the sum of allowances or charges is stated if there are any, and correct."""
+    """Return the condition that the sum of existing allowances or charges is stated and correct."""
 
     def check(invoice: Invoice) -> bool:
         stated = invoice.stated_totals
@@ -429,14 +429,14 @@ def _has_sum(field: str, holds: Callable[[Invoice], bool]) -> Callable[[Invoice]
 
 
 def _tax_fits(part: Any) -> bool:
-    """Return whether the tax is within one unit of the taxable amount times the rate."""
+    """Return whether the tax is the taxable amount times the rate, give or take one unit."""
     if part.rate is None or part.tax is None or part.taxable is None:
         return True
     return within_one(part.tax, percentage(part.taxable, part.rate))
 
 
 def within_one(amount: Decimal, expected: Decimal) -> bool:
-    """Return whether two amounts differ by less than one unit, apart from their sign."""
+    """Return whether the absolute values of two amounts differ by less than one unit."""
     return abs(abs(Fraction(amount)) - abs(Fraction(expected))) < 1
 
 
@@ -553,7 +553,7 @@ _ADDRESSES: Final = both(
 def code_rule(
     rule: str, scope: Scope, field: str, holds: Callable[[Any], bool], list_: str
 ) -> Rule:
-    """The rule that a code is one of a list."""
+    """Return the rule that a code must be in a code list."""
     return Rule(
         rule,
         each(scope, field, holds),

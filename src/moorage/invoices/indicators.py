@@ -1,4 +1,4 @@
-"""Indicators, which tell an allowance from a charge."""
+"""Indicators, the XML elements that distinguish an allowance from a charge."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def has_indicator(words: frozenset[str], *path: str) -> Callable[[XmlElement], b
 
 
 def check_indicators(tag: str, *path: str) -> Special:
-    """A node that refuses elements whose indicator is neither of an allowance nor of a charge."""
+    """Return a table entry that refuses elements whose indicator is neither 'true' nor 'false'."""
 
     def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         del fields

@@ -1,4 +1,4 @@
-"""Fields with the paths and forms of their XML elements, and tables that read and write them."""
+"""Fields that state the path and format of their XML element, and tables made from these fields."""
 
 from __future__ import annotations
 
@@ -41,49 +41,49 @@ LATIN: Final = "[ -~\u00a0-\u00ff]"
 
 
 def text_at(path: str, pattern: str, *, needed: bool = False) -> Any:
-    """A text that matches a pattern."""
+    """Make a field for a text that matches a pattern."""
     return text_field(metadata={PATH: path, PATTERN: pattern, CODEC: TEXT, NEEDED: needed})
 
 
 def short_text(path: str, most: int, *, needed: bool = False) -> Any:
-    """A text of ASCII characters."""
+    """Make a field for a text of ASCII characters."""
     return text_at(path, f"{ASCII}{{1,{most}}}", needed=needed)
 
 
 def latin_text(path: str, most: int, *, needed: bool = False) -> Any:
-    """A text of characters of Latin-1."""
+    """Make a field for a text of Latin-1 characters."""
     return text_at(path, f"{LATIN}{{1,{most}}}", needed=needed)
 
 
 def number_at(path: str, pattern: str, *, needed: bool = False, codec: Codec = AMOUNT) -> Any:
-    """A number whose text matches a pattern."""
+    """Make a field for a number whose text matches a pattern."""
     metadata = {PATH: path, PATTERN: pattern, CODEC: codec, NEEDED: needed}
     return number_field(metadata=metadata)
 
 
 def day_at(path: str, *, needed: bool = False) -> Any:
-    """A date."""
+    """Make a field for a date."""
     return day_field(metadata={PATH: path, PATTERN: "[0-9-]{10}", CODEC: DAY, NEEDED: needed})
 
 
 def parts_at(path: str, kind: type) -> Any:
-    """A field of several values of a kind, each in an element of its own."""
+    """Make a field for several values of a class, each in an element of its own."""
     return attrs.field(default=(), converter=as_tuple, metadata={PATH: path, PART: kind})
 
 
 def part_at(path: str, kind: type, *, needed: bool = False) -> Any:
-    """A field with one value of a kind."""
+    """Make a field for one value of a class."""
     return attrs.field(default=None, metadata={PATH: path, PART: kind, NEEDED: needed})
 
 
 @attrs.frozen
 class LayoutFault:
-    """A field that the schema does not allow.
+    """A field whose content the schema does not allow.
 
     Attributes:
         field: path of the field.
-        element: path of its element.
-        missing: True if it is missing, False if its text has another form.
+        element: path of the XML element.
+        missing: True if the field is missing, False if its text has a wrong format.
     """
 
     field: str
@@ -93,7 +93,7 @@ class LayoutFault:
 
 @cache
 def nodes_of(kind: type) -> tuple[Node, ...]:
-    """The table that reads and writes the values of a kind."""
+    """Return the table that reads and writes the values of a class."""
     return _joined([(field.metadata[PATH].split("/"), field) for field in attrs.fields(kind)])
 
 
@@ -123,7 +123,7 @@ def _node(tag: str, field: attrs.Attribute[Any]) -> Node:
 
 
 def _own_text(name: str) -> Special:
-    """The node of a field that is the text of its value's own element."""
+    """Return the table entry of a field that is the text of its value's own element."""
 
     def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         del place
@@ -137,7 +137,7 @@ def _own_text(name: str) -> Special:
 
 
 def faults(value: Any, field: str = "", element: str = "") -> Iterator[LayoutFault]:
-    """Yield the fields of a value which the schema does not allow."""
+    """Yield the fields of a value whose content the schema does not allow."""
     for attribute in attrs.fields(value.__class__):
         part = getattr(value, attribute.name)
         path = f"{field}.{attribute.name}" if field else attribute.name

@@ -1,4 +1,4 @@
-"""Times in the files of authorities."""
+"""Reading of times in files from tax authorities."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 
 
 def zoned_moment(text: str | None) -> datetime | None:
-    """A time with its time zone; None without a zone, since it could be of any."""
+    """Return a time with its time zone; None if the text states no time zone."""
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Checked invoices as values that a vendor of electronic invoices sends."""
+"""Conversion of invoices to values that a vendor of electronic invoices can send."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def outgoing_invoice(
     syntax: Syntax | str = Syntax.UBL,
     extra: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> OutgoingInvoice:
-    """An invoice to send by `hub.einvoices().send`, after its business rules were checked.
+    """Check an invoice, and return the value to pass to `hub.einvoices().send`.
 
     Args:
-        invoice: the invoice, or its XML document, which is sent as it is.
+        invoice: the invoice, or its XML document, which is sent unchanged.
         recipient: electronic address of the recipient; by default that of the buyer.
         profile: profile whose rules are checked.
-        syntax: syntax of the document; a given document keeps its own.
-        extra: options of single vendors, by the vendor's name, in the vendor's own terms.
+        syntax: syntax of the document to write; an XML document keeps its own.
+        extra: options of single vendors by the vendor's name, as the vendor defines them.
 
     Raises:
         InvalidData: the invoice violates rules of the profile, the document cannot be read, or

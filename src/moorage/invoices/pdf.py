@@ -1,7 +1,7 @@
-"""Invoices in PDF files, by ZUGFeRD and Factur-X: a CII document that a PDF carries.
+"""Invoices that are embedded in PDF files as CII documents, by ZUGFeRD and Factur-X.
 
-Invoices are embedded by an incremental update: the given PDF stays as it is, and new objects are
-appended. So its pages are not touched, and it is not converted to PDF/A.
+Invoices are embedded by an incremental update, which appends new objects to the unchanged PDF. So
+the pages stay the same, and the PDF is not converted to PDF/A.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ class PdfInvoice:
 
     Attributes:
         name: name of the embedded file.
-        document: XML document; `read_invoice` reads it.
-        relationship: relation of the document to the PDF, such as "Alternative", if it is stated.
+        document: XML document, which `read_invoice` can read.
+        relationship: relation of the document to the PDF, such as "Alternative", if the PDF states
+            it.
     """
 
     name: str
@@ -57,7 +58,7 @@ class PdfInvoice:
 
 
 def read_pdf_invoice(pdf: bytes) -> PdfInvoice:
-    """The invoice that a PDF contains, by ZUGFeRD, Factur-X or XRechnung.
+    """Return the invoice in a PDF by ZUGFeRD, Factur-X or XRechnung.
 
     Raises:
         InvalidData: the PDF is damaged or encrypted, or contains no invoice.
@@ -84,21 +85,21 @@ def embed_invoice(
     profile: Profile = EN16931,
     accept_plain: bool = False,
 ) -> bytes:
-    """A PDF with an invoice embedded, by Factur-X 1.0, which equals ZUGFeRD 2.
+    """Return a PDF with an embedded invoice, by Factur-X 1.0, which is the same as ZUGFeRD 2.
 
-    The PDF has to be PDF/A already, and to show the same invoice. It becomes PDF/A-3.
+    The PDF must be PDF/A and show the same invoice. The result is PDF/A-3.
 
     Args:
-        pdf: the PDF, with what people read.
+        pdf: the PDF for human readers.
         invoice: the invoice, or its CII document.
         modified_at: time of the last change of the document.
-        profile: profile whose rules an `Invoice` is checked by.
+        profile: profile whose rules are checked, if `invoice` is an `Invoice`.
         accept_plain: True to accept a PDF that does not claim to be PDF/A; many recipients refuse
             the result.
 
     Raises:
-        InvalidData: the PDF is damaged, encrypted, no PDF/A, or contains an invoice already; or the
-            invoice violates rules, or is of no level of Factur-X.
+        InvalidData: the PDF is damaged, encrypted, not PDF/A, or contains an invoice already; or
+            the invoice violates rules, or belongs to no level of Factur-X.
     """
     _check_moment(modified_at)
     if isinstance(invoice, Invoice):
@@ -141,7 +142,7 @@ def embed_invoice(
 def _check_moment(at: object) -> None:
     if not isinstance(at, datetime) or at.tzinfo is None:
         raise InvalidData(
-            "The modified_at is not a time with a time zone.",
+            "The time modified_at has no time zone.",
             field="modified_at",
             remedy="Give an aware datetime, such as datetime.now(UTC).",
         )
@@ -160,7 +161,7 @@ def _level(document: bytes) -> str:
     level = _LEVELS.get(guideline or "")
     if level is None:
         raise InvalidData(
-            "The specification identifier of the invoice is of no level of Factur-X.",
+            "The specification identifier of the invoice belongs to no level of Factur-X.",
             field="invoice",
             remedy=f"Use one of {', '.join(_LEVELS)}; the profile EN16931 has the fourth.",
         )
@@ -203,7 +204,7 @@ def _flat(tree: list[tuple[bytes, Any]]) -> list[Any]:
 
 
 def _tree(file: PdfFile, catalog: dict[str, Any]) -> Iterator[tuple[bytes, Any]]:
-    """The entries of the name tree of embedded files."""
+    """Yield the entries of the name tree of embedded files."""
     names = file.fields(catalog.get("Names"))
     pending: list[tuple[Any, int]] = [(names.get("EmbeddedFiles"), 0)]
     count = 0
@@ -222,7 +223,7 @@ def _tree(file: PdfFile, catalog: dict[str, Any]) -> Iterator[tuple[bytes, Any]]
 
 
 def _files(file: PdfFile) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The names of embedded files, each with its specification."""
+    """Yield the name and the specification of each embedded file."""
     catalog = file.fields(file.trailer.get("Root"))
     values = [value for _, value in _tree(file, catalog)]
     values += file.items(catalog.get("AF"))[:_MOST_FILES]

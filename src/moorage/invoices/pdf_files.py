@@ -1,4 +1,4 @@
-"""PDF files: finds their objects, and appends new ones without changing what is there."""
+"""Reads the objects of PDF files, and appends new objects without changing the existing bytes."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ _STREAM_SHARE: Final = 8
 
 @attrs.frozen
 class PdfStream:
-    """A stream: its dictionary, and its bytes as they are in the file."""
+    """A stream of a PDF: its dictionary, and its encoded bytes."""
 
     fields: dict[str, Any]
     content: bytes = attrs.field(repr=False)
 
 
 class PdfFile:
-    """A PDF file whose objects can be read, without encryption.
+    """An unencrypted PDF file.
 
     Attributes:
         data: the file.
-        trailer: the dictionary of the last section.
-        start: position of the last section.
-        is_table: True if the last section is a table, False if it is a stream.
+        trailer: dictionary of the last cross-reference section.
+        start: position of the last cross-reference section in the file.
+        is_table: True if the last cross-reference section is a table, False if it is a stream.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -100,13 +100,13 @@ class PdfFile:
 
     @property
     def size(self) -> int:
-        """The number of the first object that the file does not have."""
+        """The lowest number that is higher than every object's number."""
         stated = self.trailer.get("Size")
         size = stated.whole if isinstance(stated, PdfNumber) else None
         return max(size or 0, max(self._places, default=0) + 1)
 
     def resolve(self, value: PdfValue) -> PdfValue | PdfStream:
-        """The object that a value refers to; any other value is returned as it is."""
+        """Return the object that a reference refers to; return any other value unchanged."""
         if not isinstance(value, PdfReference):
             return value
         place = self._places.get(value.number)
@@ -115,7 +115,7 @@ class PdfFile:
         kind, position = place
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise damaged("its objects refer to each other")
+            raise damaged("its references form a cycle")
         try:
             if kind == _PLAIN:
                 return self._object_at(position, value.number)
@@ -124,17 +124,17 @@ class PdfFile:
             self._depth -= 1
 
     def fields(self, value: PdfValue) -> dict[str, Any]:
-        """The dictionary that a value is or refers to; an empty one if it is none."""
+        """Return the dictionary that a value is or refers to; an empty one for any other value."""
         target = self.resolve(value)
         return target if isinstance(target, dict) else {}
 
     def items(self, value: PdfValue) -> list[Any]:
-        """The array that a value is or refers to; an empty one if it is none."""
+        """Return the array that a value is or refers to; an empty one for any other value."""
         target = self.resolve(value)
         return target if isinstance(target, list) else []
 
     def content(self, value: PdfValue) -> bytes | None:
-        """The decoded bytes of the stream that a value refers to; None if it is no stream."""
+        """Return the decoded bytes of the stream that a value refers to; None for other values."""
         target = self.resolve(value)
         return self._decoded(target) if isinstance(target, PdfStream) else None
 
@@ -144,10 +144,10 @@ class PdfFile:
         while pending:
             position = pending.pop(0)
             if position in seen or len(seen) > _MOST_SECTIONS:
-                raise damaged("its sections refer to each other")
+                raise damaged("its cross-reference sections form a cycle")
             seen.add(position)
             if not 0 <= position < len(self.data):
-                raise damaged("a section is outside of the file")
+                raise damaged("a cross-reference section is outside of the file")
             reader = Reader(self.data, position, self._budget)
             trailer = self._table(reader) if reader.take(b"xref") else self._section(position)
             trailers.append(trailer)
@@ -181,7 +181,7 @@ class PdfFile:
     def _section(self, position: int) -> dict[str, Any]:
         stream = self._object_at(position, None)
         if not isinstance(stream, PdfStream) or stream.fields.get("Type") != "XRef":
-            raise damaged("there is no section where one should be")
+            raise damaged("it has no cross-reference section at the stated position")
         widths = [_whole(item) for item in self.items(stream.fields.get("W"))]
         if len(widths) != 3 or not 0 < sum(widths) <= 24:
             raise damaged("the rows of a section have no width")
@@ -243,13 +243,13 @@ class PdfFile:
         if not filters:
             return stream.content
         if filters != ["FlateDecode"]:
-            raise damaged("a stream that has to be read is packed in an unknown way")
+            raise damaged("a required stream is compressed in an unknown way")
         inflater = zlib.decompressobj()
         most = _MOST_INFLATED - self._inflated
         try:
             content = inflater.decompress(stream.content, most)
         except zlib.error:
-            raise damaged("a stream cannot be unpacked") from None
+            raise damaged("a stream cannot be decompressed") from None
         self._inflated += len(content)
         if inflater.unconsumed_tail or not inflater.eof:
             raise damaged("a stream is too long, or its end is missing")
@@ -257,7 +257,7 @@ class PdfFile:
         if "Predictor" in options:
             self._predicted += len(content)
             if self._predicted > _MOST_PREDICTED:
-                raise damaged("it has too many bytes that are packed with a predictor")
+                raise damaged("it has too many bytes that are compressed with a predictor")
         return _without_predictor(content, options)
 
     def _several(self, value: Any) -> list[Any]:
@@ -265,7 +265,7 @@ class PdfFile:
         return [] if target is None else target if isinstance(target, list) else [target]
 
     def appended(self, objects: Mapping[int, PdfValue | PdfStream]) -> bytes:
-        """The file with these objects appended, by their numbers, in place of earlier ones."""
+        """Return the file with appended objects, which replace earlier ones of the same number."""
         parts = [self.data if self.data.endswith(b"\n") else self.data + b"\n"]
         position = len(parts[0])
         places: dict[int, int] = {}
@@ -288,7 +288,7 @@ class PdfFile:
         return b"".join([*parts, section, b"\nstartxref\n%d\n%%%%EOF\n" % position])
 
     def _ids(self, objects: Mapping[int, PdfValue | PdfStream]) -> list[bytes]:
-        """The identifiers of the file: the first one stays, the second is new."""
+        """Return the two identifiers of the new file: the first one is kept, the second is new."""
         new = b"".join(_written(value) for _, value in sorted(objects.items()))
         digest = md5(new, usedforsecurity=False).digest()
         first = next(iter(self.items(self.trailer.get("ID"))), None)
@@ -323,7 +323,7 @@ def _whole(value: object) -> int:
 
 
 def _without_predictor(content: bytes, options: Mapping[str, Any]) -> bytes:
-    """The bytes of a stream before they were made easier to pack, row by row."""
+    """Undo the predictor of a stream, which was applied row by row before compression."""
     if "Predictor" not in options or _whole(options["Predictor"]) == 1:
         return content
     width = _whole(options.get("Columns", PdfNumber(1)))
@@ -331,7 +331,7 @@ def _without_predictor(content: bytes, options: Mapping[str, Any]) -> bytes:
         name for name in options if _whole(options[name]) not in {1, 8}
     }
     if not is_usual or not 0 < width <= len(content):
-        raise damaged("a stream that has to be read is packed in an unknown way")
+        raise damaged("a required stream is compressed in an unknown way")
     rows: list[bytes] = []
     previous_row = bytes(width)
     for start in range(0, len(content) - width, width + 1):
@@ -347,7 +347,7 @@ def _row(kind: int, row: bytes, previous_row: bytes) -> bytes:
         return bytes((byte + up) & 0xFF for byte, up in zip(row, previous_row, strict=True))
     guess = _GUESSES.get(kind)
     if guess is None:
-        raise damaged("a row of a stream is packed in an unknown way")
+        raise damaged("a row of a stream has an unknown predictor")
     done = bytearray(len(row))
     left = corner = 0
     for at, (byte, up) in enumerate(zip(row, previous_row, strict=True)):

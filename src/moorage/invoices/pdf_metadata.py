@@ -33,10 +33,10 @@ _PARTS: Final = ("1", "2", "3")
 
 
 def invoice_metadata(existing: bytes | None, *, name: str, level: str, accept_plain: bool) -> bytes:
-    """The metadata of a PDF after an invoice was embedded.
+    """Return the XMP metadata of a PDF with an embedded invoice.
 
     Args:
-        existing: metadata of the PDF; None if it has none.
+        existing: metadata of the original PDF; None if it has none.
         name: name of the embedded file.
         level: conformance level, such as "EN 16931".
         accept_plain: True to accept a PDF that does not claim to be PDF/A.
@@ -53,8 +53,8 @@ def invoice_metadata(existing: bytes | None, *, name: str, level: str, accept_pl
         raise InvalidData(
             "The PDF does not claim to be PDF/A.",
             field="pdf",
-            remedy="Convert it to PDF/A-3 first; or pass accept_plain=True if the recipient takes a"
-            " PDF that is none.",
+            remedy="Convert it to PDF/A-3 first; or pass accept_plain=True if the recipient accepts"
+            " other PDFs.",
         )
     if part is not None and part[2] not in _PARTS:
         raise InvalidData(
@@ -72,7 +72,7 @@ def invoice_metadata(existing: bytes | None, *, name: str, level: str, accept_pl
 
 
 def already_there() -> InvalidData:
-    """The error of a PDF that has an embedded invoice."""
+    """Return the error for a PDF that already contains an invoice."""
     return InvalidData(
         "The PDF contains an invoice already.",
         field="pdf",

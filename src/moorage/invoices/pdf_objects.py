@@ -38,19 +38,19 @@ class PdfName(str):
 
 
 class PdfNumber(str):
-    """A number as it is written."""
+    """A number, as the text in the file."""
 
     __slots__ = ()
 
     @property
     def whole(self) -> int | None:
-        """The number, if it is a whole one that is not negative."""
+        """Return the number if it is a whole number and not negative; else None."""
         return int(self) if self.isdecimal() and len(self) <= _LONGEST_NUMBER else None
 
 
 @attrs.frozen
 class PdfReference:
-    """A reference of an indirect object."""
+    """A reference to an indirect object."""
 
     number: int
     generation: int = 0
@@ -63,7 +63,7 @@ PdfValue: TypeAlias = (
 
 
 def damaged(problem: str) -> InvalidData:
-    """The error of a PDF that cannot be read."""
+    """Return the error for a PDF that cannot be read."""
     return InvalidData(
         f"The PDF is damaged: {problem}.",
         field="pdf",
@@ -76,7 +76,7 @@ def _give_up(problem: str) -> NoReturn:
 
 
 class Reader:
-    """Reads values of a file one after the other, up to a bound on their number.
+    """Reads the values of a file in sequence, up to a maximum number of values.
 
     Attributes:
         data: the file.
@@ -89,18 +89,18 @@ class Reader:
         self._budget = [_MOST_VALUES] if budget is None else budget
 
     def skip(self) -> None:
-        """Go past white space and comments."""
+        """Skip white space and comments."""
         start = self.position
         self.position = _end(_SKIP, self.data, start)
         self.count_bytes(self.position - start)
 
     def count_bytes(self, count: int) -> None:
-        """Count bytes that are read, since objects may share a long text and be read often."""
+        """Count the bytes that are read; a long text that objects share is read repeatedly."""
         self._budget[0] -= count // _BYTES_OF_A_VALUE
         self._check_budget()
 
     def take(self, token: bytes) -> bool:
-        """Go past a token if it is the next one, and tell if it was."""
+        """Skip a token if it comes next; return whether it did."""
         self.skip()
         is_next = self.data.startswith(token, self.position)
         self.position += len(token) if is_next else 0
@@ -199,7 +199,7 @@ class Reader:
 
 
 def _end(pattern: re.Pattern[bytes], data: bytes, position: int) -> int:
-    """The end of what a pattern matches here; the pattern may match nothing."""
+    """Return the end of a pattern's match at this position; the match may be empty."""
     return cast("re.Match[bytes]", pattern.match(data, position)).end()
 
 
@@ -213,7 +213,7 @@ def _unescaped(match: re.Match[bytes]) -> bytes:
 
 
 def write_value(value: PdfValue) -> bytes:
-    """A value as it is written in a file."""
+    """Return the bytes of a value in a file."""
     if value is None or isinstance(value, bool):
         return {None: b"null", True: b"true", False: b"false"}[value]
     if isinstance(value, PdfName):
@@ -239,7 +239,7 @@ def _written_name(name: str) -> bytes:
 
 
 def text_of(value: object) -> str | None:
-    """A text for people, in UTF-16 or in single bytes; None if the value is not a text."""
+    """Decode a text string, which is UTF-16 or in single bytes; None if the value is not a text."""
     if not isinstance(value, bytes):
         return None
     if value.startswith(b"\xfe\xff"):

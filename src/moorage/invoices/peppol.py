@@ -1,4 +1,4 @@
-"""The rules of Peppol BIS Billing 3.0 that hold in every country."""
+"""The rules of Peppol BIS Billing 3.0 that apply in every country."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _is_german(invoice: Invoice) -> bool:
 
 
 def _percentage_error(item: Any) -> Fraction:
-    """The difference of an amount from its percentage of the base amount."""
+    """Return the difference between an amount and its percentage of the base amount."""
     if item.percent is None or item.base_amount is None:
         return Fraction(0)
     expected = Fraction(item.base_amount) * Fraction(item.percent) / 100
@@ -65,7 +65,7 @@ def _percentage_error(item: Any) -> Fraction:
 
 
 def _line_error(line: InvoiceLine) -> Fraction:
-    """The difference of a line's net amount from quantity times price."""
+    """Return the difference between a line's net amount and quantity times price."""
     base = line.base_quantity or Decimal(1)
     quantity = Decimal(1) if line.quantity is None else line.quantity
     expected = Fraction(quantity) * Fraction(line.net_price or 0) / Fraction(base)
@@ -77,7 +77,7 @@ def _line_error(line: InvoiceLine) -> Fraction:
 def _inexact(
     scope: Scope, field: str, error: Callable[[Any], Fraction], huf_slack: Fraction
 ) -> Callable[[Invoice], Iterator[str]]:
-    """A search for amounts whose error is more than rounding explains."""
+    """Return a search for amounts whose error is larger than rounding explains."""
 
     def search(invoice: Invoice) -> Iterator[str]:
         slack = huf_slack if invoice.currency == "HUF" else _SLACK
@@ -89,7 +89,7 @@ def _inexact(
 
 
 def sum_rules(huf_slack: Fraction = _SLACK) -> tuple[Rule, ...]:
-    """The rules of percentages and of net amounts; amounts in forints may be less exact."""
+    """Return the rules of percentages and net amounts; Hungarian amounts may be less exact."""
     return (
         Rule(
             "PEPPOL-EN16931-R040",
@@ -122,7 +122,7 @@ def _have_one_sign(invoice: Invoice) -> bool:
 def _outside_period(
     name: str, is_outside: Callable[[date, date], bool]
 ) -> Callable[[Invoice], Iterator[str]]:
-    """A search for lines whose period exceeds that of the invoice."""
+    """Return a search for lines whose period exceeds the period of the invoice."""
 
     def search(invoice: Invoice) -> Iterator[str]:
         limit = at(invoice, f"period.{name}")
@@ -144,7 +144,7 @@ def _weighted(digits: str, weights: tuple[int, ...]) -> int:
 
 
 def _is_gln(text: str) -> bool:
-    """Return whether the check digit of a GLN is right; every second digit counts three times."""
+    """Return whether the check digit of a GLN is correct; every second digit counts three times."""
     if not re.fullmatch("[0-9]+", text):
         return False
     digits = [int(digit) for digit in reversed(text)]
@@ -166,7 +166,7 @@ def _is_belgian(text: str) -> bool:
 
 
 def _is_swedish(text: str) -> bool:
-    """Return whether the check digit of a Swedish number is right, by Luhn's algorithm."""
+    """Return whether the check digit of a Swedish number is correct, by Luhn's algorithm."""
     if not re.fullmatch("[0-9]{10}", text):
         return False
     return (
@@ -204,12 +204,12 @@ def _identifiers(invoice: Invoice) -> Iterator[tuple[str, Identifier]]:
 
 
 def _formed(scheme: str, is_valid: Callable[[str], bool]) -> Callable[[Any], bool]:
-    """A condition: an identifier of this scheme has the form that the scheme prescribes."""
+    """Return the condition that an identifier has the format that its scheme prescribes."""
     return lambda identifier: identifier.scheme != scheme or is_valid(identifier.value or "")
 
 
 def _exempted(reason: str, category: str) -> Callable[[Any], bool]:
-    """A condition: a reason for exemption belongs to its VAT category."""
+    """Return the condition that a reason for exemption belongs to its VAT category."""
     return lambda part: (part.reason_code or "").upper() != reason or part.category == category
 
 

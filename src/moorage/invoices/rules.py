@@ -1,4 +1,4 @@
-"""Business rules as data: the identifier of each, the fields that violate it, and the remedy."""
+"""Business rules as data: each has an identifier, a search for violations, and a remedy."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Rule:
 
     Attributes:
         id: identifier of the rule, such as 'BR-CO-15'.
-        search: function that finds the fields which violate it.
-        problem: a sentence for what is wrong if it is violated.
+        search: function that finds the fields that violate the rule.
+        problem: a sentence that says what is wrong in a violation.
         remedy: a sentence that says what to do.
         fatal: False if the rule only recommends something.
     """
@@ -70,7 +70,7 @@ class Rule:
 
 
 def refuse(violations: Iterable[Violation], problem: str, function: str) -> None:
-    """Refuse violations, if there are any; the error's field is that of the first one.
+    """Raise an error if there are violations; the error's field is that of the first violation.
 
     Args:
         violations: the violations.
@@ -92,19 +92,19 @@ def refuse(violations: Iterable[Violation], problem: str, function: str) -> None
 
 
 def whole(field: str, holds: Callable[[Invoice], bool]) -> Search:
-    """A condition of the whole invoice; `field` is where it is violated."""
+    """Return a search that checks a condition of the whole invoice and reports `field`."""
     return lambda invoice: () if holds(invoice) else (field,)
 
 
 def each(scope: Scope, field: str, holds: Callable[[Any], bool]) -> Search:
-    """A condition of each value of a scope; `field` is a field of the value."""
+    """Return a search that checks a condition of each value in a scope and reports its `field`."""
     return lambda invoice: (
         ".".join(filter(None, (path, field))) for path, value in scope(invoice) if not holds(value)
     )
 
 
 def short(field: str) -> Callable[[Any], bool]:
-    """A condition: the number in this field has at most two decimals, or is None."""
+    """Return the condition that the number in this field has at most two decimals, or is None."""
 
     def holds(value: Any) -> bool:
         number = getattr(value, field)
@@ -114,12 +114,12 @@ def short(field: str) -> Callable[[Any], bool]:
 
 
 def present(field: str) -> Callable[[Any], bool]:
-    """A condition: the value has this field."""
+    """Return the condition that this field of the value is set."""
     return lambda value: getattr(value, field) is not None
 
 
 def coded(field: str, codes: Container[str]) -> Callable[[Any], bool]:
-    """A condition: the field is None, or one of the codes."""
+    """Return the condition that the field is None or one of the codes."""
 
     def holds(value: Any) -> bool:
         code = getattr(value, field)
@@ -129,7 +129,7 @@ def coded(field: str, codes: Container[str]) -> Callable[[Any], bool]:
 
 
 def scheme_of(field: str, codes: Container[str]) -> Callable[[Any], bool]:
-    """A condition: the identifier in this field has no scheme, or one of these."""
+    """Return the condition that the identifier in this field has no scheme, or one of these."""
 
     def holds(value: Any) -> bool:
         identifier = getattr(value, field)
@@ -139,34 +139,34 @@ def scheme_of(field: str, codes: Container[str]) -> Callable[[Any], bool]:
 
 
 def lines(invoice: Invoice) -> Iterator[tuple[str, Any]]:
-    """Yield the lines."""
+    """Yield each line of an invoice, with its path."""
     return _numbered("lines", invoice.lines)
 
 
 def allowances(invoice: Invoice) -> Iterator[tuple[str, Any]]:
-    """Yield the allowances of the whole invoice."""
+    """Yield each allowance of the whole invoice, with its path."""
     return _numbered("allowances", invoice.allowances)
 
 
 def charges(invoice: Invoice) -> Iterator[tuple[str, Any]]:
-    """Yield the charges of the whole invoice."""
+    """Yield each charge of the whole invoice, with its path."""
     return _numbered("charges", invoice.charges)
 
 
 def breakdown(invoice: Invoice) -> Iterator[tuple[str, Any]]:
-    """Yield the parts of the stated VAT breakdown."""
+    """Yield each part of the stated VAT breakdown, with its path."""
     totals = invoice.stated_totals
     return _numbered("stated_totals.breakdown", () if totals is None else totals.breakdown)
 
 
 def totals(invoice: Invoice) -> Iterator[tuple[str, Any]]:
-    """Yield the stated totals."""
+    """Yield the stated totals of an invoice, with their path."""
     if invoice.stated_totals is not None:
         yield "stated_totals", invoice.stated_totals
 
 
 def of_lines(field: str) -> Scope:
-    """A scope of all values in a field of the lines that contains a tuple."""
+    """Return the scope of all values in a tuple field of the lines."""
 
     def values(invoice: Invoice) -> Iterator[tuple[str, Any]]:
         for path, line in lines(invoice):
@@ -176,7 +176,7 @@ def of_lines(field: str) -> Scope:
 
 
 def inside(field: str) -> Scope:
-    """A scope of the value at a path such as 'seller.address'; empty if there is none."""
+    """Return the scope of the value at a path such as 'seller.address'; empty if it is None."""
 
     def values(invoice: Invoice) -> Iterator[tuple[str, Any]]:
         value: Any = invoice
@@ -193,12 +193,12 @@ def inside(field: str) -> Scope:
 
 
 def both(*scopes: Scope) -> Scope:
-    """A scope that joins several scopes."""
+    """Return a scope that joins several scopes."""
     return lambda invoice: (pair for scope in scopes for pair in scope(invoice))
 
 
 def parties(invoice: Invoice) -> Iterator[tuple[str, Party]]:
-    """Yield the parties of the invoice."""
+    """Yield each party of the invoice, with its path."""
     for name in ("seller", "buyer", "payee", "tax_representative"):
         party = getattr(invoice, name)
         if party is not None:
@@ -210,7 +210,7 @@ def _numbered(path: str, values: Iterable[Any]) -> Iterator[tuple[str, Any]]:
 
 
 def required(rule: str, scope: Scope, field: str, noun: str) -> Rule:
-    """The rule that each value of the scope has a field."""
+    """Return the rule that each value in a scope must have a field."""
     return Rule(
         rule, each(scope, field, present(field)), f"The {noun} is missing.", f"Give the {noun}."
     )

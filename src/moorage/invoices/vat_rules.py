@@ -24,16 +24,16 @@ _ZERO: Final = Decimal(0)
 
 @attrs.frozen
 class _Category:
-    """A VAT category, and the ways in which its rules differ from those of others.
+    """A VAT category, with the properties that determine its rules.
 
     Attributes:
-        prefix: beginning of its rules' identifiers.
-        code: its code of UNTDID 5305.
-        name: its name in sentences.
-        parties: the identifiers that it requires: 'seller' any of the seller's, 'seller VAT' only
-            VAT identifiers, 'buyer' any of the buyer's too, 'buyer VAT' VAT identifiers of both,
-            'none' no VAT identifier at all.
-        rates: 'positive', 'zero', 'any' from zero on, or 'none'.
+        prefix: beginning of the identifiers of the category's rules.
+        code: code of the category in UNTDID 5305.
+        name: name of the category in messages.
+        parties: required identifiers: 'seller' for any tax identifier of the seller, 'seller VAT'
+            for the seller's VAT identifier, 'buyer' for any identifiers of seller and buyer, 'buyer
+            VAT' for VAT identifiers of both, 'none' if VAT identifiers are forbidden.
+        rates: allowed VAT rates: 'positive', 'zero', 'any' for zero or more, or 'none' for no rate.
         exempt: True if the breakdown must have a reason for exemption, False if it must not.
     """
 
@@ -64,7 +64,7 @@ _CATEGORIES: Final = (
 
 
 def _of(scope: Scope, code: str) -> Scope:
-    """A scope of those values that have the VAT category."""
+    """Return the scope of the values in a scope that have the VAT category."""
     return lambda invoice: (
         (path, value)
         for path, value in scope(invoice)
@@ -73,7 +73,7 @@ def _of(scope: Scope, code: str) -> Scope:
 
 
 def _is_broken_down(category: _Category) -> Callable[[Invoice], bool]:
-    """A condition: the breakdown has the category if something of the invoice has it."""
+    """Return the condition that the breakdown has the category if the invoice uses it."""
 
     def holds(invoice: Invoice) -> bool:
         parts = sum(1 for _ in _of(breakdown, category.code)(invoice))
@@ -88,7 +88,7 @@ def _is_broken_down(category: _Category) -> Callable[[Invoice], bool]:
 
 
 def _missing_party(category: _Category, invoice: Invoice) -> str | None:
-    """The field of an identifier that the category requires or forbids; None if all is well."""
+    """Return the field of an identifier that is missing or forbidden; None if there is none."""
     seller, buyer, agent = invoice.seller, invoice.buyer, invoice.tax_representative
     seller_vat = seller is not None and seller.vat_id is not None
     agent_vat = agent is not None and agent.vat_id is not None
@@ -137,7 +137,7 @@ def _rate_fits(category: _Category) -> Callable[[Any], bool]:
 
 
 def _taxable(category: _Category, part: VatBreakdown, invoice: Invoice) -> Fraction:
-    """The sum of everything that has the category, and the rate if that matters."""
+    """Return the sum of all amounts with the category, and with the rate if parts are by rate."""
 
     def fits(value: Any) -> bool:
         return value.vat_category == category.code and (
@@ -267,7 +267,7 @@ def _delivery_placed(invoice: Invoice) -> bool:
 
 
 def _only_outside(scope: Scope) -> Callable[[Invoice], Iterator[str]]:
-    """A search for other categories beside 'not subject to VAT', which excludes them."""
+    """Return a search for categories other than 'not subject to VAT', which excludes all others."""
 
     def search(invoice: Invoice) -> Iterator[str]:
         if not _has(breakdown, "O", invoice):

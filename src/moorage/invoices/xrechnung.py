@@ -43,7 +43,7 @@ _DEBITS: Final = frozenset({"59"})
 
 
 def _is_taxed(invoice: Invoice) -> bool:
-    """Return whether something of the invoice needs the seller's tax identifier, and lacks it."""
+    """Return whether the seller has a tax identifier if a part of the invoice requires one."""
     used = {
         value.vat_category for scope in (lines, allowances, charges) for _, value in scope(invoice)
     }
@@ -56,7 +56,7 @@ def _is_taxed(invoice: Invoice) -> bool:
 
 
 def _discounts_fit(invoice: Invoice) -> bool:
-    """Return whether lines for cash discounts have their form, and the last ends the line."""
+    """Return whether each line of the terms for a cash discount has the prescribed format."""
     terms = invoice.payment_terms or ""
     rows = [row.strip() for row in re.split(r"\r?\n", terms) if row.strip().startswith("#")]
     if not rows:
@@ -84,7 +84,7 @@ def _is_iban(text: str | None) -> bool:
 
 
 def _groups(payment: PaymentInstructions) -> set[str]:
-    """The groups of fields that the payment has."""
+    """Return the names of the field groups that a payment has."""
     groups = {
         "accounts": bool(payment.accounts),
         "card": payment.card is not None,
@@ -94,17 +94,17 @@ def _groups(payment: PaymentInstructions) -> set[str]:
 
 
 def _has_group(group: str, means: frozenset[str]) -> Callable[[Any], bool]:
-    """A condition: a payment by these means has the group."""
+    """Return the condition that a payment by these means has the field group."""
     return lambda payment: payment.code not in means or group in _groups(payment)
 
 
 def _has_no_other(group: str, means: frozenset[str]) -> Callable[[Any], bool]:
-    """A condition: a payment by these means has no group but this one."""
+    """Return the condition that a payment by these means has no other field group."""
     return lambda payment: payment.code not in means or _groups(payment) <= {group}
 
 
 def _payment_rules() -> Iterator[Rule]:
-    """Yield the rules that a payment has the group of its means, and no other."""
+    """Yield the rules that a payment has the field group of its means, and no other group."""
     for number, means, group, noun in (
         (23, _TRANSFERS, "accounts", "credit transfer"),
         (24, _CARDS, "card", "card payment"),

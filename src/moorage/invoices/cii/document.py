@@ -1,4 +1,4 @@
-"""The whole CII document, which is read and written here."""
+"""Reads and writes whole CII documents."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ _DOCUMENT: Final[tuple[Node, ...]] = (
 
 
 def read_cii(body: bytes) -> Invoice:
-    """The invoice that a CII document contains, as it is; `check` applies the business rules.
+    """Return the invoice in a CII document without checking it; `check` applies the business rules.
 
     Elements outside the semantic model of EN 16931 are left out.
 
@@ -120,7 +120,7 @@ def read_cii(body: bytes) -> Invoice:
 
 
 def read_cii_root(root: XmlElement) -> Invoice:
-    """The invoice in the root element of a CII document."""
+    """Return the invoice in the root element of a CII document."""
     if root.namespace != NAMESPACE or root.name != "CrossIndustryInvoice":
         raise InvalidData(
             f"The document is not a CII invoice: its root element is {root.name[:40]!r}.",
@@ -143,13 +143,14 @@ def read_cii_root(root: XmlElement) -> Invoice:
 
 
 def write_cii(invoice: Invoice, profile: Profile = EN16931) -> bytes:
-    """The invoice as a CII document; equal invoices give equal bytes.
+    """Return the invoice as a CII document; equal invoices give equal bytes.
 
     Missing totals are computed. The business rules are not checked; `write_invoice` does that.
     The network of a payment card is left out, because CII has no element for it.
 
     Raises:
-        InvalidData: the invoice has several preceding invoices, of which CII carries one.
+        InvalidData: the invoice has several preceding invoices, but CII has an element for only
+            one.
     """
     check_kind(invoice, Invoice, "invoice")
     check_kind(profile, Profile, "profile")

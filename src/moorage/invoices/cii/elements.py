@@ -43,17 +43,17 @@ def has_type(code: str) -> Callable[[XmlElement], bool]:
 
 
 def reference(tag: str, field: str) -> Box:
-    """An element that refers to a document by its number."""
+    """Return the table entry of an element that refers to a document by its number."""
     return Box(tag, (Leaf("ram:IssuerAssignedID", field),))
 
 
 def moment(tag: str, field: str) -> Box:
-    """An element that holds a day."""
+    """Return the table entry of an element that contains a date."""
     return Box(tag, (Leaf("udt:DateTimeString", field, DAY_102),))
 
 
 def allowances(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """The nodes of allowances and of charges."""
+    """Return the table entries of allowances and of charges."""
     return (
         check_indicators("SpecifiedTradeAllowanceCharge", *_INDICATOR),
         *(
@@ -95,7 +95,7 @@ PERIOD: Final = Group(
 
 
 def object_reference(field: str) -> Special:
-    """The object that an invoice or a line is about."""
+    """Return the table entry of the object that an invoice or a line is about."""
     tag = "AdditionalReferencedDocument"
 
     def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:

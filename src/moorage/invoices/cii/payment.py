@@ -110,7 +110,7 @@ _TERMS: Final = Box(
 
 
 def _read_no_terms(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-    """Read nothing: the terms are read with the payment, which is written before them."""
+    """Read nothing, because the payment's table entry reads the terms too."""
 
 
 def _write_terms(value: Any, currency: str | None) -> Iterator[str]:

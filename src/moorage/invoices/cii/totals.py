@@ -86,7 +86,7 @@ _TAX_TOTAL: Final = Leaf("ram:TaxTotalAmount", "vat", CURRENCY_AMOUNT)
 
 
 def _read_tax_totals(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-    """Read the total VAT in the invoice's currency, and that in the currency of VAT accounts."""
+    """Read the total VAT in the invoice's currency and in the currency of VAT accounting."""
     place = place.inside("TaxTotalAmount")
     for element in parent.all("TaxTotalAmount"):
         currency = element.attributes.get("currencyID")

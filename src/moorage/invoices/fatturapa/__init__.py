@@ -1,8 +1,8 @@
 """FatturaPA 1.2: writes, reads and checks the invoices of Italy's exchange system, the SdI.
 
-`values` contains the invoice with what Italy adds, `layout` the file as values in the order of its
-schema, `outgoing` and `incoming` translate between both, `rules` has the checks of the SdI, and
-`notices` reads its receipts.
+`values` contains the invoice with the fields that Italy adds, and `layout` the content of a file in
+the order of its schema. `outgoing` and `incoming` translate between the two. `rules` has the checks
+of the SdI, and `notices` reads its receipts.
 """
 
 from moorage.invoices.fatturapa.files import read_fatturapa, validate_fatturapa, write_fatturapa

@@ -1,4 +1,4 @@
-"""Reads, writes and checks whole files."""
+"""Reads, writes and checks whole FatturaPA files."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _MOST_BYTES: Final = 5_000_000
 
 
 def validate_fatturapa(fattura: FatturaPa | bytes) -> tuple[Violation, ...]:
-    """The SdI's checks that an invoice, or the bytes of a file, violates.
+    """Return the checks of the SdI that an invoice, or a file as bytes, violates.
 
-    The field of a violation names the file's own part, such as 'lines[0].nature'. The SdI checks
-    more, such as whether tax identifiers exist, and whether the invoice was sent before.
+    The field of a violation is a path in the file's layout, such as 'lines[0].nature'. The SdI has
+    more checks, for example whether tax identifiers exist and whether the invoice was sent before.
 
     Raises:
         InvalidData: the bytes cannot be read.
@@ -40,13 +40,13 @@ def validate_fatturapa(fattura: FatturaPa | bytes) -> tuple[Violation, ...]:
 
 
 def write_fatturapa(fattura: FatturaPa) -> bytes:
-    """A file that the SdI's checks accept; equal invoices give equal bytes.
+    """Return a FatturaPA file that passes the SdI's checks; equal invoices give equal bytes.
 
     The file is not signed. The buyer's reference, line identifiers, notes of lines, VATEX codes,
     terms of payment and everything else for which the format has no element are left out.
 
     Raises:
-        InvalidData: a check is violated; the message names all violated ones.
+        InvalidData: a check is violated; the message names all violated checks.
     """
     check_kind(fattura, FatturaPa, "fattura")
     document = document_of(fattura)
@@ -66,10 +66,10 @@ def write_fatturapa(fattura: FatturaPa) -> bytes:
 
 
 def read_fatturapa(body: bytes, *, check: bool = True) -> FatturaPa:
-    """The invoice in a file of the SdI.
+    """Return the invoice in a FatturaPA file.
 
-    A signed file (`.xml.p7m`) has to be unpacked first. Elements that neither the European norm
-    nor `FatturaPa` has are left out, so keep the bytes.
+    A signed file (`.xml.p7m`) has to be unpacked first. Elements without a field in the European
+    norm or in `FatturaPa` are left out, so keep the original bytes.
 
     Args:
         body: the file.

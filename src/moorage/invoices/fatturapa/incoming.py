@@ -1,4 +1,4 @@
-"""The invoice in a file."""
+"""Translation of the content of a FatturaPA file to an invoice."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _CHARGE: Final = "AC"
 
 
 def fattura_of(document: Document) -> FatturaPa:
-    """The invoice in a file, without checks; `rules` has the checks."""
+    """Return the invoice of a file's content without checking it; `rules` has the checks."""
     lines = [line for line in document.lines if line.kind not in {_ALLOWANCE, _CHARGE}]
     extra = [line for line in document.lines if line.kind in {_ALLOWANCE, _CHARGE}]
     natures: dict[str, str] = {}
@@ -195,7 +195,7 @@ def _line(line: DetailLine) -> InvoiceLine:
 
 
 def discount_steps(line: DetailLine) -> list[tuple[Discount, Fraction]]:
-    """The discounts and surcharges of a line with their amount on the price of one unit.
+    """Return the discounts and surcharges of a line, each with its amount per unit.
 
     A percentage applies to the price after the earlier discounts.
     """
@@ -282,7 +282,7 @@ def _totals(
 
 
 def _due(document: Document, gross: Decimal, vat: Decimal) -> Decimal:
-    """The amount due; the buyer may have to pay a part of it to the state."""
+    """Return the amount due, including the part that the buyer pays to the state."""
     amounts = [item.amount for part in document.payments for item in part.installments]
     if not amounts:
         return exact_total(gross, document.rounding)

@@ -1,4 +1,4 @@
-"""The file as values: their fields are in the order of its schema, with the elements' paths."""
+"""The content of a FatturaPA file as classes, with fields in the order of the file's schema."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NATURE: Final = r"N1|N2(?:\.[12])?|N3(?:\.[1-6])?|N4|N5|N6(?:\.[1-9])?|N7"
 
 @attrs.frozen(kw_only=True)
 class Place:
-    """An address."""
+    """The address of a party in a FatturaPA file."""
 
     street: str | None = latin_text("Indirizzo", 60, needed=True)
     house: str | None = short_text("NumeroCivico", 8)
@@ -47,7 +47,7 @@ class Place:
 
 @attrs.frozen(kw_only=True)
 class TaxPerson:
-    """A person or company with its tax identifiers, and its place and contact."""
+    """A person or company with its tax identifiers, address and contact."""
 
     vat_country: str | None = text_at("DatiAnagrafici/IdFiscaleIVA/IdPaese", COUNTRY)
     vat_code: str | None = text_at("DatiAnagrafici/IdFiscaleIVA/IdCodice", f"{ASCII}{{1,28}}")
@@ -64,7 +64,7 @@ class TaxPerson:
 
 @attrs.frozen(kw_only=True)
 class WithheldTax:
-    """A withholding."""
+    """Tax that the buyer withholds, in a FatturaPA file."""
 
     type: str | None = text_at("TipoRitenuta", "RT0[1-6]", needed=True)
     amount: Decimal | None = number_at("ImportoRitenuta", AMOUNT2, needed=True)
@@ -74,7 +74,7 @@ class WithheldTax:
 
 @attrs.frozen(kw_only=True)
 class PensionFund:
-    """A contribution to a pension fund of a profession."""
+    """A contribution to the pension fund of a profession."""
 
     type: str | None = text_at("TipoCassa", "TC(?:0[1-9]|1[0-9]|2[0-2])", needed=True)
     percent: Decimal | None = number_at("AlCassa", RATE, needed=True)
@@ -87,7 +87,7 @@ class PensionFund:
 
 @attrs.frozen(kw_only=True)
 class RelatedDocument:
-    """A document to which the invoice refers."""
+    """A document that the invoice refers to, such as an order."""
 
     number: str | None = short_text("IdDocumento", 20, needed=True)
     day: date | None = day_at("Data")
@@ -97,7 +97,7 @@ class RelatedDocument:
 
 @attrs.frozen(kw_only=True)
 class DeliveryNote:
-    """A delivery note."""
+    """The number and date of a delivery note that the invoice refers to."""
 
     number: str | None = short_text("NumeroDDT", 20, needed=True)
     day: date | None = day_at("DataDDT", needed=True)
@@ -122,7 +122,7 @@ class Discount:
 
 @attrs.frozen(kw_only=True)
 class DetailLine:
-    """A line."""
+    """A line of the invoice in a FatturaPA file."""
 
     number: Decimal | None = number_at("NumeroLinea", "[1-9][0-9]{0,3}", needed=True, codec=NUMBER)
     kind: str | None = text_at("TipoCessionePrestazione", "SC|PR|AB|AC")
@@ -143,7 +143,7 @@ class DetailLine:
 
 @attrs.frozen(kw_only=True)
 class VatSummary:
-    """The VAT of one rate and nature."""
+    """The sum of the VAT of one rate and nature."""
 
     rate: Decimal | None = number_at("AliquotaIVA", RATE, needed=True)
     nature: str | None = text_at("Natura", NATURE)
@@ -157,7 +157,7 @@ class VatSummary:
 
 @attrs.frozen(kw_only=True)
 class Installment:
-    """A payment that is due."""
+    """A single payment that is due on a date."""
 
     payee: str | None = latin_text("Beneficiario", 200)
     means: str | None = text_at("ModalitaPagamento", "MP(?:0[1-9]|1[0-9]|2[0-3])", needed=True)
@@ -170,7 +170,7 @@ class Installment:
 
 @attrs.frozen(kw_only=True)
 class PaymentTerms:
-    """The payments under one condition."""
+    """The payments of an invoice with the same condition, such as instalments."""
 
     condition: str | None = text_at("CondizioniPagamento", "TP0[1-3]", needed=True)
     installments: tuple[Installment, ...] = parts_at("DettaglioPagamento", Installment)
@@ -178,7 +178,7 @@ class PaymentTerms:
 
 @attrs.frozen(kw_only=True)
 class Attachment:
-    """An embedded document."""
+    """A document that is embedded in a FatturaPA file."""
 
     name: str | None = latin_text("NomeAttachment", 60, needed=True)
     format: str | None = short_text("FormatoAttachment", 10)
@@ -190,7 +190,7 @@ class Attachment:
 
 @attrs.frozen(kw_only=True)
 class Cause:
-    """A free text."""
+    """A free text of the invoice (`Causale`)."""
 
     text: str | None = latin_text("", 200, needed=True)
 
@@ -203,7 +203,7 @@ _GOODS: Final = "FatturaElettronicaBody/DatiBeniServizi"
 
 @attrs.frozen(kw_only=True)
 class Document:
-    """A file with one invoice."""
+    """The content of a FatturaPA file with one invoice."""
 
     sender_country: str | None = text_at(f"{_SENT}/IdTrasmittente/IdPaese", COUNTRY, needed=True)
     sender_code: str | None = text_at(

@@ -28,10 +28,10 @@ _NAMESPACES: Final = frozenset(
 class SdiNoticeKind(StrEnum):
     """The kind of a notice.
 
-    `delivered` (RC) and `rejected` (NS) are about the file. `undelivered` (MC) means that the SdI
-    could not reach the recipient yet; a private one finds the invoice in its tax portal. `outcome`
-    (NE) is the decision of a public office, `expired` (DT) means that the office did not answer for
-    15 days, and `attested` (AT) that it cannot be reached at all.
+    `delivered` (RC) and `rejected` (NS) concern the file. `undelivered` (MC) means that the SdI
+    could not reach the recipient yet; a private recipient finds the invoice in the tax portal.
+    `outcome` (NE) is the decision of a public office, `expired` (DT) means that the office did not
+    answer for 15 days, and `attested` (AT) that the office cannot be reached at all.
     """
 
     DELIVERED = "RC"
@@ -68,7 +68,7 @@ class SdiError:
 
     Attributes:
         code: the SdI's code, such as '00400'.
-        text: its description.
+        text: description of the error.
     """
 
     code: str
@@ -81,7 +81,8 @@ class SdiNotice:
 
     Attributes:
         kind: kind of the notice.
-        status: state of the sent invoice; `unknown` if moorage does not know the outcome's word.
+        status: state of the sent invoice; `unknown` if the notice has an outcome that moorage does
+            not know.
         sdi_id: the SdI's identifier of the file.
         file_name: name of the file that was sent.
         message_id: identifier of the notice.
@@ -105,9 +106,9 @@ class SdiNotice:
 
 
 def read_sdi_notice(body: bytes) -> SdiNotice:
-    """The notice in a file from the SdI, such as `IT01234567890_00001_RC_001.xml`.
+    """Return the notice in a file from the SdI, such as `IT01234567890_00001_RC_001.xml`.
 
-    Its signature is not checked: read what came through your channel with the SdI only.
+    The signature is not checked, so read only files that arrived through your channel with the SdI.
 
     Raises:
         InvalidData: the file is not safe XML, not a notice to the sender, or incomplete.

@@ -1,4 +1,4 @@
-"""The file of an invoice."""
+"""Translation of an invoice to the content of a FatturaPA file."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _CAUSE_LENGTH: Final = 200
 
 
 def document_of(fattura: FatturaPa) -> Document:
-    """The file that contains an invoice."""
+    """Return the content of the file for an invoice."""
     invoice = fattura.invoice.completed(EN16931)
     buyer = _person(invoice.buyer)
     lines = (*_lines(fattura), *_extra_lines(fattura))
@@ -233,7 +233,7 @@ def _discounts(line: InvoiceLine) -> Iterator[Discount]:
 
 
 def _extra_lines(fattura: FatturaPa) -> Iterator[DetailLine]:
-    """Yield the allowances and charges of the whole invoice, which are lines of the file."""
+    """Yield the allowances and charges of the whole invoice, for which the file has only lines."""
     invoice = fattura.invoice
     items: list[tuple[str, AllowanceCharge]] = [("SC", item) for item in invoice.allowances]
     items += [("AC", item) for item in invoice.charges if not _is_fund(item)]

@@ -22,9 +22,9 @@ class SdiCheck:
     """A check of the SdI.
 
     Attributes:
-        code: the SdI's code of its error.
-        search: function that finds the fields which violate it.
-        problem: a sentence for what is wrong.
+        code: the SdI's code of the error.
+        search: function that finds the fields that violate the check.
+        problem: a sentence that says what is wrong.
         remedy: a sentence that says what to do.
     """
 
@@ -35,7 +35,7 @@ class SdiCheck:
 
 
 def violations(document: Document) -> Iterator[Violation]:
-    """Yield the violated checks, first those of the schema, then those of the content."""
+    """Yield the violated checks: first checks by the schema, then checks of the content."""
     for fault in faults(document):
         problem = (
             f"The element {fault.element} is missing."

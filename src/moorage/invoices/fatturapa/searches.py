@@ -1,4 +1,4 @@
-"""The searches for violations of the SdI's checks in a file."""
+"""Searches in a file for fields that violate the SdI's checks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _is_zero(rate: Decimal | None) -> bool:
 
 
 def without_nature(name: str) -> Search:
-    """The entries of a list with a rate of zero and no nature."""
+    """Search for entries of a list with a rate of zero and no nature."""
     return lambda document: (
         f"{name}[{number}].nature"
         for number, item in enumerate(getattr(document, name))
@@ -42,7 +42,7 @@ def without_nature(name: str) -> Search:
 
 
 def with_nature(name: str) -> Search:
-    """The entries of a list with a nature although VAT is charged."""
+    """Search for entries of a list with a nature although VAT is charged."""
     return lambda document: (
         f"{name}[{number}].nature"
         for number, item in enumerate(getattr(document, name))
@@ -51,7 +51,7 @@ def with_nature(name: str) -> Search:
 
 
 def generic(document: Document) -> Iterator[str]:
-    """The natures that must have a sub-code, such as N3.1 instead of N3."""
+    """Yield the natures that must have a sub-code, such as N3.1 instead of N3."""
     for name in ("lines", "summaries", "funds"):
         for number, item in enumerate(getattr(document, name)):
             if item.nature in _NOT_GENERIC:
@@ -59,26 +59,26 @@ def generic(document: Document) -> Iterator[str]:
 
 
 def no_withholding(document: Document) -> Iterator[str]:
-    """The missing withholding, if lines are withheld."""
+    """Yield the missing withholding if it applies to lines."""
     if not document.withholdings and any(line.withheld for line in document.lines):
         yield "withholdings"
 
 
 def no_fund_withholding(document: Document) -> Iterator[str]:
-    """The missing withholding, if contributions are withheld."""
+    """Yield the missing withholding if it applies to contributions to pension funds."""
     if not document.withholdings and any(fund.withheld for fund in document.funds):
         yield "withholdings"
 
 
 def no_buyer_id(document: Document) -> Iterator[str]:
-    """The buyer's identifiers, if both are missing."""
+    """Yield the buyer's identifiers if both are missing."""
     buyer = document.buyer
     if buyer is not None and buyer.vat_code is None and buyer.fiscal_code is None:
         yield "buyer.vat_code"
 
 
 def before_preceding(document: Document) -> Iterator[str]:
-    """The date of the document, if a preceding invoice has a later one."""
+    """Yield the date of the document if a preceding invoice has a later date."""
     for item in document.preceding:
         if document.day is not None and item.day is not None and document.day < item.day:
             yield "day"
@@ -94,33 +94,33 @@ def _natures(document: Document) -> set[str | None]:
 
 
 def rate_without_summary(document: Document) -> Iterator[str]:
-    """The summaries, if a rate of a line or a fund has no summary."""
+    """Yield the summaries if a rate of a line or a fund has no summary."""
     if _rates(document) - {item.rate for item in document.summaries}:
         yield "summaries"
 
 
 def summary_without_line(document: Document) -> Iterator[str]:
-    """The rates of summaries that no line and no fund has."""
+    """Yield the rates of summaries that no line and no fund has."""
     for number, item in enumerate(document.summaries):
         if item.rate not in _rates(document):
             yield f"summaries[{number}].rate"
 
 
 def natures_differ(document: Document) -> Iterator[str]:
-    """The summaries, if their natures are not those of the lines."""
+    """Yield the summaries if their natures are not those of the lines."""
     if _natures(document) != {item.nature for item in document.summaries}:
         yield "summaries"
 
 
 def split_reverse(document: Document) -> Iterator[str]:
-    """The summaries with both reverse charge and split payment."""
+    """Yield the summaries with both reverse charge and split payment."""
     for number, item in enumerate(document.summaries):
         if item.due == "S" and (item.nature or "").startswith("N6"):
             yield f"summaries[{number}].due"
 
 
 def wrong_tax(document: Document) -> Iterator[str]:
-    """The summaries whose VAT does not follow from their rate."""
+    """Yield the summaries whose VAT does not follow from their rate."""
     for number, item in enumerate(document.summaries):
         if None not in {item.tax, item.taxable, item.rate} and _tax_differs(item):
             yield f"summaries[{number}].tax"
@@ -132,7 +132,7 @@ def _tax_differs(item: VatSummary) -> bool:
 
 
 def wrong_taxable(document: Document) -> Iterator[str]:
-    """The summaries, if a taxable amount is not the sum of its lines."""
+    """Yield the summaries if a taxable amount is not the sum of its lines."""
     for rate in {item.rate for item in document.summaries} & _rates(document):
         stated = exact_sum(item.taxable for item in document.summaries if item.rate == rate)
         amounts = [line.total for line in document.lines if line.rate == rate]
@@ -144,7 +144,7 @@ def wrong_taxable(document: Document) -> Iterator[str]:
 
 
 def wrong_line_total(document: Document) -> Iterator[str]:
-    """The lines whose total is not quantity times price."""
+    """Yield the lines whose total is not quantity times price."""
     for number, line in enumerate(document.lines):
         if None not in {line.total, line.price} and _total_differs(line):
             yield f"lines[{number}].total"
@@ -160,7 +160,7 @@ def _total_differs(line: DetailLine) -> bool:
 
 
 def no_percentage(document: Document) -> Iterator[str]:
-    """The rates between 0 and 1, which are no percentages."""
+    """Yield the rates between 0 and 1, which were probably not given in percent."""
     for name in ("lines", "summaries", "funds"):
         for number, item in enumerate(getattr(document, name)):
             if item.rate is not None and 0 < item.rate < 1:
@@ -168,20 +168,20 @@ def no_percentage(document: Document) -> Iterator[str]:
 
 
 def number_without_digit(document: Document) -> Iterator[str]:
-    """The number, if it has no digit."""
+    """Yield the number of the invoice if it has no digit."""
     if document.number is not None and not any("0" <= letter <= "9" for letter in document.number):
         yield "number"
 
 
 def code_of_other_format(document: Document) -> Iterator[str]:
-    """The recipient's code, if it has the length of the other format."""
+    """Yield the recipient's code if its length belongs to the other format."""
     length = {"FPA12": 6, "FPR12": 7}.get(document.format or "")
     if length is not None and document.recipient_code and len(document.recipient_code) != length:
         yield "recipient_code"
 
 
 def empty_discount(document: Document) -> Iterator[str]:
-    """The discounts with neither percentage nor amount."""
+    """Yield the discounts with neither percentage nor amount."""
     for number, line in enumerate(document.lines):
         for position, item in enumerate(line.discounts):
             if item.percent is None and item.amount is None:
@@ -193,27 +193,27 @@ def _vat(person: TaxPerson | None) -> tuple[str | None, str | None]:
 
 
 def same_parties(document: Document) -> Iterator[str]:
-    """The buyer, if it is the seller and must not be."""
+    """Yield the buyer if it is the same as the seller, although this document type forbids it."""
     seller = _vat(document.seller)
     if document.type in _OTHER_PARTIES and None not in seller and seller == _vat(document.buyer):
         yield "buyer.vat_code"
 
 
 def different_parties(document: Document) -> Iterator[str]:
-    """The buyer, if it is not the seller and must be."""
+    """Yield the buyer if it differs from the seller, although this document type forbids that."""
     buyer = _vat(document.buyer)
     if document.type in _SAME_PARTY and None not in buyer and buyer != _vat(document.seller):
         yield "buyer.vat_code"
 
 
 def italian_seller(document: Document) -> Iterator[str]:
-    """The seller, if it is Italian and must be foreign."""
+    """Yield the seller if it is Italian, although this document type requires a foreign seller."""
     if document.type in _FOREIGN_SELLER and _vat(document.seller)[0] == "IT":
         yield "seller.vat_country"
 
 
 def ceiling_without_vat(document: Document) -> Iterator[str]:
-    """The rates of zero in a TD21."""
+    """Yield the rates of zero in a document of type TD21, which must have VAT."""
     if document.type == "TD21":
         for number, line in enumerate(document.lines):
             if _is_zero(line.rate):
@@ -221,20 +221,20 @@ def ceiling_without_vat(document: Document) -> Iterator[str]:
 
 
 def buyer_without_vat(document: Document) -> Iterator[str]:
-    """The buyer's VAT identifier, if it is missing and required."""
+    """Yield the buyer's VAT identifier if it is required and missing."""
     if document.type in _BUYER_WITH_VAT and _vat(document.buyer)[1] is None:
         yield "buyer.vat_code"
 
 
 def no_italian(document: Document) -> Iterator[str]:
-    """The buyer, if no party is Italian."""
+    """Yield the buyer if no party is Italian."""
     countries = {_vat(document.seller)[0], _vat(document.buyer)[0]}
     if None not in countries and "IT" not in countries:
         yield "buyer.vat_country"
 
 
 def no_name(document: Document) -> Iterator[str]:
-    """The missing names of parties."""
+    """Yield the names of parties that are missing."""
     for name in ("seller", "buyer", "representative"):
         person = getattr(document, name)
         if person is not None and not person.name and None in {person.first_name, person.last_name}:
@@ -242,7 +242,7 @@ def no_name(document: Document) -> Iterator[str]:
 
 
 def no_seller_id(document: Document) -> Iterator[str]:
-    """The seller's missing identifiers."""
+    """Yield the seller's identifiers that are missing."""
     seller = document.seller
     if seller is not None:
         for name in ("vat_country", "vat_code", "regime"):
@@ -251,7 +251,7 @@ def no_seller_id(document: Document) -> Iterator[str]:
 
 
 def no_place(document: Document) -> Iterator[str]:
-    """The missing addresses of parties."""
+    """Yield the addresses of parties that are missing."""
     for name in ("seller", "buyer"):
         person = getattr(document, name)
         if person is not None and person.place is None:
@@ -259,7 +259,7 @@ def no_place(document: Document) -> Iterator[str]:
 
 
 def nothing_inside(document: Document) -> Iterator[str]:
-    """The lines and summaries, if there are none."""
+    """Yield the lines or summaries if there are none."""
     for name in ("lines", "summaries"):
         if not getattr(document, name):
             yield name

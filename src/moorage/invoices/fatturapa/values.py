@@ -1,4 +1,4 @@
-"""The invoice with what Italy adds to the European norm."""
+"""The invoice for Italy, with the fields that the European norm lacks."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _is_line_number(value: object) -> bool:
 
 def _are_line_numbers(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     are_all(int)(None, attribute, value)
-    if not all(map(_is_line_number, value)):  # type: ignore[call-overload] # a tuple, see above
+    if not all(map(_is_line_number, value)):  # type: ignore[call-overload] # checked to be a tuple
         raise InvalidData(
             "A number of a line is not between 1 and 9999.",
             field=attribute.name,
@@ -102,18 +102,18 @@ class FatturaPa:
         invoice: the invoice; lines are counted from 1 in its order.
         transmitter: country code and tax identifier of the sender of the file, such as
             'IT01234567890'.
-        progressive: identifier of the file, another one for each (`ProgressivoInvio`).
-        recipient_code: code of the recipient's channel or office (`CodiceDestinatario`); None: the
-            buyer's endpoint of scheme 0201, otherwise '0000000', or 'XXXXXXX' abroad.
+        progressive: identifier of the file, which is different for each file (`ProgressivoInvio`).
+        recipient_code: code of the recipient's channel or office (`CodiceDestinatario`). By default
+            the buyer's endpoint of scheme 0201, otherwise '0000000', or 'XXXXXXX' abroad.
         recipient_pec: the recipient's certified mail address, with the code '0000000'.
-        document_type: type of the document, such as 'TD01'; None: the type that corresponds to the
-            invoice's.
+        document_type: type of the document, such as 'TD01'; by default the equivalent of the
+            invoice's type code.
         regime: the seller's tax regime (`RegimeFiscale`).
         vat_due: 'I' if VAT is due at once, 'D' if it is deferred, 'S' if the buyer pays it to the
-            state (`EsigibilitaIVA`); None leaves it out.
-        natures: nature of the lines without VAT, such as 'N4', by VAT category; by default those
-            of E, G, K and O are N4, N3.1, N3.2 and N2.2.
-        line_natures: nature of single lines, by their number.
+            state (`EsigibilitaIVA`); None to leave it out.
+        natures: nature of the lines without VAT, such as 'N4', by VAT category; by default N4 for
+            E, N3.1 for G, N3.2 for K and N2.2 for O.
+        line_natures: nature of single lines, by the number of the line.
         withholdings: taxes that the buyer withholds.
         withheld_lines: numbers of the lines to which the withholding applies.
         stamp_duty: stamp duty that is paid electronically (`DatiBollo`). If the buyer pays it,
@@ -142,11 +142,11 @@ class FatturaPa:
 
     @property
     def file_name(self) -> str:
-        """The name that the SdI wants for the file, such as 'IT01234567890_00001.xml'.
+        """The name that the SdI requires for the file, such as 'IT01234567890_00001.xml'.
 
         Raises:
-            InvalidData: the progressive identifier has more than five characters, or others than
-                letters and digits.
+            InvalidData: the progressive identifier has more than five characters, or characters
+                other than letters and digits.
         """
         if _FILE_NUMBER.fullmatch(self.progressive) is None:
             raise InvalidData(

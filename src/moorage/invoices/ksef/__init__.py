@@ -1,8 +1,8 @@
 """FA(3): writes and reads the invoices of Poland's national system, KSeF.
 
-`values` contains the invoice with what Poland adds, `layout` the file as values in the order of its
-schema, `rates` the VAT rates, `outgoing` and `incoming` translate between both, `files` reads and
-writes, and `receipts` reads the receipts.
+`values` contains the invoice with the fields that Poland adds, `layout` the content of a file in
+the order of its schema, and `rates` the VAT rates. `outgoing` and `incoming` translate between
+invoice and content, `files` reads and writes files, and `receipts` reads the receipts.
 """
 
 from moorage.invoices.ksef.files import read_fa3, validate_fa3, write_fa3

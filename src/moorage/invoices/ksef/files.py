@@ -1,4 +1,4 @@
-"""Reads, writes and checks whole files."""
+"""Reads, writes and checks whole FA(3) files."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _LONGEST_SYSTEM: Final = 256
 
 
 def validate_fa3(ksef: KsefInvoice | bytes) -> tuple[Violation, ...]:
-    """The rules of FA(3) that an invoice, or the bytes of a file, violates.
+    """Return the rules of FA(3) that an invoice, or a file as bytes, violates.
 
-    The rule of a violation is the element that it is about, such as 'P_19'.
+    The rule of a violation is named after its element, such as 'P_19'.
 
     Raises:
         InvalidData: the bytes cannot be read.
@@ -42,12 +42,12 @@ def validate_fa3(ksef: KsefInvoice | bytes) -> tuple[Violation, ...]:
 
 
 def write_fa3(ksef: KsefInvoice) -> bytes:
-    """A file of FA(3) version 1-0E; equal invoices give equal bytes.
+    """Return an FA(3) file of version 1-0E; equal invoices give equal bytes.
 
-    Everything for which FA(3) has no element, or which moorage does not map, is left out.
+    Fields for which FA(3) has no element, or which moorage does not map, are left out.
 
     Raises:
-        InvalidData: a rule is violated; the message names all violated ones.
+        InvalidData: a rule is violated; the message names all violated rules.
     """
     check_kind(ksef, KsefInvoice, "ksef")
     document = document_of(ksef)
@@ -72,9 +72,10 @@ def _heading(ksef: KsefInvoice) -> str:
 
 
 def read_fa3(body: bytes, *, check: bool = True) -> KsefInvoice:
-    """The invoice in a file of FA(3).
+    """Return the invoice in an FA(3) file.
 
-    Elements that neither the European norm nor `KsefInvoice` has are left out, so keep the bytes.
+    Elements without a field in the European norm or in `KsefInvoice` are left out, so keep the
+    original bytes.
 
     Args:
         body: the file.

@@ -1,4 +1,4 @@
-"""The invoice in a file."""
+"""Translation of the content of an FA(3) file to an invoice."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _MEANS_WORDS: Final = {"3": "Bon", "5": "Kredyt", "7": "Płatność mobilna"}
 
 
 def invoice_of(document: FaDocument, created_at: datetime, system: str | None) -> KsefInvoice:
-    """The invoice in a file, without checks; `rules` has the checks."""
+    """Return the invoice of a file's content without checking it; `rules` has the checks."""
     buyer = document.buyer
     return KsefInvoice(
         invoice=_invoice(document),
@@ -126,7 +126,7 @@ def _party(person: FaPerson | None) -> Party | None:
 
 
 def _net_part(amount: Decimal | None, rate: VatRate | None) -> Fraction | None:
-    """The net part of a gross amount."""
+    """Return the amount without VAT for an amount with VAT."""
     if amount is None:
         return None
     percent = Fraction(0) if rate is None else Fraction(rate.rate)
@@ -134,7 +134,7 @@ def _net_part(amount: Decimal | None, rate: VatRate | None) -> Fraction | None:
 
 
 def _line(line: FaLine) -> InvoiceLine:
-    """A line; the amounts of the state before a correction are subtracted."""
+    """Return an invoice line; amounts of the state before a correction are negative."""
     rate = BY_WORD.get(line.rate or "")
     net, price = line.net, line.price
     if net is None and (part := _net_part(line.gross, rate)) is not None:
@@ -181,7 +181,7 @@ def _totals(document: FaDocument, prepaid: Decimal, reason: str | None) -> Total
 
 
 def _breakdown(document: FaDocument, reason: str | None) -> Iterator[VatBreakdown]:
-    """Yield the sums; a sum of two rates has the rate of the first line."""
+    """Yield the VAT breakdown; a sum of lines with two rates gets the rate of the first line."""
     done: set[str] = set()
     for word in dict.fromkeys(line.rate for line in document.lines if line.rate is not None):
         rate = BY_WORD.get(word)

@@ -1,4 +1,4 @@
-"""The file as values: their fields are in the order of its schema, with the elements' paths."""
+"""The content of an FA(3) file as classes, with fields in the order of the file's schema."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EITHER: Final = "[12]"
 
 
 def _token(path: str, most: int, *, needed: bool = False) -> Any:
-    """A text of one line without white space around it, or several in a row."""
+    """Make a field for words that are separated by single spaces."""
     return text_at(path, rf"(?=.{{1,{most}}}$)\S+(?: \S+)*", needed=needed)
 
 
@@ -37,7 +37,7 @@ def _amount(path: str, *, needed: bool = False) -> Any:
 
 @attrs.frozen(kw_only=True)
 class FaContact:
-    """A way to reach a party."""
+    """The email address and telephone number of a party."""
 
     email: str | None = text_at("Email", r"(?=.{3,255}$)\S+@\S+")
     phone: str | None = _token("Telefon", 16)
@@ -45,7 +45,7 @@ class FaContact:
 
 @attrs.frozen(kw_only=True)
 class FaPerson:
-    """A seller or buyer."""
+    """The seller or the buyer in an FA(3) file."""
 
     prefix: str | None = text_at("PrefiksPodatnika", _COUNTRY)
     nip: str | None = text_at("DaneIdentyfikacyjne/NIP", _NIP)
@@ -65,7 +65,7 @@ class FaPerson:
 
 @attrs.frozen(kw_only=True)
 class CorrectedInvoice:
-    """An invoice that is corrected."""
+    """An earlier invoice that this one corrects."""
 
     day: date | None = day_at("DataWystFaKorygowanej", needed=True)
     number: str | None = _token("NrFaKorygowanej", 256, needed=True)
@@ -76,7 +76,7 @@ class CorrectedInvoice:
 
 @attrs.frozen(kw_only=True)
 class FaLine:
-    """A line."""
+    """A line of the invoice in an FA(3) file."""
 
     number: Decimal | None = number_at("NrWierszaFa", r"[1-9]\d{0,13}", needed=True, codec=NUMBER)
     name: str | None = _token("P_7", 512)
@@ -104,7 +104,7 @@ class FaDeduction:
 
 @attrs.frozen(kw_only=True)
 class FaAccount:
-    """An account for the payment."""
+    """A bank account that the buyer may pay to."""
 
     number: str | None = text_at("NrRB", ".{10,34}", needed=True)
     bic: str | None = text_at("SWIFT", "[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?")
@@ -113,35 +113,35 @@ class FaAccount:
 
 @attrs.frozen(kw_only=True)
 class FaTerm:
-    """A day when a payment is due."""
+    """The date on which a payment is due."""
 
     day: date | None = day_at("Termin")
 
 
 @attrs.frozen(kw_only=True)
 class FaContract:
-    """A contract."""
+    """The number of a contract that the invoice refers to."""
 
     number: str | None = _token("NrUmowy", 256)
 
 
 @attrs.frozen(kw_only=True)
 class FaOrder:
-    """An order."""
+    """The number of an order that the invoice refers to."""
 
     number: str | None = _token("NrZamowienia", 256)
 
 
 @attrs.frozen(kw_only=True)
 class FaReference:
-    """A number of another document."""
+    """The number of another document that the invoice refers to."""
 
     number: str | None = _token("", 256, needed=True)
 
 
 @attrs.frozen(kw_only=True)
 class FaFooter:
-    """A free text."""
+    """A free text at the end of the invoice."""
 
     text: str | None = text_at("StopkaFaktury", r"(?s)(?=\S).{1,3500}(?<=\S)", needed=True)
 
@@ -154,7 +154,7 @@ _TERMS: Final = f"{_FA}/WarunkiTransakcji"
 
 @attrs.frozen(kw_only=True)
 class FaDocument:
-    """A file, without its heading."""
+    """The content of an FA(3) file, without its heading."""
 
     seller: FaPerson | None = part_at("Podmiot1", FaPerson, needed=True)
     buyer: FaPerson | None = part_at("Podmiot2", FaPerson, needed=True)

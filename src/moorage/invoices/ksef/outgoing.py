@@ -1,4 +1,4 @@
-"""The file of an invoice."""
+"""Translation of an invoice to the content of an FA(3) file."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ DEDUCTION: Final = "Zapłacono"
 
 
 def document_of(ksef: KsefInvoice) -> FaDocument:
-    """The file that contains an invoice; the amounts of a credit note become negative."""
+    """Return the content of the file for an invoice; amounts of a credit note become negative."""
     invoice = ksef.invoice
     if invoice.type_code == "381":
         invoice = _negated(invoice)
@@ -101,12 +101,12 @@ def document_of(ksef: KsefInvoice) -> FaDocument:
     )
 
 
-def _flag(value: bool) -> str:  # noqa: FBT001 - its only argument
+def _flag(value: bool) -> str:  # noqa: FBT001 - the only argument
     return "1" if value else "2"
 
 
 def negative(value: Decimal | None) -> Decimal | None:
-    """The amount with the other sign."""
+    """Return the amount with the opposite sign."""
     return None if value is None else value.copy_negate()
 
 
@@ -115,7 +115,7 @@ def _negated_items(items: tuple[AllowanceCharge, ...]) -> tuple[AllowanceCharge,
 
 
 def _negated(invoice: Invoice) -> Invoice:
-    """The invoice with negative amounts; prices stay positive."""
+    """Return the invoice with negative amounts; prices stay positive."""
     return attrs.evolve(
         invoice,
         lines=tuple(
@@ -135,7 +135,7 @@ def _negated(invoice: Invoice) -> Invoice:
 
 
 def _country(party: Party | None) -> str | None:
-    """The country of a party: that of its VAT identifier, otherwise of its address."""
+    """Return the country of a party, from its VAT identifier or else from its address."""
     if party is None:
         return None
     if party.vat_id is not None:
@@ -237,7 +237,7 @@ def _extra_lines(invoice: Invoice, *, at_home: bool) -> Iterator[FaLine]:
 
 
 def _sums(ksef: KsefInvoice, lines: tuple[FaLine, ...]) -> dict[str, Any]:
-    """The sums by rate; if the invoice has another currency, their VAT in złoty too."""
+    """Return the sums by VAT rate; for an invoice in a foreign currency, also the VAT in złoty."""
     sums: dict[str, Decimal] = {}
     for word in dict.fromkeys(line.rate for line in lines if line.rate is not None):
         rate = BY_WORD[word]

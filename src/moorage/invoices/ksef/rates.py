@@ -1,4 +1,4 @@
-"""The words for VAT rates in FA(3), with the fields of their sums."""
+"""The VAT rates of FA(3), with the fields of their sums."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class VatRate:
     """A VAT rate of FA(3).
 
     Attributes:
-        word: its word (P_12).
+        word: text that stands for the rate in a line (P_12).
         category: VAT category of the European norm.
         rate: rate in percent.
-        net: field of the sum without VAT.
-        tax: field of the VAT; None if there is none.
+        net: field for the sum of the amounts without VAT.
+        tax: field for the sum of the VAT; None if the rate has no VAT.
     """
 
     word: str
@@ -57,12 +57,12 @@ BY_WORD: Final = {rate.word: rate for rate in RATES}
 
 
 def rate_of(category: str | None, rate: Decimal | None, *, at_home: bool) -> VatRate | None:
-    """The rate of a VAT category; None if FA(3) has none.
+    """Return the FA(3) rate for a VAT category; None if FA(3) has no such rate.
 
     Args:
         category: VAT category.
         rate: rate in percent.
-        at_home: True if the buyer is Polish, which tells the two kinds of reverse charge apart.
+        at_home: True if the buyer is Polish, which decides between the two kinds of reverse charge.
     """
     excluded = REVERSED_ABROAD if at_home else REVERSED_AT_HOME
     return next(

@@ -1,4 +1,4 @@
-"""The official receipts (UPO) of KSeF, and the numbers that it gives to invoices."""
+"""The official receipts (UPO) of KSeF, and the numbers that KSeF assigns to invoices."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _DIGEST_LENGTH: Final = 32
 
 
 def is_ksef_number(text: str) -> bool:
-    """Return whether a text is a number of KSeF with the right check sum.
+    """Return whether a text is a KSeF number with a correct checksum.
 
-    The numbers of KSeF's first version have a fourth hyphen; their check sum is not checked.
+    Numbers of KSeF's first version have a fourth hyphen; their checksum is not checked.
     """
     if _NUMBER.fullmatch(text) is None:
         return False
@@ -53,12 +53,13 @@ class AcceptedInvoice:
     """An invoice that KSeF accepted.
 
     Attributes:
-        ksef_number: its number in KSeF.
-        number: number that the seller gave it.
+        ksef_number: number that KSeF assigned to it.
+        number: number that the seller assigned to it.
         seller_nip: NIP of the seller.
         issue_date: day of issue.
         sent_at: time when it was sent.
-        accepted_at: time when KSeF gave it its number, which is when the buyer received it.
+        accepted_at: time when KSeF assigned the number, which counts as the time of receipt by the
+            buyer.
         digest: SHA-256 of the file.
     """
 
@@ -76,7 +77,7 @@ class KsefReceipt:
     """A receipt of KSeF, for the invoices of a session or for a single one.
 
     Attributes:
-        session: reference of the session in which they were sent.
+        session: reference of the session in which the invoices were sent.
         page, pages: number of this page, and of all pages; None for a single invoice.
         invoices: the invoices.
     """
@@ -87,15 +88,15 @@ class KsefReceipt:
     invoices: tuple[AcceptedInvoice, ...] = ()
 
     def find(self, document: bytes) -> AcceptedInvoice | None:
-        """The entry of exactly this file; None if the receipt does not have it."""
+        """Return the entry whose digest is that of this file; None if there is no such entry."""
         digest = sha256(document).digest()
         return next((item for item in self.invoices if item.digest == digest), None)
 
 
 def read_upo(body: bytes) -> KsefReceipt:
-    """The receipt in an UPO of version 4.
+    """Return the receipt in a UPO file of version 4.
 
-    Its signature is not checked: read what came from KSeF only.
+    The signature is not checked, so read only files that came from KSeF.
 
     Raises:
         InvalidData: the file is not safe XML, not a receipt, or incomplete.

@@ -1,4 +1,4 @@
-"""The rules of a file that its schema and KSeF apply."""
+"""The rules of an FA(3) file, from its schema and from KSeF."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_FOOTERS: Final = 3
 
 
 def violations(document: FaDocument) -> Iterator[Violation]:
-    """Yield the violated rules; each is named by the element that it is about."""
+    """Yield the violated rules; each rule is named after its element."""
     for fault in faults(document):
         name = fault.element.rpartition("/")[2] or fault.field
         problem = (
@@ -66,7 +66,7 @@ def _parties(document: FaDocument) -> Iterator[Violation]:
 
 
 def is_nip(text: str) -> bool:
-    """Return whether a text is a NIP: ten digits, of which the last is a check digit."""
+    """Return whether a text is a Polish tax number (NIP): nine digits and a check digit."""
     if len(text) != len(_WEIGHTS) + 1 or not (text.isascii() and text.isdecimal()):
         return False
     digits = [int(letter) for letter in text]

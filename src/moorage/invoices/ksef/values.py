@@ -1,4 +1,4 @@
-"""The invoice with what Poland adds to the European norm."""
+"""The invoice for Poland, with the fields that the European norm lacks."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class KsefInvoice:
         place: place of issue.
         cash_method: True if VAT is due when the buyer pays (P_16).
         split_payment: True if the buyer must pay VAT to a separate account (P_18A).
-        exemption_law: provision of the Polish act for the exemption (P_19A); None: the reason of
-            the invoice's exemption E, as another basis (P_19C).
-        exchange_rate: złoty for one unit of a foreign currency, which VAT is converted with.
-        ksef_numbers: KSeF's numbers of preceding invoices, by their numbers.
+        exemption_law: provision of the Polish act for the exemption (P_19A). By default the reason
+            of the invoice's exemption of category E is used as another legal basis (P_19C).
+        exchange_rate: złoty for one unit of a foreign currency, to convert VAT.
+        ksef_numbers: KSeF numbers of preceding invoices, by the sellers' invoice numbers.
         correction_reason: reason of a correction.
         paid_on: day when the invoice was paid completely.
         is_local_unit: True if the buyer is a subordinate unit of local government (JST).

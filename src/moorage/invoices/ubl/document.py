@@ -1,4 +1,4 @@
-"""The whole UBL document, which is read and written here."""
+"""Reads and writes whole UBL documents."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _is_project(element: XmlElement) -> bool:
 
 
 def _document(root: str) -> tuple[Node, ...]:
-    """The table of one of the two documents, in the order of its schema."""
+    """Return the table of Invoice or CreditNote, in the order of its schema."""
     invoice = root == "Invoice"
     tax_point = Leaf("cbc:TaxPointDate", "tax_point_date", DAY)
     due_date = Leaf("cbc:DueDate", "due_date", DAY)
@@ -161,7 +161,7 @@ _DOCUMENTS: Final = {root: _document(root) for root in NAMESPACES.values()}
 
 
 def read_ubl(body: bytes) -> Invoice:
-    """The invoice that a UBL document contains, as it is; `check` applies the business rules.
+    """Return the invoice in a UBL document without checking it; `check` applies the business rules.
 
     Elements outside the semantic model of EN 16931 are left out.
 
@@ -173,7 +173,7 @@ def read_ubl(body: bytes) -> Invoice:
 
 
 def read_ubl_root(root: XmlElement) -> Invoice:
-    """The invoice in the root element of a UBL document."""
+    """Return the invoice in the root element of a UBL document."""
     if NAMESPACES.get(root.namespace) != root.name:
         raise InvalidData(
             f"The document is not a UBL invoice: its root element is {root.name[:40]!r}.",
@@ -219,12 +219,12 @@ def _check_type(root: XmlElement, place: ElementPlace) -> None:
 
 
 def write_ubl(invoice: Invoice, profile: Profile = EN16931) -> bytes:
-    """The invoice as a UBL document; equal invoices give equal bytes.
+    """Return the invoice as a UBL document; equal invoices give equal bytes.
 
     Missing totals are computed. The business rules are not checked; `write_invoice` does that.
 
     Raises:
-        InvalidData: UBL cannot carry the invoice; the error names the field.
+        InvalidData: UBL has no element for a field of the invoice; the error names the field.
     """
     check_kind(invoice, Invoice, "invoice")
     check_kind(profile, Profile, "profile")

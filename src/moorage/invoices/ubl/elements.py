@@ -23,7 +23,7 @@ from moorage.invoices.values import AllowanceCharge, Invoice
 if TYPE_CHECKING:
     from moorage.vendor_sdk.xml_text import XmlElement
 
-UNNAMED: Final = "NA"  # the text for an element that only the schema requires
+UNNAMED: Final = "NA"  # the text of an element that has no field, but that the schema requires
 VAT_SCHEME: Final = Constant("cac:TaxScheme", "<cbc:ID>VAT</cbc:ID>")
 
 
@@ -33,17 +33,17 @@ def is_vat(element: XmlElement) -> bool:
 
 
 def is_object(element: XmlElement) -> bool:
-    """Return whether a reference is to the object that an invoice or a line is about."""
+    """Return whether a reference names the object that an invoice or a line is about."""
     return text_at(element, "DocumentTypeCode") == "130"
 
 
 def reference(tag: str, field: str) -> Box:
-    """An element that holds the identifier of a document."""
+    """Return the table entry of an element that contains the identifier of a document."""
     return Box(tag, (Leaf("cbc:ID", field),))
 
 
 def object_reference(tag: str) -> Box:
-    """The object that an invoice or a line is about."""
+    """Return the table entry of the object that an invoice or a line is about."""
     return Box(
         tag,
         (Leaf("cbc:ID", "object_id", IDENTIFIER), Constant("cbc:DocumentTypeCode", "130")),
@@ -52,7 +52,7 @@ def object_reference(tag: str) -> Box:
 
 
 def allowances(tag_nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """The nodes of allowances and of charges."""
+    """Return the table entries of allowances and of charges."""
     return (
         check_indicators("AllowanceCharge", "ChargeIndicator"),
         *(
@@ -91,5 +91,5 @@ PERIOD: Final[tuple[Node, ...]] = (
 
 
 def root_of(invoice: Invoice) -> str:
-    """The name of the root element of an invoice."""
+    """Return the name of an invoice's root element."""
     return "CreditNote" if invoice.type_code in CREDIT_NOTE_TYPES else "Invoice"

@@ -48,7 +48,7 @@ def _write_notes(value: Any, currency: str | None) -> Iterator[str]:
     for note in value.notes:
         if note.subject is not None and not _SUBJECT.fullmatch(note.subject):
             raise InvalidData(
-                "The subject of a note is not three capital letters, as UBL needs it.",
+                "The subject of a note must be three capital letters in UBL.",
                 field="notes",
                 remedy="Give a code of UNTDID 4451, such as 'AAI'.",
             )

@@ -74,7 +74,7 @@ _PRICE: Final = Box(
 
 
 def lines(root: str) -> Group:
-    """The lines of a document with this root element."""
+    """Return the table entry of the lines of a document with this root element."""
     quantity = "InvoicedQuantity" if root == "Invoice" else "CreditedQuantity"
     return Group(
         f"cac:{root}Line",

@@ -35,7 +35,7 @@ def _is_other_tax(element: XmlElement) -> bool:
 
 
 def address(tag: str) -> Group:
-    """A postal address."""
+    """Return the table entry of a postal address."""
     return Group(
         tag,
         "address",
@@ -108,7 +108,7 @@ TAX_REPRESENTATIVE: Final[tuple[Node, ...]] = (NAME, address("cac:PostalAddress"
 
 
 def wrapped_party(tag: str, field: str) -> Special:
-    """A party that is wrapped in another element, which may be empty."""
+    """Return the table entry of a party inside another element, which may be empty."""
     inner = Group("cac:Party", field, Party, _PARTY)
 
     def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
@@ -126,12 +126,12 @@ def wrapped_party(tag: str, field: str) -> Special:
 
 
 def is_sepa(identifier: Identifier) -> bool:
-    """Return whether an identifier is a creditor identifier of SEPA."""
+    """Return whether an identifier is a SEPA creditor identifier."""
     return (identifier.scheme or "").upper() == "SEPA"
 
 
 def without_sepa(party: Party | None) -> Party | None:
-    """A party without its creditor identifiers of SEPA."""
+    """Return a party without its SEPA creditor identifiers."""
     if party is None:
         return None
     return attrs.evolve(party, ids=[item for item in party.ids if not is_sepa(item)])

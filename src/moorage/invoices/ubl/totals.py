@@ -76,7 +76,7 @@ def _read_totals(parent: XmlElement, fields: Fields, place: ElementPlace) -> Non
 
 
 def _read_tax(parent: XmlElement, fields: Fields, totals: Fields, place: ElementPlace) -> None:
-    """Read the total VAT in the invoice's currency, and that in the currency of VAT accounts."""
+    """Read the total VAT in the invoice's currency and in the currency of VAT accounting."""
     tax_currency = fields.get("tax_currency")
     place = place.inside("TaxTotal")
     main: XmlElement | None = None
@@ -91,7 +91,7 @@ def _read_tax(parent: XmlElement, fields: Fields, totals: Fields, place: Element
         elif main is None:
             main = element
         elif currency is not None and currency == place.currency == tax_currency:
-            continue  # both are in one currency, which PEPPOL-EN16931-R005 reports
+            continue  # both are in the same currency, which the rule PEPPOL-EN16931-R005 reports
         else:
             raise unreadable(place, "There are several totals of VAT in one currency (BR-CO-15).")
     if main is not None:

@@ -1,12 +1,12 @@
 """Values of an electronic invoice, named after the semantic model of EN 16931.
 
-Every field may be missing, so that an ERP can build an invoice piece by piece and a received
-invoice can be looked at although it is incomplete. The business rules say what is missing. The
-business term of the standard is in brackets, such as BT-1.
+Every field may be missing, so that an ERP can build an invoice step by step, and an incomplete
+received invoice can be read. The business rules report missing fields. Brackets contain the
+standard's business term, such as BT-1.
 
 `invoice` contains the invoice, `parties` its parties, `lines` its lines, allowances and charges,
-`payment` the way to pay it, `totals` its totals, and `references` what it refers to. `fields` makes
-the fields of all of them.
+`payment` the way to pay it, `totals` its totals, and `references` the documents that it refers to.
+`fields` makes the fields of all classes.
 """
 
 from moorage.invoices.values.fields import Identifier

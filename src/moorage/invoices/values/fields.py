@@ -1,4 +1,4 @@
-"""Makers of fields: texts, numbers, days, identifiers and parts. Each field may be missing."""
+"""Functions that make optional fields for texts, numbers, dates, identifiers and nested values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LARGEST_EXPONENT: Final = 29
 
 
 def _stripped(value: Any) -> Any:
-    """A text without white space around it; None if nothing is left."""
+    """Return a text without white space around it; None if the rest is empty."""
     return (value.strip() or None) if isinstance(value, str) else value
 
 
@@ -34,15 +34,15 @@ def _is_text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 
 
 def _unless_blank(value: Any) -> Any:
-    """A text as it is; None if it has white space only."""
+    """Return a text unchanged; None if it contains only white space."""
     return value if not isinstance(value, str) or value.strip() else None
 
 
 def text_field(*, private: bool = False, strip: bool = True, **options: Any) -> Any:
-    """A field for a text.
+    """Make a field for a text.
 
     Args:
-        private: True to leave it out of the repr.
+        private: True to leave the field out of the repr.
         strip: False to keep white space around the text.
         options: other options of `attrs.field`.
     """
@@ -79,27 +79,27 @@ def _is_number(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
 
 
 def number_field(**options: Any) -> Any:
-    """A field for an exact number; `options` are other options of `attrs.field`."""
+    """Make a field for an exact number; `options` are other options of `attrs.field`."""
     return attrs.field(default=None, converter=_as_number, validator=_is_number, **options)
 
 
 def day_field(**options: Any) -> Any:
-    """A field for a date; `options` are other options of `attrs.field`."""
+    """Make a field for a date; `options` are other options of `attrs.field`."""
     return attrs.field(default=None, validator=is_maybe_day, **options)
 
 
 def part_field(kind: type, *, private: bool = False) -> Any:
-    """A field for one value of a kind; a private one is left out of the repr."""
+    """Make a field for one value of a class; a private field is left out of the repr."""
     return attrs.field(default=None, validator=is_maybe(kind), repr=not private)
 
 
 def parts_field(kind: type, *, private: bool = False) -> Any:
-    """A field for several values of a kind; a private one is left out of the repr."""
+    """Make a field for several values of a class; a private field is left out of the repr."""
     return attrs.field(default=(), converter=as_tuple, validator=are_all(kind), repr=not private)
 
 
 def as_identifier(value: Any) -> Any:
-    """A text as an identifier without a scheme; anything else as it is."""
+    """Convert a text to an identifier without a scheme; return any other value unchanged."""
     if isinstance(value, str):
         return Identifier(value) if value.strip() else None
     return value
@@ -107,11 +107,12 @@ def as_identifier(value: Any) -> Any:
 
 @attrs.frozen
 class Identifier:
-    """An identifier and the list that it comes from.
+    """An identifier, and the scheme that it belongs to.
 
     Attributes:
         value: the identifier itself.
-        scheme: a code of the list, such as '0088' for a GLN; None if the parties agreed on one.
+        scheme: code of the scheme, such as '0088' for a GLN; None if the parties agreed on the
+            scheme.
     """
 
     value: str | None = text_field(private=True)
@@ -119,7 +120,7 @@ class Identifier:
 
 
 def identifier_field() -> Any:
-    """A field for an identifier, which is left out of the repr."""
+    """Make a field for an identifier, which is left out of the repr."""
     return attrs.field(
         default=None, converter=as_identifier, validator=is_maybe(Identifier), repr=False
     )

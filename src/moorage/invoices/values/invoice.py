@@ -45,7 +45,7 @@ class Invoice:
         issue_date: day of issue (BT-2).
         type_code: a code of UNTDID 1001, such as '380' (BT-3); '381' is a credit note.
         currency: ISO 4217 currency of all amounts (BT-5).
-        tax_currency: currency of the seller's VAT accounts, if another (BT-6).
+        tax_currency: currency of the seller's VAT accounting, if different (BT-6).
         tax_point_date: day when VAT becomes due (BT-7).
         tax_point_code: event that makes VAT due, as a code of UNTDID 2005 (BT-8).
         due_date: day when payment is due (BT-9).
@@ -57,16 +57,17 @@ class Invoice:
         receiving_advice: reference of a receiving advice (BT-15).
         despatch_advice: reference of a despatch advice (BT-16).
         tender: reference of a tender or lot (BT-17).
-        object_id: object that the invoice is about, such as a meter (BT-18).
+        object_id: identifier of the object that the invoice is about, such as a meter (BT-18).
         accounting_cost: the buyer's account (BT-19).
         payment_terms: terms of payment, with their white space (BT-20).
         notes: free texts (BG-1).
-        process: business process; the profile's if None (BT-23).
-        specification: rules that the invoice follows; the profile's if None (BT-24).
+        process: business process; by default the profile's (BT-23).
+        specification: identifier of the rules that the invoice follows; by default the profile's
+            (BT-24).
         preceding: earlier invoices (BG-3).
         seller: the seller (BG-4).
         buyer: the buyer (BG-7).
-        payee: the payee, if not the seller (BG-10).
+        payee: the payee, if it is not the seller (BG-10).
         tax_representative: the seller's tax representative (BG-11).
         delivery: the delivery (BG-13).
         period: period of supply (BG-14).
@@ -76,12 +77,12 @@ class Invoice:
         allowances: allowances of the whole invoice (BG-20).
         charges: charges of the whole invoice (BG-21).
         prepaid: amount that was paid already (BT-113).
-        rounding: amount that rounds the amount due (BT-114).
+        rounding: amount that is added to round the amount due (BT-114).
         vat_in_tax_currency: total VAT in `tax_currency` (BT-111).
-        exemptions: why VAT categories have no VAT.
+        exemptions: the reasons for which VAT categories have no VAT.
         documents: supporting documents (BG-24).
         lines: lines (BG-25).
-        stated_totals: totals that a received invoice states; None: they are computed.
+        stated_totals: totals that a received invoice states; None to compute them.
     """
 
     number: str | None = text_field()
@@ -128,7 +129,7 @@ class Invoice:
 
     @property
     def totals(self) -> Totals:
-        """The totals computed from lines, allowances and charges, whatever the invoice states."""
+        """Compute the totals from lines, allowances and charges, regardless of stated totals."""
         breakdown = tuple(self._breakdown())
         lines = total(line.net_amount for line in self.lines)
         allowances = total(item.amount for item in self.allowances)
@@ -170,10 +171,10 @@ class Invoice:
             )
 
     def completed(self, profile: Profile) -> Invoice:
-        """The invoice with its computed totals and the profile's identifiers.
+        """Return the invoice with computed totals and the profile's identifiers.
 
-        An invoice that states its totals is returned unchanged, because it was received or
-        completed already, and nothing of it may be invented.
+        An invoice that states its totals was received or completed already, and is returned
+        unchanged.
         """
         if self.stated_totals is not None:
             return self

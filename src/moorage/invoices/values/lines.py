@@ -25,12 +25,12 @@ class AllowanceCharge:
 
     Attributes:
         amount: the amount without VAT (BT-92, BT-99, BT-136, BT-141).
-        base_amount: the amount that the percentage is of (BT-93).
+        base_amount: the amount that the percentage applies to (BT-93).
         percent: the percentage (BT-94).
         reason: the reason (BT-97).
         reason_code: a code of UNTDID 5189 for allowances, 7161 for charges (BT-98).
-        vat_category: VAT category, on the invoice's level only (BT-95).
-        vat_rate: VAT rate in percent, on the invoice's level only (BT-96).
+        vat_category: VAT category, only for an allowance or charge of the whole invoice (BT-95).
+        vat_rate: VAT rate in percent, only for an allowance or charge of the whole invoice (BT-96).
     """
 
     amount: Decimal | None = number_field()
@@ -44,12 +44,12 @@ class AllowanceCharge:
 
 @attrs.frozen(kw_only=True)
 class ItemClass:
-    """The class of an item in a catalogue of classes.
+    """The class of an item in a classification such as CPV.
 
     Attributes:
         code: the class (BT-158).
-        scheme: a code of UNTDID 7143 for the catalogue.
-        version: version of the catalogue.
+        scheme: a code of UNTDID 7143 for the classification.
+        version: version of the classification.
     """
 
     code: str | None = text_field()
@@ -79,17 +79,18 @@ class InvoiceLine:
         note: a free text (BT-127).
         object_id: object that the line is about, such as a meter (BT-128).
         quantity: invoiced quantity (BT-129).
-        unit: its unit as a code of UN/ECE Recommendation 20 or 21, such as 'C62' (BT-130).
-        stated_net: net amount that a received invoice states (BT-131); None: it is computed.
+        unit: unit of the quantity, as a code of UN/ECE Recommendation 20 or 21, such as 'C62'
+            (BT-130).
+        stated_net: net amount that a received invoice states (BT-131); None to compute it.
         order_line: line of the purchase order (BT-132).
         accounting_cost: the buyer's account (BT-133).
         period: period of supply (BG-26).
         allowances: allowances of the line (BG-27).
         charges: charges of the line (BG-28).
         net_price: price of one base quantity without VAT (BT-146).
-        price_discount: discount that the net price contains (BT-147).
+        price_discount: discount that was subtracted from the gross price (BT-147).
         gross_price: price before the discount (BT-148).
-        base_quantity: quantity that the price is for; None: 1 (BT-149).
+        base_quantity: quantity that the price is for; by default 1 (BT-149).
         base_unit: unit of the base quantity (BT-150).
         vat_category: a code of UNTDID 5305, such as 'S' (BT-151).
         vat_rate: VAT rate in percent (BT-152).
@@ -132,12 +133,12 @@ class InvoiceLine:
 
     @property
     def net_amount(self) -> Decimal | None:
-        """The stated net amount, otherwise the computed one."""
+        """Return the stated net amount, or else the computed one."""
         return self.computed_net if self.stated_net is None else self.stated_net
 
     @property
     def computed_net(self) -> Decimal | None:
-        """Quantity times price, plus charges, minus allowances; None without quantity or price."""
+        """Compute quantity times price plus charges minus allowances; None if one is missing."""
         if self.quantity is None or self.net_price is None or self.base_quantity == 0:
             return None
         gross = Fraction(self.quantity) * Fraction(self.net_price)
@@ -147,10 +148,10 @@ class InvoiceLine:
         return rounded(gross + charges - exact_sum(item.amount for item in self.allowances))
 
     def with_prices(self) -> InvoiceLine:
-        """The line with both gross price and discount, if it has one of them.
+        """Return the line with both gross price and discount if it has one of them.
 
-        The syntaxes require both. Without a discount it is zero, and without a gross price that is
-        the net price plus the discount.
+        The syntaxes require both. A missing discount is zero; a missing gross price is the net
+        price plus the discount.
         """
         if self.gross_price is not None and self.price_discount is None:
             return attrs.evolve(self, price_discount=Decimal(0))

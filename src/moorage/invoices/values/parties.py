@@ -67,8 +67,8 @@ class ContactPoint:
 class Party:
     """A seller, buyer, payee or tax representative.
 
-    A payee has a name, an identifier and a legal identifier only; a tax representative has a name,
-    a VAT identifier and an address.
+    A payee has only a name, an identifier and a legal identifier; a tax representative has only a
+    name, a VAT identifier and an address.
 
     Attributes:
         name: registered name (BT-27, BT-44, BT-59, BT-62).

@@ -27,8 +27,8 @@ class InvoiceCard:
     """The card that the invoice was paid with (BG-18).
 
     Attributes:
-        last_digits: the last four to six digits of the number, and never more (BT-87).
-        network: the card's network, which only UBL carries.
+        last_digits: the last four to six digits of the card number (BT-87).
+        network: the card's network, which only UBL documents contain.
         holder: name of the card's holder (BT-88).
     """
 
@@ -52,11 +52,11 @@ class DirectDebit:
 
 @attrs.frozen(kw_only=True)
 class PaymentInstructions:
-    """The way that the invoice is to be paid (BG-16).
+    """The means by which the invoice is to be paid (BG-16).
 
     Attributes:
         code: a code of UNTDID 4461, such as '58' for a SEPA credit transfer (BT-81).
-        text: its description (BT-82).
+        text: description of the payment means (BT-82).
         accounts: the accounts of a credit transfer; the buyer chooses one (BG-17).
         card: the card of a card payment (BG-18).
         direct_debit: a direct debit (BG-19).

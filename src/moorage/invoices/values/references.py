@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Period:
-    """A period of supply; both days belong to it.
+    """A period of supply, including its first and last day.
 
     Attributes:
         start: first day (BT-73, BT-134).
@@ -34,7 +34,7 @@ class Period:
 
 @attrs.frozen(kw_only=True)
 class InvoiceDelivery:
-    """The goods' or services' delivery.
+    """The delivery of the goods or services.
 
     Attributes:
         name: name of the recipient (BT-70).
@@ -77,15 +77,15 @@ class PrecedingInvoice:
 
 @attrs.frozen(kw_only=True)
 class SupportingDocument:
-    """A document that belongs to the invoice, embedded or at an address.
+    """A document that supports the invoice: embedded, or at a URL.
 
     Attributes:
         id: identifier of the document (BT-122).
-        description: its description (BT-123).
+        description: description of the document (BT-123).
         url: address of the document (BT-124).
         content: the embedded document (BT-125).
-        media_type: its type, such as 'application/pdf'.
-        filename: its file name.
+        media_type: media type of the content, such as 'application/pdf'.
+        filename: file name of the content.
     """
 
     id: str | None = text_field()

@@ -33,12 +33,12 @@ class VatBreakdown:
     """The VAT of one category and rate (BG-23).
 
     Attributes:
-        taxable: amount that the VAT is of (BT-116).
+        taxable: amount that the VAT is calculated from (BT-116).
         tax: amount of VAT (BT-117).
         category: a code of UNTDID 5305 (BT-118).
         rate: rate in percent (BT-119).
-        reason: why there is no VAT, as a text (BT-120).
-        reason_code: why there is no VAT, as a VATEX code (BT-121).
+        reason: the reason for which there is no VAT, as a text (BT-120).
+        reason_code: the reason for which there is no VAT, as a VATEX code (BT-121).
     """
 
     taxable: Decimal | None = number_field()
@@ -75,7 +75,7 @@ class Totals:
 
 
 def exemptions_of(breakdown: Iterable[VatBreakdown]) -> tuple[VatExemption, ...]:
-    """The reasons for exemption that a VAT breakdown contains, one for each category."""
+    """Return the reasons for exemption in a VAT breakdown, one for each category."""
     reasons: dict[str | None, VatExemption] = {}
     for part in breakdown:
         if part.reason is not None or part.reason_code is not None:
