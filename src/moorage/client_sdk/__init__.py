@@ -1,9 +1,8 @@
-"""The parts that generated clients are written with.
+"""The building blocks of generated clients.
 
-`moorage scaffold client` writes a package whose classes and functions use this module: it reads
-and writes the values of an API, checks them, and makes requests of them. The package that
-`moorage scaffold messages` writes makes and reads messages. Each name is loaded when it is first
-used.
+`moorage scaffold client` writes a package that uses this module to read, check and write the values
+of an API, and to make requests from them. `moorage scaffold messages` writes a package that makes
+and reads messages. Each name is imported when it is first used.
 """
 
 from __future__ import annotations

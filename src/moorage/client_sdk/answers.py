@@ -1,4 +1,4 @@
-"""Reads the results of operations from answers."""
+"""Functions that read the results of operations from HTTP answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def json_answer(kind: Any, *limits: Limit, checks: bool = False) -> Callable[[Response], Any]:
-    """Return a function that reads a value of a type from an answer in JSON.
+    """Return a function that reads a value of a type from a JSON answer.
 
     An empty body is read as null. The function raises `VendorFailed` for an answer that does not
     fit the type.
@@ -25,7 +25,7 @@ def json_answer(kind: Any, *limits: Limit, checks: bool = False) -> Callable[[Re
     Args:
         kind: the type of the result.
         limits: limits of the result.
-        checks: whether limits are checked, and unknown values of enumerations refused.
+        checks: True to check limits and to refuse unknown values of enumerations.
     """
 
     def read(response: Response) -> Any:
@@ -53,4 +53,4 @@ def binary_answer(response: Response) -> bytes:
 
 
 def no_answer(_: Response) -> None:
-    """Return nothing, because the description says that this answer has no body."""
+    """Return None, because the description says that this answer has no body."""

@@ -1,4 +1,4 @@
-"""Channels of a described application: topics, and the messages for them."""
+"""Channels of an application with an AsyncAPI description: their topics and messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WILDCARDS: Final = frozenset("#*+>{}")
 
 
 class TopicMessage(NamedTuple):
-    """A message and the topic to publish it to, as `publisher.publish` takes them.
+    """A message and the topic to publish it to: the arguments of `publisher.publish`.
 
     Attributes:
         topic: the topic.
@@ -41,7 +41,8 @@ class Channel:
 
     Attributes:
         address: the topic, with the names of parameters in braces.
-        choices: the values that a parameter may have, by its name; any value without an entry.
+        choices: the allowed values of parameters, by the parameter's name; a parameter without an
+            entry may have any value.
     """
 
     address: str
@@ -56,8 +57,8 @@ class Channel:
         """Return the topic for values of the parameters.
 
         Raises:
-            InvalidData: a value is missing, is not one of the described values, or would change
-                the parts of the topic.
+            InvalidData: a value is missing, is not one of the allowed values, or contains a
+                separator of topics.
         """
         parts = values or {}
         for name in self.parameters:
@@ -65,29 +66,29 @@ class Channel:
         return _PLACEHOLDER.sub(lambda match: parts[match[1]], self.address)
 
     def has(self, topic: str, /) -> bool:
-        """Return whether a topic is one of this channel."""
+        """Return whether a topic belongs to this channel."""
         return self._matched(topic) is not None
 
     def values_of(self, topic: str, /) -> dict[str, str]:
-        """Return the values of the parameters in a topic, such as that of a record.
+        """Return the values of the parameters in a topic, such as the topic of a record.
 
         Raises:
-            InvalidData: the topic is not one of this channel.
+            InvalidData: the topic does not belong to this channel.
         """
         match = self._matched(topic)
         if match is None:
             raise InvalidData(
-                f"The topic is not one of the channel {self.address}.",
+                f"The topic does not belong to the channel {self.address}.",
                 field="topic",
                 remedy="Read only messages of this channel's topics.",
             )
         return dict(zip(self.parameters, match.groups(), strict=True))
 
     def pattern(self, wildcard: str = "+", /) -> str:
-        """Return the pattern by which a broker delivers all topics of this channel.
+        """Return the pattern with which to subscribe to all topics of this channel.
 
         Args:
-            wildcard: what stands for one part of a topic: "+" with MQTT, "*" with NATS and
+            wildcard: the broker's wildcard for one part of a topic: "+" for MQTT, "*" for NATS and
                 RabbitMQ.
         """
         return _PLACEHOLDER.sub(lambda _: wildcard, self.address)
@@ -138,16 +139,16 @@ def make_message(
     key: str | bytes | None = None,
     message_id: str | None = None,
 ) -> Message:
-    """Return a message.
+    """Return a message to publish.
 
     Args:
-        content: the payload and its type.
+        content: the payload and its media type.
         headers: the headers.
-        key: the key that messages of one order have in common.
-        message_id: identifies the message, so that a broker may recognise its repeat.
+        key: the key of the message; messages with the same key keep their order.
+        message_id: identifies the message, so that a broker can recognise a repeat.
 
     Raises:
-        InvalidData: the key or the id cannot be that of a message.
+        InvalidData: the key or the id is not valid for a message.
     """
     body = content.body
     return Message(
@@ -156,13 +157,13 @@ def make_message(
 
 
 def json_payload(kind: Any, payload: bytes, *limits: Limit, checks: bool = True) -> Any:
-    """Return the value of a type that a payload in JSON stands for.
+    """Return the value of a type from a JSON payload.
 
     Args:
         kind: the type.
         payload: the payload.
         limits: limits of the value.
-        checks: whether limits are checked, and unknown values of enumerations refused.
+        checks: True to check limits and to refuse unknown values of enumerations.
 
     Raises:
         InvalidData: the payload is not JSON, or does not fit the type.

@@ -1,4 +1,4 @@
-"""Contents of requests: JSON, forms, files, texts and bytes."""
+"""Functions that make the contents of requests: JSON, forms, files, texts and bytes."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ class Content:
 def json_content(
     kind: Any, value: Any, *limits: Limit, media_type: str = "application/json"
 ) -> Content:
-    """Return a value of a type as a content in JSON, after its check.
+    """Check a value of a type, and return it as JSON content.
 
     Raises:
-        InvalidData: the value is not of the type, or beyond its limits.
+        InvalidData: the value is not of the type, or violates its limits.
     """
     return Content(media_type, json_bytes(write_value(kind, value, *limits, name="body")))
 
 
 def form_content(kind: Any, value: Any, styles: Mapping[str, str] | None = None) -> Content:
-    """Return a value of a class as a form, after its check.
+    """Check a value of a class, and return it as form content.
 
     Args:
         kind: the class.
@@ -56,7 +56,7 @@ def form_content(kind: Any, value: Any, styles: Mapping[str, str] | None = None)
         styles: the styles of fields that are lists or objects; see `pairs`.
 
     Raises:
-        InvalidData: the value is not of the class, or beyond its limits.
+        InvalidData: the value is not of the class, or violates its limits.
     """
     fields = write_value(kind, value, name="body")
     form = [pair for name in fields for pair in pairs(name, fields[name], (styles or {}).get(name))]
@@ -66,10 +66,10 @@ def form_content(kind: Any, value: Any, styles: Mapping[str, str] | None = None)
 def multipart_content(
     kind: Any, value: Any, files: Mapping[str, FormFile | None] | None = None
 ) -> Content:
-    """Return a value of a class and files as a form of several parts.
+    """Check a value of a class, and return it with files as multipart content.
 
     Raises:
-        InvalidData: the value is not of the class, or beyond its limits.
+        InvalidData: the value is not of the class, or violates its limits.
     """
     fields = write_value(kind, value, name="body")
     form = [pair for name in fields for pair in pairs(name, fields[name], None)]
@@ -78,7 +78,7 @@ def multipart_content(
 
 
 def text_content(text: str, *, media_type: str = "text/plain; charset=utf-8") -> Content:
-    """Return a text as a content in UTF-8."""
+    """Return a text as UTF-8 content."""
     return Content(media_type, text.encode())
 
 
@@ -88,15 +88,15 @@ def binary_content(body: bytes, *, media_type: str = "application/octet-stream")
 
 
 def pairs(name: str, value: Any, style: str | None) -> list[tuple[str, str]]:
-    """Return the pairs of a parameter or field whose value is as JSON has it.
+    """Return the name-value pairs of a parameter or field for a JSON value.
 
     Args:
-        name: the name.
+        name: the name of the parameter or field.
         value: the value; None gives no pair.
-        style: `form` repeats the name for each item of a list, and takes the names of an object's
-            members; `comma`, `space` and `pipe` join the items; `deep` writes names such as
-            `filter[name]` and `items[0]`; `json` writes JSON. By default lists are as in `form`,
-            and objects as in `deep`.
+        style: `form` repeats the name for each item of a list, and uses the member names of an
+            object; `comma`, `space` and `pipe` join the items; `deep` writes names such as
+            `filter[name]` and `items[0]`; `json` writes JSON. By default lists are written as in
+            `form`, and objects as in `deep`.
     """
     if value is None:
         return []
@@ -136,7 +136,7 @@ def plain_text(value: Any) -> str:
     if isinstance(value, (str, int)):
         return str(value)
     raise InvalidData(
-        "A list or an object is in a place of a single value.",
+        "A list or an object was given instead of a single value.",
         field="parameters",
         remedy="Give single values as the items of this list.",
     )

@@ -1,4 +1,4 @@
-"""JSON whose decimal numbers are exact: they are never floats."""
+"""Reading and writing of JSON with exact decimal numbers instead of floats."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from moorage.errors import InvalidData
 
 
 def exact_json(body: bytes) -> Any:
-    """Return the value of a text in JSON, with each decimal number as a Decimal.
+    """Parse a JSON text, with each decimal number as a Decimal.
 
     Raises:
-        ValueError: it is not JSON.
-        RecursionError: it is nested too deeply.
+        ValueError: the text is not JSON.
+        RecursionError: the text is nested too deeply.
     """
     text = body.decode(json.detect_encoding(body))
     return json.loads(text, parse_float=Decimal, parse_constant=refuse_constant)
 
 
 def json_bytes(value: Any) -> bytes:
-    """Return a value as a compact text in JSON.
+    """Return a value as compact JSON.
 
     Raises:
-        InvalidData: it is nested too deeply, or has a value that JSON does not have.
+        InvalidData: the value is nested too deeply, or cannot be written as JSON.
     """
     try:
         return _text(value).encode()
@@ -34,7 +34,7 @@ def json_bytes(value: Any) -> bytes:
     raise InvalidData(
         "The content of the request cannot be written as JSON.",
         field="body",
-        remedy="Build it of the classes of the client, texts, integers and Decimals.",
+        remedy="Use only classes of the client, texts, integers and Decimals.",
     )
 
 

@@ -1,7 +1,7 @@
-"""The limits of values that a description states, beyond their types.
+"""The limits that a description sets for values, in addition to their types.
 
-A limit returns the problem of a value as the end of a sentence, or None. It never quotes the value,
-which may be a secret.
+A limit returns the problem of a value as the end of a sentence, or None if there is no problem. It
+never quotes the value, because that may be a secret.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Limit(Protocol):
     """A limit of the values of a type."""
 
     def problem(self, value: Any) -> str | None:
-        """Return the problem of a value in JSON, as the end of a sentence; None if it is fine."""
+        """Return the problem of a JSON value, as the end of a sentence; None if it is valid."""
         ...
 
 
@@ -35,7 +35,7 @@ class Text:
     most: int | None = None
 
     def problem(self, value: Any) -> str | None:
-        """Return the problem of a text, if it has one."""
+        """Return the problem of a text; None if it is valid."""
         if not isinstance(value, str):
             return None
         if len(value) < self.least:
@@ -52,8 +52,8 @@ class Number:
     Attributes:
         least: the smallest number, as text; None for no limit.
         most: the largest number, as text; None for no limit.
-        above: a number that is too small, as text; None for no limit.
-        below: a number that is too large, as text; None for no limit.
+        above: the exclusive lower bound, as text; None for no limit.
+        below: the exclusive upper bound, as text; None for no limit.
     """
 
     least: str | None = None
@@ -62,7 +62,7 @@ class Number:
     below: str | None = None
 
     def problem(self, value: Any) -> str | None:
-        """Return the problem of a number, if it has one."""
+        """Return the problem of a number; None if it is valid."""
         if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
             return None
         if self.least is not None and value < Decimal(self.least):
@@ -89,7 +89,7 @@ class Items:
     most: int | None = None
 
     def problem(self, value: Any) -> str | None:
-        """Return the problem of a list, if it has one."""
+        """Return the problem of a list; None if it is valid."""
         if not is_list(value):
             return None
         if len(value) < self.least:
@@ -101,10 +101,10 @@ class Items:
 
 @attrs.frozen(init=False)
 class OneOf:
-    """The only values that something can have.
+    """The only allowed values of something.
 
     Attributes:
-        values: these values, as JSON has them.
+        values: the allowed values, as JSON values.
     """
 
     values: tuple[str | int | bool, ...]
@@ -113,7 +113,7 @@ class OneOf:
         object.__setattr__(self, "values", values)
 
     def problem(self, value: Any) -> str | None:
-        """Return the problem of a value, if it is another one."""
+        """Return the problem of a value; None if it is one of the allowed values."""
         if value is None or any(
             value == item and isinstance(value, bool) is isinstance(item, bool)
             for item in self.values
@@ -124,7 +124,7 @@ class OneOf:
 
 @attrs.frozen
 class Kinds:
-    """The member that tells which class of a union an object has.
+    """The discriminator of a union: the member whose value determines the class of an object.
 
     Attributes:
         member: the name of the member in JSON.
@@ -134,16 +134,16 @@ class Kinds:
     member: str
     classes: dict[str, str] = attrs.field(hash=False)
 
-    def problem(self, value: Any) -> None:  # noqa: ARG002 - a limit has this form
-        """Find no problem: the class of the object is checked instead."""
+    def problem(self, value: Any) -> None:  # noqa: ARG002 - the signature of every limit
+        """Return None, because the class of the object is checked instead."""
         return
 
 
 class AsText:
-    """The mark of a decimal number that is a text in JSON."""
+    """Marks a decimal number that is a text in JSON."""
 
-    def problem(self, value: Any) -> None:  # noqa: ARG002 - a limit has this form
-        """Find no problem: the text is checked when it is read."""
+    def problem(self, value: Any) -> None:  # noqa: ARG002 - the signature of every limit
+        """Return None, because the text is checked when it is read."""
         return
 
 
@@ -153,11 +153,11 @@ AS_TEXT: Final = AsText()
 
 @attrs.frozen(init=False)
 class Member:
-    """The facts of a field that its annotation does not tell.
+    """The properties of a field that its annotation does not state.
 
     Attributes:
-        name: its name in JSON.
-        limits: the limits of its values.
+        name: the name of the field in JSON.
+        limits: the limits of the field's values.
     """
 
     name: str

@@ -7,10 +7,10 @@ from typing import Final, Literal, TypeAlias
 
 
 class OpenEnum(StrEnum):
-    """An enumeration of texts that accepts a text that it does not list.
+    """An enumeration of texts that also accepts unknown texts.
 
-    A service may add values at any time. An unknown one becomes a member that `is_known` tells
-    apart, and that equals its text.
+    A service may add values at any time. An unknown text becomes a member that is equal to the text
+    and whose `is_known` is False.
     """
 
     @classmethod
@@ -29,7 +29,7 @@ class OpenEnum(StrEnum):
 
 
 class _Unset(Enum):
-    """The class of UNSET, so that type checkers can tell it apart."""
+    """The class of UNSET, an enumeration so that type checkers can distinguish UNSET."""
 
     UNSET = "unset"
 

@@ -1,4 +1,4 @@
-"""Paths, parameters and requests of operations."""
+"""Functions that make the path segments, parameters and requests of operations."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _PLACEHOLDER: Final = re.compile(r"\{([^{}/]+)\}")
 
 
 def segment(name: str, kind: Any, value: Any, *limits: Limit) -> str:
-    """Return a value as a part of a path, in which every special character is encoded.
+    """Return a value as a segment of a path, with every special character encoded.
 
     Raises:
-        InvalidData: the value is not of its type, is empty, or would change the path.
+        InvalidData: the value is not of its type, is empty, or consists of dots.
     """
     written = write_value(kind, value, *limits, name=name)
     items = written if is_list(written) else [written]
     text = ",".join(map(plain_text, items))
     if text in {"", ".", ".."}:
         raise InvalidData(
-            f"{name} is empty, or consists of dots, which is not a part of a path.",
+            f"{name} is empty or consists of dots, which is not a valid segment of a path.",
             field=name,
-            remedy="Give the value that identifies what the operation is about.",
+            remedy="Give the identifier of the object that the operation is about.",
         )
     return quote(text, safe=",")
 
@@ -49,11 +49,11 @@ def parameter(
         name: the name of the parameter.
         kind: the type of the value.
         value: the value.
-        limits: its limits.
-        style: how a list or an object is written; see `contents.pairs`.
+        limits: the limits of the value.
+        style: the notation of a list or an object; see `contents.pairs`.
 
     Raises:
-        InvalidData: the value is not of its type, or beyond its limits.
+        InvalidData: the value is not of its type, or violates its limits.
     """
     if value is None:
         return []
@@ -74,12 +74,12 @@ def make_request(
 
     Args:
         method: the HTTP method.
-        path: the path below the base URL of the service, with names in braces.
-        segments: the encoded parts of the path, by these names.
+        path: the path below the base URL of the service, with names of segments in braces.
+        segments: the encoded segments of the path, by these names.
         query: the parameters in the query.
         headers: the parameters in headers.
         accept: the media type of the answer.
-        content: the content; None for none.
+        content: the content; None for a request without content.
     """
     fields = Headers([*headers])
     filled_path = _PLACEHOLDER.sub(lambda match: (segments or {})[match[1]], path)

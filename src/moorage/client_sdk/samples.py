@@ -1,4 +1,4 @@
-"""Samples of the types of a generated client, for its tests."""
+"""Sample values of the types of a generated client, for its tests."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _DEEPEST: Final = 3
 
 
 def sample(kind: Any, *limits: Any, depth: int = 0) -> Any:
-    """Return a small value of a type that keeps its limits.
+    """Return a small value of a type that fulfils its limits.
 
-    Fields that may be left out are filled in a few levels, and left out below them.
+    Optional fields are set in the upper levels, and left out in the levels below.
 
     Args:
         kind: the type, such as a class of a generated client.
         limits: the limits of the value.
-        depth: the number of levels above it.
+        depth: the number of levels above the value.
     """
     for limit in limits:
         if isinstance(limit, OneOf):
@@ -65,7 +65,7 @@ def sample(kind: Any, *limits: Any, depth: int = 0) -> Any:
 
 
 def _alternative(kinds: tuple[Any, ...], depth: int) -> Any:
-    """Return the type to sample of a union; below some levels null, where it is allowed."""
+    """Return the alternative of a union to use; in deep levels null, if it is allowed."""
     if depth > _DEEPEST and NoneType in kinds:
         return NoneType
     return next(item for item in kinds if item is not NoneType and get_args(item) != (UNSET,))
@@ -84,7 +84,7 @@ def _sample_object(kind: type[Any], depth: int) -> Any:
 
 
 def _marked(value: Any, table: Kinds) -> Any:
-    """Return an object whose member tells its class."""
+    """Return an object with the discriminator that determines its class."""
     name = next(key for key, item in table.classes.items() if item == value.__class__.__name__)
     field = next(
         attribute.name

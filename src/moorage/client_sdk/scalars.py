@@ -1,4 +1,4 @@
-"""Single values: texts, numbers, dates and the like, as Python and JSON have them."""
+"""Conversion of single values, such as texts, numbers and dates, between JSON and Python."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _MOST_DIGITS: Final = 100
 
 
 class Mismatch(Exception):
-    """A value that its description does not allow.
+    """Raised for a value that the description does not allow.
 
     Attributes:
         problem: the problem as the end of a sentence, without the value.
-        place: the names and positions that lead to the value, the last one first.
+        place: the names and positions that lead to the value, in reverse order.
     """
 
     def __init__(self, problem: str) -> None:
@@ -33,7 +33,7 @@ class Mismatch(Exception):
 
     @property
     def path(self) -> str:
-        """The place of the value, such as `lines[2].total`."""
+        """The path of the value, such as `lines[2].total`."""
         return "".join(reversed(self.place)).lstrip(".")
 
 
@@ -43,8 +43,8 @@ class Scalar:
 
     Attributes:
         name: the name of the type in messages.
-        from_json: returns the value of Python, or raises ValueError or TypeError.
-        to_json: returns the value of JSON, or raises ValueError or TypeError.
+        from_json: converts a JSON value to a Python value; raises ValueError or TypeError.
+        to_json: converts a Python value to a JSON value; raises ValueError or TypeError.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Scalar:
     to_json: Callable[[Any], Any]
 
     def read(self, value: Any, _: Reading) -> Any:
-        """Return the value of Python that a value of JSON stands for."""
+        """Convert a JSON value to a Python value."""
         return self._converted(self.from_json, value)
 
-    def write(self, value: Any, *, checks: bool) -> Any:  # noqa: ARG002 - a shape has this form
-        """Return the value of JSON that stands for a value of Python."""
+    def write(self, value: Any, *, checks: bool) -> Any:  # noqa: ARG002 - the signature of every shape
+        """Convert a Python value to a JSON value."""
         return self._converted(self.to_json, value)
 
     def _converted(self, convert: Callable[[Any], Any], value: Any) -> Any:

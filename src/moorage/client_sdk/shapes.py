@@ -1,9 +1,9 @@
-"""Shapes: how the values of a type are read from JSON and written to it.
+"""Shapes, which convert the values of a type from JSON and to JSON.
 
-A shape is made of a type annotation, such as `Sequence[Order] | None`. A number is not a text, and
-a bool is not a number. In a union the first alternative counts that fits with all its limits, or
-else the first that fits. Each alternative is tried once for each value, so the time of a reading
-grows with the length of the text only.
+A shape is made from a type annotation, such as `Sequence[Order] | None`. Numbers are not accepted
+as texts, nor bools as numbers. A value of a union is read as the first alternative that fits with
+all its limits, or else as the first that fits. Each alternative is tried only once for each value,
+so the time for reading is proportional to the length of the text.
 """
 
 from __future__ import annotations
@@ -40,39 +40,39 @@ _OTHER_FIELDS: Final = "other_fields"
 
 @attrs.frozen(eq=False)
 class Reading:
-    """One reading of a value.
+    """The state of reading one value with all its parts.
 
     Attributes:
-        checks: whether limits are checked.
-        tried: the results of alternatives by alternative, value and `checks`.
+        checks: True if limits are checked.
+        tried: the results of tried alternatives, by alternative, value and `checks`.
     """
 
     checks: bool
     tried: dict[tuple[int, int, bool], Any] = attrs.field(factory=dict[tuple[int, int, bool], Any])
 
     def strict(self) -> Reading:
-        """Return this reading with limits checked."""
+        """Return the same state with `checks` set."""
         return self if self.checks else Reading(checks=True, tried=self.tried)
 
 
 class Shape(Protocol):
-    """The way in which values of a type are read and written; both raise `Mismatch`."""
+    """Reads and writes the values of a type; both methods raise `Mismatch`."""
 
     def read(self, value: Any, _: Reading, /) -> Any:
-        """Return the value of Python that a value of JSON stands for."""
+        """Convert a JSON value to a Python value."""
         ...
 
     def write(self, value: Any, *, checks: bool) -> Any:
-        """Return the value of JSON that stands for a value of Python."""
+        """Convert a Python value to a JSON value."""
         ...
 
 
 @lru_cache(maxsize=10_000)
 def shape_of(kind: Any) -> Shape:
-    """Return the shape of a type annotation that a generated client has.
+    """Return the shape of a type annotation in a generated client.
 
     Raises:
-        TypeError: no generated client has it.
+        TypeError: generated clients have no such annotation.
     """
     if kind in SCALARS:
         return SCALARS[kind]
@@ -117,14 +117,14 @@ def _as_text(kind: Any) -> Shape:
 
 
 class AnyShape:
-    """The shape of any value that JSON has."""
+    """The shape of any JSON value."""
 
     def read(self, value: Any, _: Reading, /) -> Any:
-        """Return the value as it is."""
+        """Return the value unchanged."""
         return value
 
-    def write(self, value: Any, *, checks: bool) -> Any:  # noqa: ARG002 - a shape has this form
-        """Return the value as it is."""
+    def write(self, value: Any, *, checks: bool) -> Any:  # noqa: ARG002 - the signature of every shape
+        """Return the value unchanged."""
         return value
 
 
@@ -134,20 +134,20 @@ class LimitedShape:
 
     Attributes:
         shape: the shape of the values.
-        limits: their limits.
+        limits: the limits of the values.
     """
 
     shape: Shape
     limits: Limits
 
     def read(self, value: Any, reading: Reading, /) -> Any:
-        """Return the value of Python that a value of JSON stands for."""
+        """Convert a JSON value to a Python value."""
         if reading.checks:
             self._check(value)
         return self.shape.read(value, reading)
 
     def write(self, value: Any, *, checks: bool) -> Any:
-        """Return the value of JSON that stands for a value of Python."""
+        """Convert a Python value to a JSON value."""
         written = self.shape.write(value, checks=checks)
         if checks:
             self._check(written)
@@ -171,7 +171,7 @@ class EnumShape:
     kind: type[OpenEnum]
 
     def read(self, value: Any, reading: Reading, /) -> OpenEnum:
-        """Return the member; an unknown one only if limits are not checked."""
+        """Return the enumeration's member; an unknown member only if limits are not checked."""
         member = self.kind(SCALARS[str].read(value, reading))
         if reading.checks and not member.is_known:
             raise Mismatch("is none of the described values")
@@ -225,7 +225,7 @@ class ListShape:
 
 @attrs.frozen(eq=False)
 class MapShape:
-    """The shape of an object with any names.
+    """The shape of an object with arbitrary member names.
 
     Attributes:
         item: the shape of its values.
@@ -284,7 +284,7 @@ class UnionShape:
 
     Attributes:
         kinds: the types.
-        table: the member that tells the class of an object; None if there is none.
+        table: the discriminator that determines the class of an object; None if there is none.
     """
 
     def __init__(
@@ -300,7 +300,7 @@ class UnionShape:
         return self._shapes or tuple(map(shape_of, self.kinds))
 
     def read(self, value: Any, reading: Reading, /) -> Any:
-        """Return the value as the first alternative that fits."""
+        """Read the value as the first alternative that fits."""
         if value is None and NoneType in self.kinds:
             return None
         if self.table is not None and is_object(value):
@@ -313,7 +313,7 @@ class UnionShape:
         raise Mismatch("fits none of the described alternatives")
 
     def write(self, value: Any, *, checks: bool) -> Any:
-        """Return the value of JSON that the first alternative that fits makes."""
+        """Write the value with the first alternative that fits."""
         if value is None and NoneType in self.kinds:
             return None
         problem: Mismatch | None = None
@@ -327,7 +327,7 @@ class UnionShape:
         raise problem or Mismatch("fits none of the described alternatives")
 
     def _by_member(self, value: dict[str, Any], table: Kinds) -> Shape:
-        """Return the shape of the class that a member of an object tells."""
+        """Return the shape of the class that an object's discriminator names."""
         name = value.get(table.member)
         class_name = table.classes.get(name) if isinstance(name, str) else None
         for kind, shape in zip(self.kinds, self.shapes, strict=True):
@@ -339,7 +339,7 @@ class UnionShape:
 
 
 def _tried(shape: Shape, value: Any, reading: Reading) -> Any:
-    """Return the result of an alternative, or its mismatch; the same value is read only once."""
+    """Return the result or the mismatch of an alternative, which is tried only once per value."""
     key = id(shape), id(value), reading.checks
     if key not in reading.tried:
         try:
@@ -357,7 +357,7 @@ class Field:
         name: the name of the attribute.
         member: the name in JSON.
         shape: the shape of its values.
-        default: the value of a missing member; NOTHING if there has to be one.
+        default: the value for a missing member; NOTHING if the member is required.
     """
 
     name: str
@@ -369,7 +369,8 @@ class Field:
 class ObjectShape:
     """The shape of a class of a generated client.
 
-    The fields are read when the class is first used, because two classes may refer to each other.
+    The fields are determined when the class is first used, because two classes may refer to each
+    other.
     """
 
     def __init__(self, kind: type[Any]) -> None:
@@ -377,14 +378,14 @@ class ObjectShape:
 
     @cached_property
     def other(self) -> Shape | None:
-        """The shape of members that the class does not name; None if it drops them."""
+        """The shape of additional members; None if they are dropped."""
         if _OTHER_FIELDS not in attrs.fields_dict(self.kind):
             return None
         return shape_of(get_type_hints(self.kind, include_extras=True)[_OTHER_FIELDS])
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
-        """The fields that have a member of their own."""
+        """The fields that correspond to a member."""
         hints = get_type_hints(self.kind, include_extras=True)
         return tuple(
             _field(attribute, hints[attribute.name])
@@ -412,7 +413,7 @@ class ObjectShape:
         return self.kind(**arguments)
 
     def write(self, value: Any, *, checks: bool) -> dict[str, Any]:
-        """Return the object of JSON that stands for an instance."""
+        """Return the JSON object for an instance of the class."""
         if not isinstance(value, self.kind):
             raise Mismatch(f"is not of the class {self.kind.__name__}")
         members: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Reads and writes values of the types of a generated client."""
+"""Conversion of values of a generated client's types from JSON and to JSON."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 def read_value(kind: Any, value: Any, *limits: Limit, checks: bool = False) -> Any:
-    """Return the value of a type that a parsed text in JSON stands for.
+    """Convert a parsed JSON value to a value of a type.
 
     Args:
         kind: the type, such as a class of a generated client, or `Sequence[str]`.
-        value: the parsed text, in which decimal numbers are Decimals.
+        value: the parsed JSON, in which decimal numbers are Decimals.
         limits: limits of the value.
-        checks: whether limits are checked, and unknown values of enumerations refused.
+        checks: True to check limits and to refuse unknown values of enumerations.
 
     Raises:
-        InvalidData: the value does not fit the type; `field` is the place.
+        InvalidData: the value does not fit the type; the error's `field` is its path.
     """
     shape = limited(kind, limits) if limits else shape_of(kind)
     path, problem = "", "is nested too deeply"
@@ -36,17 +36,17 @@ def read_value(kind: Any, value: Any, *limits: Limit, checks: bool = False) -> A
 
 
 def write_value(kind: Any, value: Any, *limits: Limit, name: str = "", checks: bool = True) -> Any:
-    """Return the value that JSON has for a value of a type; decimal numbers are Decimals.
+    """Convert a value of a type to a JSON value, in which decimal numbers are Decimals.
 
     Args:
         kind: the type, such as a class of a generated client, or `Sequence[str]`.
         value: the value.
         limits: limits of the value.
         name: the name of the value in errors.
-        checks: whether limits are checked.
+        checks: True to check limits.
 
     Raises:
-        InvalidData: the value is not of the type; `field` is the place.
+        InvalidData: the value is not of the type; the error's `field` is its path.
     """
     shape = limited(kind, limits) if limits else shape_of(kind)
     path, problem = "", "is nested too deeply"
