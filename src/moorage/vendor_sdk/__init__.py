@@ -1,8 +1,8 @@
-"""Everything that a vendor is written with: the promised face of moorage for vendors.
+"""The stable API of moorage for writing vendors.
 
-A vendor imports this module, and the values of its contract from a module such as
-`moorage.contracts.sms`: there is one for each contract. The vendors that moorage brings along do
-the same. Each name is loaded when it is first used.
+A vendor imports this module, and the values of its contract from the contract's module, such as
+`moorage.contracts.sms`. The vendors in moorage do the same. Each name is imported when it is first
+used.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.xml_text import xml_element as xml_element
 
 _HOME = {
-    # the vendor: its base classes, and statements about it
+    # the vendor: base classes, and the vendor's properties
     "Vendor": "contracts.vendor",
     "VendorKeys": "contracts.vendor",
     "RepeatedKey": "contracts.vendor",
@@ -157,7 +157,7 @@ _HOME = {
     "no_options": "contracts.vendor",
     "part_key": "contracts.vendor",
     "Mode": "domain.service.safety",
-    # its account: options, services and credentials
+    # the account: options, services and credentials
     "choice": "vendor_sdk.options",
     "matches": "vendor_sdk.options",
     "one_of": "vendor_sdk.options",
@@ -281,7 +281,7 @@ _HOME = {
 __all__ = tuple(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]  # as imported above
 
 
-if not TYPE_CHECKING:  # a type checker would take every name for exported
+if not TYPE_CHECKING:  # without this, a type checker would accept any name
 
     def __getattr__(name: str) -> object:
         home = _HOME.get(name)

@@ -1,4 +1,4 @@
-"""Lenient reading of JSON answers: a missing or misshapen value is None, never an error."""
+"""Lenient reading of JSON answers: a missing or malformed value is None, never an error."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ malformed = unreadable
 
 
 def required(value: Value | None, response: Response, name: str) -> Value:
-    """Return a value that every success has.
+    """Return a value that every successful answer must contain.
 
     Args:
         value: the value, or None if the answer lacks it.
@@ -45,7 +45,7 @@ def required(value: Value | None, response: Response, name: str) -> Value:
 
 
 def error_answer(response: Response) -> Answer:
-    """The JSON object of a refusal; empty if the body is none."""
+    """Return the JSON object of a refusal; an empty one if the body is not a JSON object."""
     try:
         return as_answer(response.json())
     except InvalidData:
@@ -68,17 +68,18 @@ def read_answer(response: Response) -> Answer:
 
 
 def check_done(response: Response) -> None:
-    """Check the answer to a request from which nothing is read.
+    """Check an answer from which no value is read.
 
     Raises:
-        VendorFailed: the answer is neither empty nor a JSON object, such as the page of a proxy.
+        VendorFailed: the answer is neither empty nor a JSON object, for example a proxy's HTML
+            page.
     """
     if response.body.strip():
         read_answer(response)
 
 
 def as_answer(value: object) -> Answer:
-    """A parsed value as an object; empty if it is of another type."""
+    """Return a parsed value as an `Answer`; an empty one if it is not an object."""
     return Answer(value if is_object(value) else {})
 
 
@@ -98,7 +99,7 @@ def read_answers(response: Response) -> list[Answer]:
 
 
 class Answer:
-    """A JSON object, read field by field; a dotted path descends."""
+    """A JSON object with methods that read a field, which may be nested (a dotted path)."""
 
     __slots__ = ("raw",)
 
@@ -106,7 +107,7 @@ class Answer:
         self.raw = raw
 
     def value(self, path: str) -> Any:
-        """The value, of any type."""
+        """Return the value of a field, of any type; None if it is missing."""
         if "." not in path:
             return self.raw.get(path)
         node: Any = self.raw
@@ -118,7 +119,7 @@ class Answer:
         return node
 
     def text(self, path: str) -> str | None:
-        """A non-empty text that can be encoded; a number is converted to text."""
+        """Return a non-empty text that can be encoded as UTF-8; a number is converted to text."""
         entry = self.value(path)
         if isinstance(entry, str) and entry.isascii():
             return entry or None
@@ -127,41 +128,41 @@ class Answer:
         return str(entry).encode(errors="replace").decode()
 
     def integer(self, path: str) -> int | None:
-        """A whole number, also from text."""
+        """Return a whole number, which may be written as text."""
         number = self.value(path)
         if isinstance(number, str) and re.fullmatch(r"[+-]?[0-9]{1,24}", number):
             return int(number)
         return number if isinstance(number, int) and not isinstance(number, bool) else None
 
     def flag(self, path: str) -> bool | None:
-        """True or false, also from text."""
+        """Return True or False, which may be written as text."""
         flag = self.value(path)
         if isinstance(flag, str):
             return {"true": True, "false": False}.get(flag.lower())
         return flag if isinstance(flag, bool) else None
 
     def decimal(self, path: str) -> Decimal | None:
-        """An exact number."""
+        """Return an exact number; None if the value is not a number."""
         return as_decimal(self.value(path))
 
     def texts(self, path: str) -> tuple[str, ...]:
-        """The texts of a list; empty without a list."""
+        """Return the texts of a list; empty without a list."""
         entries = self.value(path)
         items = entries if is_list(entries) else []
         return tuple(item for item in items if isinstance(item, str))
 
     def object(self, path: str) -> Answer:
-        """An object; empty if there is none."""
+        """Return a nested object; an empty one if it is missing."""
         return as_answer(self.value(path))
 
     def objects(self, path: str) -> Iterator[Answer]:
-        """The objects of a list; empty without a list."""
+        """Yield the objects of a list; none without a list."""
         entries = self.value(path)
         if is_list(entries):
             yield from (Answer(item) for item in entries if is_object(item))
 
     def time(self, path: str) -> datetime | None:
-        """A time in UTC, from ISO 8601, RFC 2822 or seconds since 1970."""
+        """Return a time in UTC, from ISO 8601, RFC 2822 or seconds since 1970."""
         return as_time(self.value(path))
 
     def __bool__(self) -> bool:
@@ -172,7 +173,7 @@ class Answer:
 
 
 def as_decimal(value: object) -> Decimal | None:
-    """An exact number."""
+    """Return an exact number; None if the value is not a number."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
         return None
     text = str(value)
@@ -180,7 +181,7 @@ def as_decimal(value: object) -> Decimal | None:
 
 
 def as_money(amount: object, currency: object) -> Money | None:
-    """An amount in major units; None if the currency cannot have it."""
+    """Return an amount in major units; None if the currency or its decimals are invalid."""
     number = as_decimal(amount)
     if number is None or not isinstance(currency, str) or currency.upper() not in EXPONENTS:
         return None
@@ -191,7 +192,7 @@ def as_money(amount: object, currency: object) -> Money | None:
 
 
 def as_minor(amount: object, currency: object) -> Money | None:
-    """An amount in minor units; None if it is invalid."""
+    """Return an amount in minor units; None if it is invalid."""
     if type(amount) is not int or not isinstance(currency, str):
         return None
     try:
@@ -201,7 +202,7 @@ def as_minor(amount: object, currency: object) -> Money | None:
 
 
 def as_time(value: object) -> datetime | None:
-    """A time in UTC, from ISO 8601, RFC 2822 or seconds since 1970."""
+    """Return a time in UTC, from ISO 8601, RFC 2822 or seconds since 1970."""
     try:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)

@@ -1,4 +1,4 @@
-"""The base class of vendors with an HTTP API and one secret."""
+"""The base class for vendors with an HTTP API and one secret."""
 
 from __future__ import annotations
 
@@ -27,48 +27,48 @@ _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
 class Classifier(Protocol):
-    """A function of a request and its answer: the error that the answer stands for, or None."""
+    """The type of functions that return the error for an answer, or None."""
 
     def __call__(self, request: Request, response: Response, /) -> ConnectorError | None:
-        """Return the error for a refusal; None to choose it by the HTTP status alone."""
+        """Return the error for a refusal; None to choose the error by the HTTP status alone."""
         ...
 
 
 def bearer() -> Callable[[Any, Secret], Credentials]:
-    """The `auth` of a vendor that takes the secret as a bearer token."""
+    """Return the `auth` of a vendor that expects the secret as a bearer token."""
     return lambda _, secret: Credentials.bearer(secret)
 
 
 def basic(user: str) -> Callable[[Any, Secret], Credentials]:
-    """The `auth` of a vendor that takes basic authentication; the user is an option's value."""
+    """Return the `auth` of a vendor with basic authentication; `user` names the user's option."""
     return lambda vendor, secret: Credentials.basic(getattr(vendor, user), secret)
 
 
 def api_key(header: str) -> Callable[[Any, Secret], Credentials]:
-    """The `auth` of a vendor that takes the secret in a header of its own."""
+    """Return the `auth` of a vendor that expects the secret in a header of its own."""
     return lambda _, secret: Credentials.api_key(secret, header=header)
 
 
 def path_key(path: str) -> Callable[[Any, Secret], Credentials]:
-    """The `auth` of a vendor that takes the secret in the path, such as "/bot{key}"."""
+    """Return the `auth` of a vendor that expects the secret in the path, such as "/bot{key}"."""
     return lambda _, secret: Credentials.api_key(secret, path=path)
 
 
 @frozen(kw_only=True)
 class ApiVendor(Vendor):
-    """A vendor with an HTTP API and one secret: its services and its ping are made of tables.
+    """A vendor with an HTTP API and one secret, described by the attributes of its class.
 
     Attributes:
         credentials: the secret of the account; by default the credential provider supplies
             `Credentials`.
-        urls: for each service, the option or property that has its URL.
-        auth: makes `Credentials` of the account and its secret; by default a bearer token.
-        refusals: the `classify` of the services: a `Refusals`, or `staticmethod` of a function.
+        urls: the name of the option or property with the URL of each service, by service.
+        auth: makes `Credentials` from the account and its secret; by default a bearer token.
+        refusals: the `classify` of the services: a `Refusals`, or a function in `staticmethod`.
         headers: headers of every request.
-        ping_path: the path of a free request that changes nothing; options of the account stand in
+        ping_path: the path of a harmless request that costs nothing, with the account's options in
             braces.
         ping_query: the query of that request.
-        event_reading: the reading of a webhook's data, with the webhook's `id` given.
+        event_reading: the reading of a webhook's data; the webhook supplies the field `id`.
     """
 
     urls: ClassVar[Mapping[str, str]] = _MAIN
@@ -82,11 +82,11 @@ class ApiVendor(Vendor):
     credentials: Secret | None = field(default=None, converter=optional(as_secret))
 
     def settings(self) -> Mapping[str, Any]:
-        """Further fields of the services; by default their headers."""
+        """Return further settings of the services; by default the headers."""
         return {"headers": self.headers}
 
     def services(self) -> Mapping[str, Service]:
-        """The services of the table `urls`."""
+        """Return the services that `urls` names."""
         secret = self.credentials
         credentials = None if secret is None else type(self).auth(self, secret)
         keys = {} if self.idempotency is None else self.idempotency.settings
@@ -104,12 +104,12 @@ class ApiVendor(Vendor):
         }
 
     def ping(self) -> Request | None:
-        """The request of `ping_path`."""
+        """Return the request for `ping_path`; None without such a path."""
         if self.ping_path is None:
             return None
         return Request.get(filled_path(self.ping_path, self), query=self.ping_query)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[Any, ...]:
-        """The event that `event_reading` reads; empty if the data lacks what each event has."""
+        """Return the event that `event_reading` reads; empty if required data is missing."""
         reading = self.event_reading
         return () if reading is None else reading.found(ref, as_answer(event.data), id=event.id)

@@ -1,4 +1,4 @@
-"""Helpers of Amazon's vendors: signatures, and codes of refused and throttled requests."""
+"""Helpers for Amazon's services: request signatures, and codes of refusals."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def aws_credentials(
     secret: Secret | None,
     session_token: Secret | None,
 ) -> Credentials | None:
-    """Credentials that sign for a service; None without a secret, so that the provider is used."""
+    """Return credentials that sign requests; None without a secret, to use the provider."""
     if secret is None:
         return None
     signing = AwsSigV4(
@@ -67,7 +67,7 @@ def aws_credentials(
 
 
 def aws_refusal(code: str) -> type[RateLimitExceeded | AuthenticationFailed] | None:
-    """The class of error of a code that all of Amazon's services use; None for any other code."""
+    """Return the error class for a code that all of Amazon's services use; None for other codes."""
     if code in _THROTTLED:
         return RateLimitExceeded
     return AuthenticationFailed if code in _UNAUTHORIZED else None

@@ -1,4 +1,4 @@
-"""Google's service accounts: their key files, and the OAuth clients that they sign in with."""
+"""Google's service accounts: their key files and OAuth clients."""
 
 from __future__ import annotations
 
@@ -48,11 +48,12 @@ class GoogleAccount:
     token_uri: str = _TOKENS
 
     def client(self, scope: str, *, subject: str | None = None) -> OAuthClient:
-        """The account's OAuth client, which requests tokens by signed assertions (RFC 7523).
+        """Return the account's OAuth client, which requests tokens by signed assertions (RFC 7523).
 
         Args:
             scope: scope of the tokens.
-            subject: address of the person as whom the account acts (domain-wide delegation).
+            subject: address of the person on whose behalf the account acts (domain-wide
+                delegation).
         """
         signing = JwtSigning(
             algorithm="RS256",
@@ -72,7 +73,7 @@ def google_account(credentials: Secret) -> GoogleAccount:
     """Parse the key file of a service account.
 
     Raises:
-        ConfigurationError: the text is not such a file.
+        ConfigurationError: the text is not a key file.
     """
     try:
         key_file = json.loads(credentials.reveal_bytes())
@@ -83,19 +84,19 @@ def google_account(credentials: Secret) -> GoogleAccount:
         }
         account = GoogleAccount(**fields)
     except (AttributeError, TypeError, ValueError):
-        pass  # raised below, where no frame holds the key
+        pass  # raised below, where no frame contains the key
     else:
         return account
     raise _no_key()
 
 
 def is_google_account(_: object, __: object, credentials: Secret | None) -> None:
-    """Refuse an option that is not the key file of a service account; None is accepted.
+    """Raise an error if an option is neither the key file of a service account nor None.
 
-    Checking a valid key takes a while, so this is for the options of an account only.
+    Checking a valid key is slow, so use this only for the options of an account.
 
     Raises:
-        ConfigurationError: the key cannot sign.
+        ConfigurationError: the text is not a key file, or the key cannot sign.
     """
     if credentials is None:
         return

@@ -1,7 +1,7 @@
-"""Operations: a request and the reading of its answer, as a value that makes a method.
+"""Operations of vendors: values that combine a request with the reading of its answer.
 
-`get = vendor_sdk.get("/messages/{id}", reads=RECEIPT)` in the class of a vendor is bound, awaited
-and overridden as `async def get(self, wire, ref, /)` would be.
+In the class of a vendor, `get = vendor_sdk.get("/messages/{id}", reads=RECEIPT)` defines a method
+that can be used and overridden like `async def get(self, wire, ref, /)`.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _MAKERS: Final[dict[HttpMethod, Callable[..., Request]]] = {
 
 
 def filled_path(path: str, vendor: Vendor) -> str:
-    """A path with options of the account in the place of their names in braces, quoted."""
+    """Return a path in which names in braces are replaced by the account's quoted options."""
     return _filled(_OPTION.split(path), vendor, None)
 
 
 def _filled(parts: list[str], vendor: Vendor, about: Any) -> str:
-    """A split path, of which each second part is the name of what belongs there."""
+    """Return the path of a split template, in which every second part is a name."""
     path = parts[0]
     for number in range(1, len(parts), 2):
         name = parts[number]
@@ -56,7 +56,7 @@ def _filled(parts: list[str], vendor: Vendor, about: Any) -> str:
 
 
 def form_pairs(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The fields of a form: a list becomes several fields, and None is left out."""
+    """Return the fields of a form: a list becomes several fields, and None is left out."""
     return [
         (name, str(item).lower() if isinstance(item, bool) else str(item))
         for name, value in fields.items()
@@ -66,25 +66,25 @@ def form_pairs(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 class VendorOperation(Generic[R]):
-    """A request and the reading of its answer: a method of the vendor's class.
+    """A method of a vendor's class that sends a request and reads the answer.
 
-    The method takes the wire, then what the operation is about: a `Ref`, an id, a value such as a
-    message, or nothing. Keywords go to functions that make fields. The keyword `key` is an
-    idempotency key; it is shortened to the vendor's limit `idempotency_key`.
+    The method's arguments are the wire and the subject of the operation: a `Ref`, an id, a value
+    such as a message, or nothing. Keyword arguments are passed to functions that make fields. The
+    keyword `key` is an idempotency key; it is shortened to the vendor's limit `idempotency_key`.
 
     Args:
-        method, path: the request. `{id}` in the path is the id that the operation is about, and any
-            other name in braces an option of the account; both are quoted.
+        method, path: the request. In the path, `{id}` is replaced by the id of the subject, and any
+            other name in braces by an option of the account; both are quoted.
         reads: the reading of the answer, or a function of `wire.ref` and the answer that raises
-            `VendorFailed` if the answer lacks what every success has.
+            `VendorFailed` if required data is missing.
         to: the service that the request goes to.
-        json, form: the fields of the body, or a function that makes them of the vendor and of what
-            the operation is about. None is left out. The options in `extra` that are meant for
-            this vendor are merged in.
-        query: likewise the query, which None is left out of too.
-        check: raises an error for what the vendor would refuse, before anything is sent.
-        idempotent: True if the request may be repeated though its method does not say so.
-        refused: reads a refusal that is an answer; returns None for any other refusal.
+        json, form: the fields of the body, or a function that makes them from the vendor and the
+            subject. None is left out. Options for this vendor in `extra` are added.
+        query: the fields of the query, or a function that makes them. None is left out.
+        check: raises an error, before anything is sent, for arguments that the vendor would refuse.
+        idempotent: True if the request may be repeated although its HTTP method is not idempotent.
+        refused: reads a result from a refusal that counts as an answer; returns None for other
+            refusals.
     """
 
     def __init__(
@@ -115,11 +115,11 @@ class VendorOperation(Generic[R]):
     def __get__(self, vendor: Vendor, owner: type) -> Callable[..., Coroutine[Any, Any, R]]: ...
 
     def __get__(self, vendor: Vendor | None, owner: type) -> Any:
-        """The operation as a method of an account."""
+        """Return the operation as a method of an account."""
         return self if vendor is None else partial(self._run, vendor)
 
     def request(self, vendor: Vendor, about: Any = None, /, **more: Any) -> Request:
-        """The request of an operation about something."""
+        """Return the request of the operation for a subject."""
         if self._check is not None:
             self._check(about)
         content: dict[str, Any] = {}
@@ -175,20 +175,20 @@ def _body(fields: Fields, vendor: Vendor, about: Any, more: dict[str, Any]) -> d
 
 
 def get(path: str, *, reads: Reads[R], **more: Any) -> VendorOperation[R]:
-    """A `VendorOperation` that sends a GET."""
+    """Return a `VendorOperation` that sends a GET request."""
     return VendorOperation(HttpMethod.GET, path, reads=reads, **more)
 
 
 def post(path: str, *, reads: Reads[R], **more: Any) -> VendorOperation[R]:
-    """A `VendorOperation` that sends a POST."""
+    """Return a `VendorOperation` that sends a POST request."""
     return VendorOperation(HttpMethod.POST, path, reads=reads, **more)
 
 
 def put(path: str, *, reads: Reads[R], **more: Any) -> VendorOperation[R]:
-    """A `VendorOperation` that sends a PUT."""
+    """Return a `VendorOperation` that sends a PUT request."""
     return VendorOperation(HttpMethod.PUT, path, reads=reads, **more)
 
 
 def delete(path: str, *, reads: Reads[R], **more: Any) -> VendorOperation[R]:
-    """A `VendorOperation` that sends a DELETE."""
+    """Return a `VendorOperation` that sends a DELETE request."""
     return VendorOperation(HttpMethod.DELETE, path, reads=reads, **more)

@@ -1,4 +1,4 @@
-"""An account's options: validators for `attrs.field(validator=…)`, and options with few values."""
+"""Validators for the options of accounts, and options with fixed choices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def matches(pattern: str, *, problem: str, remedy: str) -> Callable[..., None]:
-    """A validator of an option that is a text of this form.
+    """Return a validator that accepts texts that match a pattern.
 
     Args:
         pattern: the regular expression that the whole text matches.
@@ -33,7 +33,7 @@ def matches(pattern: str, *, problem: str, remedy: str) -> Callable[..., None]:
 
 
 def one_of(*words: str | int, problem: str, remedy: str | None = None) -> Callable[..., None]:
-    """A validator of an option that is one of these words or numbers.
+    """Return a validator that accepts only these words or numbers.
 
     Args:
         words: the allowed values.
@@ -52,10 +52,10 @@ def one_of(*words: str | int, problem: str, remedy: str | None = None) -> Callab
 
 
 def choice(default: str | int, *words: str | int, problem: str, remedy: str | None = None) -> Any:
-    """An option that is one of these words or numbers, which configurations and schemas show.
+    """Make an option with these allowed words or numbers, which configuration schemas list.
 
     Args:
-        default: the value of an account that states none.
+        default: the value if the account does not set the option.
         words: the allowed values.
         problem: the message of the error, such as "The vendor has no region of this name."
         remedy: the action that corrects it; by default the words are listed.
@@ -68,7 +68,7 @@ def choice(default: str | int, *words: str | int, problem: str, remedy: str | No
 
 
 def whole_number(*, least: int = 1, most: int = 10**9) -> Callable[..., None]:
-    """A validator of an option that is an integer in this range."""
+    """Return a validator that accepts integers in this range."""
 
     def check(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
         count(value, attribute.name, least=least, most=most)

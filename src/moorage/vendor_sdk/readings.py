@@ -1,8 +1,8 @@
-"""Readings: an answer of a vendor as a value of a contract, field by field.
+"""Readings, which convert a vendor's answer to a value of a contract, field by field.
 
-A row is a function of an `Answer`. A field of a reading is a row, the reference that `ref_at`
-makes, or a constant. A field that the value does not have, and a missing one that it needs, is
-refused when the reading is made, which is when the vendor is imported.
+A row is a function that reads one field from an `Answer`. Each field of a reading is a row, a
+reference made by `ref_at`, or a constant. Unknown and missing fields are reported when the reading
+is made, which is when the vendor is imported.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ Row: TypeAlias = "Callable[[Answer], T]"
 
 
 class _MissingValueError(Exception):
-    """An answer lacks a value that every success has."""
+    """Raised if an answer lacks a value that every successful answer must contain."""
 
 
 def text(*paths: str, none: Collection[str] = ()) -> Row[str | None]:
-    """A row that reads a text from the first path that has one.
+    """Return a row that reads a text from the first path that has one.
 
     Args:
         paths: dotted paths.
-        none: the vendor's words for nothing.
+        none: words of the vendor that mean "no value".
     """
     (path, *other_paths) = paths
     if not other_paths and not none:
@@ -49,39 +49,39 @@ def text(*paths: str, none: Collection[str] = ()) -> Row[str | None]:
 
 
 def texts(path: str) -> Row[tuple[str, ...]]:
-    """A row that reads the texts of a list."""
+    """Return a row that reads the texts of a list."""
     return lambda fields: fields.texts(path)
 
 
 def integer(path: str) -> Row[int | None]:
-    """A row that reads a whole number."""
+    """Return a row that reads a whole number."""
     return lambda fields: fields.integer(path)
 
 
 def flag(path: str) -> Row[bool | None]:
-    """A row that reads true or false."""
+    """Return a row that reads a boolean."""
     return lambda fields: fields.flag(path)
 
 
 def time(path: str) -> Row[datetime | None]:
-    """A row that reads a time."""
+    """Return a row that reads a time."""
     return lambda fields: fields.time(path)
 
 
 def word(*paths: str, of: Mapping[str, T], otherwise: T) -> Row[T]:
-    """A row that translates a vendor's word; a word that the table lacks is `otherwise`."""
+    """Return a row that translates a vendor's word; an unknown word becomes `otherwise`."""
     read_text = text(*paths)
     meanings: dict[str | None, T] = dict(of.items())
     return lambda fields: meanings.get(read_text(fields), otherwise)
 
 
 def when(condition: Row[object], value: Any, otherwise: Any = None) -> Row[Any]:
-    """A row with one of two values, each a row or a constant.
+    """Return a row with one of two values, depending on a condition.
 
     Args:
         condition: a row or another function of the answer.
-        value: the value if the condition is true.
-        otherwise: the value if it is not.
+        value: row or constant for the value if the condition is true.
+        otherwise: row or constant for the value if the condition is false.
     """
 
     def read(fields: Answer) -> Any:
@@ -92,7 +92,7 @@ def when(condition: Row[object], value: Any, otherwise: Any = None) -> Row[Any]:
 
 
 def needed(row: Row[T | None], name: str) -> Row[T]:
-    """A row of a value that every success has; `name` is its name at the vendor."""
+    """Return a row for a required value; `name` is its name in the vendor's API."""
 
     def read(fields: Answer) -> T:
         value = row(fields)
@@ -105,33 +105,32 @@ def needed(row: Row[T | None], name: str) -> Row[T]:
 
 @frozen
 class _Reference:
-    """A field with the reference of an id, which every successful answer must have."""
+    """A field with a `Ref` made from an id, which every successful answer must contain."""
 
     id: Row[str]
 
 
 def ref_at(*paths: str, row: Row[str | None] | None = None, name: str | None = None) -> Any:
-    """The reference of an id.
+    """Return a field with a `Ref` made from an id.
 
     Args:
-        paths: dotted paths; the first that has a text has the id.
+        paths: dotted paths; the id is the first text that is found.
         row: a row that reads the id, instead of paths.
-        name: the name of the id at the vendor, for the error of an answer without it; by default
-            the first path.
+        name: the name of the id in the vendor's API, for error messages; by default the first path.
     """
     return _Reference(needed(row or text(*paths), name or paths[0]))
 
 
 class Reading(Generic[R]):
-    """A value of a contract, read from an answer.
+    """Converts an answer to a value of a contract.
 
     Args:
         kind: the class of the value.
         supplied: the fields that the caller supplies.
-        rows: the other fields. The field `raw` is the whole answer if the class has one.
+        rows: the other fields. If the class has a field `raw`, it gets the whole answer.
 
     Raises:
-        TypeError: the class has no such field, or needs one that is missing.
+        TypeError: the class does not have one of the fields, or a required field is missing.
     """
 
     def __init__(self, kind: type[R], /, supplied: Collection[str] = (), **rows: Any) -> None:
@@ -161,10 +160,10 @@ class Reading(Generic[R]):
                 self._constants[name] = row
 
     def parse(self, ref: MakeRef, response: Response, **supplied: Any) -> R:
-        """The value of an answer.
+        """Return the value that an answer contains.
 
         Raises:
-            VendorFailed: the answer is not a JSON object, or lacks what every success has.
+            VendorFailed: the answer is not a JSON object, or lacks required data.
         """
         try:
             return self._read_values(read_answer(response), ref, supplied)
@@ -173,7 +172,7 @@ class Reading(Generic[R]):
         raise malformed(response, name)
 
     def found(self, ref: MakeRef, fields: Answer, **supplied: Any) -> tuple[R, ...]:
-        """The value of some fields as a tuple; empty if they lack what every such value has."""
+        """Return the value in a tuple; an empty tuple if required data is missing."""
         try:
             return (self._read_values(fields, ref, supplied),)
         except _MissingValueError:

@@ -1,4 +1,4 @@
-"""Refusals: from a vendor's status, code and text to the error that says what happened."""
+"""Conversion of a vendor's refusals, by status, code and text, to moorage's errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NOTHING: Final[Mapping[Any, Any]] = {}
 
 
 def masked_words(text: str | None) -> str | None:
-    """A vendor's text without secrets and in at most 300 characters; None if it is empty."""
+    """Return a vendor's text without secrets, cut to 300 characters; None if it is empty."""
     return _USUAL.words(text or "", _LONGEST) or None
 
 
@@ -46,16 +46,16 @@ def refusal(
     *,
     otherwise: object = None,
 ) -> ConnectorError:
-    """The error of a refusal, with the vendor's code and text.
+    """Return the error for a refusal, with the vendor's code and text.
 
     Args:
-        kind: the class of the error. A status of 408 or 425 is no refusal, and may come from a
-            server in between: `VendorFailed` then replaces the general classes.
-        vendor: the vendor's name as people write it.
+        kind: the class of the error. A status of 408 or 425 is not a refusal and may come from a
+            server in between, so `VendorFailed` then replaces the general classes.
+        vendor: the vendor's display name.
         response: the answer.
         code: the vendor's code, if the answer has one.
-        words: the vendor's text, if the answer has one. Mask what nobody may read.
-        otherwise: what the message says instead of a missing text; by default the code.
+        words: the vendor's text, if the answer has one; secrets in it must be masked.
+        otherwise: the text of the message if the vendor's text is missing; by default the code.
     """
     fields: dict[str, Any] = {"by_vendor": True} if kind is RateLimitExceeded else {}
     verb = "refused"
@@ -77,24 +77,24 @@ def _unmasked(text: str) -> str:
 
 @frozen(kw_only=True)
 class Refusals:
-    """The meaning of a vendor's refusals, as a table that a service takes as its `classify`.
+    """Tables that map a vendor's refusals to errors, to be used as the `classify` of a service.
 
-    The first table that knows the answer decides: `codes_at` its status, `codes`, `reading`, then
-    `statuses`. A success, a status of 500 and more, and an answer without a code and a text are
-    left to the service, which judges them by their status.
+    The first table with an entry for the answer decides: `codes_at` for its status, `codes`,
+    `reading`, `statuses`. For a success, a status of 500 or more, and an answer without code and
+    text, the service itself decides by the status.
 
     Attributes:
-        vendor: the vendor's name as people write it.
-        codes_at: by status, classes of errors by the vendor's code.
-        codes: classes of errors by the vendor's code, whatever the status.
+        vendor: the vendor's display name.
+        codes_at: classes of errors by the vendor's code, for single statuses.
+        codes: classes of errors by the vendor's code, for any status.
         statuses: classes of errors by status.
         reading: classes of errors by status, for requests that are not a POST.
-        otherwise: the class of the error of any other refusal.
-        left: further statuses that are left to the service, by default 408 and 425, since a
+        otherwise: the class of the error for any other refusal.
+        left: further statuses for which the service decides; by default 408 and 425, because a
             request that took too long may have been executed.
-        needs_code: True to leave an answer without a code to the service.
+        needs_code: True if the service decides about an answer without a code.
         read: reads the code and the text of an answer, by default from their usual places.
-        mask: masks what nobody may read in the vendor's text.
+        mask: masks secrets in the vendor's text.
     """
 
     vendor: str
@@ -109,7 +109,7 @@ class Refusals:
     mask: Callable[[str], str] = _unmasked
 
     def __call__(self, request: Request, response: Response) -> ConnectorError | None:
-        """The error that the answer stands for; None if the service judges it by its status."""
+        """Return the error for an answer; None if the service decides by the status."""
         status = response.status
         if is_success(status) or status >= 500 or status in self.left:
             return None

@@ -1,4 +1,4 @@
-"""Tables from a vendor's words to values of a contract."""
+"""Functions that make tables from a vendor's words to values of a contract."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ M = TypeVar("M")
 
 
 def words(meaning: M, text: str) -> dict[str, M]:
-    """A table in which each word of a text has the same meaning."""
+    """Return a table in which each word of a text has the same meaning."""
     return dict.fromkeys(text.split(), meaning)
 
 
 def same(kind: type[E], text: str) -> dict[str, E]:
-    """A table of the words that mean the same at the vendor and in the contract."""
+    """Return a table of the words that vendor and contract use with the same meaning."""
     return {word: kind(word) for word in text.split()}

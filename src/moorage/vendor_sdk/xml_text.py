@@ -1,4 +1,4 @@
-"""Safe parsing of vendors' XML: entities and external references are refused."""
+"""Safe parsing of XML from vendors, which refuses entities and external references."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_ELEMENTS: Final = 500_000
 
 
 class NotXmlError(ValueError):
-    """The text is not XML, or uses a refused feature."""
+    """Raised if a text is not XML, or uses a refused feature."""
 
 
 class XmlElement:
@@ -32,25 +32,25 @@ class XmlElement:
         self._texts: list[str] = []
 
     def add(self, text: str) -> None:
-        """Append to the text."""
+        """Append to the text of the element."""
         self._texts.append(text)
 
     @property
     def content(self) -> str:
-        """The text of the element itself."""
+        """Return the text of the element itself, without its children."""
         return "".join(self._texts)
 
     def all(self, name: str) -> Iterator[XmlElement]:
-        """The children of this name."""
+        """Yield the children of this name."""
         return (child for child in self.children if child.name == name)
 
     def text(self, name: str) -> str | None:
-        """The text of the first child of this name; None if it is missing or empty."""
+        """Return the text of the first child of this name; None if it is missing or empty."""
         child = next(self.all(name), None)
         return None if child is None else child.content or None
 
     def as_dict(self) -> dict[str, object]:
-        """The element as plain values; of several children of one name, the last."""
+        """Return the element as a dictionary, with the last of several children of one name."""
         return {
             child.name: child.as_dict() if child.children else child.content
             for child in self.children
@@ -58,7 +58,7 @@ class XmlElement:
 
 
 def read_xml(body: bytes) -> XmlElement:
-    """The root element of a document.
+    """Parse a document, and return its root element.
 
     Raises:
         NotXmlError: the document is malformed, has a DTD or too many elements, or is nested too
@@ -93,16 +93,16 @@ def read_xml(body: bytes) -> XmlElement:
     parser.EndElementHandler = end
     parser.CharacterDataHandler = say
     try:
-        # Some vendors send white space while they work, which must not precede the declaration.
+        # Some vendors send white space while they work, which XML forbids before its declaration.
         parser.Parse(body.lstrip(), True)
     except (expat.ExpatError, LookupError, ValueError):
-        # Python raises errors of its own for an encoding that is unknown, or not allowed in XML.
+        # For an unknown or forbidden encoding, Python raises LookupError or ValueError.
         raise NotXmlError from None
     return top.children[0]
 
 
 def xml_element(name: str, text: str | int) -> str:
-    """An element with this text."""
+    """Return an XML element with this text."""
     return f"<{name}>{escape(str(text))}</{name}>"
 
 
