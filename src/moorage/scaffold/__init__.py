@@ -3,8 +3,8 @@
 `scaffold` is a pure function that returns texts by path, and `write` writes them to a folder. The
 generated tests pass at once, and the generated README lists the next steps.
 
-The templates are in the folder `templates`, as files whose names end in `.txt`. They are written
-for the name `acme`, which is replaced in all its spellings; they have no other syntax.
+The templates are files in the folder `templates` whose names end in `.txt`. They use the name
+`acme`, which is replaced in all its spellings, and have no other template syntax.
 """
 
 from __future__ import annotations

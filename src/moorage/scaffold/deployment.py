@@ -1,4 +1,4 @@
-"""Writes what runs the workers of pipelines: a manifest of Kubernetes, or a unit of systemd."""
+"""Writes files to deploy the workers of pipelines: a Kubernetes manifest or a systemd unit."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _USER: Final = 65532
 
 @attrs.frozen(kw_only=True)
 class WorkerDeployment:
-    """The facts that a deployment of `moorage stream run` is made of.
+    """The properties of a deployment of `moorage stream run`.
 
     Attributes:
-        name: its name, for objects of Kubernetes and folders.
+        name: the name of the deployment, for Kubernetes objects and folders.
         file: the name of the configuration file.
-        text: its content.
-        pipelines: the names of its pipelines.
-        drain: the seconds in which batches under way may end when a worker stops.
+        text: the content of the configuration file.
+        pipelines: the names of the pipelines.
+        drain: the seconds in which batches in progress may end when a worker stops.
         variables: the environment variables that the configuration refers to.
-        secret_files: the files of secrets that it refers to.
-        is_state_a_file: whether the shared state is in a file of SQLite.
+        secret_files: the files with secrets that the configuration refers to.
+        is_state_a_file: True if the shared state is in a SQLite file.
         environment: the environment of the configuration to use, if any.
-        port: the port of the worker's pages.
+        port: the port of the worker's metrics and health pages.
     """
 
     name: str
@@ -57,7 +57,7 @@ class WorkerDeployment:
 
     @property
     def patience(self) -> int:
-        """The seconds until a worker that was told to stop is killed."""
+        """The seconds between the request to stop and the kill of a worker."""
         return int(self.drain) + _MARGIN
 
 
@@ -70,15 +70,15 @@ def worker_deployment(
     environment: str | None = None,
     port: int = 9464,
 ) -> WorkerDeployment:
-    """Return the facts of a deployment from a configuration as it was written.
+    """Return the properties of a deployment, from a configuration with unresolved references.
 
     Args:
         name: the name of the deployment.
-        tree: the tables of the configuration, with its references.
+        tree: the tables of the configuration, with unresolved references.
         text: the text of the file.
         file: the name of the file.
         environment: the environment of the configuration to use.
-        port: the port of the worker's pages.
+        port: the port of the worker's metrics and health pages.
 
     Raises:
         ConfigurationError: the name is invalid, or the configuration has no pipelines or no such
@@ -128,8 +128,8 @@ def kubernetes_manifest(deployment: WorkerDeployment, image: str) -> str:
     """Return a ConfigMap with the configuration, and a Deployment of its workers.
 
     Args:
-        deployment: the facts.
-        image: the image, in which moorage and your functions are installed.
+        deployment: the properties of the deployment.
+        image: the container image, in which moorage and your functions are installed.
 
     Raises:
         ConfigurationError: the image's name is invalid, or the state is in a file.
@@ -144,7 +144,7 @@ def kubernetes_manifest(deployment: WorkerDeployment, image: str) -> str:
     labels = f'{{app.kubernetes.io/name: "{name}", app.kubernetes.io/component: worker}}'
     if deployment.is_state_a_file:
         raise ConfigurationError(
-            "The state is in a file, which each pod would have for itself.",
+            "The state is in a file, so each pod would have its own state.",
             path="state.url",
             remedy="Keep it in Redis, PostgreSQL, MariaDB or MySQL.",
         )
@@ -236,7 +236,7 @@ spec:
 
 
 def systemd_unit(deployment: WorkerDeployment) -> str:
-    """Return a unit that runs the workers of a configuration in `/etc`."""
+    """Return a systemd unit that runs the workers of a configuration in `/etc`."""
     name = deployment.name
     environment = (
         ""
@@ -298,7 +298,7 @@ WantedBy=multi-user.target
 
 
 def _secrets_hint(deployment: WorkerDeployment, secret: str) -> str:
-    """Return the comment about the secrets that the cluster must have."""
+    """Return the comment that lists the required secrets of the cluster."""
     lines: list[str] = []
     if deployment.variables:
         pairs = " ".join(f"--from-literal={name}=…" for name in deployment.variables)
@@ -308,7 +308,7 @@ def _secrets_hint(deployment: WorkerDeployment, secret: str) -> str:
 
 
 def _variables_hint(deployment: WorkerDeployment) -> str:
-    """Return the comment about the variables that the unit must be given."""
+    """Return the comment that lists the required environment variables of the unit."""
     names = ", ".join(deployment.variables)
     path = f"/etc/{deployment.name}/secrets.env"
     return f"# {path} sets {names}; let only root read it.\n" if names else ""

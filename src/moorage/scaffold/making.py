@@ -1,4 +1,4 @@
-"""Generates texts from templates."""
+"""Generates files from templates."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def scaffold(kind: str, name: str, choice: str | None = None) -> dict[str, str]:
         choice: the contract of a vendor or the port of an adapter; the first by default.
 
     Raises:
-        ConfigurationError: the kind or choice is unknown, or the name is invalid; `path` says
-            which.
+        ConfigurationError: the kind or choice is unknown, or the name is invalid; the error's
+            `path` names the wrong argument.
     """
     choices = KINDS[_checked_choice(kind, KINDS, "kind")]
     folders, checked_choice = [kind], ""

@@ -1,4 +1,4 @@
-"""Checks a name, and replaces the name in a template in all its spellings."""
+"""Checks the name of a new module, and replaces the placeholder in templates by it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def checked_name(name: str, codes: Iterable[str]) -> str:
     """Return the name as the name of a module.
 
     Args:
-        name: the name that was chosen.
+        name: the chosen name.
         codes: the source of the generated modules, whose classes must not have that name.
 
     Raises:
-        ConfigurationError: the name is not valid for a module, or is taken.
+        ConfigurationError: the name is not valid for a module, or is in use.
     """
     module_name = name.replace("-", "_")
     if not _NAME.fullmatch(name) or len(name) > _LONGEST or keyword.iskeyword(module_name):

@@ -33,9 +33,9 @@ class Argument:
         name: the name in Python.
         wire: the name in the request.
         place: `path`, `query` or `header`.
-        kind: the annotation.
-        required: whether it has no default.
-        style: how lists and objects are written.
+        kind: the type annotation.
+        required: True if it has no default.
+        style: the notation of lists and objects.
     """
 
     name: str
@@ -53,8 +53,8 @@ class Body:
     Attributes:
         form: the function that makes it: `json`, `form`, `multipart`, `text` or `binary`.
         media_type: its Content-Type.
-        kind: the annotation.
-        required: whether every request has it.
+        kind: the type annotation.
+        required: True if every request has it.
         styles: the styles of a form's fields that are lists or objects.
     """
 
@@ -71,8 +71,8 @@ class Result:
 
     Attributes:
         form: `json`, `text`, `binary` or `none`.
-        kind: the annotation.
-        accept: the media type to ask for; None for none.
+        kind: the type annotation.
+        accept: the media type for the Accept header; None for no such header.
     """
 
     form: str
@@ -82,7 +82,7 @@ class Result:
 
 @attrs.frozen(kw_only=True)
 class Call:
-    """A function that makes an operation."""
+    """A function of a generated client that makes the request of an operation."""
 
     name: str
     operation: ApiOperation
@@ -92,7 +92,7 @@ class Call:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The annotations that the function uses."""
+        """The type annotations that the function uses."""
         texts = [argument.kind.text for argument in self.arguments]
         return (*texts, self.result.kind.text, *([self.body.kind.text] if self.body else []))
 
@@ -103,7 +103,7 @@ def call_of(operation: ApiOperation, document: Document, schemas: Schemas, taken
     Args:
         operation: the operation.
         document: the description.
-        schemas: the classes, to which those of the operation are added.
+        schemas: the classes; those that the operation needs are added.
         taken: the names of other functions.
 
     Raises:
@@ -200,7 +200,7 @@ def _body(operation: ApiOperation, document: Document, schemas: Schemas, hint: s
 
 
 def _styles(content: Node) -> list[tuple[str, str]]:
-    """Return the styles of a form's fields that are written in another way than usual."""
+    """Return the styles of a form's fields whose notation is not the default."""
     styles: list[tuple[str, str]] = []
     for name, encoding in content.child("encoding").children():
         style = encoding.text("style")
@@ -258,12 +258,12 @@ def is_json(media_type: str) -> bool:
 
 
 def settable(media_type: str) -> str:
-    """Return the media type that a content of a range of types has."""
+    """Return a concrete media type for a range of media types such as `text/*`."""
     return "application/json" if "*" in media_type else media_type
 
 
 def _preference(media_type: str) -> int:
-    """Return the place of a media type in the order of preference."""
+    """Return the rank of a media type in the order of preference."""
     if is_json(media_type):
         return 0 if "json" in media_type else 3
     if media_type in {_FORM, _MULTIPART}:

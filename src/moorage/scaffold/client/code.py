@@ -1,4 +1,4 @@
-"""Writes classes and functions of a client as modules of Python."""
+"""Writes the classes and functions of a client as Python modules."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def operations_module(calls: Sequence[Call], title: str, *, checks: bool) -> str
 
 
 def listed(names: Iterable[str]) -> Group:
-    """Return names as a list of their literals, in order."""
+    """Return the names as a list of string literals, in order."""
     return Group("", tuple(map(literal, sorted(names))), "[")
 
 
@@ -84,14 +84,14 @@ def module_text(
     *,
     imports_models: bool = False,
 ) -> str:
-    """Return a module with the imports that its body needs.
+    """Return the text of a module with the imports that its body needs.
 
     Args:
-        about: its docstring.
-        body: its text below the imports.
-        sdk_names: the names that it may import from `moorage.client_sdk`.
-        package_names: the names that it may import from `moorage`.
-        imports_models: whether it may import the classes of its own package, `{package}`.
+        about: the docstring of the module.
+        body: the text below the imports.
+        sdk_names: the names that may be imported from `moorage.client_sdk`.
+        package_names: the names that may be imported from `moorage`.
+        imports_models: True if the classes of the module's own package may be imported.
     """
     used = set(_WORD.findall(_TEXTS.sub("", body)))
     standard = [
@@ -110,7 +110,7 @@ def module_text(
 
 
 def _import_lines(module: str, names: Sequence[str]) -> list[str]:
-    """Return the import of some names, in the way in which a sorter of imports writes it."""
+    """Return the import statement for some names, formatted as by an import sorter."""
     if not names:
         return []
     line = f"from {module} import {', '.join(names)}"
@@ -274,12 +274,12 @@ def _content_part(body: Body) -> Group:
 
 
 def _plain(annotation: str) -> str:
-    """Return an annotation as the module of the classes writes it."""
+    """Return an annotation as it is written in the module of the classes."""
     return _MARKED.sub(r"\1", annotation)
 
 
 def prefixed(annotation: str) -> str:
-    """Return an annotation as another module writes it."""
+    """Return an annotation as it is written in other modules."""
     return _MARKED.sub(r"models.\1", annotation)
 
 
@@ -294,7 +294,7 @@ def _call_about(call: Call) -> str:
 
 
 def one_line(text: str, width: int) -> str:
-    """Return a text of strangers as one line without quotes and escapes, with a full stop."""
+    """Return an untrusted text as one line without quotes and escapes, with a full stop."""
     printable = "".join(item if item.isprintable() else " " for item in text)
     plain = " ".join(printable.replace('"', "'").replace("\\", "/").split()).rstrip(".' ")
     short = plain if len(plain) <= width else f"{plain[: width - 1].rstrip()}…"

@@ -1,4 +1,4 @@
-"""Lays out Python expressions within 100 columns, as a formatter would leave them."""
+"""Formats Python expressions within 100 columns, as a code formatter would."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CLOSING: Final = {"(": ")", "[": "]", "{": "}"}
 
 
 class Group(NamedTuple):
-    """A part of an expression with brackets.
+    """An expression with brackets, such as a call or a list.
 
     Attributes:
         head: the text before the bracket, such as the name of a function.
@@ -29,7 +29,7 @@ Part: TypeAlias = "str | Group"
 
 
 def flat(part: Part) -> str:
-    """Return a part in one line."""
+    """Return an expression as one line."""
     if isinstance(part, str):
         return part
     items = ", ".join(map(flat, part.items))
@@ -37,7 +37,7 @@ def flat(part: Part) -> str:
 
 
 def laid_out(part: Part, *, indent: int = 0, before: str = "", after: str = "") -> Iterator[str]:
-    """Yield the lines of a part.
+    """Yield the lines of an expression.
 
     Args:
         part: the part.
@@ -90,7 +90,7 @@ def assigned_text(name: str, text: str) -> Iterator[str]:
 
 
 def literal(text: str) -> str:
-    """Return a text as a literal of Python, in the quotation marks that a formatter chooses."""
+    """Return a text as a Python literal, with the quotation marks that a formatter would choose."""
     quote = "'" if text.count('"') > text.count("'") else '"'
     return quote + "".join(_escaped(character, quote) for character in text) + quote
 

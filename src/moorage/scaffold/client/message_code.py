@@ -1,4 +1,4 @@
-"""Writes the functions for messages as a module of Python."""
+"""Writes the functions for messages as a Python module."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def messages_module(
         makers: the functions that make messages.
         readers: the functions that read messages.
         title: the title of the described application.
-        checks: whether the limits of received values are checked.
+        checks: True to check the limits of received values.
     """
     functions: list[MessageFunction] = [*makers, *readers]
     constants = channel_names([item.operation for item in functions])
@@ -54,7 +54,7 @@ def messages_module(
 
 
 def channel_names(operations: Sequence[ChannelOperation]) -> Mapping[str, str]:
-    """Return the names of constants, by the names of the channels of operations."""
+    """Return the names of the constants for channels, by the channels' names."""
     taken: set[str] = set()
     channels = dict.fromkeys(operation.channel for operation in operations)
     return {channel: unique(member_name(channel), taken) for channel in channels}

@@ -1,4 +1,4 @@
-"""Puts the files of a package of messages together."""
+"""Assembles the files of a package for messages."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ Role: TypeAlias = Literal["application", "client"]
 
 @attrs.frozen(kw_only=True)
 class MessageOptions:
-    """The choices of a package of messages.
+    """The options of a generated package for messages.
 
     Attributes:
         role: "client" if the program talks to the described application, and "application" if it
             is that application.
-        operations: the names of the operations; None for all.
-        skip_unmapped: whether operations that cannot be mapped are left out.
-        keep_unknown: whether objects keep members that the description does not name.
-        check_received: whether the limits of received values are checked.
+        operations: the names of the operations to include; None for all.
+        skip_unmapped: True to leave out operations that cannot be mapped.
+        keep_unknown: True if objects keep members that the description does not name.
+        check_received: True to check the limits of received values.
     """
 
     role: Role = "client"
@@ -46,12 +46,12 @@ class MessageOptions:
 
 
 def message_files(api: AsyncApi, name: str, options: MessageOptions) -> dict[str, str]:
-    """Return the files of a package of messages, by path.
+    """Return the files of a package for messages, by path.
 
     Args:
         api: the description.
         name: the name of the described application; the package has the name `NAME_messages`.
-        options: the choices.
+        options: the options.
 
     Raises:
         DescriptionRefused: parts of the description cannot be mapped, and are not to be skipped.
@@ -86,7 +86,7 @@ def message_files(api: AsyncApi, name: str, options: MessageOptions) -> dict[str
 def _functions(
     api: AsyncApi, schemas: Schemas, options: MessageOptions
 ) -> tuple[list[MakeFunction], list[ReadFunction], list[Problem]]:
-    """Return the functions of a description, and the problems of what has none."""
+    """Return the functions of a description, and the problems of operations without a function."""
     operations, skipped_problems = api.mapped(options.operations)
     problems, taken = [*skipped_problems], set[str]()
     makers: list[MakeFunction] = []

@@ -37,8 +37,8 @@ class Payload:
 
     Attributes:
         form: "json", "text" or "binary".
-        media_type: its type.
-        kind: the annotation.
+        media_type: the media type of the payload.
+        kind: the type annotation.
     """
 
     form: str
@@ -51,11 +51,11 @@ class MakeFunction:
     """A function that makes a message to publish.
 
     Attributes:
-        name: its name.
+        name: the name of the function.
         operation: the operation whose channel takes the message.
         message: the message.
-        arguments: its arguments: the parameters of the channel, and headers.
-        payload: the payload.
+        arguments: the arguments of the function: parameters of the channel, and headers.
+        payload: the payload of the message.
     """
 
     name: str
@@ -66,7 +66,7 @@ class MakeFunction:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The annotations that the function uses."""
+        """The type annotations that the function uses."""
         return (self.payload.kind.text, *(argument.kind.text for argument in self.arguments))
 
 
@@ -75,9 +75,9 @@ class ReadFunction:
     """A function that reads the payload of a message.
 
     Attributes:
-        name: its name.
+        name: the name of the function.
         operation: the operation whose channel has the message.
-        payload: the payload.
+        payload: the payload of the message.
     """
 
     name: str
@@ -86,7 +86,7 @@ class ReadFunction:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The annotations that the function uses."""
+        """The type annotations that the function uses."""
         return (self.payload.kind.text,)
 
 
@@ -101,7 +101,7 @@ def make_functions(
     Args:
         operation: the operation.
         document: the description.
-        schemas: the classes, to which those of the messages are added.
+        schemas: the classes; those that the messages need are added.
         taken: the names of other functions.
 
     Raises:
@@ -139,7 +139,7 @@ def read_function(operation: ChannelOperation, schemas: Schemas, taken: set[str]
 
     Args:
         operation: the operation.
-        schemas: the classes, to which those of the messages are added.
+        schemas: the classes; those that the messages need are added.
         taken: the names of other functions.
 
     Raises:
@@ -151,7 +151,7 @@ def read_function(operation: ChannelOperation, schemas: Schemas, taken: set[str]
         if any(payload.form != "json" for payload in payloads):
             raise refusal(
                 operation.node.pointer,
-                "The messages are not all in JSON, and nothing tells them apart.",
+                "The messages cannot be distinguished, because not all of them are JSON.",
                 "Describe an operation for each of them.",
             )
         subject = operation.name
@@ -221,7 +221,7 @@ def _plain(node: Node, document: Document) -> Node:
     """Return the schema of a header.
 
     Raises:
-        Unmapped: it is not that of a single value.
+        Unmapped: the schema does not describe a single value.
     """
     schema = document.resolved(node)
     kind = schema.text("type")

@@ -1,4 +1,4 @@
-"""Tells which classes of a description some annotations need."""
+"""Finds the classes of a description that given annotations need."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def needed(kinds: Iterable[str], schemas: Schemas) -> list[ObjectClass | EnumCla
 
 
 def needed_names(kinds: Iterable[str], schemas: Schemas) -> set[str] | None:
-    """Return the names of the classes that annotations need; None if one was not completed."""
+    """Return the names of the classes that annotations need; None if a class is incomplete."""
     names: set[str] = set()
     remaining_names = [name for kind in kinds for name in _MARKED.findall(kind)]
     while remaining_names:

@@ -1,4 +1,4 @@
-"""Puts the files of a client's package together."""
+"""Assembles the files of a client's package."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _SHOWN: Final = 200
 
 @attrs.frozen(kw_only=True)
 class ClientOptions:
-    """The choices of a generated client.
+    """The options of a generated client.
 
     Attributes:
-        server: the position, URL or description of the server; or another base URL.
+        server: the position, URL or description of a described server; or another base URL.
         security: the name of the security scheme.
-        operations: the operationIds of the operations; None for all.
-        skip_unmapped: whether operations that cannot be mapped are left out.
-        keep_unknown: whether objects keep members that the description does not name.
-        check_answers: whether the limits of values in answers are checked.
+        operations: the operationIds of the operations to include; None for all.
+        skip_unmapped: True to leave out operations that cannot be mapped.
+        keep_unknown: True if objects keep members that the description does not name.
+        check_answers: True to check the limits of values in answers.
     """
 
     server: int | str | None = None
@@ -53,7 +53,7 @@ def client_files(api: OpenApi, name: str, options: ClientOptions) -> dict[str, s
     Args:
         api: the description.
         name: the name of the service; the package has the name `NAME_client`.
-        options: the choices.
+        options: the options.
 
     Raises:
         DescriptionRefused: parts of the description cannot be mapped, and are not to be skipped.

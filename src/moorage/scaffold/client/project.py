@@ -1,4 +1,4 @@
-"""The texts that all generated packages have in common."""
+"""The files that all generated packages have in common."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Maps the schemas of a description to classes and annotations of Python.
+"""Maps the schemas of a description to Python classes and type annotations.
 
-A class is named after its schema, or after the place where the schema stands. In the texts of
-annotations its name stands between « and », since modules write it in different ways. A schema that
-cannot be mapped raises `Unmapped`; the operations that need it are the only ones that are lost.
+A class is named after its schema, or after the position of the schema in the description. In
+annotations the name is enclosed in « and », because modules write it in different ways. A schema
+that cannot be mapped raises `Unmapped`; only the operations that need it cannot be generated.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _ANY: Final = "Any"
 
 @attrs.frozen
 class Kind:
-    """The annotation of a schema.
+    """The type annotation of a schema.
 
     Attributes:
         text: the annotation, without null.
-        limits: the expressions of its limits.
-        nullable: whether null is a value too.
+        limits: the Python expressions of its limits.
+        nullable: True if null is allowed.
     """
 
     text: str
@@ -59,7 +59,7 @@ class Kind:
 
     @property
     def nested(self) -> str:
-        """The annotation with its limits, for a place inside of another one."""
+        """The annotation with its limits, for use inside another annotation."""
         text = f"Annotated[{', '.join([self.text, *self.limits])}]" if self.limits else self.text
         return f"{text} | None" if self.nullable and self.text != _ANY else text
 
@@ -76,7 +76,7 @@ class ClassField:
 
 @attrs.frozen
 class ObjectClass:
-    """A class for an object. `other` is the annotation of the values of further members."""
+    """A class for an object. `other` is the annotation of additional members."""
 
     name: str
     source: str
@@ -95,7 +95,7 @@ class EnumClass:
 
 @attrs.frozen
 class UnionAlias:
-    """A name for a union. `members` tells the member of objects and their classes, if any."""
+    """A name for a union. `members` contains the discriminator and its classes, if there is one."""
 
     name: str
     kinds: tuple[str, ...]
@@ -104,7 +104,7 @@ class UnionAlias:
 
 
 class Schemas:
-    """The classes of a description, by the pointers of their schemas.
+    """The classes of a description, by the JSON pointers of their schemas.
 
     Attributes:
         declared: the declarations by their names, in the order in which they were completed.
@@ -155,7 +155,7 @@ class Schemas:
         return attrs.evolve(kind, nullable=nullable or kind.nullable)
 
     def union(self, kinds: Iterable[Kind], hint: str) -> Kind:
-        """Return the annotation of a value that is of one of several annotations."""
+        """Return the annotation of a value that may have any of several annotations."""
         texts = tuple(dict.fromkeys(kind.nested for kind in kinds))
         if len(texts) == 1 or _ANY in texts:
             return Kind(_ANY if _ANY in texts else texts[0])
@@ -246,7 +246,7 @@ class Schemas:
         return name
 
     def _merged_kind(self, node: Node, hint: str) -> Kind:
-        """Return the annotation of a schema that has all members of several ones."""
+        """Return the annotation of an object with the members of several schemas (`allOf`)."""
         direct_shaping = _SHAPING - {"allOf"}
         parts = [part for part in self._all_parts(node, 0) if direct_shaping & part.value.keys()]
         shaping_names = direct_shaping & node.value.keys()
@@ -279,10 +279,10 @@ class Schemas:
         return self._declared_object(node, hint, members, required, additional)
 
     def _all_parts(self, node: Node, depth: int) -> list[Node]:
-        """Return the schemas that allOf joins, the outermost one last."""
+        """Return the schemas that `allOf` joins, the outermost schema last."""
         node = self._document.resolved(node)
         if depth > _DEEPEST or not is_object(node.value):
-            raise refusal(node.pointer, "allOf is in a circle or malformed.", "Correct it.")
+            raise refusal(node.pointer, "allOf is circular or malformed.", "Correct it.")
         inner_parts = [
             part
             for item in node.child("allOf").items()
@@ -320,7 +320,7 @@ class Schemas:
     def _discriminated(
         self, node: Node, items: list[Node], kinds: list[Kind]
     ) -> tuple[str | None, tuple[tuple[str, str], ...]]:
-        """Return the member that tells the classes of a union apart, and the classes by value."""
+        """Return the discriminator of a union, and the classes by the discriminator's value."""
         discriminator = node.child("discriminator")
         member = discriminator.text("propertyName")
         by_pointer: dict[str, str] = {}
@@ -365,7 +365,7 @@ class Schemas:
 
 
 def _other_choices(node: Node, values: list[Any], *, nullable: bool) -> Kind:
-    """Return the annotation of an enumeration of something else than texts."""
+    """Return the annotation of an enumeration whose values are not texts."""
     kinds = {bool: "bool", int: "int", str: "str"}
     if len(values) > _MOST_MEMBERS or not all(type(item) in kinds for item in values):
         types = _types_of(node)
@@ -394,7 +394,7 @@ def _scalar_kind(node: Node, type_name: str) -> Kind:
         "above": schema.get("exclusiveMinimum"),
         "below": schema.get("exclusiveMaximum"),
     }
-    # In version 3.0, an exclusive bound is a mark of the other one.
+    # In version 3.0, an exclusive bound is a boolean beside the bound.
     for exclusive, inclusive in (("above", "least"), ("below", "most")):
         if bounds[exclusive] is True:
             bounds[exclusive], bounds[inclusive] = bounds[inclusive], None
@@ -443,7 +443,7 @@ def _is_null(node: Node) -> bool:
 
 
 def _only_requires(alternatives: Node) -> bool:
-    """Return whether alternatives exist, and only tell which members go together."""
+    """Return whether there are alternatives that only list required members."""
     items = [*alternatives.items()]
     return bool(items) and all(
         is_object(item.value) and not (_SHAPING | {"enum", "const"}) & item.value.keys()

@@ -1,4 +1,4 @@
-"""Makes valid and unique names of Python from the names of a description."""
+"""Makes valid and unique Python names from the names of a description."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def attribute_name(text: str) -> str:
 
 
 def argument_name(text: str) -> str:
-    """Return a name for an argument of a function, which hides no builtin."""
+    """Return a name for an argument of a function that does not shadow a builtin."""
     name = attribute_name(text)
     return f"{name}_" if name in _BUILTINS or name in _TAKEN_ARGUMENTS else name
 
@@ -58,7 +58,7 @@ def member_name(text: str) -> str:
 
 
 def unique(name: str, taken: set[str]) -> str:
-    """Return a name that is not taken yet, with a number if needed, and take it."""
+    """Return a name that is not in use, with a number if needed, and mark it as used."""
     number, candidate = 2, name
     while candidate in taken:
         candidate = f"{name}{'_' if name.islower() or name.isupper() else ''}{number}"
