@@ -1,8 +1,8 @@
-"""A SCIM 2.0 server, by which an identity provider keeps the people of your application.
+"""A SCIM 2.0 server, with which an identity provider manages the people of your application.
 
-The rules are pure: `attributes` knows the schemas, `filters` and `patches` decide what a request
-means. `server` answers requests, and reaches the application only through the store of `port`.
-`apps` serves it over WSGI and ASGI. Nothing here knows how the application stores its people.
+`attributes` contains the schemas, and `filters` and `patches` interpret requests, all as pure
+functions. `server` answers requests, and uses the application only through the store interface in
+`port`. `apps` serves it over WSGI and ASGI.
 """
 
 from __future__ import annotations

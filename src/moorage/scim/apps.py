@@ -102,13 +102,13 @@ class AsyncScimApp:
 
 
 def _path_of(decoded: bytes) -> str:
-    """The path of a request, decoded by the web server: all after the collection is one id."""
+    """Return a decoded path with slashes in the id of a resource encoded again."""
     collection, _, id_ = decoded.strip(b"/").partition(b"/")
     return f"{quote(collection)}/{quote(id_, safe='')}" if id_ else quote(collection)
 
 
 def _body_refusal(error: WebhookRejected) -> ScimAnswer:
-    """The answer to a request whose body is too large, cut off or of unknown length."""
+    """Return the answer to a request whose body is too large, incomplete or of unknown length."""
     status = _STATUSES.get(error.reason or "", 400)
     refusal = ScimRefusal(status, "The body is too large, was cut off, or has no length.")
     return ScimAnswer(

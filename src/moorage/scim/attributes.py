@@ -1,4 +1,4 @@
-"""The attributes of people and groups (RFC 7643), and the values that they can have."""
+"""The attributes of people and groups (RFC 7643), and the checks of their values."""
 
 from __future__ import annotations
 
@@ -86,17 +86,17 @@ _LONGEST: Final = 4_000
 
 
 def canonical(names: Mapping[str, Any], name: str) -> str | None:
-    """The spelling of a name in a table, whatever the case of its letters; None if absent."""
+    """Return the spelling of a name in a table, regardless of case; None if the name is absent."""
     return next((spelling for spelling in names if spelling.lower() == name.lower()), None)
 
 
 def checked_content(kind: ScimKind, body: Any, *, lenient: bool) -> dict[str, Any]:
-    """The attributes of a resource in a request, without unsupported ones.
+    """Return the attributes of a resource in a request, without unsupported attributes.
 
     Args:
         kind: kind of the resource.
         body: parsed body of the request.
-        lenient: True to take the words "True" and "False" for booleans.
+        lenient: True to accept the texts "True" and "False" as booleans.
 
     Raises:
         ScimRefusal: a value has a wrong type, or the name of the resource is missing.
@@ -117,7 +117,7 @@ def checked_content(kind: ScimKind, body: Any, *, lenient: bool) -> dict[str, An
 
 
 def checked(shape: Any, value: Any, name: str, *, lenient: bool) -> Any:
-    """A value of an attribute, without unsupported parts.
+    """Return the value of an attribute, without unsupported parts.
 
     Raises:
         ScimRefusal: the value has a wrong type.
@@ -157,5 +157,5 @@ def _checked_parts(
 
 
 def is_storable(text: str) -> bool:
-    """True if a store can keep a text: it has no NUL character, and no half of a character."""
+    """Return whether every store accepts a text: it has no NUL character and no lone surrogate."""
     return not any("\ud800" <= letter <= "\udfff" or letter == "\x00" for letter in text)

@@ -17,7 +17,7 @@ _SCHEMA: Final = "urn:ietf:params:scim:schemas:core:2.0:"
 
 
 def listed(items: Sequence[Mapping[str, Any]], total: int, start: int) -> dict[str, Any]:
-    """A page of a list; `start` counts from one."""
+    """Return a page of a list; `start` counts from one."""
     return {
         "schemas": [LIST],
         "totalResults": total,
@@ -28,7 +28,7 @@ def listed(items: Sequence[Mapping[str, Any]], total: int, start: int) -> dict[s
 
 
 def provider_configuration() -> dict[str, Any]:
-    """The features of this server."""
+    """Return the description of the server's features."""
     return {
         "schemas": [f"{_SCHEMA}ServiceProviderConfig"],
         "patch": {"supported": True},
@@ -49,7 +49,7 @@ def provider_configuration() -> dict[str, Any]:
 
 
 def resource_types() -> list[dict[str, Any]]:
-    """The kinds of resources."""
+    """Return the descriptions of the kinds of resources."""
     return [
         {
             "schemas": [f"{_SCHEMA}ResourceType"],
@@ -66,7 +66,7 @@ def resource_types() -> list[dict[str, Any]]:
 
 
 def schemas() -> list[dict[str, Any]]:
-    """The attributes of each kind, and of the extension."""
+    """Return the descriptions of the attributes of each kind, and of the extension."""
     core = [_schema(CORE[kind], kind.value, ATTRIBUTES[kind], REQUIRED[kind]) for kind in ScimKind]
     extension = ATTRIBUTES[ScimKind.USER][ENTERPRISE]
     return [*core, _schema(ENTERPRISE, "EnterpriseUser", extension, None)]

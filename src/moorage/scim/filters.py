@@ -32,11 +32,11 @@ _EXACT: Final = frozenset({"externalId", "id", "value"})
 
 @frozen(kw_only=True)
 class ScimCondition:
-    """A condition of a filter: one value of an attribute equals this one.
+    """A condition of a filter: an attribute has this value.
 
     Attributes:
-        path: names from the attribute to its part, such as ("emails", "value").
-        value: text or boolean.
+        path: name of the attribute and, if any, of its part, such as ("emails", "value").
+        value: the value, a text or a boolean.
     """
 
     path: tuple[str, ...]
@@ -44,10 +44,10 @@ class ScimCondition:
 
 
 class AttributePath(NamedTuple):
-    """The target of a change: an attribute, and perhaps some of its entries and a part of them.
+    """The target of a change: an attribute, or some of its entries, or a part of them.
 
-    `names` leads to the attribute. `conditions` choose entries of a list; without conditions all
-    entries are chosen. `part` is the part of the attribute or of each entry.
+    `names` is the path of the attribute. `conditions` select entries of a list; without conditions,
+    all entries are selected. `part` is the part of the attribute or of each entry.
     """
 
     names: tuple[str, ...]
@@ -56,11 +56,11 @@ class AttributePath(NamedTuple):
 
 
 def conditions_of(kind: ScimKind, text: str) -> tuple[ScimCondition, ...]:
-    """The conditions of a filter, all of which must hold.
+    """Return the conditions of a filter, all of which must be fulfilled.
 
     Raises:
-        ScimRefusal: the filter has another form than conditions with `eq`, joined by `and`, or it
-            would tell whether a person has a password.
+        ScimRefusal: the filter does not consist of conditions with `eq`, joined by `and`; or it
+            refers to passwords.
     """
     conditions = tuple(
         condition
@@ -68,7 +68,7 @@ def conditions_of(kind: ScimKind, text: str) -> tuple[ScimCondition, ...]:
         for condition in _conditions_at(path_of(kind, path), value)
     )
     if any(condition.path == ("password",) for condition in conditions):
-        raise ScimRefusal(400, "Nobody can be found by a password.", "invalidFilter")
+        raise ScimRefusal(400, "People cannot be searched by password.", "invalidFilter")
     return conditions
 
 
@@ -104,7 +104,7 @@ def _pairs(text: str) -> Iterator[tuple[str, str | bool]]:
 
 
 def path_of(kind: ScimKind, text: str) -> AttributePath:
-    """The attribute that a path names, in the spelling of its schema.
+    """Return the attribute that a path names, in the spelling of its schema.
 
     Raises:
         ScimRefusal: the path names no attribute.
@@ -147,7 +147,7 @@ def _part(parts: Any, name: str) -> str:
 
 
 def fulfils(content: Mapping[str, Any], conditions: tuple[ScimCondition, ...]) -> bool:
-    """True if a resource, or an entry of a list, fulfils all conditions."""
+    """Return whether a resource, or an entry of a list, fulfils all conditions."""
     return all(
         any(_is_same(condition, value) for value in _values(content, condition.path))
         for condition in conditions

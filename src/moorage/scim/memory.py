@@ -24,7 +24,7 @@ _UNIQUE: Final = REQUIRED[ScimKind.USER]
 
 
 class MemoryScimStore:
-    """A `ScimStore` that keeps people and groups while the process runs."""
+    """A `ScimStore` that stores people and groups in the memory of this process."""
 
     def __init__(self) -> None:
         self._resources: dict[tuple[ScimKind, str], ScimResource] = {}
@@ -42,7 +42,7 @@ class MemoryScimStore:
         return ScimMatches(total=len(matching), items=tuple(matching[start : start + count]))
 
     def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
-        """Return a resource, if there is one."""
+        """Return a resource; None if there is no such resource."""
         with self._lock:
             return self._resources.get((kind, id))
 
@@ -64,7 +64,7 @@ class MemoryScimStore:
     def replace(
         self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
     ) -> ScimResource | None:
-        """Store new content of a resource, if it still has this version."""
+        """Replace the content of a resource if it still has this version; return it or None."""
         with self._lock:
             resource = self._resources.get((kind, id))
             if resource is None or resource.version != version:
@@ -80,7 +80,7 @@ class MemoryScimStore:
         return changed
 
     def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
-        """Delete a resource, if it still has this version."""
+        """Delete a resource if it still has this version; return whether it was deleted."""
         with self._lock:
             resource = self._resources.get((kind, id))
             if resource is None or version not in {None, resource.version}:
@@ -109,7 +109,7 @@ class AsyncMemoryScimStore:
         return self._store.find(kind, conditions, start, count)
 
     async def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
-        """Return a resource, if there is one."""
+        """Return a resource; None if there is no such resource."""
         return self._store.get(kind, id)
 
     async def create(self, kind: ScimKind, content: Mapping[str, Any], /) -> ScimResource:
@@ -119,9 +119,9 @@ class AsyncMemoryScimStore:
     async def replace(
         self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
     ) -> ScimResource | None:
-        """Store new content of a resource, if it still has this version."""
+        """Replace the content of a resource if it still has this version; return it or None."""
         return self._store.replace(kind, id, content, version)
 
     async def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
-        """Delete a resource, if it still has this version."""
+        """Delete a resource if it still has this version; return whether it was deleted."""
         return self._store.delete(kind, id, version)

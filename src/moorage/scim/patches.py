@@ -1,8 +1,8 @@
 """Changes of parts of a resource (RFC 7644, section 3.5.2), as pure functions.
 
-Entra writes operations with capitals, names attributes by dotted or qualified keys without a path,
-and sends the entries to remove as a value. Okta sends whole tables without a path, with the id in
-them. All of these are understood.
+Identity providers deviate from the standard. Entra capitalises operations, names attributes by
+dotted or qualified keys without a path, and sends the entries to remove as a value. Okta sends
+whole tables, including the id, without a path. All these forms are accepted.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _MOST: Final = 1_000
 def patched(
     kind: ScimKind, content: Mapping[str, Any], body: Any, id: str, *, lenient: bool
 ) -> dict[str, Any]:
-    """The attributes of a resource after the operations of a request, all or none of them.
+    """Return the attributes of a resource after all operations of a request.
 
     Args:
         kind: kind of the resource.
-        content: attributes before.
+        content: the attributes before the request.
         body: parsed body of the request.
-        id: id of the resource, which may be repeated in the request.
-        lenient: True to take the words "True" and "False" for booleans, and to add an entry where
-            one is replaced that does not exist, as Entra expects.
+        id: id of the resource, which the request may repeat.
+        lenient: True to accept the texts "True" and "False" as booleans, and to add an entry if the
+            entry to replace does not exist, as Entra expects.
 
     Raises:
         ScimRefusal: an operation cannot be carried out.
@@ -72,7 +72,7 @@ def _operations_of(body: Any) -> list[Any]:
 
 
 def _steps_of(operation: Any) -> Iterator[tuple[str, str, Any]]:
-    """The verb, path and value of each step; an operation without a path has a step per key."""
+    """Yield verb, path and value of each step; an operation without path has a step per key."""
     fields = operation if is_object(operation) else {}
     verb, path, value = (fields.get(name) for name in ("op", "path", "value"))
     if not isinstance(verb, str) or verb.lower() not in _OPERATIONS:
@@ -90,7 +90,7 @@ def _steps_of(operation: Any) -> Iterator[tuple[str, str, Any]]:
 
 
 def _is_identity(path: str, value: Any, id: str) -> bool:
-    """True if an operation only repeats the id; changes of read-only attributes are refused."""
+    """Return whether an operation only repeats the id; refuse changes of read-only attributes."""
     name = path.partition(".")[0].partition("[")[0]
     read_only = next((item for item in READ_ONLY if item.lower() == name.lower()), None)
     if read_only is None:
@@ -101,7 +101,7 @@ def _is_identity(path: str, value: Any, id: str) -> bool:
 
 
 def _checked_path(kind: ScimKind, path: AttributePath, *, lenient: bool) -> AttributePath:
-    """The path with the values of its conditions as entries can have them."""
+    """Return the path, with the values of its conditions converted to the types of the entries."""
     if not path.conditions:
         return path
     parts = _attribute_of(kind, path)[0]
@@ -118,7 +118,7 @@ def _checked_path(kind: ScimKind, path: AttributePath, *, lenient: bool) -> Attr
 
 
 def _attribute_of(kind: ScimKind, path: AttributePath) -> Any:
-    """The type of the whole attribute that a path names."""
+    """Return the type of the whole attribute that a path names."""
     shape: Any = ATTRIBUTES[kind]
     for name in path.names:
         shape = shape[name]
@@ -126,7 +126,7 @@ def _attribute_of(kind: ScimKind, path: AttributePath) -> Any:
 
 
 def _shape_of(shape: Any, path: AttributePath) -> Any:
-    """The type of the target's values: that of one entry if the path chooses entries."""
+    """Return the type of the target's value; if the path selects entries, the type of one entry."""
     if is_list(shape) and (path.conditions or path.part):
         entry_shape: Any = shape[0]
         shape = entry_shape
@@ -137,7 +137,7 @@ def _shape_of(shape: Any, path: AttributePath) -> Any:
 def _parent(
     result: dict[str, Any], path: AttributePath, *, create: bool
 ) -> tuple[dict[str, Any], str]:
-    """The table that holds the attribute, and its name there."""
+    """Return the table that contains the attribute, and the attribute's name in the table."""
     *parents, name = path.names
     table = result
     for parent in parents:
@@ -169,7 +169,7 @@ def _set(
 
 
 def _joined(entries: list[Any], new_entries: list[Any]) -> list[Any]:
-    """The entries and those new ones that are not among them yet."""
+    """Return the entries, followed by the new entries that are not among them."""
     keys = {_key_of(entry) for entry in entries}
     result = [*entries]
     for entry in new_entries:
@@ -181,7 +181,7 @@ def _joined(entries: list[Any], new_entries: list[Any]) -> list[Any]:
 
 
 def _key_of(entry: Mapping[str, Any]) -> Any:
-    """The value of an entry; all parts of one that has no value."""
+    """Return the value of an entry; if it has no value, all its parts."""
     value = entry.get("value")
     return tuple(sorted(entry.items())) if value is None else value
 

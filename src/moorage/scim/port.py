@@ -27,7 +27,7 @@ class ScimResource:
 
     Attributes:
         id: the application's id of the resource, which never changes.
-        content: attributes by SCIM's names, without id, schemas and meta. The repr hides them.
+        content: attributes by their SCIM names, without id, schemas and meta. The repr hides them.
         version: text that changes with each change of the resource.
         created: time of its creation, if the application knows it.
         modified: time of its last change, if the application knows it.
@@ -45,7 +45,7 @@ class ScimMatches:
     """A page of the resources that fulfil a filter.
 
     Attributes:
-        total: number of all resources that fulfil it.
+        total: number of all resources that fulfil the filter.
         items: resources of this page.
     """
 
@@ -54,17 +54,18 @@ class ScimMatches:
 
 
 class ScimStore(Protocol):
-    """Keeps people and groups for a SCIM server.
+    """Stores people and groups for a SCIM server.
 
-    `content` holds the attributes that the server knows; an application stores those that it wants,
-    and returns those that it has. A new password is in `content` under `password`, and is never
-    read. The members of a group are under `members`, each with the id of a person as `value`.
+    `content` contains the attributes that the server supports. An application may store only some
+    of them, and returns those that it has. A new password is in `content` under `password`; it is
+    never read back. The members of a group are under `members`, each with the id of a person as
+    `value`.
 
     `create` and `replace` raise `AlreadyExists` if another resource of the kind has the same
-    `userName`, whatever the case of its letters, and `InvalidData` for content that the application
-    refuses. `replace` and `delete` change nothing and return None or False if the resource is gone
-    or has another version by now; this is decided in one transaction with the change. A `version`
-    of None deletes any version. `find` counts from zero, and its order does not change by itself.
+    `userName`, regardless of case, and `InvalidData` for content that the application refuses.
+    `replace` and `delete` change nothing and return None or False if the resource is gone or has
+    another version by now; this is decided in one transaction with the change. A `version` of None
+    deletes any version. `find` counts from zero, and its order is stable.
     """
 
     def find(

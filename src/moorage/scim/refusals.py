@@ -1,4 +1,4 @@
-"""Refusals of SCIM requests: the status, SCIM's word for the reason, and a sentence."""
+"""Refusals of SCIM requests, with a status, an error type of SCIM, and a sentence."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ ERROR: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
 
 
 class ScimRefusal(Exception):
-    """Raised by the rules of the server, which answers with it.
+    """Raised to refuse a request; the server converts it to an answer.
 
     Attributes:
         status: HTTP status of the answer.
-        word: SCIM's word for the reason, if it has one.
-        detail: sentence for the people who run the identity provider.
+        word: the error type of SCIM (`scimType`), if there is one.
+        detail: sentence for the administrator of the identity provider.
         headers: further headers of the answer.
     """
 
@@ -29,21 +29,21 @@ class ScimRefusal(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        """The error as SCIM writes it."""
+        """Return the error as a SCIM document."""
         body = {"schemas": [ERROR], "status": str(self.status), "detail": self.detail}
         return body if self.word is None else {**body, "scimType": self.word}
 
 
 def invalid_value(detail: str) -> ScimRefusal:
-    """The refusal of a value that an attribute cannot have."""
+    """Return the refusal of an invalid value of an attribute."""
     return ScimRefusal(400, detail, "invalidValue")
 
 
 def invalid_path(detail: str) -> ScimRefusal:
-    """The refusal of a path that names no attribute."""
+    """Return the refusal of a path that names no attribute."""
     return ScimRefusal(400, detail, "invalidPath")
 
 
 def not_found(what: str) -> ScimRefusal:
-    """The refusal of a request for something that does not exist."""
+    """Return the refusal of a request for something that does not exist."""
     return ScimRefusal(404, f"{what} does not exist.")

@@ -71,10 +71,10 @@ class _Request:
     body: bytes
 
     def json(self) -> Any:
-        """The parsed body.
+        """Return the parsed body.
 
         Raises:
-            ScimRefusal: it is too large, or not JSON.
+            ScimRefusal: the body is too large, or not JSON.
         """
         if len(self.body) > LIMIT:
             raise ScimRefusal(413, f"The body is larger than {LIMIT} bytes.")
@@ -85,7 +85,7 @@ class _Request:
 
 
 class _Server:
-    """The flows of both servers, over an asynchronous store."""
+    """The code that both servers share, which uses an asynchronous store."""
 
     def __init__(
         self, store: Any, tokens: Iterable[Secret | str], base_url: str, *, lenient: bool
@@ -109,7 +109,7 @@ class _Server:
         headers: Iterable[tuple[str, str]],
         body: bytes,
     ) -> ScimAnswer:
-        """The answer to a request, which is a refusal in SCIM's form if it cannot be executed."""
+        """Return the answer to a request, which may be a refusal in SCIM's format."""
         for value, kind, name in (
             *((method, str, "method"), (path, str, "path"), (query, str, "query")),
             (body, bytes, "body"),
@@ -138,7 +138,7 @@ class _Server:
     def _check_token(self, text: str) -> None:
         scheme, _, token = text.partition(" ")
         digest = sha256(token.strip().encode("utf-8", "surrogatepass")).digest()
-        # All digests are compared, so that the time does not show which one is similar.
+        # All digests are compared, so that the time does not depend on which one matches.
         is_known = [compare_digest(digest, token_digest) for token_digest in self._digests]
         if scheme.lower() != "bearer" or not any(is_known):
             challenge = (("WWW-Authenticate", "Bearer"),)
@@ -169,12 +169,12 @@ class _Server:
         if handler is None:
             allowed = (("Allow", ", ".join(handlers)),)
             raise ScimRefusal(
-                405, f"The possible methods here are {', '.join(handlers)}.", None, allowed
+                405, f"The allowed methods here are {', '.join(handlers)}.", None, allowed
             )
         return handler
 
     def _description(self, request: _Request) -> ScimAnswer:
-        """The answer to a request for a description of the server."""
+        """Return the answer to a request for a description of the server."""
         name, *rest = (part.lower() for part in request.parts)
         documents = {
             "serviceproviderconfig": provider_configuration,
@@ -184,7 +184,7 @@ class _Server:
         if name not in documents or len(rest) > 1:
             raise not_found("This path")
         if request.method != "GET":
-            raise ScimRefusal(405, "Only GET is possible here.", None, (("Allow", "GET"),))
+            raise ScimRefusal(405, "Only GET is allowed here.", None, (("Allow", "GET"),))
         document: Any = documents[name]()
         if name == "serviceproviderconfig":
             return _answer(200, document)
@@ -233,7 +233,7 @@ class _Server:
         request: _Request,
         change: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     ) -> ScimAnswer:
-        """Apply a change to the current version; try again if another writer came in between."""
+        """Apply a change to the current version; retry if another writer was faster."""
         for _ in range(_TRIES):
             resource = await self._existing(kind, id)
             _check_version(request, resource)
@@ -243,7 +243,7 @@ class _Server:
             changed = await self._store.replace(kind, id, content, resource.version)
             if changed is not None:
                 return self._resource_answer(kind, changed, 200)
-        raise ScimRefusal(503, "The resource is changed by others all the time. Try again later.")
+        raise ScimRefusal(503, "Other requests keep changing the resource. Try again later.")
 
     async def _delete(self, kind: ScimKind, id: str, request: _Request) -> ScimAnswer:
         version = None
@@ -276,7 +276,7 @@ class _Server:
     def _resource_body(
         self, kind: ScimKind, resource: ScimResource, query: Mapping[str, str]
     ) -> dict[str, Any]:
-        """A resource as an answer shows it, never with its password."""
+        """Return a resource as it appears in an answer, without its password."""
         content = {
             name: value
             for name, value in resource.content.items()
@@ -306,14 +306,14 @@ class _Server:
 class ScimServer:
     """A SCIM 2.0 server in front of the people and groups of your application.
 
-    It has no state of its own, and any number of threads may share it.
+    It has no state of its own, so any number of threads may share it.
 
     Args:
         store: people and groups of the application.
         tokens: bearer tokens that are accepted, such as the current and the next one.
         base_url: URL at which the identity provider reaches the server.
-        lenient: True to take the texts "True" and "False" for booleans, and to add an entry where
-            one is replaced that does not exist, as Entra needs.
+        lenient: True to accept the texts "True" and "False" as booleans, and to add an entry if the
+            entry to replace does not exist, as Entra requires.
     """
 
     def __init__(
@@ -346,7 +346,7 @@ class ScimServer:
             body: whole body of the request.
 
         Raises:
-            InvalidData: an argument has the wrong type; a request itself is never the reason.
+            InvalidData: an argument has the wrong type; an invalid request raises no error.
         """
         return run_now(self._server.answer(method, path, query, headers, body))
 
@@ -358,8 +358,8 @@ class AsyncScimServer:
         store: people and groups of the application.
         tokens: bearer tokens that are accepted, such as the current and the next one.
         base_url: URL at which the identity provider reaches the server.
-        lenient: True to take the texts "True" and "False" for booleans, and to add an entry where
-            one is replaced that does not exist, as Entra needs.
+        lenient: True to accept the texts "True" and "False" as booleans, and to add an entry if the
+            entry to replace does not exist, as Entra requires.
     """
 
     def __init__(
@@ -392,16 +392,16 @@ class AsyncScimServer:
             body: whole body of the request.
 
         Raises:
-            InvalidData: an argument has the wrong type; a request itself is never the reason.
+            InvalidData: an argument has the wrong type; an invalid request raises no error.
         """
         return await self._server.answer(method, path, query, headers, body)
 
 
 def _pairs(headers: Any) -> list[tuple[str, str]]:
-    """The header fields.
+    """Return the header fields as pairs.
 
     Raises:
-        InvalidData: they are not pairs of texts.
+        InvalidData: the fields are not pairs of texts.
     """
     is_table = isinstance(headers, (str, bytes, Mapping)) or not isinstance(headers, Iterable)
     pairs: list[Any] = [] if is_table else [*headers]
@@ -422,7 +422,7 @@ def _is_pair(value: Any) -> bool:
 
 
 class _AsyncStore:
-    """A synchronous store as an asynchronous one."""
+    """An asynchronous adapter of a synchronous store."""
 
     def __init__(self, store: ScimStore) -> None:
         for verb in _VERBS:
