@@ -1,1 +1,1 @@
-"""The grade of a vendor, and the changes of its official description that touch it."""
+"""The grading of vendors, and the changes of official API descriptions that affect a vendor."""

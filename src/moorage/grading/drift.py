@@ -1,4 +1,4 @@
-"""The changes of a vendor's official description that touch the vendor, with the facts' lines."""
+"""The changes of an official API description that affect a vendor, with its source lines."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _BRACKETS: Final = re.compile(r"\[(\w*)\]")
 
 @attrs.frozen(eq=False)
 class VendorFacts:
-    """The facts that a vendor uses.
+    """The parts of an API that a vendor uses.
 
     Attributes:
-        usage: the requests, names and words.
-        lines: the first line of each name and word.
-        start: the first line of the vendor's module.
+        usage: the requests, field names and words that the vendor uses.
+        lines: the first source line of each name and word.
+        start: the first source line of the vendor's module.
     """
 
     usage: Usage
@@ -42,7 +42,7 @@ class VendorFacts:
     start: Line
 
     def line_of(self, change: Change) -> Line:
-        """Return the line of the fact that a change touches."""
+        """Return the source line that uses what a change affects."""
         for word in change.words:
             if word in self.lines:
                 return self.lines[word]
@@ -65,10 +65,10 @@ class VendorFacts:
 
 
 def facts_of(name: str) -> VendorFacts:
-    """Return the facts that a vendor uses: those of its requests at its sandbox and its modules.
+    """Return the parts of an API that a vendor uses, from its sandbox requests and its modules.
 
     Raises:
-        ConfigurationError: there is no such vendor, or no sandbox for it.
+        ConfigurationError: there is no such vendor, or it has no sandbox.
     """
     modules = modules_of(vendor_class(name))
     lines = texts_of(modules)
@@ -80,10 +80,10 @@ def facts_of(name: str) -> VendorFacts:
 
 
 def vendors_at(description: object) -> tuple[str, ...]:
-    """Return the names of the vendors that are reached at a host which a description names.
+    """Return the names of the vendors whose host a description names.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: there is no such vendor.
     """
     hosts = described_hosts(description)
     names = tuple(name for name in vendor_names() if _names_host(name, hosts))
@@ -105,7 +105,7 @@ def described_hosts(description: object) -> frozenset[str]:
 
 
 def _names_host(vendor: str, hosts: frozenset[str]) -> bool:
-    """Return whether a vendor's modules name a host, or its ending without a region's name."""
+    """Return whether a vendor's modules contain a host name, or its ending without the region."""
     texts = texts_of(modules_of(vendor_class(vendor)))
     return any(
         urlsplit(text).netloc in hosts
@@ -116,7 +116,7 @@ def _names_host(vendor: str, hosts: frozenset[str]) -> bool:
 
 
 def vendor_drift(facts: VendorFacts, vendor: str, old: object, new: object) -> Drift:
-    """Return the changes between two descriptions that touch a vendor.
+    """Return the changes between two descriptions that affect a vendor.
 
     Raises:
         ConfigurationError: the descriptions have no operation that the vendor uses.
@@ -160,7 +160,7 @@ def _fields(exchange: Exchange) -> Iterator[str]:
 
 
 def _with_dots(name: str) -> Iterator[str]:
-    """Yield the dotted path of a form's name with brackets, and the paths that lead to it."""
+    """Yield the dotted path of a form field with brackets, and the paths of its parents."""
     dotted = _BRACKETS.sub(lambda match: "[]" if match[1].isdigit() else f".{match[1]}", name)
     parts = dotted.split(".")
     for number in range(len(parts)):

@@ -1,4 +1,4 @@
-"""The evidence about a vendor that the rules of its grade look at."""
+"""The evidence about a vendor from which its grade is determined."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Outcome:
         error: the error that it raised; None if it succeeded.
         result: its result; None if it raised an error.
         requests: the number of requests that the sandbox received.
-        effects: the number of those whose method acts again when it is repeated, such as POST.
-        bodies: the text of the URLs and bodies that were sent.
+        effects: the number of those requests whose method is not idempotent, such as POST.
+        bodies: the URLs and bodies that were sent, as text.
     """
 
     error: Exception | None = None
@@ -39,24 +39,25 @@ class Outcome:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Evidence:
-    """Everything that the rules look at; gathered once for each vendor.
+    """All facts that the rules check, gathered once for each vendor.
 
     Attributes:
-        name: the name of its entry point.
-        vendor: its class.
-        account: an account at its sandbox; None if it has none.
+        name: the name of the vendor's entry point.
+        vendor: the vendor's class.
+        account: an account at the vendor's sandbox; None without a sandbox.
         services: the account's services.
-        ping: the account's free request.
-        modules: its modules.
-        exchanges: requests to its sandbox and the responses.
-        has_sandbox: whether it has a sandbox that is reached by HTTP.
-        capabilities: for each capability that it states, the outcome of using it.
-        missing: for each other capability of its contracts, the outcome of asking for it.
-        faults: for each fault of the sandbox, the outcome of its main operation.
-        amounts: for each amount, the outcome of charging it.
+        ping: the account's harmless request, if it has one.
+        modules: the vendor's modules.
+        exchanges: requests to the sandbox, with their responses.
+        has_sandbox: True if the vendor has a sandbox that is reached by HTTP.
+        capabilities: the outcome of using each capability that the vendor states.
+        missing: the outcome of using each capability of its contracts that the vendor does not
+            state.
+        faults: the outcome of the main operation for each fault of the sandbox.
+        amounts: the outcome of charging each amount.
         secrets: secrets of the account.
         unsigned_events: the number of events accepted from a webhook without a signature.
-        events: the error of reading damaged events; None if there was none.
+        events: the error that reading damaged events raised; None without an error.
     """
 
     name: str

@@ -64,14 +64,14 @@ ECHO: Final = "echo"
 
 _DAMAGED: Final[tuple[Any, ...]] = ({}, {"type": 7}, {"data": []}, {"id": None, "status": {}})
 _BODY: Final = b'{"id": "1", "type": "paid", "data": {"object": {"id": "1"}}}'
-_WEBHOOK_SECRET: Final = "secret-of-a-webhook"  # noqa: S105 - of nobody
+_WEBHOOK_SECRET: Final = "secret-of-a-webhook"  # noqa: S105 - a made-up secret
 
 
 def evidence_of(name: str) -> Evidence:
     """Return the evidence about a vendor.
 
     Raises:
-        ConfigurationError: there is no such vendor, or it cannot be loaded.
+        ConfigurationError: there is no such vendor, or its module cannot be imported.
     """
     vendor = vendor_class(name)
     modules = modules_of(vendor)
@@ -121,9 +121,9 @@ def outcome_of(name: str, contract: str, scenario: Scenario, fault: object = Non
 
     Args:
         name: the vendor.
-        contract: its contract.
-        scenario: what is done.
-        fault: the fault of the first request; None if there is none.
+        contract: the contract of the scenario.
+        scenario: the operation to perform.
+        fault: the fault that the sandbox shows at the first request; None for no fault.
     """
     return _outcome(name, contract, scenario, fault, able=True)
 
@@ -214,7 +214,7 @@ def _secrets_of(vendor: Vendor) -> tuple[str, ...]:
 
 
 def _unsigned_events(account: Account) -> int:
-    """Return the number of events in a webhook without a signature that are accepted."""
+    """Return the number of events that are accepted from a webhook without a signature."""
     if account.vendor.webhook is None:
         return 0
     with Hub([account]) as hub, suppress(ConnectorError):

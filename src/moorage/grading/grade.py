@@ -37,8 +37,8 @@ class Finding:
 
     Attributes:
         rule: the rule.
-        result: whether it passed.
-        violations: its violations.
+        result: the result of the rule.
+        violations: the violations that were found.
     """
 
     rule: Rule
@@ -51,9 +51,9 @@ class Grade:
     """The grade of a vendor.
 
     Attributes:
-        vendor: its name.
+        vendor: the name of the vendor.
         findings: the results of all rules.
-        start: the line of its class.
+        start: the source line of the vendor's class.
     """
 
     vendor: str
@@ -62,7 +62,7 @@ class Grade:
 
     @property
     def tier(self) -> Tier:
-        """The highest tier whose rules, and those of the tiers below, all passed."""
+        """The highest tier whose rules passed, together with the rules of all lower tiers."""
         tier = Tier.NONE
         for candidate in (Tier.BRONZE, Tier.SILVER, Tier.GOLD):
             if any(

@@ -1,4 +1,4 @@
-"""A rule of the grade of vendors, and the tiers."""
+"""The rules by which vendors are graded, and the tiers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Tier(StrEnum):
-    """The tier of a vendor: the highest whose rules, and those of the tiers below, all pass."""
+    """The tier of a vendor: all rules of this tier and of all lower tiers pass."""
 
     NONE = "none"
     BRONZE = "bronze"
@@ -29,7 +29,7 @@ class Violation:
 
     Attributes:
         problem: what is wrong, as a sentence.
-        line: its line in a module; None for the vendor's class.
+        line: the source line; None for the line of the vendor's class.
     """
 
     problem: str
@@ -38,15 +38,16 @@ class Violation:
 
 @attrs.frozen(kw_only=True)
 class Rule:
-    """A rule of the grade.
+    """A rule by which vendors are graded.
 
     Attributes:
-        name: its name.
+        name: the name of the rule.
         tier: the tier that it belongs to.
-        sentence: what must hold.
-        remedy: what to do about a violation.
-        check: yields the violations.
-        concerns: tells whether the rule concerns a vendor; others pass without a check.
+        sentence: the requirement, as a sentence.
+        remedy: the way to correct a violation, as a sentence.
+        check: function that yields the violations.
+        concerns: function that returns whether the rule applies to a vendor; other vendors pass
+            unchecked.
     """
 
     name: str
@@ -58,7 +59,7 @@ class Rule:
 
 
 def everybody(_: Evidence) -> bool:
-    """Return True: the rule concerns every vendor."""
+    """Return True, because the rule applies to every vendor."""
     return True
 
 
@@ -68,26 +69,26 @@ def over_http(evidence: Evidence) -> bool:
 
 
 def at_a_sandbox(evidence: Evidence) -> bool:
-    """Return whether a vendor's sandbox can be called."""
+    """Return whether a vendor has a sandbox."""
     return evidence.has_sandbox
 
 
 def with_credentials(evidence: Evidence) -> bool:
-    """Return whether a vendor's sandbox can be called, and takes credentials."""
+    """Return whether a vendor has a sandbox that requires credentials."""
     account = evidence.account
     return evidence.has_sandbox and bool(evidence.secrets or (account and account.clients()))
 
 
 def with_payments(evidence: Evidence) -> bool:
-    """Return whether a vendor takes payments, and its sandbox can be called."""
+    """Return whether a vendor takes payments and has a sandbox."""
     return "payments" in evidence.vendor.kinds and evidence.has_sandbox
 
 
 def with_webhooks(evidence: Evidence) -> bool:
-    """Return whether a vendor has webhooks, and there is an account."""
+    """Return whether a vendor has webhooks and a sandbox account."""
     return evidence.vendor.webhook is not None and evidence.account is not None
 
 
 def with_keys(evidence: Evidence) -> bool:
-    """Return whether a vendor states that it takes idempotency keys."""
+    """Return whether a vendor states that it supports idempotency keys."""
     return evidence.vendor.idempotency is not None

@@ -1,4 +1,4 @@
-"""The rules about what a vendor states: its class, its services and its modules."""
+"""The rules about the statements in a vendor's class, services and modules."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def _unknown_words(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _defaults(call: ast.Call) -> Iterator[ast.expr]:
-    """Yield the value that a look-up returns for a word that its table lacks."""
+    """Yield the default value of a table look-up, for a word that is not in the table."""
     if not isinstance(call.func, ast.Attribute):
         return
     if call.func.attr == "get" and len(call.args) == 2:

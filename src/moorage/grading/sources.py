@@ -1,7 +1,7 @@
 """The modules of a vendor, and the lines of the texts in them.
 
-A vendor's field names and words are texts in its modules: in tables, readings and bodies. Their
-places say which facts it uses, and where each is stated.
+The field names and words of an API that a vendor uses are string literals in its modules: in
+tables, readings and bodies. So the literals show which parts of the API are used, and where.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class SourceModule:
     """A module of a vendor.
 
     Attributes:
-        name: its name.
-        path: its file.
-        tree: its code.
-        text: its source.
+        name: the name of the module.
+        path: the path of the file.
+        tree: the syntax tree.
+        text: the source text.
     """
 
     name: str
@@ -59,7 +59,7 @@ class SourceModule:
 
 
 def modules_of(vendor: type[Vendor]) -> tuple[SourceModule, ...]:
-    """Return the modules of a vendor: its own, and those of its package that it imports."""
+    """Return the modules of a vendor: its own module, and imported modules of the same package."""
     own_name = vendor.__module__
     package = own_name.rpartition(".")[0] or own_name
     names = [own_name]
@@ -102,9 +102,9 @@ def shown_path(path: str) -> str:
 
 
 def texts_of(modules: tuple[SourceModule, ...]) -> Mapping[str, Line]:
-    """Return the names and words in a vendor's modules, each with the first line that has it.
+    """Return the names and words in a vendor's modules, each with the first line that contains it.
 
-    A dotted path, a name with brackets and a text of several words count as a whole and by their
+    A dotted path, a name with brackets and a text of several words are included as a whole and in
     parts. Docstrings and sentences are left out.
     """
     lines: dict[str, Line] = {}
