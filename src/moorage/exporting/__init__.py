@@ -1,13 +1,13 @@
 """Exports the requests to the configured vendors for other tools.
 
-`described` tells what each account and each service of a configuration sends; `postman` and
-`openapi` write it down, as a Postman collection of version 2.1 and as an OpenAPI 3.1 description.
-Nothing is written by hand: each verb that an account is capable of is done once at the vendor's
-sandbox, with an account of the sandbox, and what went out is what is told. So the secrets of a
-configuration are nowhere near; where one belongs there is a variable without a value.
+`described` returns the requests that each account and service of a configuration sends. `postman`
+writes them as a Postman collection of version 2.1, and `openapi` as an OpenAPI 3.1 description. The
+requests are recorded: each operation that an account supports is performed once at the vendor's
+sandbox, with a sandbox account. So the export cannot contain secrets of the configuration; in their
+places there are variables without values.
 
-`grafana_dashboard` and `prometheus_rules` are made of the table of the metrics that
-`PrometheusObserver` counts.
+`grafana_dashboard` and `prometheus_rules` are made from the table of metrics of
+`PrometheusObserver`.
 """
 
 from __future__ import annotations

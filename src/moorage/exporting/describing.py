@@ -43,7 +43,7 @@ _NO_HTTP: Final = "Its vendor does not speak HTTP."
 
 
 def described(configured: Configured) -> Description:
-    """Everything that the accounts and services of a configuration send."""
+    """Return all requests that the accounts and services of a configuration send."""
     requests: list[Sent] = []
     variables: dict[str, str] = {}
     silence_reasons: dict[str, str] = {}
@@ -136,7 +136,7 @@ def _variables(path: Iterable[str | Slot]) -> set[str]:
 
 
 def _server(url: str, services: Mapping[str, Service]) -> str | None:
-    """The service that a URL belongs to: the one with the longest base URL that it begins with."""
+    """Return the service with the longest base URL that a URL begins with."""
     fitting = [
         (len(service.base_url), name)
         for name, service in services.items()
@@ -146,7 +146,7 @@ def _server(url: str, services: Mapping[str, Service]) -> str | None:
 
 
 def _public_names(vendor: Vendor, owner: str) -> dict[str, str]:
-    """The options of an account that are not secret, by their variables."""
+    """Return the options of an account that are not secret, by their variables."""
     fields = attrs.fields(cast("Any", type(vendor)))
     options = {field.name: getattr(vendor, field.name) for field in fields}
     texts = {
@@ -161,7 +161,7 @@ def _public_names(vendor: Vendor, owner: str) -> dict[str, str]:
 
 
 def _own_headers(account: Account) -> dict[str, str]:
-    """The headers that the configuration adds, with variables: some are secret, some are not."""
+    """Return the headers that the configuration adds, with variables in place of their values."""
     headers: Mapping[str, str] = account.settings.get("headers", {})
     return {name: variable(account.name, name) for name in headers}
 
@@ -187,7 +187,7 @@ def _of_service(service: Service) -> Iterable[tuple[Sent, dict[str, str]]]:
 
 
 def _without_secrets(base_url: str, owner: str) -> tuple[str, dict[str, str]]:
-    """A service's URL with variables for the credentials in its path, and these variables."""
+    """Return a service's URL with variables for credentials in its path, and these variables."""
     address, *segments = re.split(r"(?<=[^/:])/", base_url)
     masked_segments = [address]
     variables: dict[str, str] = {}

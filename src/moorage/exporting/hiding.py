@@ -30,7 +30,7 @@ _UNSAID: Final = frozenset({"host", "content-length", "accept-encoding", "connec
 
 
 def texts_of(value: Any, *path: str) -> Iterator[tuple[str, str]]:
-    """Every text in the options of an account, with the name of its variable."""
+    """Yield each text in the options of an account, with the name of its variable."""
     if isinstance(value, str) and len(value) >= _SHORTEST:
         yield value, variable(*path)
     elif is_object(value):
@@ -43,10 +43,10 @@ class Hiding:
     """Replaces values by variables.
 
     Attributes:
-        owner: whose variables these are.
+        owner: the account or service that the variables belong to.
         known: variables by the values that they stand for.
-        keyed: the headers that carry idempotency keys, in small letters.
-        used: the variables that were put somewhere, to be given a value or none.
+        keyed: the names of headers with idempotency keys, in lower case.
+        used: the variables that appear in the export.
     """
 
     owner: str
@@ -55,19 +55,19 @@ class Hiding:
     used: set[str] = attrs.field(factory=set)
 
     def text(self, text: str) -> str:
-        """A text with variables for the values in it that are known."""
+        """Return a text in which known values are replaced by their variables."""
         for value, name in sorted(self.known.items(), key=lambda item: -len(item[0])):
             if value in text:
                 text = text.replace(value, self.put(name))
         return text
 
     def put(self, name: str) -> str:
-        """Return a variable as it appears in a text."""
+        """Record the use of a variable, and return it as it appears in a text."""
         self.used.add(name)
         return braces(name)
 
     def named(self, name: str, text: str) -> str:
-        """The value of a field; a variable if its name suggests a secret."""
+        """Return the value of a field; a variable if the field's name suggests a secret."""
         visible_text = self.text(text)
         is_signed = _TOKEN.fullmatch(text) is not None
         if not is_signed and ("{{" in visible_text or not text or not is_sensitive(name)):
@@ -90,15 +90,15 @@ class Hiding:
         scheme, _, token = value.partition(" ")
         if scheme.lower() in {"basic", "bearer"}:
             return f"{scheme} {self.named(name, token)}"
-        # A signature is good for one request only, and says what it signs.
+        # A signature is valid for one request only.
         return self.put(variable(self.owner, name))
 
     def pairs(self, pairs: list[tuple[str, str]]) -> Pairs:
-        """The fields of a query or a form."""
+        """Return the fields of a query or form, with secrets as variables."""
         return tuple((name, self.named(name, value)) for name, value in pairs)
 
     def body(self, request: Request) -> tuple[str, Any]:
-        """Return the body's media type and content; a binary body is only mentioned."""
+        """Return the body's media type and content; binary content is replaced by a note."""
         content = as_bytes(request)
         kind = request.headers.get("content-type") or ""
         media = essence(kind) or "application/octet-stream"
@@ -119,7 +119,7 @@ class Hiding:
         return media, self.text(text)
 
     def value(self, name: str, value: Any) -> Any:
-        """A value of JSON."""
+        """Return a JSON value, with secrets as variables."""
         if is_object(value):
             return {key: self.value(key, item) for key, item in value.items()}
         if is_list(value):

@@ -1,4 +1,4 @@
-"""A Grafana dashboard and Prometheus rules, made of the table of metrics."""
+"""A Grafana dashboard and Prometheus rules, made from the table of metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 
 
 def grafana_dashboard() -> dict[str, Any]:
-    """A dashboard for Grafana, with the panels of each metric that `PrometheusObserver` counts."""
+    """Return a Grafana dashboard with panels for each metric of `PrometheusObserver`."""
     panels = [panel for metric in NAMES["prometheus"].values() for panel in metric["panels"]]
     return {
         "title": "moorage",
@@ -28,7 +28,7 @@ def grafana_dashboard() -> dict[str, Any]:
 
 
 def prometheus_rules() -> dict[str, Any]:
-    """Recording and alerting rules for Prometheus, whose rule files may be JSON."""
+    """Return recording and alerting rules for Prometheus, for a rule file in JSON."""
     metrics = NAMES["prometheus"].values()
     records = [
         {"record": name, "expr": expr}

@@ -18,10 +18,10 @@ _IGNORED: Final = frozenset({"accept", "content-type", "authorization"})
 
 
 def openapi(description: Description, title: str = "moorage") -> dict[str, Any]:
-    """The description: each path with the server that it is at.
+    """Return the OpenAPI description, which names the server of each path.
 
-    Where two servers have the same path, the later ones have `#` and their account behind it, for
-    OpenAPI knows one operation of a path.
+    OpenAPI allows a path only once. If several servers have the same path, `#` and the account's
+    name are appended to the later ones.
     """
     requests_by_path: dict[tuple[str, str], list[Sent]] = {}
     for request in description.sent:
@@ -53,7 +53,7 @@ def _name_in_words(description: Description) -> str:
 
 
 def _shape(sent: Sent) -> str:
-    """A path in which slots of any name are the same."""
+    """Return a path in which the names of slots are removed, to compare paths."""
     return "".join("{}" if isinstance(part, Slot) else part for part in sent.path)
 
 
@@ -109,7 +109,7 @@ def _slots(sent: Sent, description: Description) -> Iterator[dict[str, Any]]:
 
 
 def _named_schemas(sent: Sequence[Sent], where: str) -> Iterator[dict[str, Any]]:
-    """The parameters of a query or the headers, as they were sent."""
+    """Yield the sent query parameters or headers as OpenAPI parameters."""
     pairs_by_request = [dict(item.query if where == "query" else item.headers) for item in sent]
     for name in dict.fromkeys(name for item in pairs_by_request for name in item):
         if where == "header" and name.lower() in _IGNORED:
@@ -136,7 +136,7 @@ def _content(media: str, sent: Sequence[Sent]) -> dict[str, Any]:
 
 
 def _security(sent: Iterable[Sent], schemes: dict[str, Any]) -> list[dict[str, list[str]]]:
-    """Return the security requirements of each request; adds their schemes."""
+    """Return the security requirements of a request, and add their schemes to `schemes`."""
     requirements: dict[str, dict[str, list[str]]] = {}
     for request in sent:
         authorization = {name.lower(): value for name, value in request.headers}.get(

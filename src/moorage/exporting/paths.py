@@ -19,14 +19,14 @@ _BRACED: Final = re.compile(r"\{(\w+)(\*?)\}")
 def path_of(
     path: str, route: str | None, base: str, owner: str, variables: Mapping[str, str]
 ) -> tuple[Path, dict[str, str]]:
-    """The pieces of a path below a base, and the values of its slots' variables.
+    """Return the pieces of a path below a base, and the values of its slots' variables.
 
     Args:
-        path: as it was sent.
-        route: the pattern that fits it, if one is known.
-        base: what the server's URL has of it already.
-        owner: whose variables these are.
-        variables: names by the values that they stand for.
+        path: the path as it was sent.
+        route: the pattern that matches the path, if one is known.
+        base: the beginning of the path that the server's URL already contains.
+        owner: the account or service that the variables belong to.
+        variables: the names of variables, by the values that they stand for.
     """
     pieces: list[str | Slot] = []
     values: dict[str, str] = {}
@@ -48,7 +48,7 @@ def path_of(
 
 
 def _parts(path: str, route: str | None) -> Iterator[tuple[str | None, str]]:
-    """The texts of a path in order, with the names of those that differ."""
+    """Yield the segments of a path in order, each with its name if it is variable."""
     if route is None:
         for text in re.split(r"(/)", path):
             yield ("key" if text in KEYS else None), text

@@ -1,4 +1,4 @@
-"""A Postman collection, version 2.1."""
+"""A Postman collection (version 2.1) of the sent requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 
 def postman(description: Description, name: str = "moorage") -> dict[str, Any]:
-    """The collection: a folder for each account and service, with its requests."""
+    """Return the collection, with a folder of requests for each account and service."""
     owners = dict.fromkeys(request.owner for request in description.sent)
     return {
         "info": {"name": name, "schema": _SCHEMA, "description": _name_in_words(description)},

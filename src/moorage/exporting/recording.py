@@ -36,12 +36,12 @@ class Exchange:
     """A request to a sandbox and its response.
 
     Attributes:
-        use: what it was sent for.
-        request, url: what was sent, and where.
+        use: the purpose of the request, such as the operation.
+        request, url: the request, and the URL that it was sent to.
         response: the sandbox's response.
         route: the sandbox's pattern for such requests, if it has one.
-        vendor: the account at the sandbox that sent it.
-        options: what that account is made of.
+        vendor: the sandbox account that sent it.
+        options: the options of that account.
     """
 
     use: str
@@ -94,10 +94,10 @@ class _Recorder:
 
 
 def recorded(name: str) -> list[Exchange]:
-    """Return the requests of all capabilities of a vendor; none if it does not use HTTP.
+    """Return the requests for all capabilities of a vendor; an empty list if it does not use HTTP.
 
     Raises:
-        ConfigurationError: there is no sandbox account for it.
+        ConfigurationError: the vendor has no sandbox account.
     """
     exchanges: list[Exchange] = []
     for contract, use, scenario in _scenarios(vendor_class(name)):
@@ -136,7 +136,7 @@ def _exchanges_of(
 
 
 def _account(name: str, options: Mapping[str, Any]) -> Account:
-    """The account at the sandbox, built without values of the environment."""
+    """Return the sandbox account, which is made without environment variables."""
     kind = vendor_class(name)
     fields = {field.name for field in attrs.fields(cast("Any", kind))}
     vendor = kind(**{key: value for key, value in options.items() if key in fields})

@@ -1,4 +1,4 @@
-"""The requests to export, independent of a format: values are variables, secrets have none."""
+"""The requests to export in any format, with variables in place of values and secrets."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Sent:
 
     Attributes:
         owner: the account or the service that it belongs to.
-        use: what it was sent for.
-        method: in capitals.
+        use: the purpose of the request, such as the operation.
+        method: the HTTP method, in upper case.
         server: the variable of the server's URL.
-        path: texts and slots, one after the other.
-        query, headers: names and values.
-        media: what the body is, without parameters; "" if there is none.
-        body: a value of JSON, the pairs of a form, or a text.
-        status: of the answer; None if nobody knows.
+        path: the pieces of the path: texts and slots.
+        query, headers: pairs of name and value.
+        media: the media type of the body, without parameters; "" if there is no body.
+        body: a JSON value, the pairs of a form, or a text.
+        status: the status of the answer; None if it is unknown.
     """
 
     owner: str
@@ -60,12 +60,12 @@ class Sent:
 
 @attrs.frozen(kw_only=True)
 class Description:
-    """Everything that is sent.
+    """All requests that a configuration sends.
 
     Attributes:
-        sent: the requests, by owner.
-        variables: what stands in braces; the value of a secret is empty.
-        silent: accounts of which nothing can be told, with the reason.
+        sent: the requests, ordered by owner.
+        variables: the values of the variables by name; the value of a secret is empty.
+        silent: the accounts whose requests are unknown, each with the reason.
     """
 
     sent: tuple[Sent, ...]
@@ -74,7 +74,7 @@ class Description:
 
 
 def variable(*parts: str) -> str:
-    """A name for a variable that all tools take."""
+    """Return a name for a variable that all tools accept."""
     return _NO_NAME.sub("_", "_".join(part for part in parts if part)).strip("_").lower()
 
 

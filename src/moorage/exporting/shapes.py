@@ -1,4 +1,4 @@
-"""The shapes of values as JSON Schemas."""
+"""JSON Schemas derived from example values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def shape_of(values: Iterable[Any]) -> dict[str, Any]:
-    """The schema that all of these values keep, as narrow as they show it."""
+    """Return the narrowest JSON Schema that all of these values fulfil."""
     examples = list(values)
     kinds = sorted({_type_name(example) for example in examples})
     schema: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds} if kinds else {}
