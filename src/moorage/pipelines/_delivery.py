@@ -4,7 +4,7 @@ Laws:
 
 1. A record is settled only after the sink took it, a transform left it out, or its dead letter was
    stored.
-2. Records of one lane reach the sink in their order, and again in their order if they fail.
+2. Records of one lane reach the sink in their order, also when they are repeated after a failure.
 3. A cancellation is not a failure: it settles nothing and makes no dead letter.
 """
 
@@ -55,7 +55,7 @@ class BatchDelivery:
         dead_letters: stores records that cannot be processed; without it such a record stops the
             pipeline.
         config: the settings of the pipeline.
-        in_flight: the records that are under way.
+        in_flight: the records that were read and are not committed yet.
         numbers: the counters of the pipeline.
         repeater: repeats actions that fail temporarily.
     """

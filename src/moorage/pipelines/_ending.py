@@ -1,8 +1,8 @@
-"""The end of a pipeline, which takes a limited time whatever its source and its sink do.
+"""The end of a pipeline, which takes a limited time even if its source or its sink hangs.
 
 Laws:
 
-1. Nothing is awaited without a time limit, also nothing that was cancelled.
+1. Nothing is awaited without a time limit, not even a cancelled task.
 2. A pipeline that is stopped has ended `CLOSING` seconds after its `drain` at the latest.
 """
 
@@ -28,13 +28,13 @@ _CANCEL_SHARE: Final = 0.75
 
 
 class Ending:
-    """The time that is left to end a pipeline, which its last steps share.
+    """The remaining time in which a pipeline must end, which its last steps share.
 
     The remaining time is divided equally among the remaining steps, so that a step which hangs
     leaves time for the others. The time begins with the first step.
 
     Args:
-        drain: the seconds in which batches under way may end when the pipeline stops.
+        drain: the seconds in which batches in progress may end when the pipeline stops.
     """
 
     def __init__(self, drain: float) -> None:
@@ -43,15 +43,15 @@ class Ending:
         self._steps = _STEPS
 
     def stop(self) -> None:
-        """Note that the pipeline stops at this moment."""
+        """Record that the pipeline stops now."""
         self._limit = asyncio.get_running_loop().time() + self._drain + CLOSING
 
     async def cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
-        """Cancel tasks, and wait for their end as long as this step may take."""
+        """Cancel tasks, and wait for their end within the time of this step."""
         await _cancel_and_wait(tasks, self._seconds_of_step())
 
     async def run(self, work: Coroutine[Any, Any, object]) -> Exception | None:
-        """Run a step, and return its error; a `TimeoutError` if it was cut off."""
+        """Run a step, and return its error; a `TimeoutError` if its time was over."""
         share = self._seconds_of_step()
         task = asyncio.create_task(work)
         try:

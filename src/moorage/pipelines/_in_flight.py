@@ -124,7 +124,7 @@ class RecordsInFlight:
         )
 
     async def end_batches(self, partitions: Sequence[Partition], seconds: float) -> None:
-        """Begin no more records of revoked partitions, and wait a limited time for those begun."""
+        """Begin no more records of revoked partitions; wait a limited time for those begun."""
         self._revoking |= frozenset(partitions)
         try:
             async with asyncio.timeout(seconds):
@@ -139,7 +139,7 @@ class RecordsInFlight:
         return progress is not None and any(pending.is_begun for pending in progress.open_runs)
 
     def forget(self, partitions: Iterable[Partition] | None) -> None:
-        """Forget the records of partitions, or all: the source delivers them again."""
+        """Forget the records of some or all partitions, because the source delivers them again."""
         partition_keys = list(self._partitions) if partitions is None else list(partitions)
         for partition in partition_keys:
             progress = self._partitions.pop(partition, None)

@@ -143,6 +143,6 @@ class Lanes:
             lane.complete()
 
     def stop(self) -> None:
-        """End all lanes after their batches under way."""
+        """End all lanes after their current batches."""
         for lane in self.lanes:
             lane.stop()

@@ -17,7 +17,7 @@ class PipelineNumbers:
     """The counters behind `PipelineStatistics`, which change while the pipeline runs.
 
     Attributes:
-        dead_letters_in_a_row: the dead letters since the sink last took a record.
+        dead_letters_in_a_row: the number of dead letters since the sink last processed a record.
     """
 
     state: PipelineState = PipelineState.READY

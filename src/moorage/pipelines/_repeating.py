@@ -30,7 +30,7 @@ class Stopping(Exception):
 
 
 class RecordAtFault(Exception):
-    """Raised if attempts to process a record failed, and the record is to blame.
+    """Raised if attempts to process a record failed because of the record itself.
 
     Attributes:
         error: the error.
@@ -48,7 +48,7 @@ class Repeater:
 
     Args:
         policy: the pauses, and the number of attempts.
-        exhausted: the consequence if all attempts fail.
+        exhausted: the consequence if all attempts have failed.
         judge: returns the consequence of an error.
         numbers: the counters of the pipeline.
         stopping: an event that ends a pause, because the pipeline stops.
@@ -78,7 +78,7 @@ class Repeater:
             failure: an error that counts as the first attempt.
 
         Raises:
-            RecordAtFault: the record is at fault, or counts as so after all attempts.
+            RecordAtFault: the record caused the failure, or is treated so after the last attempt.
             Stopping: the pipeline stops.
             Exception: a failure that stops the pipeline.
         """
@@ -87,11 +87,11 @@ class Repeater:
             if error is None:
                 try:
                     return await action()
-                except Exception as caught:  # noqa: BLE001 - it is judged
+                except Exception as caught:  # noqa: BLE001 - `judge` decides about the error
                     error = caught
             attempt += 1
             self._check(error, attempt)
-            pause = delay(self._policy, attempt, previous=pause, draw=random())  # noqa: S311 - it spreads waits
+            pause = delay(self._policy, attempt, previous=pause, draw=random())  # noqa: S311 - jitter needs no secure randomness
             await self._wait(max(pause, self._requested_pause(error)))
             error = None
 

@@ -1,8 +1,8 @@
-"""A cache of values that are fetched once, however many tasks wait for them.
+"""A cache of values, each of which is fetched once for all tasks that wait for it.
 
 Laws:
 
-1. While a fetch of a key is under way, no other one of this key begins.
+1. While a key is being fetched, no other fetch of this key begins.
 2. A temporary failure is not kept: the next task fetches again. Any other failure is kept for a
    limited time.
 3. Cancelling one task does not affect the others, which still get the value.
@@ -27,7 +27,7 @@ V = TypeVar("V")
 
 @attrs.define(eq=False)
 class _Fetch(Generic[V]):
-    """A fetch that is under way or has ended.
+    """A fetch that is in progress or has ended.
 
     Attributes:
         task: the task.
@@ -39,7 +39,7 @@ class _Fetch(Generic[V]):
 
 
 class SharedFetches(Generic[V]):
-    """Fetches values by their keys, and keeps those that were used last.
+    """Fetches values by their keys, and keeps the most recently used values.
 
     Args:
         limit: the largest number of values to keep.

@@ -1,4 +1,4 @@
-"""Sinks that make a call of a vendor or a service for each record or batch."""
+"""Sinks that call a vendor or a service for each record or batch."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class CallSink(RecordSink):
 
     Args:
         operation: an operation of a contract, such as `hub.sms.send`, or another function that
-            takes a request and an `idempotency_key`. A synchronous one runs in a thread.
-        request: makes the operation's request of a record.
+            takes a request and an `idempotency_key`. A synchronous operation runs in a thread.
+        request: makes the operation's request from a record.
     """
 
     def __init__(self, operation: Callable[..., Any], request: Callable[[SinkRecord], Any]) -> None:
@@ -40,7 +40,7 @@ class HttpSink(RecordSink):
         manager: sends the requests under the protections of the service. A synchronous manager
             works in a thread.
         service: the name of the service.
-        request: makes the request of a record.
+        request: makes the request from a record.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class HttpBatchSink(BatchSink):
         manager: sends the requests under the protections of the service. A synchronous manager
             works in a thread.
         service: the name of the service.
-        request: makes the request of a list of records.
+        request: makes the request from a list of records.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ def _whole_batch_processed(_: object) -> None:
 
 
 def idempotency_key(record: SinkRecord) -> str:
-    """Return the idempotency key of a record: its identity, or a digest if that is no key."""
+    """Return a record's idempotency key: its identity, or a digest if that is no valid key."""
     identity = record.identity
     try:
         return checked_key(identity)

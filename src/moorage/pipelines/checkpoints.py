@@ -39,7 +39,7 @@ class StateCheckpoints:
     """Positions in a store of shared state, such as Redis or PostgreSQL.
 
     Args:
-        storage: the store. One that loses its data loses the positions, and sources begin again.
+        storage: the store. If it loses its data, sources begin again at the start.
     """
 
     def __init__(self, storage: AsyncStateStorage) -> None:
@@ -76,11 +76,11 @@ class PollingSource:
     Args:
         name: the name under which the position is stored, and the topic of the records.
         fetch: returns the records after a position, in their order, each with an `offset`. The
-            position is the offset of the last record, and None at the beginning. An empty list says
-            that there are none now, and None that there will never be any. A synchronous function
-            runs in a thread.
+            position is the offset of the last record, and None at the beginning. An empty list
+            means that there are no new records at present, and None that there will never be more.
+            A synchronous function runs in a thread.
         checkpoints: keeps the position.
-        interval: seconds between two calls that returned nothing.
+        interval: seconds to wait after a call that returned no records.
     """
 
     commits: Literal["each", "prefix"] = "prefix"
@@ -160,7 +160,8 @@ class PollingSource:
         """Store another position, and continue reading after it.
 
         Raises:
-            LocalFailure: a sink stores the position with its rows, and has begun to.
+            LocalFailure: the sink stores the position together with its rows, and has begun to do
+                so.
         """
         await self._checkpoints.move(self.name, self._epoch, {ONLY_PARTITION: offset})
         self._position, self._fetched, self._pause_ends = offset, [], 0.0

@@ -34,19 +34,19 @@ _TOPICS: Final = ("subject", "channel", "topic", "queue")
 
 @careful
 class DeadLetterMiddleware:
-    """A middleware that repeats temporary failures, and keeps messages that cannot succeed.
+    """A middleware that repeats temporary failures, and stores hopeless messages as dead letters.
 
-    Give it to a broker: `NatsBroker(middlewares=[DeadLetterMiddleware(letters, name="shop")])`. A
-    handler's errors have the consequences that they have in a pipeline. A message becomes a dead
-    letter, and is acknowledged when that is stored. Other errors, such as a wrong password, reach
-    FastStream, whose `ack_policy` decides.
+    Pass it to a broker: `NatsBroker(middlewares=[DeadLetterMiddleware(letters, name="shop")])`.
+    Errors of a handler have the same consequences as in a pipeline. A dead letter is stored before
+    its message is acknowledged. Other errors, such as a wrong password, reach FastStream, whose
+    `ack_policy` decides.
 
     Args:
         dead_letters: the store of dead letters, such as a `DeadLetterFile`.
         name: the name of the application in its dead letters.
-        retry: the repetition of temporary failures, which happens while the message is held.
-        exhausted: the consequence of a temporary failure that outlasts the retries: "dead_letter"
-            sets the message aside, "stop" raises the error, and "retry" goes on.
+        retry: the policy for repeating temporary failures while the message is not acknowledged.
+        exhausted: the consequence if the last retry fails temporarily: "dead_letter" stores the
+            message as a dead letter, "stop" raises the error, and "retry" continues to retry.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class DeadLetterMiddleware:
         """Handle a message, and return what the handler returned.
 
         Raises:
-            AckMessage: the message is a dead letter now, and is to be acknowledged.
-            Exception: a failure for which the message is not at fault.
+            AckMessage: the message is stored as a dead letter, and must be acknowledged.
+            Exception: a failure that the message did not cause.
         """
         handling = self._repeater(self._exhausted, _consequence_of)
         try:
@@ -119,12 +119,12 @@ class _MessageMiddleware(BaseMiddleware[Any, Any]):
 
 
 def _consequence_of(error: Exception, policy: RetryPolicy) -> Verdict:
-    """Decide what follows from a handler's error; FastStream's own signals pass."""
+    """Return the consequence of a handler's error; FastStream's own signals are passed on."""
     return Verdict.STOP if isinstance(error, IgnoredException) else verdict(error, policy)
 
 
 def _records(message: StreamMessage[Any], topic: str) -> Iterator[SinkRecord]:
-    """Yield the records of a message, one for each of a batch."""
+    """Yield the records of a message; a batch has one record for each of its messages."""
     bodies: Any = message.body
     if not isinstance(message.body, (list, tuple)):
         yield _record(bodies, message.headers, message.message_id, topic)

@@ -44,8 +44,7 @@ class RecordSink(_FunctionSink):
 
     Args:
         function: processes one record, and raises an error if it cannot. A synchronous function
-            runs in a thread. A function that is cut off when the pipeline stops goes on in its
-            thread until the process ends.
+            runs in a thread, and continues there if the pipeline stops without waiting for it.
     """
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> Sequence[Result[object]]:
@@ -54,7 +53,7 @@ class RecordSink(_FunctionSink):
         for record in records:
             try:
                 results.append(Result(await self._call(record)))
-            except Exception as error:  # noqa: BLE001 - the pipeline judges it
+            except Exception as error:  # noqa: BLE001 - the pipeline decides about the error
                 return [*results, Result(error=error)]
         return results
 
@@ -63,9 +62,9 @@ class BatchSink(_FunctionSink):
     """A sink that calls a function with each batch.
 
     Args:
-        function: processes a list of records as a whole: an error says that nothing was done. It
-            returns None, or a list of `Result`, one for each record. A synchronous function runs
-            in a thread.
+        function: processes a list of records as a whole; an error means that no record was
+            processed. It returns None, or a list of `Result`, one for each record. A synchronous
+            function runs in a thread.
     """
 
     async def process_batch(
@@ -77,9 +76,9 @@ class BatchSink(_FunctionSink):
 
 
 def is_async(function: Any) -> bool:
-    """Return whether a function, or an object that is called like one, is asynchronous."""
+    """Return whether a function, or an object with `__call__`, is asynchronous."""
     return iscoroutinefunction(function) or iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - an object may have an asynchronous one
+        getattr(function, "__call__", None)  # noqa: B004 - an object may have an asynchronous `__call__`
     )
 
 

@@ -2,9 +2,9 @@
 
 Laws:
 
-1. A pipeline that is replaced has ended, with its batches under way, before its successor begins.
-2. Replacing a pipeline does nothing to the others.
-3. A failure of one pipeline stops the others in order.
+1. A replaced pipeline and its last batches have ended before its successor begins.
+2. Replacing a pipeline does not affect the others.
+3. If one pipeline fails, the others are stopped gracefully.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class PipelineGroup:
         """Run the pipelines, and return the report of each by its name.
 
         Raises:
-            Exception: the failure that stopped a pipeline. The others are stopped in order first.
+            Exception: the failure that stopped a pipeline. The other pipelines are stopped
+                gracefully first.
         """
         for name in self.pipelines:
             self._start(name)
@@ -62,13 +63,13 @@ class PipelineGroup:
         return {name: task.result() for name, task in self._tasks.items()}
 
     async def replace(self, name: str, pipeline: Pipeline | SupervisedPipeline | None) -> None:
-        """End a pipeline in order, and start another in its place.
+        """Stop a pipeline gracefully, and start another in its place.
 
-        Nothing is started if the group stops meanwhile, or if the old pipeline failed.
+        No pipeline is started if the group stops meanwhile, or if the old pipeline failed.
 
         Args:
-            name: the name of the pipeline; one that is new is only started.
-            pipeline: the pipeline to start; None to start none.
+            name: the name of the pipeline to replace; a new name only starts a pipeline.
+            pipeline: the pipeline to start; None only ends the old one.
         """
         async with self._replacing:
             old, task = self.pipelines.get(name), self._tasks.get(name)

@@ -32,9 +32,9 @@ _VALIDATORS: Final = {"If-None-Match": "etag", "If-Modified-Since": "last-modifi
 class HttpPolling:
     """The records that an HTTP endpoint lists.
 
-    `after` is a function for a `PollingSource`. An answer that has not changed is not sent again,
-    if the service supports ETag or Last-Modified. These headers do not tell whether links in
-    headers have changed, so an endpoint with `link_header` always sends the whole answer.
+    The method `after` is the `fetch` of a `PollingSource`. An unchanged answer is not sent again if
+    the service supports ETag or Last-Modified. These headers do not tell whether links in headers
+    have changed, so an endpoint with `link_header` always sends the whole answer.
 
     Args:
         manager: sends the requests under the protections of the service. A synchronous manager
@@ -55,10 +55,10 @@ class HttpPolling:
         """Return the next records after a position, in the order in which they are listed.
 
         Raises:
-            InvalidData: the position is not one of this endpoint.
+            InvalidData: the position does not belong to this endpoint.
             ConfigurationError: the endpoint lists its records in the wrong order, or too many, or
                 pages without an end.
-            VendorFailed: the answer is not the one that the endpoint's options describe.
+            VendorFailed: the answer does not have the format that the endpoint's options describe.
             ConnectorError: the call failed.
         """
         if offset != self._offset:
@@ -96,6 +96,6 @@ class HttpPolling:
 
 
 def _validators(response: Response) -> dict[str, str]:
-    """Return the headers by which the server answers only if the content has changed."""
+    """Return the conditional headers, such as If-None-Match, for the next request."""
     values = {name: response.header(header) for name, header in _VALIDATORS.items()}
     return {name: value for name, value in values.items() if value is not None}

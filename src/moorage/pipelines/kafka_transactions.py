@@ -2,8 +2,8 @@
 
 Laws:
 
-1. The messages of a batch and the positions of its records become visible together, or not at all:
-   a consumer that reads committed messages only sees each exactly once.
+1. The messages of a batch and the positions of its records become visible together, or not at all.
+   A consumer that reads only committed messages sees each message exactly once.
 2. A batch is published as a whole, so its records arrive in one lane, in their order.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @careful
 class KafkaTransactionSink:
-    """A sink that publishes each record exactly once, at the cluster of its source.
+    """A sink that publishes each record exactly once, in the Kafka cluster of its source.
 
     Args:
         source: the source of the same pipeline, with a `transactional_id`.
@@ -51,7 +51,7 @@ class KafkaTransactionSink:
         self._topic = topic
 
     async def open(self) -> None:
-        """Do nothing: the source begins its transactions when it is opened."""
+        """Do nothing, because the source begins its transactions when it is opened."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
         """Publish records and commit their positions in one transaction."""
@@ -71,7 +71,7 @@ class KafkaTransactionSink:
         return SourcedMessage(record.place, record.offset + 1, OutgoingMessage(topic, message))
 
     async def flush(self) -> None:
-        """Do nothing: what was published is committed."""
+        """Do nothing, because published messages are already committed."""
 
     async def close(self) -> None:
-        """Do nothing: the transactions belong to the source."""
+        """Do nothing, because the transactions belong to the source."""

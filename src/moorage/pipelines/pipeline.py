@@ -1,13 +1,13 @@
-"""A pipeline: it reads records from a source, transforms them, and gives them to a sink.
+"""A pipeline, which reads records from a source, transforms them, and passes them to a sink.
 
 Laws:
 
-1. A record is committed at the source only after it was settled: taken by the sink and flushed,
+1. A record is committed at the source only after it was settled: processed by the sink and flushed,
    left out by a transform, or stored as a dead letter.
-2. No more records are in flight than the settings allow, in number and in bytes.
-3. A pipeline that stops begins nothing more. Batches under way may end in time. Records of the
-   others are neither committed nor made dead letters.
-4. A pipeline ends by itself only if its source ends or a failure is not temporary.
+2. The records in flight never exceed the limits of the settings, in number and in bytes.
+3. A pipeline that stops begins no more batches. Batches in progress get a limited time to end. All
+   other records are neither committed nor made dead letters.
+4. A pipeline ends by itself only if its source ends, or after a failure that is not temporary.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @careful
 class Pipeline:
-    """Carries records from a source to a sink, each at least once.
+    """Delivers records from a source to a sink, each at least once.
 
     A pipeline runs once, in one event loop.
 
@@ -56,8 +56,8 @@ class Pipeline:
         config: the settings.
 
     Raises:
-        ConfigurationError: the sink has an attribute `needs_one_lane` that is True, and there are
-            several lanes.
+        ConfigurationError: the sink's attribute `needs_one_lane` is True, and there are several
+            lanes.
     """
 
     def __init__(
@@ -118,9 +118,9 @@ class Pipeline:
         return self._numbers.statistics(self._in_flight)
 
     def stop(self) -> None:
-        """Begin to stop: read nothing more, and end the batches under way.
+        """Begin to stop: read no more records, and end the batches in progress.
 
-        Call it in the pipeline's event loop, as from a signal handler of the loop.
+        Call it in the pipeline's event loop, for example from a signal handler of the loop.
         """
         self._stopping.set()
 
@@ -128,7 +128,7 @@ class Pipeline:
         """Run until the source ends, or until `stop` is called.
 
         Raises:
-            LocalFailure: the pipeline ran before.
+            LocalFailure: the pipeline has already run.
             ConnectorError: a failure that is not temporary. Its records are delivered again when
                 the pipeline runs again.
             Exception: a transform or the sink raised an error that a repetition cannot solve.
@@ -170,7 +170,7 @@ class Pipeline:
         return is_open
 
     async def _run_tasks(self) -> bool:
-        """Run all loops, and return whether each batch under way ended in time."""
+        """Run all loops, and return whether every batch in progress ended in time."""
         lanes = [self._task(lane.run()) for lane in self._lanes.lanes]
         reading = self._task(self._read())
         helpers = [self._task(self._commit_settled())]
@@ -198,7 +198,7 @@ class Pipeline:
 
     async def _cancel_between_commits(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         """Cancel tasks, but first wait a limited time for a commit in progress to end."""
-        # A request that is cut off costs the connection, and the last commit needs it.
+        # Cancelling a request closes the connection, which the last commit needs.
         await self._ending.run(self._committing.acquire())
         await self._ending.cancel(tasks)
         self._committing = asyncio.Lock()
@@ -212,7 +212,7 @@ class Pipeline:
             await work
         except Stopping:
             pass
-        except Exception as error:  # noqa: BLE001 - it is raised by `run`
+        except Exception as error:  # noqa: BLE001 - raised by `run`
             self._failure = self._failure or error
             self._stopping.set()
 
@@ -291,19 +291,19 @@ class Pipeline:
             await asyncio.sleep(seconds)
             records = self._in_flight.open_records()
             if records:
-                # The next time comes soon; and if it does not, records are delivered again.
+                # The next attempt comes soon; if it fails too, records are delivered again.
                 with suppress(ConnectorError):
                     async with self._committing:
                         await self._source.extend(records)
 
     async def _keep_measuring(self, lag: Callable[[], Awaitable[int | None]]) -> None:
-        """Measure the number of records that wait in the source, at an interval."""
+        """Measure the number of records that wait in the source, at regular intervals."""
         await self._opened.wait()
         while True:
             try:
                 async with self._committing:
                     self._numbers.lag = await lag()
-            except Exception:  # noqa: BLE001 - a measurement never ends a pipeline
+            except Exception:  # noqa: BLE001 - a failed measurement must not end the pipeline
                 self._numbers.lag = None
             await asyncio.sleep(self._config.measure_every)
 

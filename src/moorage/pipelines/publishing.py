@@ -21,7 +21,7 @@ _NAMES: Final = "pipeline", "topic", "partition", "offset", "error", "message", 
 
 
 class PublishSink:
-    """A sink that publishes records to a broker, with acknowledgement.
+    """A sink that publishes records to a broker, and waits for the broker's acknowledgement.
 
     Args:
         manager: performs the publications under the protections of the publisher's service.
@@ -41,7 +41,7 @@ class PublishSink:
         self._topic = topic
 
     async def open(self) -> None:
-        """Do nothing: the publisher connects when it publishes."""
+        """Do nothing, because the publisher connects when it publishes."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> Sequence[Result[object]]:
         """Publish the leading records that have the same topic, and return their results."""
@@ -61,15 +61,15 @@ class PublishSink:
         return self._topic or record.topic
 
     async def flush(self) -> None:
-        """Do nothing: what was published is stored."""
+        """Do nothing, because published messages are already acknowledged."""
 
     async def close(self) -> None:
-        """Do nothing: the publisher belongs to the caller."""
+        """Do nothing, because the publisher belongs to the caller."""
 
 
 @attrs.frozen
 class DeadLetterTopic:
-    """Dead letters as messages of a topic, with the original payload, key and headers.
+    """A store of dead letters as messages of a topic, with the original payload, key and headers.
 
     The headers that begin with "dead-letter-" say where the record came from and why it failed.
 

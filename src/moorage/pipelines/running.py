@@ -29,18 +29,19 @@ _LEFT_BEHIND: Final = 0.05
 def run_pipelines(make: Callable[[], Sequence[Pipeline]]) -> list[PipelineReport]:
     """Run pipelines in an event loop until they end, or until SIGTERM or SIGINT.
 
-    It returns at most a second after the longest `drain` of the pipelines has passed since the
-    signal, also if a sink hangs, unless something blocks the event loop. Threads that hang do not
-    delay the end of the process, if they are those of `asyncio.to_thread`.
+    After a signal it returns within the longest `drain` of the pipelines plus one second, even if a
+    sink hangs, unless something blocks the event loop. Hanging threads of `asyncio.to_thread` do
+    not delay the end of the process.
 
     Args:
-        make: makes the pipelines; it is called in the event loop.
+        make: function that makes the pipelines; it is called in the event loop.
 
     Returns:
-        The reports of the pipelines, in their order.
+        The reports of the pipelines, in the order of the pipelines.
 
     Raises:
-        Exception: the failure that stopped a pipeline. The others are stopped in order first.
+        Exception: the failure that stopped a pipeline. The other pipelines are stopped gracefully
+            first.
     """
 
     async def run() -> list[PipelineReport]:
@@ -50,13 +51,13 @@ def run_pipelines(make: Callable[[], Sequence[Pipeline]]) -> list[PipelineReport
 
 
 def run_in_limited_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine in a new event loop; abandon tasks and threads that outlast it.
+    """Run a coroutine in a new event loop; do not wait for its tasks and threads at the end.
 
-    `asyncio.run` waits without a limit for tasks that ignore their cancellation, and for threads.
-    The interpreter would wait for the threads of the loop's default executor once more.
+    In contrast, `asyncio.run` waits without a limit for tasks that ignore their cancellation, and
+    for threads; and the interpreter waits again for the threads of the loop's default executor.
     """
     runner = asyncio.Runner()
-    # As many threads as the default executor of asyncio has.
+    # The same number of threads as in the default executor of asyncio.
     executor = DaemonExecutor(min(32, (os.cpu_count() or 1) + 4), "moorage-loop")
     runner.get_loop().set_default_executor(executor)
     try:
@@ -86,10 +87,11 @@ async def arun_pipelines(
         pipelines: the pipelines.
 
     Returns:
-        Their reports, in their order.
+        The reports of the pipelines, in the order of the pipelines.
 
     Raises:
-        Exception: the failure that stopped a pipeline. The others are stopped in order first.
+        Exception: the failure that stopped a pipeline. The other pipelines are stopped gracefully
+            first.
     """
 
     def stop() -> None:
@@ -112,7 +114,7 @@ def signals_call(
     *,
     at_once: Callable[[], None] | None = None,
 ) -> Generator[None]:
-    """Call a function on signals in a block; restore the earlier handlers after it.
+    """Call a function when a signal arrives during a block; restore the earlier handlers after it.
 
     Args:
         function: the function, which is called in the event loop.
@@ -133,7 +135,7 @@ def signals_call(
             loop.add_signal_handler(number, function)
             earlier_handlers[number] = earlier_handler
             if at_once is not None:
-                # The loop hears of the signal by its descriptor, whatever the handler is.
+                # The loop is notified through its file descriptor, whatever the handler is.
                 signal.signal(number, handler)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Transforms that decode and encode records by the schemas of a registry."""
+"""Transforms that decode and encode records with schemas from a schema registry."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _BINARY: Final = "application/octet-stream"
 
 
 class WireFormat(Enum):
-    """The way in which a record's data name their schema."""
+    """The way in which the bytes of a record name their schema."""
 
     CONFLUENT = "confluent"
     """A zero byte and the id of the schema stand before the data."""
@@ -119,10 +119,10 @@ class _SchemaTransform:
 class SchemaDecoder(_SchemaTransform):
     """A transform that decodes the payload of each record by its schema.
 
-    Sinks and later transforms get a `DecodedRecord`, whose `json()` returns the value. Its payload
-    stays as it was read. A record that does not fit its schema, or names one that the registry does
-    not have, raises `InvalidData`, and so becomes a dead letter. While the registry cannot be
-    reached, records wait.
+    Sinks and later transforms get a `DecodedRecord`, whose `json()` returns the value and whose
+    payload is unchanged. A record becomes a dead letter (by `InvalidData`) if it does not fit its
+    schema, or if the registry does not have the schema. While the registry is unreachable, records
+    wait.
 
     A message of Kafka without a value has the value None.
 
@@ -130,10 +130,11 @@ class SchemaDecoder(_SchemaTransform):
         registry: the registry of the schemas.
         wire_format: "confluent" if records name their schema themselves, or "plain".
         subject: the subject with the schema of plain records. With "confluent" it is the Avro
-            schema that the values are to follow; by default they follow that of each record.
+            schema to which values are converted; by default each value has the schema of its
+            record.
         version: the version of the subject; by default the latest when it is first needed.
-        message: the full name of the Protobuf message of plain records; by default the first one
-            of the schema.
+        message: the full name of the Protobuf message of plain records; by default the first
+            message of the schema.
         schemas: the largest number of schemas to keep.
         now: returns the time in seconds.
 
@@ -191,7 +192,7 @@ class SchemaDecoder(_SchemaTransform):
         except SchemaNotFound:
             complete = None
         except VendorRejected as error:
-            # A refusal of the registry is not the fault of a record.
+            # The record is not to blame if the registry refuses the request.
             raise ConfigurationError(
                 f"The schema registry refuses to give a schema: {error.message}",
                 path="registry",
@@ -211,7 +212,7 @@ class SchemaDecoder(_SchemaTransform):
             return codec_of(complete)
         if complete.schema.format is not SchemaFormat.AVRO:
             raise ConfigurationError(
-                "Only Avro resolves the schema of a record into another one.",
+                "Only Avro can convert the value of a record to another schema.",
                 path="subject",
                 remedy="Leave subject out for records that name their schema.",
             )
@@ -222,15 +223,15 @@ class SchemaDecoder(_SchemaTransform):
 class SchemaEncoder(_SchemaTransform):
     """A transform that encodes the value of each record by a schema.
 
-    The value is that of a `DecodedRecord`, or the JSON of any other record. The payload of the
-    record that it returns has the encoded bytes.
+    It encodes the value of a `DecodedRecord`, or the JSON value of any other record. The returned
+    record has the encoded bytes as its payload.
 
     Args:
         registry: the registry of the schema.
         subject: the subject with the schema.
         wire_format: "confluent" to put the schema's id before the data, or "plain".
         version: the version of the subject; by default the latest when it is first needed.
-        message: the full name of the Protobuf message; by default the first one of the schema.
+        message: the full name of the Protobuf message; by default the first message of the schema.
         now: returns the time in seconds.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Pipelines that report their status to a shared store, and obey the pauses there."""
+"""Pipelines that report their status to a shared store, and pause when the store says so."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _TIMEOUT: Final = 5.0
 
 
 class SupervisedPipeline:
-    """A pipeline that reports to a shared store, and runs whenever it is not paused there.
+    """A pipeline that reports to a shared store, and runs unless it is paused there.
 
-    A pause ends the run as `stop` does, and its end begins another. While the store cannot be
-    reached, the pipeline keeps its last known state, running or paused.
+    A pause ends the run as `stop` does, and the end of the pause begins another run. While the
+    store is unreachable, the pipeline stays running or paused as before.
 
     Attributes:
         name: the name of the pipeline.
-        reload_error: the reason why the last change of its configuration was refused, which
-            reports show; None if it was not.
+        reload_error: the reason for which the last change of its configuration was refused, which
+            reports show; None if it was accepted.
 
     Args:
         name: the name of the pipeline.
-        make: makes the pipeline, for each run anew.
+        make: function that makes a new pipeline for each run.
         storage: the store of the reports and pauses.
         worker: the name of this worker in reports.
         interval: seconds between two reports.
@@ -81,7 +81,7 @@ class SupervisedPipeline:
         """Run until the source ends, or until `stop` is called.
 
         Returns:
-            The report of the last run; it is clean if all runs were.
+            The report of the last run; it is clean if all runs were clean.
 
         Raises:
             Exception: the failure that stopped the pipeline.
