@@ -1,13 +1,13 @@
-"""Stored objects as files that programs read and write, and folders of them.
+"""Files and folders for programs that read and write objects in a file storage.
 
 Laws:
 
-1. A file that is written is stored whole when it is closed, or not at all: not after an exception
-   in its `with` block or while closing it, and not if it is only forgotten.
-2. All bytes that a file reads belong to one version of its object, if the vendor states ETags.
-3. Memory holds one piece of a file that is read, and a limited part of one that is written; of a
-   text also the line that is read.
-4. Texts have the line ends of their objects; a line ends with a line feed.
+1. A written file is stored as a whole when it is closed. It is not stored after an exception in its
+   `with` block or while closing it, nor if it is garbage-collected without being closed.
+2. If the vendor states ETags, all bytes that a file reads belong to one version of its object.
+3. Memory contains one piece of a file that is read, or a limited part of a file that is written;
+   for a text also the current line.
+4. The line ends of a text are not converted; a line ends with a line feed.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class StoredFolder(NamedTuple):
     """A folder of stored objects.
 
     Attributes:
-        prefix: the beginning of the keys in it, which ends with a slash or is empty.
-        folders: the prefixes of the folders in it.
-        objects: the objects in it.
+        prefix: the common beginning of the keys, which ends with a slash or is empty.
+        folders: the prefixes of its subfolders.
+        objects: the objects directly in the folder.
     """
 
     prefix: str
@@ -54,7 +54,7 @@ class StoredFolder(NamedTuple):
 
 
 def folder_of(prefix: str, pages: list[ListPage]) -> StoredFolder:
-    """Return a folder of the pages of its list."""
+    """Return a folder from the pages of its listing."""
     return StoredFolder(
         prefix,
         tuple(dict.fromkeys(folder for page in pages for folder in page.prefixes)),
@@ -66,7 +66,7 @@ def folder_prefix(prefix: str) -> str:
     """Return the prefix of a folder, with a slash at its end.
 
     Raises:
-        InvalidData: it is not a text.
+        InvalidData: the prefix is not a text.
     """
     if not isinstance(prefix, str):
         raise InvalidData(
@@ -117,7 +117,7 @@ def encoding_of(mode: object, encoding: object) -> str | None:
 def pages_of(
     storage: Storage, prefix: str, *, delimiter: str | None, timeout: float | None
 ) -> Iterator[ListPage]:
-    """Yield all pages of a list."""
+    """Yield all pages of a listing."""
     cursor = None
     while True:
         page = storage.list(prefix, delimiter=delimiter, cursor=cursor, timeout=timeout)
@@ -130,7 +130,7 @@ def pages_of(
 async def async_pages_of(
     storage: AsyncStorage, prefix: str, *, delimiter: str | None, timeout: float | None
 ) -> AsyncIterator[ListPage]:
-    """Yield all pages of an asynchronous list."""
+    """Yield all pages of an asynchronous listing."""
     cursor = None
     while True:
         page = await storage.list(prefix, delimiter=delimiter, cursor=cursor, timeout=timeout)
@@ -141,7 +141,7 @@ async def async_pages_of(
 
 
 class _Reading:
-    """The place in an object from which a file reads next.
+    """The position in an object from which a file reads next.
 
     Args:
         info: the properties of the object.
@@ -154,12 +154,12 @@ class _Reading:
 
     @property
     def range(self) -> ByteRange | None:
-        """The bytes from the place to the end; None for all of the object."""
+        """The range of bytes from the position to the end; None for the whole object."""
         return ByteRange(self.position) if self.position else None
 
     @property
     def is_over(self) -> bool:
-        """True if the place is known to be at the end of the object, or after it."""
+        """True if the position is known to be at the end of the object or after it."""
         return self.info.size is not None and self.position >= self.info.size
 
     def taken(self, piece: bytes, size: int) -> bytes:
@@ -170,10 +170,10 @@ class _Reading:
         return part
 
     def moved(self, offset: int, whence: int) -> bool:
-        """Move the place, and return whether it is another one than before.
+        """Change the position; return whether it is different from before.
 
         Raises:
-            OSError: the new place is before the beginning, or counts from an unknown end.
+            OSError: the new position is before the beginning, or relative to an unknown end.
         """
         size = self.info.size
         if whence == io.SEEK_END and size is None:
@@ -188,7 +188,7 @@ class _Reading:
 class ObjectReader(io.RawIOBase):
     """A stored object as a file to read from any position.
 
-    It downloads from the current position on, and begins anew after `seek`.
+    It downloads from the current position, and starts a new download after `seek`.
 
     Args:
         storage: the storage of the object.
@@ -341,7 +341,7 @@ class TextObjectWriter(io.TextIOWrapper):
     """A text to write, which is stored as an object when it is closed.
 
     Args:
-        file: takes the encoded text.
+        file: the file for the encoded text.
         encoding: the encoding of the text.
     """
 
@@ -360,7 +360,7 @@ class TextObjectWriter(io.TextIOWrapper):
         return count
 
     def _rest(self) -> bytes:
-        """The bytes after the last character; none if nothing is written, not even a mark."""
+        """Return the encoder's final bytes; empty if no text was written."""
         return b"" if self._is_empty else self._encoder.encode("", final=True)
 
     def discard(self) -> None:
@@ -373,7 +373,7 @@ class TextObjectWriter(io.TextIOWrapper):
             return
         try:
             self.flush()
-            # The base class leaves out the bytes that some encodings hold back.
+            # The base class omits the final bytes of some encodings.
             self._file.write(self._rest())
         except BaseException:
             self.discard()
@@ -599,7 +599,7 @@ class AsyncTextWriter:
     """An asynchronous text to write, which is stored as an object when it is closed.
 
     Args:
-        file: takes the encoded text.
+        file: the file for the encoded text.
         encoding: the encoding of the text.
     """
 

@@ -41,19 +41,19 @@ if TYPE_CHECKING:
 
 
 class _Coming:
-    """The common part of both versions of a download."""
+    """The code that synchronous and asynchronous downloads share."""
 
     def __init__(self, flow: Downloading) -> None:
         self._flow = flow
 
     @property
     def info(self) -> ObjectInfo:
-        """Properties of the object."""
+        """The properties of the object."""
         return self._flow.info
 
     @property
     def start(self) -> int:
-        """Position of the first arriving byte in the object."""
+        """The position in the object of the first downloaded byte."""
         return self._flow.start
 
     @property
@@ -63,7 +63,7 @@ class _Coming:
 
     @property
     def modified(self) -> bool:
-        """False if the object has not changed, so that no bytes arrive."""
+        """False if the object has not changed, so that no bytes are sent."""
         return self._flow.modified
 
     def settle(self) -> None:
@@ -148,7 +148,7 @@ class StorageMethods:
         return Download(run_now(self._flows.run(StorageFlows.download, *arguments, **named)))
 
     def download_to(self, path: str | PathLike[str], *arguments: Any, **named: Any) -> ObjectInfo:
-        """Download an object into a file, which is replaced only after all of it has arrived.
+        """Download an object into a file, which is replaced only after the download is complete.
 
         Args:
             path: target file.
@@ -162,7 +162,7 @@ class StorageMethods:
             return arriving_download.info
 
     def walk(self, prefix: str = "", *, timeout: float | None = None) -> Iterator[StoredFolder]:
-        """Yield a folder of objects and all folders below it, each before those in it.
+        """Yield a folder of objects and all folders below it, each before its subfolders.
 
         Args:
             prefix: the folder, such as "invoices/"; by default all objects.
@@ -183,7 +183,8 @@ class StorageMethods:
 
         Args:
             pattern: a pattern such as "invoices/**/*.pdf": `*` and `?` stand for characters of one
-                part of a key, `[abc]` for one of these, and `**` for any number of parts.
+                path segment of a key, `[abc]` for one of these characters, and `**` for any number
+                of segments.
             timeout: seconds for each request.
         """
         keys = KeyPattern.of(pattern)
@@ -240,14 +241,14 @@ class StorageMethods:
     ) -> BufferedReader | ObjectWriter | TextObjectReader | TextObjectWriter:
         """Open an object as a file of bytes or text.
 
-        A file to read can be read from any position, as archives and tables need it. A file to
-        write is stored when it is closed; if its `with` block raises, nothing is stored.
+        A file to read can be read from any position, as readers of archives and tables require. A
+        file to write is stored when it is closed; if its `with` block raises, nothing is stored.
 
         Args:
             key: key of the object.
             mode: "rb" to read bytes, "wb" to write them; "r" to read text, "w" to write it.
             options: options for storing a file that is written.
-            encoding: encoding of a text, UTF-8 by default; line ends stay as they are.
+            encoding: encoding of a text, UTF-8 by default; line ends are not converted.
             timeout: seconds for each request.
 
         Raises:
@@ -276,7 +277,7 @@ class AsyncStorageMethods:
     async def download_to(
         self, path: str | PathLike[str], *arguments: Any, **named: Any
     ) -> ObjectInfo:
-        """Download an object into a file, which is replaced only after all of it has arrived.
+        """Download an object into a file, which is replaced only after the download is complete.
 
         Args:
             path: target file.
@@ -295,7 +296,7 @@ class AsyncStorageMethods:
     async def walk(
         self, prefix: str = "", *, timeout: float | None = None
     ) -> AsyncIterator[StoredFolder]:
-        """Yield a folder of objects and all folders below it, each before those in it.
+        """Yield a folder of objects and all folders below it, each before its subfolders.
 
         Args:
             prefix: the folder, such as "invoices/"; by default all objects.
@@ -320,7 +321,8 @@ class AsyncStorageMethods:
 
         Args:
             pattern: a pattern such as "invoices/**/*.pdf": `*` and `?` stand for characters of one
-                part of a key, `[abc]` for one of these, and `**` for any number of parts.
+                path segment of a key, `[abc]` for one of these characters, and `**` for any number
+                of segments.
             timeout: seconds for each request.
         """
         keys = KeyPattern.of(pattern)
@@ -386,7 +388,7 @@ class AsyncStorageMethods:
             key: key of the object.
             mode: "rb" to read bytes, "wb" to write them; "r" to read text, "w" to write it.
             options: options for storing a file that is written.
-            encoding: encoding of a text, UTF-8 by default; line ends stay as they are.
+            encoding: encoding of a text, UTF-8 by default; line ends are not converted.
             timeout: seconds for each request.
 
         Raises:
