@@ -86,7 +86,7 @@ class Part:
     @functools.cached_property
     def _execute(self) -> Execute:
         """Run a command in the synchronous store, and return its result."""
-        return self._sync_core.ask  # type: ignore[return-value]  # a plain core has it
+        return self._sync_core.ask  # type: ignore[return-value]  # a synchronous core has it
 
     def _new_call(
         self, core: Core, timeout: float | timedelta | None = None, began: int | None = None
@@ -117,9 +117,9 @@ def decorated(
     call: Callable[..., Any],
     call_later: Callable[..., Any] | None = None,
 ) -> Callable[..., Any]:
-    """Return `function` wrapped so that every call of it goes through `call`.
+    """Return a function that passes every call of `function` to `call`.
 
-    Calls of an asynchronous function go through `call_later`, if that is given.
+    Calls of an asynchronous function are passed to `call_later`, if it is not None.
     """
     check_callable(function, "function")
     if is_async(function):

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class Bulkhead(Guard[object]):
-    """Limits the number of calls under way at once, so that one vendor cannot occupy every worker.
+    """Limits the number of concurrent calls, so that one slow vendor cannot occupy every worker.
 
     Threads and tasks are counted separately: use a bulkhead either synchronously or asynchronously.
 
     Args:
-        max_concurrent: the number of calls at once.
-        max_waiting: the number of callers that may wait for a slot, in order of arrival.
-        max_wait: the seconds that each may wait; by default no limit.
+        max_concurrent: the maximum number of concurrent calls.
+        max_waiting: the maximum number of callers that wait for a slot, in order of arrival.
+        max_wait: the maximum seconds that each caller waits; by default no limit.
         name: the name in messages; bulkheads with the same name and locks share their slots.
         observers, locks, async_locks: the remaining ports.
     """
@@ -57,9 +57,9 @@ class Bulkhead(Guard[object]):
     def keyed(self, key: str) -> Bulkhead:
         """Return the bulkhead of a key, such as a tenant or a host, which has slots of its own.
 
-        It shares the settings and the locks of this bulkhead and needs little memory, so that there
-        can be one for each of many keys. Bulkheads of the same key share their slots. Events name
-        the key as their tenant.
+        It shares the settings and the locks of this bulkhead and needs little memory, so there may
+        be many keys. Bulkheads of the same key share their slots. Events name the key as their
+        tenant.
         """
         return _KeyedBulkhead(self, checked_name(key, "key"))
 

@@ -46,7 +46,7 @@ R = TypeVar("R")
 
 
 class AdmittedCall:
-    """The permit of a call that the circuit has admitted, and that has not ended."""
+    """The permit of an admitted call that has not ended yet."""
 
     __slots__ = ("began", "call", "permit")
 
@@ -63,8 +63,8 @@ class CircuitBreaker(Guard[AdmittedCall]):
         config: the rules by which the circuit opens and closes.
         name: the name of the circuit; breakers with the same name and store share it.
         storage: the store of the circuit; by default the memory of this breaker alone.
-        timeout: the seconds that a call may take: a probe that has not ended by then no longer
-            counts as under way.
+        timeout: the maximum seconds of a call; a probe that takes longer no longer counts as in
+            progress.
         ignore: exceptions that do not count as failures.
         observers, clock: the remaining ports.
     """
@@ -92,9 +92,9 @@ class CircuitBreaker(Guard[AdmittedCall]):
     def keyed(self, key: str) -> CircuitBreaker:
         """Return the breaker of a key, such as a tenant or a host, which has its own circuit.
 
-        It shares the settings and the store of this breaker and needs little memory, so that there
-        can be one for each of many keys. Breakers of the same key share their circuit. Events name
-        the key as their tenant.
+        It shares the settings and the store of this breaker and needs little memory, so there may
+        be many keys. Breakers of the same key share their circuit. Events name the key as their
+        tenant.
         """
         return _KeyedCircuitBreaker(self, checked_name(key, "key"))
 
@@ -104,7 +104,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
 
     async def astate(self) -> CircuitBreakerState:
         """Return the current state of the circuit; asynchronous."""
-        return await self._async_core.execute(self._read(), None)  # type: ignore[no-any-return]  # as read
+        return await self._async_core.execute(self._read(), None)  # type: ignore[no-any-return]  # the stored state
 
     def set(self, state: CircuitState) -> None:
         """Set the circuit by hand: closed (a reset), forced open, or disabled."""
@@ -116,7 +116,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` once inside the guard."""
-        # As `is_async` has it, but written out: a call of a function is a tenth of all the rest.
+        # The body of `is_async`, inlined because a function call would add a tenth to the time.
         flags = function.__code__.co_flags & NOT_PLAIN if type(function) is FunctionType else -1
         if flags == CO_COROUTINE:
             return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # R is the coroutine
@@ -125,7 +125,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
         admission = self._execute(self._question, self._span)
         if admission[0]:
             if admission[0] is NEEDS_TOKEN:
-                # Nothing has been taken: whoever may become a probe asks again, with a ticket.
+                # No permit was taken: a caller that may become a probe asks again with a ticket.
                 return super().call(function, *args, **kwargs)
             raise self._refusal(self._sync_core, admission)
         try:
@@ -146,7 +146,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
         admitted: Admitted = core.ask(self._question, self._span)
         if admitted[0]:
             if admitted[0] is NEEDS_TOKEN:
-                # As above.
+                # The body of `is_async`, inlined as in `call`.
                 return await super()._call_later(function, *args, **kwargs)
             raise self._refusal(core, admitted)
         try:
@@ -234,7 +234,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
         try:
             new_mode = core.ask(report, AFTERWARDS)
         except StorageUnavailable:
-            # What was called has answered; a store that is away must not take that with it.
+            # The function has returned; an unreachable store must not replace its result.
             return
         if new_mode is not None and core.observers:
             call = self._new_call(core)

@@ -2,9 +2,10 @@
 
 Laws:
 
-1. Every permit and slot that an entry takes is recorded in its ticket, which is made before.
+1. Every permit and slot that an entry takes is recorded in its ticket, which exists before they are
+   taken.
 2. `_leave` gives back everything in the ticket. It never waits, and a second call does nothing.
-3. So `_leave` is called again if an interruption may have cut it short.
+3. So `_leave` is called again if an interruption may have stopped it.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Guard(Part, ABC, Generic[T]):
         if is_async(function):
             return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # R is the coroutine
         ticket = self._ticket()
-        # Twice, because an interruption may come into a line that leaves: by law 3, leave again.
+        # Called twice, because an interruption may have stopped the first call (law 3).
         try:
             try:
                 self._enter(ticket)
@@ -74,13 +75,13 @@ class Guard(Part, ABC, Generic[T]):
 
     async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         ticket = self._ticket()
-        # Twice, as above.
+        # Called twice, as in `call`.
         try:
             try:
                 await self._enter_later(ticket)
                 awaitable = function(*args, **kwargs)
                 if not can_be_awaited(awaitable):
-                    raise not_awaitable(function)  # noqa: TRY301 - left like any other error
+                    raise not_awaitable(function)  # noqa: TRY301 - handled like any other error
                 value = await awaitable
             except BaseException as error:
                 self._leave(ticket, error)
@@ -167,7 +168,7 @@ class _EnteredEntry(_UsedEntry[T]):
     """
 
     def __del__(self) -> None:
-        # An interruption came before the first line of `__exit__`, or into its last.
+        # An interruption came before the first line of `__exit__`, or during its last one.
         self._leave(self._ticket, GeneratorExit())
 
 

@@ -43,31 +43,31 @@ copied = copying(copy.deepcopy)
 
 @attrs.frozen
 class Answered(Generic[R]):
-    """The value of a call, with the information whether an earlier call with its key stored it."""
+    """The value of a call, with a flag that is True if an earlier call had stored it."""
 
     value: R
     replayed: bool
 
 
 class Idempotency(Part):
-    """Runs a function once per key, and gives every repeat a copy of the first answer.
+    """Calls a function once per key, and returns a copy of the first answer for every repeat.
 
-    A repeat while the first call is still running waits for its answer. A function that ends in an
-    error which does not prove that nothing was done leaves the key unknown: a repeat raises
-    `OutcomeUnknown` until `resolve` settles it.
+    A repeat while the first call is still running waits for its answer. If the function raises an
+    error that does not prove that nothing was done, the outcome of the key is unknown: a repeat
+    raises `OutcomeUnknown` until `resolve` settles the key.
 
     Args:
         name: the name of the keys' owner; parts with the same name and store share their keys.
         storage: the store of keys and answers; by default the memory of this part alone.
         ttl: the seconds for which an answer is replayed.
-        timeout: the seconds for waiting for another caller's answer, and for everything before the
-            function is called. While the function runs no other caller takes the key; if the
-            process dies, one can after two seconds.
+        timeout: the maximum seconds before the function is called, including the wait for another
+            caller's answer. While the function runs, no other caller can take the key; if the
+            process dies, the key can be taken after two seconds.
         remembered: the seconds for which the called service honours the key itself, so that it may
-            be called again with the same key although its answer was lost; 0 if it takes no keys.
-        nothing_done: exceptions which prove that nothing was done, so that the key is free again.
+            be called again with the same key after a lost answer; 0 if it does not support keys.
+        nothing_done: exceptions that prove that nothing was done, so that the key is free again.
         encode, decode: convert an answer to a storable value and back; by default it is copied.
-        cipher: seals the stored answers.
+        cipher: encrypts the stored answers.
         observers, clock, sleeper, async_sleeper: the remaining ports.
     """
 
@@ -138,11 +138,12 @@ class Idempotency(Part):
     def stored(self, key: str, *, payload: object = None) -> Answered[Any] | None:
         """Return the answer that an earlier call has stored; None if there is none.
 
-        Nothing is called. If a call is under way, this waits for its answer as a repeat would.
+        No function is called. If a call is in progress, this waits for its answer as a repeat
+        would.
 
         Args:
             key: the key.
-            payload: the payload that the call was given.
+            payload: the payload that the call had.
         """
         return _stored_answer(lambda: value_of(run_now(self._look(self._sync_core, key, payload))))
 
@@ -154,15 +155,15 @@ class Idempotency(Part):
     def store(self, key: str, answer: R, /, *, payload: object = None) -> Answered[R]:
         """Store an answer under a key without calling a function, unless the key has one already.
 
-        It takes one write, since nothing happens that a claim would have to protect.
+        It takes only one write, because there is no effect that a claim would have to protect.
 
         Args:
             key: the key.
             answer: the answer, for example one that another system has stored before.
-            payload: the payload that later calls will be given.
+            payload: the payload that later calls will have.
 
         Returns:
-            The answer that is stored now.
+            The stored answer, which may be an earlier one.
         """
         command = self._write(key, answer, payload)
         if self._execute(command, None) == command.value:

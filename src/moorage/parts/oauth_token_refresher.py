@@ -242,8 +242,8 @@ class OAuthTokenRefresher(_Refresher):
 
         The refresh token is revoked, which ends the whole grant at the server; or else the access
         token. No process sends it to the token endpoint afterwards. If a person had given consent,
-        calls raise `AuthorizationRequired` until `rotate` stores another token. If none is needed
-        the next call gets a new token.
+        calls raise `AuthorizationRequired` until `rotate` stores another token. If no consent is
+        needed, the next call gets a new token.
 
         Args:
             service: the name of the service.
@@ -253,7 +253,7 @@ class OAuthTokenRefresher(_Refresher):
             ConfigurationError: no client is known, or the server has no revocation_endpoint.
             CredentialNotFound: there is no token to revoke.
             ConnectionFailed: the server cannot be reached; the token is kept.
-            VendorFailed: the server cannot revoke it just now; the token is kept.
+            VendorFailed: the server cannot revoke it at present; the token is kept.
             UnsupportedByVendor: the server does not revoke such tokens; the token is kept.
             AuthenticationFailed: the server does not know the client.
             VendorRejected: the server refuses for another reason.
@@ -282,7 +282,7 @@ class OAuthTokenRefresher(_Refresher):
 class AsyncOAuthTokenRefresher(_Refresher):
     """The asynchronous `OAuthTokenRefresher`, for one event loop.
 
-    A renewal goes on in a task of its own when the task that needed it is cancelled.
+    A renewal runs in a task of its own, and continues if the task that needed it is cancelled.
     """
 
     def __init__(
@@ -337,7 +337,7 @@ class AsyncOAuthTokenRefresher(_Refresher):
         )
 
     async def _run_to_end(self, flow: Flow[R]) -> R:
-        """Run a flow in its own task, which goes on if the waiting caller is cancelled."""
+        """Run a flow in its own task, which continues if the waiting caller is cancelled."""
         import asyncio  # noqa: PLC0415 - synchronous programs never need it
 
         task = asyncio.ensure_future(flow)
@@ -348,7 +348,7 @@ class AsyncOAuthTokenRefresher(_Refresher):
     def _forget_task(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # which nobody may be left to look at
+            task.exception()  # the exception may have no other reader
 
     @documented_by(OAuthTokenRefresher.get)
     async def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: D102 - documented by its twin

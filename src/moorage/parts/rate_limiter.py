@@ -37,7 +37,7 @@ _KEYS = 10_000
 
 
 class Reservation:
-    """A reserved turn that begins in `delay` seconds, and can be cancelled until then."""
+    """Reserved tokens for a call in `delay` seconds, which can be cancelled until then."""
 
     __slots__ = ("_cancel", "delay")
 
@@ -56,18 +56,18 @@ def _do_nothing() -> None:
 
 
 class RateLimiter(Guard[None]):
-    """Lets calls through no faster than its limits allow, in order of arrival.
+    """Delays calls until the limits allow them, in order of arrival.
 
     Args:
-        limits: the limits; a call needs tokens of all of them, and takes none if one lacks tokens.
+        limits: the limits. A call takes tokens from all of them, or from none if one lacks tokens.
         name: the name of the limit; limiters with the same name and store share it.
         storage: the store of the buckets; by default the memory of this limiter alone.
-        timeout: the seconds that a caller waits at most; by default no limit.
-        lease: the number of tokens to take from the store at once, if available, and to grant here,
-            so that most callers need no store. The limit is less exact then: *n* processes are
-            granted up to n · (lease - 1) more in any span, and notice a pause of another process
-            only when their lease is used up. Tokens expire that are not used in the time that the
-            limit needs to refill them.
+        timeout: the maximum seconds that a caller waits; by default no limit.
+        lease: the number of tokens to take from the store at once, if available, so that most calls
+            do not need the store. The limit is less exact then: *n* processes may grant up to n ·
+            (lease - 1) more tokens in any period, and notice a pause of another process only when
+            their lease is used up. Leased tokens expire after the time that the limit needs to
+            refill them.
         observers, clock, sleeper, async_sleeper: the remaining ports.
     """
 
@@ -108,7 +108,7 @@ class RateLimiter(Guard[None]):
         self._leases = Leases(service.limits, lease) if count(lease, "lease") > 1 else None
         self._questions: Bounded[tuple[str | None, int, int], Admission] = Bounded(_KEYS)
         self._parts = common_parts(service.limits)
-        # Processes that begin at the same time begin with different parts.
+        # Processes that start at the same time start with different parts.
         self._turns = itertools.count(os.getpid())
         self._question_for(None, 1)
 
@@ -179,7 +179,7 @@ class RateLimiter(Guard[None]):
                 except BaseException:
                     withdraw(core, question.gates, admitted)
                     raise
-        # Granted tokens are spent, so there is nothing to give back whatever happens from here on.
+        # Granted tokens are spent, so nothing has to be given back from here on.
         awaitable = function(*args, **kwargs)
         if type(awaitable) is not CoroutineType and not can_be_awaited(awaitable):
             raise not_awaitable(function)
@@ -198,21 +198,21 @@ class RateLimiter(Guard[None]):
     def reserve(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> Reservation:
-        """Reserve a turn without waiting for it; raise at once if the wait would be too long."""
+        """Reserve tokens without waiting for them; raise at once if the wait would be too long."""
         return run_now(self._reserve(self._sync_core, cost, key, timeout))
 
     async def areserve(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> Reservation:
-        """Reserve a turn without waiting for it; asynchronous."""
+        """Reserve tokens without waiting for them; asynchronous."""
         return await self._reserve(self._async_core, cost, key, timeout)
 
     def pause(self, delay: float | timedelta, *, key: str | None = None) -> None:
-        """Grant nothing of `key` for `delay` seconds, because the vendor asked for it."""
+        """Grant no tokens of `key` for `delay` seconds, as in a pause that the vendor requested."""
         run_now(self._pause(self._sync_core, delay, key))
 
     async def apause(self, delay: float | timedelta, *, key: str | None = None) -> None:
-        """Grant nothing of `key` for `delay` seconds; asynchronous."""
+        """Grant no tokens of `key` for `delay` seconds; asynchronous."""
         await self._pause(self._async_core, delay, key)
 
     async def _fetch(
@@ -223,7 +223,7 @@ class RateLimiter(Guard[None]):
         cost: int,
         timeout: float | timedelta | None,
     ) -> bool:
-        """Lease tokens from the store, and spend `cost` of them; return whether it granted them."""
+        """Lease tokens from the store, and spend `cost` of them; return False if it refuses."""
         lease = leases.may_fetch(key, cost, core.nanoseconds())
         if lease is None:
             return False
@@ -247,7 +247,7 @@ class RateLimiter(Guard[None]):
             if answer is Answer.GO:
                 cancel = functools.partial(withdraw, core, question.gates, admitted)
                 reservation = Reservation(wait / SECOND, cancel)
-                return reservation  # noqa: RET504 - an interruption is still caught where it is made
+                return reservation  # noqa: RET504 - an interruption during its creation is still caught
         except BaseException:
             withdraw(core, question.gates, admitted)
             raise
@@ -270,7 +270,7 @@ class RateLimiter(Guard[None]):
             part = 0 if self._parts == 1 else next(self._turns) % self._parts
         try:
             question = self._questions.get((key, cost, part))
-        except TypeError:  # what is no key or no cost, which is refused below
+        except TypeError:  # an invalid key or cost, which is refused below
             question = None
         if question is None or type(cost) is not int:
             if key is not None:

@@ -50,8 +50,8 @@ class RetryHandler(Part):
     """Repeats calls that failed with an error that may be temporary.
 
     Use it as a call, as a decorator, or as a loop: `for attempt in retry:` with `with attempt:` as
-    its body, or `async for` with the same body. One handler may be shared by any number of callers:
-    each has its own count.
+    its body, or `async for` with the same body. Any number of callers may share a handler; their
+    attempts are counted separately.
 
     Args:
         policy: the number of attempts and the delays between them.
@@ -96,11 +96,11 @@ class RetryHandler(Part):
         core = self._sync_core
         if core.observers:
             return self._call_now(functools.partial(function, *args, **kwargs))
-        # While all is well there is nothing to decide: the flow takes over at the first failure.
+        # The first attempt needs no decision; the flow takes over after a failure.
         start_time = core.nanoseconds()
         try:
             value = function(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
+        except Exception as error:  # noqa: BLE001 - the flow decides about the error
             call = Call(self._plan, start_time, self._plan.span)
             step = step_sync(functools.partial(function, *args, **kwargs))
             ending = run_now(follow(core, call, None, error, step))
@@ -109,7 +109,7 @@ class RetryHandler(Part):
         try:
             return value_of(_signed_ending(core, call, ending))  # type: ignore[no-any-return]  # the function's result
         finally:
-            # Else the traceback holds this frame, and the frame the error.
+            # Otherwise the traceback refers to this frame and the frame to the error: a cycle.
             del call, ending
 
     def _call_now(self, function: Callable[[], R]) -> R:
@@ -124,17 +124,17 @@ class RetryHandler(Part):
             call = self._new_call(core)
             step = step_async(functools.partial(function, *args, **kwargs), core)
             return value_of(_signed_ending(core, call, await attempt(core, call, step)))
-        # As in `call`.
+        # The first attempt needs no decision, as in `call`.
         began = core.nanoseconds()
         try:
             awaitable: Any = function(*args, **kwargs)
             if type(awaitable) is not CoroutineType and not can_be_awaited(awaitable):
-                raise not_awaitable(function)  # noqa: TRY301 - as if it had raised it itself
+                raise not_awaitable(function)  # noqa: TRY301 - handled like an error of the function
             steps = cast("Awaitable[Any]", awaitable)
             if plan.seconds == CENTURY:
                 return await steps
             return await within_async(steps, began + plan.span, core.nanoseconds)
-        except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
+        except Exception as error:  # noqa: BLE001 - the flow decides about the error
             failure = cut_off() if isinstance(error, OutOfTimeError) else error
             call = Call(plan, began, plan.span)
             step = step_async(functools.partial(function, *args, **kwargs), core)
@@ -142,7 +142,7 @@ class RetryHandler(Part):
         try:
             return value_of(_signed_ending(core, call, ending))
         finally:
-            # Else the traceback holds this frame, and the frame the error.
+            # Otherwise the traceback refers to this frame and the frame to the error: a cycle.
             del call, ending, failure
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:

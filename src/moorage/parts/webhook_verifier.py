@@ -44,37 +44,38 @@ if TYPE_CHECKING:
 
 _HANDLING_SECONDS = 600.0
 _REMEMBERED_SECONDS = 3 * 86_400.0
-_VERIFY_TOKEN = "verify_token"  # noqa: S105 - the name of one
+_VERIFY_TOKEN = "verify_token"  # noqa: S105 - the name of a secret
 
 
 @careful
 class WebhookVerifier(Part):
-    """Verifies webhooks of one scheme over the received bytes, and refuses replays.
+    """Verifies the signatures of webhooks of one scheme, and refuses replays.
 
-    A verified delivery is claimed for as long as handling it may take. `done` makes the claim
-    final, so that a repeat is refused; `release` ends the claim, so that the vendor's next try is
-    accepted; `receive` calls one or the other. Verifiers with the same name and store share the
-    deliveries that they remember.
+    A verified delivery is claimed for the seconds of `handling`. `done` makes the claim final, so
+    that a repeat is refused; `release` ends the claim, so that the vendor's next delivery is
+    accepted; `receive` calls one of the two at the end of its block. Verifiers with the same name
+    and store share the deliveries that they remember.
 
     Args:
-        scheme: a preset's name, or a scheme of your own.
+        scheme: the name of a preset, or a scheme of your own.
         secrets: the vendor's secret, or several while one is replaced; or a provider of secrets.
         parameters: parameters of the scheme, such as PayPal's `webhook_id`.
         name: the name of the endpoint; by default the scheme's.
-        tolerance: the seconds that a signed time may be off, in place of the scheme's.
+        tolerance: the maximum difference in seconds between the signed time and the clock, in place
+            of the scheme's.
         origin: the scheme and host of the URL that is registered at the vendor, if a proxy changes
             them.
-        replay_guard: whether each delivery is accepted only once; without effect for a scheme with
+        replay_guard: True to accept each delivery only once; without effect for a scheme with
             `hints`.
-        handling: the seconds that handling may take, after which the vendor's next try is accepted.
+        handling: the maximum seconds for handling a delivery, after which the vendor's next
+            delivery is accepted.
         remembered: the seconds for which a handled delivery is remembered. By default three days,
-            or as long as its signed time lets it be accepted if that is longer; less than that is
+            or the time for which its signed time is accepted if that is longer; a shorter time is
             refused. A scheme that signs no time accepts a captured delivery again afterwards:
-            `math.inf` remembers deliveries for ever, which needs a `storage`.
+            `math.inf` remembers deliveries for ever, which requires a `storage`.
         storage: the store of deliveries; by default the memory of this part alone.
         http, async_http: fetch certificates, for the schemes that have them.
-        observers, clock: the remaining ports. Unlike elsewhere the clock decides here: a vendor's
-            time can only be compared with ours.
+        observers, clock: the remaining ports. The vendor's signed time is compared with this clock.
     """
 
     def __init__(
@@ -135,7 +136,7 @@ class WebhookVerifier(Part):
 
     @property
     def hints(self) -> bool:
-        """True if equal webhooks are no repeats, because each only says that something changed."""
+        """True if equal webhooks are not repeats, because each only says that something changed."""
         return self._endpoint.scheme.hints
 
     @functools.cached_property
@@ -188,7 +189,7 @@ class WebhookVerifier(Part):
         """
         plainly = self._sync_receiving
         if self._unclaimed:
-            # Nothing is to be awaited, so that no flow is needed.
+            # There is nothing to wait for, so no flow is needed.
             events = plainly.quickly(headers, body, tenant)
             if events is not None:
                 plainly.received(events, tenant)
@@ -253,7 +254,7 @@ class WebhookVerifier(Part):
     ) -> Receipt:
         """Verify a webhook for a `with` or `async with` block, which handles its events.
 
-        They are done when the block ends, and released if it raises.
+        The events are marked as done when the block ends, and released if it raises.
         """
         request = {"headers": headers, "body": body, "url": url, "method": method, "tenant": tenant}
         return Receipt(self, request)
@@ -302,13 +303,13 @@ def _provider_in(secrets: Any) -> WebhookSecrets | AsyncWebhookSecrets | None:
 def _static_secrets(scheme: WebhookScheme, secrets: tuple[Secret, ...]) -> StaticWebhookSecrets:
     if not secrets and scheme.certificate is None:
         raise no_secrets()
-    # A secret that is no key is refused now, and not when the first webhook comes.
+    # An invalid secret is refused now, not when the first webhook arrives.
     keys_for(scheme, secrets)
     return StaticWebhookSecrets({None: secrets} if secrets else {})
 
 
 class _Parameters:
-    """The parameters that a verifier passes to its scheme, among them a secret."""
+    """The parameters of a verifier's scheme, which may include a secret."""
 
     def __init__(self, parameters: Mapping[str, str]) -> None:
         self.parameters = dict(parameters)
