@@ -31,7 +31,7 @@ from moorage.config.configured import read_configuration as read_configuration
 if TYPE_CHECKING:
     from moorage.config.hubs import ConfigurationWarning as ConfigurationWarning
     from moorage.config.hubs import aopen as aopen
-    from moorage.config.hubs import open as open  # noqa: A004 - read as moorage.open
+    from moorage.config.hubs import open as open  # noqa: A004 - used as moorage.open
     from moorage.config.loading import Source as Source
     from moorage.config.migration import Migrated as Migrated
     from moorage.config.schema import json_schema as json_schema

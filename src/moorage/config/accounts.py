@@ -36,8 +36,8 @@ class Accounts:
 
     Attributes:
         accounts: the valid accounts by name.
-        doubtful: accounts with a wrong setting, created without it; they are only checked further,
-            never used.
+        doubtful: accounts with a wrong setting, created without that setting; they are only checked
+            further, never used.
         routes: the valid routes.
     """
 
@@ -109,7 +109,7 @@ class Accounts:
 
     @property
     def unreadable(self) -> frozenset[str]:
-        """The names of accounts that could not be created, not even without a wrong setting."""
+        """The names of accounts that could not even be created without their wrong settings."""
         return frozenset(self._wrong) - self.accounts.keys() - self.doubtful.keys()
 
     def places(self) -> dict[str, str]:
@@ -241,7 +241,7 @@ class Accounts:
 def services(
     tables: Mapping[str, Any], places: Mapping[str, str], report: Report
 ) -> tuple[tuple[Service, ...], tuple[Service, ...]]:
-    """Return the valid services, and the invalid ones created without their wrong setting.
+    """Return the valid services, and the invalid services created without their wrong setting.
 
     Args:
         tables: the settings that could be read, by service name.

@@ -1,4 +1,4 @@
-"""Opens the stores and other parts that a configuration names, and checks that they make a hub.
+"""Opens the stores and other parts that a configuration names, and checks that they fit together.
 
 `moorage.open` and `moorage check` both use this module, so they refuse the same configurations. All
 problems, including those found while reading, go to one report.
@@ -71,7 +71,7 @@ class Assembled:
     """The opened ports of a hub, and those among them that the hub closes.
 
     Attributes:
-        ports: those that the program passed, and those that the configuration names.
+        ports: the ports that the program passed, and the ports that the configuration names.
         owned: the ports that were opened here, which the hub closes.
     """
 
@@ -84,13 +84,13 @@ def assemble(
 ) -> Assembled:
     """Open the ports that a configuration names, and report the problems that prevent a hub.
 
-    Opening reads nothing but files of certificates, and connects nowhere.
+    Opening reads only certificate files, and connects to no server.
 
     Args:
         parts: the parts that could be read, and the report of the problems so far.
         passed: the ports that the program passes, which replace those of the configuration.
-        is_async: whether the hub is asynchronous.
-        complete: whether a service without known credentials is refused.
+        is_async: True if the hub is asynchronous.
+        complete: True to refuse a service without known credentials.
     """
     configured, report = parts.configured, parts.report
     storage, tenants, credentials, log, metrics = _OPENERS[is_async]
@@ -159,7 +159,7 @@ def _audit_credentials(
     settings, report = parts.configured.audit, parts.report
     if settings is None or not settings.uses:
         return
-    from moorage.adapters.credentials.audited import (  # noqa: PLC0415 - only some configurations
+    from moorage.adapters.credentials.audited import (  # noqa: PLC0415 - few configurations need it
         AsyncAuditedCredentials,
         AuditedCredentials,
     )
@@ -178,11 +178,11 @@ def _audit_credentials(
 
 
 def _observers(configured: Configured) -> tuple[Observer, ...]:
-    """Return the configured observers, and the one that health is assessed from."""
+    """Return the configured observers, and the observer from which health is assessed."""
     observers = () if configured.observers is None else configured.observers.open()
     if configured.health is None:
         return observers
-    from moorage.adapters.observers.health_signals import (  # noqa: PLC0415 - only some configurations
+    from moorage.adapters.observers.health_signals import (  # noqa: PLC0415 - few configurations need it
         HealthSignals,
     )
 
@@ -204,7 +204,7 @@ def _storage(
 ) -> Any:
     """Open the configured store, or the default file after preparing its folder.
 
-    With a broker, the store asks it first.
+    With a broker of leases, the store asks the broker first.
     """
     if not named:
         prepare(url)
@@ -219,7 +219,7 @@ _PLACES_OF_KEYS: Final[dict[str, str | None]] = {
 
 
 def _keys_storage(storage: Callable[..., Any], url: str) -> Any:
-    """Open the store of idempotency keys alone."""
+    """Open the separate store for idempotency keys."""
     try:
         return storage(url)
     except ConfigurationError as error:
@@ -249,12 +249,12 @@ def _open_observers(
 
 
 def check_parts(parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> None:
-    """Report problems because of which a hub with these ports would be refused or would not work.
+    """Report problems for which a hub with these ports would be refused or would not work.
 
     Args:
         parts: the parts that could be read, and the report of the problems so far.
         ports: the ports of the hub.
-        complete: whether a service without known credentials is refused.
+        complete: True to refuse a service without known credentials.
     """
     configured, report = parts.configured, parts.report
     accounts = (*configured.accounts, *parts.accounts)
@@ -269,7 +269,7 @@ def check_parts(parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> No
     _check_choice(accounts, configured, report)
     if not any(name in parts.tree for name in ("objectives", "health", "alerts", "broker")):
         return
-    from moorage.config.monitoring_checks import (  # noqa: PLC0415 - only some configurations
+    from moorage.config.monitoring_checks import (  # noqa: PLC0415 - few configurations need it
         KnownNames,
         check_monitoring,
     )
@@ -294,7 +294,7 @@ def check_parts(parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> No
 
 
 def _has_figures(configured: Configured, ports: Mapping[str, Any], report: Report) -> bool:
-    """Return whether a hub with these ports has call figures, or may if a table is invalid."""
+    """Return whether a hub with these ports has call figures, or may have them."""
     return (
         configured.metrics is not None
         or not (report.clear("metrics") and report.clear("log"))
@@ -309,7 +309,7 @@ class _Checks:
     Args:
         parts: the parts of the configuration.
         ports: the ports of the hub.
-        complete: whether a service without known credentials is reported.
+        complete: True to report a service without known credentials.
     """
 
     def __init__(self, parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> None:

@@ -16,6 +16,6 @@ def read_asyncapi(file: Path) -> AsyncApi:
 
     Raises:
         ConfigurationError: the file cannot be read.
-        DescriptionRefused: it is not an AsyncAPI description of version 2 or 3.
+        DescriptionRefused: the file is not an AsyncAPI description of version 2 or 3.
     """
     return AsyncApi(cast("dict[str, Any]", parsed_description(file)))

@@ -1,4 +1,4 @@
-"""The settings of the broker of leases that serves the machine of a hub."""
+"""The settings of the broker of leases on the hub's machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BrokerSettings:
     Attributes:
         socket: the path of its socket.
         services: the names of the services whose limits are leased.
-        without_broker: "store" to ask the store while the broker is away, or "refuse".
+        without_broker: "store" to ask the store while the broker is unreachable, or "refuse".
     """
 
     socket: str
@@ -45,7 +45,7 @@ class BrokerSettings:
             raise
 
     def check(self, service: Service, place: str, report: Report) -> None:
-        """Report a service whose limits cannot be leased, because other states decide with them."""
+        """Report a service whose limits cannot be leased, since its calls need other states too."""
         if service.name not in self.services:
             return
         for name, remedy in (
@@ -64,9 +64,9 @@ class BrokerSettings:
 def _kind_of_store(*, is_async: bool) -> Any:
     """Return the class of the store that asks the broker first."""
     if is_async:
-        from moorage.adapters.state import leasing_async  # noqa: PLC0415 - only some need it
+        from moorage.adapters.state import leasing_async  # noqa: PLC0415 - few configurations need it
 
         return leasing_async.AsyncLeasingStorage
-    from moorage.adapters.state import leasing_sync  # noqa: PLC0415 - as above
+    from moorage.adapters.state import leasing_sync  # noqa: PLC0415 - few configurations need it
 
     return leasing_sync.LeasingStorage

@@ -75,7 +75,7 @@ class CipherSettings:
     """The cipher that a configuration names.
 
     Attributes:
-        keys: its keys; the first seals, and all of them open.
+        keys: its keys; the first key encrypts, and all keys decrypt.
     """
 
     keys: Secret = field(validator=_valid_keys)
@@ -94,7 +94,7 @@ class TenantsFrom:
     Attributes:
         url: its URL.
         keys: the keys that decrypt it.
-        every: the seconds for which a table that was read stays in use.
+        every: the seconds for which a table is used before it is read again.
     """
 
     url: Secret
@@ -130,10 +130,10 @@ class AuditSettings:
 
     Attributes:
         url: the URL of its store.
-        keys: the keys that seal it.
+        keys: the keys that seal the trail.
         seal_every: the number of records between two seals.
-        required: whether an act that cannot be recorded is refused.
-        uses: whether uses of the credential store are recorded too.
+        required: True to refuse an act that cannot be recorded.
+        uses: True to record uses of the credential store too.
     """
 
     url: Secret
@@ -155,7 +155,7 @@ class AuditSettings:
         """Open the audit trail.
 
         Raises:
-            ConfigurationError: no store has such a URL, or what it needs is not installed.
+            ConfigurationError: no store has such a URL, or its package is not installed.
         """
         from moorage.hub.audit import AuditTrail  # noqa: PLC0415 - only some configurations have one
 
@@ -172,23 +172,23 @@ class Configured:
     """The content of a configuration.
 
     Attributes:
-        accounts, routes, services: what a hub is made of.
+        accounts, routes, services: the arguments of the hub.
         connectors: the connectors of systems that are not HTTP APIs.
         pipelines: the pipelines for `moorage stream run`.
         platforms: the platforms that run steps.
         steps: the steps for `moorage step run`.
-        state: the URL of the store, if one is named; for several shards, that of all of them.
-        keys: the URL of a store for idempotency keys alone, if one is named.
+        state: the URL of the store, if one is named; for several shards, one URL for all of them.
+        keys: the URL of a separate store for idempotency keys, if one is named.
         default_state: the URL of the store that is used if neither the configuration nor the
             program names one, because a service moves money.
         environment_id: the environment that the store belongs to.
         records_per_tenant: the maximum number of idempotency records of each tenant, if limited.
         broker: the broker of leases on this machine, if some limits are leased.
-        cipher: the cipher of what the stores keep for the hub, if one is named.
+        cipher: the cipher for stored answers and entries, if one is named.
         tenants_from: the store in which tables of tenants are looked up, if one is named.
         credentials_from: the store of credentials, if one is named.
         log: the URL of the integration log, if one is named.
-        metrics: the URL of the figures about calls, if one is named.
+        metrics: the URL of the store of call figures, if one is named.
         objectives: the objectives of service levels.
         log_days: the days for which `moorage housekeep` keeps an entry of the log, if limited.
         audit: the audit trail, if one is named.
@@ -196,15 +196,15 @@ class Configured:
         observers: the observers to install, if there are any.
         health: the probes, and the rules by which health is assessed, if there are any.
         alerts: the alert rules and their channels, if there are any.
-        environment: the environment for which it was read, if any.
-        environments: the environments that it has tables for.
+        environment: the environment for which the configuration was read, if any.
+        environments: the environments for which the configuration has tables.
         safety: the limits that keep tests away from real vendors.
         warnings: valid settings that should be changed.
         inline: secrets in plain text in a mapping, which should be `Secret` values.
         origins: the origin of a value by its path, if it is not the source itself: an environment
             variable, or the tables of an environment.
-        migrated: the conversion to the current version, if it was written in an earlier one.
-        file: the file that was read, if it was one.
+        migrated: the conversion to the current version, if the configuration has an earlier one.
+        file: the file that was read, if any.
     """
 
     accounts: tuple[Account, ...]
@@ -243,7 +243,7 @@ class Configured:
 
     @property
     def store(self) -> str | None:
-        """The URL of the store that is used if the program passes none."""
+        """The URL of the store that is used if the program does not pass a store."""
         return self.state or self.default_state
 
 
@@ -253,11 +253,12 @@ def read_configuration(source: Source, environment: str | None = None) -> Config
 
     Args:
         source: the path of a file of TOML, JSON or YAML, or a mapping.
-        environment: the environment to read it for; by default the value of MOORAGE_ENVIRONMENT.
+        environment: the environment to read the configuration for; by default the value of
+            MOORAGE_ENVIRONMENT.
 
     Raises:
-        ConfigurationError: something in it is wrong; `problems` lists everything, each with its
-            path.
+        ConfigurationError: the configuration has mistakes; `problems` lists all of them with their
+            paths.
     """
     parts = read_parts(source, environment)
     parts.report.refuse()
@@ -311,7 +312,7 @@ def _steps(
     accounts: Mapping[str, str],
     report: Report,
 ) -> tuple[tuple[PlatformSettings, ...], tuple[Step, ...], tuple[Service, ...]]:
-    """Return the valid platforms and steps, and the services with the one that starts steps."""
+    """Return the valid platforms, steps and services, including the one that starts steps."""
     platform_tables, step_tables = values.get("platforms", {}), values.get("steps", {})
     if not platform_tables and not step_tables:
         return (), (), valid_services
@@ -338,7 +339,7 @@ def _pipelines(
     """Return the valid pipelines."""
     if not values.get("pipelines"):
         return ()
-    from moorage.config.pipelines import pipelines  # noqa: PLC0415 - few configurations have some
+    from moorage.config.pipelines import pipelines  # noqa: PLC0415 - few configurations have pipelines
 
     return pipelines(
         values["pipelines"],
@@ -355,7 +356,8 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
 
     Args:
         source: the path of a file of TOML, JSON or YAML, or a mapping.
-        environment: the environment to read it for; by default the value of MOORAGE_ENVIRONMENT.
+        environment: the environment to read the configuration for; by default the value of
+            MOORAGE_ENVIRONMENT.
 
     Raises:
         ConfigurationError: the file cannot be read or parsed, or its version is unknown.
@@ -481,7 +483,7 @@ def environments_of(source: Source) -> tuple[str, ...]:
 def _settings(
     name: str, kind: type[Made], tables: Mapping[str, Any], report: Report
 ) -> Made | None:
-    """Return the settings of a table; None if it is absent or something in it is wrong."""
+    """Return the settings of a table; None if the table is absent or has a mistake."""
     if name not in tables or not report.clear(name) or report.lacks(name):
         return None
     settings = report.made(partial(kind, **tables[name]), name)
@@ -489,7 +491,7 @@ def _settings(
 
 
 def _owners(values: dict[str, Any], written: dict[str, Any]) -> Any:
-    """Yield the shared tables, then each tenant's, as read and as written, with path and tenant."""
+    """Yield the shared and each tenant's tables, as read and as written, with path and tenant."""
     yield values, written, "", None
     source_tenants = written.get("tenants")
     for tenant, tables in values.get("tenants", {}).items():

@@ -1,4 +1,4 @@
-"""The connectors of a configuration: their tables, their settings, and the order among them."""
+"""The connectors of a configuration: their tables, settings and opening order."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ _OWN_FIELDS: Final = {
 
 
 def _kind(name: str) -> ConnectorKind:
-    """Return a connector kind by its name, and load its modules only now."""
-    from moorage.wiring.installed_connectors import connector_kind  # noqa: PLC0415 - as above
+    """Return a connector kind by its name; this imports its modules."""
+    from moorage.wiring.installed_connectors import connector_kind  # noqa: PLC0415 - few configurations have connectors
 
     return connector_kind(name)
 
 
 def _kind_names() -> tuple[str, ...]:
     """Return the names of all connector kinds."""
-    from moorage.wiring.installed_connectors import connector_kind_names  # noqa: PLC0415 - as above
+    from moorage.wiring.installed_connectors import connector_kind_names  # noqa: PLC0415 - few configurations have connectors
 
     return connector_kind_names()
 
@@ -66,7 +66,7 @@ class ConnectorSettings:
     """A connector that a configuration names.
 
     Attributes:
-        description: its name, its kind, and its place among the others.
+        description: its name, its kind and its dependencies.
         settings: the settings of its kind.
     """
 
@@ -83,7 +83,7 @@ class ConnectorSettings:
 
         Args:
             manager: performs its operations.
-            is_async: whether the program is asynchronous.
+            is_async: True if the program is asynchronous.
         """
         make: Any = self.kind.build_async if is_async else self.kind.build
         name = self.description.name
@@ -151,7 +151,7 @@ def connectors(
 def services_of(
     connectors: Iterable[ConnectorSettings], services: Iterable[Service]
 ) -> tuple[Service, ...]:
-    """Return the services, with one for each connector that has none of its name."""
+    """Return the services, and add a service for each connector without a service of its name."""
     configured_services = tuple(services)
     names = {service.name for service in configured_services}
     return (
@@ -196,7 +196,7 @@ def _connector(
     settings = report.made(partial(make, **options), path, options)
     if settings is WRONG:
         return None
-    from moorage.domain.connectors.description import ConnectorDescription  # noqa: PLC0415 - only some configurations have connectors
+    from moorage.domain.connectors.description import ConnectorDescription  # noqa: PLC0415 - few configurations have connectors
 
     description = ConnectorDescription(
         name=name,
@@ -211,9 +211,9 @@ def _connector(
 def _opening_order(tables: Mapping[str, Any], report: Report) -> tuple[str, ...]:
     """Return the names of connectors, each after the connectors that it depends on.
 
-    Dependencies on connectors that are not there or disabled are reported, and circles too.
+    Dependencies on missing or disabled connectors are reported, and so are cycles.
     """
-    from moorage.domain.connectors.dependencies import cycle_of, opening_order  # noqa: PLC0415 - as above
+    from moorage.domain.connectors.dependencies import cycle_of, opening_order  # noqa: PLC0415 - few configurations have connectors
 
     dependencies = {name: tuple(table.get("depends_on", ())) for name, table in tables.items()}
     for name, needed in dependencies.items():

@@ -35,7 +35,8 @@ def check_settings(
 
     Args:
         service: the service.
-        given_names: the names of the settings in the configuration; the vendor gives the others.
+        given_names: the names of the settings in the configuration; the others come from the
+            vendor.
         place: the path of the settings.
         report: collects the problems.
     """
@@ -85,7 +86,7 @@ def _wait_settings(owner: Service | Endpoint) -> Iterator[tuple[str, float]]:
 
 
 def _check_headers(service: Service, place: str, report: Report) -> None:
-    """Report headers that are written twice, or that the credentials replace."""
+    """Report headers that appear twice, or that the credentials replace."""
     seen_names = set[str]()
     for name, _ in service.headers.pairs:
         if name.lower() in seen_names:

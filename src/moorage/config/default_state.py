@@ -1,4 +1,4 @@
-"""The default store of a configuration with payments and no store: a file that survives a crash.
+"""The default store of a configuration with payments but without a store: a durable file.
 
 Its folder is MOORAGE_STATE_DIRECTORY, or else systemd's STATE_DIRECTORY, or `moorage` in
 XDG_STATE_HOME, or `~/.local/state/moorage`. Each environment has its own file there. The file is
@@ -87,7 +87,7 @@ def _folder(variables: Mapping[str, str]) -> Path:
         return Path(systemd_folder)
     home_directory = variables.get("XDG_STATE_HOME", "")
     if not Path(home_directory).is_absolute():
-        home_directory = os.path.expanduser("~/.local/state")  # noqa: PTH111 - without a home it is left as it is
+        home_directory = os.path.expanduser("~/.local/state")  # noqa: PTH111 - without a home folder the path stays unchanged
     return Path(home_directory) / "moorage"
 
 

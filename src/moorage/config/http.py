@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class HttpSettings:
-    """The arguments of the embedded HTTP client that a configuration gives.
+    """The arguments of the embedded HTTP client that a configuration sets.
 
     Attributes:
-        options: by name, as `StdlibHttpClient` takes them; with a true `http2`, as
-            `PyreqwestHttpClient` takes them.
+        options: the arguments of `StdlibHttpClient` by name; with a true `http2`, those of
+            `PyreqwestHttpClient`.
     """
 
     options: Mapping[str, Any] = field(repr=False)
@@ -49,24 +49,24 @@ def _client(options: Mapping[str, Any], *, is_async: bool) -> Any:
         return _pyreqwest_client(options, is_async=is_async)
     options = {name: option for name, option in options.items() if name != "http2"}
     if is_async:
-        from moorage.adapters.http.stdlib.client_async import (  # noqa: PLC0415 - if it is used
+        from moorage.adapters.http.stdlib.client_async import (  # noqa: PLC0415 - imported only if it is used
             AsyncStdlibHttpClient,
         )
 
         return AsyncStdlibHttpClient(**options)
-    from moorage.adapters.http.stdlib.client import StdlibHttpClient  # noqa: PLC0415 - if it is used
+    from moorage.adapters.http.stdlib.client import StdlibHttpClient  # noqa: PLC0415 - imported only if it is used
 
     return StdlibHttpClient(**options)
 
 
 def _pyreqwest_client(options: Mapping[str, Any], *, is_async: bool) -> Any:
     if is_async:
-        from moorage.adapters.http.pyreqwest.client_async import (  # noqa: PLC0415 - if it is used
+        from moorage.adapters.http.pyreqwest.client_async import (  # noqa: PLC0415 - imported only if it is used
             AsyncPyreqwestHttpClient,
         )
 
         return AsyncPyreqwestHttpClient(**options)
-    from moorage.adapters.http.pyreqwest.client import (  # noqa: PLC0415 - if it is used
+    from moorage.adapters.http.pyreqwest.client import (  # noqa: PLC0415 - imported only if it is used
         PyreqwestHttpClient,
     )
 
@@ -134,7 +134,7 @@ HTTP: Final = Table(
 
 
 def http_settings(fields: Mapping[str, Any], folder: Path, report: Report) -> HttpSettings | None:
-    """Return the valid settings of the `[http]` table; None if there are none.
+    """Return the settings of the `[http]` table if they are valid; None without settings.
 
     Args:
         fields: the table after reading.

@@ -34,19 +34,19 @@ class ConfigurationWarning(UserWarning):
 
 
 @refusing
-def open(source: Source, *, environment: str | None = None, **ports: Any) -> Hub:  # noqa: A001 - read as moorage.open
+def open(source: Source, *, environment: str | None = None, **ports: Any) -> Hub:  # noqa: A001 - used as moorage.open
     """Return the hub that a configuration describes.
 
     Args:
         source: the path of a file of TOML, JSON or YAML, or a mapping.
-        environment: the environment to read it for; by default the value of MOORAGE_ENVIRONMENT.
-        ports: further arguments of `Hub`, which replace what the configuration names; and
-            `tenants`, which looks tenants up, with `tenants_every`, the seconds for which its
-            result stays in use.
+        environment: the environment to read the configuration for; by default the value of
+            MOORAGE_ENVIRONMENT.
+        ports: further arguments of `Hub`, which replace those of the configuration; and `tenants`,
+            which looks up tenants, with `tenants_every`, the seconds for which a result is used.
 
     Raises:
-        ConfigurationError: something in it is wrong, or a port has an unknown name. `problems`
-            lists everything, each with its path; nothing has been opened.
+        ConfigurationError: the configuration has mistakes, or a port has an unknown name.
+            `problems` lists all of them with their paths; nothing has been opened.
     """
     return open_hub(source, environment, ports, Hub, is_async=False)[0]
 
@@ -77,14 +77,14 @@ def open_hub(
 
     Args:
         source: the path of a file, or a mapping.
-        environment: the environment to read it for.
+        environment: the environment to read the configuration for.
         passed: the ports that the program passes.
         kind: the class of the hub.
-        is_async: whether it is asynchronous.
-        complete: whether a service without known credentials is refused.
+        is_async: True if the hub is asynchronous.
+        complete: True to refuse a service without known credentials.
 
     Raises:
-        ConfigurationError: something is wrong; `problems` lists everything.
+        ConfigurationError: the configuration has mistakes; `problems` lists all of them.
     """
     check_ports(passed)
     parts = read_parts(source, environment)

@@ -31,7 +31,7 @@ class Written:
 
     Attributes:
         tree: the whole content.
-        file: the file that was read, if it was one.
+        file: the file that was read, if any.
     """
 
     tree: dict[str, Any] = field(repr=False)
@@ -47,7 +47,7 @@ def load(source: Source) -> Written:
     """Return the content of a configuration file or mapping.
 
     Raises:
-        ConfigurationError: it cannot be read, or is not a table.
+        ConfigurationError: the source cannot be read, or is not a table.
     """
     if isinstance(source, Mapping):
         return Written(_check_table(source))
@@ -96,7 +96,7 @@ def _json(text: str) -> Any:
 
 def _yaml(text: str) -> Any:
     try:
-        from moorage.config.yaml_text import read_yaml  # noqa: PLC0415 - of an extra
+        from moorage.config.yaml_text import read_yaml  # noqa: PLC0415 - an optional package
     except ImportError:
         raise _file_error("YAML needs PyYAML, which is not installed.", install("yaml")) from None
     return read_yaml(text)
@@ -143,7 +143,7 @@ def _copy_plain(value: Any, path: str, depth: int) -> Any:
     if depth > _DEEPEST:
         raise _file_error("The configuration is nested too deeply.")
     if isinstance(value, Mapping):
-        table: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]  # anybody's
+        table: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]  # from the user's mapping
         return {
             name: _copy_plain(entry, under(path, key(name)), depth + 1)
             for name, entry in table.items()

@@ -1,7 +1,7 @@
 """Converts configurations of earlier versions to the current version.
 
-A step is a function from a whole configuration to the same one in the next version. A setting
-that it cannot convert remains as it is, and is refused later.
+A step is a function that converts a whole configuration to the next version. A setting that it
+cannot convert stays unchanged, and is refused later.
 """
 
 from __future__ import annotations

@@ -35,12 +35,12 @@ class KnownNames:
     """The services and contracts that alerts, probes and objectives may name.
 
     Attributes:
-        services: the names of all services, also of those with a wrong setting.
+        services: the names of all services, including those with a wrong setting.
         unreadable: the names of accounts that could not be created, so that their services are
             unknown.
         accounts: the accounts that could be created.
         valid: the services without a wrong setting, by name.
-        other_tenants: whether there may be tenants that are not in the configuration.
+        other_tenants: True if there may be tenants that are not in the configuration.
     """
 
     services: frozenset[str]
@@ -79,16 +79,16 @@ def check_monitoring(
 ) -> None:
     """Report contradictions between objectives, probes, alert rules, channels and services.
 
-    The services whose limits a broker leases are looked for, too.
+    The services whose limits a broker leases must exist, too.
 
-    The tables are examined as they were written, so that a mistake in one of them does not hide
-    those in others.
+    The tables are checked as they were written, so that a mistake in one table does not hide
+    mistakes in others.
 
     Args:
         tree: the configuration, with its references resolved.
         names: the names of services and the accounts that exist.
         report: collects the problems.
-        has_figures: whether rules can read figures of calls.
+        has_figures: True if rules can read figures of calls.
     """
     health, alerts = _table(tree.get("health")), _table(tree.get("alerts"))
     rules = list(_tables(alerts.get("rules"), "alerts.rules"))
@@ -165,7 +165,7 @@ def _named_services(
 
 
 def _problems_of_probe(path: str, probe: Mapping[str, Any], names: KnownNames) -> Iterator[Problem]:
-    """Yield the reason why a probe could not call its service, if there is one."""
+    """Yield the reason for which a probe could not call its service, if any."""
     name, request = probe.get("service"), probe.get("request")
     service = names.valid.get(name) if isinstance(name, str) else None
     if service is not None and (request is None or isinstance(request, str)):
@@ -180,7 +180,7 @@ def _problems_of_probe(path: str, probe: Mapping[str, Any], names: KnownNames) -
 
 
 def _problems_of_webhook(path: str, channel: object, names: KnownNames) -> Iterator[Problem]:
-    """Yield the reason why a channel could not send its webhooks, if there is one."""
+    """Yield the reason for which a channel could not send its webhooks, if any."""
     table = _table(channel)
     name, request_path = table.get("service"), table.get("path", "/")
     service = names.valid.get(name) if isinstance(name, str) else None

@@ -50,21 +50,21 @@ class ObserverSettings:
         """
         observers: list[Observer] = []
         if self.logging:
-            from moorage.adapters.observers.standard_logging import LoggingObserver  # noqa: PLC0415 - if it is used
+            from moorage.adapters.observers.standard_logging import LoggingObserver  # noqa: PLC0415 - imported only if it is used
 
             observers.append(LoggingObserver())
         if self.opentelemetry:
-            from moorage.adapters.observers.opentelemetry import (  # noqa: PLC0415 - if it is used
+            from moorage.adapters.observers.opentelemetry import (  # noqa: PLC0415 - imported only if it is used
                 OpenTelemetryObserver,
             )
 
             observers.append(OpenTelemetryObserver(connector_names=self.connector_names))
         if self.prometheus:
-            from moorage.adapters.observers.prometheus import PrometheusObserver  # noqa: PLC0415 - if it is used
+            from moorage.adapters.observers.prometheus import PrometheusObserver  # noqa: PLC0415 - imported only if it is used
 
             observers.append(PrometheusObserver())
         if self.sentry:
-            from moorage.adapters.observers.sentry import SentryObserver  # noqa: PLC0415 - if it is used
+            from moorage.adapters.observers.sentry import SentryObserver  # noqa: PLC0415 - imported only if it is used
 
             observers.append(SentryObserver())
         return (*observers, *self.functions)

@@ -1,8 +1,9 @@
 """Reads OpenAPI descriptions from files of JSON or YAML.
 
-A file may come from anybody, so its size, its depth and the number of its values are bounded before
-the description is looked at. YAML is read as the same values that JSON would have: `no` and
-`2026-01-01` are texts. An alias shares the value of its anchor, and counts like a copy of it.
+A file may come from an untrusted source, so its size, its depth and the number of its values are
+limited before the description is processed. YAML is read as the same values that JSON would have:
+`no` and `2026-01-01` are texts. An alias shares the value of its anchor, and counts like a copy of
+it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def read_openapi(description: Mapping[str, Any] | str | PurePath) -> OpenApi:
 
     Raises:
         ConfigurationError: the file cannot be read.
-        DescriptionRefused: it is not an OpenAPI description of version 3.0 or 3.1.
+        DescriptionRefused: the content is not an OpenAPI description of version 3.0 or 3.1.
     """
     if isinstance(description, (str, PurePath)):
         return OpenApi(cast("dict[str, Any]", parsed_description(Path(description))))
@@ -83,7 +84,7 @@ def _parsed_content(content: bytes, file: Path) -> object:
 
 def _yaml(text: str) -> object:
     try:
-        from moorage.config.yaml_values import yaml_value  # noqa: PLC0415 - of an extra
+        from moorage.config.yaml_values import yaml_value  # noqa: PLC0415 - an optional package
     except ImportError:
         problem = "A description in YAML needs PyYAML, which is not installed."
     else:

@@ -50,7 +50,7 @@ def build_pipeline(
         settings: the settings.
         hub: the hub of the same configuration.
         storage: the store of shared state, for sources that need one.
-        source: a source in place of the configured one. The sink then stores no positions, and
+        source: a source in place of the configured source. The sink then stores no positions, and
             publishes without the transactions of the configured source.
 
     Raises:
@@ -73,7 +73,7 @@ def build_pipeline(
 
 
 def _without_positions(settings: PipelineSettings) -> PipelineSettings:
-    """Return settings whose sink leaves the positions of the configured source alone."""
+    """Return settings whose sink does not change the positions of the configured source."""
     sink, source = settings.sink, settings.source
     if settings.row_checkpoints is not None:
         sink = attrs.evolve(sink, options=attrs.evolve(sink.options, checkpoints=False))
@@ -87,12 +87,12 @@ def _without_positions(settings: PipelineSettings) -> PipelineSettings:
 async def reset_row_checkpoints(
     settings: PipelineSettings, hub: AsyncHub, positions: dict[str, int | str]
 ) -> None:
-    """Replace the position of a pipeline whose sink stores it with its rows.
+    """Replace the position of a pipeline whose sink stores the position with its rows.
 
     Args:
         settings: the settings.
         hub: the hub of the same configuration.
-        positions: the new position, by the name of the partition; none to begin anew.
+        positions: the new position, by the name of the partition; empty to begin at the start.
     """
     parts = ConfiguredParts(settings, hub, None)
     try:
@@ -104,7 +104,7 @@ async def reset_row_checkpoints(
 
 
 class ConfiguredParts:
-    """The objects of which the source and the sink of one configured pipeline are made.
+    """The objects from which the source and the sink of one configured pipeline are made.
 
     Attributes:
         name: the name of the pipeline.
@@ -130,7 +130,7 @@ class ConfiguredParts:
         self._row_checkpoints: Any = None
 
     def connector(self, name: str, /) -> tuple[Any, Any]:
-        """Return the manager and the connector of a name; those of SQLite work in threads."""
+        """Return the manager and the connector of a name; SQLite connectors work in threads."""
         settings = self._settings.connectors[name]
         if not _is_sqlite_file(settings):
             return self.hub.manager, self.hub.connectors[name]
@@ -146,7 +146,7 @@ class ConfiguredParts:
         """Return the store of the source's position.
 
         Raises:
-            ConfigurationError: there is none.
+            ConfigurationError: there is no such store.
         """
         name = self._settings.row_checkpoints
         if name is not None:
@@ -165,7 +165,7 @@ class ConfiguredParts:
         return StateCheckpoints(self._storage)
 
     def transforms(self) -> list[Any]:
-        """Return the functions and the transforms by schema, which share a registry.
+        """Return the transforms: functions, and transforms by schema, which share a registry.
 
         Raises:
             ConfigurationError: a function cannot be imported, or the registry cannot be read.
@@ -184,7 +184,7 @@ class ConfiguredParts:
         """Import and return the object with a name such as shop.orders:store.
 
         Raises:
-            ConfigurationError: it cannot be imported, or is not a function.
+            ConfigurationError: the object cannot be imported, or is not a function.
         """
         return _imported(path, f"{self._path}.{field}")
 
@@ -201,7 +201,7 @@ class ConfiguredParts:
 
 @attrs.frozen
 class _PreparedSink:
-    """A sink whose tables are created before it, and whose own connectors are closed after it."""
+    """A sink that creates its tables when it opens, and finally closes its own connectors."""
 
     sink: SinkConnector
     parts: ConfiguredParts
@@ -254,14 +254,14 @@ def _imported(name: str, path: str) -> Any:
     """Import and return the object with a name such as shop.orders:store.
 
     Raises:
-        ConfigurationError: it cannot be imported, or is not a function.
+        ConfigurationError: the object cannot be imported, or is not a function.
     """
     module, _, attribute = name.partition(":")
     try:
         target: Any = import_module(module)
         for part in attribute.split("."):
             target = getattr(target, part)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the program's own code fails as it likes
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the program's own code may raise anything
         # The message of an error that the program itself raises may quote a secret.
         is_shown = isinstance(error, (ImportError, AttributeError, SyntaxError))
         reason = error if is_shown else named(error)

@@ -1,4 +1,4 @@
-"""The kinds of sources and sinks of pipelines: those of moorage, and those of other packages."""
+"""The kinds of sources and sinks of pipelines, from moorage and from other packages."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ K = TypeVar("K", SinkKind, SourceKind)
 
 def _sql_sink(options: SqlSinkOptions, parts: PipelineParts) -> SinkConnector:
     from moorage.adapters.sql.checkpoints import SqlCheckpoints  # noqa: PLC0415 - imports SQLAlchemy
-    from moorage.adapters.sql.sink import SqlSink  # noqa: PLC0415 - as above
+    from moorage.adapters.sql.sink import SqlSink  # noqa: PLC0415 - imports SQLAlchemy
 
     manager, connector = parts.connector(options.connector)
     checkpoints = parts.checkpoints() if options.checkpoints else None
@@ -57,12 +57,12 @@ def _sql_sink(options: SqlSinkOptions, parts: PipelineParts) -> SinkConnector:
 
 
 def _file_sink(options: FileSinkOptions, parts: PipelineParts) -> SinkConnector:
-    from moorage.adapters.files.file_sink import FileSink  # noqa: PLC0415 - only some need it
+    from moorage.adapters.files.file_sink import FileSink  # noqa: PLC0415 - few pipelines need it
 
     return FileSink(
         options.folder,
         options.name or parts.name,
-        options.format,  # type: ignore[arg-type]  # one of the choices
+        options.format,  # type: ignore[arg-type]  # checked to be one of the choices
         columns=options.columns,
         records=options.records,
         size=options.size,
@@ -71,7 +71,7 @@ def _file_sink(options: FileSinkOptions, parts: PipelineParts) -> SinkConnector:
 
 
 def _parquet_sink(options: ParquetSinkOptions, parts: PipelineParts) -> SinkConnector:
-    from moorage.adapters.files.parquet_sink import ParquetSink  # noqa: PLC0415 - only some need it
+    from moorage.adapters.files.parquet_sink import ParquetSink  # noqa: PLC0415 - few pipelines need it
 
     return ParquetSink(
         options.folder,
@@ -85,7 +85,7 @@ def _parquet_sink(options: ParquetSinkOptions, parts: PipelineParts) -> SinkConn
 
 
 def _http_sink(options: HttpSinkOptions, parts: PipelineParts) -> SinkConnector:
-    from moorage.pipelines.calls import HttpBatchSink, HttpSink  # noqa: PLC0415 - only some need it
+    from moorage.pipelines.calls import HttpBatchSink, HttpSink  # noqa: PLC0415 - few pipelines need it
 
     kind: Any = HttpBatchSink if options.batch else HttpSink
     make: Any
@@ -101,7 +101,7 @@ def _http_sink(options: HttpSinkOptions, parts: PipelineParts) -> SinkConnector:
 
 def _record_request(method: str, path: str) -> Any:
     def request(record: SinkRecord) -> Request:
-        """Make a request with the JSON of a record."""
+        """Make a request with the JSON value of a record."""
         return _request(method, path, record.json())
 
     return request
@@ -109,7 +109,7 @@ def _record_request(method: str, path: str) -> Any:
 
 def _batch_request(method: str, path: str) -> Any:
     def request(records: list[SinkRecord]) -> Request:
-        """Make a request with a list of the JSON of records."""
+        """Make a request with a list of the records' JSON values."""
         return _request(method, path, [record.json() for record in records])
 
     return request
@@ -122,7 +122,7 @@ def _request(method: str, path: str, value: object) -> Request:
 
 
 def _call_sink(options: CallSinkOptions, parts: PipelineParts) -> SinkConnector:
-    from moorage.pipelines.calls import CallSink  # noqa: PLC0415 - only some need it
+    from moorage.pipelines.calls import CallSink  # noqa: PLC0415 - few pipelines need it
 
     contract, _, verb = options.operation.partition(".")
     operation: Any = getattr(getattr(parts.hub, contract)(options.tenant), verb)
@@ -130,7 +130,7 @@ def _call_sink(options: CallSinkOptions, parts: PipelineParts) -> SinkConnector:
 
 
 def _publish_sink(options: PublishSinkOptions, parts: PipelineParts) -> SinkConnector:
-    from moorage.pipelines.publishing import PublishSink  # noqa: PLC0415 - only some need it
+    from moorage.pipelines.publishing import PublishSink  # noqa: PLC0415 - few pipelines need it
 
     return PublishSink(*parts.connector(options.connector), options.topic)
 
@@ -138,7 +138,7 @@ def _publish_sink(options: PublishSinkOptions, parts: PipelineParts) -> SinkConn
 def _kafka_transaction_sink(
     options: KafkaTransactionSinkOptions, parts: PipelineParts
 ) -> SinkConnector:
-    from moorage.pipelines.kafka_transactions import (  # noqa: PLC0415 - only some need it
+    from moorage.pipelines.kafka_transactions import (  # noqa: PLC0415 - few pipelines need it
         KafkaTransactionSink,
     )
 
@@ -147,7 +147,7 @@ def _kafka_transaction_sink(
 
 
 def _function_sink(options: FunctionSinkOptions, parts: PipelineParts) -> SinkConnector:
-    from moorage.pipelines.functions import RecordSink  # noqa: PLC0415 - only some need it
+    from moorage.pipelines.functions import RecordSink  # noqa: PLC0415 - few pipelines need it
 
     target = parts.imported(options.function, "sink.function")
     made: SinkConnector = target if hasattr(target, "process_batch") else RecordSink(target)
@@ -161,11 +161,11 @@ def _function_source(options: FunctionSource, parts: PipelineParts) -> SourceCon
 
 
 def _file_source(options: FileSourceOptions, parts: PipelineParts) -> SourceConnector:
-    from moorage.adapters.files.record_files import RecordFile  # noqa: PLC0415 - only some need it
+    from moorage.adapters.files.record_files import RecordFile  # noqa: PLC0415 - few pipelines need it
 
     file = RecordFile(
         options.path,
-        options.format,  # type: ignore[arg-type]  # one of the choices
+        options.format,  # type: ignore[arg-type]  # checked to be one of the choices
         is_complete=options.is_complete,
     )
     return _polling(file.after, options.interval, parts, parts.checkpoints())
@@ -188,14 +188,14 @@ def _outbox_source(options: OutboxSourceOptions, parts: PipelineParts) -> Source
 
 
 def _http_source(endpoint: PolledEndpoint, parts: PipelineParts) -> SourceConnector:
-    from moorage.pipelines.http_polling import HttpPolling  # noqa: PLC0415 - only some need it
+    from moorage.pipelines.http_polling import HttpPolling  # noqa: PLC0415 - few pipelines need it
 
     polling = HttpPolling(parts.hub.manager, endpoint)
     return _polling(polling.after, endpoint.interval, parts, parts.checkpoints())
 
 
 def _webhook_source(options: WebhookSourceOptions, parts: PipelineParts) -> SourceConnector:
-    from moorage.hub.webhook_source import WebhookSource  # noqa: PLC0415 - only some need it
+    from moorage.hub.webhook_source import WebhookSource  # noqa: PLC0415 - few pipelines need it
 
     inbox = parts.imported(options.inbox, "source.inbox")(parts.hub)
     return WebhookSource(inbox, interval=options.interval)
@@ -204,7 +204,7 @@ def _webhook_source(options: WebhookSourceOptions, parts: PipelineParts) -> Sour
 def _polling(
     fetch: Any, interval: float, parts: PipelineParts, checkpoints: CheckpointStore
 ) -> SourceConnector:
-    from moorage.pipelines.checkpoints import PollingSource  # noqa: PLC0415 - only some need it
+    from moorage.pipelines.checkpoints import PollingSource  # noqa: PLC0415 - few pipelines need it
 
     return PollingSource(parts.name, fetch, checkpoints, interval=interval)
 
@@ -262,7 +262,7 @@ def sink_kind(name: str) -> SinkKind:
     """Return a kind of sink by its name.
 
     Raises:
-        ConfigurationError: the entry point of the name does not lead to one.
+        ConfigurationError: the entry point of this name does not load such a kind.
     """
     return _OWN_SINKS.get(name) or _installed(name, SINKS, SinkKind)
 
@@ -271,7 +271,7 @@ def source_kind(name: str) -> SourceKind:
     """Return a kind of source by its name.
 
     Raises:
-        ConfigurationError: the entry point of the name does not lead to one.
+        ConfigurationError: the entry point of this name does not load such a kind.
     """
     return _OWN_SOURCES.get(name) or _installed(name, SOURCES, SourceKind)
 

@@ -23,10 +23,10 @@ _METHODS: Final = ("POST", "PUT", "PATCH")
 
 
 def is_import_path(_: object, field: attrs.Attribute[Any], value: str) -> None:
-    """Refuse a text that is not the name of a module and of an object in it.
+    """Raise an error for a text that is not the name of a module and an object in it.
 
     Raises:
-        ConfigurationError: it is not.
+        ConfigurationError: the text is not such a name.
     """
     if not _IMPORT_PATH.fullmatch(value):
         raise ConfigurationError(
@@ -42,7 +42,7 @@ def _is_operation(_: object, field: attrs.Attribute[Any], value: str) -> None:
     contract, _, verb = value.partition(".")
     names = [name for name in vars(AsyncContractMethods) if not name.startswith("_")]
     if _OPERATION.fullmatch(value) and contract in names:
-        from moorage import operations  # noqa: PLC0415 - as above
+        from moorage import operations  # noqa: PLC0415 - only some configurations call contracts
 
         methods = getattr(operations, f"Async{contract.capitalize()}")
         method = None if verb.startswith("_") else getattr(methods, verb, None)
@@ -81,14 +81,14 @@ class SqlSinkOptions:
         connector: the connector of the database, of the kind sql.
         table: the name of the table.
         columns: the names of the columns to write, which are fields of the records' JSON.
-        key: the columns of the table's primary key, or of a unique index. A row whose key is in the
-            table replaces the other columns. Without a key each record inserts a row.
-        schema: the schema of the table; by default that of the connection.
+        key: the columns of the table's primary key, or of a unique index. If the table has a row
+            with the key, its other columns are replaced. Without a key each record inserts a row.
+        schema: the schema of the table; by default the schema of the connection.
         row: a function that returns the values of a record by the names of the columns, such as
             shop.orders:row.
-        checkpoints: whether the position of the source is stored in the transaction that writes the
-            rows, so that each record is written exactly once. It needs a source whose position
-            moorage keeps, and one lane.
+        checkpoints: true to store the position of the source in the transaction that writes the
+            rows, so that each record is written exactly once. This requires a source whose position
+            moorage stores, and a single lane.
     """
 
     connector: str
@@ -133,7 +133,7 @@ class FileSinkOptions:
     age: float = field(default=3_600.0, converter=plain, validator=is_seconds)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse CSV without columns, and JSON Lines with some."""
+        """Refuse CSV without columns, and JSON Lines with columns."""
         if (self.format == "csv") != bool(self.columns):
             raise ConfigurationError(
                 "CSV needs the names of its columns, and JSON Lines has none.",
@@ -150,7 +150,7 @@ class ParquetSinkOptions:
         folder: the folder, which must exist.
         name: the beginning of the names of the files; by default the name of the pipeline.
         columns: the types of the columns by their names: string, int32, int64, float64, bool,
-            timestamp, or decimal(10,2). By default they are those of the first batch.
+            timestamp, or decimal(10,2). By default they are derived from the first batch.
         compression: zstd, snappy, gzip or none.
         records: the number of records at which a file is completed.
         size: the bytes of JSON at which a file is completed.
@@ -174,9 +174,9 @@ class HttpSinkOptions:
         service: the name of the service, whose protections apply.
         path: the path below the service's base URL, to which the JSON of a record is sent.
         method: POST, PUT or PATCH.
-        request: a function that makes the request of a record, such as shop.orders:request, in
-            place of path and method. With `batch` it takes a list of records.
-        batch: whether one request carries a whole batch, as a JSON list. The service must then
+        request: a function that makes the request from a record, such as shop.orders:request, in
+            place of path and method. With `batch` its argument is a list of records.
+        batch: true to send a whole batch in one request, as a JSON list. The service must then
             recognise records that arrive again in another batch.
     """
 
@@ -202,7 +202,8 @@ class CallSinkOptions:
 
     Attributes:
         operation: the contract and its operation, such as sms.send.
-        request: a function that makes the operation's request of a record, such as shop.orders:sms.
+        request: a function that makes the operation's request from a record, such as
+            shop.orders:sms.
         tenant: the tenant whose accounts are used.
     """
 
@@ -213,11 +214,11 @@ class CallSinkOptions:
 
 @frozen(kw_only=True)
 class PublishSinkOptions:
-    """A sink that publishes records to a broker, with acknowledgement.
+    """A sink that publishes records to a broker, and waits for the broker's acknowledgement.
 
     Attributes:
         connector: the name of a connector that publishes to the broker.
-        topic: the topic; by default that of each record.
+        topic: the topic; by default each record keeps its own topic.
     """
 
     connector: str
@@ -248,11 +249,11 @@ class FunctionSinkOptions:
 
 @frozen(kw_only=True)
 class FunctionSource:
-    """A source that asks a function for the records after a position, again and again.
+    """A source that polls a function for the records after a position.
 
     Attributes:
         function: the function, such as shop.orders:after.
-        interval: seconds between two calls that returned nothing.
+        interval: seconds to wait after a call that returned no records.
     """
 
     function: str = field(validator=is_import_path)
@@ -265,7 +266,7 @@ class WebhookSourceOptions:
 
     Attributes:
         inbox: a function that returns the inbox of a hub, such as shop.webhooks:inbox.
-        interval: seconds between two queries of an inbox that returned nothing.
+        interval: seconds to wait after a query of the inbox that returned no webhooks.
     """
 
     inbox: str = field(validator=is_import_path)
@@ -280,8 +281,9 @@ class FileSourceOptions:
         path: the path of the file, which need not exist yet.
         format: jsonl for a JSON value in each line, or csv for a table whose first line has the
             names of the columns.
-        is_complete: whether nothing is appended any more. Then the pipeline ends with the file.
-        interval: seconds between two reads of a file that has not grown.
+        is_complete: true if no more records are appended, so that the pipeline ends at the end of
+            the file.
+        interval: seconds to wait after the file has not grown.
     """
 
     path: str
@@ -297,14 +299,14 @@ class OutboxSourceOptions:
     Attributes:
         connector: the connector of the database, of the kind sql.
         table: the name of the table.
-        id: the column of the id, a positive number that the database gives out in growing order.
+        id: the column of the id, a positive number that the database generates in ascending order.
         payload: the column of the payload: a text, bytes, or JSON.
         key: the column of the key.
-        ordered: whether the table has a column of the key.
+        ordered: true if the table has a column with the key.
         transaction: the column of the transaction, which only PostgreSQL has.
-        schema: the schema of the table; by default that of the connection.
-        limit: the largest number of rows that are read together.
-        interval: seconds between two queries that returned nothing.
+        schema: the schema of the table; by default the schema of the connection.
+        limit: the maximum number of rows per query.
+        interval: seconds to wait after a query that returned no rows.
     """
 
     connector: str

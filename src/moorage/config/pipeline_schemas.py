@@ -20,8 +20,8 @@ class SchemaRegistryOptions:
     Attributes:
         service: the service whose base URL is the API of a registry that is compatible with
             Confluent's.
-        folder: a folder with a folder for each subject, in which files such as 3@1017.avsc have the
-            version and the id of a schema as their names.
+        folder: a folder with a subfolder for each subject. File names in it, such as 3@1017.avsc,
+            contain the version and the id of a schema.
     """
 
     service: str | None = None
@@ -47,7 +47,7 @@ class SchemaTransformOptions:
         subject: the subject with the schema. For decode = confluent it is the Avro schema of the
             decoded values; by default the schema of each record.
         version: the version of the subject; by default the latest when the pipeline first needs it.
-        message: the full name of the Protobuf message; by default the first one of the schema.
+        message: the full name of the Protobuf message; by default the first message of the schema.
     """
 
     decode: str | None = field(default=None, metadata={"choices": _FORMATS})
@@ -57,7 +57,7 @@ class SchemaTransformOptions:
     message: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a transform that does both or nothing, or has impossible settings."""
+        """Refuse a transform that does not either decode or encode, or has invalid settings."""
         if (self.decode is None) == (self.encode is None):
             raise ConfigurationError(
                 "A transform by schema either decodes or encodes.",
@@ -78,7 +78,7 @@ class SchemaTransformOptions:
         Raises:
             ConfigurationError: a setting is wrong.
         """
-        from moorage.pipelines.schemas import SchemaDecoder, SchemaEncoder  # noqa: PLC0415 - only some need it
+        from moorage.pipelines.schemas import SchemaDecoder, SchemaEncoder  # noqa: PLC0415 - few pipelines need it
 
         options: dict[str, Any] = {"version": self.version, "message": self.message}
         if self.decode is not None:
@@ -98,10 +98,10 @@ def schema_registry(options: SchemaRegistryOptions, manager: Any, path: str) -> 
         ConfigurationError: the folder cannot be read.
     """
     if options.service is not None:
-        from moorage.adapters.schemas.confluent import ConfluentSchemaRegistry  # noqa: PLC0415 - only some need it
+        from moorage.adapters.schemas.confluent import ConfluentSchemaRegistry  # noqa: PLC0415 - few pipelines need it
 
         return ConfluentSchemaRegistry(manager, options.service)
-    from moorage.adapters.schemas.memory import FolderSchemaRegistry  # noqa: PLC0415 - as above
+    from moorage.adapters.schemas.memory import FolderSchemaRegistry  # noqa: PLC0415 - few pipelines need it
 
     try:
         return FolderSchemaRegistry(str(options.folder))

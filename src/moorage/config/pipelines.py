@@ -37,11 +37,11 @@ _PATH: Final = "pipelines"
 
 @frozen(kw_only=True)
 class KindSourceSettings:
-    """A source that the kind of a connector offers.
+    """A source that a connector of some kind offers.
 
     Attributes:
         connector: the connector whose server is read.
-        options: the options of its kind.
+        options: the options of the source, which depend on the connector's kind.
     """
 
     connector: ConnectorSettings
@@ -191,9 +191,9 @@ class PipelineSettings:
         name: its name.
         source: its source.
         sink: its sink.
-        transforms: the names of its transforms, and the options of those by schema.
+        transforms: the names of transform functions, and the options of transforms by schema.
         schemas: the registry of schemas, if there is one.
-        dead_letters: the place of its dead letters, if there is one.
+        dead_letters: the store of its dead letters, if there is one.
         config: its other settings.
         connectors: the connectors that its source, its sink and its dead letters use, by name.
     """
@@ -216,7 +216,7 @@ class PipelineSettings:
 
     @property
     def row_checkpoints(self) -> str | None:
-        """The connector with the position of the source, if the sink stores it with its rows."""
+        """The connector of the sink, if the sink stores the source's position with its rows."""
         options = self.sink.options
         is_with_rows = isinstance(options, SqlSinkOptions) and options.checkpoints
         return options.connector if is_with_rows else None
@@ -240,10 +240,10 @@ def pipelines(
 
     Args:
         tables: the settings that could be read, by name.
-        source_tables: the same as they were written, with their references resolved.
+        source_tables: the same settings as they were written, with their references resolved.
         connectors: the valid connectors, by name.
         connector_names: the names of all connectors.
-        service_names: the names of all services, also of those with a wrong setting.
+        service_names: the names of all services, including those with a wrong setting.
         report: collects the problems.
     """
     reader = _Reader(connectors, connector_names, service_names, report)
@@ -305,7 +305,7 @@ class _Reader:
         return result if self.order_is_kept(result, path) else None
 
     def transforms(self, transforms: Any, path: str, *, has_registry: bool) -> None:
-        """Report transforms that are no functions, and those by schema without a registry."""
+        """Report transforms that are not functions, and transforms by schema without a registry."""
         for number, transform in enumerate(transforms):
             place = f"{path}.transforms[{number}]"
             if isinstance(transform, str):
@@ -349,7 +349,7 @@ class _Reader:
         return self.report.clear(path)
 
     def source_has_transactions(self, settings: PipelineSettings, path: str) -> bool:
-        """Return whether the source of a sink that publishes in transactions has them."""
+        """Return whether the source has transactions if the sink publishes in them."""
         source = settings.source
         transactional_id = getattr(source.options, "transactional_id", None)
         if isinstance(source, EndSettings) or transactional_id is None:
@@ -419,7 +419,7 @@ class _Reader:
         return self.topic(LetterTopic, LetterFile, "file", table, path)
 
     def topic(self, topic: type[Any], other: type[Any], name: str, table: Any, path: str) -> Any:
-        """Return the topic that a table describes, or `other` if it names no connector."""
+        """Return the topic that a table describes; `other` if the table names no connector."""
         if "connector" not in table:
             return self.own(other, name, table, path)
         self.publisher(table["connector"], path)

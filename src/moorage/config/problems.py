@@ -33,7 +33,7 @@ WRONG: Final = Wrong()
 
 
 class Report:
-    """The problems of a configuration so far.
+    """Collects the problems of a configuration.
 
     Args:
         origins: the origin of a value by its path, if it is not the source itself.
@@ -62,7 +62,7 @@ class Report:
     def trial(self) -> Report:
         """Return an empty report for a trial with assumed values.
 
-        It knows the same unreadable secrets.
+        The new report has the same unreadable secrets.
         """
         trial = Report(self._origins)
         trial._absent = self._absent
@@ -88,8 +88,8 @@ class Report:
         Args:
             make: the function to call.
             path: the path of the values that it uses.
-            fields: the values that it uses; their texts are not quoted, except single words.
-            exact: whether the path is that of a single value, without fields below it.
+            fields: the values that `make` uses; messages quote only those that are single words.
+            exact: True if the path belongs to a single value, without fields below it.
         """
         try:
             return make()
@@ -136,7 +136,7 @@ class Report:
         """Raise the reported problems as one error, if there are any.
 
         Raises:
-            ConfigurationError: something is wrong.
+            ConfigurationError: problems were reported.
         """
         if self.problems:
             raise ConfigurationError.of(tuple(self.problems))
@@ -150,7 +150,7 @@ def problems_of(error: ConnectorError) -> tuple[Problem, ...]:
 
 
 def _refusals(field: attrs.Attribute[Any], value: Any) -> tuple[Problem, ...]:
-    """Return the problems that a class field finds in a value; none if the value is valid."""
+    """Return the problems that the validator of a class's field finds in a value."""
     try:
         convert = cast("Callable[[Any], Any] | None", field.converter)
         if convert is not None:
@@ -179,7 +179,7 @@ def under(path: str, name: str) -> str:
 
 
 def key(name: object) -> str:
-    """Return a name as a path shows it: as TOML would write it."""
+    """Return a name as it appears in a path: quoted as in TOML if necessary."""
     text = str(name)[:_LONGEST]
     if _BARE_KEY.fullmatch(text):
         return text
@@ -199,7 +199,7 @@ def origin_of(path: str, origins: Mapping[str, str]) -> str | None:
 
 def near(word: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate that the user probably meant, if one is similar to the word."""
-    from difflib import get_close_matches  # noqa: PLC0415 - needed for mistakes only
+    from difflib import get_close_matches  # noqa: PLC0415 - needed only for mistakes
 
     names = {name.lower(): name for name in candidates}
     matches = get_close_matches(word[:_LONGEST].lower(), names, n=1)
@@ -209,7 +209,7 @@ def near(word: str, candidates: Iterable[str]) -> str | None:
 def shown(message: str, fields: object) -> str:
     """Hide field values of more than one word in a message, since they may be secret.
 
-    Such a text may be a secret. The names that people choose may have digits too.
+    A longer text may be a secret, while single words are mostly names.
     """
     for text in sorted(_texts(fields), key=len, reverse=True):
         if text and _WORD.fullmatch(text) is None:

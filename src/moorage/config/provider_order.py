@@ -1,4 +1,4 @@
-"""The order in which providers of secrets are opened, as some need secrets of others."""
+"""The order in which providers of secrets are opened, because some need secrets of others."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _PROVIDER: Final = late_pattern(r"secret://([A-Za-z0-9_-]+)/")
 def in_order(tables: Mapping[Any, Any], report: Report) -> tuple[str, ...]:
     """Return the names of providers, each after those whose secrets it needs.
 
-    Providers that need each other cannot be opened: each such cycle is reported, and its members
-    and the providers that need them are left out.
+    Providers that need each other cannot be opened. Each such cycle is reported, and the providers
+    in it, or depending on it, are left out.
 
     Args:
         tables: the tables of the providers, as in the source.
-        report: collects a problem for every cycle.
+        report: collects one problem for each cycle.
     """
     needed_providers = {
         name: {

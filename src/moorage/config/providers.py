@@ -1,4 +1,4 @@
-"""The providers that read `secret://` references: variables, files, and those under `[secrets]`.
+"""The providers that read `secret://` references: environment variables, files, and `[secrets]`.
 
 Each class describes the table of one kind of provider, and opens its reader.
 """
@@ -72,10 +72,10 @@ class Environment:
 
 @frozen(kw_only=True)
 class Files:
-    """Secrets in files, such as those that Docker and Kubernetes mount; a file for each.
+    """Secrets in files, one file per secret, such as those that Docker and Kubernetes mount.
 
     Attributes:
-        folder: the folder of the files; by default that of the configuration.
+        folder: the folder of the files; by default the folder of the configuration.
     """
 
     folder: str = "."
@@ -109,7 +109,7 @@ class Vault:
     """Secrets in HashiCorp Vault or OpenBao, in a KV engine of version 2.
 
     Attributes:
-        address: such as https://vault.example:8200.
+        address: the URL of the server, such as https://vault.example:8200.
         token: the token to authenticate with; or give a token_file, a role_id or a kubernetes_role.
         token_file: a file with the token, which another program renews.
         role_id: the AppRole of this program.
@@ -132,7 +132,7 @@ class Vault:
 
     def open(self, place: Place) -> Read:
         """Return the function that reads secrets from the Vault engine."""
-        from moorage.adapters.secret_managers import hashicorp_vault as vault  # noqa: PLC0415 - if it is used
+        from moorage.adapters.secret_managers import hashicorp_vault as vault  # noqa: PLC0415 - imported only if it is used
 
         manager = vault.HashiCorpVault(
             self.address, self._login(vault, place), mount=self.mount, namespace=self.namespace
@@ -168,7 +168,7 @@ class Aws:
     """Secrets in AWS Secrets Manager.
 
     Attributes:
-        region: such as eu-central-1.
+        region: the region, such as eu-central-1.
         access_key_id: the id of the access key; by default it is looked up as AWS's own tools do.
         secret_access_key: the secret of the access key.
         session_token: the token of temporary keys.
@@ -185,12 +185,12 @@ class Aws:
 
     def open(self, place: Place) -> Read:
         """Return the function that reads secrets from AWS Secrets Manager in the region."""
-        from moorage.adapters.secret_managers import aws_identity as aws  # noqa: PLC0415 - if it is used
-        from moorage.adapters.secret_managers.aws_secrets_manager import AwsSecretsManager  # noqa: PLC0415 - as above
+        from moorage.adapters.secret_managers import aws_identity as aws  # noqa: PLC0415 - imported only if it is used
+        from moorage.adapters.secret_managers.aws_secrets_manager import AwsSecretsManager  # noqa: PLC0415 - imported only if it is used
 
         if (self.access_key_id is None) is not (self.secret_access_key is None):
             raise ConfigurationError(
-                "One half of the access key is missing.",
+                "The access key is incomplete.",
                 path="access_key_id" if self.access_key_id is None else "secret_access_key",
                 remedy="Give both access_key_id and secret_access_key, or neither.",
             )
@@ -226,7 +226,7 @@ class Gcp:
 
     def open(self, place: Place) -> Read:
         """Return the function that reads secrets from Google's Secret Manager in the project."""
-        from moorage.adapters.secret_managers import gcp_secret_manager as gcp  # noqa: PLC0415 - if it is used
+        from moorage.adapters.secret_managers import gcp_secret_manager as gcp  # noqa: PLC0415 - imported only if it is used
 
         identity: Any = gcp.GcpMetadata()
         if self.key_file is not None:
@@ -261,7 +261,7 @@ class Azure:
 
     def open(self, place: Place) -> Read:
         """Return the function that reads secrets from the Azure key vault."""
-        from moorage.adapters.secret_managers import azure_key_vault as azure  # noqa: PLC0415 - if it is used
+        from moorage.adapters.secret_managers import azure_key_vault as azure  # noqa: PLC0415 - imported only if it is used
 
         identity: Any = azure.AzureManagedIdentity(self.client_id)
         if self.directory is not None and self.client_secret is None:
@@ -294,7 +294,7 @@ class Keyring:
     def open(self, _: Place) -> Read:
         """Return the function that reads this application's passwords from the keyring."""
         try:
-            from moorage.adapters.credentials.keyring import KeyringSecrets  # noqa: PLC0415 - of an extra
+            from moorage.adapters.credentials.keyring import KeyringSecrets  # noqa: PLC0415 - an optional package
         except ImportError:
             raise ConfigurationError(
                 "The package keyring is not installed.",
@@ -310,7 +310,7 @@ class Sealed:
 
     Attributes:
         path: the path of the file.
-        keys: the output of `generate_keys`.
+        keys: the keys that `generate_keys` made.
     """
 
     path: str
@@ -318,8 +318,8 @@ class Sealed:
 
     def open(self, place: Place) -> Read:
         """Return the function that reads encrypted credentials from the SQLite file."""
-        from moorage.adapters.ciphers.aes_gcm import AesGcmCipher  # noqa: PLC0415 - if it is used
-        from moorage.adapters.credentials.sqlite import SqliteCredentialProvider  # noqa: PLC0415 - as above
+        from moorage.adapters.ciphers.aes_gcm import AesGcmCipher  # noqa: PLC0415 - imported only if it is used
+        from moorage.adapters.credentials.sqlite import SqliteCredentialProvider  # noqa: PLC0415 - imported only if it is used
 
         cipher = AesGcmCipher(KeyRing.parse(self.keys))
         provider = SqliteCredentialProvider(place.folder / self.path, cipher)
@@ -360,7 +360,7 @@ def _table(kind: str) -> Table:
 
 
 def _managed(manager: Any, timeout: float, place: Place) -> Read:
-    from moorage.adapters.secret_managers.managed_secrets import ManagedSecrets  # noqa: PLC0415 - if it is used
+    from moorage.adapters.secret_managers.managed_secrets import ManagedSecrets  # noqa: PLC0415 - imported only if it is used
 
     reader = place.closing.enter_context(ManagedSecrets(manager, timeout=timeout))
 

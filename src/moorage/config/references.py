@@ -31,14 +31,14 @@ _SECRET: Final = late_pattern(r"secret://([A-Za-z0-9_-]+)/([^\x00-\x1f]+)")
 
 
 class References:
-    """Resolves references, and looks each secret up once.
+    """Resolves references, and looks up each secret only once.
 
     Args:
         variables: the environment variables.
         providers: the readers of secrets by provider name; a reader returns None for a secret that
             does not exist.
         report: collects the references that cannot be resolved.
-        tables: the names of configured providers, whose own problems are reported at their tables.
+        tables: the names of configured providers; problems of a provider are reported at its table.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class References:
 
 
 def refers(text: str) -> bool:
-    """Return whether a text refers to a secret and contains none, not even in a fallback."""
+    """Return whether a text refers to a secret and contains no secret, not even as a fallback."""
     if text.startswith(SCHEME):
         return True
     references = [match[1] for match in _VARIABLE.finditer(text) if match[1] is not None]

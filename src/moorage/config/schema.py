@@ -67,8 +67,8 @@ class _Writer:
     """Converts the shapes of settings to JSON Schemas.
 
     Args:
-        definitions: collects the schemas of the tables that are referred to.
-        whole: whether required settings must be present, which is not so in an overlay.
+        definitions: collects the schemas of tables that other schemas refer to.
+        whole: True if required settings must be present; False for an overlay.
     """
 
     def __init__(self, definitions: Schema, *, whole: bool) -> None:
@@ -132,7 +132,7 @@ class _Writer:
         return {"$ref": f"#/$defs/{definition}"}
 
     def list_of(self, shape: Many) -> Schema:
-        """Return the schema of a list, and of a single value where one may stand for it."""
+        """Return the schema of a list, or also of a single value if that may replace a list."""
         entry = self.of(shape.of)
         whole_list: Schema = {"type": "array", "items": entry}
         return {"anyOf": [entry, whole_list]} if shape.single else whole_list
@@ -142,7 +142,7 @@ class _Writer:
         schema: Schema = {"type": "object", "additionalProperties": self.of(shape.of)}
         if not (isinstance(shape.of, Kinded) and shape.of.named):
             return schema
-        # An account named like a vendor is one there, unless its kind says otherwise.
+        # An account with the name of a vendor is at that vendor, unless its kind says otherwise.
         any_kind = schema["additionalProperties"]
         return {
             **schema,

@@ -1,4 +1,4 @@
-"""The shapes of settings: each describes the values that a place in a configuration may have.
+"""The shapes of settings, each of which describes the values that a setting may have.
 
 The reader, the JSON Schema and the reference page are all generated from these.
 """
@@ -26,8 +26,8 @@ class SecretText:
     """The shape of a secret text, which becomes a `Secret` or a value made from one.
 
     Attributes:
-        make: converts the secret, or the credentials if a credential store holds them.
-        or_path: whether the text may also be the path of a file with the secret.
+        make: converts the secret, or the credentials from a credential store.
+        or_path: True if the text may also be the path of a file with the secret.
     """
 
     make: Callable[[Secret | Kept], Any] | None = field(default=None, repr=False)
@@ -68,7 +68,7 @@ class Function:
 
 @frozen
 class OneOf:
-    """The shape of a choice among words or numbers, each of which may stand for another value."""
+    """The shape of a choice among words or numbers, which may be mapped to other values."""
 
     choices: tuple[str | int, ...]
     meanings: tuple[Any, ...] = ()
@@ -87,7 +87,7 @@ class Many:
 
     Attributes:
         of: the shape of each value.
-        single: whether a single value may stand for a list of one.
+        single: True if a single value may replace a list with one value.
     """
 
     of: Shape
@@ -113,9 +113,9 @@ class Field:
     Attributes:
         shape_or_load: the shape of its value, or a function that loads the module with the shape.
         about: its purpose, as a sentence.
-        required: whether it must be present.
-        nullable: whether null is allowed, in formats that have it.
-        default: its default, if that is a plain value.
+        required: True if it must be present.
+        nullable: True if null is allowed, in formats with null.
+        default: its default, if that can be written in a configuration.
     """
 
     shape_or_load: Shape | Callable[[], Shape]
@@ -135,11 +135,11 @@ class Table:
     """The shape of a table with known settings.
 
     Attributes:
-        name: its name in messages, in a word or two.
+        name: its name in messages.
         about: its purpose, as a sentence.
         fields: its settings by name.
-        make: creates a value from the settings that are present; without it they remain a dict.
-        kinds: the classes that have the settings as fields, and may refuse a single one.
+        make: creates a value from the settings that are present; by default they remain a dict.
+        kinds: the classes with these settings as fields, which may refuse a value.
     """
 
     name: str
@@ -154,12 +154,12 @@ class Kinded:
     """A table whose `kind` determines its settings; by default the kind is the table's own name.
 
     Attributes:
-        name: its name in messages, in a word.
+        name: its name in messages.
         names: returns the kinds.
         table: returns the table of a kind; raises ConfigurationError if the kind is unknown.
-        known: kinds that exist even if `names` is not called, which may take long.
-        named: whether the table's own name may be the kind.
-        other: the shape of a table without a kind; None if each must have one.
+        known: kinds that are known without calling `names`, which may be slow.
+        named: True if the table's own name may be the kind.
+        other: the shape of a table without a kind; None if a kind is required.
     """
 
     name: str

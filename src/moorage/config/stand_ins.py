@@ -1,7 +1,8 @@
 """Finds the problems of a table that do not depend on its unreadable values.
 
-A value that cannot be read, such as that of an unset environment variable, could be any value of
-its kind. Several values are tried in its place, and a problem that all of them have is reported.
+A value that cannot be read, such as an unset environment variable, could be any valid value of its
+setting. Several trial values are used in its place, and a problem that occurs with all of them is
+reported.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def stand_ins(
         read: reads a value by its shape.
 
     Returns:
-        Nothing if the possible values are unknown or too many.
+        An empty tuple if the possible values are unknown or too many.
     """
     wrong_names = sorted(
         {name for name, value in fields.items() if value is WRONG}.union(mistaken_names)
@@ -85,13 +86,13 @@ def _named_choices(shape: Shape) -> tuple[str | int, ...]:
 def note_common(report: Report, path: str, tries: Iterable[Callable[[Report], object]]) -> bool:
     """Report the problems that all tries have in common, and return whether there are any.
 
-    Problems of the whole table, or of a field that is wrong, are omitted, because they may be due
-    to a trial value.
+    Problems of the whole table, or of a field with a trial value, are omitted, because the trial
+    value may cause them.
 
     Args:
         report: collects the problems.
         path: the path of the table.
-        tries: functions that use the table, each with other values, and report its problems.
+        tries: functions that each use the table with other trial values, and report its problems.
     """
     problems_by_try = list[dict[tuple[str, str], Problem]]()
     for attempt in tries:

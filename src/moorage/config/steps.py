@@ -30,14 +30,14 @@ _SERVICE: Final = "steps"
 
 
 def _kind(name: str) -> PlatformKind:
-    """Return a kind of platforms by its name, and load its modules only now."""
-    from moorage.wiring.installed_platforms import platform_kind  # noqa: PLC0415 - as above
+    """Return a kind of platforms by its name; this imports its modules."""
+    from moorage.wiring.installed_platforms import platform_kind  # noqa: PLC0415 - few configurations have platforms
 
     return platform_kind(name)
 
 
 def _kind_names() -> tuple[str, ...]:
-    from moorage.wiring.installed_platforms import platform_kind_names  # noqa: PLC0415 - as above
+    from moorage.wiring.installed_platforms import platform_kind_names  # noqa: PLC0415 - few configurations have platforms
 
     return platform_kind_names()
 
@@ -125,8 +125,8 @@ def steps(
 
     Args:
         tables: the settings that could be read, by name.
-        platform_names: the names of all configured platforms, also of those with a wrong setting.
-        report: collects the problems; those of the platforms are in it already.
+        platform_names: the names of all configured platforms, including those with a wrong setting.
+        report: collects the problems; it contains those of the platforms already.
     """
     names = tuple(platform_names)
     results = (_step(name, table, names, report) for name, table in tables.items())
@@ -139,7 +139,7 @@ def services_with_steps(
     accounts: Mapping[str, str],
     report: Report,
 ) -> tuple[Service, ...]:
-    """Return the services, with the one that starts steps if there are steps or platforms.
+    """Return the services; if there are steps or platforms, add the service that starts steps.
 
     Args:
         services: the valid services.
@@ -171,9 +171,9 @@ def define(
 
     Args:
         manager: the manager.
-        platforms: the platforms; each is made when a step first needs it.
-        steps: the steps, by whose names it can run them.
-        is_async: whether the program is asynchronous.
+        platforms: the platforms, each of which is made when a step first needs it.
+        steps: the steps, which the manager can run by their names.
+        is_async: True if the program is asynchronous.
     """
     for platform in platforms:
         manager.register(platform.name, partial(_made, platform, is_async=is_async))
@@ -234,7 +234,7 @@ def _step(
 def _check_unnamed_platform(
     step: Step, platform_names: tuple[str, ...], path: str, report: Report
 ) -> None:
-    """Report a step without a platform for which there are several, or none that can be made."""
+    """Report a step that names no platform, if several platforms or none could run it."""
     registered = [ConnectorType(name) for name in sorted(platform_names)]
     all_types = sorted({*registered, *map(ConnectorType, _kind_names())})
     choose = partial(type_of_step, step, registered=registered, all_types=all_types)

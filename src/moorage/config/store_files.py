@@ -1,4 +1,4 @@
-"""Finds files of stores that could not be created or read, before anything is opened."""
+"""Finds store files that could not be created or read, before any store is opened."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check_store_files(configured: Configured, passed: Container[str], report: Re
 
     Args:
         configured: the URLs of the stores.
-        passed: the names of the ports that the program passes, so that they are not opened.
+        passed: the names of the ports that the program passes, so that their files are not checked.
         report: collects the problems.
     """
     urls = {"log": configured.log, "metrics": configured.metrics}
@@ -44,7 +44,7 @@ def check_store_files(configured: Configured, passed: Container[str], report: Re
 
 
 def _check_alone(table: str, urls: Mapping[str, str | None], report: Report) -> None:
-    """Report stores that use the same file as a store that must have its file alone."""
+    """Report stores that use the file of a store that must not share its file."""
     file = _sqlite_file(urls[table])
     for other_table, url in urls.items():
         if other_table != table and file is not None and _sqlite_file(url) == file:
@@ -79,7 +79,7 @@ def _check_url(url: str, place: str, report: Report) -> None:
 
 
 def _other_meaning(url: str, name: str) -> str:
-    """Return how to write the path that the user may have meant, as a further sentence."""
+    """Return a sentence about the correct notation of the path that the user may have meant."""
     if url.startswith("sqlite:") and not name.startswith("/"):
         has_folder = "/" in name.removeprefix("./") and Path("/", name).parent.is_dir()
         return " An absolute path begins with four slashes." if has_folder else ""
@@ -89,7 +89,7 @@ def _other_meaning(url: str, name: str) -> str:
 
 
 def _problem_of_read_file(file: Path) -> tuple[str, str] | None:
-    """Return why a credentials file cannot be read, and the remedy; None if it can."""
+    """Return why a credentials file cannot be read, and the remedy; None if it is readable."""
     if not file.exists():
         remedy = "Put the file of credentials there, or correct the path."
         return f"The file {file} does not exist.", remedy
@@ -99,7 +99,7 @@ def _problem_of_read_file(file: Path) -> tuple[str, str] | None:
 
 
 def _problem_of_written_file(file: Path) -> tuple[str, str] | None:
-    """Return why a store cannot create or write its file, and the remedy; None if it can."""
+    """Return the reason that a store cannot write its file, and the remedy; None if it can."""
     folder = file.parent
     if not folder.is_dir():
         remedy = "Create the directory; moorage creates the file in it."

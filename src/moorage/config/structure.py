@@ -1,6 +1,6 @@
 """Reads the values of a configuration by their shapes.
 
-Nothing is raised: each problem is reported with its path, and reading continues.
+A problem raises no error: it is reported with its path, and reading continues.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Explains why a text is not valid TOML, JSON or YAML, without quoting its values.
+"""Explanations of syntax errors in TOML, JSON or YAML that do not quote values.
 
-A parser quotes the text around a mistake, which may be a secret. The explanations here repeat only
-names of keys and tables, and the place of the mistake.
+A parser quotes the text around a mistake, which may be a secret. These explanations repeat only
+names of keys and tables, and the position of the mistake.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NAMES: Final = late_pattern(r"'((?:[^'\\]|\\.)*)'")
 class Reason(NamedTuple):
     """The cause of an error, as the end of a sentence, and the remedy.
 
-    `allowed` is True if the format allows the text and only a configuration does not.
+    `allowed` is True if the format allows the text, but a configuration does not.
     """
 
     cause: str

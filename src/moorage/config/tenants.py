@@ -30,11 +30,11 @@ def read_tenant(
 
     Args:
         tenant: the name of the tenant.
-        tables: the tables as below `[tenants.NAME]` in a configuration; they may refer to secrets.
-        shared: the shared accounts that its routes may name too.
+        tables: the tables, as under `[tenants.NAME]` in a configuration; they may refer to secrets.
+        shared: the shared accounts, which the tenant's routes may name too.
 
     Raises:
-        ConfigurationError: something in them is wrong; `problems` lists everything.
+        ConfigurationError: the tables have mistakes; `problems` lists all of them.
     """
     report = Report()
     path = under("tenants", key(tenant))

@@ -1,4 +1,4 @@
-"""Writes tables as TOML, for people to read and for files to be rewritten."""
+"""Writes tables as TOML, for display and for configuration files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _BARE_KEY: Final = late_pattern(r"[A-Za-z0-9_-]+")
-# Up to the last @ before the next URL: a password may have characters that should be encoded.
+# Up to the last @ before the next URL, because a password may contain an unencoded @.
 _USER_INFO: Final = late_pattern(r"(?<=://)(?:(?!://)\S)+(?=@)")
 _PORT: Final = late_pattern(r"\d{1,5}(?![^/?#])")
 _QUERY: Final = late_pattern(
@@ -27,14 +27,14 @@ _WIDEST: Final = 80
 
 
 def write_toml(tree: Mapping[str, Any]) -> str:
-    """Return the tables as TOML. Null, which TOML does not have, is left out."""
+    """Return the tables as TOML, without null values, which TOML does not have."""
     return "\n".join(_table_lines(tree, ())).strip("\n") + "\n"
 
 
 def masked(value: Any, name: str = "") -> Any:
     """Return a value for display, with secrets and possible secrets masked.
 
-    References to secrets remain.
+    References to secrets are not masked.
     """
     if is_object(value):
         return {
@@ -50,7 +50,7 @@ def masked(value: Any, name: str = "") -> Any:
 
 
 def is_reference(text: str) -> bool:
-    """Return whether a text refers to a secret, and does not contain it."""
+    """Return whether a text refers to a secret without containing it."""
     return text.startswith("secret://") or re.fullmatch(r"\$\{[A-Za-z_]\w*\}", text) is not None
 
 

@@ -4,9 +4,8 @@ Three features of YAML are refused. Nested aliases let a short file fill the mem
 hides one of its values. A tag gives a value another type than the written one.
 
 PyYAML's libyaml loader, if present, reads a valid text in a ninth of the time. A text that it
-refuses is read again in Python, which gives better messages. So is a text with one of the rare
-characters where libyaml accepts more than PyYAML, so that a file is valid on every machine or on
-none.
+refuses is read again in Python, which gives better messages. A text with one of the rare characters
+that only libyaml accepts is read again too, so that a file is valid on every machine or on none.
 """
 
 from __future__ import annotations

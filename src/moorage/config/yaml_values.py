@@ -1,9 +1,9 @@
-"""Reads YAML as the values that JSON has, in bounded memory.
+"""Reads YAML as JSON values, in bounded memory.
 
 The text is read event by event into dicts and lists, so deep nesting fills no stack. Plain words
 are resolved as the core schema of YAML 1.2 does: only true, false, null and numbers are not texts.
-Each value knows how many values it stands for, so a text whose aliases unfold to millions of values
-is refused before anybody walks through them.
+The number of values below each value is counted, so that a text whose aliases expand to millions of
+values is refused at once.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class _Builder:
             level.name = event.value
             return
         _check_tag(event, line)
-        # `implicit` tells if the text stands there plainly, without quotation marks.
+        # `implicit` is true for a text without quotation marks.
         value = _plain_value(event.value, line) if event.implicit[0] else event.value
         self._add(value, 1, event.anchor, line)
 
@@ -125,7 +125,7 @@ def yaml_value(text: str) -> Any:
     """Return the only document of a YAML text.
 
     Raises:
-        Malformed: the text is not YAML, or is nested or unfolded too far.
+        Malformed: the text is not YAML, is nested too deeply, or expands to too many values.
     """
     builder = _Builder()
     parse: Any = yaml.parse
