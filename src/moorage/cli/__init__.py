@@ -31,12 +31,12 @@ def main(arguments: Sequence[str] | None = None, *, host: Host | None = None) ->
     """
     words = sys.argv[1:] if arguments is None else arguments
     if list(words) == ["--version"]:
-        from importlib.metadata import version  # noqa: PLC0415 - most commands do not show it
+        from importlib.metadata import version  # noqa: PLC0415 - most commands do not need it
 
         print(version("moorage"))
         return 0
     try:
-        from moorage.cli.frame import run  # noqa: PLC0415 - needs an extra
+        from moorage.cli.frame import run  # noqa: PLC0415 - needs optional packages
     except ImportError as error:
         if error.name not in _NEEDED:
             raise

@@ -38,8 +38,8 @@ class Context:
     Attributes:
         config: the path of the configuration, if given.
         environment: the name of the environment, if given.
-        as_json: whether the output is JSON.
-        color: whether terminal output may be coloured.
+        as_json: True if the output is JSON.
+        color: True if terminal output may be coloured.
         host: the program that embeds this command line, if any.
     """
 
@@ -50,7 +50,7 @@ class Context:
     host: Host | None = None
 
     def source(self) -> Source:
-        """Return the configuration of --config, the host, MOORAGE_CONFIG or a parent folder.
+        """Return the configuration from --config, the host, MOORAGE_CONFIG or a parent folder.
 
         Raises:
             ConfigurationError: no configuration is found.
@@ -71,7 +71,7 @@ class Context:
         )
 
     def called(self) -> str:
-        """Return the name of the configuration, without its content, for output.
+        """Return the name of the configuration for output, without its content.
 
         Raises:
             ConfigurationError: no configuration is found.
@@ -85,7 +85,7 @@ class Context:
         Raises:
             ConfigurationError: the configuration is invalid.
         """
-        from moorage.config import read_configuration  # noqa: PLC0415 - not every command reads it
+        from moorage.config import read_configuration  # noqa: PLC0415 - not every command needs it reads it
 
         configuration = read_configuration(self.source(), **self.overlaid)
         return (
@@ -96,7 +96,7 @@ class Context:
 
     @property
     def source_is_named(self) -> bool:
-        """True if the configuration is a file, and not that of the host program."""
+        """True if the configuration is a file, and not the host program's configuration."""
         return self.host is None or self.config is not None
 
     @property
@@ -119,16 +119,16 @@ class Context:
                 remedy="Configure a store that your processes share.",
             )
         if configured.state is None:
-            from moorage.config.default_state import prepare  # noqa: PLC0415 - not every command
+            from moorage.config.default_state import prepare  # noqa: PLC0415 - not every command needs it
 
             prepare(state)
         return state
 
     def cipher(self) -> Cipher | None:
-        """Return the cipher of the configuration, or else one with the keys in MOORAGE_KEYS.
+        """Return the cipher of the configuration, or else a cipher with the keys in MOORAGE_KEYS.
 
         Raises:
-            ConfigurationError: the configuration is invalid, or the keys are.
+            ConfigurationError: the configuration or the keys are invalid.
         """
         configured = self._configured_if_found()
         if configured is not None and configured.cipher is not None:
@@ -179,7 +179,7 @@ class Context:
         if not sys.stderr.isatty():
             yield lambda _: None
             return
-        from moorage.cli import drawing  # noqa: PLC0415 - for terminals only
+        from moorage.cli import drawing  # noqa: PLC0415 - only for terminals
 
         with drawing.progress_bar(unit, color=self.color) as step:
             yield step
@@ -197,7 +197,7 @@ class Context:
         print(text, file=sys.stderr if self.as_json else sys.stdout, flush=True)
 
     def note(self, document: dict[str, Any]) -> None:
-        """Print one of several results as a line of JSON."""
+        """Print one of several results as a JSON line."""
         print(as_json(document), flush=True)
 
     def show(self, answer: CommandResult) -> None:
@@ -206,7 +206,7 @@ class Context:
             if not isinstance(part, Table):
                 print(part)
             elif sys.stdout.isatty():
-                from moorage.cli import drawing  # noqa: PLC0415 - for terminals only
+                from moorage.cli import drawing  # noqa: PLC0415 - only for terminals
 
                 drawing.console(color=self.color).print(drawing.rich_table(part))
             else:

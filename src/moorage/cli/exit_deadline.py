@@ -1,7 +1,7 @@
 """A deadline by which a process ends after a signal.
 
 A blocked event loop does not end, and the interpreter waits for all threads. So a separate thread
-ends the process in these cases too.
+ends the process if necessary.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _CUT_MESSAGE: Final = b"moorage: Records under way were cut off, and are deliver
 
 
 class ExitDeadline:
-    """Ends the process some time after a signal, if a command has not ended by then.
+    """Ends the process some time after a signal if the command has not ended by then.
 
-    A command that has returned is left alone, unless the interpreter waits for threads to end.
+    After the command has returned, the process is ended only if the interpreter waits for threads.
 
     Attributes:
         code: the exit code.
@@ -49,10 +49,10 @@ class ExitDeadline:
         self._has_returned = True
 
     def start(self, drain: float) -> None:
-        """Start the time limit, because a signal has arrived.
+        """Start the time limit after a signal has arrived.
 
         Args:
-            drain: the seconds in which batches under way may end.
+            drain: the seconds in which batches in progress may end.
         """
         Thread(target=self._wait, args=(drain + MARGIN,), daemon=True).start()
 
@@ -69,10 +69,10 @@ class ExitDeadline:
 def _is_interpreter_ending() -> bool:
     """Return whether the main thread has finished and waits for other threads."""
     main = main_thread()
-    frame = sys._current_frames().get(main.ident or 0)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - documented
+    frame = sys._current_frames().get(main.ident or 0)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - documented by Python
     while frame is not None and frame.f_back is not None:
         frame = frame.f_back
-    # Python waits for the threads of executors while the main thread still counts as alive.
+    # Python waits for executor threads while the main thread still counts as alive.
     return not main.is_alive() or (
         frame is not None and _function_of(frame) == ("threading", "_shutdown")
     )

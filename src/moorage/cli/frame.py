@@ -73,7 +73,7 @@ class _Call:
         self._command: str | None = None
         self._names_no_command = False
         self._shows_result = False
-        # Unparsable arguments are refused in the requested format, too.
+        # Errors in the arguments themselves are printed in the requested format, too.
         self._json = "--json" in arguments
         self._debug = "--debug" in arguments
 
@@ -169,7 +169,7 @@ class _Call:
 
 
 def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) -> App:
-    """Build the application; `launch` receives it, a command's arguments and the context.
+    """Build the application; `launch` receives it, the arguments of a command and the context.
 
     Only the command that the arguments name is imported.
     """
@@ -229,13 +229,13 @@ def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) 
 
 
 def _imported(import_path: str) -> Any:
-    """Import a command that is a group too."""
+    """Import a command that is also a group of commands."""
     module, _, name = import_path.partition(":")
     return getattr(import_module(module), name)
 
 
 def _message(error: CycloptsError) -> str:
-    if isinstance(error, UnusedCliTokensError):  # the arguments may hold a secret
+    if isinstance(error, UnusedCliTokensError):  # the arguments may contain a secret
         return "There are too many arguments."
     return " ".join(str(error).split())
 

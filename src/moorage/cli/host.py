@@ -20,10 +20,10 @@ class Host:
         source: the configuration, as for `moorage.open`.
         environment: the environment of the configuration.
         state: the URL of the store of shared state, if it differs from the configuration's.
-        kept: opens the stores of the host that could cause calls from a copied database, by name:
-            objects with `clear`, outboxes and inboxes.
-        ports: opens the ports of the host's hub besides its store of shared state, such as its
-            cipher and its tenants, by the names of the arguments of `moorage.open`.
+        kept: opens the host's stores that could cause calls from a copied database (outboxes,
+            inboxes, and objects with `clear`), by name.
+        ports: opens the other ports of the host's hub, such as its cipher and its tenants, by the
+            names of the arguments of `moorage.open`.
     """
 
     source: Source

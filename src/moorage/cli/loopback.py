@@ -1,7 +1,7 @@
 """A listener for the OAuth redirect of a browser on this machine (RFC 8252), on 127.0.0.1 only.
 
-Any local process may connect. So the request is bounded in bytes and time, its content is never
-shown, and its Host header must be this address, against DNS rebinding.
+Any local process may connect. So the request is limited in size and time, its content is never
+shown, and its Host header must be this address, to prevent DNS rebinding.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Loopback:
                     target = self._answer(
                         connection, min(deadline, time.monotonic() + _CLIENT_TIMEOUT)
                     )
-            except OSError:  # no connection, or a broken one
+            except OSError:  # no connection, or a broken connection
                 continue
             if target is not None:
                 return target

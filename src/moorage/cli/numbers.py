@@ -1,4 +1,4 @@
-"""Types of the numbers of the command line, which refuse a number that makes no sense."""
+"""Types of numeric command-line options, which refuse numbers outside of a sensible range."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LAST_PORT: Final = 65_535
 def _number_between(
     least: float, most: float, *, above: bool = False
 ) -> Callable[[Any, Any], None]:
-    """Return the validator of a number; with `above`, it must exceed the least one."""
+    """Return the validator of a number; with `above`, the number must exceed `least`."""
     beginning = "above" if above else "of at least"
 
     def check(_: object, value: float | None) -> None:

@@ -57,12 +57,12 @@ def opened(
     Args:
         context: the global options, which name the configuration.
         credentials: the URL of a credential store, for services with `needs_credentials`.
-        complete: whether to refuse a service without known credentials.
-        audit: the trail of acts by hand, in place of the configured one.
+        complete: True to refuse a service without known credentials.
+        audit: the audit trail for manual actions, in place of the configured trail.
     """
     from moorage.cli.vaults import open_provider  # noqa: PLC0415 - only some commands need it
-    from moorage.config import hubs  # noqa: PLC0415 - as above
-    from moorage.hub.hub import Hub  # noqa: PLC0415 - as above
+    from moorage.config import hubs  # noqa: PLC0415 - only some commands need it
+    from moorage.hub.hub import Hub  # noqa: PLC0415 - only some commands need it
 
     ports = context.host_ports()
     if credentials is not None:
@@ -94,13 +94,13 @@ def opened(
 async def opened_async(context: Context) -> AsyncGenerator[tuple[AsyncHub, Any]]:
     """Open the asynchronous hub of the configuration for the block.
 
-    Yields the hub, and its store of shared state; None if each process has its own state.
+    Yields the hub, and its store of shared state, or None if each process has its own state.
 
     Args:
         context: the global options, which name the configuration.
     """
     from moorage.config import hubs  # noqa: PLC0415 - only some commands need it
-    from moorage.hub.hub import AsyncHub  # noqa: PLC0415 - as above
+    from moorage.hub.hub import AsyncHub  # noqa: PLC0415 - only some commands need it
 
     url = context.configured().store
     storage: Any = None if url is None or url == "memory:" else aopen_storage(url)
@@ -124,7 +124,7 @@ async def opened_async(context: Context) -> AsyncGenerator[tuple[AsyncHub, Any]]
 
 
 def import_from_working_folder() -> None:
-    """Add the working folder to those that modules are imported from."""
+    """Add the working folder to the import path."""
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)

@@ -1,4 +1,4 @@
-"""Tries the stores that a configuration names, which opening a hub does not."""
+"""Tests whether the stores of a configuration can be used, which opening a hub does not do."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _NAME: Final = "moorage check"
 def unusable_stores(configured: Configured) -> tuple[Problem, ...]:
     """Return a problem for each store of a configuration that cannot be used at present.
 
-    Each store is asked for a record that does not exist. A hub opens without its stores, so such a
-    problem is no mistake in the configuration: a server may be down for now.
+    Each store is asked for a record that does not exist. A problem need not be a mistake in the
+    configuration, because a server may be unavailable for the moment.
     """
     problems = list[Problem]()
     for path, probe in _probes(configured):
@@ -111,7 +111,7 @@ def _read_state(url: str) -> None:
 
 def _read_key(url: str) -> None:
     with opened_store(url) as store:
-        # Nobody holds the key, so nothing is withdrawn.
+        # No process holds the key, so releasing it changes nothing.
         store.execute(Withdraw(own_key("key", _NAME, None, _NAME), 0, ttl=0))
 
 
@@ -122,7 +122,7 @@ def _read_owner(configured: Configured) -> None:
         try:
             refusal = run_now(EnvironmentGuard(core, configured.environment_id).refusal())
         except ConnectorError:
-            return  # reported for the URL
+            return  # reported for the URL of the store
     if refusal is not None:
         raise refusal
 

@@ -1,4 +1,4 @@
-"""The pages of a worker of pipelines: metrics for Prometheus, liveness, readiness and health."""
+"""The HTTP pages of a pipeline worker: metrics for Prometheus, liveness, readiness and health."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class StreamPages:
         worker: the worker.
         monitor: the monitor of its hub.
         metrics: returns the metrics in the text format of Prometheus.
-        clock: returns seconds of a clock that never goes back.
+        clock: returns the seconds of a monotonic clock.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class StreamPages:
         self._beat = clock()
 
     def beat(self) -> None:
-        """Note that the event loop is not blocked."""
+        """Record that the event loop is not blocked."""
         self._beat = self._clock()
 
     def __call__(
@@ -118,16 +118,16 @@ async def _keep_beating(pages: StreamPages) -> None:
 
 
 def _metrics_of(worker: StreamWorker) -> Callable[[], bytes]:
-    """Return a function that returns the metrics of the process, with those of the pipelines."""
+    """Return a function that returns the metrics of the process and of its pipelines."""
     if find_spec("prometheus_client") is None:
         raise ConfigurationError(
             "The page with metrics needs prometheus_client, which is not installed.",
             path="--port",
             remedy="pip install prometheus_client",
         )
-    from prometheus_client import REGISTRY, CollectorRegistry, generate_latest  # noqa: PLC0415 - as above
+    from prometheus_client import REGISTRY, CollectorRegistry, generate_latest  # noqa: PLC0415 - an optional package
 
-    from moorage.adapters.observers.prometheus import PrometheusObserver  # noqa: PLC0415 - as above
+    from moorage.adapters.observers.prometheus import PrometheusObserver  # noqa: PLC0415 - an optional package
 
     observers = ports_of(worker.hub.manager).observers
     if any(isinstance(observer, PrometheusObserver) for observer in observers):

@@ -1,4 +1,4 @@
-"""The worker of `moorage stream run`: it runs pipelines, reloads them, and serves their state."""
+"""The worker of `moorage stream run`, which runs and reloads pipelines."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class StreamWorker:
     """Runs pipelines of a configuration until a signal ends them, and reloads it on SIGHUP.
 
     Args:
-        names: the pipelines; all of the configuration if there are none.
+        names: the names of the pipelines; if empty, all pipelines of the configuration.
         interval: seconds between two reports to the store.
-        context: names the configuration.
+        context: the context of the command, with the configuration.
     """
 
     def __init__(self, names: tuple[str, ...], interval: float, context: Context) -> None:
@@ -80,7 +80,8 @@ class StreamWorker:
         """Run the pipelines, and return the report of each by its name.
 
         Args:
-            deadline: begins at a signal, and ends the process if the pipelines do not end.
+            deadline: the deadline that a signal starts; it ends the process if the pipelines do not
+                end.
         """
         at_once = None if deadline is None else lambda: deadline.start(self._drain)
         reloading = asyncio.create_task(self._reload_on_signals())
@@ -103,7 +104,8 @@ class StreamWorker:
     async def reload(self) -> None:
         """Read the configuration again, and replace the pipelines that differ.
 
-        If the new configuration is refused, all pipelines run on, and their reports say why.
+        If the new configuration is refused, all pipelines continue, and their reports show the
+        reason.
         """
         try:
             configured, values = self._read_again()
@@ -113,7 +115,7 @@ class StreamWorker:
                 (*difference.changed, *difference.added),
                 checks_store=configured.store != self._store,
             )
-        except Exception as error:  # noqa: BLE001 - nothing that is wrong with it ends a worker
+        except Exception as error:  # noqa: BLE001 - a mistake in the new configuration must not end the worker
             reason = error if isinstance(error, ConnectorError) else named(error)
             self._note_refusal(
                 f"The new configuration is refused, so the pipelines run on: {reason}"
@@ -132,7 +134,7 @@ class StreamWorker:
         self._context.tell(f"reloaded: {'; '.join(groups) or 'nothing has changed'}")
 
     def _read_again(self) -> tuple[Configured, dict[str, object]]:
-        """Return the new configuration with the values of its pipelines, of which it has some."""
+        """Return the new configuration, and the values of its pipelines."""
         configured = self._context.configured()
         values = pipeline_values(configured, self._names)
         if not values:
@@ -153,12 +155,12 @@ class StreamWorker:
     async def _new_pipelines(
         self, configured: Configured, names: Iterable[str], *, checks_store: bool = False
     ) -> dict[str, Pipeline | SupervisedPipeline]:
-        """Make pipelines, with a hub of their configuration; each must be possible to build.
+        """Make pipelines with a hub of their configuration, and check that each can be built.
 
         Args:
             configured: the configuration.
             names: the pipelines.
-            checks_store: whether the store of shared state must answer, because it is another.
+            checks_store: True if the store of shared state has changed, and must therefore answer.
         """
         settings = {item.name: item for item in configured.pipelines}
         selected = [settings[name] for name in names]
@@ -206,11 +208,11 @@ class StreamWorker:
 
 
 def pipeline_values(configured: Configured, names: tuple[str, ...]) -> dict[str, object]:
-    """Return the values that each pipeline of a configuration is made of, by its name.
+    """Return the settings that each pipeline of a configuration depends on, by its name.
 
     Args:
         configured: the configuration.
-        names: the pipelines; all of the configuration if there are none.
+        names: the names of the pipelines; if empty, all pipelines of the configuration.
     """
     services = {service.name: service for service in configured.services}
     return {

@@ -1,4 +1,4 @@
-"""Standard streams that may be closed, or lack some characters."""
+"""Standard streams that may be closed, or whose encoding may lack some characters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def replaced() -> None:
     """Replace closed standard streams by the null device."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - to the end
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open until the process ends
 
 
 def as_json(value: Any, *, indent: int | None = None) -> str:

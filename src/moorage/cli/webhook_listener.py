@@ -19,7 +19,7 @@ class _Request(BaseHTTPRequestHandler):
     """A handler that answers each request with the status of its verification."""
 
     timeout = _CLIENT_TIMEOUT
-    server: Listener  # pyright: ignore[reportIncompatibleVariableOverride] - always a Listener
+    server: Listener  # pyright: ignore[reportIncompatibleVariableOverride] - the server is always a Listener
 
     def do_POST(self) -> None:
         """Read a webhook, verify it, and answer."""
@@ -39,10 +39,10 @@ class _Request(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    do_GET = do_POST  # noqa: N815 - as its base looks for them
-    do_PUT = do_POST  # noqa: N815 - the same
+    do_GET = do_POST  # noqa: N815 - the base class looks for these names
+    do_PUT = do_POST  # noqa: N815 - the base class looks for these names
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as its base has it
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in the base class
         """Log nothing; the caller prints each webhook."""
 
 

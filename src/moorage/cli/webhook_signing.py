@@ -1,4 +1,4 @@
-"""Signs webhooks as a vendor would, for schemes with a shared secret."""
+"""Signing of test webhooks like a vendor, for schemes with a shared secret."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ def _sign(scheme: WebhookScheme, secret: Secret, parts: _SignedParts) -> dict[st
     key = hmac_key(secret, scheme.secret_form, scheme.secret_prefix)
     if scheme.algorithm not in _HASHES or signature_header is None or key is None:
         raise ConfigurationError(
-            f"{scheme.name} has no shared secret, or it has a wrong form.",
+            f"{scheme.name} has no shared secret, or the secret has a wrong format.",
             path="scheme",
-            remedy="Use a scheme with a shared secret, in the form that the vendor shows it.",
+            remedy="Use a scheme with a shared secret, and give the secret as the vendor shows it.",
         )
     timestamp = _stamp(scheme.timestamp_form, parts.at)
     timestamp_template = scheme.timestamp

@@ -116,13 +116,13 @@ def silence(
     subject: str | None = None,
     context: Context,
 ) -> CommandResult:
-    """Silence alerts for a while; those that still fire afterwards are notified then.
+    """Silence alerts for a while; an alert that is still active afterwards is notified then.
 
     Args:
         duration: the seconds.
-        reason: the reason, for whoever wonders.
+        reason: the reason, which lists of silences show.
         rule: the name of the rule; by default all rules.
-        subject: the service or part; by default all.
+        subject: the service or component; by default all.
         context: the options that all commands share.
     """
     context.state()

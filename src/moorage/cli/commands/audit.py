@@ -31,7 +31,8 @@ class Records:
     """The records of a page.
 
     Attributes:
-        act: list only this act, or with a dot at the end all that begin with it: circuit.
+        act: list only this act; with a dot at the end, such as circuit., all acts that begin with
+            it.
         subject: list only acts on this subject.
         actor: list only acts of this person.
         since: list only acts since this time, in UTC unless it has a zone.
@@ -53,10 +54,10 @@ _NEWEST: Final = Records()
 
 
 def list_records(*, which: Records = _NEWEST, context: Context) -> CommandResult:
-    """List acts by hand and changes of the configuration, newest first.
+    """List manual actions and changes of the configuration, newest first.
 
     Args:
-        which: the records to list.
+        which: the filter and page of the records.
         context: the options that all commands share.
     """
     fields = attrs.asdict(which)
@@ -79,7 +80,7 @@ def verify_chain(*, anchor: str | None = None, context: Context) -> CommandResul
     The exit code is 1 if a link is broken.
 
     Args:
-        anchor: a record that was noted elsewhere, as NUMBER:HASH, such as `audit seal` prints.
+        anchor: a record that was noted elsewhere, as NUMBER:HASH, as printed by `audit seal`.
         context: the options that all commands share.
     """
     anchor_record = None if anchor is None else _anchor(anchor)

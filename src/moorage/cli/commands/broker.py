@@ -55,7 +55,7 @@ def _permissions(mode: str) -> int:
 
 
 async def _serve(url: str, path: str | Path, mode: int, context: Context) -> tuple[int, int]:
-    """Serve until a signal, and return the numbers of calls and of requests to the store."""
+    """Serve until a signal arrives; return the numbers of calls and of requests to the store."""
     stop = asyncio.Event()
     async with aopen_storage(url) as storage, LeaseBroker(storage, path, mode=mode) as broker:
         with signals_call(stop.set):

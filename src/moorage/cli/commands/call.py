@@ -43,7 +43,7 @@ def call(
 ) -> CommandResult:
     """Send one request through a service's protections and show the response.
 
-    Secrets in the response are masked, as they are in logs.
+    Secrets in the response are masked, as in logs.
 
     Args:
         service: a configured service, or the service of an account.
@@ -96,7 +96,7 @@ def _result(response: Response, redaction: Redaction) -> CommandResult:
     if is_json(kind):
         try:
             body = json.loads(text)
-        except ValueError:  # labelled as JSON, but invalid
+        except ValueError:  # invalid JSON despite its content type
             body = text
     body_text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
     fields = [[name, value] for name, value in headers.pairs]

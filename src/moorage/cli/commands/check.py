@@ -45,7 +45,7 @@ def check(
     its stores, so a store that cannot be used now is reported separately, with exit code 4.
 
     Args:
-        write: rewrite a configuration of an earlier version in the current one.
+        write: rewrite a configuration of an earlier version in the current version.
         all_environments: check every environment of the configuration.
         credentials: the URL of a credential store, if your program passes one to `moorage.open`
             and the configuration names none.
@@ -135,7 +135,7 @@ def _check_environments(*, write: bool, credentials: str | None, context: Contex
 
 
 def _worst_code(codes: list[int]) -> int:
-    """Return the exit code of several checks; a mistake is worse than an unavailable store."""
+    """Return the worst of several exit codes; a mistake is worse than an unavailable store."""
     return INVALID_USE if INVALID_USE in codes else max(codes)
 
 
@@ -149,7 +149,7 @@ def _environment_data(configured: Configured) -> dict[str, Any]:
 
 
 def _notes(configured: Configured, *, written: bool) -> Iterable[str]:
-    """Yield the warnings, environment, overrides and migration, to be read by people."""
+    """Yield the warnings, environment, overrides and migration, for people."""
     for warning in configured.warnings:
         yield f"warning: {warning}"
     if configured.environments:

@@ -92,7 +92,7 @@ def reset(
 def _set_state(
     service: str, where: CircuitSelector, state: CircuitState, reason: str, context: Context
 ) -> CommandResult:
-    context.state()  # refuses a store that no other process shares
+    context.state()  # raises an error if no other process shares the store
     options = attrs.asdict(where)
     with opened_hub(context) as hub:
         previous_state = hub.manager.circuit_state(service, **options).state

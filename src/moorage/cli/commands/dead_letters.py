@@ -28,7 +28,7 @@ def list_letters(name: str, /, *, limit: int = 50, context: Context) -> CommandR
     """List the dead letters of a pipeline, the oldest first, without their payloads.
 
     Args:
-        name: the pipeline, whose dead letters are in a file.
+        name: the pipeline, which must store its dead letters in a file.
         limit: the maximum number of letters.
         context: the options that all commands share.
     """
@@ -72,8 +72,8 @@ def replay(
 ) -> CommandResult:
     """Process dead letters again, and remove those that succeed.
 
-    The transforms and the sink of the pipeline process them. What fails again becomes a new letter
-    at the end of the file; then the command exits with 1.
+    The transforms and the sink of the pipeline process them. A letter that fails again is added
+    anew at the end of the file; then the command exits with 1.
 
     Args:
         name: the pipeline.
@@ -113,7 +113,7 @@ def _opened_letters(name: str, context: Context) -> tuple[PipelineSettings, Dead
     """Return a pipeline and the file of its dead letters.
 
     Raises:
-        ConfigurationError: they are not in a file.
+        ConfigurationError: the dead letters are not in a file.
     """
     [settings] = selected(context, [name])
     if isinstance(settings.dead_letters, LetterFile):

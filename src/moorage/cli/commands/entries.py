@@ -104,7 +104,7 @@ def run_outbox(
 ) -> CommandResult:
     """Make the calls that are due, until SIGTERM or Ctrl-C.
 
-    At once and then once a minute, it also settles payments with an unknown outcome and their
+    At the start and then once a minute, it also settles payments with an unknown outcome and their
     calls, like `payments settle`; the counts include them as `settled`.
 
     Args:
@@ -112,7 +112,7 @@ def run_outbox(
         once: make at most `limit` due calls, then end.
         pause: seconds to wait when nothing is due.
         limit: the maximum number of calls per batch.
-        at_once: the number of calls to make at the same time, except for calls in one order.
+        at_once: the number of concurrent calls; calls with the same order are made one by one.
         context: the options that all commands share.
     """
     with opened_hub(context) as hub, opened_outbox(context, place) as (outbox, wait_for_entry):
@@ -249,7 +249,8 @@ def opened_outbox(
     Args:
         context: the global options.
         place: the place of the outbox.
-        audit: the trail of what a person replays or drops; by default the configured one.
+        audit: the trail that records manual replays and cancellations; by default the configured
+            one.
     """
     outbox = _app_object(context, place.app, Outbox) if place.store is None else None
     with ExitStack() as stack:
@@ -270,7 +271,7 @@ def opened_inbox(
     Args:
         context: the global options.
         place: the place of the inbox.
-        hub: the hub of its webhooks; by default it opens one.
+        hub: the hub of its webhooks; by default the configured hub is opened.
     """
     inbox = _app_object(context, place.app, WebhookInbox) if place.store is None else None
     if inbox is not None:
@@ -295,7 +296,7 @@ def _open_store(opens: Callable[[str], Any], url: str | None) -> Generator[Any]:
 
 
 def _app_object(context: Context, app: str | None, kind: type[Any]) -> Any:
-    """Return the object that --app names, or that of the host; None if there is neither."""
+    """Return the object that --app names, or else the host's object; None if there is neither."""
     if app is None:
         return host_object(context, kind)
     module, _, name = app.partition(":")
@@ -322,7 +323,7 @@ def _app_object(context: Context, app: str | None, kind: type[Any]) -> Any:
 
 
 def host_object(context: Context, kind: type[Any]) -> Any:
-    """Return the store of this class that the host program has, if any."""
+    """Return the host program's store of this class, if it has one."""
     return next((store for store in context.kept().values() if isinstance(store, kind)), None)
 
 
@@ -338,7 +339,7 @@ def _process(
     idle: Callable[[float], object] | None = None,
     settle: Callable[[], Sequence[SettledPayment]] | None = None,
 ) -> CommandResult:
-    """Process entries, and settle payments before; returns the counts of both."""
+    """Settle payments and process entries; return the counts of both."""
     counts: dict[str, int] = dict.fromkeys(_COUNTS, 0)
     if settle is not None:
         counts["settled"] = 0
@@ -404,7 +405,7 @@ def _entry_row(entry: Entry) -> dict[str, Any]:
 
 
 def _cells(row: dict[str, Any], columns: Sequence[str]) -> list[Any]:
-    """Return the cells of an entry in a table; its state says if it is paused."""
+    """Return the table cells of an entry; the state shows if it is paused."""
     shows_pause = row["paused"] and row["state"] == EntryState.WAITING.value
     state = f"{row['state']}, paused" if shows_pause else row["state"]
     cells = {**row, "state": state, "after": ", ".join(row["after"])}

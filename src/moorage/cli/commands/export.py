@@ -69,7 +69,7 @@ def export_grafana(*, output: Path | None = None, context: Context) -> CommandRe
 def export_prometheus(*, output: Path | None = None, context: Context) -> CommandResult:
     """Write recording and alerting rules for Prometheus.
 
-    Prometheus reads the file as it is, since JSON is YAML.
+    Prometheus can read the file, because JSON is valid YAML.
 
     Args:
         output: the file to write, instead of the standard output.

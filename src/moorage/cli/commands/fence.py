@@ -20,7 +20,7 @@ Store = Annotated[
 
 
 def rearm(*, context: Context) -> CommandResult:
-    """Allow this environment to use a store that belonged to another one.
+    """Allow this environment to use a store that belonged to another environment.
 
     Args:
         context: the options that all commands share.
@@ -40,7 +40,7 @@ def rearm(*, context: Context) -> CommandResult:
 def neutralize(*, store: Store = None, yes: bool = False, context: Context) -> CommandResult:
     """Delete everything from a copy that could cause calls; idempotency keys stay.
 
-    The command refuses a store that belongs to this environment, as that is not a copy.
+    The command refuses a store that belongs to this environment, because it is not a copy.
 
     Args:
         store: the URL of the credential store: sqlite:///file.db, postgresql://…, mariadb://… or

@@ -22,7 +22,7 @@ def grade_vendor(vendor: str, /, *, every: bool = False, context: Context) -> Co
 
     Args:
         vendor: the name of the vendor.
-        every: show the rules that passed, too.
+        every: also show the rules that passed.
         context: the options that all commands share.
     """
     result = grade(evidence_of(vendor))

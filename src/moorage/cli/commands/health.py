@@ -43,12 +43,12 @@ def health(
     """Show the health of services, stores and queues, with reasons and remedies.
 
     All processes share the state of circuits and limits. The exit code is 0 if everything is
-    healthy, and otherwise 1.
+    healthy; otherwise it is 1.
 
     Args:
-        probe: make the configured probes first.
-        outbox: the URL of the outbox, if it is to be watched.
-        inbox: the URL of the inbox, if it is to be watched.
+        probe: send the configured probes first.
+        outbox: the URL of an outbox to include.
+        inbox: the URL of an inbox to include.
         tenant: the tenant of the circuits, limits and idempotency records.
         context: the options that all commands share.
     """
@@ -60,7 +60,7 @@ def health(
             queues["outbox"], _ = cleanup.enter_context(opened_outbox(context, place))
         if inbox is not None or host_object(context, WebhookInbox):
             queues["inbox"] = cleanup.enter_context(opened_inbox(context, InboxPlace(store=inbox)))
-        monitor = HealthMonitor(hub, tenant=tenant, **queues)  # type: ignore[arg-type]  # as above
+        monitor = HealthMonitor(hub, tenant=tenant, **queues)  # type: ignore[arg-type]  # opened by its URL
         if probe:
             monitor.probe(everything=True)
         result = monitor.check()

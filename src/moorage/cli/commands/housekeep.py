@@ -19,12 +19,12 @@ def housekeep(
 ) -> CommandResult:
     """Delete expired state, and old entries of the integration log; run it once a day.
 
-    Entries are old after the days that `keep_days` under [log] names, and are only deleted from the
+    The age at which entries are deleted is `keep_days` under [log]. They are only deleted from the
     configured log. The command works in small batches, so that other processes do not wait long.
 
     Args:
         url: the URL of the store, such as sqlite:///var/moorage.db; by default the configured one.
-        migrate: make or update the tables of the store and of the log first.
+        migrate: create or update the tables of the store and of the log first.
         context: the options that all commands share.
     """
     removed_entries = None if url is not None else _remove_entries(context, migrate=migrate)
@@ -59,7 +59,7 @@ def housekeep(
 def _remove_entries(context: Context, *, migrate: bool) -> int | None:
     """Remove the old entries of the configured log, and return their number.
 
-    Return None if the configuration names no age.
+    Return None if the configuration sets no age.
     """
     configured = context.configured()
     if configured.log in {None, "memory:"} or configured.log_days is None:

@@ -18,7 +18,7 @@ def reset(
         endpoint: an endpoint whose own limits to reset too.
         context: the options that all commands share.
     """
-    context.state()  # refuses a store that no other process shares
+    context.state()  # raises an error if no other process shares the store
     with opened_hub(context) as hub:
         pause_left = hub.manager.reset_limits(service, tenant=tenant, endpoint=endpoint)
     result = {

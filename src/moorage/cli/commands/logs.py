@@ -130,7 +130,7 @@ def list_calls(
 
 
 def list_of(page: LogPage) -> CommandResult:
-    """Return the list that shows a page of the integration log, and how to continue it."""
+    """Return the result that lists a page of the log, with the start of the next page."""
     calls = [_call_row(entry) for entry in page.items]
     lines: list[str | Table] = [Table(_COLUMNS, [call.values() for call in calls])]
     if not calls:
@@ -154,7 +154,7 @@ def list_of(page: LogPage) -> CommandResult:
 
 
 def show_call(id: str, *, store: LogUrl = None, context: Context) -> CommandResult:
-    """Show all that the integration log has of one call, with its request and response.
+    """Show everything that the integration log contains about one call.
 
     Requests and responses are stored, redacted, for services with `log_content`.
 
@@ -247,14 +247,14 @@ def follow_calls(
                 if shown_calls == count:
                     break
     except KeyboardInterrupt:
-        pass  # the usual end
+        pass  # Ctrl-C is the usual end
     finally:
         signal.signal(signal.SIGTERM, previous_handler)
     return CommandResult({"shown": shown_calls}, [f"{shown_calls} shown"])
 
 
 def _new_entries(log: Any, filters: Filters) -> Iterator[IntegrationLog]:
-    """Yield the entries of calls that end from now on, until the output's reader closes it."""
+    """Yield the entries of calls that end from now on, until the output is closed."""
     begin, pause = datetime.now(UTC), Event()
     earlier_entries: set[IntegrationLog] | None = None
     while not _reader_is_gone():
@@ -272,7 +272,7 @@ def _reader_is_gone() -> bool:
     if not hasattr(select, "poll"):  # pragma: no cover - only on Windows
         return False
     poller = select.poll()
-    with suppress(OSError):  # of an output that is not a file
+    with suppress(OSError):  # the output is not a file
         poller.register(sys.stdout.fileno(), 0)
         return bool(poller.poll(0))
     return False
@@ -294,7 +294,7 @@ def remove_calls(*, store: LogUrl = None, older_than: Age, context: Context) -> 
 
 @contextmanager
 def opened_log(context: Context, url: str | None) -> Generator[Any]:
-    """Open the log of a URL, or else the configured one, for the block."""
+    """Open the log of a URL, or else the configured log, for the block."""
     url = url or context.configured().log
     if url is None or url == "memory:":
         raise ConfigurationError(

@@ -40,7 +40,7 @@ def metrics(
 ) -> CommandResult:
     """Show calls, success and percentiles of durations by service, operation and tenant.
 
-    Durations are in seconds, of calls with at least one attempt.
+    Durations are in seconds, and include only calls with at least one attempt.
 
     Args:
         store: the URL of the metrics; by default the configured one.
@@ -49,7 +49,7 @@ def metrics(
         tenant: show only this tenant.
         since: show the last minutes, hours or days, such as 30m, 24h or 7d.
         window: show figures for each window of this length, such as 1h.
-        by: the dimensions with figures of their own: some of service, operation and tenant.
+        by: the dimensions to group by: any of service, operation and tenant.
         context: the options that all commands share.
     """
     current_time = datetime.now(UTC)
@@ -80,7 +80,7 @@ def opened_metrics(context: Context, url: str | None) -> Generator[Any]:
     """Open the metrics that an option or the configuration names.
 
     Raises:
-        ConfigurationError: there are none that other processes share.
+        ConfigurationError: there are no metrics that other processes share.
     """
     url = url or context.configured().metrics
     if url is None or url == "memory:":
@@ -97,7 +97,7 @@ def duration(text: str, path: str) -> int:
     """Return the seconds of a duration such as 30m, 24h or 7d.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: the text is not a duration.
     """
     match = _DURATION.fullmatch(text)
     if match is None or int(match[1]) * _UNITS[match[2]] > 100_000 * _UNITS["d"]:

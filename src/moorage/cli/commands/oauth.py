@@ -55,7 +55,7 @@ def login(
     """
     parameters = dict(_pair(pair) for pair in parameter)
     vault = open_vault(client.credentials, migrate=migrate)
-    # Fail before the person is asked.
+    # An error must come before the person is asked.
     vault.has(client.service, client.tenant)
     endpoints = {
         "authorization_endpoint": authorize_url,
@@ -95,7 +95,7 @@ def _with_browser(
 
 
 def _browse(url: str) -> None:
-    import webbrowser  # noqa: PLC0415 - asks the machine what it has
+    import webbrowser  # noqa: PLC0415 - searches for browsers when it is imported
 
     webbrowser.open(url)
 

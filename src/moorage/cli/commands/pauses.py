@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Scope:
-    """The entries of a pause.
+    """The filter for the entries of a pause.
 
     Attributes:
         tenant: only entries of this tenant.
@@ -45,11 +45,11 @@ def pause_outbox(
     place: OutboxPlace = _OUTBOX,
     context: Context,
 ) -> CommandResult:
-    """Keep the workers of all processes from making calls, until `outbox resume`.
+    """Stop the workers of all processes from making calls, until `outbox resume`.
 
     Args:
         target: the contract or service of the calls; by default all.
-        scope: the calls, if not all of the target.
+        scope: the filter for the calls; by default all calls of the target.
         reason: the reason, which lists and the audit trail show.
         place: the outbox.
         context: the options that all commands share.
@@ -67,11 +67,11 @@ def pause_inbox(
     place: InboxPlace = _INBOX,
     context: Context,
 ) -> CommandResult:
-    """Keep the workers of all processes from handling webhooks, until `inbox resume`.
+    """Stop the workers of all processes from handling webhooks, until `inbox resume`.
 
     Args:
         target: the account of the webhooks; by default all.
-        scope: the webhooks, if not all of the account.
+        scope: the filter for the webhooks; by default all webhooks of the account.
         reason: the reason, which lists and the audit trail show.
         place: the inbox.
         context: the options that all commands share.
@@ -89,7 +89,7 @@ def resume_outbox(
     place: OutboxPlace = _OUTBOX,
     context: Context,
 ) -> CommandResult:
-    """End a pause of calls; exit with 1 if there is none of exactly these.
+    """End a pause of calls; exit with 1 if there is no pause of exactly these calls.
 
     Args:
         target: the contract or service that the pause names, if any.
@@ -111,7 +111,7 @@ def resume_inbox(
     place: InboxPlace = _INBOX,
     context: Context,
 ) -> CommandResult:
-    """End a pause of webhooks; exit with 1 if there is none of exactly these.
+    """End a pause of webhooks; exit with 1 if there is no pause of exactly these webhooks.
 
     Args:
         target: the account that the pause names, if any.

@@ -32,7 +32,7 @@ def unsettled(*, context: Context) -> CommandResult:
     Args:
         context: the options that all commands share.
     """
-    context.state()  # refuses a store that no other process shares
+    context.state()  # raises an error if no other process shares the store
     with opened_hub(context) as hub:
         payments = hub.unsettled_payments()
     if not payments:
@@ -84,8 +84,8 @@ def close(
         reference: the vendor's payment id, which repeats of the key then return; by default, the
             payment is found by your reference.
         tenant: the tenant of the payment.
-        keys_lost: close it without the stored request and answer, because the keys that sealed
-            them are lost for ever; needs a reason, and --reference if it was done.
+        keys_lost: close the payment without its stored request and answer, because their encryption
+            keys are lost for ever; requires a reason, and with --done also --reference.
         reason: the reason, for the audit trail.
         context: the options that all commands share.
     """

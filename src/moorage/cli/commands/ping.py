@@ -1,4 +1,4 @@
-"""`moorage ping`: make one harmless call to every service, all at once."""
+"""`moorage ping`: make one harmless call to every service, all concurrently."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class _Ping:
     Attributes:
         service: the name of the service.
         vendor: the vendor's name, if the service belongs to an account.
-        proof: the kind of proof that a success gives.
-        send: makes the call; None if the service has none.
+        proof: the fact that a success proves.
+        send: makes the call; None if the service has no harmless call.
     """
 
     service: str
@@ -65,7 +65,7 @@ def ping(
     credentials: str | None = None,
     context: Context,
 ) -> CommandResult:
-    """Check a configuration with one harmless call to every service, all at once.
+    """Check a configuration with one harmless call to every service, all concurrently.
 
     Each result says what it proves: that the credentials work, or only that the server responds.
 

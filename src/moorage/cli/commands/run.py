@@ -35,7 +35,7 @@ def run(
 ) -> CommandResult:
     """Run an operation of a connector by its name.
 
-    Every protection of its service applies. `moorage connectors` shows the operations of each
+    All protections of its service apply. `moorage connectors` shows the operations of each
     connector.
 
     Args:
@@ -59,10 +59,11 @@ def run(
 def list_connectors(*, timeout: float = 5.0, context: Context) -> CommandResult:
     """List the connectors with their health, versions, pools and operations.
 
-    The servers of all connectors are asked at once. Exits with 1 if one of them is unavailable.
+    The servers of all connectors are checked concurrently. The exit code is 1 if one of them is
+    unavailable.
 
     Args:
-        timeout: seconds that each connector may take.
+        timeout: the maximum seconds for each connector.
         context: the options that all commands share.
     """
     with opened_hub(context) as hub:

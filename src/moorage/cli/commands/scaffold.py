@@ -33,10 +33,10 @@ Name = Annotated[str, Parameter(allow_leading_hyphen=False)]
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Target:
-    """The place of the new files.
+    """The folder for the new files.
 
     Attributes:
-        into: the folder to create; by default it has the given name.
+        into: the folder to create; by default it is named after the argument `name`.
         force: overwrite existing files.
     """
 
@@ -50,7 +50,7 @@ _CURRENT_FOLDER: Final = Target()
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class ClientChoices:
-    """The form of a generated client.
+    """The options of a generated client.
 
     Attributes:
         server: the URL or description of the server; or another base URL. By default the only one.
@@ -75,7 +75,7 @@ _USUAL_CLIENT: Final = ClientChoices()
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class MessageChoices:
-    """The form of generated messages.
+    """The options of generated messages.
 
     Attributes:
         role: client if your program talks to the described application; application if it is that
@@ -106,12 +106,12 @@ def vendor(
 ) -> CommandResult:
     """Write a package with your own vendor, its sandbox and its tests.
 
-    Once installed with pip, configurations find the vendor by its name.
+    After installing the package with pip, configurations can use the vendor by its name.
 
     Args:
         name: the vendor's name in configurations.
         contract: chat, currencies, email, payments, shipping, sms, storage or tax; sms by default.
-        target: the place of the new files.
+        target: the folder for the new files.
         context: the options that all commands share.
     """
     return _write_files("vendor", name, contract, target)
@@ -130,7 +130,7 @@ def adapter(
     Args:
         name: the name of the adapted system.
         port: state, log, http or credentials; state by default.
-        target: the place of the new files.
+        target: the folder for the new files.
         context: the options that all commands share.
     """
     return _write_files("adapter", name, port, target)
@@ -141,7 +141,7 @@ def scheme(name: Name, /, *, target: Target = _CURRENT_FOLDER, context: Context)
 
     Args:
         name: the name of the sender.
-        target: the place of the new files.
+        target: the folder for the new files.
         context: the options that all commands share.
     """
     return _write_files("scheme", name, None, target)
@@ -152,7 +152,7 @@ def django(name: Name, /, *, target: Target = _CURRENT_FOLDER, context: Context)
 
     Args:
         name: the name of the project.
-        target: the place of the new files.
+        target: the folder for the new files.
         context: the options that all commands share.
     """
     return _write_files("django", name, None, target)
@@ -163,7 +163,7 @@ def flask(name: Name, /, *, target: Target = _CURRENT_FOLDER, context: Context) 
 
     Args:
         name: the name of the application.
-        target: the place of the new files.
+        target: the folder for the new files.
         context: the options that all commands share.
     """
     return _write_files("flask", name, None, target)
@@ -180,14 +180,14 @@ def client(
 ) -> CommandResult:
     """Write a package with a typed client of an API that OpenAPI describes.
 
-    The same description and options give the same files. Operations that cannot be mapped are
-    refused with their places.
+    The same description and options give the same files. An error lists the operations that cannot
+    be mapped.
 
     Args:
         description: the file with the description, in JSON or YAML.
         name: the name of the service; by default the title of the API.
-        choices: the form of the client.
-        target: the place of the new files.
+        choices: the options of the client.
+        target: the folder for the new files.
         context: the options that all commands share.
     """
     api = read_openapi(description)
@@ -214,14 +214,14 @@ def messages(
 ) -> CommandResult:
     """Write a package with the typed messages of an application that AsyncAPI describes.
 
-    The same description and options give the same files. Operations that cannot be mapped are
-    refused with their places.
+    The same description and options give the same files. An error lists the operations that cannot
+    be mapped.
 
     Args:
         description: the file with the description, in JSON or YAML.
         name: the name of the application; by default the title of the description.
-        choices: the form of the messages.
-        target: the place of the new files.
+        choices: the options of the messages.
+        target: the folder for the new files.
         context: the options that all commands share.
     """
     api = read_asyncapi(description)
@@ -245,16 +245,16 @@ def kubernetes(
     target: Target = _CURRENT_FOLDER,
     context: Context,
 ) -> CommandResult:
-    """Write a manifest of Kubernetes for the workers of the configuration's pipelines.
+    """Write a Kubernetes manifest for the workers of the configuration's pipelines.
 
-    It has the configuration, the names of the secrets that this needs, probes, and as much time to
-    stop as the longest drain takes.
+    It contains the configuration, the names of the required secrets, probes, and a grace period for
+    the longest drain.
 
     Args:
         name: the name of the Deployment.
-        image: the image in which moorage and your functions are installed.
+        image: the container image in which moorage and your functions are installed.
         port: the port of the worker's metrics, probes and health.
-        target: the place of the new file.
+        target: the folder for the new file.
         context: the options that all commands share.
     """
     deployment = _deployment(name, port, context)
@@ -270,12 +270,12 @@ def systemd(
     target: Target = _CURRENT_FOLDER,
     context: Context,
 ) -> CommandResult:
-    """Write a unit of systemd for the workers of the configuration's pipelines.
+    """Write a systemd unit for the workers of the configuration's pipelines.
 
     Args:
         name: the name of the unit.
         port: the port of the worker's metrics, probes and health.
-        target: the place of the new file.
+        target: the folder for the new file.
         context: the options that all commands share.
     """
     deployment = _deployment(name, port, context)
@@ -285,10 +285,11 @@ def systemd(
 
 
 def _deployment(name: str, port: int, context: Context) -> WorkerDeployment:
-    """Return the facts of the configuration, without looking up its secrets.
+    """Return the properties of the deployment, without looking up secrets.
 
     Raises:
-        ConfigurationError: there is no file, it has a secret in plain text, or no pipelines.
+        ConfigurationError: the configuration is not a file, has a secret in plain text, or no
+            pipelines.
     """
     source = load(context.source())
     if source.file is None:
@@ -304,7 +305,7 @@ def _deployment(name: str, port: int, context: Context) -> WorkerDeployment:
         name,
         source.tree,
         source.file.read_text("utf-8"),
-        # Units and manifests have no way to write every name of a file.
+        # Units and manifests cannot contain every possible file name.
         file=f"moorage{source.file.suffix}",
         environment=context.environment,
         port=port,

@@ -31,13 +31,13 @@ def sla(
     html: Path | None = None,
     context: Context,
 ) -> CommandResult:
-    """Show month by month how calls complied with the objectives, and the error budget left.
+    """Show for each month how calls met the objectives, and the remaining error budget.
 
     Args:
         store: the URL of the metrics; by default the configured one.
-        months: the number of months, with the current one.
+        months: the number of months, including the current one.
         csv: write the report to this file as CSV.
-        html: write the report to this file as a page of HTML, which needs no other file.
+        html: write the report to this file as a self-contained HTML page.
         context: the options that all commands share.
     """
     objectives = context.configured().objectives

@@ -24,7 +24,7 @@ def status(
     All processes share this state. The exit code is 1 if any circuit is open.
 
     Args:
-        watch: keep showing the status; q or Ctrl-C ends. With --json, print a line each time.
+        watch: update the status until q or Ctrl-C is pressed. With --json, print a line each time.
         every: seconds between two updates.
         tenant: the tenant of the circuits and limits.
         context: the options that all commands share.
@@ -65,7 +65,7 @@ def _watch_status(read_rows: Any, every: float, context: Context) -> None:
             path="--watch",
             remedy="Omit --watch, or add --json to print a line each time.",
         )
-    from moorage.cli.watching import print_lines, show_page  # noqa: PLC0415 - for terminals only
+    from moorage.cli.watching import print_lines, show_page  # noqa: PLC0415 - only for terminals
 
     if context.as_json:
         print_lines(lambda: context.note({"services": read_rows()}), every)

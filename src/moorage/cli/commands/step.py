@@ -1,4 +1,4 @@
-"""`moorage step`: run the steps of a configuration, read their output, stop and list them."""
+"""`moorage step`: run, stop and list the steps of a configuration, and show their output."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def run(
         key: the idempotency key of this run; by default each call is a run of its own.
         env: a further environment variable, as name=value; may be repeated.
         file: a file for the working directory, as name=path; may be repeated.
-        output: the folder for the files that the step leaves.
+        output: the folder for the output files of the step.
         tenant: the tenant whose limits, circuit and keys apply.
         context: the options that all commands share.
     """
@@ -111,14 +111,14 @@ def logs(
 ) -> CommandResult:
     """Show the output of a run; exit with 1 if its key was never used.
 
-    Of a run that has been settled, the last 64 kB of each output are left. With --follow the exit
-    code is that of the step, or 3 if nobody knows how it ended.
+    For a settled run, only the last 64 kB of each output stream are available. With --follow the
+    exit code is that of the step, or 3 if its outcome is unknown.
 
     Args:
         name: the name of a configured step.
         key: the idempotency key of the run.
         follow: follow the run to its end.
-        tenant: the tenant whose key it is.
+        tenant: the tenant of the key.
         context: the options that all commands share.
     """
     log = _PrintedLog(is_shown=not context.as_json)
@@ -150,9 +150,9 @@ def stop(
     Args:
         name: the name of a configured step.
         key: the idempotency key of the run.
-        grace: seconds between the request to end and the kill; by default those of the step.
+        grace: seconds between the request to stop and the kill; by default the step's setting.
         reason: the reason, for the audit trail.
-        tenant: the tenant whose key it is.
+        tenant: the tenant of the key.
         context: the options that all commands share.
     """
     with opened_hub(context) as hub:
@@ -169,7 +169,7 @@ def stop(
 def list_steps(*, context: Context) -> CommandResult:
     """List the steps of the configuration, and their runs that are not settled yet.
 
-    A run is settled as soon as somebody who follows it has got its result. Exit with 1 if a
+    A run is settled when a process that follows it has received its result. The exit code is 1 if a
     platform does not answer.
 
     Args:
@@ -207,7 +207,7 @@ def list_steps(*, context: Context) -> CommandResult:
 
 
 class _PrintedLog:
-    """A log that prints the lines of a step, each once, also if the run is followed again."""
+    """A log that prints each line of a step only once, even if the run is followed again."""
 
     def __init__(self, *, is_shown: bool) -> None:
         self._is_shown = is_shown
@@ -216,7 +216,7 @@ class _PrintedLog:
         self._is_torn = False
 
     def position(self, stream: LogStream, /) -> int:
-        """Return the number of whole lines that were printed."""
+        """Return the number of complete lines that were printed."""
         return self._whole[stream]
 
     def write(self, lines: Sequence[LogLine], /) -> None:
@@ -231,17 +231,17 @@ class _PrintedLog:
                 self._lines.append(line)
 
     def end(self, text: str) -> None:
-        """Print how the step ended, below its output."""
+        """Print the outcome of the step below its output."""
         if self._is_shown:
             _print_progress(f"\n{text}" if self._is_torn else text)
 
     @property
     def has_lines(self) -> bool:
-        """True if a line was written to it."""
+        """True if a line was written to the log."""
         return self._is_torn or any(self._whole.values())
 
     def as_rows(self) -> list[dict[str, Any]]:
-        """Return the lines that were not printed, as plain values."""
+        """Return the lines that were not printed, as JSON values."""
         return [{"stream": line.stream, "text": line.text} for line in self._lines]
 
 
@@ -261,7 +261,7 @@ def _check_store(context: Context) -> None:
     """
     if context.state() == "memory:":
         raise ConfigurationError(
-            "The memory of one process does not remember the keys of steps.",
+            "The keys of steps would be forgotten with this process.",
             path="state.url",
             remedy="Configure a store that outlives the process, or leave --key out.",
         )
@@ -291,7 +291,7 @@ def _read(name: str, path: str) -> tuple[str, bytes]:
 
 @contextmanager
 def _as_wrong_use() -> Generator[None]:
-    """Report a step that cannot be started as a mistake in the command.
+    """Convert the error of an invalid step to an error of the command's arguments.
 
     Raises:
         ConfigurationError: the step or an option of the command is invalid; nothing was started.
@@ -309,7 +309,7 @@ def _make_folder(folder: Path) -> None:
     """Create the folder for the files of the step, before the step starts.
 
     Raises:
-        ConfigurationError: it cannot be created.
+        ConfigurationError: the folder cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -325,7 +325,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _write_files(result: ExecutionResult, folder: Path) -> None:
-    """Write the files that a step has left to a folder."""
+    """Write the output files of a step to a folder."""
     for name, content in result.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -333,7 +333,7 @@ def _write_files(result: ExecutionResult, folder: Path) -> None:
 
 
 def _print_end(name: str, key: str, result: ExecutionResult, log: _PrintedLog) -> CommandResult:
-    """Print how a step ended; return its result, with its output if none was shown."""
+    """Print the outcome of a step; return its result, including output that was not printed."""
     document = {
         "name": name,
         "key": key,

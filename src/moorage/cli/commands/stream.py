@@ -49,19 +49,19 @@ def run(
 ) -> CommandResult:
     """Run pipelines of the configuration until SIGTERM or Ctrl-C.
 
-    SIGHUP reads the configuration again: the pipelines that differ are ended in order and started
-    anew, and the others run on. A configuration with a mistake is refused.
+    SIGHUP reads the configuration again: changed pipelines are stopped gracefully and started anew,
+    and the others continue. A configuration with a mistake is refused.
 
-    A signal ends them in order: batches under way have the time of `drain`. It exits with 0 then,
-    and with 5 if records were cut off, which are delivered again; a second after that time it has
-    exited, also if something blocks its event loop. The failure of one pipeline ends the others in
-    order too.
+    Another signal stops them gracefully: batches in progress may take the seconds of `drain`. The
+    exit code is 0, or 5 if records were interrupted, which are delivered again. One second after
+    that time the process ends, even if its event loop is blocked. If one pipeline fails, the others
+    are stopped gracefully too.
 
     Args:
         names: the pipelines; by default all of them.
         interval: seconds between two reports to the store, for `stream status`.
         port: serve /metrics, /live, /ready and /health on this port; 0 for any free port.
-        host: the address of --port; 0.0.0.0 for all, as Kubernetes needs it.
+        host: the address of --port; 0.0.0.0 for all addresses, as Kubernetes requires.
         context: the options that all commands share.
     """
     selected(context, names)
@@ -113,9 +113,9 @@ def status(*names: str, context: Context) -> CommandResult:
 
 
 def pause(name: str, /, *, reason: str, context: Context) -> CommandResult:
-    """Keep the workers of all processes from running a pipeline, until `stream resume`.
+    """Stop the workers of all processes from running a pipeline, until `stream resume`.
 
-    A running pipeline ends in order, within the seconds between two reports.
+    A running pipeline begins to stop within the seconds between two reports.
 
     Args:
         name: the pipeline.
@@ -141,10 +141,10 @@ def resume(name: str, /, *, context: Context) -> CommandResult:
 
 
 def reset(name: str, /, *, to: str | None = None, context: Context) -> CommandResult:
-    """Have a pipeline whose position moorage keeps begin anew, or after a position.
+    """Make a pipeline whose position moorage stores begin at the start, or after a position.
 
-    These are the pipelines that read from a function, a file or an outbox table. A worker
-    that runs it fails at its next commit; start it again.
+    These are the pipelines that read from a function, a file or an outbox table. A worker that is
+    running the pipeline fails at its next commit; start it again.
 
     Args:
         name: the pipeline.
@@ -177,7 +177,7 @@ def selected(context: Context, names: Sequence[str]) -> tuple[PipelineSettings, 
     """Return the pipelines with these names, or all of the configuration.
 
     Raises:
-        ConfigurationError: there is none, or none of a name.
+        ConfigurationError: there are no pipelines, or a name is unknown.
     """
     configured = {settings.name: settings for settings in context.configured().pipelines}
     for name in names:
@@ -210,7 +210,7 @@ async def _run(
     async with AsyncExitStack() as stack:
         worker = await stack.enter_async_context(StreamWorker(names, interval, context))
         if port is not None:
-            from moorage.cli.stream_pages import served_pages  # noqa: PLC0415 - as above
+            from moorage.cli.stream_pages import served_pages  # noqa: PLC0415 - only this command
 
             served_port = await stack.enter_async_context(served_pages(worker, host, port))
             context.tell(f"serving http://{host}:{served_port}/metrics, /live, /ready and /health")
@@ -258,7 +258,7 @@ def _row(name: str, current: PipelineStatus) -> dict[str, Any]:
 
 
 def _table_row(row: Mapping[str, Any], worker: Mapping[str, Any] | None) -> list[Any]:
-    """Return the line of a pipeline and one of its workers, or of one that never ran."""
+    """Return the row of a pipeline and one of its workers."""
     report = worker or {}
     names = ("worker", "seconds_ago", *_NUMBERS_NOW, "last_error")
     return [row["name"], row["state"], *(report.get(name) for name in names)]
@@ -282,7 +282,7 @@ def _position(text: str) -> int | str:
     """Return a position, as JSON expresses it.
 
     Raises:
-        ConfigurationError: it is neither a number nor a text.
+        ConfigurationError: the position is neither a number nor a text.
     """
     try:
         position = json.loads(text)

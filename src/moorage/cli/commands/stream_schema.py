@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 def check(name: str, subject: str, file: str, /, *, context: Context) -> CommandResult:
     """Check whether a schema can be the next version of a subject; exit with 1 if it cannot.
 
-    The registry of the pipeline judges by its own rules, and is not changed. A folder of schemas
-    is judged as one that promises to be compatible backward.
+    The pipeline's registry decides by its own rules, and is not changed. For a folder of schemas,
+    the new version must be backward compatible.
 
     Args:
-        name: the pipeline, whose registry of schemas is asked.
+        name: the pipeline whose schema registry is asked.
         subject: the subject, such as orders-value.
         file: the file of the schema: .avsc for Avro, .json for JSON Schema, .protoset for
             Protobuf.
@@ -45,7 +45,7 @@ def check(name: str, subject: str, file: str, /, *, context: Context) -> Command
 async def _reasons(
     settings: PipelineSettings, subject: str, schema: Schema, context: Context
 ) -> tuple[str, ...]:
-    """Return the reasons of the pipeline's registry against a schema."""
+    """Return the reasons for which the pipeline's registry refuses a schema."""
     path = f"pipelines.{key(settings.name)}.schemas"
     if settings.schemas is None:
         raise ConfigurationError(

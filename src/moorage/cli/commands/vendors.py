@@ -12,7 +12,7 @@ from moorage.wiring.installed_vendors import vendor_class, vendor_names
 
 
 def vendors(name: str | None = None, /, *, context: Context) -> CommandResult:
-    """List the installed vendors, or show the capabilities of one.
+    """List the installed vendors, or show the capabilities of one vendor.
 
     Args:
         name: show only this vendor, with its contracts, capabilities and options.

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def drift(old: Path, new: Path, /, *, vendor: str | None = None, context: Context) -> CommandResult:
-    """Show the changes of a vendor's API description that touch what moorage uses.
+    """Show the changes of a vendor's API description that affect moorage.
 
     The exit code is 1 if requests, or the reading of answers, may fail after the changes.
 
     Args:
         old: the earlier description: a file of OpenAPI 2 or 3, in JSON or YAML.
         new: the later description.
-        vendor: the vendor whose API it is; by default the one whose host it names.
+        vendor: the vendor of the API; by default the vendor whose host the description names.
         context: the options that all commands share.
     """
     old_description, new_description = parsed_description(old), parsed_description(new)
