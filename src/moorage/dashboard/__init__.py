@@ -1,12 +1,12 @@
-"""The operations page: current failures, and the actions with which a person repairs them.
+"""The operations page, which shows current failures and the actions to repair them.
 
 - `markup`, `layout`, `style`: HTML from values, strictly escaped
 - `web`: requests and responses as values; `wsgi` and `asgi` serve them
-- `people`: who may read and act; `tokens`: proofs that a form is ours
+- `people`: people and their permissions; `tokens`: protection of forms against forgery
 - `reading`: values read from the hub, the queues and the log
 - `charts`: figures over time as SVG
-- `pages`: the pages; `acts`: the changes
-- `dashboard`: the whole, as one function of a request and a person
+- `pages`: the pages; `acts`: the actions that change something
+- `dashboard`: the whole page as one function of a request and a person
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Charts of calls and durations, as inline SVG without scripts or styles of their own."""
+"""Charts of calls and durations as inline SVG, without scripts or styles."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _TOPS: Final = (
 
 
 def calls_chart(label: str, counts: Sequence[tuple[int, int]]) -> Html:
-    """Return a bar chart: for each window, the number of calls, with the failed ones marked.
+    """Return a bar chart of the calls in each time window, with failed calls marked.
 
     Args:
-        label: the words for those who do not see the chart.
+        label: the alternative text for people who cannot see the chart.
         counts: calls and failed calls of each window, oldest first.
     """
     most_calls = max((calls for calls, _ in counts), default=0) or 1
@@ -70,10 +70,10 @@ def _bar(left: float, step: float, share: float, kind: str) -> Html | None:
 
 
 def durations_chart(label: str, windows: Sequence[Sketch], times: tuple[str, str]) -> Html:
-    """Return a line for each of the `PERCENTILES`, with a scale; windows without calls are gaps.
+    """Return a line chart of the `PERCENTILES`, with a scale; windows without calls are gaps.
 
     Args:
-        label: the words for those who do not see the chart.
+        label: the alternative text for people who cannot see the chart.
         windows: the durations of each window, oldest first.
         times: the first and the last time, as the labels of the horizontal axis.
     """
@@ -109,7 +109,7 @@ def durations_chart(label: str, windows: Sequence[Sketch], times: tuple[str, str
 
 
 def _top_of(durations: Iterable[float]) -> float:
-    """Return the end of a scale in seconds, so that all durations are below it."""
+    """Return the upper end of a scale in seconds, which is above all durations."""
     longest = max(durations, default=0.0)
     return next((top for top in _TOPS if longest <= top), longest)
 

@@ -42,20 +42,19 @@ _LEAST_SECRET: Final = 16
 
 
 class Dashboard:
-    """The pages and acts of an installation.
+    """The pages and actions of an installation.
 
-    The hub's audit trail records each act before it is performed, with the person and the reason,
-    and each act that a person was denied. An act that cannot be recorded is not performed.
+    The hub's audit trail records each action before it is performed, with the person and the
+    reason, and each denied action. An action that cannot be recorded is not performed.
 
     Args:
         hub: a synchronous hub on the shared store.
-        secret: a text of 16 characters or more that protects forms, the same in every process that
-            serves the page.
+        secret: a text of at least 16 characters that protects forms; all processes that serve the
+            page must have the same secret.
         outbox: the outbox to show.
         inbox: the inbox to show.
         log: the integration log to show.
-        metrics: the figures about calls, for charts and service levels, such as
-            `hub.metrics`.
+        metrics: the store of call figures, such as `hub.metrics`, for charts and service levels.
         four_eyes: True if a second person must confirm how a payment is closed.
         name: the name of the installation, as pages show it.
     """
@@ -121,7 +120,7 @@ class Dashboard:
     # --- acts ---------------------------------------------------------------------------
 
     def _act(self, request: PageRequest, person: Person) -> PageResponse:
-        """Confirm an act (GET), or perform it (POST)."""
+        """Show the confirmation page of an action (GET), or perform the action (POST)."""
         act = ACTS.get(request.path.removeprefix(_ACTS))
         if act is None:
             return self._problem(request, person, 404, "There is no such act.")
@@ -177,7 +176,7 @@ class Dashboard:
         )
 
     def _confirmation(self, request: PageRequest, act: Act, acting: Acting) -> PageResponse:
-        """The page that asks for confirmation. It changes nothing."""
+        """Return the page that asks for confirmation, without changing anything."""
         person = acting.person
         try:
             explanation = act.explain(acting)
@@ -211,7 +210,7 @@ class Dashboard:
         return self._page(request, person, act.title, tag("section", tag("p", explanation), form))
 
     def _deny(self, act: Act, acting: Acting) -> None:
-        """Record that an act was denied, if it can be recorded."""
+        """Record that an action was denied, if the audit trail is available."""
         if self._audit is None:
             return
         values = {name: value for name, value in acting.values.items() if name != "stamp"}

@@ -45,7 +45,7 @@ def members_of(text: str) -> list[Member]:
     """Return the people in a text such as "ann:act:long-password ben:view:another-one".
 
     Raises:
-        ConfigurationError: it is malformed, or a password is short.
+        ConfigurationError: the text is malformed, or a password is too short.
     """
     members: list[Member] = []
     for word in text.split():
@@ -72,7 +72,7 @@ def members_of(text: str) -> list[Member]:
         members.append(Member(Person(name, _ROLES[role]), Secret(password)))
     if not members:
         raise ConfigurationError(
-            "Nobody may use the operations page.",
+            "The list of people who may use the operations page is empty.",
             path="--people-env",
             remedy="Write name:act:password or name:view:password, with spaces between people.",
         )
@@ -83,10 +83,10 @@ class Gate:
     """Recognises people by their session.
 
     Args:
-        clock: seconds of a clock that never steps back.
-        guest: the person who uses the one-time link; None if people log in.
+        clock: returns the seconds of a monotonic clock.
+        guest: the person of the one-time link; None if people log in.
         members: the people who log in.
-        hosts: the Host headers that are accepted, against DNS rebinding; empty for any.
+        hosts: the accepted Host headers, to prevent DNS rebinding; empty to accept any.
         read_only: True if nobody may act, whatever their role.
     """
 
@@ -115,7 +115,7 @@ class Gate:
         return self._token
 
     def identify(self, request: PageRequest) -> Person | PageResponse:
-        """Return the person of a request, or the response that leads to a session."""
+        """Return the person of a request, or else the response that leads to a session."""
         if self._hosts and request.host not in self._hosts:
             return _page("Wrong address", "This page is not served under this name.", status=421)
         person = self._person_of_session(request.cookie(_COOKIE))
@@ -171,7 +171,7 @@ class Gate:
             if len(self._failures) >= _FAILURES:
                 words = "Too many wrong passwords. Try again in a minute."
                 return self._form(request, words, 429)
-            # A wrong password counts before it is compared, so that parallel guesses count too.
+            # Counted before passwords are compared, so that parallel guesses count too.
             self._failures.append(attempt_time)
         try:
             form = request.form() if request.is_from_our_page() else {}
@@ -185,7 +185,7 @@ class Gate:
                 signed_in_person = member.person
         if signed_in_person is None:
             return self._form(request, "The name or the password is wrong.", 401)
-        with self._lock, suppress(ValueError):  # it is gone if the log-in took longer than a minute
+        with self._lock, suppress(ValueError):  # after a minute it is gone
             self._failures.remove(attempt_time)
         return self._begin_session(request, signed_in_person)
 
@@ -211,7 +211,7 @@ def _page(title: str, words: str, *, status: int) -> PageResponse:
 
 
 def _equals_in_constant_time(value: str, expected: str) -> bool:
-    """Compare in constant time, also texts of different lengths."""
+    """Compare two texts in constant time, even if their lengths differ."""
     value_digest, expected_digest = (
         sha256(text.encode("utf-8", "replace")).digest() for text in (value, expected)
     )

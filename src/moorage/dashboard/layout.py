@@ -1,4 +1,4 @@
-"""The layout of every page, and the elements that pages consist of."""
+"""The common layout of pages, and the elements of which pages consist."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def document(
     Args:
         request: the request.
         person: the person who looks at it.
-        title: its title.
-        content: its sections.
-        notice: the words after an act.
+        title: the title of the page.
+        content: the sections of the page.
+        notice: the message about the previous action, if any.
         name: the name of the installation, such as "moorage in production".
     """
     links = [
@@ -137,7 +137,7 @@ def table(columns: Sequence[str], rows: Iterable[Cells], *, caption: str | None 
 
 
 def facts(pairs: Iterable[tuple[str, Node]]) -> Html:
-    """Return names with their values, omitting empty values."""
+    """Return a list of names and values, omitting empty values."""
     return tag(
         "dl",
         [
@@ -181,7 +181,7 @@ def hidden_fields(fields: Mapping[str, str]) -> list[Html]:
 
 
 def span(seconds: float) -> str:
-    """Return a span of time for people, such as "3 min"."""
+    """Return a duration as readable text, such as "3 min"."""
     if seconds < 1:
         return f"{seconds * 1_000:.0f} ms"
     size, unit = next(unit for unit in _UNITS if seconds >= unit[0])
@@ -191,7 +191,7 @@ def span(seconds: float) -> str:
 
 
 def moment(at: datetime, now: datetime) -> Html:
-    """Return a time, and how long ago that is."""
+    """Return a time, and the time that has passed since."""
     age = (now - at).total_seconds()
     words = f"{span(age)} ago" if age >= 0 else f"in {span(-age)}"
     return tag(

@@ -1,11 +1,11 @@
-"""HTML as values: text is escaped unless this module has made it.
+"""HTML as values; every text that was not made by this module is escaped.
 
 Laws:
 
 1. A `str` never becomes markup. Only `Html`, which these functions make, is written unescaped.
 2. Attributes are always quoted, and their values escaped.
-3. Characters that reorder or hide text become visible, so that a vendor's text cannot disguise
-   itself.
+3. Characters that reorder or hide text are replaced by a visible character, so that a text from a
+   vendor cannot deceive the reader.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _VOID: Final = frozenset({"br", "input", "link", "meta"})
 
 @attrs.frozen
 class Html:
-    """A piece of markup."""
+    """A piece of HTML that is safe to write unescaped."""
 
     text: str
 
@@ -72,7 +72,7 @@ def tag(name: str, /, *nodes: Node, **attributes: str | int | bool | None) -> Ht
     return Html(f"<{name}{opening}>{joined(*nodes).text}</{name}>")
 
 
-def _attribute(name: str, value: str | int | bool | None) -> str:  # noqa: FBT001 - any of these
+def _attribute(name: str, value: str | int | bool | None) -> str:  # noqa: FBT001 - an attribute may be a boolean
     if value is None or value is False:
         return ""
     name = name.removesuffix("_").replace("_", "-")

@@ -40,7 +40,7 @@ _RESULTS: Final = {
 
 
 def name_of(payment: UnsettledPayment | DonePayment) -> str:
-    """The name of a payment: its operation, amount and reference."""
+    """Return the name of a payment: its operation, amount and reference."""
     amount = "the whole amount" if payment.amount is None else str(payment.amount)
     if not payment.is_readable:
         amount = "an unreadable amount"
@@ -56,17 +56,17 @@ def noun_of(payment: UnsettledPayment) -> str:
 
 
 def vendor_of(payment: UnsettledPayment) -> str:
-    """The vendor of a payment, in the middle of a sentence."""
+    """Return the vendor of a payment, for the middle of a sentence."""
     return " or ".join(payment.vendors) or "the vendor"
 
 
 def capitalized(words: str) -> str:
-    """The words as the beginning of a sentence."""
+    """Return the text with a capital letter, as the beginning of a sentence."""
     return words[0].upper() + words[1:]
 
 
 def id_label(payment: UnsettledPayment) -> str:
-    """The label of the field for the vendor's id of what an operation made."""
+    """Return the label of the field for the vendor's id of an operation's result."""
     noun = noun_of(payment)
     other = "" if payment.payment is None else ", not that of the payment"
     example = f" (at Stripe it looks like {_EXAMPLES[noun]})" if noun in _EXAMPLES else ""
@@ -77,7 +77,7 @@ def id_label(payment: UnsettledPayment) -> str:
 
 
 def next_mark(payment: UnsettledPayment) -> tuple[str, str]:
-    """The next step for a payment in a few words, and its kind."""
+    """Return a short description of the next step for a payment, and its kind."""
     match payment.next:
         case NextStep.WAIT:
             return "wait", "warn"
@@ -92,7 +92,7 @@ def next_mark(payment: UnsettledPayment) -> tuple[str, str]:
 
 
 def next_words(payment: UnsettledPayment) -> str:
-    """The next step for a payment, as a sentence."""
+    """Return the next step for a payment, as a sentence."""
     at_once = " A clear answer closes the payment at once, without a second person."
     return {
         NextStep.WAIT: f"Wait {payment.wait:.0f} s: its caller may still be at work.",
@@ -111,7 +111,7 @@ def next_words(payment: UnsettledPayment) -> str:
 
 
 def _why_a_person(payment: UnsettledPayment) -> str:
-    """The reason that only a person can settle a payment."""
+    """Return the reason for which only a person can settle a payment."""
     vendor = capitalized(vendor_of(payment))
     if payment.listed_by is None:
         return f"{vendor} cannot be asked about this {noun_of(payment)} from here."
@@ -121,7 +121,7 @@ def _why_a_person(payment: UnsettledPayment) -> str:
 
 
 def result_words(payment: UnsettledPayment, question: VendorQuestion) -> str:
-    """The result of the latest question to the vendor that did not settle a payment."""
+    """Return the result of the latest look-up that did not settle the payment, as a sentence."""
     error = "" if question.error is None else f" ({question.error})"
     return {
         Inconclusive.NO_ANSWER: f"The vendor could not be asked, or did not answer{error}.",
@@ -134,7 +134,7 @@ def result_words(payment: UnsettledPayment, question: VendorQuestion) -> str:
 
 
 def advice(payment: UnsettledPayment, question: VendorQuestion, now: datetime) -> str:
-    """The next step after a question to the vendor that did not settle a payment."""
+    """Return the next step after a look-up that did not settle the payment, as a sentence."""
     return {
         Inconclusive.NO_ANSWER: "Ask again when the vendor answers again. If you cannot wait, look"
         " at its web page.",
@@ -147,7 +147,7 @@ def advice(payment: UnsettledPayment, question: VendorQuestion, now: datetime) -
 
 
 def listing_words(payment: UnsettledPayment, now: datetime) -> str | None:
-    """Return from when a payment missing in the list counts as not done; None if never."""
+    """Return the time after which an unlisted payment counts as not done; None if it never does."""
     question, listed_by = payment.last_question, payment.listed_by
     is_ambiguous = question is not None and question.result is Inconclusive.SEVERAL_LISTED
     if listed_by is None or is_ambiguous or payment.next in {NextStep.ASK_AGAIN, NextStep.REPEAT}:
@@ -183,5 +183,5 @@ def too_early_words(payment: UnsettledPayment, now: datetime) -> str | None:
 
 
 def _clock(at: datetime) -> str:
-    """Return a time as text, rounded up to the second, so that it is never too early."""
+    """Return a time as text, rounded up to the next second."""
     return f"{at.replace(microsecond=0) + _SECOND * bool(at.microsecond):%Y-%m-%d %H:%M:%S}"

@@ -17,7 +17,7 @@ _LONGEST: Final = 150
 
 
 class Group(StrEnum):
-    """A group of acts that a person may be permitted."""
+    """A permission: a group of actions that a person may perform."""
 
     CIRCUITS = "circuits"
     LIMITS = "limits"
@@ -41,7 +41,7 @@ def _is_name(_: object, __: object, value: Any) -> None:
 
 
 def _storable(value: str) -> str:
-    return storable(value) if isinstance(value, str) else value  # pyright: ignore[reportUnnecessaryIsInstance] - from a host
+    return storable(value) if isinstance(value, str) else value  # pyright: ignore[reportUnnecessaryIsInstance] - the application may pass anything
 
 
 def _groups(value: Iterable[Group]) -> frozenset[Group]:
@@ -53,10 +53,10 @@ class Person:
     """A person whose identity is verified.
 
     Attributes:
-        name: the name in audit records; of two people it must differ.
-        acts: the groups of acts that the person may perform; empty for reading only.
-        session: a text that this person's forms are bound to, such as the id of their session; by
-            default their name.
+        name: the name in audit records, which must be unique.
+        acts: the permissions of the person; empty for reading only.
+        session: a text to which the person's forms are bound, such as the id of the session; by
+            default the person's name.
     """
 
     name: str = attrs.field(validator=_is_name, converter=_storable)
@@ -64,9 +64,9 @@ class Person:
     session: str = attrs.field(default="", repr=False)
 
     def may(self, group: Group) -> bool:
-        """Return whether the person may perform acts of this group."""
+        """Return whether the person may perform actions of this group."""
         return group in self.acts
 
     def is_same(self, name: str) -> bool:
-        """Return whether a name is this person's, regardless of case."""
+        """Return whether a name is the name of this person, regardless of case."""
         return self.name.strip().casefold() == name.strip().casefold()

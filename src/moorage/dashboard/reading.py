@@ -86,7 +86,7 @@ class Refusals:
 
 @attrs.frozen
 class Count:
-    """A number of entries; `more` if there are more than were counted."""
+    """A number of entries; `more` is True if there are more than were counted."""
 
     number: int
     more: bool
@@ -99,12 +99,12 @@ class Count:
 
 @attrs.frozen
 class Evidence:
-    """The information about a payment with an unknown outcome.
+    """The stored information about a payment with an unknown outcome.
 
     Attributes:
         payment: the payment.
         calls: the calls that were made for it, newest first.
-        proposal: the outcome that a first person proposes; None without one.
+        proposal: the outcome that a first person has proposed; None without a proposal.
     """
 
     payment: UnsettledPayment
@@ -114,14 +114,14 @@ class Evidence:
 
 @attrs.frozen(kw_only=True)
 class Decision:
-    """A person's act on a payment, as the audit trail has recorded it.
+    """A person's action on a payment, from the audit trail.
 
     Attributes:
-        act: the act, such as "close".
-        key, tenant: those of the payment.
-        person, reason, at: the person, the reason that they gave, and the time.
-        done: the outcome that the person stated; None if the act states none.
-        error: name of the error with which the act failed; None if it did not fail.
+        act: the action, such as "close".
+        key, tenant: the idempotency key and the tenant of the payment.
+        person, reason, at: the person, the stated reason, and the time.
+        done: the outcome that the person stated; None if the action states no outcome.
+        error: name of the error with which the action failed; None if it succeeded.
     """
 
     act: str
@@ -136,12 +136,12 @@ class Decision:
 
 @attrs.frozen
 class ClosedPayment:
-    """The information about a payment whose outcome is not unknown any more.
+    """The stored information about a payment whose outcome is known now.
 
     Attributes:
-        key, tenant: those of the payment.
+        key, tenant: the idempotency key and the tenant of the payment.
         done: the payment with its receipt, if a look-up or a person settled it as done.
-        decisions: what people did about it, newest first.
+        decisions: the actions of people on the payment, newest first.
         calls: the calls under its key, newest first.
     """
 
@@ -153,13 +153,13 @@ class ClosedPayment:
 
 
 class Reader:
-    """Reads the data that pages show. It changes nothing.
+    """Reads the data that pages show, without changing anything.
 
     Args:
         hub: the hub.
         boxes: the outbox and the inbox, by `OUTBOX` and `INBOX`.
         log: the integration log, if there is one.
-        metrics: the figures about calls, if there are any.
+        metrics: the store of call figures, if there is one.
     """
 
     def __init__(
@@ -175,14 +175,14 @@ class Reader:
         self.metrics = metrics
 
     def now(self) -> datetime:
-        """The present time of the hub's clock."""
+        """Return the current time of the hub's clock."""
         return core_of(self.hub.manager).utc()
 
     def check_service(self, service: str) -> None:
         """Check that a service exists.
 
         Raises:
-            InvalidData: it does not.
+            InvalidData: the service does not exist.
         """
         if service not in flows_of(self.hub.manager).plans.services:
             raise InvalidData(
@@ -216,12 +216,12 @@ class Reader:
         return compliance(self.hub.objectives, metrics.figures(query))
 
     def services(self, tenant: str | None, name: str | None = None) -> list[ServiceStatus]:
-        """The status of each service, or of one, by name."""
+        """Return the status of each service, or of the named service."""
         statuses = service_statuses(self.hub, tenant, None if name is None else (name,))
         return sorted(statuses, key=lambda status: (status.service, status.region or ""))
 
     def box(self, name: str) -> Any:
-        """The outbox or the inbox.
+        """Return the outbox or the inbox.
 
         Raises:
             InvalidData: the page has no such queue.
@@ -235,26 +235,26 @@ class Reader:
         return self.boxes[name]
 
     def counts(self, name: str) -> dict[EntryState, Count]:
-        """The number of entries of a queue in each state."""
+        """Return the number of entries of a queue in each state."""
         return {state: self.count(name, EntryQuery(states={state})) for state in EntryState}
 
     def count(self, name: str, query: EntryQuery) -> Count:
-        """The number of matching entries, up to a bound."""
+        """Return the number of matching entries, up to a limit."""
         page = self.box(name).find(attrs.evolve(query, limit=_MOST_ENTRIES, after=None))
         return Count(len(page.items), page.next is not None)
 
     def entries(self, name: str, query: EntryQuery) -> EntryPage[Any]:
-        """A page of entries."""
+        """Return a page of the entries that match a query."""
         page: EntryPage[Any] = self.box(name).find(query)
         return page
 
     def pauses(self, name: str) -> tuple[Pause, ...]:
-        """The pauses of a queue in force, newest first."""
+        """Return the active pauses of a queue, newest first."""
         pauses: tuple[Pause, ...] = self.box(name).pauses()
         return pauses
 
     def entry(self, name: str, id: str) -> Entry:
-        """The entry of an id.
+        """Return the entry with an id.
 
         Raises:
             InvalidData: there is none.
@@ -268,13 +268,13 @@ class Reader:
         )
 
     def calls(self, query: LogQuery) -> LogPage:
-        """A page of the integration log; empty without one."""
+        """Return a page of the integration log; an empty page without a log."""
         return LogPage(items=()) if self.log is None else self.log.find(query)
 
     def failures(
         self, *, service: str | None, tenant: str | None, limit: int
     ) -> list[IntegrationLog]:
-        """The latest failures of all kinds, newest first."""
+        """Return the latest failures of all kinds, newest first."""
         entries = [
             entry
             for status in FAILURES
@@ -300,7 +300,7 @@ class Reader:
         )
 
     def windows(self, service: str | None, tenant: str | None) -> list[WindowFigures]:
-        """The figures of each window of the last hours, oldest first."""
+        """Return the figures of each time window in the last hours, oldest first."""
         if self.metrics is None:
             return []
         end = self.now()
@@ -323,18 +323,18 @@ class Reader:
         ]
 
     def payments(self) -> list[UnsettledPayment]:
-        """The payments with an unknown outcome, oldest first."""
+        """Return the payments with an unknown outcome, oldest first."""
         return self.hub.unsettled_payments()
 
     def proposal(self, payment: UnsettledPayment) -> Proposal | None:
-        """The proposal for a payment; None if none exists, or if it is for an earlier request."""
+        """Return the proposal for a payment's latest request; None if there is none."""
         command = ReadProposal(KIND, payment.tenant, payment.idempotency_key)
         proposal: Proposal | None = run_now(core_of(self.hub.manager).execute(command, None))
         open_for = (self.now() - payment.since).total_seconds()
         return None if proposal is None or proposal.age > open_for else proposal
 
     def evidence(self, key: str, tenant: str | None) -> Evidence:
-        """The information about a payment.
+        """Return the information about a payment with an unknown outcome.
 
         Raises:
             InvalidData: no payment with an unknown outcome has this key.
@@ -345,7 +345,7 @@ class Reader:
         return evidence
 
     def open_evidence(self, key: str, tenant: str | None) -> Evidence | None:
-        """The information about a payment; None if its outcome is not unknown."""
+        """Return the information about a payment; None if its outcome is known."""
         for payment in self.payments():
             if (payment.idempotency_key, payment.tenant) == (key, tenant):
                 calls = self._calls_of(key, tenant, since=payment.since - _TIME_BEFORE)
@@ -353,10 +353,10 @@ class Reader:
         return None
 
     def closed(self, key: str, tenant: str | None) -> ClosedPayment:
-        """The information about a payment whose outcome is not unknown any more.
+        """The stored information about a payment whose outcome is known now.
 
         Raises:
-            InvalidData: nothing is known about this key.
+            InvalidData: nothing is stored about this key.
         """
         done = self.done([(tenant, key)])
         decisions = tuple(
@@ -370,17 +370,17 @@ class Reader:
         return ClosedPayment(key, tenant, done[0] if done else None, decisions, calls)
 
     def done(self, keys: Iterable[tuple[str | None, str]]) -> list[DonePayment]:
-        """The payments with these tenants and keys that were settled as done."""
+        """Return the payments with these tenants and keys that were settled as done."""
         payments: list[DonePayment] = run_now(done_payments(core_of(self.hub.manager), keys))
         return payments
 
     def recently_done(self, reference: str) -> list[DonePayment]:
-        """The payments with a reference that people have settled as done, of the latest ones."""
+        """Return the payments with a reference that people have recently settled as done."""
         keys = dict.fromkeys((item.tenant, item.key) for item in self._decisions())
         return [item for item in self.done(keys) if item.reference == reference]
 
     def _decisions(self, subject: str | None = None) -> list[Decision]:
-        """The latest acts on payments in the audit trail, newest first."""
+        """Return the latest actions on a payment in the audit trail, newest first."""
         trail = self.hub.audit
         if not isinstance(trail, AuditTrail):
             return []
@@ -391,7 +391,7 @@ class Reader:
     def _calls_of(
         self, key: str, tenant: str | None, *, since: datetime | None = None
     ) -> tuple[IntegrationLog, ...]:
-        """The calls under a payment's key, newest first."""
+        """Return the calls under a payment's key, newest first."""
         query = LogQuery(idempotency_key=key, tenant=tenant, since=since, limit=PAGE)
         entries = self.calls(query).items
         return tuple(entry for entry in entries if entry.tenant == tenant)
@@ -406,14 +406,14 @@ def _no_payment(key: str) -> InvalidData:
 
 
 def _subject_of(key: str) -> str:
-    """The audit trail's name for the payment of a key."""
+    """Return the audit trail's name for the payment of a key."""
     return f"{_SUBJECT}{key}"
 
 
 def without_attempts(decisions: Iterable[Decision]) -> list[Decision]:
-    """Return decisions without those records that a record of their failure follows.
+    """Return decisions without the records of attempts whose failure was recorded, too.
 
-    The audit trail records an act before it is done, and once more if it fails.
+    The audit trail records an action before it is performed, and again if it fails.
 
     Args:
         decisions: the decisions, newest first.
@@ -445,7 +445,7 @@ def _decision_of(record: AuditRecord) -> Decision:
 
 
 def periods(times: Iterable[datetime]) -> list[Refusals]:
-    """Return the periods of times, newest first; a longer gap begins another period.
+    """Group times into periods, newest first; a longer gap begins another period.
 
     Args:
         times: the times, newest first.

@@ -1,4 +1,4 @@
-"""A small server of the operations page for this machine."""
+"""A small HTTP server for the operations page, for use on this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Handler(WSGIRequestHandler):
 
     timeout = _CLIENT_TIMEOUT
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as its base has it
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in the base class
         """Log nothing."""
 
 
@@ -35,7 +35,7 @@ class Server(ThreadingMixIn, WSGIServer):
         ConfigurationError: the port is not available.
     """
 
-    daemon_threads = False  # a connection that is being answered needs the stores
+    daemon_threads = False  # the stores must stay open while a connection is being answered
 
     def __init__(self, host: str, port: int, app: DashboardApp | None = None) -> None:
         try:

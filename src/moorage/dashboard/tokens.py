@@ -20,28 +20,28 @@ _DIGITS: Final = 12
 
 
 class Notice(NamedTuple):
-    """The words after an act: its success or its failure."""
+    """The message about the success or failure of an action."""
 
     good: bool
     text: str
 
 
 class Tokens:
-    """Makes and checks tokens with a secret that no page shows.
+    """Makes and checks tokens with a secret.
 
     Args:
-        secret: the secret, the same in every process that serves the page.
+        secret: the secret, which all processes that serve the page must share.
     """
 
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
 
     def form(self, person: Person, now: int) -> str:
-        """Return the token of the forms that a person gets now, in seconds of the epoch."""
+        """Return a token for the forms of a person; `now` is in seconds since the Unix epoch."""
         return f"{now}.{self._proof('form', person, str(now))}"
 
     def accepts_form(self, person: Person, token: str, now: int) -> bool:
-        """Return whether a token was made for this person, and not too long ago."""
+        """Return whether a token was made for this person, and has not expired."""
         made_at, _, proof = token.partition(".")
         if not (made_at.isascii() and made_at.isdigit() and len(made_at) <= _DIGITS):
             return False
@@ -49,13 +49,13 @@ class Tokens:
         return is_fresh and self._is_proof(proof, self._proof("form", person, made_at))
 
     def notice(self, person: Person, notice: Notice) -> str:
-        """Return the words after an act as a cookie."""
+        """Return a notice as the value of a cookie."""
         words = [notice.good, notice.text[:_LONGEST_NOTICE]]
         packed_words = urlsafe_b64encode(json.dumps(words).encode()).decode().rstrip("=")
         return f"{packed_words}.{self._proof('notice', person, packed_words)}"
 
     def read_notice(self, person: Person, cookie: str) -> Notice | None:
-        """Return the text of a notice cookie; None unless it was made for this person."""
+        """Return the notice in a cookie; None if the cookie was not made for this person."""
         packed_words, _, proof = cookie.partition(".")
         if not self._is_proof(proof, self._proof("notice", person, packed_words)):
             return None

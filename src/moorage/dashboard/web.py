@@ -39,14 +39,14 @@ _SECURITY_HEADERS: Final = (
 
 
 class BadFormError(Exception):
-    """A query or form that no page of ours sends."""
+    """Raised for a query or form that no page of the dashboard sends."""
 
 
 def fields_of(text: str) -> dict[str, str]:
     """Return the fields of a query or a form.
 
     Raises:
-        BadFormError: it is malformed, or a field is given twice.
+        BadFormError: the text is malformed, or a field appears twice.
     """
     try:
         pairs = parse_qsl(
@@ -65,15 +65,15 @@ class PageRequest:
     """A request for a page.
 
     Attributes:
-        method: the method, in capitals.
-        root: the path that the page is mounted at, without a slash at its end.
+        method: the HTTP method, in upper case.
+        root: the path at which the dashboard is mounted, without a slash at its end.
         path: the path below the root.
         query: the fields of the query.
-        body: the body; not more than `LARGEST_BODY` bytes of it are of use.
-        content_type: the type of the body.
+        body: the body; a body of more than `LARGEST_BODY` bytes is refused.
+        content_type: the media type of the body.
         host: the Host header.
-        headers: the other headers that matter, in small letters: cookie, origin, sec-fetch-site.
-        secure: True if the browser came by HTTPS.
+        headers: the other headers that are used, in lower case: cookie, origin, sec-fetch-site.
+        secure: True if the browser uses HTTPS.
     """
 
     method: str
@@ -90,7 +90,7 @@ class PageRequest:
         """Return the fields of the form.
 
         Raises:
-            BadFormError: the body is no form, or too large.
+            BadFormError: the body is not a form, or too large.
         """
         kind = self.content_type.partition(";")[0].strip().lower()
         if kind != "application/x-www-form-urlencoded" or len(self.body) > LARGEST_BODY:
@@ -103,7 +103,7 @@ class PageRequest:
         return next((value.strip() for key, _, value in pairs if key.strip() == name), "")
 
     def is_from_our_page(self) -> bool:
-        """Return whether a form was sent from a page of this host, as far as the browser tells."""
+        """Return whether the browser says that a form was sent from a page of this host."""
         origin = self.headers.get("origin")
         if self.headers.get("sec-fetch-site", "") not in _OWN_SITES:
             return False
@@ -113,7 +113,7 @@ class PageRequest:
             return False
 
     def link(self, path: str, **fields: object) -> str:
-        """Return the URL of a page, without the fields that are None or empty."""
+        """Return the URL of a page, with the fields that are neither None nor empty."""
         query = urlencode(
             {name: str(value) for name, value in fields.items() if value not in {None, ""}},
             errors="replace",
@@ -127,7 +127,7 @@ class PageResponse:
 
     Attributes:
         status: the status code.
-        headers: all headers but Content-Length.
+        headers: all headers except Content-Length.
         body: the body.
     """
 
@@ -147,7 +147,7 @@ def html_page(document: Html, *, status: int = 200, cookies: Iterable[str] = ())
 
 
 def see_other(url: str, *, cookies: Iterable[str] = ()) -> PageResponse:
-    """Return the redirect (303) that follows a submitted form, so that a reload sends nothing."""
+    """Return the redirect (303) after a form, so that a reload does not send it again."""
     headers = (
         ("Location", url),
         ("Content-Type", "text/plain; charset=utf-8"),
@@ -158,7 +158,7 @@ def see_other(url: str, *, cookies: Iterable[str] = ()) -> PageResponse:
 
 
 def cookie(request: PageRequest, name: str, value: str, *, seconds: int) -> str:
-    """Return a Set-Cookie header that scripts and other sites cannot use."""
+    """Return a Set-Cookie header with the attributes HttpOnly and SameSite."""
     path = quote(request.root, safe=_SAFE_IN_PATHS) or "/"
     secure = "; Secure" if request.secure else ""
     return f"{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"

@@ -33,12 +33,13 @@ _HEADERS: Final = ("cookie", "origin", "sec-fetch-site")
 class DashboardApp:
     """The operations page as a WSGI application, for people that `identify` recognises.
 
-    `asgi` is the same as an ASGI application; it runs in a thread beside the event loop.
+    The method `asgi` is the same page as an ASGI application; it runs in a thread beside the event
+    loop.
 
     Args:
         dashboard: the operations page.
-        identify: finds out who sends a request. It returns the person, or the response for
-            somebody who is not known, such as a redirect to a login.
+        identify: returns the person who sends a request, or the response for an unknown person,
+            such as a redirect to a login page.
     """
 
     def __init__(
@@ -100,12 +101,12 @@ def request_of(environ: Environ) -> PageRequest:
 
 
 def _text(path: str) -> str:
-    """Decode a path of WSGI, in which each character stands for one byte."""
+    """Decode a WSGI path, in which each character represents one byte."""
     return path.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def _body(environ: Environ) -> bytes:
-    """The body, and no more of it than shows that it is too large."""
+    """Return the body, cut off after one byte more than the limit."""
     length = environ.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdigit()):
         return b""

@@ -1,4 +1,4 @@
-"""The acts of the operations page: each needs a permission, a confirmation and often a reason."""
+"""The actions of the operations page, each with its permission and its confirmation."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Acting:
         """The value of a field.
 
         Raises:
-            InvalidData: there is none.
+            InvalidData: the field is missing.
         """
         value = self.values.get(name)
         if not value:
@@ -57,27 +57,27 @@ class Acting:
 
 
 def _stay_on_subject(_: Acting) -> None:
-    """Return to the page of the subject."""
+    """Return None, to go back to the page of the subject."""
 
 
 @attrs.frozen(kw_only=True)
 class Act:
-    """A kind of act.
+    """A kind of action.
 
     Attributes:
-        name: its name in URLs, and in the audit record if a person was denied it.
-        group: returns the permission that the act needs, from the values of its fields.
+        name: its name in URLs, and in the audit record of a denied action.
+        group: returns the permission that the action requires, from the values of its fields.
         title: the question of its confirmation.
         button: the words of its button.
         fields: the names of its fields; others are ignored.
-        asks: the field that the person fills in on the confirmation, if any, with a function that
-            returns its label.
-        needs_reason: True if it is refused without a reason.
-        explain: the sentences of the confirmation.
-        perform: performs the act, and returns the message of its success.
-        back: the page to return to, with the fields that it takes over.
-        ends: returns the page to go to after the act, if its subject, such as an unknown outcome,
-            does not exist any more; None if it still exists.
+        asks: the field that the person fills in on the confirmation page, with a function that
+            returns its label; None without such a field.
+        needs_reason: True if a reason is required.
+        explain: returns the text of the confirmation page.
+        perform: performs the action, and returns the message of success.
+        back: the page to return to, and the fields to pass to it.
+        ends: returns the page to go to if the action has removed its subject, such as an unknown
+            outcome; None if the subject still exists.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Act:
         """Return the values of this act's fields.
 
         Raises:
-            InvalidData: a value is longer than any that we send.
+            InvalidData: a value is longer than any value that the pages send.
         """
         names = (*self.fields, *((self.asks[0],) if self.asks else ()))
         values = {name: form[name].strip() for name in names if form.get(name, "").strip()}
@@ -109,17 +109,17 @@ class Act:
 
 
 def checked_reason(act: Act, form: Mapping[str, str]) -> str:
-    """The reason in a form.
+    """Return the reason in a form.
 
     Raises:
-        InvalidData: the act needs a reason and has none, or it is too long.
+        InvalidData: the action requires a reason and has none, or the reason is too long.
     """
     reason = form.get("reason", "").strip()
     if act.needs_reason and not reason:
         raise InvalidData(
             "The reason is missing.",
             field="reason",
-            remedy="Say why, for those who read the record later.",
+            remedy="Give the reason for the audit trail.",
         )
     if len(reason) > _LONGEST_REASON:
         raise InvalidData(
@@ -131,5 +131,5 @@ def checked_reason(act: Act, form: Mapping[str, str]) -> str:
 
 
 def always(group: Group) -> Callable[[Mapping[str, str]], Group]:
-    """Return the `group` function of an act that needs this permission whatever its values."""
+    """Return a `group` function that always returns this permission."""
     return lambda _: group

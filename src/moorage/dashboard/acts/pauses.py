@@ -1,4 +1,4 @@
-"""The acts that pause and resume the outbox and the inbox."""
+"""The actions that pause and resume the outbox and the inbox."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _scope(acting: Acting) -> dict[str, str | None]:
 
 
 def _queue(acting: Acting) -> str:
-    """Return the words for a pause: its queue and its entries."""
+    """Return the description of a pause: its queue and its entries."""
     return f"the {acting.need('box')} ({scope_of(**_scope(acting))})"
 
 

@@ -1,4 +1,4 @@
-"""The acts on payments with an unknown outcome."""
+"""The actions on payments with an unknown outcome."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _ask_vendor(acting: Acting) -> str:
 
 
 def _still_unknown(payment: UnsettledPayment, now: datetime) -> str:
-    """Return the message after a question to the vendor that did not settle the payment."""
+    """Return the message after a look-up that did not settle the payment."""
     unknown = f"The outcome of the {name_of(payment)} is still unknown."
     question = payment.last_question
     if question is None:
@@ -145,7 +145,7 @@ def _missing_id(payment: UnsettledPayment) -> InvalidData:
 
 
 def proposal_stamp(proposal: Proposal) -> str:
-    """Return a text that identifies a proposal: different proposals have different texts."""
+    """Return a text that identifies a proposal, and changes if the proposal changes."""
     return sha256(repr(proposal[:4]).encode()).hexdigest()
 
 

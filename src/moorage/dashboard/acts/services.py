@@ -1,4 +1,4 @@
-"""The acts on circuits, limits and credentials."""
+"""The actions on circuits, limits and credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages. Each is a function of the data that was read, and changes nothing."""
+"""The pages, each of which is a function of the data that was read, and changes nothing."""
 
 from __future__ import annotations
 

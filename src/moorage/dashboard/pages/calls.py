@@ -1,4 +1,4 @@
-"""The pages of the integration log: its calls, and one call."""
+"""The pages of the integration log: the list of calls, and a single call."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _KINDS: Final = {
 
 
 def calls_page(view: View) -> Page:
-    """The integration log, filtered, one page at a time."""
+    """Return a page of the integration log, filtered."""
     if view.reader.log is None:
         return Page("Calls", [section("Calls", tag("p", "No integration log is configured."))])
     status = view.get("status")
@@ -100,7 +100,7 @@ def calls_page(view: View) -> Page:
 
 
 def _scan_note(view: View, page: LogPage) -> Node:
-    """Return a note on how far back a page searched, if its query ended at a limit; else None."""
+    """Return a note on how far back the search went, if it ended at a limit; else None."""
     if page.scanned_to is None:
         return None
     return tag(
@@ -120,7 +120,9 @@ def _status(value: str) -> IntegrationStatus:
         return IntegrationStatus(value)
     except ValueError:
         raise InvalidData(
-            f"There is no status {value!r}.", field="status", remedy="Choose one from the list."
+            f"There is no status {value!r}.",
+            field="status",
+            remedy="Choose a status from the list.",
         ) from None
 
 
@@ -133,7 +135,7 @@ def _period_hours(value: str) -> float:
 
 
 def call_page(view: View) -> Page:
-    """All log entries of one request id."""
+    """Return the page of all log entries with one request id."""
     id = view.fields.get("id", "")
     entries = view.reader.calls(LogQuery(id=id, limit=PAGE)).items
     if not entries:
@@ -185,12 +187,12 @@ def call_page(view: View) -> Page:
 
 
 def _content(title: str, text: str | None) -> Node:
-    """A stored request or response, which a click unfolds; no element if none is stored."""
+    """Return a stored request or response in a collapsible element; None if none is stored."""
     return None if text is None else tag("details", tag("summary", title), tag("pre", text))
 
 
 def calls_table(view: View, entries: Iterable[IntegrationLog], nothing: str) -> Node:
-    """Log entries as a table; if there are none, the text `nothing`."""
+    """Return log entries as a table; if there are none, the text `nothing`."""
     current_time = view.reader.now()
     rows: list[list[Node]] = [
         [
@@ -210,7 +212,7 @@ def calls_table(view: View, entries: Iterable[IntegrationLog], nothing: str) -> 
 
 
 def key_calls(view: View, calls: Iterable[IntegrationLog]) -> Node:
-    """The calls under one idempotency key as a table."""
+    """Return the calls under one idempotency key as a table."""
     current_time = view.reader.now()
     rows: list[list[Node]] = [
         [
@@ -232,5 +234,5 @@ def key_calls(view: View, calls: Iterable[IntegrationLog]) -> Node:
 
 
 def outcome_kind(entry: IntegrationLog) -> str:
-    """Return how a page marks a call's outcome: good, warn or bad."""
+    """Return the mark of a call's outcome: good, warn or bad."""
     return _KINDS.get(entry.status, "bad")

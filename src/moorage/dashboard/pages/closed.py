@@ -1,4 +1,4 @@
-"""The page of a payment whose outcome was unknown, and is settled now."""
+"""The page of a payment whose unknown outcome is settled now."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def closed_page(view: View, payment: ClosedPayment) -> Page:
 
 
 def _last_word(payment: ClosedPayment) -> Decision | None:
-    """The decision that closed the payment; None if none is known, or a request left after it."""
+    """Return the decision that closed the payment; None if a request was sent after it."""
     decision = next(
         (item for item in payment.decisions if item.act == "close" and item.error is None), None
     )
@@ -72,7 +72,7 @@ def _outcome(payment: ClosedPayment) -> tuple[str, str]:
 
 
 def _outcome_words(payment: ClosedPayment) -> str:
-    """The sentence that says what follows from the outcome."""
+    """Return the sentence about the consequence of the outcome."""
     if payment.done is not None:
         return "Every repeat of its key gets this receipt, and the vendor is not called again."
     decision = _last_word(payment)

@@ -44,7 +44,7 @@ _KINDS: Final = {
 
 
 def queues_page(view: View) -> Page:
-    """The outbox and the inbox: their counts, and the entries of one state."""
+    """Return the page of the outbox and the inbox: their counts, and the entries in one state."""
     if not view.reader.boxes:
         return Page("Queues", [section("Queues", tag("p", "No outbox or inbox is shown here."))])
     sections: list[Node] = []
@@ -72,7 +72,7 @@ def queues_page(view: View) -> Page:
 
 
 def _pauses(view: View, name: str) -> Html | None:
-    """The pauses of a queue, each with a button that ends it; None if there are none."""
+    """Return the pauses of a queue, each with a button that ends it; None if there are none."""
     current_time = view.reader.now()
     rows: list[list[Node]] = [
         [
@@ -95,7 +95,7 @@ def _pauses(view: View, name: str) -> Html | None:
 
 
 def dead_page(view: View) -> Page:
-    """The dead letters of both queues, with actions on a filtered selection."""
+    """Return the page of the dead letters of both queues, with actions on a filtered selection."""
     if not view.reader.boxes:
         return Page("Dead letters", [section("Queues", tag("p", "No queue is shown here."))])
     names = [view.fields["box"]] if view.get("box") else list(view.reader.boxes)
@@ -118,7 +118,7 @@ def _state(value: str) -> EntryState:
 
 
 def queue_section(view: View, state: EntryState) -> Html:
-    """Return the entries of one queue in one state, with a filter and the acts on them."""
+    """Return the entries of one queue in one state, with a filter and the possible actions."""
     name = view.fields["box"]
     filters = {field: view.get(field) for field in ("target", "operation", "tenant")}
     query = EntryQuery(
@@ -171,7 +171,7 @@ def queue_section(view: View, state: EntryState) -> Html:
 
 
 def entry_page(view: View) -> Page:
-    """One entry of a queue, without its content."""
+    """Return the page of one entry of a queue, without the entry's content."""
     name = view.fields.get("box", "")
     entry = view.reader.entry(name, view.fields.get("id", ""))
     current_time = view.reader.now()

@@ -1,4 +1,4 @@
-"""The page of service levels: the objectives, and the error budget left, month by month."""
+"""The page of service levels, with objectives and remaining error budgets by month."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOTE = (
 
 
 def levels_page(view: View) -> Page:
-    """Return the page of objectives met, and of the error budget left, month by month."""
+    """Return the page of objectives and remaining error budgets by month."""
     title = "Service levels"
     if not view.reader.hub.objectives:
         words = "The configuration has no objectives. Write [[objectives]] to have some."
@@ -45,7 +45,7 @@ def levels_page(view: View) -> Page:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Node:
-    """The targets of one month, with the rows of the report."""
+    """Return the rows of one month's report as a table."""
     cells: list[list[Node]] = []
     for row in rows:
         values = dict(zip(COLUMNS, row, strict=True))

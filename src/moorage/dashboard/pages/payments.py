@@ -1,4 +1,4 @@
-"""The pages of unknown outcomes, and of the decision about one payment."""
+"""The pages of payments with an unknown outcome, and of the decision about one payment."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 def unknown_page(view: View) -> Page:
-    """Payments and queue entries whose outcome is unknown."""
+    """Return the page of payments and queue entries whose outcome is unknown."""
     payments = view.reader.payments()
     sections: list[Node] = [section("Payments", _payments(view, payments))]
     for name in view.reader.boxes:
@@ -140,12 +140,12 @@ def _paragraph(words: str | None) -> Node:
 
 
 def _payment_title(payment: UnsettledPayment) -> str:
-    """The name of the vendor's id of the payment that an operation changes."""
+    """Return the label for the vendor's id of the payment that an operation changes."""
     return f"Payment of this {payment.operation}, at the vendor"
 
 
 def _result(payment: UnsettledPayment, current_time: datetime) -> Node:
-    """Return the result of the latest question to the vendor; None if nobody asked in vain."""
+    """Return the result of the latest look-up that did not settle the payment; None without one."""
     question = payment.last_question
     if question is None:
         return None

@@ -1,4 +1,4 @@
-"""The pages about the current state, and about one service."""
+"""The page of the current state, and the page of one service."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _MOST_LISTED: Final = 200
 
 
 def now_page(view: View) -> Page:
-    """The first page: problems that need a person, all services, and the latest failures."""
+    """Return the first page: problems that need a person, all services, and the latest failures."""
     tenant = view.get("tenant")
     statuses: list[ServiceStatus] = []
 
@@ -65,7 +65,7 @@ def now_page(view: View) -> Page:
 
 
 def _chart(view: View, service: str | None) -> Node:
-    """The calls of the last hours; None without figures."""
+    """Return a chart of the calls in the last hours; None without figures."""
     if view.reader.metrics is None:
         return None
 
@@ -85,7 +85,7 @@ def _chart(view: View, service: str | None) -> Node:
 
 
 def _durations(windows: Sequence[WindowFigures]) -> Node:
-    """The percentiles of the durations of calls: as words, as a chart, and as a table by hour."""
+    """Return the percentiles of call durations as text, as a chart, and as a table by hour."""
     heading = tag("h3", "Durations")
     timed_windows = [window for window in windows if window.figures.durations.count]
     if not timed_windows:
@@ -124,7 +124,7 @@ def _durations_table(windows: Sequence[WindowFigures]) -> Html:
 
 
 def _percentile_words(durations: Sketch) -> Iterator[tuple[str, str]]:
-    """Yield the name of each percentile, and its duration as words."""
+    """Yield the name of each percentile, and its duration as text."""
     for percent in PERCENTILES:
         duration = durations.percentile(percent)
         yield f"p{percent}", "none" if duration is None else span(duration)
@@ -166,7 +166,7 @@ def _problems_to_solve(view: View, statuses: Iterable[ServiceStatus], tenant: st
 
 
 def _problems(view: View, statuses: Iterable[ServiceStatus], tenant: str | None) -> list[Node]:
-    """The circuits, pauses and used-up retry budgets that keep services from being called."""
+    """Return the circuits, pauses and used-up retry budgets that prevent calls."""
     problems: list[Node] = []
     for status in statuses:
         word, kind, explanation = circuit_words(status.circuit)
@@ -249,7 +249,7 @@ def _budget_words(status: ServiceStatus) -> Node:
 
 
 def service_page(view: View) -> Page:
-    """One service: its protections with explanations, its refusals, and its failures."""
+    """Return the page of one service: its protections with explanations, refusals, and failures."""
     service, tenant = view.fields.get("service", ""), view.get("tenant")
     view.reader.check_service(service)
     sections: list[Node] = []

@@ -1,4 +1,4 @@
-"""The context of every page, and the elements that several pages share."""
+"""The context from which pages are rendered, and the elements that several pages share."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ class View(NamedTuple):
         return self.fields.get(name) or None
 
     def act(self, name: str, /, *, words: str | None = None, **fields: object) -> Html | None:
-        """A button that leads to an action's confirmation; None if the person may not perform it.
+        """Return a button to the confirmation of an action; None if the person may not perform it.
 
         Args:
-            name: the name of the act.
-            words: the words of the button, if they differ from those of the act.
-            fields: the fields of the act.
+            name: the name of the action.
+            words: the label of the button; by default the label of the action.
+            fields: the fields of the action.
         """
         act = ACTS[name]
         values = {key: str(value) for key, value in fields.items() if value is not None}
@@ -64,13 +64,13 @@ class View(NamedTuple):
         return button(self.request, words or act.button, f"/acts/{name}", **values)
 
     def acts(self, *buttons: Html | None) -> Html | None:
-        """The buttons that the person may press; None if there are none."""
+        """Return a row of buttons, without those that are None; None if there are none."""
         visible_buttons = [item for item in buttons if item is not None]
         return tag("div", visible_buttons, class_="acts") if visible_buttons else None
 
 
 def readable_section(title: str, build: Callable[[], Node]) -> Html:
-    """A section of the page, or the reason why it cannot be read."""
+    """Return a section of the page, or the reason for which its data cannot be read."""
     try:
         content = build()
     except ConnectorError as error:
@@ -79,17 +79,17 @@ def readable_section(title: str, build: Callable[[], Node]) -> Html:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number with its noun, such as "2 payments"."""
+    """Return a number with its noun, such as "2 payments"."""
     return f"1 {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def spaced(value: str) -> str:
-    """The words of a name that is written with underscores."""
+    """Return a name with spaces in place of underscores."""
     return value.replace("_", " ")
 
 
 def older_button(view: View, after: str | None) -> Html | None:
-    """The button to the next page of a listing; None on the last one."""
+    """Return the button to the next page of a list; None on the last page."""
     if after is None:
         return None
     fields = {**view.fields, "after": after}
