@@ -306,7 +306,7 @@ def test_command_serves_people_and_refuses_to_be_reached(
         command_function(host="example.com", people_env="PEOPLE", count=0, context=context)
     monkeypatch.setenv("MOORAGE_KEYS", generate_keys().text().reveal())
     command_function(port=0, count=0, audit=f"sqlite:///{tmp_path}/a.db", context=context)
-    with pytest.raises(ConfigurationError, match="Nobody may use"):
+    with pytest.raises(ConfigurationError, match="The list of people"):
         command_function(people_env="PEOPLE", port=0, count=0, context=context)
     monkeypatch.setenv("PEOPLE", PEOPLE)
     command_function(people_env="PEOPLE", remote=True, port=0, count=0, context=context)

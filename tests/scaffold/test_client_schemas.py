@@ -135,9 +135,9 @@ def test_merged_members_are_one_class() -> None:
     assert "other_fields: Mapping[str, Any]" in text
     place = "#/paths/~1p0/post/responses/200/content/application~1json/schema"
     answer = operation("call", responses={"200": in_json({"$ref": "#/components/schemas/Circle"})})
-    assert "allOf is in a circle" in next(iter(problems(answer).values()))
+    assert "allOf is circular" in next(iter(problems(answer).values()))
     wrong = operation("call", responses={"200": in_json({"allOf": [OBJECT, False]})})
-    assert {f"{place}/allOf/1": "allOf is in a circle or malformed."} == problems(wrong)
+    assert {f"{place}/allOf/1": "allOf is circular or malformed."} == problems(wrong)
 
 
 def test_further_members_have_their_type() -> None:

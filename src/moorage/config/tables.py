@@ -71,7 +71,7 @@ def _retry(*, preset: str = "default", **fields: Any) -> RetryPolicy:
     policy = evolve(_PRESETS[preset](), **fields)
     if "base_delay" in fields and policy.base_delay > policy.max_delay:
         raise errors.ConfigurationError(
-            f"{policy.base_delay:g} seconds are never reached, because max_delay limits a delay to"
+            f"{policy.base_delay:g} seconds never pass, because max_delay ends a delay after"
             f" {policy.max_delay:g}.",
             path="base_delay",
             remedy="Give fewer seconds, or raise max_delay.",
