@@ -71,7 +71,7 @@ class RecordsInFlight:
         return admitted
 
     def begin(self, runs: Iterable[PendingRun]) -> list[PendingRun]:
-        """Mark runs as begun and return them, without those whose partition has been revoked."""
+        """Mark runs as begun, and return them without those of revoked partitions."""
         revoking = self._revoking
         begun = list(filterfalse(is_done, runs))
         if revoking:

@@ -132,7 +132,7 @@ class Lanes:
             lanes[start].put((part,))
 
     def _lane_of(self, key: bytes | None) -> Lane:
-        """Return the lane of a key, or else the one with the fewest records."""
+        """Return the lane of a key; without a key, the lane with the fewest records."""
         if key is None:
             return min(self.lanes, key=_WAITING)
         return self.lanes[lane_of(key, len(self.lanes))]
