@@ -96,7 +96,9 @@ async def test_names_and_dependencies_are_checked(lab: ConnectorsLab) -> None:
     lab.add("base")
     with pytest.raises(ConfigurationError, match="Another connector is named 'base'"):
         lab.add("base")
-    with pytest.raises(ConfigurationError, match="depends on 'stock', which does not exist") as error:
+    with pytest.raises(
+        ConfigurationError, match="depends on 'stock', which does not exist"
+    ) as error:
         lab.add("shop", "stock")
 
     assert "connectors.shop.depends_on" == error.value.path
