@@ -34,6 +34,7 @@ from tests.support.mqtt_brokers import PrivateMosquitto
 from tests.support.nats_servers import PrivateNats
 from tests.support.redis_servers import PrivateRedis
 from tests.support.servers import rabbitmq_url
+from tests.support.tansu_servers import PrivateTansu
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,6 +104,13 @@ def _kafka(_: Servers, place: str, check: Check) -> None:
         check(("kafka", cluster.servers, place), lambda: True)
 
 
+def _tansu(servers: Servers, place: str, check: Check) -> None:
+    server = servers.of(PrivateTansu)
+    server.create(place, 4)
+    _publish(Kafka(servers=server.servers), place)
+    check(("kafka", server.servers, place), lambda: True)
+
+
 def _nats(servers: Servers, place: str, check: Check) -> None:
     server = servers.of(PrivateNats)
     server.add_stream(place)
@@ -135,6 +143,7 @@ BROKERS: Final = {
     "redis": _redis,
     "rabbitmq": _rabbitmq,
     "kafka": _kafka,
+    "tansu": _tansu,
     "nats": _nats,
     "mqtt": _mqtt,
 }

@@ -1,7 +1,8 @@
 """A mock Kafka cluster, which librdkafka serves over TCP on this machine.
 
-No server of Kafka can be installed without a registry of images, so tests use the cluster that
-librdkafka brings for its own tests. It speaks Kafka's protocol, and keeps messages in memory.
+Apache Kafka cannot be installed from the registries of packages, so tests use the cluster that
+librdkafka brings for its own tests. It speaks Kafka's protocol, keeps messages in memory, and fails
+on demand. `tansu_servers` beside this file has a broker that shares no code with it.
 """
 
 from __future__ import annotations
