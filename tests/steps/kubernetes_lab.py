@@ -246,7 +246,8 @@ def cluster(folder: Path) -> Generator[tuple[FakeCluster, KubernetesPlatform]]:
             self.send_response(code)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(data)))
+            if "Content-Length" not in headers:
+                self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
 

@@ -306,6 +306,49 @@ def test_stopped_run_says_so(lab: Lab) -> None:
     assert not any("PATCH" == request[0] for request in fake.requests[before:])
 
 
+def test_run_that_exceeded_its_limit_is_not_stopped(lab: Lab) -> None:
+    """A stop while a run ends at its limit changes nothing, so the end says why it came."""
+    fake, platform = lab
+    platform.start(spec(), 10.0)
+    fake.pods["run-1"] = pod_state("Failed", "DeadlineExceeded", running={"startedAt": _BEGUN})
+    before = len(fake.requests)
+
+    platform.stop("run-1", 0.0, 10.0)
+
+    assert not any("PATCH" == request[0] for request in fake.requests[before:])
+    fake.pods["run-1"] = ended_pod(137, why="DeadlineExceeded")
+    status = platform.look("run-1", 10.0)
+    assert status is not None
+    assert EndReason.DEADLINE is status.reason
+
+
+def test_text_of_a_node_without_the_log_is_no_output(lab: Lab) -> None:
+    """A node that lost the log of a deleted pod answers with a text that no step wrote."""
+    fake, platform = lab
+    platform.start(spec(), 10.0)
+    fake.logs["run-1"] = (
+        b"2030-01-02T03:04:05.1Z a\nunable to retrieve container logs for containerd://a1b2"
+    )
+    fake.pods["run-1"] = ended_pod(0)
+
+    chunk = platform.logs("run-1", "stdout", "", 10.0)
+
+    assert (b"a\n", "2030-01-02T03:04:05.1Z#1", True) == chunk
+    fake.logs["run-1"] = b"unable to retrieve container logs for containerd://a1b2"
+    assert (b"", "", True) == platform.logs("run-1", "stdout", "", 10.0)
+
+
+def test_answer_that_was_cut_is_a_failed_connection(lab: Lab) -> None:
+    """A connection that ends in the middle of an answer may be asked again."""
+    fake, platform = lab
+    fake.failures = [(200, {"Content-Length": "1000"}, b'{"items": [')]
+
+    with pytest.raises(ConnectionFailed, match="IncompleteRead") as cut:
+        platform.runs(10.0)
+
+    assert cut.value.retryable
+
+
 def test_output_is_read_once_across_marks(lab: Lab) -> None:
     """Entries of one second and of one time are read once, wherever the reading was cut."""
     fake, platform = lab

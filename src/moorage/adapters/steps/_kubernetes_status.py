@@ -47,7 +47,7 @@ def status_of(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatu
     states: dict[str, dict[str, Any]] = container.get("state", {})
     waiting = states.get("waiting", {})
     ended = states.get("terminated", {})
-    is_late = "DeadlineExceeded" in {state.get("reason"), condition.get("reason")}
+    is_late = has_exceeded_limit(job, pod)
     problem: str | None = state.get("reason") or (
         None if pod is not None else condition.get("reason")
     )
@@ -92,6 +92,12 @@ def status_of(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatu
         labels=note.get("labels", {}),
         metadata=facts,
     )
+
+
+def has_exceeded_limit(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> bool:
+    """Return whether the limit of a Job or its pod is over, though its container may go on."""
+    state: dict[str, Any] = pod["status"] if pod is not None else {}
+    return "DeadlineExceeded" in {state.get("reason"), condition_of(job).get("reason")}
 
 
 def note_of(job: Mapping[str, Any]) -> dict[str, Any]:

@@ -99,8 +99,10 @@ class Cluster:
             connection.connect()
             is_connected = True
             connection.request(method, target, content, headers)
-            answer = connection.getresponse()
-            data, pause = answer.read(_LARGEST_ANSWER), answer.headers.get("Retry-After")
+            with connection.getresponse() as answer:
+                data, pause = answer.read(_LARGEST_ANSWER), answer.headers.get("Retry-After")
+                if answer.length:
+                    raise http.client.IncompleteRead(data, answer.length)
         except TimeoutError:
             raise AttemptTimeout(
                 "The Kubernetes API did not answer in time.", may_have_been_processed=is_connected
@@ -165,11 +167,14 @@ def entries(content: bytes, *, is_complete: bool) -> Iterator[Entry]:
     """Yield the entries of a log with timestamps.
 
     Old clusters write a timestamp in front of each piece of a long line, and new ones in front of
-    the line. A last line without an end is left out, unless the log is complete.
+    the line. A last line without an end is left out, unless the log is complete. So is a line
+    without a timestamp: it tells that the node has no log any more, because the pod was deleted.
     """
     for line in _lines(content):
         if not line.endswith(b"\n") and not is_complete:
             return
+        if _STAMP.match(line) is None:
+            continue
         time, _, data = line.partition(b" ")
         stamp = time.decode("ascii", "replace")
         while len(data) > _PIECE and (match := _STAMP.match(data, _PIECE)) is not None:

@@ -21,6 +21,7 @@ from moorage.adapters.steps._kubernetes_status import (
     CANNOT_START,
     NOTE,
     condition_of,
+    has_exceeded_limit,
     moment_of,
     note_of,
     status_of,
@@ -365,9 +366,15 @@ class KubernetesPlatform:
         return LogChunk(b"".join(parts), f"{since}#{count}" if since else "", is_over)
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:  # noqa: ARG002 - a pod has its own
-        """Ask a run to end, and have it killed after the grace of its step."""
-        status, pod = self.look(name, timeout), self._pod(name, timeout)
-        if status is None or status.is_over:
+        """Ask a run to end, and have it killed after the grace of its step.
+
+        Nothing happens if its limit is over: it ends already, for this reason.
+        """
+        code, content = self._cluster.ask("GET", f"{self._jobs}/{name}", timeout, allowed=_MISSING)
+        if code in _MISSING:
+            return
+        current, pod = json.loads(content), self._pod(name, timeout)
+        if has_exceeded_limit(current, pod) or status_of(current, pod).is_over:
             return
         notes = {"metadata": {"annotations": {"moorage.stopped": "true"}}}
         end = {"spec": {"activeDeadlineSeconds": 1}}
