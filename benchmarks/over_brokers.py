@@ -248,20 +248,13 @@ def pipeline_kafka(rounds: int) -> Comparison:
             source = KafkaSource(Kafka(servers=servers), [topic], group=f"{GROUP}-{topic}")
             await run_pipeline(source, calls)
 
-        async def ours_read(topic: str, calls: int) -> None:
-            source = KafkaSource(Kafka(servers=servers), [topic], group=f"{GROUP}-{topic}")
-            await run_pipeline(source, calls, reads=True)
-
         names = count()
         rows = reading_rows(
             "confluent-kafka",
             reading(fill, bare, drop, names),
             reading(fill, ours, drop, names),
             rounds,
-            {
-                "confluent-kafka, all fields read": reading(fill, reader, drop, names),
-                "moorage, all fields read": reading(fill, ours_read, drop, names),
-            },
+            {"confluent-kafka, all fields read": reading(fill, reader, drop, names)},
             block_seconds=0.01,
             least=_KAFKA_RECORDS,
         )

@@ -37,20 +37,16 @@ _PAYLOAD: Final = b"x" * 1024
 class StoppingSink:
     """A sink that does nothing with records, and stops its pipeline after a number of them."""
 
-    def __init__(self, records: int, pause: float = 0.0, *, reads: bool = False) -> None:
+    def __init__(self, records: int, pause: float = 0.0) -> None:
         self.pipeline: Pipeline | None = None
         self._left = records
         self._pause = pause
-        self._reads = reads
 
     async def open(self) -> None:
         """Do nothing."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
-        """Wait, read each record if that is wanted, and count the records."""
-        if self._reads:
-            for record in records:
-                record.payload  # noqa: B018 - a lazy record reads all its fields then
+        """Wait, and count the records."""
         if self._pause:
             await asyncio.sleep(self._pause)
         self._left -= len(records)
@@ -95,15 +91,10 @@ class ListSource:
 
 
 async def run_pipeline(
-    source: Any,
-    records: int,
-    config: PipelineConfig | None = None,
-    pause: float = 0.0,
-    *,
-    reads: bool = False,
+    source: Any, records: int, config: PipelineConfig | None = None, pause: float = 0.0
 ) -> None:
     """Read this many records from a source into a sink that does nothing but wait."""
-    sink = StoppingSink(records, pause, reads=reads)
+    sink = StoppingSink(records, pause)
     pipeline = sink.pipeline = Pipeline("bench", source, sink, config=config)
     report = await pipeline.run()
     if report.statistics.committed != records:

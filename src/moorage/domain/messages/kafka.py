@@ -194,17 +194,36 @@ def headers_to_send(item: OutgoingMessage) -> list[tuple[str, str | bytes | None
     return headers
 
 
-def record_fields(
-    value: bytes | None, headers: Sequence[tuple[str, bytes | None]]
-) -> dict[str, Any]:
-    """Return the fields of a pipeline's record that its Kafka headers hold; others are missing.
+def record_columns(
+    values: Sequence[bytes | None],
+    keys: Sequence[bytes | None],
+    headers: Sequence[Sequence[tuple[str, bytes | None]]],
+) -> dict[str, list[Any]]:
+    """Return columns of fields for pipeline records, read from Kafka messages.
 
     Args:
-        value: the content; None for a message that deletes its key.
-        headers: the headers.
+        values: the contents; None for a message that deletes its key.
+        keys: the keys.
+        headers: the headers of each message.
     """
-    if value is not None and not headers:
-        return {}
+    columns: dict[str, list[Any]] = {
+        "payloads": [value or b"" for value in values],
+        "key": [key or None for key in keys],
+    }
+    if None in values or any(headers):
+        rows = [
+            _attribute_fields(pairs, is_tombstone=value is None)
+            for value, pairs in zip(values, headers, strict=True)
+        ]
+        for name in "attributes", "content_type", "id":
+            columns[name] = [row.get(name) for row in rows]
+    return columns
+
+
+def _attribute_fields(
+    headers: Sequence[tuple[str, bytes | None]], *, is_tombstone: bool
+) -> dict[str, Any]:
+    """Return the fields of one record that its headers hold; those without a header are missing."""
     fields: dict[str, Any] = {}
     attributes: list[tuple[str, str | bytes]] = []
     for name, content in headers:
@@ -214,7 +233,7 @@ def record_fields(
             fields["id"] = content.decode(errors="backslashreplace")
         else:
             attributes.append((name or "(unnamed)", content or b""))
-    if value is None:
+    if is_tombstone:
         attributes.append((TOMBSTONE, b""))
     fields["attributes"] = tuple(attributes)
     return fields

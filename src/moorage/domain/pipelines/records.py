@@ -263,7 +263,7 @@ class RecordRun(NamedTuple):
 class RecordBatch(tuple[SinkRecord, ...]):  # noqa: SLOT001 - a subclass of tuple has none
     """The records of one poll, from a source that knows their partitions and sizes already.
 
-    A pipeline need not look at each of these records. So a source can read a record's fields late.
+    A pipeline need not look at each of these records.
 
     Args:
         runs: the records, in runs of one partition each.

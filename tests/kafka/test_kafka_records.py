@@ -1,0 +1,88 @@
+"""Records of Kafka messages, in runs of one partition each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from moorage import SinkRecord
+from moorage.adapters.messages._kafka_records import records_of
+
+
+class StoredMessage:
+    """A message of the Kafka client."""
+
+    def __init__(self, topic: str = "orders", partition: int = 3, offset: int = 3) -> None:
+        self._position = topic, partition, offset
+
+    def topic(self) -> str:
+        """Return the topic."""
+        return self._position[0]
+
+    def partition(self) -> int:
+        """Return the partition."""
+        return self._position[1]
+
+    def offset(self) -> int:
+        """Return the offset."""
+        return self._position[2]
+
+    def headers(self) -> Any:
+        """Return the headers."""
+        return [("trace", b"7")]
+
+    def timestamp(self) -> tuple[int, int]:
+        """Return that there is no time."""
+        return 0, 0
+
+    def value(self) -> bytes:
+        """Return the content of the message."""
+        return b"1"
+
+    key = value
+
+
+class UnreadableMessage(StoredMessage):
+    """A message whose headers the Kafka client cannot decode."""
+
+    def headers(self) -> None:
+        """Fail as the Kafka client does."""
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+
+def test_message_with_unreadable_headers() -> None:
+    """A message whose headers are not text is read without them."""
+    (record,) = records_of([UnreadableMessage()])
+    assert ((), None, b"1", "orders/3/3") == (
+        record.attributes,
+        record.published_at,
+        record.key,
+        record.identity,
+    )
+
+
+def test_record_has_the_fields_of_its_message() -> None:
+    """A record of the Kafka source is equal to one that a program makes of the same fields."""
+    (record,) = records_of([StoredMessage()])
+    assert record == SinkRecord(
+        b"1", key=b"1", attributes=[("trace", b"7")], offset=3, topic="orders", partition=3
+    )
+
+
+@pytest.mark.parametrize("is_one_topic", [True, False])
+def test_runs_of_partitions(is_one_topic: bool) -> None:
+    """A batch has a run for each change of the partition; without messages it has none."""
+    messages = [StoredMessage(partition=number, offset=n) for n, number in enumerate([1, 1, 2, 1])]
+    batch = records_of(messages, is_one_topic=is_one_topic)
+    assert [(("orders", 1), [1, 1]), (("orders", 2), [1]), (("orders", 1), [1])] == [
+        (run.place, run.sizes) for run in batch.runs
+    ]
+    assert [0, 1, 2, 3] == [record.offset for record in batch]
+    assert () == records_of([], is_one_topic=is_one_topic)
+
+
+def test_runs_of_topics() -> None:
+    """Partitions of two topics with the same number are two runs."""
+    batch = records_of([StoredMessage("orders"), StoredMessage("parcels")])
+    assert [("orders", 3), ("parcels", 3)] == [run.place for run in batch.runs]
