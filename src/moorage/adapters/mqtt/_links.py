@@ -258,9 +258,12 @@ class AsyncMqttLink:
         """Wait for bytes from the broker, and send a ping if it stays silent.
 
         Raises:
-            TimeIsUp: nothing came in time.
+            TimeIsUp: nothing came in time, or the time is over.
             ConnectionError: the connection or the session ended.
         """
+        # A broker that sends without end must not be read without end.
+        if monotonic() >= until:
+            raise TimeIsUp
         session = self.session
         due = self._last_sent + self._keepalive if self._keepalive else until
         try:
@@ -272,7 +275,7 @@ class AsyncMqttLink:
                 raise ConnectionResetError from None
             session.ping()
         else:
-            session.receive(data)
+            session.receive(data, until)
         if session.is_ended and session.refusal is None:
             raise ConnectionResetError
         await self.flush(until)

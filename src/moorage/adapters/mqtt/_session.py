@@ -11,6 +11,8 @@ message as soon as it arrives, and a process that dies then would lose it.
 from __future__ import annotations
 
 from collections import deque
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from paho.mqtt.client import Client
@@ -273,12 +275,15 @@ class MqttSession:
         """Buffer the message that ends the session."""
         self._client.disconnect()
 
-    def receive(self, data: bytes) -> None:
-        """Process bytes from the broker; empty bytes are the end of the connection."""
+    def receive(self, data: bytes, until: float = inf) -> None:
+        """Process bytes from the broker; empty bytes are the end of the connection.
+
+        What has not been processed at the time `until`, by the monotonic clock, is left for later.
+        """
         self.memory.incoming += data
         if not data:
             self.is_ended = True
-        while self.memory.incoming and not self.is_ended:
+        while self.memory.incoming and not self.is_ended and monotonic() < until:
             try:
                 result = self._client.loop_read()
             except Exception:  # noqa: BLE001 - paho raises many kinds for bytes that are not MQTT

@@ -1,0 +1,37 @@
+"""A broker that sends without end keeps no caller of MQTT longer than the deadline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage import ConnectionFailed, Message, RetryPolicy
+from tests.support.flooding import MOST, flooding_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.adapters.messages.publisher_lab import Lab
+
+FLOODS = {
+    "acknowledgements": b"A" * 65_536,
+    "pongs": b"\xd0\0" * 32_768,
+    "no MQTT": b"\0" * 65_536,
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_flood_ends_at_the_deadline(mqtt: Callable[..., Lab], flood: str) -> None:
+    """A broker that floods a new connection with packets is left at the deadline."""
+    with flooding_server(FLOODS[flood]) as (port, sent):
+        lab = mqtt(
+            f"mqtt://127.0.0.1:{port}",
+            service={"retry": RetryPolicy.none()},
+            connect_timeout=0.5,
+        )
+        with pytest.raises(ConnectionFailed) as excinfo:
+            lab.publish("orders", Message(b"1"), timeout=600.0)
+
+    assert not excinfo.value.may_have_been_processed
+    assert sum(sent) < MOST
