@@ -14,7 +14,7 @@ from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.domain.idempotency.claims import LEASE, Claim, Renew
 from moorage.hub.internals import core_of
-from moorage.services.core.renewal import Unrenewed
+from moorage.services.core.renewal import NoRenewals
 from tests.adapters.forked import in_a_child
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def test_store_in_memory_needs_no_renewals() -> None:
     plain_manager = ConnectorManager([SERVICE], state=MemoryStorage())
     later_manager = AsyncConnectorManager([SERVICE], state=AsyncMemoryStorage())
     embedded_manager = ConnectorManager([SERVICE])
-    assert [Unrenewed] * 3 == [
+    assert [NoRenewals] * 3 == [
         type(renewals(item)) for item in (plain_manager, later_manager, embedded_manager)
     ]
 

@@ -13,7 +13,7 @@ from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.idempotency.claims import AS_USUAL, Claim
 from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.contracts.dispatcher import Dispatcher, nothing_done
-from moorage.services.core.renewal import Unrenewed
+from moorage.services.core.renewal import NoRenewals
 from tests.services.test_vendor_wire import START, RecordingPorts
 from tests.support.virtual_tasks import run_plain
 
@@ -46,7 +46,7 @@ class Hub(RecordingPorts):
         self.accounts = {name: account(name) for name in names}
         self.fails: dict[str, ConnectorError] = {}
         self.asked: list[str] = []
-        self.renewals = Unrenewed()
+        self.renewals = NoRenewals()
         self.tenant_records = None
         self._tokens = 0
         directory: Any = SimpleNamespace(

@@ -13,7 +13,7 @@ from moorage.domain.http.fingerprint import digest
 from moorage.domain.idempotency.claims import LEASE, Claim, WriteRecordOfHolder, release
 from moorage.domain.idempotency.tenant_records import CountRecords, Reserve
 from moorage.services.contracts.key_ownership import KeyOwnership
-from moorage.services.core.renewal import Renewals, Unrenewed
+from moorage.services.core.renewal import NoRenewals, Renewals
 from moorage.services.core.tenant_records import TenantRecords
 from moorage.testing import VirtualClock
 from tests.support.virtual_tasks import run_plain
@@ -40,7 +40,7 @@ class VirtualPorts:
         self.meanwhile: Callable[[Any], None] = lambda _: None
         self.nanoseconds = self.clock.nanoseconds
         self.utc = self.clock.utc
-        self.renewals: Any = Unrenewed()
+        self.renewals: Any = NoRenewals()
         self.tenant_records: TenantRecords | None = None
         self.tell = self.events.append
         self._tokens = 0

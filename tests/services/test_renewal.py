@@ -26,7 +26,7 @@ from moorage.domain.values.fingerprints import digest_of
 from moorage.hub.internals import core_of
 from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.steps import Calling
-from moorage.services.core.renewal import Renewals, Unrenewed
+from moorage.services.core.renewal import NoRenewals, Renewals
 from tests.services.one_effect import POST, bank, key_aware_bank
 from tests.support.hearts import Heart
 from tests.support.modes import World, sync_and_async
@@ -410,7 +410,7 @@ async def test_forked_child_has_no_claims(world: World) -> None:
 
 def test_claims_without_renewal_last_their_whole_term() -> None:
     """Claims in a memory store are not renewed, because the store ends with its process."""
-    renewals = Unrenewed()
+    renewals = NoRenewals()
     claim = HeldClaim("k", 1, ttl=1, until=0)
     renewals.keep(claim)
     renewals.let_go(claim)

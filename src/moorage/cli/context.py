@@ -87,7 +87,7 @@ class Context:
         """
         from moorage.config import read_configuration  # noqa: PLC0415 - not every command needs it reads it
 
-        configuration = read_configuration(self.source(), **self.overlaid)
+        configuration = read_configuration(self.source(), **self.open_arguments)
         return (
             configuration
             if self.host_state is None
@@ -185,7 +185,7 @@ class Context:
             yield step
 
     @property
-    def overlaid(self) -> dict[str, Any]:
+    def open_arguments(self) -> dict[str, Any]:
         """The arguments of `moorage.open` besides the source."""
         environment = self.environment
         if environment is None and self.host is not None and self.config is None:

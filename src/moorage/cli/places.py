@@ -79,7 +79,7 @@ def opened(
             warnings.simplefilter("ignore", hubs.ConfigurationWarning)
             hub, configured = hubs.open_hub(
                 context.source(),
-                context.overlaid.get("environment"),
+                context.open_arguments.get("environment"),
                 ports,
                 Hub,
                 is_async=False,
@@ -114,7 +114,7 @@ async def opened_async(context: Context) -> AsyncGenerator[tuple[AsyncHub, Any]]
             warnings.simplefilter("ignore", hubs.ConfigurationWarning)
             hub, _ = hubs.open_hub(
                 context.source(),
-                context.overlaid.get("environment"),
+                context.open_arguments.get("environment"),
                 ports,
                 AsyncHub,
                 is_async=True,

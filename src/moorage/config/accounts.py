@@ -73,7 +73,7 @@ class Accounts:
                 self._wrong[account_name] = account_path
             elif not self._report.clear(account_path):
                 self._wrong[account_name] = account_path
-                self._doubt(account_name, name, table, account_path, tenant)
+                self._add_doubtful(account_name, name, table, account_path, tenant)
             elif tenant is not None and "." in name:
                 # Otherwise "b.c" of the tenant "a" would have the name of "c" of the tenant "a.b".
                 self._wrong[account_name] = account_path
@@ -85,7 +85,7 @@ class Accounts:
             else:
                 self._account(account_name, name, table, account_path, tenant)
 
-    def _doubt(
+    def _add_doubtful(
         self, account_name: str, name: str, table: Mapping[str, Any], path: str, tenant: str | None
     ) -> None:
         """Create an account without its wrong settings, if that is possible.

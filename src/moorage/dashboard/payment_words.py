@@ -102,7 +102,7 @@ def next_words(payment: UnsettledPayment) -> str:
         + at_once,
         NextStep.LOOK_UP: "Asking looks for one payment with this reference and amount. Nothing is"
         " sent again." + at_once,
-        NextStep.PERSON: f"{_why_a_person(payment)} Look at the vendor's web page, then decide"
+        NextStep.PERSON: f"{_manual_reason(payment)} Look at the vendor's web page, then decide"
         " below.",
         NextStep.CIPHER: "The stored request is sealed, and this page has no key that opens it."
         " Start the page with the cipher of the processes that send payments. If the keys are lost"
@@ -110,7 +110,7 @@ def next_words(payment: UnsettledPayment) -> str:
     }[payment.next]
 
 
-def _why_a_person(payment: UnsettledPayment) -> str:
+def _manual_reason(payment: UnsettledPayment) -> str:
     """Return the reason for which only a person can settle a payment."""
     vendor = capitalized(vendor_of(payment))
     if payment.listed_by is None:

@@ -179,7 +179,7 @@ class HealthMonitor(_Monitor):
 
     def __enter__(self) -> Self:
         self._begin()
-        in_child(self, HealthMonitor._begin_anew)
+        in_child(self, HealthMonitor._restart_thread)
         return self
 
     def __exit__(
@@ -200,7 +200,7 @@ class HealthMonitor(_Monitor):
         self._threads = [thread]
         thread.start()
 
-    def _begin_anew(self) -> None:  # pragma: no cover - runs in forked children
+    def _restart_thread(self) -> None:  # pragma: no cover - runs in forked children
         """Restart the monitor's thread in a forked child process."""
         if self._threads:
             self._begin()

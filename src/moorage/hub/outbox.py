@@ -330,7 +330,7 @@ def _call(
 # --- checks when a call is stored -------------------------------------------------------
 
 
-class _ReachedError(Exception):
+class _CheckPassedError(Exception):
     """Raised in place of sending a call that has passed all checks."""
 
 
@@ -338,7 +338,7 @@ class _NoDispatcher:
     """A stand-in for a dispatcher, with which an outbox checks calls without sending them."""
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise _ReachedError(name)
+        raise _CheckPassedError(name)
 
 
 async def _no_dispatcher(_: str | None) -> Any:
@@ -394,22 +394,22 @@ def _refusal(
     try:
         inspect.signature(method).bind(*values, **options)
     except TypeError:
-        return _unfit(method)
+        return _unfit_error(method)
     if any(isinstance(value, FromAnswer) for value in (*values, *options.values())):
         return None
     try:
-        with suppress(_ReachedError):
+        with suppress(_CheckPassedError):
             method(*values, **options)
     except ConnectorError as error:
         return error
     except (AttributeError, TypeError) as error:
         if not _is_of(error, [*values, *options.values()]):
             raise
-        return _unfit(method)
+        return _unfit_error(method)
     return None
 
 
-def _unfit(method: Any) -> InvalidData:
+def _unfit_error(method: Any) -> InvalidData:
     return InvalidData(
         f"{method.__name__} takes other values, or other options.",
         field="values",

@@ -89,12 +89,12 @@ class _Watch:
         except OSError:
             return None
 
-    def _is_new(self) -> bool:
+    def _has_changed(self) -> bool:
         """Return whether the configuration file has changed since the last call."""
         previous_bytes, self._read = self._read, self._content()
         return previous_bytes != self._read
 
-    def _is_still(self) -> bool:
+    def _is_unchanged(self) -> bool:
         """Return whether the file is unchanged since the last call, so that no writer is active."""
         last_content, self._seen = self._seen, self._content()
         return last_content == self._seen
@@ -127,7 +127,7 @@ class Watch(_Watch):
             The changes; None if the file was not read, or has a mistake, which observers are
                 notified of.
         """
-        if not self._is_new() and not anyway:
+        if not self._has_changed() and not anyway:
             return None
         try:
             return self._reload()
@@ -139,12 +139,12 @@ class Watch(_Watch):
         try:
             self._check_signals()
             for number in self._signals:
-                self._before[number] = signal.signal(number, self._ring)
+                self._before[number] = signal.signal(number, self._wake_watcher)
         except (OSError, ValueError):
-            self._listen_no_more()
+            self._restore_handlers()
             raise _signals_need_main_thread() from None
         self._start()
-        in_child(self, Watch._start_anew)
+        in_child(self, Watch._restart_thread)
         return self
 
     def __exit__(
@@ -153,12 +153,12 @@ class Watch(_Watch):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._listen_no_more()
+        self._restore_handlers()
         self._bell.put(False)
         while self._threads:
             self._threads.pop().join()
 
-    def _listen_no_more(self) -> None:
+    def _restore_handlers(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
@@ -166,28 +166,28 @@ class Watch(_Watch):
     def _start(self) -> None:
         self._bell = SimpleQueue()
         thread = threading.Thread(
-            target=self._keep_looking, args=(self._bell,), name="moorage-watch", daemon=True
+            target=self._watch_file, args=(self._bell,), name="moorage-watch", daemon=True
         )
         self._threads = [thread]
         thread.start()
 
-    def _start_anew(self) -> None:  # pragma: no cover - runs in forked children
+    def _restart_thread(self) -> None:  # pragma: no cover - runs in forked children
         """Restart the watching thread in a forked child process."""
         if self._threads:
             self._start()
 
-    def _ring(self, _number: int, _frame: FrameType | None) -> None:
+    def _wake_watcher(self, _number: int, _frame: FrameType | None) -> None:
         # A signal handler must do nothing else, whatever the main thread is doing.
         self._bell.put(True)
 
-    def _keep_looking(self, bell: SimpleQueue[bool]) -> None:
+    def _watch_file(self, bell: SimpleQueue[bool]) -> None:
         while True:
             is_rung = None
             with suppress(Empty):
                 is_rung = bell.get(timeout=self._every)
             if is_rung is False:
                 return
-            if is_rung or self._is_still():
+            if is_rung or self._is_unchanged():
                 self.look(anyway=is_rung is True)
 
 
@@ -209,7 +209,7 @@ class AsyncWatch(_Watch):
 
     @documented_by(Watch.look)
     async def look(self, *, anyway: bool = False) -> Reloaded | None:  # noqa: D102 - documented by its twin
-        if not await beside(self._is_new) and not anyway:
+        if not await beside(self._has_changed) and not anyway:
             return None
         try:
             return await self._reload()
@@ -226,9 +226,9 @@ class AsyncWatch(_Watch):
                 loop.add_signal_handler(number, bell.set)
                 self._before[number] = previous_handler
         except RuntimeError:
-            self._listen_no_more(loop)
+            self._restore_handlers(loop)
             raise _signals_need_main_thread() from None
-        self._tasks.append(loop.create_task(self._keep_looking(bell)))
+        self._tasks.append(loop.create_task(self._watch_file(bell)))
         return self
 
     async def __aexit__(
@@ -237,24 +237,24 @@ class AsyncWatch(_Watch):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._listen_no_more(asyncio.get_running_loop())
+        self._restore_handlers(asyncio.get_running_loop())
         while self._tasks:
             task = self._tasks.pop()
             task.cancel()
             # Awaiting the task itself would confuse our own cancellation with the task's.
             await asyncio.wait([task])
 
-    def _listen_no_more(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _restore_handlers(self, loop: asyncio.AbstractEventLoop) -> None:
         for number, handler in self._before.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)
         self._before.clear()
 
-    async def _keep_looking(self, bell: asyncio.Event) -> None:
+    async def _watch_file(self, bell: asyncio.Event) -> None:
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(bell.wait(), self._every)
             is_rung = bell.is_set()
             bell.clear()
-            if is_rung or await beside(self._is_still):
+            if is_rung or await beside(self._is_unchanged):
                 await self.look(anyway=is_rung)

@@ -23,7 +23,7 @@ def rounded(value: Fraction | Decimal) -> Decimal:
     return Decimal(f"{'-' if value < 0 and cents else ''}{cents}E-2")
 
 
-def eighths(value: Fraction) -> Decimal:
+def round_to_eight_decimals(value: Fraction) -> Decimal:
     """Round a number to eight decimals, the maximum in national formats."""
     return Decimal(f"{rounded(value * 10**6):f}E-6")
 

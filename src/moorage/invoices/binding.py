@@ -103,9 +103,9 @@ class _Day:
             raise unreadable(place, f"The date is not in format {self._form}.")
         parts = (_DAY_102 if self._form else _DAY).fullmatch(text)
         try:
-            return date(*map(int, parts.groups())) if parts else _no_day(place)
+            return date(*map(int, parts.groups())) if parts else _date_error(place)
         except ValueError:
-            return _no_day(place)
+            return _date_error(place)
 
     def write(self, value: Any, currency: str | None) -> tuple[dict[str, str | None], str]:
         del currency
@@ -113,7 +113,7 @@ class _Day:
         return ({"format": self._form}, text.replace("-", "")) if self._form else ({}, text)
 
 
-def _no_day(place: ElementPlace) -> Any:
+def _date_error(place: ElementPlace) -> Any:
     raise unreadable(place, "The text is not a date.", "Ask the sender for a date that exists.")
 
 
@@ -348,7 +348,7 @@ def split_sums(totals: Fields, fields: Fields) -> None:
     fields["exemptions"] = exemptions_of(fields["stated_totals"].breakdown)
 
 
-def joined_sums(invoice: Invoice) -> SimpleNamespace:
+def stated_sums(invoice: Invoice) -> SimpleNamespace:
     """Return the stated totals, with the invoice's amounts that the same element contains."""
     totals = invoice.stated_totals or Totals()
     return SimpleNamespace(

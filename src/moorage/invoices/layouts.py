@@ -116,13 +116,13 @@ def _joined(entries: list[tuple[list[str], attrs.Attribute[Any]]]) -> tuple[Node
 def _node(tag: str, field: attrs.Attribute[Any]) -> Node:
     kind = field.metadata.get(PART)
     if not tag:
-        return _own_text(field.name)
+        return _element_text_node(field.name)
     if kind is None:
         return Leaf(tag, field.name, field.metadata[CODEC])
     return Group(tag, field.name, kind, nodes_of(kind), many=field.default == ())
 
 
-def _own_text(name: str) -> Special:
+def _element_text_node(name: str) -> Special:
     """Return the table entry of a field that is the text of its value's own element."""
 
     def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:

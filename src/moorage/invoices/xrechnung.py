@@ -65,7 +65,7 @@ def _discounts_fit(invoice: Invoice) -> bool:
     return all(map(_DISCOUNT.fullmatch, rows)) and re.match(r"\s*\n", rest) is not None
 
 
-def _names_differ(invoice: Invoice) -> Iterator[str]:
+def _duplicate_file_names(invoice: Invoice) -> Iterator[str]:
     """Yield the documents that have the file name of an earlier one."""
     counts: Counter[str] = Counter()
     for number, item in enumerate(invoice.documents):
@@ -211,7 +211,7 @@ XRECHNUNG_RULES: Final = (
     ),
     Rule(
         "BR-DE-22",
-        _names_differ,
+        _duplicate_file_names,
         "Two embedded documents have the same file name.",
         "Give each its own name.",
     ),

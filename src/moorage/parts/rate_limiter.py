@@ -20,7 +20,7 @@ from moorage.parts.base import CENTURY
 from moorage.parts.guard import Guard
 from moorage.parts.leases import Leases
 from moorage.runtime.bridge import can_be_awaited, not_awaitable, run_now
-from moorage.services.calling.admission import be_admitted, for_all_parts, refusal, withdraw
+from moorage.services.calling.admission import be_admitted, execute_for_parts, refusal, withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -260,7 +260,7 @@ class RateLimiter(Guard[None]):
             Pause(self._question_for(key, 1, part).gates, pause) for part in range(self._parts)
         ]
         try:
-            await for_all_parts(core, pauses)
+            await execute_for_parts(core, pauses)
         finally:
             if self._leases is not None:
                 self._leases.drop(key)

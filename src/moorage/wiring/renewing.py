@@ -11,7 +11,7 @@ from moorage.domain.entries.renewal import ENTRY_LEASE
 from moorage.domain.idempotency.claims import RENEWAL
 from moorage.domain.values.durations import SECOND
 from moorage.runtime.bridge import run_now
-from moorage.services.core.renewal import EntryRenewals, Renewals, Unrenewed
+from moorage.services.core.renewal import EntryRenewals, NoRenewals, Renewals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,10 +25,10 @@ _renewals_of_stores: Final[WeakValueDictionary[tuple[int, int], Renewals]] = Wea
 """By store and clock, which live as long: all managers of one store share what renews."""
 
 
-def claim_renewals(core: Core, store: Any, clock: Any, *, is_async: bool) -> Renewals | Unrenewed:
+def claim_renewals(core: Core, store: Any, clock: Any, *, is_async: bool) -> Renewals | NoRenewals:
     """Return the renewer of a store's claims; `core` executes its commands."""
     if getattr(store, "reach", None) == "process":
-        return Unrenewed()
+        return NoRenewals()
     renewals = _renewals_of_stores.get((id(store), id(clock)))
     if renewals is None:
         renewals = Renewals(

@@ -56,7 +56,7 @@ class Acting:
         return value
 
 
-def _stay_on_subject(_: Acting) -> None:
+def _keep_page(_: Acting) -> None:
     """Return None, to go back to the page of the subject."""
 
 
@@ -90,7 +90,7 @@ class Act:
     explain: Callable[[Acting], str]
     perform: Callable[[Acting], str]
     back: tuple[str, tuple[str, ...]]
-    ends: Callable[[Acting], str | None] = _stay_on_subject
+    ends: Callable[[Acting], str | None] = _keep_page
 
     def values(self, form: Mapping[str, str]) -> dict[str, str]:
         """Return the values of this act's fields.

@@ -51,7 +51,7 @@ def closed_page(view: View, payment: ClosedPayment) -> Page:
     )
 
 
-def _last_word(payment: ClosedPayment) -> Decision | None:
+def _closing_decision(payment: ClosedPayment) -> Decision | None:
     """Return the decision that closed the payment; None if a request was sent after it."""
     decision = next(
         (item for item in payment.decisions if item.act == "close" and item.error is None), None
@@ -65,7 +65,7 @@ def _last_word(payment: ClosedPayment) -> Decision | None:
 def _outcome(payment: ClosedPayment) -> tuple[str, str]:
     if payment.done is not None:
         return "done", "good"
-    decision = _last_word(payment)
+    decision = _closing_decision(payment)
     if decision is None:
         return "not unknown", "good"
     return ("done", "good") if decision.done else ("closed as not done", "good")
@@ -75,7 +75,7 @@ def _outcome_words(payment: ClosedPayment) -> str:
     """Return the sentence about the consequence of the outcome."""
     if payment.done is not None:
         return "Every repeat of its key gets this receipt, and the vendor is not called again."
-    decision = _last_word(payment)
+    decision = _closing_decision(payment)
     if decision is None or decision.done:
         return "No outcome under this key is unknown. The calls below say what is known."
     return "Your program's next call with this key carries the operation out."

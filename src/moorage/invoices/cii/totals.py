@@ -19,9 +19,9 @@ from moorage.invoices.binding import (
     Node,
     Special,
     agree,
-    joined_sums,
     read_value,
     split_sums,
+    stated_sums,
     unreadable,
     write_nodes,
 )
@@ -135,7 +135,7 @@ def _read_sums(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
 
 
 def _write_sums(value: Any, currency: str | None) -> Iterator[str]:
-    sums = joined_sums(value)
+    sums = stated_sums(value)
     sums.tax_currency = value.tax_currency
     return _SUMS.write(sums, currency)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.invoices.amounts import eighths, exact_total, percentage, total
+from moorage.invoices.amounts import exact_total, percentage, round_to_eight_decimals, total
 from moorage.invoices.fatturapa.codes import DOCUMENT_TYPES, NATURES, PAYMENT_MEANS
 from moorage.invoices.fatturapa.layout import (
     Attachment,
@@ -221,7 +221,7 @@ def _item_codes(line: InvoiceLine) -> Iterator[ItemCode]:
 def _unit_price(line: InvoiceLine) -> Decimal | None:
     if line.net_price is None or not line.base_quantity:
         return line.net_price
-    return eighths(Fraction(line.net_price) / Fraction(line.base_quantity))
+    return round_to_eight_decimals(Fraction(line.net_price) / Fraction(line.base_quantity))
 
 
 def _discounts(line: InvoiceLine) -> Iterator[Discount]:
@@ -229,7 +229,7 @@ def _discounts(line: InvoiceLine) -> Iterator[Discount]:
         for item in items:
             if item.amount is not None and line.quantity:
                 share = Fraction(item.amount) / abs(Fraction(line.quantity))
-                yield Discount(type=kind, amount=eighths(share))
+                yield Discount(type=kind, amount=round_to_eight_decimals(share))
 
 
 def _extra_lines(fattura: FatturaPa) -> Iterator[DetailLine]:

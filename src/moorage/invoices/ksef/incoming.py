@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from moorage.invoices.amounts import eighths, exact_total, rounded, total
+from moorage.invoices.amounts import exact_total, round_to_eight_decimals, rounded, total
 from moorage.invoices.ksef.outgoing import HOME, negative
 from moorage.invoices.ksef.rates import BY_WORD, EXEMPT, RATES
 from moorage.invoices.ksef.values import KsefInvoice
@@ -140,7 +140,7 @@ def _line(line: FaLine) -> InvoiceLine:
     if net is None and (part := _net_part(line.gross, rate)) is not None:
         net = rounded(part)
     if price is None and (part := _net_part(line.gross_price, rate)) is not None:
-        price = eighths(part)
+        price = round_to_eight_decimals(part)
     quantity = line.quantity
     if quantity is None and price is None:
         quantity, price = Decimal(1), net

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.invoices.amounts import eighths, exact_sum, rounded, total
+from moorage.invoices.amounts import exact_sum, round_to_eight_decimals, rounded, total
 from moorage.invoices.ksef.layout import (
     CorrectedInvoice,
     FaAccount,
@@ -216,7 +216,7 @@ def _lines(invoice: Invoice, *, at_home: bool) -> Iterator[FaLine]:
 def _unit_price(line: InvoiceLine) -> Decimal | None:
     if line.net_price is None or not line.base_quantity:
         return line.net_price
-    return eighths(Fraction(line.net_price) / Fraction(line.base_quantity))
+    return round_to_eight_decimals(Fraction(line.net_price) / Fraction(line.base_quantity))
 
 
 def _extra_lines(invoice: Invoice, *, at_home: bool) -> Iterator[FaLine]:

@@ -17,9 +17,9 @@ from moorage.invoices.binding import (
     Leaf,
     Node,
     Special,
-    joined_sums,
     single,
     split_sums,
+    stated_sums,
     unreadable,
     write_nodes,
 )
@@ -100,7 +100,7 @@ def _read_tax(parent: XmlElement, fields: Fields, totals: Fields, place: Element
 
 
 def _write_totals(value: Any, currency: str | None) -> Iterator[str]:
-    sums = joined_sums(value)
+    sums = stated_sums(value)
     tax = write_nodes((_TAX_AMOUNT, _SUBTOTALS), sums, currency)
     if tax:
         yield f"<cac:TaxTotal>{tax}</cac:TaxTotal>"

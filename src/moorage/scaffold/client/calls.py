@@ -180,7 +180,9 @@ def _body(operation: ApiOperation, document: Document, schemas: Schemas, hint: s
     content = contents[media_type]
     if is_json(media_type):
         kind = _kind_of(content, schemas, f"{hint} body")
-        return Body(form="json", media_type=settable(media_type), kind=kind, required=required)
+        return Body(
+            form="json", media_type=concrete_media_type(media_type), kind=kind, required=required
+        )
     if media_type in {_FORM, _MULTIPART}:
         kind = _kind_of(content, schemas, f"{hint} body")
         declared = schemas.declared.get(kind.text[1:-1])
@@ -196,7 +198,7 @@ def _body(operation: ApiOperation, document: Document, schemas: Schemas, hint: s
         )
     form = "text" if media_type.startswith("text/") else "binary"
     kind = Kind("str" if form == "text" else "bytes")
-    return Body(form=form, media_type=settable(media_type), kind=kind, required=required)
+    return Body(form=form, media_type=concrete_media_type(media_type), kind=kind, required=required)
 
 
 def _styles(content: Node) -> list[tuple[str, str]]:
@@ -231,8 +233,8 @@ def _result(operation: ApiOperation, document: Document, schemas: Schemas, hint:
         return Result(form="none", kind=Kind("None"))
     if not all(is_json(media_type) for media_type, _ in contents):
         if all(media_type.startswith("text/") for media_type, _ in contents):
-            return Result(form="text", kind=Kind("str"), accept=settable(contents[0][0]))
-        return Result(form="binary", kind=Kind("bytes"), accept=settable(contents[0][0]))
+            return Result(form="text", kind=Kind("str"), accept=concrete_media_type(contents[0][0]))
+        return Result(form="binary", kind=Kind("bytes"), accept=concrete_media_type(contents[0][0]))
     kinds = [_kind_of(content, schemas, f"{hint} answer") for _, content in contents]
     texts = dict.fromkeys(attrs.evolve(kind, nullable=False).nested for kind in kinds)
     kind = kinds[0] if len(texts) == 1 else Kind(f"Union[{', '.join(texts)}]")
@@ -240,7 +242,7 @@ def _result(operation: ApiOperation, document: Document, schemas: Schemas, hint:
     return Result(
         form="json",
         kind=attrs.evolve(kind, nullable=nullable),
-        accept=settable(contents[0][0]),
+        accept=concrete_media_type(contents[0][0]),
     )
 
 
@@ -257,7 +259,7 @@ def is_json(media_type: str) -> bool:
     return name == "application/json" or name.endswith("+json") or name in {"*/*", "application/*"}
 
 
-def settable(media_type: str) -> str:
+def concrete_media_type(media_type: str) -> str:
     """Return a concrete media type for a range of media types such as `text/*`."""
     return "application/json" if "*" in media_type else media_type
 

@@ -18,7 +18,7 @@ from moorage.errors import (
     RetryBudgetExhausted,
     StorageUnavailable,
 )
-from moorage.services.core.waiting import come_up
+from moorage.services.core.waiting import await_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -95,7 +95,7 @@ async def _turn(core: Core, call: Call, question: Admission, admitted: Admitted)
             waiter = core.waiters.join(question, tickets, due)
         else:
             core.waiters.rejoin(waiter, due)
-        tickets = await come_up(core, waiter)
+        tickets = await await_turn(core, waiter)
         # The wait may end exactly at the deadline; the caller's turn has come nevertheless.
         seconds_left = max(_MOMENT, call.remaining(core) / 1e9)
         answer, wait = await core.execute(Confirm(question.gates, tickets, permit), seconds_left)
@@ -147,7 +147,7 @@ def why_not(core: Core, plan: Plan, answer: Answer, wait: int) -> ConnectorError
     return error
 
 
-async def for_all_parts(
+async def execute_for_parts(
     core: Core,
     commands: Iterable[Command[Answered]],
     time_left: Callable[[], float | None] = lambda: None,

@@ -28,7 +28,7 @@ from moorage.domain.values.durations import SECOND, micros
 from moorage.errors import AttemptTimeout, ConnectorError, RateLimitExceeded, StorageUnavailable
 from moorage.services.calling.admission import (
     be_admitted,
-    for_all_parts,
+    execute_for_parts,
     lease_of,
     refusal,
     withdraw,
@@ -425,7 +425,7 @@ async def _keep_pause(core: Core, call: Call, pause: float) -> None:
     """Store the pause that the vendor asked for, so that all processes wait until it ends."""
     try:
         commands = [Pause(plan.gates, micros(pause)) for plan in call.plan.parts or (call.plan,)]
-        await for_all_parts(core, commands, lambda: call.afterwards(core))
+        await execute_for_parts(core, commands, lambda: call.afterwards(core))
     except StorageUnavailable:
         return
     if core.observers:

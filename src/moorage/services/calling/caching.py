@@ -245,13 +245,13 @@ class Cached(Exchange):
             stale = entry.age >= entry.lifetime
             call.emit(core, CacheHit, age=entry.age, stale=stale)
         self._stored_answer = stored_answer = as_received(entry, self._request)
-        if self._speaks_for_itself(call, stored_answer):
+        if self._needs_no_hook(call, stored_answer):
             call.cached, call.status = True, stored_answer.status
             return stored_answer, None
         result = await self(call)
         return result.value, result.error
 
-    def _speaks_for_itself(self, call: Call, response: Response) -> bool:
+    def _needs_no_hook(self, call: Call, response: Response) -> bool:
         """Return whether a stored answer is a success that no hook of the service processes."""
         plan = self._plan
         return (

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
 
-class _Try(NamedTuple):
+class _HedgedRequest(NamedTuple):
     """A single request of a hedged read, and its result."""
 
     call: Call
@@ -44,18 +44,20 @@ class Hedged:
         of_lead: list[AttemptResult] = []
         ended: list[AttemptResult] = []
 
-        async def first() -> _Try:
+        async def first() -> _HedgedRequest:
             of_lead.append(await self._inner(lead))
             ended.append(of_lead[0])
-            return _Try(lead, of_lead[0])
+            return _HedgedRequest(lead, of_lead[0])
 
         steps = [first, *(self._extra(extra, n, ended) for n, extra in enumerate(extras))]
         try:
-            winner: _Try = await self._core.first(steps, stagger=self._config.delay, good=_is_good)
+            winner: _HedgedRequest = await self._core.first(
+                steps, stagger=self._config.delay, good=_is_good
+            )
         finally:
             call.join((lead, *extras))
         if of_lead and not _is_good(winner):
-            winner = _Try(lead, of_lead[0])
+            winner = _HedgedRequest(lead, of_lead[0])
         call.status, call.cached = winner.call.status, winner.call.cached
         call.bytes_in, call.content = winner.call.bytes_in, winner.call.content
         return AttemptResult(
@@ -67,10 +69,10 @@ class Hedged:
 
     def _extra(
         self, racer: Call, number: int, ended: list[AttemptResult]
-    ) -> Callable[[], Awaitable[_Try]]:
+    ) -> Callable[[], Awaitable[_HedgedRequest]]:
         question = racer.plan.admission and racer.plan.admission.evolve(within=0)
 
-        async def extra() -> _Try:
+        async def extra() -> _HedgedRequest:
             if racer.route is not None:
                 result = await racer.route.concurrent_attempt(
                     self._core, racer, number, self._inner
@@ -78,10 +80,10 @@ class Hedged:
             else:
                 result = await once(self._core, racer, question, self._inner)
             ended.append(result)
-            return _Try(racer, result)
+            return _HedgedRequest(racer, result)
 
         return extra
 
 
-def _is_good(attempt: _Try) -> bool:
+def _is_good(attempt: _HedgedRequest) -> bool:
     return attempt.result.error is None

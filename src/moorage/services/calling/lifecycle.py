@@ -53,7 +53,7 @@ class CallLifecycle(ManualOperations):
 
     _contract: ContractCall | None = None
 
-    async def _let_out(  # noqa: PLR0917 - the guard and the options of a call
+    async def _check_environment(  # noqa: PLR0917 - the guard and the options of a call
         self,
         guard: EnvironmentGuard,
         service: str,
@@ -224,10 +224,10 @@ class CallLifecycle(ManualOperations):
     def _attempts(self, call: Call, step: AttemptStep) -> Flow[Ending]:
         """Run the attempts, with the cache around them if the service has a cache policy."""
         if call.cache is None:
-            return self._in_turn(call, step)
-        return call.cache.around(call, lambda: self._in_turn(call, step))
+            return self._in_bulkhead(call, step)
+        return call.cache.around(call, lambda: self._in_bulkhead(call, step))
 
-    def _in_turn(self, call: Call, step: AttemptStep) -> Flow[Ending]:
+    def _in_bulkhead(self, call: Call, step: AttemptStep) -> Flow[Ending]:
         """Run the attempts; if the service has a bulkhead, wait for one of its slots first."""
         bulkhead = call.plan.bulkhead
         if bulkhead is None:

@@ -15,7 +15,7 @@ from moorage.domain.values.durations import SECOND, micros
 from moorage.domain.values.frozen_values import as_dict, frozen
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData, StorageUnavailable
-from moorage.services.calling.admission import for_all_parts
+from moorage.services.calling.admission import execute_for_parts
 from moorage.services.calling.answers import sealed
 from moorage.services.calling.call import Call
 from moorage.services.calling.plans import Plans
@@ -154,7 +154,7 @@ class ManualOperations:
             commands = [
                 SetCircuit(rule, part.gates.circuit_key, state) for part in plan.parts or (plan,)
             ]
-            await recorded(core, act, lambda: for_all_parts(core, commands))
+            await recorded(core, act, lambda: execute_for_parts(core, commands))
         if core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
             circuit = circuit_name(plan)
@@ -200,7 +200,7 @@ class ManualOperations:
             )
 
             commands = [Resume(part.gates) for part in plan.parts or (plan,)]
-            pauses = await recorded(core, act, lambda: for_all_parts(core, commands))
+            pauses = await recorded(core, act, lambda: execute_for_parts(core, commands))
             remaining = max(pauses) / SECOND
         if remaining and core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)

@@ -35,7 +35,7 @@ async def in_slot(core: Core, call: Call, step: AttemptStep, bulkhead: BulkheadC
                 timeout=wait,
             )
             if not is_acquired:
-                return None, _crowded_out(core, call, bulkhead.max_concurrent)
+                return None, _bulkhead_error(core, call, bulkhead.max_concurrent)
             delay = 0.0 if wait_start is None else (core.nanoseconds() - wait_start) / 1e9
             if delay >= _SHORT_WAIT:
                 call.emit(core, BulkheadWaited, delay=delay)
@@ -51,7 +51,7 @@ async def in_slot(core: Core, call: Call, step: AttemptStep, bulkhead: BulkheadC
         raise
 
 
-def _crowded_out(core: Core, call: Call, places: int) -> ConnectorError:
+def _bulkhead_error(core: Core, call: Call, places: int) -> ConnectorError:
     error: ConnectorError = BulkheadFull(f"{places} calls are already in progress.")
     if call.remaining(core) <= 0:
         error = call.out_of_time(error)

@@ -96,7 +96,9 @@ class Calling(FastPathSteps):
         """
         guard, began = self.plans.environment_guard, None
         if guard is not None:
-            began = await self._let_out(guard, service, tenant, endpoint, timeout, request)
+            began = await self._check_environment(
+                guard, service, tenant, endpoint, timeout, request
+            )
         call = self._begin(
             service,
             tenant,
@@ -119,7 +121,7 @@ class Calling(FastPathSteps):
                 compare = request_fingerprint if self.core.compares_bytes else fingerprint
                 # The body gets no local name, because a traceback would show it with this frame.
                 if isinstance(request.body, bytes) and len(request.body) > _LARGE:
-                    code = await self._compared_aside(call, request, compare)
+                    code = await self._large_fingerprint(call, request, compare)
                 else:
                     code = compare(request)
             once, step = self._exchange(call, request, idempotency_key, code, self._use)
@@ -224,7 +226,9 @@ class Calling(FastPathSteps):
         """
         guard, began = self.plans.environment_guard, None
         if guard is not None:
-            began = await self._let_out(guard, service, tenant, endpoint, timeout, request)
+            began = await self._check_environment(
+                guard, service, tenant, endpoint, timeout, request
+            )
         call = self._begin(
             service,
             tenant,
@@ -284,7 +288,7 @@ class Calling(FastPathSteps):
         """
         guard, began = self.plans.environment_guard, None
         if guard is not None:
-            began = await self._let_out(guard, service, tenant, endpoint, timeout)
+            began = await self._check_environment(guard, service, tenant, endpoint, timeout)
         call = self._begin(
             service,
             tenant,
@@ -391,7 +395,7 @@ class Calling(FastPathSteps):
         names = ("service", "operation", "tenant", "request_id")
         raise rehearsed(self.core, what, **{name: fields[name] for name in names})
 
-    async def _compared_aside(
+    async def _large_fingerprint(
         self,
         call: Call,
         request: Request,

@@ -138,13 +138,15 @@ class PaymentEffects:
         if registration.settled:
             return self._replayed_receipt(registration, key)  # type: ignore[no-any-return]  # the receipt of the operation
         if registration.forgotten:
-            raise _forgotten(key, accounts)
+            raise _forgotten_key_error(key, accounts)
         if timeout is not None:
             timeout = max(_LEAST, timeout - (core.nanoseconds() - start_time) / 1e9)
         operation = attrs.evolve(operation, use=KeyUse(round=registration.round, reach=self._reach))
-        return await self._acting(act(operation, timeout), key, registration)
+        return await self._execute_registered(act(operation, timeout), key, registration)
 
-    async def _acting(self, acting: Awaitable[R], key: str, registered: Registration) -> R:
+    async def _execute_registered(
+        self, acting: Awaitable[R], key: str, registered: Registration
+    ) -> R:
         """Execute a registered operation; unregister it once its outcome is known."""
         try:
             receipt = await acting
@@ -158,7 +160,7 @@ class PaymentEffects:
             elif registered.first and _did_nothing(error):
                 self._strike(key, registered, certain=False)
             elif self._reach is not AllowedActions.STORED and _sent_nothing(error):
-                self._withhold(key, registered)
+                self._end_registration_hold(key, registered)
             raise
         self._strike(key, registered, certain=True)
         return receipt
@@ -214,7 +216,7 @@ class PaymentEffects:
                 UnregisterOperation(KIND, self._tenant, key, number=number, certain=certain)
             )
 
-    def _withhold(self, key: str, registered: Registration) -> None:
+    def _end_registration_hold(self, key: str, registered: Registration) -> None:
         if registered.number:
             number, held = registered.number, registered.held
             self._core.post(EndHolding(KIND, self._tenant, key, number=number, held=held))
@@ -268,7 +270,7 @@ def _sent_nothing(error: ConnectorError) -> bool:
     return is_held_back and not error.attempts
 
 
-def _forgotten(key: str, accounts: tuple[Account, ...]) -> OutcomeUnknown:
+def _forgotten_key_error(key: str, accounts: tuple[Account, ...]) -> OutcomeUnknown:
     names = ", ".join(account.name for account in accounts)
     return OutcomeUnknown(
         "This payment was requested so long ago that its key is forgotten, and its outcome is"

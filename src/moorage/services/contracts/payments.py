@@ -77,14 +77,14 @@ def _with_key(
     return keyed
 
 
-def _alike(
+def _with_uniform_refusals(
     flow: Callable[..., Coroutine[Any, Any, Any]],
 ) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Return a flow that raises every refusal as a `VendorRejected` error."""
 
     @wraps(flow)
     async def alike(self: PaymentsFlows, /, *values: Any, **options: Any) -> Any:
-        return await _refused_alike(flow(self, *values, **options))
+        return await _with_uniform_refusal(flow(self, *values, **options))
 
     return alike
 
@@ -118,7 +118,7 @@ class PaymentsFlows(Flows, PaymentsContract):
             return super()._flow(operation)
         if operation.name not in MOVING:
             keyed_flow = _with_key(super()._flow(operation))
-            return _alike(keyed_flow) if operation.name in _STEPS else keyed_flow
+            return _with_uniform_refusals(keyed_flow) if operation.name in _STEPS else keyed_flow
         name, at_reference = operation.name, operation.target is Target.REFERENCE
 
         @wraps(operation.plan)
@@ -144,7 +144,7 @@ class PaymentsFlows(Flows, PaymentsContract):
                 await _check_currency(vendor, wire, *values)
                 if name == _REFUND:
                     await self._check_rest(vendor, key, *values)
-                return await _refused_alike(step())
+                return await _with_uniform_refusal(step())
 
             async def act(routed: RoutingRequest, timeout: float | None) -> Any:
                 if at_reference:
@@ -330,7 +330,7 @@ def _required_key(key: str | None) -> str:
     return checked_key(key)
 
 
-async def _refused_alike(step: Awaitable[R]) -> R:
+async def _with_uniform_refusal(step: Awaitable[R]) -> R:
     """Await a payment operation, and raise every refusal as a `VendorRejected` error.
 
     The arguments were checked before, so a refusal as "invalid" concerns the payment's state, or an

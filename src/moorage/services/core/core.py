@@ -13,7 +13,7 @@ from moorage.domain.values.frozen_values import Factory, evolve, field, frozen
 from moorage.services.core.digests import DigestChallenges
 from moorage.services.core.nonces import Nonces
 from moorage.services.core.refreshes import UnprovenRefreshes
-from moorage.services.core.renewal import Unrenewed
+from moorage.services.core.renewal import NoRenewals
 from moorage.services.core.waiting import Waiters
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Core:
     nonces: Nonces = field(factory=Nonces)
     digests: DigestChallenges = field(factory=DigestChallenges)
     refreshes: UnprovenRefreshes = field(factory=UnprovenRefreshes)
-    renewals: Renewals | Unrenewed = field(factory=Unrenewed)
+    renewals: Renewals | NoRenewals = field(factory=NoRenewals)
     waiters: Waiters = field(factory=Waiters)
     tenant_records: TenantRecords | None = None
     reporter: Callable[[], str]

@@ -58,7 +58,7 @@ class Heartbeat(Protocol):
         ...
 
 
-class _Rounds(ABC, Generic[H]):
+class _RenewalRounds(ABC, Generic[H]):
     """The leases of this process in one store, and their renewal in rounds.
 
     Args:
@@ -113,7 +113,7 @@ class _Rounds(ABC, Generic[H]):
         """Renew a group of leases; drop those that another process has taken."""
 
 
-class Renewals(_Rounds[HeldClaim]):
+class Renewals(_RenewalRounds[HeldClaim]):
     """The idempotency-key claims of this process in one store, and their renewal.
 
     Args:
@@ -179,7 +179,7 @@ class Renewals(_Rounds[HeldClaim]):
                 self.let_go(claim)
 
 
-class EntryRenewals(_Rounds[HeldEntry]):
+class EntryRenewals(_RenewalRounds[HeldEntry]):
     """The leases of the stored entries that this process works on.
 
     Args:
@@ -237,7 +237,9 @@ class EntryRenewals(_Rounds[HeldEntry]):
     async def _renew(self, group: Iterable[HeldEntry], timeout: float | None) -> None:
         entries = list(group)
         start_time = self._nanoseconds()
-        store = self._store if timeout is None else self._hurried(entries, start_time, timeout)
+        store = (
+            self._store if timeout is None else self._bounded_store(entries, start_time, timeout)
+        )
         now = await store.now()
         from moorage.domain.entries.queue import renew  # noqa: PLC0415 - few programs have entries
 
@@ -253,13 +255,15 @@ class EntryRenewals(_Rounds[HeldEntry]):
             else:
                 self.let_go(claim)
 
-    def _hurried(self, entries: Iterable[HeldEntry], began: int, timeout: float) -> EntryStore[Any]:
+    def _bounded_store(
+        self, entries: Iterable[HeldEntry], began: int, timeout: float
+    ) -> EntryStore[Any]:
         """Return the store's methods, limited to the first lease's end or to `timeout` if later."""
         end = max(began + int(timeout * 1e9), min(claim.until for claim in entries))
         return self._store.within(lambda: max(0.0, (end - self._nanoseconds()) / 1e9))
 
 
-class Unrenewed:
+class NoRenewals:
     """A replacement of `Renewals` for a store whose claims end with the process.
 
     Attributes:

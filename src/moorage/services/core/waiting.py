@@ -116,7 +116,7 @@ class Waiters:
             del self._lines[key]
 
 
-async def come_up(core: Core, waiter: Waiter) -> tuple[Ticket, ...]:
+async def await_turn(core: Core, waiter: Waiter) -> tuple[Ticket, ...]:
     """Wait until it is a caller's turn in the queue, and return its tickets."""
     is_due = False
     while not is_due:

@@ -388,10 +388,10 @@ class OutboxFlows(Chaining):
         if ids is None:
             # The results must be returned even if the store fails now; the next round reports that.
             with suppress(StorageUnavailable):
-                await flows._recall(payments, worked, limit, stop)  # noqa: SLF001 - a copy of this
+                await flows._settle_unknown_calls(payments, worked, limit, stop)  # noqa: SLF001 - a copy of this
         return Delivered(worked=(*given_up, *worked))
 
-    async def _recall(
+    async def _settle_unknown_calls(
         self,
         payments: UnsettledFlows,
         worked: list[Worked[OutboxEntry]],
@@ -407,13 +407,15 @@ class OutboxFlows(Chaining):
         # Entries that were given up are read too, because stores have one index for both states.
         query = EntryQuery(target=KIND, states=STUCK, limit=_PAGE, after=self._look.after)
         page = await self.store.find(query)
-        doubted = [candidate for candidate in page.items if self._look.needs_lookup(candidate)]
+        unknown_calls = [
+            candidate for candidate in page.items if self._look.needs_lookup(candidate)
+        ]
         settlements = await payments.closed(
-            [(candidate.tenant, candidate.key) for candidate in doubted]
+            [(candidate.tenant, candidate.key) for candidate in unknown_calls]
         )
         for entry in (
             candidate
-            for candidate, is_closed in zip(doubted, settlements, strict=True)
+            for candidate, is_closed in zip(unknown_calls, settlements, strict=True)
             if is_closed
         ):
             if len(worked) >= limit or self._ends(stop):

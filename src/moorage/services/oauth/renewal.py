@@ -73,10 +73,10 @@ Owner: TypeAlias = "tuple[str, str | None]"
 Get: TypeAlias = "Callable[[str, str | None], Flow[Any]]"
 
 _SECOND: Final = 10**9
-_SOONEST: Final = 0.02
-_LATEST: Final = 0.25
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 0.25
 _MARGIN: Final = 1.0
-_BRIEFLY: Final = 3_600 * 10**6
+_SHORT_TTL: Final = 3_600 * 10**6
 
 
 @attrs.frozen
@@ -142,7 +142,7 @@ class Renewal:
         self._pace = pace
         self._get = get
         self.unstored: dict[Owner, tuple[OAuthCredentials, OAuthCredentials]] = {}
-        self._unrotated: dict[Owner, Secret] = {}
+        self._reusable_tokens: dict[Owner, Secret] = {}
 
     async def stored(self, owner: Owner) -> Any:
         """Return an owner's token from the credential store, after storing one still in memory."""
@@ -169,7 +169,12 @@ class Renewal:
 
         Return None if another process is renewing it, and the caller has no time to wait.
         """
-        core, start_time, pause, is_again = self._core, self._core.nanoseconds(), _SOONEST, False
+        core, start_time, pause, is_again = (
+            self._core,
+            self._core.nanoseconds(),
+            _FIRST_PAUSE,
+            False,
+        )
         end_time = start_time + int(
             (self._pace.renewal if patience is None else patience) * _SECOND
         )
@@ -195,7 +200,7 @@ class Renewal:
             if core.nanoseconds() + pause * _SECOND > end_time:
                 raise slow_renewal_error(owner[0])
             await core.sleep(pause)
-            pause = min(2 * pause, _LATEST)
+            pause = min(2 * pause, _LONGEST_PAUSE)
             newer_credentials = await self._newer(owner, stale)
             if newer_credentials is not None:
                 return newer_credentials
@@ -262,7 +267,7 @@ class Renewal:
         core, began, alone = self._core, self._core.nanoseconds(), client.grant.alone
         refresh_token = None if stale is None else stale.refresh_token
         repeatable = alone or (
-            refresh_token is not None and refresh_token == self._unrotated.get(owner)
+            refresh_token is not None and refresh_token == self._reusable_tokens.get(owner)
         )
         try:
             newer = await self._newer(owner, stale)
@@ -389,30 +394,30 @@ class Renewal:
         self, owner: Owner, question: TokenQuestion, new: OAuthCredentials, claimed: _RenewalClaim
     ) -> None:
         """Store a new token, trying repeatedly, then release the claim on its renewal."""
-        core, pause, stale = self._core, _SOONEST, question.held
+        core, pause, stale = self._core, _FIRST_PAUSE, question.held
         while (failed := await self._store(owner, new)) is not None:
             if core.nanoseconds() + pause * _SECOND > claimed.until:
                 if stale is not None:
                     self.unstored[owner] = stale, new
                 raise failed
             await core.sleep(pause)
-            pause = min(2 * pause, _LATEST)
+            pause = min(2 * pause, _LONGEST_PAUSE)
         await self._release(claimed)
         refresh_token = None if stale is None else stale.refresh_token
         if refresh_token is None or refresh_token != new.refresh_token:
-            self._unrotated.pop(owner, None)
+            self._reusable_tokens.pop(owner, None)
             return
-        self._unrotated[owner] = refresh_token
+        self._reusable_tokens[owner] = refresh_token
         if claimed.again:
             # The refresh token does not rotate, so the first request's outcome is irrelevant.
             first = claim_key(owner, question.client, stale, again=False)
-            resolve = Resolve(first, done=False, ttl=_BRIEFLY)
+            resolve = Resolve(first, done=False, ttl=_SHORT_TTL)
             await core.execute(resolve, seconds_left(core, claimed.until))
 
     async def _release(self, claimed: _RenewalClaim) -> None:
         """Release the claim on a renewal, so that another process can renew at once."""
         await self._core.execute(
-            release(claimed.claim.key, claimed.claim.fence, ttl=_BRIEFLY),
+            release(claimed.claim.key, claimed.claim.fence, ttl=_SHORT_TTL),
             seconds_left(self._core, claimed.until),
         )
 

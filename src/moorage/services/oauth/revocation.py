@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from moorage.services.oauth.renewal import Owner, Pace, Vault
 
 _SECOND: Final = 10**9
-_SOONEST: Final = 0.02
-_LATEST: Final = 0.25
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 0.25
 _MARGIN: Final = 1.0
-_BRIEFLY: Final = 3_600 * 10**6
+_SHORT_TTL: Final = 3_600 * 10**6
 
 
 class _RevocationClaim(NamedTuple):
@@ -79,11 +79,11 @@ class Revocation:
             try:
                 await revoked(core, client, patience, token, owner[0])
             except ConnectorError:
-                await self._settle(release(claim.key, claim.fence, ttl=_BRIEFLY), end_time)
+                await self._settle(release(claim.key, claim.fence, ttl=_SHORT_TTL), end_time)
                 raise
             if client.grant.alone or token.refresh_token is None:
                 # The next token has the same claim key, so the claim is released and not completed.
-                await self._settle(release(claim.key, claim.fence, ttl=_BRIEFLY), end_time)
+                await self._settle(release(claim.key, claim.fence, ttl=_SHORT_TTL), end_time)
             else:
                 await self._settle(
                     store_answer(claim.key, claim.fence, None, ttl=REMEMBERED), end_time
@@ -94,7 +94,7 @@ class Revocation:
         self, owner: Owner, client: OAuthClient
     ) -> tuple[OAuthCredentials, _RevocationClaim]:
         """Return the stored token, and the claim that keeps other processes from renewing it."""
-        core, pause = self._core, _SOONEST
+        core, pause = self._core, _FIRST_PAUSE
         end_time = core.nanoseconds() + int(self._pace.patience * _SECOND)
         while True:
             token = await self._stored(owner)
@@ -110,7 +110,7 @@ class Revocation:
             if core.nanoseconds() + pause * _SECOND > end_time:
                 raise slow_renewal_error(owner[0])
             await core.sleep(pause)
-            pause = min(2 * pause, _LATEST)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _settle(self, command: Settle, until: int) -> None:
         """Record in the store that the claim on a token has ended."""
