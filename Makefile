@@ -153,6 +153,12 @@ fleet: $(VENV_BENCH)/.stamp  ## Measure what calls cost a Redis, and model a fle
 processes: $(VENV_BENCH)/.stamp  ## Measure how processes return after an outage, and how workers add up
 	@PYTHONPATH=.:benchmarks $(VENV_BENCH)/bin/python benchmarks/processes.py
 
+CLUSTER ?= cluster.json
+
+.PHONY: test-kubernetes
+test-kubernetes: $(VENV)/.stamp  ## Test steps on the Kubernetes whose settings are in CLUSTER=cluster.json
+	@CLUSTER=$(CLUSTER) $(VENV)/bin/python -m pytest -p no:randomly tests/steps/real_cluster.py
+
 SCHEDULES ?= 10000
 
 .PHONY: simulate

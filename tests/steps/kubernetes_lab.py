@@ -7,6 +7,7 @@ review that the API does not have, or that has another type there.
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -57,6 +58,7 @@ _POD = {
     "terminationGracePeriodSeconds": int,
     "automountServiceAccountToken": bool,
     "enableServiceLinks": bool,
+    "shareProcessNamespace": bool,
     "serviceAccountName": str,
     "securityContext": {
         "runAsNonRoot": bool,
@@ -103,6 +105,14 @@ def strangers(value: Any, shape: Any, path: str = "") -> list[str]:
         inner = shape.get(name, shape.get("*"))
         paths += [f"{path}.{name}"] if inner is None else strangers(item, inner, f"{path}.{name}")
     return paths
+
+
+def expanded(text: str) -> str:
+    """Return an argument or a variable's value as a container gets it from a cluster.
+
+    `$$` becomes `$`, and a reference to a variable its value, for which `?` stands here.
+    """
+    return re.sub(r"\$(?:\$|\([^)]*\))", lambda match: "$" if match.group() == "$$" else "?", text)
 
 
 class FakeCluster:

@@ -28,7 +28,14 @@ from moorage import (
     VendorRejected,
     Workspace,
 )
-from tests.steps.kubernetes_lab import FakeCluster, cluster, ended_pod, pod_state, reading_pod
+from tests.steps.kubernetes_lab import (
+    FakeCluster,
+    cluster,
+    ended_pod,
+    expanded,
+    pod_state,
+    reading_pod,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -86,6 +93,19 @@ def test_job_has_no_secret_and_few_rights(lab: Lab) -> None:
     assert (RunPhase.RUNNING, "report", STEP.fingerprint, {"kit": "x y"}) == facts
 
 
+@pytest.mark.parametrize("text", ["kill $$", "$(A)", "$$(A) $", "$", "${B} $$$C", "$)(", "a"])
+def test_texts_arrive_as_they_were_given(text: str, lab: Lab) -> None:
+    """Neither arguments nor variables are changed by the cluster's own replacements."""
+    fake, platform = lab
+    step = attrs.evolve(STEP, command=["sh", "-c", text], environment={"A": "b", "C": text})
+    platform.start(spec(step=step), 10.0)
+
+    (container,) = fake.jobs["run-1"]["spec"]["template"]["spec"]["containers"]
+    variables = {variable["name"]: expanded(variable["value"]) for variable in container["env"]}
+    assert [expanded(argument) for argument in container["command"]] == ["sh", "-c", text]
+    assert (text, "b") == (variables["C"], variables["A"])
+
+
 def test_files_of_a_job_are_in_its_secret(lab: Lab) -> None:
     """Files are mounted one by one in the working directory, apart from the secrets."""
     fake, platform = lab
@@ -138,7 +158,7 @@ def test_left_files_come_by_a_second_container(lab: Lab, tmp_path: Path) -> None
     for path, content in {**left, "large": bytes(4 * 1024 * 1024), "given.txt": b"given"}.items():
         (tmp_path / path).write_bytes(content)
     (tmp_path / "link").symlink_to("total.csv")
-    command = [part.replace("$$(", "$(") for part in reader["command"]]
+    command = [expanded(argument) for argument in reader["command"]]
     fake.files["run-1"] = subprocess.run(
         command, cwd=tmp_path, check=True, capture_output=True
     ).stdout

@@ -228,6 +228,8 @@ class KubernetesPlatform:
             "terminationGracePeriodSeconds": ceil(step.grace),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
+            # Otherwise the program is process 1, which no signal ends that it does not handle.
+            "shareProcessNamespace": True,
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": chosen.user,
@@ -464,8 +466,8 @@ def _secret_data(spec: RunSpec) -> dict[str, str]:
 
 
 def _literal(texts: Iterable[str]) -> list[str]:
-    """Return texts in which Kubernetes does not replace $(NAME)."""
-    return [text.replace("$(", "$$(") for text in texts]
+    """Return texts that Kubernetes turns into the given ones, as it replaces $(NAME) and $$."""
+    return [text.replace("$", "$$") for text in texts]
 
 
 def _left_paths(step: Step) -> list[str]:
