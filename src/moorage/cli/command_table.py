@@ -14,7 +14,7 @@ COMMANDS: Final = {
     ),
     "ping": (
         "moorage.cli.commands.ping:ping",
-        "Check a configuration with one harmless call to every service, all at once.",
+        "Check a configuration with one harmless call to every service, all concurrently.",
     ),
     "call": (
         "moorage.cli.commands.call:call",
@@ -46,7 +46,7 @@ COMMANDS: Final = {
     ),
     "alerts silence": (
         "moorage.cli.commands.alerts:silence",
-        "Silence alerts for a while; those that still fire afterwards are notified then.",
+        "Silence alerts for a while; an alert that is still active afterwards is notified then.",
     ),
     "alerts check": (
         "moorage.cli.commands.alerts:check",
@@ -102,11 +102,11 @@ COMMANDS: Final = {
     ),
     "outbox pause": (
         "moorage.cli.commands.pauses:pause_outbox",
-        "Keep the workers of all processes from making calls, until `outbox resume`.",
+        "Stop the workers of all processes from making calls, until `outbox resume`.",
     ),
     "outbox resume": (
         "moorage.cli.commands.pauses:resume_outbox",
-        "End a pause of calls; exit with 1 if there is none of exactly these.",
+        "End a pause of calls; exit with 1 if there is no pause of exactly these calls.",
     ),
     "inbox run": (
         "moorage.cli.commands.entries:run_inbox",
@@ -126,11 +126,11 @@ COMMANDS: Final = {
     ),
     "inbox pause": (
         "moorage.cli.commands.pauses:pause_inbox",
-        "Keep the workers of all processes from handling webhooks, until `inbox resume`.",
+        "Stop the workers of all processes from handling webhooks, until `inbox resume`.",
     ),
     "inbox resume": (
         "moorage.cli.commands.pauses:resume_inbox",
-        "End a pause of webhooks; exit with 1 if there is none of exactly these.",
+        "End a pause of webhooks; exit with 1 if there is no pause of exactly these webhooks.",
     ),
     "stream run": (
         "moorage.cli.commands.stream:run",
@@ -142,7 +142,7 @@ COMMANDS: Final = {
     ),
     "stream pause": (
         "moorage.cli.commands.stream:pause",
-        "Keep the workers of all processes from running a pipeline, until `stream resume`.",
+        "Stop the workers of all processes from running a pipeline, until `stream resume`.",
     ),
     "stream resume": (
         "moorage.cli.commands.stream:resume",
@@ -150,7 +150,7 @@ COMMANDS: Final = {
     ),
     "stream reset": (
         "moorage.cli.commands.stream:reset",
-        "Have a pipeline whose position moorage keeps begin anew, or after a position.",
+        "Make a pipeline whose position moorage stores begin at the start, or after a position.",
     ),
     "stream schema check": (
         "moorage.cli.commands.stream_schema:check",
@@ -194,7 +194,7 @@ COMMANDS: Final = {
     ),
     "sla": (
         "moorage.cli.commands.sla:sla",
-        "Show month by month how calls complied with the objectives, and the error budget left.",
+        "Show for each month how calls met the objectives, and the remaining error budget.",
     ),
     "logs list": (
         "moorage.cli.commands.logs:list_calls",
@@ -202,7 +202,7 @@ COMMANDS: Final = {
     ),
     "logs show": (
         "moorage.cli.commands.logs:show_call",
-        "Show all that the integration log has of one call, with its request and response.",
+        "Show everything that the integration log contains about one call.",
     ),
     "logs export": (
         "moorage.cli.commands.logs:export_calls",
@@ -218,7 +218,7 @@ COMMANDS: Final = {
     ),
     "audit list": (
         "moorage.cli.commands.audit:list_records",
-        "List acts by hand and changes of the configuration, newest first.",
+        "List manual actions and changes of the configuration, newest first.",
     ),
     "audit verify": (
         "moorage.cli.commands.audit:verify_chain",
@@ -274,11 +274,11 @@ COMMANDS: Final = {
     ),
     "scaffold kubernetes": (
         "moorage.cli.commands.scaffold:kubernetes",
-        "Write a manifest of Kubernetes for the workers of the configuration's pipelines.",
+        "Write a Kubernetes manifest for the workers of the configuration's pipelines.",
     ),
     "scaffold systemd": (
         "moorage.cli.commands.scaffold:systemd",
-        "Write a unit of systemd for the workers of the configuration's pipelines.",
+        "Write a systemd unit for the workers of the configuration's pipelines.",
     ),
     "scaffold messages": (
         "moorage.cli.commands.scaffold:messages",
@@ -302,11 +302,11 @@ COMMANDS: Final = {
     ),
     "vendors": (
         "moorage.cli.commands.vendors:vendors",
-        "List the installed vendors, or show the capabilities of one.",
+        "List the installed vendors, or show the capabilities of one vendor.",
     ),
     "vendors drift": (
         "moorage.cli.commands.vendors_drift:drift",
-        "Show the changes of a vendor's API description that touch what moorage uses.",
+        "Show the changes of a vendor's API description that affect moorage.",
     ),
     "grade": (
         "moorage.cli.commands.grade:grade_vendor",
@@ -318,7 +318,7 @@ COMMANDS: Final = {
     ),
     "rearm": (
         "moorage.cli.commands.fence:rearm",
-        "Allow this environment to use a store that belonged to another one.",
+        "Allow this environment to use a store that belonged to another environment.",
     ),
     "neutralize": (
         "moorage.cli.commands.fence:neutralize",
