@@ -46,6 +46,13 @@ type Mutation { add(id: ID!): Order }
 """
 """The GraphQL schema of the shop that the documentation configures."""
 
+VALUES = {
+    "base_url": "https://api.example",
+    "account_sid": f"AC{1:032}",
+    "api_key": "0123abcd",
+}
+"""The values of settings that the documentation's configurations take from variables."""
+
 
 @pytest.fixture(autouse=True)
 def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,9 +63,7 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
             ring = f"1:{b64encode(bytes(32)).decode()}"
             monkeypatch.setenv(name, ring if name.endswith("_KEYS") else "a-secret")
         for setting, name in re.findall(r"^(\w+) = \"\$\{(\w+)\}\"", block, re.MULTILINE):
-            is_api = setting == "base_url"
-            url = "https://api.example" if is_api else f"sqlite:///{name.lower()}.db"
-            monkeypatch.setenv(name, url)
+            monkeypatch.setenv(name, VALUES.get(setting, f"sqlite:///{name.lower()}.db"))
 
 
 @pytest.mark.parametrize("name, block", SHOWN, ids=[name for name, _ in SHOWN])
