@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 BASE = "https://vendor.example/v1"
 
 
-class Stopped(BaseException):
+class CallInterrupted(BaseException):
     """An exception like KeyboardInterrupt, which interrupts a call."""
 
 
@@ -58,7 +58,7 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "late": lambda: AttemptTimeout("late.", may_have_been_processed=True),
     "foreign": lambda: ValueError("a secret"),
     "no answer": lambda: None,
-    "stopped": Stopped,
+    "stopped": CallInterrupted,
     "cancelled": asyncio.CancelledError,
 }
 
@@ -73,7 +73,7 @@ CREDENTIALS: dict[str, Callable[[int], Any]] = {
     "wrong": lambda _: "token",
     "missing": lambda _: CredentialNotFound("missing."),
     "foreign": lambda _: ValueError("a secret"),
-    "stopped": lambda _: Stopped(),
+    "stopped": lambda _: CallInterrupted(),
 }
 
 
@@ -339,7 +339,7 @@ class Setting:
 
 
 @attrs.frozen
-class Find:
+class FindOperation:
     """An operation that sends a request to the vendor."""
 
     answer: Callable[[float], Any]
@@ -387,7 +387,7 @@ class FailureObserver:
 
 def work_of(verb: str, value: Any, answer: Callable[..., Any]) -> Any:
     """Return the request, function or operation of a scenario's call."""
-    return Find(answer, repeatable=value) if verb == "perform" else value or answer
+    return FindOperation(answer, repeatable=value) if verb == "perform" else value or answer
 
 
 class Numbers:

@@ -44,7 +44,7 @@ SERVICE = Service(
 BY = {"actor": "ada", "reason": "incident 7"}
 
 
-class Audited:
+class AuditedManager:
     """A manager of one mode, with the audit trail of its acts."""
 
     def __init__(self, folder: Path, *, awaited: bool) -> None:
@@ -70,12 +70,12 @@ class Audited:
 
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
-def audited(request: pytest.FixtureRequest, tmp_path: Path) -> Audited:
+def audited(request: pytest.FixtureRequest, tmp_path: Path) -> AuditedManager:
     """Yield a manager with an audit trail, in each mode."""
-    return Audited(tmp_path, awaited=request.param)
+    return AuditedManager(tmp_path, awaited=request.param)
 
 
-def test_acts_on_services(audited: Audited) -> None:
+def test_acts_on_services(audited: AuditedManager) -> None:
     """Changes of circuits, limits and keys are recorded with the state before."""
     manager = audited.manager()
     for state in (CircuitState.FORCED_OPEN, CircuitState.DISABLED, CircuitState.CLOSED):
@@ -96,7 +96,7 @@ def test_acts_on_services(audited: Audited) -> None:
     assert audited.trail.verify().whole
 
 
-def test_act_that_cannot_be_recorded_is_not_done(audited: Audited, tmp_path: Path) -> None:
+def test_act_that_cannot_be_recorded_is_not_done(audited: AuditedManager, tmp_path: Path) -> None:
     """If the audit store is down, circuits stay unchanged, and calls continue."""
     audited.trail = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"))
     manager = audited.manager()
@@ -107,7 +107,7 @@ def test_act_that_cannot_be_recorded_is_not_done(audited: Audited, tmp_path: Pat
     assert CircuitState.CLOSED is audited.do(manager.circuit_state, "vat").state
 
 
-def test_act_that_failed_is_recorded_as_such(audited: Audited) -> None:
+def test_act_that_failed_is_recorded_as_such(audited: AuditedManager) -> None:
     """If an act fails, a second audit record has the class of the error."""
     outbox = _outbox(audited, MemoryOutbox(max_entries=1))
     entry = audited.do(outbox.put_request, "vat", Request.post("/x", json={}))
@@ -122,7 +122,7 @@ def test_act_that_failed_is_recorded_as_such(audited: Audited) -> None:
     assert {"error": "StorageUnavailable"} == json.loads(failed_record.after or "")
 
 
-def test_entries_are_recorded(audited: Audited) -> None:
+def test_entries_are_recorded(audited: AuditedManager) -> None:
     """Replaying or dropping entries is recorded with their previous state."""
     outbox = _outbox(audited, MemoryOutbox())
     entry = audited.do(outbox.put_request, "vat", Request.post("/x", json={}), tenant="acme")
@@ -137,7 +137,7 @@ def test_entries_are_recorded(audited: Audited) -> None:
     assert ["dropped", "waiting"] == states
 
 
-def test_outbox_takes_a_trail_and_keeps_its_own(audited: Audited, tmp_path: Path) -> None:
+def test_outbox_takes_a_trail_and_keeps_its_own(audited: AuditedManager, tmp_path: Path) -> None:
     """`audited_by` gives an outbox an audit trail, unless it already has one."""
     other_trail = AuditTrail(FileAudit(tmp_path / "other"))
     kind: Any = AsyncOutbox if audited.awaited else Outbox
@@ -156,7 +156,7 @@ def test_outbox_takes_a_trail_and_keeps_its_own(audited: Audited, tmp_path: Path
     assert () == other_trail.find().items
 
 
-def _outbox(audited: Audited, store: MemoryOutbox) -> Any:
+def _outbox(audited: AuditedManager, store: MemoryOutbox) -> Any:
     if audited.awaited:
         return AsyncOutbox(AsyncMemoryOutbox(store), audit=audited.trail)
     return Outbox(store, audit=audited.trail)
@@ -169,7 +169,7 @@ async def _broken(*_: Any) -> Any:
 @pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
 def test_payments_and_webhooks_are_recorded(tmp_path: Path, *, awaited: bool) -> None:
     """Closing or settling payments, and dropping webhooks, is recorded."""
-    audited_hub = Audited(tmp_path, awaited=awaited)
+    audited_hub = AuditedManager(tmp_path, awaited=awaited)
     shop = Shop(awaited=awaited, audit=audited_hub.trail)
     for number in (1, 2):
         shop.stripe.fail(Lost())
@@ -189,7 +189,7 @@ def test_payments_and_webhooks_are_recorded(tmp_path: Path, *, awaited: bool) ->
     ] == audited_hub.acts()
 
 
-def test_reload_records_paths_without_values(audited: Audited, tmp_path: Path) -> None:
+def test_reload_records_paths_without_values(audited: AuditedManager, tmp_path: Path) -> None:
     """A reload records the paths that it adds, removes and changes, but no values."""
     file = tmp_path / "moorage.toml"
     table = f'[audit]\nurl = "file://{tmp_path}/trail"\n'
@@ -248,11 +248,11 @@ def test_wrong_settings_are_refused(tmp_path: Path, table: str, path: str) -> No
 def test_port_must_be_synchronous() -> None:
     """An audit port with an asynchronous `record` is refused, and the error names it."""
 
-    class Awaited:
+    class AsyncAuditPort:
         """An audit port whose `record` is asynchronous."""
 
         async def record(self, *_: Any, **__: Any) -> None:
             """Do nothing."""
 
-    with pytest.raises(ConfigurationError, match=r"Awaited.record is asynchronous"):
-        ConnectorManager([SERVICE], audit=Awaited())
+    with pytest.raises(ConfigurationError, match=r"AsyncAuditPort.record is asynchronous"):
+        ConnectorManager([SERVICE], audit=AsyncAuditPort())

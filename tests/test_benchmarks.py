@@ -105,13 +105,13 @@ def test_slow_first_call_does_not_shrink_the_blocks() -> None:
 def test_interrupted_block_does_not_shrink_the_blocks() -> None:
     """Pauses by other processes do not reduce the number of calls per block."""
 
-    class Interrupted(FakeBlock):
+    class InterruptedBlock(FakeBlock):
         def __call__(self, calls: int, read: object) -> float:
             """Add a pause to every second block."""
             pause = 0.2 if len(self.sizes) % 2 else 0.0
             return pause + super().__call__(calls, read)
 
-    assert calls_per_block(Interrupted(1e-4), STOPPED.read, 0.03) == 300
+    assert calls_per_block(InterruptedBlock(1e-4), STOPPED.read, 0.03) == 300
 
 
 def test_control_runs_the_reference_in_blocks_of_the_same_size() -> None:

@@ -70,7 +70,7 @@ class Flows:
             self.ended += 1
 
 
-class Promise:
+class CustomAwaitable:
     """An awaitable that is not a coroutine."""
 
     def __await__(self) -> Generator[None, None, str]:
@@ -327,14 +327,14 @@ def test_awaitable_in_sync_code_is_refused() -> None:
     """An awaitable result in synchronous code is refused, and a coroutine is closed."""
     coroutine = later()
 
-    for awaitable in (coroutine, Promise()):
+    for awaitable in (coroutine, CustomAwaitable()):
         with pytest.raises(ConfigurationError, match="awaitable"):
             refuse_awaitable(awaitable)
         with pytest.raises(ConfigurationError, match="awaitable"):
             run_now(settle_sync(awaitable))
     assert inspect.CORO_CLOSED == inspect.getcoroutinestate(coroutine)
 
-    values: list[Any] = [None, 0, Promise, CallableObject()]
+    values: list[Any] = [None, 0, CustomAwaitable, CallableObject()]
     for value in values:
         assert value is refuse_awaitable(value)
         assert value is run_now(settle_sync(value))
@@ -343,9 +343,9 @@ def test_awaitable_in_sync_code_is_refused() -> None:
 def test_result_may_be_awaitable() -> None:
     """In asynchronous code a function may return an awaitable or a plain value."""
     assert ["later", "kept", 3] == [
-        run_now(settle_async(value)) for value in (later(), Promise(), 3)
+        run_now(settle_async(value)) for value in (later(), CustomAwaitable(), 3)
     ]
-    assert Promise is run_now(settle_async(Promise))
+    assert CustomAwaitable is run_now(settle_async(CustomAwaitable))
 
 
 def under_way() -> Call:
@@ -391,7 +391,7 @@ def test_step_returns_its_outcome() -> None:
         assert AttemptResult(error=error) == stepped(step_sync(functools.partial(give, error)))
     for error in errors[::2]:
         assert AttemptResult(error=error) == stepped_later(functools.partial(give_later, error))
-    assert AttemptResult("kept") == stepped_later(Promise)
+    assert AttemptResult("kept") == stepped_later(CustomAwaitable)
 
 
 def test_steps_of_the_wrong_mode_are_refused() -> None:
@@ -428,7 +428,7 @@ def test_outcome_is_unwrapped() -> None:
         assert error is excinfo.value
 
 
-class Noticed(Exception):
+class WatchableError(Exception):
     """An error that supports weak references."""
 
 
@@ -436,10 +436,10 @@ def test_error_is_in_no_reference_cycle() -> None:
     """An error without references is freed at once, as no reference cycle keeps it."""
 
     def fail() -> None:
-        raise Noticed
+        raise WatchableError
 
     def foreign(_: Exception) -> Any:
-        return Noticed()
+        return WatchableError()
 
     uses: list[Callable[[], Any]] = [
         lambda: value_of(run_now(step_sync(fail)(under_way()))[:2]),  # type: ignore[arg-type]  # any result
@@ -453,7 +453,7 @@ def test_error_is_in_no_reference_cycle() -> None:
             error_reference = None
             try:
                 use()
-            except Noticed as error:
+            except WatchableError as error:
                 error_reference = weakref.ref(error)
             assert error_reference
             assert error_reference() is None

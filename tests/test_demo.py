@@ -122,7 +122,7 @@ def test_file_output_has_no_escape_sequences(output: str) -> None:
     assert "\033" not in output
 
 
-class Outside(HTMLParser):
+class LinkParser(HTMLParser):
     """A parser that collects a page's external links and counts its dots."""
 
     def __init__(self) -> None:
@@ -141,7 +141,7 @@ def test_report_is_self_contained_and_holds_no_secret(whole: Output, output: str
     assert str(whole.report) in output
     assert [whole.report.as_uri()] == whole.shown
     text = whole.report.read_text("utf-8")
-    page = Outside()
+    page = LinkParser()
     page.feed(text)
 
     assert [] == page.links

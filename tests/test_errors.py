@@ -55,7 +55,7 @@ KINDS: list[type[ConnectorError]] = sorted(
 ALL = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 
-class Declined(errors.PaymentDeclined):
+class VendorDecline(errors.PaymentDeclined):
     """An error class of a vendor's adapter, with its own field and constructor."""
 
     remedy = "Ask for another card."
@@ -116,10 +116,10 @@ def test_errors_can_be_pickled(kind: type[ConnectorError]) -> None:
 
 def test_subclasses_can_be_pickled() -> None:
     """Subclasses of errors can be pickled and copied, whatever their constructor requires."""
-    error = Declined("4242")
+    error = VendorDecline("4242")
 
     for copied_error in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301 - our own
-        assert Declined is type(copied_error)
+        assert VendorDecline is type(copied_error)
         assert ("4242", "card_declined") == (copied_error.card, copied_error.vendor_code)
         assert "card 4242 was declined. Ask for another card." == str(copied_error)
 

@@ -51,7 +51,7 @@ ANSWERS = (
 
 
 @attrs.frozen(kw_only=True)
-class Extra:
+class UnusedExtra:
     """An extra of a service, a manager or a call, set so that no call of the test needs it.
 
     Attributes:
@@ -69,21 +69,21 @@ class Extra:
     answers: tuple[str, ...] = ANSWERS
 
 
-EXTRAS: dict[str, Extra] = {
-    "observer": Extra(setting={"listening": True}),
-    "failures": Extra(setting={"failures_only": True}),
-    "log": Extra(setting={"logged": True}),
-    "observers and log": Extra(setting={"observed": True}),
-    "attempt time-out": Extra(service={"attempt_timeout": 29.0}),
-    "budget": Extra(service={"retry_budget": RetryBudget(floor=1_000)}),
-    "second limit": Extra(
+EXTRAS: dict[str, UnusedExtra] = {
+    "observer": UnusedExtra(setting={"listening": True}),
+    "failures": UnusedExtra(setting={"failures_only": True}),
+    "log": UnusedExtra(setting={"logged": True}),
+    "observers and log": UnusedExtra(setting={"observed": True}),
+    "attempt time-out": UnusedExtra(service={"attempt_timeout": 29.0}),
+    "budget": UnusedExtra(service={"retry_budget": RetryBudget(floor=1_000)}),
+    "second limit": UnusedExtra(
         service={"limits": (*PROTECTED["limits"], RateLimitConfig.per_hour(10**6))}
     ),
-    "bulkhead": Extra(service={"bulkhead": BulkheadConfig(8)}),
-    "timeout": Extra(options={"timeout": 30.0}),
-    "request id": Extra(options={"request_id": "order-7"}),
-    "subject": Extra(options={"subject": "ada"}),
-    "all of these": Extra(
+    "bulkhead": UnusedExtra(service={"bulkhead": BulkheadConfig(8)}),
+    "timeout": UnusedExtra(options={"timeout": 30.0}),
+    "request id": UnusedExtra(options={"request_id": "order-7"}),
+    "subject": UnusedExtra(options={"subject": "ada"}),
+    "all of these": UnusedExtra(
         service={
             "attempt_timeout": 29.0,
             "retry_budget": RetryBudget(floor=1_000),
@@ -94,19 +94,19 @@ EXTRAS: dict[str, Extra] = {
         options={"timeout": 30.0, "request_id": "order-7", "subject": "ada"},
     ),
 }
-OF_REQUESTS: dict[str, Extra] = {
+OF_REQUESTS: dict[str, UnusedExtra] = {
     # The key of a function forbids it to be repeated, but a GET may always be.
-    "key": Extra(keys=True),
-    "cache": Extra(service={"cache": CachePolicy()}),
+    "key": UnusedExtra(keys=True),
+    "cache": UnusedExtra(service={"cache": CachePolicy()}),
     # A failed read is hedged at once.
-    "hedging": Extra(
+    "hedging": UnusedExtra(
         service={"hedge": HedgeConfig(delay=29.0)}, answers=("ok", "stopped", "cancelled")
     ),
-    "region": Extra(service={"base_url": None, "regions": (Region("eu", BASE),)}),
+    "region": UnusedExtra(service={"base_url": None, "regions": (Region("eu", BASE),)}),
 }
 
 
-def _setting(mode: str, answers: list[tuple[str, float]], extra: Extra) -> Setting:
+def _setting(mode: str, answers: list[tuple[str, float]], extra: UnusedExtra) -> Setting:
     return Setting(
         mode=mode,
         services=[Service("v", **PROTECTED | extra.service)],
@@ -130,7 +130,7 @@ def _without_region(end: Any) -> Any:
     return tuple(fact.replace("v in eu:", "v:") if isinstance(fact, str) else fact for fact in end)
 
 
-def _answers(extra: Extra) -> st.SearchStrategy[list[tuple[str, float]]]:
+def _answers(extra: UnusedExtra) -> st.SearchStrategy[list[tuple[str, float]]]:
     """Return a strategy of a vendor's answers, each with the seconds that it takes."""
     takes = st.sampled_from([0.0, 0.0, 0.5, 31.0])
     return st.lists(st.tuples(st.sampled_from(extra.answers), takes), max_size=8)
@@ -145,7 +145,7 @@ def test_function_ends_alike_with_an_extra(mode: str, name: str, data: st.DataOb
     """An extra that a function does not need changes no result, attempt, wait or state."""
     extra = EXTRAS[name]
     answers = data.draw(_answers(extra))
-    bare = _setting(mode, answers, Extra()).run(CALLS)
+    bare = _setting(mode, answers, UnusedExtra()).run(CALLS)
     assert _facts(bare) == _facts(_setting(mode, answers, extra).run(CALLS))
 
 
@@ -159,5 +159,5 @@ def test_request_ends_alike_with_an_extra(mode: str, name: str, data: st.DataObj
     extra = (EXTRAS | OF_REQUESTS)[name]
     answers = data.draw(_answers(extra))
     requests = [Request.get(f"/rates/{number}") for number in range(CALLS)]
-    bare = _setting(mode, answers, Extra()).send(requests)
+    bare = _setting(mode, answers, UnusedExtra()).send(requests)
     assert _facts(bare) == _facts(_setting(mode, answers, extra).send(requests))

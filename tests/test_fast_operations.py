@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from moorage import ConnectorError, OperationAttempt
 
 
-class Stopped(BaseException):
+class CallInterrupted(BaseException):
     """An exception like KeyboardInterrupt, which interrupts a call."""
 
 
 @attrs.frozen
-class Find:
+class ScriptedOperation:
     """A connector operation whose attempts do what the test says."""
 
     work: Callable[[OperationAttempt], Any]
@@ -103,7 +103,7 @@ class Lab:
         async def work_later(attempt: OperationAttempt) -> Any:
             return work(attempt)
 
-        operation = Find(work if self.mode == "sync" else work_later, **fields)
+        operation = ScriptedOperation(work if self.mode == "sync" else work_later, **fields)
         performed = self.manager.perform("v", operation, **options)
         return performed if self.mode == "sync" else asyncio.run(performed)
 
@@ -144,8 +144,8 @@ def test_operation_is_refused_by_a_circuit(labs: Callable[..., Lab]) -> None:
 def test_interruption_is_raised(labs: Callable[..., Lab], limits: Any) -> None:
     """After an interrupted operation the rate limit stays usable."""
     lab = labs(limits=limits)
-    with pytest.raises(Stopped):
-        lab.perform(fail(Stopped()))
+    with pytest.raises(CallInterrupted):
+        lab.perform(fail(CallInterrupted()))
     assert lab.perform(2) == 2
 
 
@@ -238,23 +238,23 @@ def test_dry_run_performs_safe_operations_only() -> None:
     """In dry-run mode, a manager performs only operations that change nothing."""
     manager = ConnectorManager([Service("v", circuit=None)], dry_run=True)
     for _ in range(2):
-        assert manager.perform("v", Find(lambda _: 1)) == 1
+        assert manager.perform("v", ScriptedOperation(lambda _: 1)) == 1
         with pytest.raises(DryRun):
-            manager.perform("v", Find(lambda _: 1, safe=False))
+            manager.perform("v", ScriptedOperation(lambda _: 1, safe=False))
 
 
 def test_members_of_an_instance_are_enough() -> None:
     """An operation may have its methods as instance attributes."""
 
-    class Loose:
+    class ValueWithDictionary:
         def __init__(self) -> None:
             self.name, self.system, self.safe, self.repeatable = "find", "vendor", True, True
             self.perform = lambda _: 1
             self.judge = lambda _: None
 
     manager = ConnectorManager([Service("v", circuit=None)])
-    assert [manager.perform("v", Loose()) for _ in range(3)] == [1, 1, 1]
-    incomplete: Any = Loose()
+    assert [manager.perform("v", ValueWithDictionary()) for _ in range(3)] == [1, 1, 1]
+    incomplete: Any = ValueWithDictionary()
     del incomplete.judge
     with pytest.raises(ConfigurationError, match="has no judge"):
         manager.perform("v", incomplete)
@@ -273,9 +273,9 @@ def test_late_operation_is_cancelled_and_may_have_happened() -> None:
             await asyncio.sleep(3600)
             return 1
 
-        assert await manager.perform("v", cast("Any", Find(work))) == 1
+        assert await manager.perform("v", cast("Any", ScriptedOperation(work))) == 1
         with pytest.raises(kind) as caught:
-            await manager.perform("v", cast("Any", Find(sleep)))
+            await manager.perform("v", cast("Any", ScriptedOperation(sleep)))
         assert cast("Any", caught.value).may_have_been_processed
 
     asyncio.run(overrun(AttemptTimeout, attempt_timeout=0.01))
@@ -289,6 +289,6 @@ def test_operation_without_an_awaitable_is_refused() -> None:
         manager = AsyncConnectorManager([Service("v", circuit=None)])
         for _ in range(2):
             with pytest.raises(ConfigurationError):
-                await manager.perform("v", cast("Any", Find(lambda _: 1)))
+                await manager.perform("v", cast("Any", ScriptedOperation(lambda _: 1)))
 
     asyncio.run(perform())

@@ -40,8 +40,8 @@ from tests.fast_path_settings import (
     CREDENTIALS,
     AsyncClient,
     AwaitedStore,
+    CallInterrupted,
     Setting,
-    Stopped,
     Story,
 )
 from tests.parts.world import AsyncSleeper, Clock
@@ -277,7 +277,7 @@ def test_interrupted_retry_ends_alike(mode: str) -> None:
         _check(play, setting)
         story = play(attrs.evolve(setting, observed=True))
         calls = [event for event in story.events if isinstance(event, CallFinished)]
-        assert (Stopped, "") == story.ends[1]
+        assert (CallInterrupted, "") == story.ends[1]
         assert [(False, 1), (True, 2), (False, 1)] == [
             (event.cancelled, event.attempts) for event in calls
         ]
@@ -301,7 +301,7 @@ def test_interruption_ends_alike(mode: str) -> None:
     for play in plays:
         _check(play, setting)
         ends = play(setting).ends
-        assert (Stopped, "") == ends[1]
+        assert (CallInterrupted, "") == ends[1]
         assert ends[0] == ends[2]
 
 
@@ -453,11 +453,11 @@ def test_stopped_function_frees_its_slot() -> None:
     manager = ConnectorManager([Service("vat", retry=None, bulkhead=BulkheadConfig(1))])
 
     def stop() -> None:
-        raise Stopped
+        raise CallInterrupted
 
     for _ in range(3):
         assert 0 == manager.run("vat", int)
-        with pytest.raises(Stopped):
+        with pytest.raises(CallInterrupted):
             manager.run("vat", stop)
 
 

@@ -35,7 +35,7 @@ POST = Request.post("/charges", json={"amount": 1})
 STORED_KEY = "{:v:k}:key"
 
 
-class Stopped(BaseException):
+class CallInterrupted(BaseException):
     """An exception like KeyboardInterrupt, which interrupts a call."""
 
 
@@ -53,7 +53,7 @@ class RecordingStorage(MemoryStorage):
         self.commands.append(type(command).__name__)
         if type(command) is self.interrupted:
             self.interrupted = None
-            raise Stopped
+            raise CallInterrupted
         return answer
 
 
@@ -88,7 +88,7 @@ class AsyncClient(Client):
         """Close nothing."""
 
 
-class Scene:
+class FirstCallScene:
     """A manager that has made its first call, with its client and store."""
 
     def __init__(self, *, dry_run: bool = False, **options: Any) -> None:
@@ -116,7 +116,7 @@ class Scene:
 
 def test_new_key_needs_two_commands() -> None:
     """On the fast path, a new key needs two store commands: to claim and to settle it."""
-    scene = Scene()
+    scene = FirstCallScene()
 
     scene.pay()
     assert ["KeyAdmission", "Settle"] == scene.store.commands
@@ -161,7 +161,7 @@ def test_observed_calls_claim_and_are_admitted_at_once() -> None:
 
 def test_request_that_may_be_wrong_is_left_to_the_flow() -> None:
     """A request with a query or a large body is left to the general path."""
-    scene = Scene()
+    scene = FirstCallScene()
 
     scene.manager.call("v", Request.post("/", query={"a": "b"}), idempotency_key="a")
     scene.manager.call("v", Request.post("/", body=bytes(300_000)), idempotency_key="b")
@@ -171,7 +171,7 @@ def test_request_that_may_be_wrong_is_left_to_the_flow() -> None:
 
 def test_answer_of_another_holder_wins() -> None:
     """If another process settled the key meanwhile, its stored response is returned."""
-    scene = Scene()
+    scene = FirstCallScene()
 
     def settle() -> None:
         (entry,) = [cell for key, cell in scene.store._cells.items() if key.endswith("}:key")]  # noqa: SLF001 - what is stored is not public
@@ -192,7 +192,7 @@ def test_answer_of_another_holder_wins() -> None:
 
 def test_answer_that_cannot_be_stored_is_returned() -> None:
     """If a response cannot be stored, it is still returned; only a repeat raises an error."""
-    scene = Scene()
+    scene = FirstCallScene()
 
     def spoil() -> None:
         scene.store._cells[STORED_KEY] = (scene.store.now(), 10**12, "?")  # noqa: SLF001 - of a later release
@@ -207,7 +207,7 @@ def test_answer_that_cannot_be_stored_is_returned() -> None:
 
 def test_sealed_answer_is_replayed() -> None:
     """With a cipher, the stored response is encrypted, and a repeat returns it."""
-    scene = Scene(cipher=Reverse())
+    scene = FirstCallScene(cipher=ReversingCipher())
 
     assert [False, True] == [scene.pay().replayed, scene.pay().replayed]
     assert "sealed" == scene.store._cells[STORED_KEY][10][0]  # noqa: SLF001 - what is stored is not public
@@ -217,9 +217,9 @@ def test_sealed_answer_is_replayed() -> None:
 @pytest.mark.parametrize("verb", ["call", "run"])
 def test_interruption_in_the_store_frees_the_key(verb: str) -> None:
     """If the store's reply to a claim is lost, the claim is withdrawn, as nothing was sent."""
-    scene = Scene()
+    scene = FirstCallScene()
     scene.store.interrupted = KeyAdmission
-    with pytest.raises(Stopped):
+    with pytest.raises(CallInterrupted):
         scene.act(verb)
     assert 0 == scene.client.sent
 
@@ -230,10 +230,10 @@ def test_interruption_in_the_store_frees_the_key(verb: str) -> None:
 @pytest.mark.parametrize("verb", ["call", "run"])
 def test_interruption_after_the_answer_loses_nothing(verb: str) -> None:
     """A response that was stored before an interruption is returned to a repeat."""
-    scene = Scene()
+    scene = FirstCallScene()
     scene.store.interrupted = Settle
 
-    with pytest.raises(Stopped):
+    with pytest.raises(CallInterrupted):
         scene.act(verb)
     scene.act(verb)
     assert 1 == scene.client.sent
@@ -242,13 +242,13 @@ def test_interruption_after_the_answer_loses_nothing(verb: str) -> None:
 @pytest.mark.parametrize("verb", ["call", "run"])
 def test_interrupted_attempt_leaves_the_key_unknown(verb: str) -> None:
     """If an attempt is interrupted, its key's outcome is unknown, and it is not sent again."""
-    scene = Scene(circuit=CircuitBreakerConfig(failures=1))
+    scene = FirstCallScene(circuit=CircuitBreakerConfig(failures=1))
 
     def stop() -> None:
-        raise Stopped
+        raise CallInterrupted
 
     scene.client.meanwhile = stop
-    with pytest.raises(Stopped):
+    with pytest.raises(CallInterrupted):
         scene.act(verb)
     scene.client.meanwhile = int
     with pytest.raises(OutcomeUnknown):
@@ -275,7 +275,7 @@ def test_cancelled_attempt_leaves_the_key_unknown() -> None:
     assert 2 == asyncio.run(play())
 
 
-class Reverse:
+class ReversingCipher:
     """A cipher that reverses the bytes, for tests."""
 
     def seal(self, content: bytes, about: bytes) -> bytes:
@@ -289,7 +289,7 @@ def test_asynchronous_keys_end_as_synchronous_ones() -> None:
     """With an asynchronous manager, keys replay and end as with a synchronous one."""
     failures: list[BaseException] = [
         ConnectionFailed("refused.", may_have_been_processed=False),
-        Stopped(),
+        CallInterrupted(),
     ]
 
     def fail() -> None:
@@ -297,7 +297,7 @@ def test_asynchronous_keys_end_as_synchronous_ones() -> None:
 
     async def play() -> None:
         client: Any = AsyncClient()
-        cipher: Any = Reverse()
+        cipher: Any = ReversingCipher()
         service = Service("v", base_url=BASE, retry=RetryPolicy(3, 0.0))
         async with AsyncConnectorManager([service], http=client, cipher=cipher) as manager:
             await manager.call("v", Request.get("/"))
@@ -305,10 +305,10 @@ def test_asynchronous_keys_end_as_synchronous_ones() -> None:
             assert [False, True] == [answer.replayed for answer in answers]
 
             client.meanwhile = fail
-            with pytest.raises(Stopped):
+            with pytest.raises(CallInterrupted):
                 await manager.call("v", POST, idempotency_key="b")
-            failures.append(Stopped())
-            with pytest.raises(Stopped):
+            failures.append(CallInterrupted())
+            with pytest.raises(CallInterrupted):
                 await manager.run("v", client.send, idempotency_key="c")
             client.meanwhile = int
             with pytest.raises(OutcomeUnknown):
@@ -321,7 +321,7 @@ def test_asynchronous_keys_end_as_synchronous_ones() -> None:
 
 def test_function_that_returns_an_awaitable_leaves_the_key_unknown() -> None:
     """A function that wrongly returns an awaitable is not called again under its key."""
-    scene = Scene()
+    scene = FirstCallScene()
 
     async def later() -> None:
         """A coroutine function that is never run."""
@@ -335,7 +335,7 @@ def test_function_that_returns_an_awaitable_leaves_the_key_unknown() -> None:
 
 def test_rehearsal_refuses_keys() -> None:
     """In dry-run mode, a manager calls no function with a key."""
-    scene = Scene(dry_run=True)
+    scene = FirstCallScene(dry_run=True)
     scene.manager.run("v", int)
 
     with pytest.raises(DryRun):

@@ -6,7 +6,7 @@ import pytest
 from benchmarks.fleet import brokers, returns, tenants
 from benchmarks.fleet.model import Costs, Fleet, run, seconds_to_start
 from benchmarks.fleet.page import BEGIN, END, PAGE, parts_needed, replaced, report, table
-from benchmarks.fleet.tenants import WITHIN, Storm
+from benchmarks.fleet.tenants import WITHIN, TenantStorm
 
 SMALL = Fleet(offered=12_000, limit=10_000, burst=1_000, workers=320, seconds=0.5)
 SLOW = Costs(granted=176e-6, waits=525e-6, refused=400e-6, connected=600e-6)
@@ -131,26 +131,26 @@ def test_parts_leave_each_core_a_reserve() -> None:
 @pytest.mark.parametrize("rate", [1, 10, 100])
 def test_storm_leaves_the_others_nearly_as_fast(rate: int) -> None:
     """A storm from 32 processes leaves the others' p99 within 1.5 times, as few calls ask Redis."""
-    without_storm = tenants.run(Storm(), MEASURED, 1)
-    storm = tenants.run(Storm(offered=30_000, rate=rate), MEASURED, 1)
+    without_storm = tenants.run(TenantStorm(), MEASURED, 1)
+    storm = tenants.run(TenantStorm(offered=30_000, rate=rate), MEASURED, 1)
 
     assert storm.questions < 36 * rate
     assert storm.p99 <= WITHIN * without_storm.p99
-    assert storm == tenants.run(Storm(offered=30_000, rate=rate), MEASURED, 1)
+    assert storm == tenants.run(TenantStorm(offered=30_000, rate=rate), MEASURED, 1)
 
 
 def test_storm_within_the_core_leaves_the_others_nearly_as_fast() -> None:
     """While a core is half busy with refusals, the others' p99 stays within 1.5 times."""
-    storm = tenants.run(Storm(offered=20_000, processes=3_200), Costs(), 1)
+    storm = tenants.run(TenantStorm(offered=20_000, processes=3_200), Costs(), 1)
 
     assert 0.4 < storm.busy < 0.5
-    assert storm.p99 <= WITHIN * tenants.run(Storm(), Costs(), 1).p99
+    assert storm.p99 <= WITHIN * tenants.run(TenantStorm(), Costs(), 1).p99
 
 
 def test_storm_beyond_the_core_is_marked() -> None:
     """A storm that one core cannot serve makes the others wait, and its row says so."""
     sizes = (5_000, 60_000)
-    storms = [Storm(offered=offered, processes=3_200, rate=1_000) for offered in sizes]
+    storms = [TenantStorm(offered=offered, processes=3_200, rate=1_000) for offered in sizes]
     *_, small, large = tenants.table(Costs(), 1, storms)
 
     assert "too long" not in small
@@ -161,7 +161,7 @@ def test_storm_beyond_the_core_is_marked() -> None:
 def test_page_has_a_place_for_the_tables() -> None:
     """The tables replace those on the page between the marks, and nothing else."""
     page = PAGE.read_text(encoding="utf-8")
-    tables = report(SLOW, 1, [fleet(8)], [Storm(offered=2_000)])
+    tables = report(SLOW, 1, [fleet(8)], [TenantStorm(offered=2_000)])
     new_page = replaced(page, tables)
 
     assert page.partition(BEGIN)[0] + BEGIN == new_page.partition(tables)[0].rstrip()

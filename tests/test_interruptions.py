@@ -20,7 +20,7 @@ from moorage import (
     Service,
 )
 from tests.parts import interrupted
-from tests.parts.world import Broken, Clock
+from tests.parts.world import Clock, FunctionFailure
 
 pytestmark = pytest.mark.untraced
 
@@ -29,7 +29,7 @@ HALF_OPEN = CircuitBreakerConfig(failures=1, open_for=1, successes=1_000)
 
 def fail() -> None:
     """Raise an error, to open a circuit."""
-    raise Broken
+    raise FunctionFailure
 
 
 def managed(clock: Clock, **protections: Any) -> ConnectorManager:
@@ -74,7 +74,7 @@ def test_interrupted_probe_frees_its_slot(protections: dict[str, Any]) -> None:
     for point in itertools.count():
         clock = Clock()
         manager = managed(clock, **protections)
-        with pytest.raises(Broken):
+        with pytest.raises(FunctionFailure):
             manager.run("v", fail)
         clock.advance(1)
         if not interrupted.interrupt_at(point, functools.partial(manager.run, "v", int)):

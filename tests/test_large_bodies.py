@@ -37,7 +37,7 @@ class Vendor:
         return Response(200)
 
 
-class Held(ThreadPoolExecutor):
+class HeldExecutor(ThreadPoolExecutor):
     """An executor that starts its work only when the test allows it."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ def vendor(**options: Any) -> AsyncConnectorManager:
 @in_a_loop
 async def test_loop_goes_on_while_a_large_body_is_digested() -> None:
     """While a large body's fingerprint is computed, other tasks of the event loop run."""
-    held_executor, manager = Held(), vendor()
+    held_executor, manager = HeldExecutor(), vendor()
     asyncio.get_running_loop().set_default_executor(held_executor)
     post = Request.post("/files", body=LARGE)
 
@@ -92,7 +92,7 @@ async def test_loop_goes_on_while_a_large_body_is_digested() -> None:
 @in_a_loop
 async def test_small_bodies_need_no_thread() -> None:
     """The fingerprint of a small body is computed without a thread."""
-    held_executor = Held()
+    held_executor = HeldExecutor()
     asyncio.get_running_loop().set_default_executor(held_executor)
 
     await vendor().call("vendor", Request.post("/", body=b"small"), idempotency_key="one")
@@ -103,7 +103,7 @@ async def test_small_bodies_need_no_thread() -> None:
 @in_a_loop
 async def test_cancelled_fingerprint_ends_the_call() -> None:
     """A call that is cancelled during its fingerprint is reported as cancelled."""
-    held_executor, events = Held(), list[Any]()
+    held_executor, events = HeldExecutor(), list[Any]()
     asyncio.get_running_loop().set_default_executor(held_executor)
     manager = vendor(observers=[events.append])
 

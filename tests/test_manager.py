@@ -294,7 +294,7 @@ async def test_error_leaves_no_cycle(world: World) -> None:
 # --- money ------------------------------------------------------------------------
 
 
-class Kept:
+class DeclaredStorage:
     """A memory store that is declared durable, or not."""
 
     def __init__(self, *, durable: bool = True) -> None:
@@ -314,16 +314,16 @@ def test_money_needs_keys_that_outlive_a_crash() -> None:
         assert excinfo.value.path == "services.bank.moves_money"
         assert "claims=" in excinfo.value.remedy
     with pytest.raises(ConfigurationError, match="a crash of Kept loses"):
-        ConnectorManager([MOVING], state=Kept(durable=False))
+        ConnectorManager([MOVING], state=DeclaredStorage(durable=False))
 
 
 def test_money_is_moved_over_durable_keys_or_by_who_says_so() -> None:
     """A service that moves money needs a durable store of keys, or `volatile_keys`."""
-    ConnectorManager([MOVING], state=Kept())
-    ConnectorManager([MOVING], state=Kept(durable=False), claims=Kept())
+    ConnectorManager([MOVING], state=DeclaredStorage())
+    ConnectorManager([MOVING], state=DeclaredStorage(durable=False), claims=DeclaredStorage())
     ConnectorManager([Service("bank", moves_money=True, volatile_keys=True)])
     with pytest.raises(ConfigurationError):
-        ConnectorManager([MOVING], state=Kept(), claims=Kept(durable=False))
+        ConnectorManager([MOVING], state=DeclaredStorage(), claims=DeclaredStorage(durable=False))
 
 
 @pytest.mark.parametrize("subject", [5, "", "a\nb", "a" * 600])

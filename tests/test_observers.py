@@ -96,7 +96,7 @@ def test_observer_that_fails_beside_another_is_reported_there() -> None:
         ConnectorManager([Service("a")], observers=[broken, broken]).run("a", lambda: None)
 
 
-class Selective:
+class SelectiveObserver:
     """An observer that declares the events that it wants.
 
     Attributes:
@@ -116,16 +116,18 @@ class Selective:
 @pytest.mark.parametrize(
     "observer, expected",
     [
-        (Selective(), ["CallStarted", "AttemptFinished", "CallFinished"] * 2),
-        (Selective(CallFinished), ["CallFinished"] * 2),
-        (Selective([CallFinished, CallStarted]), ["CallStarted", "CallFinished"] * 2),
-        (Selective(failures_only=True), ["AttemptFinished", "CallFinished"]),
-        (Selective((CallFinished,), failures_only=True), ["CallFinished"]),
-        (Selective((ObserverFailed,)), ["ObserverFailed"] * 6),
-        (Selective(()), []),
+        (SelectiveObserver(), ["CallStarted", "AttemptFinished", "CallFinished"] * 2),
+        (SelectiveObserver(CallFinished), ["CallFinished"] * 2),
+        (SelectiveObserver([CallFinished, CallStarted]), ["CallStarted", "CallFinished"] * 2),
+        (SelectiveObserver(failures_only=True), ["AttemptFinished", "CallFinished"]),
+        (SelectiveObserver((CallFinished,), failures_only=True), ["CallFinished"]),
+        (SelectiveObserver((ObserverFailed,)), ["ObserverFailed"] * 6),
+        (SelectiveObserver(()), []),
     ],
 )
-def test_observer_receives_the_events_it_declares(observer: Selective, expected: list[str]) -> None:
+def test_observer_receives_the_events_it_declares(
+    observer: SelectiveObserver, expected: list[str]
+) -> None:
     """An observer with `hears` or `failures_only` gets only these events."""
 
     def broken(_: Event) -> None:
@@ -143,7 +145,7 @@ def test_observer_receives_the_events_it_declares(observer: Selective, expected:
 
 def test_observer_of_failures_beside_another_receives_no_success() -> None:
     """An observer with `failures_only` gets no event of a success that goes to another."""
-    everything, failures = Selective(), Selective(failures_only=True)
+    everything, failures = SelectiveObserver(), SelectiveObserver(failures_only=True)
     manager = ConnectorManager([Service("a")], observers=[everything, failures])
 
     manager.run("a", lambda: None)
@@ -211,7 +213,7 @@ def test_busy_observer_hears_other_threads_and_no_child_inherits_them() -> None:
 def test_observer_declares_classes_of_events(hears: Any) -> None:
     """An observer whose `hears` is not event classes is refused."""
     with pytest.raises(ConfigurationError, match="Selective must have classes of events only"):
-        ConnectorManager([Service("a")], observers=[Selective(hears)])
+        ConnectorManager([Service("a")], observers=[SelectiveObserver(hears)])
 
 
 def test_ids_of_the_host_are_made_at_the_start() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.pages import PAGES, ROOT, Unfit, blocks, follow, plan
+from tests.support.pages import PAGES, ROOT, PageRuleBroken, blocks, follow, plan
 from tools.pages_in_fresh_environments import packages_of
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def test_files_commands_and_python_go_together(tmp_path: Path) -> None:
 )
 def test_incomplete_page_is_refused(text: str, message: str, tmp_path: Path) -> None:
     """A page that needs undefined names, packages or files, or shows wrong results, is reported."""
-    with pytest.raises(Unfit) as excinfo:
+    with pytest.raises(PageRuleBroken) as excinfo:
         follow("page.md", f"\n{text}\n", tmp_path)
 
     assert message in str(excinfo.value)

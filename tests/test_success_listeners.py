@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 ALL = (CallStarted, AttemptStarted, AttemptFinished, CallFinished)
 
 
-class Momentary:
+class SwitchableObserver:
     """An observer with `hears_now`, which returns its attribute `wishes`."""
 
     hears = (Event, AttemptStarted)
@@ -57,7 +57,7 @@ class Momentary:
         self.kinds.append(type(event).__name__)
 
 
-class Reader(Momentary):
+class Reader(SwitchableObserver):
     """An observer that reads the facts of a success."""
 
     def __init__(self, read: Callable[[SuccessFacts], object] | None = None) -> None:
@@ -89,7 +89,7 @@ def run(*observers: Any, calls: int = 2) -> None:
 )
 def test_observer_receives_what_it_wants_of_a_success(wishes: tuple[type[Event], ...]) -> None:
     """Only those events of a success are emitted that `hears_now` returns, once for each call."""
-    observer, other = Momentary(*wishes), RecordingObserver()
+    observer, other = SwitchableObserver(*wishes), RecordingObserver()
 
     run(observer, other)
 
@@ -105,7 +105,7 @@ def test_requests_and_asynchronous_functions_are_observed_alike(
     wishes: tuple[type[Event], ...],
 ) -> None:
     """The wishes hold for requests and for asynchronous functions, too."""
-    sync_observer, async_observer = Momentary(*wishes), Momentary(*wishes)
+    sync_observer, async_observer = SwitchableObserver(*wishes), SwitchableObserver(*wishes)
     vendor = FakeVendor([Response(200)] * 2)
     manager = ConnectorManager(
         [Service("a", base_url="https://a.example")],
@@ -133,7 +133,7 @@ def test_requests_and_asynchronous_functions_are_observed_alike(
 
 def test_observer_without_a_wish_receives_failures() -> None:
     """An observer that wants nothing of successes receives the end of a failed call."""
-    observer = Momentary()
+    observer = SwitchableObserver()
     manager = ConnectorManager([Service("a", retry=None)], observers=[observer])
     manager.run("a", lambda: None)
     observer.kinds.clear()
@@ -146,7 +146,7 @@ def test_observer_without_a_wish_receives_failures() -> None:
 
 def test_wishes_may_change_between_calls() -> None:
     """A changed wish holds from the next call on, but not for a call that has started."""
-    observer = Momentary()
+    observer = SwitchableObserver()
     manager = ConnectorManager([Service("a")], observers=[observer])
     manager.run("a", lambda: None)
     observer.kinds.clear()
@@ -164,7 +164,7 @@ def test_wishes_may_change_between_calls() -> None:
 @pytest.mark.parametrize("wishes", [ValueError("a bug"), [CallFinished], 7])
 def test_observer_that_cannot_tell_its_wishes_receives_everything(wishes: Any) -> None:
     """If `hears_now` fails, or returns no tuple of classes, the observer receives all it hears."""
-    observer = Momentary()
+    observer = SwitchableObserver()
     observer.wishes = wishes
 
     run(observer)
@@ -174,7 +174,7 @@ def test_observer_that_cannot_tell_its_wishes_receives_everything(wishes: Any) -
 
 def test_many_combinations_of_wishes_are_answered() -> None:
     """Wishes beyond those whose listeners are kept are fulfilled, too."""
-    observer = Momentary()
+    observer = SwitchableObserver()
     manager = ConnectorManager([Service("a")], observers=[observer])
     manager.run("a", lambda: None)
     observer.kinds.clear()
@@ -215,14 +215,14 @@ def test_failing_reader_is_reported() -> None:
 def test_failing_listener_is_reported_with_the_facts_of_its_call() -> None:
     """An observer that raises at the end of a call on the fast path is reported."""
 
-    class Broken(Momentary):
+    class FailingObserver(SwitchableObserver):
         def __call__(self, event: Event, /) -> None:
             if type(event) is CallFinished:
                 raise ValueError
 
     other = RecordingObserver()
 
-    run(Broken(CallFinished), other, calls=3)
+    run(FailingObserver(CallFinished), other, calls=3)
 
     failures = other.of(ObserverFailed)
     assert 3 == len(failures)
@@ -247,7 +247,7 @@ def test_reader_does_not_read_its_own_calls() -> None:
 
 def test_unheard_call_has_an_id_of_its_own() -> None:
     """A call that nobody listens to is named when it fails: error, event and log entry agree."""
-    observer, log = Momentary(), MemoryIntegrationLogger()
+    observer, log = SwitchableObserver(), MemoryIntegrationLogger()
     manager = ConnectorManager([Service("a", retry=None)], observers=[observer], log=log)
     silent_manager = ConnectorManager(
         [Service("a", retry=None, base_url="https://a.example")],

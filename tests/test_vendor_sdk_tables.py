@@ -30,7 +30,7 @@ class State(StrEnum):
 
 
 @attrs.frozen(kw_only=True)
-class Thing:
+class ExampleObject:
     """An example object at the vendor."""
 
     ref: sdk.Ref
@@ -44,7 +44,7 @@ class Thing:
 
 
 @attrs.frozen(kw_only=True)
-class Seen:
+class ObjectEvent:
     """An example event about an object."""
 
     id: str
@@ -52,7 +52,7 @@ class Seen:
 
 
 @attrs.frozen(kw_only=True)
-class Wish:
+class ObjectRequest:
     """An example request for an object."""
 
     name: str
@@ -61,7 +61,7 @@ class Wish:
 
 
 THING = sdk.Reading(
-    Thing,
+    ExampleObject,
     ref=sdk.ref_at("id", "ID"),
     state=sdk.word("state", of=sdk.same(State, "open shut"), otherwise=State.UNKNOWN),
     size=sdk.integer("size"),
@@ -72,14 +72,14 @@ THING = sdk.Reading(
 )
 
 
-def wish_fields(vendor: Reef, wish: Wish) -> dict[str, Any]:
+def wish_fields(vendor: ExampleVendor, wish: ObjectRequest) -> dict[str, Any]:
     """Return the request body that asks for an object."""
     return {"name": wish.name, "shades": list(wish.shades), "owner": vendor.owner, "x": None}
 
 
-def no_thing(refusal: sdk.VendorRejected) -> Thing | None:
+def no_thing(refusal: sdk.VendorRejected) -> ExampleObject | None:
     """Return a placeholder for a 404 refusal; None for any other."""
-    return Thing(ref=REFS.ref("none")) if refusal.status == 404 else None
+    return ExampleObject(ref=REFS.ref("none")) if refusal.status == 404 else None
 
 
 def read_size(ref: sdk.MakeRef, response: sdk.Response) -> tuple[sdk.Ref, int]:
@@ -94,7 +94,7 @@ def refuse_empty(name: str) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Reef(sdk.ApiVendor):
+class ExampleVendor(sdk.ApiVendor):
     """An example vendor."""
 
     name = "reef"
@@ -125,14 +125,14 @@ class Reef(sdk.ApiVendor):
     shut = sdk.put("/things/{id}", json={"state": "shut"}, idempotent=True, reads=THING)
     drop = sdk.delete("/things/{id}", reads=THING)
     measure = sdk.post("/things/{id}/size", reads=read_size)
-    event_reading = sdk.Reading(Seen, supplied=("id",), ref=sdk.ref_at("thing"))
+    event_reading = sdk.Reading(ObjectEvent, supplied=("id",), ref=sdk.ref_at("thing"))
 
     def settings(self) -> Mapping[str, Any]:
         """Return the settings with the header for the region."""
         return {"headers": {"Region": self.region}}
 
 
-class Plain(sdk.ApiVendor):
+class OptionlessVendor(sdk.ApiVendor):
     """An example vendor without account options."""
 
     name = "plain"
@@ -168,13 +168,13 @@ def says(status: int = 200, **fields: Any) -> sdk.Response:
     return sdk.Response(status, body=json.dumps(fields).encode())
 
 
-REEF = Reef(owner="a/b")
+REEF = ExampleVendor(owner="a/b")
 
 
 def test_operation_sends_what_its_table_says() -> None:
     """An operation fills in the path and the body, and parses the response."""
     wire: Any = Wire(says(id="t1", state="open"))
-    wish = Wish(name="coral", extra={"reef": {"deep": True}, "other": {"a": 1}})
+    wish = ObjectRequest(name="coral", extra={"reef": {"deep": True}, "other": {"a": 1}})
 
     thing = asyncio.run(REEF.make(wire, wish, key="k"))
 
@@ -190,13 +190,13 @@ def test_long_keys_are_shortened() -> None:
     """A key beyond the vendor's length limit is sent as its digest; without a key none is sent."""
     for key, expected in (("k" * 11, sha256(b"\n" + b"k" * 11).hexdigest()), (None, None)):
         wire: Any = Wire(says(id="t1"))
-        asyncio.run(REEF.make(wire, Wish(name="coral"), key=key))
+        asyncio.run(REEF.make(wire, ObjectRequest(name="coral"), key=key))
         assert expected == wire.sent["key"]
 
 
 def test_forms_repeat_the_field_of_a_list() -> None:
     """Each item of a list becomes a separate form field, and None is left out."""
-    request = Reef.fill.request(REEF, Wish(name="coral", shades=("red", "blue")))
+    request = ExampleVendor.fill.request(REEF, ObjectRequest(name="coral", shades=("red", "blue")))
 
     assert b"name=coral&shades=red&shades=blue&owner=a%2Fb" == request.body
     assert [("yes", "true")] == sdk.form_pairs({"yes": True})
@@ -247,9 +247,9 @@ def test_webhook_is_read_by_a_table() -> None:
     )
     stranger = attrs.evolve(webhook, data={"person": "p1"})
 
-    assert (Seen(id="e1", ref=REFS.ref("t1")),) == REEF.events(webhook, REFS.ref)
+    assert (ObjectEvent(id="e1", ref=REFS.ref("t1")),) == REEF.events(webhook, REFS.ref)
     assert () == REEF.events(stranger, REFS.ref)
-    assert () == Plain().events(webhook, REFS.ref)
+    assert () == OptionlessVendor().events(webhook, REFS.ref)
 
 
 def test_refusal_may_be_an_answer() -> None:
@@ -264,20 +264,20 @@ def test_refusal_may_be_an_answer() -> None:
         asyncio.run(REEF.look(refusing_wire, "x"))
     assert (("name", "x"), ("country", "DE")) == tuple(wrong_query(REEF))
     with pytest.raises(sdk.InvalidData, match="needs a name"):
-        Reef.find.request(REEF, "", country=None)
+        ExampleVendor.find.request(REEF, "", country=None)
 
 
-def wrong_query(vendor: Reef) -> Any:
+def wrong_query(vendor: ExampleVendor) -> Any:
     """Return the query of a search."""
-    return Reef.find.request(vendor, "x", country="DE").query
+    return ExampleVendor.find.request(vendor, "x", country="DE").query
 
 
 def test_methods_of_requests() -> None:
     """PUT and DELETE requests use their method, and a request can be marked as repeatable."""
-    shut = Reef.shut.request(REEF, "t1")
+    shut = ExampleVendor.shut.request(REEF, "t1")
 
     assert ("PUT", True, b'{"state":"shut"}') == (shut.method.value, shut.idempotent, shut.body)
-    assert "DELETE" == Reef.drop.request(REEF, "t1").method.value
+    assert "DELETE" == ExampleVendor.drop.request(REEF, "t1").method.value
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_methods_of_requests() -> None:
 def test_wrong_readings_are_refused_at_once(rows: dict[str, Any], message: str) -> None:
     """A reading with an unknown field, or without a required one, is refused when created."""
     with pytest.raises(TypeError, match=message):
-        sdk.Reading(Thing, **rows)
+        sdk.Reading(ExampleObject, **rows)
 
 
 def test_reading_without_a_needed_value() -> None:
@@ -305,7 +305,7 @@ def test_reading_without_a_needed_value() -> None:
 def test_reading_with_given_fields_and_its_own_raw() -> None:
     """The caller supplies some fields of a reading and constants others; `raw` can be read."""
     reading = sdk.Reading(
-        Thing,
+        ExampleObject,
         supplied=("note",),
         ref=sdk.ref_at(row=lambda fields: fields.text("id"), name="id"),
         state=State.SHUT,
@@ -317,7 +317,7 @@ def test_reading_with_given_fields_and_its_own_raw() -> None:
     assert ("given", State.SHUT, "t1") == (thing.note, thing.state, thing.raw)
     assert (
         "none"
-        == sdk.Reading(Thing, ref=sdk.ref_at("id"), note=sdk.text("n"))
+        == sdk.Reading(ExampleObject, ref=sdk.ref_at("id"), note=sdk.text("n"))
         .parse(REFS.ref, says(id="1", n="none"))
         .note
     )
@@ -341,11 +341,11 @@ def test_services_and_ping_of_an_account() -> None:
 
 def test_account_without_options() -> None:
     """By default an account has one service, a bearer token and no ping."""
-    service = Plain(credentials="s3cret").services()[""]
+    service = OptionlessVendor(credentials="s3cret").services()[""]
 
     assert sdk.Credentials.bearer("s3cret") == service.credentials
     assert ("K", True) == (service.idempotency_header, service.idempotency_replays)
-    assert Plain().ping() is None
+    assert OptionlessVendor().ping() is None
     assert sdk.Credentials.api_key("s", header="X") == sdk.api_key("X")(REEF, sdk.Secret("s"))
 
 
@@ -363,7 +363,7 @@ def test_wrong_options_are_refused(
 ) -> None:
     """A wrong vendor option is refused, and the error names it with a remedy."""
     with pytest.raises(sdk.ConfigurationError, match=message) as caught:
-        Reef(**options)
+        ExampleVendor(**options)
     assert path == caught.value.path
     assert remedy in str(caught.value.remedy)
 

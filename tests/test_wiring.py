@@ -31,7 +31,7 @@ from moorage.wiring.defaults import LazyAdapter
 from moorage.wiring.ports import Ports
 from moorage.wiring.stores import sync_and_async_store
 from tests.adapters.forked import in_a_child
-from tests.support.caching import Cupboard
+from tests.support.caching import FaultyCache
 from tests.support.modes import AWAITED, PLAIN, World, sync_and_async
 from tests.support.virtual_ports import START
 from tests.support.virtual_tasks import SyncPort
@@ -60,7 +60,7 @@ def port(world: World, name: str) -> Any:
     return {
         "http": world.vendor,
         "state": world.store,
-        "cache": Cupboard(world),
+        "cache": FaultyCache(world),
         "credentials": Provider(),
         "sleeper": world.sleeper,
         "locks": world.locks,

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     )
 
 
-class _Used(Visitor):
+class _UsedFields(Visitor):
     """The fields and arguments that documents use, by the names of their types."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
@@ -92,7 +92,7 @@ def excerpt(schema: GraphQLSchema, requests: Iterable[tuple[str, Mapping[str, An
         schema: the schema.
         requests: their documents and variables.
     """
-    used = _Used(schema)
+    used = _UsedFields(schema)
     for document, variables in requests:
         used.variables = variables
         visit(parse(document), TypeInfoVisitor(used.info, used))

@@ -213,7 +213,7 @@ def make_mutants(workers: int) -> list[Change]:
 
 
 @frozen
-class Seen:
+class BaselineMeasurements:
     """The costs and reached lines of the tests, measured without a mutant."""
 
     costs: list[float]
@@ -222,7 +222,7 @@ class Seen:
     """The tests that reach a line, by file and line."""
 
 
-class Watch:
+class LineRecorder:
     """Records which lines of the mutated files a test reaches."""
 
     def __init__(self, paths: Iterable[str]) -> None:
@@ -256,7 +256,7 @@ class Tests:
         seen: what each costs and reaches.
     """
 
-    def __init__(self, items: list[pytest.Item], seen: Seen) -> None:
+    def __init__(self, items: list[pytest.Item], seen: BaselineMeasurements) -> None:
         self.items = items
         self._costs = seen.costs
         breadth = [1] * len(items)
@@ -378,13 +378,13 @@ class Trials:
     def _hurry(self, *_: object) -> None:
         self._until = 0.0
 
-    def _measured(self, items: list[pytest.Item]) -> Seen:
+    def _measured(self, items: list[pytest.Item]) -> BaselineMeasurements:
         """Measure the tests without a mutant; check that they pass, and fail if all code fails."""
-        unmeasured_tests = Tests(items, Seen([LONGEST] * len(items), {}))
+        unmeasured_tests = Tests(items, BaselineMeasurements([LONGEST] * len(items), {}))
         self._begin("", range(len(items)), unmeasured_tests, _must(SURVIVED))
         self._begin("fail", range(min(100, len(items))), unmeasured_tests, _must(KILLED))
         self._end_all()
-        measurements: Seen = pickle.loads((self._homes / SEEN).read_bytes())  # noqa: S301 - our child's
+        measurements: BaselineMeasurements = pickle.loads((self._homes / SEEN).read_bytes())  # noqa: S301 - our child's
         return measurements
 
     def _try_all(self, tests: Tests) -> None:
@@ -445,7 +445,7 @@ class Trials:
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         set_mutant_under_test(mutant)
-        watch = None if mutant else Watch({mutant.path for mutant in self._mutants})
+        watch = None if mutant else LineRecorder({mutant.path for mutant in self._mutants})
         for target, next_target in pairwise([*targets, None]):
             assert target is not None
             signal.setitimer(signal.ITIMER_REAL, HANGS + 3 * tests.cost([target]))
@@ -458,7 +458,9 @@ class Trials:
                 os._exit(1)
         if watch is not None:
             costs = costs_of((item.nodeid for item in tests.items), self._spent)
-            (self._homes / SEEN).write_bytes(pickle.dumps(Seen(costs, dict(watch.reached))))
+            (self._homes / SEEN).write_bytes(
+                pickle.dumps(BaselineMeasurements(costs, dict(watch.reached)))
+            )
         os._exit(0)
 
     def _report(self, count: int) -> None:

@@ -25,8 +25,8 @@ from tests.support.pages import (
     PAGES,
     ROOT,
     Environment,
+    PageRuleBroken,
     Plan,
-    Unfit,
     blocks,
     follow,
     plan,
@@ -127,7 +127,7 @@ def follow_page(page: Path, python: Path) -> str:
     with tempfile.TemporaryDirectory(prefix="page-") as empty:
         try:
             follow(_name(page), page.read_text("utf-8"), Path(empty), fresh_environment)
-        except Unfit as error:
+        except PageRuleBroken as error:
             return str(error)
     return ""
 

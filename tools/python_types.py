@@ -9,7 +9,7 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from tools.typescript_types import (
-    Anything,
+    AnyType,
     Declaration,
     Field,
     Fields,
@@ -122,16 +122,16 @@ class _Scope:
             return self._name(node.id)
         if isinstance(node, ast.Subscript):
             return self._generic(node)
-        return Anything()
+        return AnyType()
 
     def _constant(self, value: object) -> Type:
         if isinstance(value, str) and value.isidentifier():
             return self._name(value)
-        return self._name("null") if value is None else Anything()
+        return self._name("null") if value is None else AnyType()
 
     def _name(self, name: str) -> Type:
         if name in _LISTS:
-            return Listing(Anything())
+            return Listing(AnyType())
         return Name(_NAMES.get(name, name), (), (self._file,))
 
     def _generic(self, node: ast.Subscript) -> Type:
@@ -151,7 +151,7 @@ class _Scope:
             return Listing(types[0])
         if name in _TABLES:
             return Name("Record", types, (self._file,))
-        return Anything()
+        return AnyType()
 
 
 def _has_default(value: ast.expr | None) -> bool:

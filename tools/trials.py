@@ -63,7 +63,7 @@ def verdict(exit_code: int) -> Verdict:
     return Verdict.CAUGHT if exit_code else Verdict.SURVIVES
 
 
-class _Planted(SourceFileLoader):
+class _ChangedSourceLoader(SourceFileLoader):
     """An import loader that uses a changed source for one module."""
 
     def __init__(self, name: str, path: str, source: str) -> None:
@@ -85,7 +85,7 @@ class _Finder(MetaPathFinder):
         if fullname != self._name:
             return None
         place = str(self._path.absolute())
-        loader = _Planted(fullname, place, self._source)
+        loader = _ChangedSourceLoader(fullname, place, self._source)
         return spec_from_file_location(fullname, place, loader=loader)
 
 
@@ -140,7 +140,7 @@ class _Failures:
             os._exit(1)
 
 
-class _Concerned:
+class _VendorSelection:
     """A pytest plugin that deselects tests of other vendors and the asynchronous kit runs."""
 
     def __init__(self, vendor: Vendor) -> None:
@@ -160,7 +160,7 @@ class _Concerned:
         return not any(vendor in words for vendor in self._vendor.others())
 
 
-class _Chosen:
+class _TestSelection:
     """A pytest plugin that runs only these tests, in this order."""
 
     def __init__(self, tests: Sequence[str]) -> None:
@@ -364,7 +364,7 @@ def _collected(vendor: Vendor, plants: Sequence[Plant], workers: int) -> Iterato
     def work() -> int:
         with os.fdopen(writing, "wb") as results:
             session = _Session(vendor, plants, workers, results)
-            pytest.main([*_ARGUMENTS, *vendor.tests()], plugins=[session, _Concerned(vendor)])
+            pytest.main([*_ARGUMENTS, *vendor.tests()], plugins=[session, _VendorSelection(vendor)])
         return 0
 
     child = _forked(work, bounded=False)
@@ -392,7 +392,7 @@ def _trial(plant: Plant, vendor: Vendor, tests: Sequence[str]) -> int:
     if differs(lines_of, table.read_text("utf-8").splitlines()):
         return 1
     files = sorted({test.partition("::")[0] for test in tests})
-    return int(pytest.main([*_ARGUMENTS, *files], plugins=[_Chosen(tests)]))
+    return int(pytest.main([*_ARGUMENTS, *files], plugins=[_TestSelection(tests)]))
 
 
 def trials(

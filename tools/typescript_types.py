@@ -1,6 +1,6 @@
 """Parses the types in TypeScript declarations: interfaces, classes, aliases and enumerations.
 
-What has no counterpart in JSON, such as functions, methods and conditional types, is `Anything`.
+What has no counterpart in JSON, such as functions, methods and conditional types, is `AnyType`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SCOPES: Final = frozenset({"module", "namespace"})
 
 
 @attrs.frozen
-class Anything:
+class AnyType:
     """A type that says nothing about a value in JSON."""
 
 
@@ -138,7 +138,7 @@ class Fields:
 
 
 Type: TypeAlias = (
-    Anything
+    AnyType
     | Fields
     | Intersection
     | Keys
@@ -239,7 +239,7 @@ class _Parser:
         parameters = self._parameters()
         if kind in {"const", "type"}:
             is_typed = self._take("=", ":")
-            return Declaration(kind, parameters, self.type() if is_typed else Anything())
+            return Declaration(kind, parameters, self.type() if is_typed else AnyType())
         bases: list[Type] = []
         while self._token() not in {"", "{"}:
             is_base = self._next() != "implements"
@@ -311,7 +311,7 @@ class _Parser:
                 self._skip()
             else:
                 self._position += 1
-        return self.type() if self._take(":") else Anything()
+        return self.type() if self._take(":") else AnyType()
 
     def type(self) -> Type:
         """Read a type."""
@@ -324,10 +324,10 @@ class _Parser:
             for mark in "?:":
                 self._take(mark)
                 self.type()
-            return Anything()
+            return AnyType()
         if self._take("is"):
             self.type()
-            return Anything()
+            return AnyType()
         return types[0] if len(types) == 1 else Union(tuple(types))
 
     def _intersection(self) -> Type:
@@ -355,7 +355,7 @@ class _Parser:
             return self._parenthesis()
         if token == "[":
             self._skip()
-            return Listing(Anything())
+            return Listing(AnyType())
         if token.isidentifier() and token not in _OPERATORS:
             return self._name(self._dotted())
         self._position += 1
@@ -363,7 +363,7 @@ class _Parser:
             return Keys(self._postfix())
         if token in {"asserts", "infer", "new", "unique"}:
             self._postfix()
-            return Anything()
+            return AnyType()
         if token == "readonly":
             return self._postfix()
         if token == "typeof":
@@ -394,7 +394,7 @@ class _Parser:
         if token == "-" or token.isdigit():
             number = self._next() if token == "-" else token
             return Literal(-int(number) if token == "-" else int(number))
-        return Anything()
+        return AnyType()
 
     def _parenthesis(self) -> Type:
         """Read a type in parentheses, or pass a function's type."""
@@ -403,7 +403,7 @@ class _Parser:
             self._skip()
         if self._take("=>"):
             self.type()
-            return Anything()
+            return AnyType()
         self._position = start + 1
         result = self.type()
         self._take(")")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import datetime
 
-    from back_office.papers import InvoiceRow, Place
+    from back_office.papers import InvoiceRow, PartyRow
     from moorage import Hub
     from moorage.contracts.bank import AccountTransaction
     from moorage.contracts.shops import ShopOrder
@@ -126,7 +126,7 @@ def send_invoice(hub: Hub, key: str, invoice: InvoiceRow, day: str) -> Outcome:
     return outcome_of(lambda: einvoices.send(document, idempotency_key=key))
 
 
-def send_contract(hub: Hub, key: str, company: Any, customer: Place) -> Outcome:
+def send_contract(hub: Hub, key: str, company: Any, customer: PartyRow) -> Outcome:
     """Send a contract to the customer who signs it, once for the key."""
     signatures, request = hub.signatures(company.slug), contract(company, customer)
     return outcome_of(lambda: signatures.send(request, idempotency_key=key))

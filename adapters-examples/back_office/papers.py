@@ -32,7 +32,7 @@ _PAGE: Final = (
 """The page of a contract as an object of PDF."""
 
 
-class Place(Protocol):
+class PartyRow(Protocol):
     """A row of a company or a customer.
 
     Attributes:
@@ -87,7 +87,7 @@ def electronic_invoice(row: InvoiceRow, day: str) -> OutgoingInvoice:
     return outgoing_invoice(invoice)
 
 
-def contract(company: Place, customer: Place) -> SignatureRequest:
+def contract(company: PartyRow, customer: PartyRow) -> SignatureRequest:
     """Return the contract of a company with a customer, for the customer to sign."""
     text = f"{company.name} delivers, and {customer.name} pays."
     return SignatureRequest(
@@ -103,7 +103,7 @@ def _amount(row: InvoiceRow) -> Decimal:
     return amount
 
 
-def _party(place: Place) -> Party:
+def _party(place: PartyRow) -> Party:
     scheme, _, value = place.endpoint.partition(":")
     identifier = Identifier(value, scheme)
     return Party(

@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from engine_flows.order_flow import Order, close_order, poll
-from engine_flows.verdicts import Wait, flow_key, verdict
+from engine_flows.verdicts import WaitVerdict, flow_key, verdict
 from moorage import ConnectorError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class CloseOrder(BaseOperator):
             return close_order(order, flow_key(self.number, host=id), poll)
         except ConnectorError as error:
             decision = verdict(error)
-            if not isinstance(decision, Wait):
+            if not isinstance(decision, WaitVerdict):
                 raise AirflowFailException(decision.reason) from None
             pause = TimeDeltaTrigger(timedelta(seconds=decision.seconds))
             return self.defer(trigger=pause, method_name="execute")

@@ -11,7 +11,7 @@ from typing import Any
 from celery import Celery
 
 from engine_flows.order_flow import Order, close_order, poll
-from engine_flows.verdicts import Wait, flow_key, verdict
+from engine_flows.verdicts import WaitVerdict, flow_key, verdict
 from moorage import ConnectorError, StepRunning
 
 app = Celery("erp", broker=os.environ.get("BROKER_URL", "memory://"))
@@ -30,7 +30,7 @@ def close(self: Any, number: str | None, amount: str, token: str) -> str:
         return close_order(order, flow_key(number, host=self.request.id), poll)
     except ConnectorError as error:
         decision = verdict(error)
-        if not isinstance(decision, Wait):
+        if not isinstance(decision, WaitVerdict):
             raise
         # A step that goes on is no failure, however often it is asked for.
         tries = self.request.retries + 1 if isinstance(error, StepRunning) else None

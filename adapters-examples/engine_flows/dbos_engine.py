@@ -8,7 +8,7 @@ import attrs
 from dbos import DBOS
 
 from engine_flows.order_flow import Order, close_order, poll
-from engine_flows.verdicts import AskPerson, GiveUp, Wait, flow_key, verdict
+from engine_flows.verdicts import AskPerson, GiveUp, WaitVerdict, flow_key, verdict
 from moorage import ConnectorError
 
 WAITING: Final = "waits_for"
@@ -28,7 +28,7 @@ def attempt(part: str, order: list[str], key: str, payment: str) -> dict[str, An
         return {"value": poll(part, Order(*order), key, payment)}
     except ConnectorError as error:
         match verdict(error):
-            case Wait(seconds):
+            case WaitVerdict(seconds):
                 return {"seconds": seconds}
             case AskPerson(reason):
                 return {"person": reason}

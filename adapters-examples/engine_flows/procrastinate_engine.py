@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
 
 from engine_flows.order_flow import Order, close_order, poll
-from engine_flows.verdicts import Wait, flow_key, verdict
+from engine_flows.verdicts import WaitVerdict, flow_key, verdict
 from moorage import ConnectorError, StepRunning
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class UntilRetryAt(BaseRetryStrategy):
         if job.attempts >= _MOST_ATTEMPTS and not isinstance(exception, StepRunning):
             return None
         decision = verdict(exception)
-        if not isinstance(decision, Wait):
+        if not isinstance(decision, WaitVerdict):
             return None
         return RetryDecision(retry_in={"seconds": int(decision.seconds + 0.999)})
 

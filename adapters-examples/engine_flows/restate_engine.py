@@ -12,7 +12,7 @@ from typing import Any, Final
 import restate
 
 from engine_flows.order_flow import Order, poll
-from engine_flows.verdicts import AskPerson, Wait, flow_key, verdict
+from engine_flows.verdicts import AskPerson, WaitVerdict, flow_key, verdict
 from moorage import ConnectorError
 
 WAITING: Final = "waits_for"
@@ -78,7 +78,7 @@ def outcome(part: str, order: Order, key: str, payment: str) -> dict[str, Any]:
         return {"value": poll(part, order, key, payment)}
     except ConnectorError as error:
         decision = verdict(error)
-        if isinstance(decision, Wait):
+        if isinstance(decision, WaitVerdict):
             return {"seconds": decision.seconds}
         name = "person" if isinstance(decision, AskPerson) else "refusal"
         return {name: decision.reason}

@@ -11,7 +11,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from engine_flows.order_flow import Order, poll
-    from engine_flows.verdicts import AskPerson, Wait, flow_key, verdict
+    from engine_flows.verdicts import AskPerson, WaitVerdict, flow_key, verdict
     from moorage import ConnectorError
 
 UNKNOWN: Final = "OutcomeUnknown"
@@ -24,7 +24,7 @@ def attempt(part: str, order: list[str], key: str, payment: str) -> str:
         return poll(part, Order(*order), key, payment)
     except ConnectorError as error:
         decision = verdict(error)
-        if isinstance(decision, Wait):
+        if isinstance(decision, WaitVerdict):
             delay = timedelta(seconds=decision.seconds)
             raise ApplicationError(str(error), next_retry_delay=delay) from None
         kind = UNKNOWN if isinstance(decision, AskPerson) else type(error).__name__

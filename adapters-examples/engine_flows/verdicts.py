@@ -14,7 +14,7 @@ _USUAL: Final = 60.0
 
 
 @attrs.frozen
-class Wait:
+class WaitVerdict:
     """The engine starts the part again after so many seconds."""
 
     seconds: float
@@ -34,7 +34,7 @@ class GiveUp:
     reason: str
 
 
-def verdict(error: ConnectorError, now: datetime | None = None) -> Wait | AskPerson | GiveUp:
+def verdict(error: ConnectorError, now: datetime | None = None) -> WaitVerdict | AskPerson | GiveUp:
     """Return what an engine does after an error of moorage.
 
     moorage has repeated what can be repeated within seconds. So the engine only waits until
@@ -45,8 +45,8 @@ def verdict(error: ConnectorError, now: datetime | None = None) -> Wait | AskPer
     if not error.retryable:
         return GiveUp(str(error))
     if error.retry_at is None:
-        return Wait(_USUAL)
-    return Wait(max(1.0, (error.retry_at - (now or datetime.now(UTC))).total_seconds()))
+        return WaitVerdict(_USUAL)
+    return WaitVerdict(max(1.0, (error.retry_at - (now or datetime.now(UTC))).total_seconds()))
 
 
 def flow_key(business: str | None, *, host: str | None = None) -> str:

@@ -1,9 +1,10 @@
 """Local sandboxes of all vendors for the example ERPs, each on its own port.
 
-`Street` opens the doors, tells what the vendors have to tell, and can lose answers, be slow or be
-down; `office` is the page to trouble them from, where buyers also meet their bank.
+`VendorSandboxes` starts one server per vendor, sends the vendors' webhooks, and can lose answers,
+be slow or be unavailable. The pages of `office` control these faults; buyers confirm payments with
+their bank there.
 """
 
-from vendor_street.street import Street
+from vendor_street.street import VendorSandboxes
 
-__all__ = ["Street"]
+__all__ = ["VendorSandboxes"]

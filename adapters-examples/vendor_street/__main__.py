@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from vendor_street.erp import EXAMPLES, FRAMEWORKS, Erp
-from vendor_street.street import Street
+from vendor_street.street import VendorSandboxes
 
 
 def main(name: str, port: str | None = None) -> None:
@@ -19,7 +19,7 @@ def main(name: str, port: str | None = None) -> None:
     folder.mkdir(parents=True)
     erp = Erp(name, folder, port=int(port) if port else None)
     print(f"setting up {erp.framework.folder} in {folder}", flush=True)
-    with Street(erp.webhooks) as street:
+    with VendorSandboxes(erp.webhooks) as street:
         erp.set_up(street)
         try:
             erp.serve(street, working=True)

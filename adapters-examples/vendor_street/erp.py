@@ -18,7 +18,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vendor_street.street import Street
+    from vendor_street.street import VendorSandboxes
 
 EXAMPLES: Final = Path(__file__).parents[1]
 _PATIENCE: Final = 120.0
@@ -128,19 +128,19 @@ class Erp:
         }
         self._running: list[subprocess.Popen[bytes]] = []
 
-    def environment(self, street: Street) -> dict[str, str]:
+    def environment(self, street: VendorSandboxes) -> dict[str, str]:
         """The environment variables of the ERP's processes."""
         return {**os.environ, **self._own, **street.environment}
 
-    def set_up(self, street: Street) -> None:
+    def set_up(self, street: VendorSandboxes) -> None:
         """Make its tables, and fill them."""
         self.run(street, *self.framework.set_up)
 
-    def run(self, street: Street, *command: str) -> None:
+    def run(self, street: VendorSandboxes, *command: str) -> None:
         """Run a command of Python's to its end."""
         self.output(street, *command)
 
-    def output(self, street: Street, *command: str) -> str:
+    def output(self, street: VendorSandboxes, *command: str) -> str:
         """Run a Python command to its end; return its output."""
         arguments, environment = [sys.executable, *command], self.environment(street)
         process = subprocess.run(
@@ -148,11 +148,11 @@ class Erp:
         )
         return process.stdout.decode()
 
-    def office(self, street: Street) -> None:
+    def office(self, street: VendorSandboxes) -> None:
         """Do all due background work once."""
         self.run(street, *self.framework.office, "--once")
 
-    def serve(self, street: Street, kind: str = "wsgi", *, working: bool = False) -> None:
+    def serve(self, street: VendorSandboxes, kind: str = "wsgi", *, working: bool = False) -> None:
         """Start the server and, if wanted, the worker; come back when it answers."""
         arguments = [
             argument.format(bind=f"127.0.0.1:{self.port}", port=self.port)
@@ -187,7 +187,7 @@ class Erp:
             process.wait()
         self._running = []
 
-    def _start(self, street: Street, arguments: Sequence[str]) -> None:
+    def _start(self, street: VendorSandboxes, arguments: Sequence[str]) -> None:
         self._running.append(
             subprocess.Popen(
                 [sys.executable, *arguments],

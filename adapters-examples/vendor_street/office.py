@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from vendor_street.street import Street
+    from vendor_street.street import VendorSandboxes
 
 STYLE: Final = Path(__file__).parents[1] / "erp_pages" / "static" / "erp.css"
 _TROUBLES: Final = {
@@ -34,14 +34,14 @@ _PAGE: Final = Template("""<!doctype html>
 """)
 
 
-class Office:
+class PageServer:
     """A server for the pages.
 
     Attributes:
         url: where it is, without a slash at the end.
     """
 
-    def __init__(self, street: Street) -> None:
+    def __init__(self, street: VendorSandboxes) -> None:
         handler = type("Handler", (_Handler,), {"street": street})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -64,7 +64,7 @@ class Office:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    street: Street
+    street: VendorSandboxes
 
     def do_GET(self) -> None:
         parts = self.path.partition("?")[0].strip("/").split("/")
@@ -130,7 +130,7 @@ def _bank(purpose: str, id_: str) -> str:
     )
 
 
-def _people(street: Street) -> str:
+def _people(street: VendorSandboxes) -> str:
     contracts = "".join(
         f"<form method=post action=/sign class=actions>"
         f"<input type=hidden name=contract value={envelope.id}>"
@@ -146,7 +146,7 @@ def _people(street: Street) -> str:
     )
 
 
-def _vendors(street: Street) -> str:
+def _vendors(street: VendorSandboxes) -> str:
     doors = "".join(
         f"<section class=card><h2>{name}</h2>"
         f"<p>It is {door.mood}, and was asked {len(door.sandbox.requests)} times.</p>"

@@ -23,7 +23,7 @@ from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
 from moorage.testing.sandboxes.shipping.shippo import ShippoSandbox
 from moorage.testing.sandboxes.shops.woocommerce import WooCommerceSandbox
 from moorage.testing.sandboxes.signatures.docusign import DocusignSandbox
-from vendor_street.office import Office
+from vendor_street.office import PageServer
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -39,7 +39,7 @@ _TRANSFERS: Final = (("35.50", "Invoice A-1004"), ("12.00", "Thank you"))
 """The amounts and texts of the transfers that the bank account gets."""
 
 
-class Door:
+class VendorBehaviour:
     """The current behaviour of a vendor.
 
     Attributes:
@@ -87,7 +87,7 @@ class Door:
         return self.sandbox.behave(received)
 
 
-class Street:
+class VendorSandboxes:
     """The sandboxes of all vendors.
 
     Args:
@@ -117,15 +117,15 @@ class Street:
         self.berlin_group.booked = [*_transfers(), BOOKED[-1]]
         self.woocommerce = WooCommerceSandbox()
         self.docusign = DocusignSandbox()
-        self.doors: dict[str, Door] = {
-            name: Door(getattr(self, name))
+        self.doors: dict[str, VendorBehaviour] = {
+            name: VendorBehaviour(getattr(self, name))
             for name in (
                 *("stripe", "mollie", "easypost", "shippo", "postmark", "sendgrid"),
                 *("recommand", "berlin_group", "woocommerce", "docusign"),
             )
         }
         self._webhooks = webhooks
-        self.office = Office(self)
+        self.office = PageServer(self)
         self.environment: dict[str, str] = {}
         self._open = ExitStack()
         self._leaving = threading.Event()

@@ -10,7 +10,7 @@ import attrs
 
 from benchmarks.fleet import brokers, model, returns, tenants
 from benchmarks.fleet.model import LIMIT, OFFERED, WORKERS, Costs, Fleet, seconds_to_start
-from benchmarks.fleet.tenants import Storm
+from benchmarks.fleet.tenants import TenantStorm
 
 PAGE: Final = Path("docs/how-to/sizing.md")
 BEGIN: Final = "<!-- written by make fleet -->"
@@ -31,11 +31,11 @@ FLEETS: Final = [
 
 STORMS: Final = [
     *(
-        Storm(offered=offered, processes=32, rate=rate)
+        TenantStorm(offered=offered, processes=32, rate=rate)
         for offered in (10_000, 30_000)
         for rate in (10, 100, 1_000)
     ),
-    *(Storm(offered=30_000, processes=3_200, rate=rate) for rate in (1, 10, 100)),
+    *(TenantStorm(offered=30_000, processes=3_200, rate=rate) for rate in (1, 10, 100)),
 ]
 
 
@@ -69,7 +69,7 @@ def parts_needed(calls: int, cost: float) -> int:
     return max(1, ceil(calls * cost / MOST_OF_A_CORE))
 
 
-def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[Storm]) -> str:
+def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[TenantStorm]) -> str:
     """Return the tables of the page about sizes, in Markdown.
 
     Args:
@@ -117,7 +117,7 @@ def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[Storm]) ->
             ),
             "",
             (
-                f"Tenants with {Storm().others:,} calls a second on one core, while another"
+                f"Tenants with {TenantStorm().others:,} calls a second on one core, while another"
                 " one sends calls that its limit refuses:"
             ),
             "",

@@ -24,7 +24,7 @@ WITHIN: Final = 1.5
 
 
 @attrs.frozen(kw_only=True)
-class Storm:
+class TenantStorm:
     """Tenants on one core, and the storm of another one.
 
     Attributes:
@@ -57,7 +57,7 @@ class Effect:
     questions: float
 
 
-def run(storm: Storm, costs: Costs, seed: int) -> Effect:
+def run(storm: TenantStorm, costs: Costs, seed: int) -> Effect:
     """Run the model once, and return the effect; equal seeds have equal effects."""
     dice = Random(seed)
     all_calls = storm.others + storm.offered
@@ -91,9 +91,9 @@ def run(storm: Storm, costs: Costs, seed: int) -> Effect:
     return Effect(p99, min(1.0, worked / storm.seconds), questions / storm.seconds)
 
 
-def table(costs: Costs, seed: int, storms: list[Storm]) -> list[str]:
+def table(costs: Costs, seed: int, storms: list[TenantStorm]) -> list[str]:
     """Return the rows of a table in Markdown, one for each storm."""
-    without_storm = run(Storm(), costs, seed)
+    without_storm = run(TenantStorm(), costs, seed)
     rows = [
         (
             "| calls a second | processes | limit a second | questions a second | busy core"
@@ -101,7 +101,7 @@ def table(costs: Costs, seed: int, storms: list[Storm]) -> list[str]:
         ),
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for storm in (Storm(), *storms):
+    for storm in (TenantStorm(), *storms):
         effect = run(storm, costs, seed)
         times = effect.p99 / without_storm.p99
         mark = "" if times <= WITHIN else ", too long"

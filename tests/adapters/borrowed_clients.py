@@ -31,7 +31,7 @@ def system_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-class _Trusting(HTTPAdapter):
+class _TlsContextAdapter(HTTPAdapter):
     """A transport adapter for requests that uses the given TLS context."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
@@ -48,7 +48,7 @@ class _Trusting(HTTPAdapter):
 def session(context: ssl.SSLContext | None = None) -> requests.Session:
     """Return a requests session that uses this TLS context."""
     new_session = requests.Session()
-    new_session.mount("https://", _Trusting(context or system_context()))
+    new_session.mount("https://", _TlsContextAdapter(context or system_context()))
     return new_session
 
 

@@ -7,7 +7,7 @@ class Interruption(BaseException):
     """The exception that the test lock raises."""
 
 
-class Fragile:
+class FragileLock:
     """A lock for one thread whose release raises, like a signal handler, after some releases."""
 
     def __init__(self) -> None:

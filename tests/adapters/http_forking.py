@@ -19,7 +19,7 @@ from typing import Any, Final
 from moorage.domain.http.requests import Request, Timeouts
 from moorage.errors import ConnectorError
 from moorage.testing.kits.checks import Control
-from tests.support.http_clients import Driven
+from tests.support.http_clients import DrivenClient
 
 SECONDS_BOUND: Final = 0.3
 """Seconds after which a call to somebody silent is over."""
@@ -29,7 +29,7 @@ CALLS: Final = 3
 PATIENT: Final = Timeouts(total=120.0)
 
 
-def outcome(driven: Driven, url: str, path: str, timeouts: Timeouts) -> dict[str, Any]:
+def outcome(driven: DrivenClient, url: str, path: str, timeouts: Timeouts) -> dict[str, Any]:
     """Return a call's outcome and duration, without the time lost to a busy machine."""
     start_time = monotonic()
     with Control() as control:
@@ -41,13 +41,13 @@ def outcome(driven: Driven, url: str, path: str, timeouts: Timeouts) -> dict[str
     return {"path": path, "outcome": outcome, "took": duration - control.lost, "pid": os.getpid()}
 
 
-def calls(driven: Driven, url: str, who: str) -> list[dict[str, Any]]:
+def calls(driven: DrivenClient, url: str, who: str) -> list[dict[str, Any]]:
     """Make a few HTTP calls, the last of them to a server that does not answer."""
     outcomes = [outcome(driven, url, f"/{who}/{turn}", PATIENT) for turn in range(CALLS)]
     return [*outcomes, outcome(driven, url, "/silent", Timeouts(total=SECONDS_BOUND))]
 
 
-def forked(driven: Driven, url: str, who: str) -> int:
+def forked(driven: DrivenClient, url: str, who: str) -> int:
     """Make the calls in a forked child, which writes their outcomes to a pipe."""
     reading, writing = os.pipe()
     if not os.fork():
@@ -69,7 +69,7 @@ def pooled(number: int) -> list[dict[str, Any]]:
 
 def main(client: str, url: str) -> None:
     """Fork while a thread makes HTTP calls, then make calls in a process pool."""
-    driver = Driven(client)
+    driver = DrivenClient(client)
     _shared.update(driven=driver, url=url)
     calls_before = calls(driver, url, "before")
     stop, hammered = Event(), list[dict[str, Any]]()

@@ -11,7 +11,7 @@ import pytest
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
 from moorage.domain.http.requests import Request, Timeouts
-from moorage.testing.kits._http_lab import Threaded
+from moorage.testing.kits._http_lab import ThreadedClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -28,7 +28,7 @@ LONG: Final = Timeouts(total=20.0)
 
 def sync_in_threads(**settings: Any) -> AsyncHttpClient:
     """Return a synchronous client whose calls run in threads."""
-    return Threaded(StdlibHttpClient(**settings))
+    return ThreadedClient(StdlibHttpClient(**settings))
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

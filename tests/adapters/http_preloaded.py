@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.domain.http.requests import Timeouts
 from tests.adapters.http_forking import PATIENT, SECONDS_BOUND, outcome
-from tests.support.http_clients import Driven
+from tests.support.http_clients import DrivenClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 URL = os.environ["MOORAGE_TEST_VENDOR"]
-driven = Driven(os.environ["MOORAGE_TEST_CLIENT"])
+driven = DrivenClient(os.environ["MOORAGE_TEST_CLIENT"])
 outcome(driven, URL, "/preloaded", PATIENT)
 
 

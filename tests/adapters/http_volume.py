@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moorage.domain.http.requests import BodyStream, Request, Timeouts
-from tests.support.http_clients import Driven
+from tests.support.http_clients import DrivenClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def pieces(size: int) -> Iterator[bytes]:
 
 def main(client: str, url: str, size: int) -> None:
     """Warm up the client, download, upload, and print the memory used."""
-    driver = Driven(client)
+    driver = DrivenClient(client)
     warm = 16 * len(PIECE)
     for bytes_ in (warm, size):
         peak_before = peak()

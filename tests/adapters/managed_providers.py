@@ -22,7 +22,7 @@ OWNER = ("shop", "acme-fr")
 EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
 
 
-class Face:
+class ProviderInMode:
     """A fake secret manager and its providers in one mode; closing it closes the providers."""
 
     def __init__(self, lab: Lab, *, awaited: bool) -> None:

@@ -49,7 +49,7 @@ class Put:
         return tuple((now, self._quiet, self._value) for _ in states), states
 
 
-class Look(Put):
+class ReadCommand(Put):
     """A command that reads its keys, and returns the values."""
 
     def __init__(self, *keys: str) -> None:
@@ -62,7 +62,7 @@ class Look(Put):
 
 def values(store: MemoryStorage, *keys: str) -> list[object]:
     """Return the stored values of these keys."""
-    return [state and state[2] for state in store.execute(Look(*keys))]
+    return [state and state[2] for state in store.execute(ReadCommand(*keys))]
 
 
 def claim_of(owner: str) -> Command[Any]:

@@ -38,7 +38,7 @@ class Number:
         return tuple((now, _LONG, self._number) for _ in states), states
 
 
-class Look(Number):
+class ReadCommand(Number):
     """A command that reads states and writes nothing."""
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
@@ -46,7 +46,7 @@ class Look(Number):
         return states, states
 
 
-class Storm:
+class InterruptedStore:
     """A store under interruption, commands with several keys, and a count of violations."""
 
     def __init__(self) -> None:
@@ -74,11 +74,11 @@ class Storm:
     def check(self) -> None:
         """Count the commands that wrote only some of their keys."""
         for keys in (("two a", "two b"), ("three a", "three b", "three c")):
-            states = self.store.execute(Look(0, *keys))
+            states = self.store.execute(ReadCommand(0, *keys))
             self.torn += len({state and state[2] for state in states}) > 1
 
 
-def signals(storm: Storm) -> None:
+def signals(storm: InterruptedStore) -> None:
     """Raise KeyboardInterrupt in the main thread at random moments."""
 
     def strike(*_: object) -> None:
@@ -96,7 +96,7 @@ def signals(storm: Storm) -> None:
             storm.check()
 
 
-def handlers(storm: Storm) -> None:
+def handlers(storm: InterruptedStore) -> None:
     """Post commands from a signal handler while other commands run."""
 
     def strike(*_: object) -> None:
@@ -112,7 +112,7 @@ def handlers(storm: Storm) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def finalisers(storm: Storm) -> None:
+def finalisers(storm: InterruptedStore) -> None:
     """Post commands from finalisers of garbage objects while other commands run."""
 
     class PostingFinaliser:
@@ -132,7 +132,7 @@ def finalisers(storm: Storm) -> None:
     gc.set_threshold(0)
 
 
-def threads(storm: Storm) -> None:
+def threads(storm: InterruptedStore) -> None:
     """Raise exceptions in another thread, as frameworks with request time limits do.
 
     An exception is raised only while the worker is ready for it: a second one would be raised while
@@ -176,7 +176,7 @@ def threads(storm: Storm) -> None:
 
 def main(kind: str) -> None:
     """Print the number of interruptions, of partly applied commands, and the store's key count."""
-    storm = Storm()
+    storm = InterruptedStore()
     sys.setswitchinterval(1e-5)
     {item.__name__: item for item in (signals, handlers, finalisers, threads)}[kind](storm)
     gc.disable()

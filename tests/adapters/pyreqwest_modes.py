@@ -8,7 +8,7 @@ import pytest
 
 from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient
 from moorage.adapters.http.pyreqwest.client_async import AsyncPyreqwestHttpClient
-from moorage.testing.kits._http_lab import Threaded
+from moorage.testing.kits._http_lab import ThreadedClient
 from tests.adapters.http_modes import in_loop
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def sync_in_threads(**settings: Any) -> AsyncHttpClient:
     """Return a synchronous client whose calls run in threads."""
-    return Threaded(PyreqwestHttpClient(**settings))
+    return ThreadedClient(PyreqwestHttpClient(**settings))
 
 
 def with_both_clients(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

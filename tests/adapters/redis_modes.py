@@ -16,7 +16,7 @@ MODES = ("plain", "awaited")
 DAY = 86_400_000_000
 
 
-class Face:
+class SyncStore:
     """A wrapper that calls an asynchronous store's methods synchronously."""
 
     def __init__(self, mode: str, where: object, **options: Any) -> None:

@@ -107,7 +107,7 @@ class Redis:
         self._client.close()
 
 
-class Walk:
+class RandomWalk:
     """A random walk of commands under one configuration, with a clock that may jump."""
 
     def __init__(self, chance: Random) -> None:
@@ -416,7 +416,7 @@ class Walk:
         return Resolve("claim", done=self.chance.random() < 0.5, ttl=self.ttl, answer=None)
 
 
-class QueueWalk(Walk):
+class QueueWalk(RandomWalk):
     """A random walk of callers that queue at one limit, under a clock that mostly moves forward."""
 
     def __init__(self, chance: Random) -> None:
@@ -467,7 +467,9 @@ def pack_slots(slots: Any) -> bytes:
     return _packed_slots(slots)
 
 
-def compare(server: Redis, seed: int, steps: int, walk_type: type[Walk] = Walk) -> dict[str, int]:
+def compare(
+    server: Redis, seed: int, steps: int, walk_type: type[RandomWalk] = RandomWalk
+) -> dict[str, int]:
     """Check that script and model agree along a random walk; return the count of each command."""
     walk = walk_type(Random(seed))
     command_counts: dict[str, int] = {}

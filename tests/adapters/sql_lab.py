@@ -50,7 +50,7 @@ class Append:
         return tuple((now, DAY, (*result, self.number)) for result in results), (now, results)
 
 
-class Look(Append):
+class ReadCommand(Append):
     """A command that reads its keys, and returns the time and the values."""
 
     def __init__(self, *keys: str) -> None:
@@ -61,7 +61,7 @@ class Look(Append):
         return states, (now, tuple(state and state[2] for state in states))
 
 
-class Meddled(Append):
+class RacingAppend(Append):
     """A command during which another writer changes the rows, once or at each attempt."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Meddled(Append):
 
 def values(store: SqlStorage, *keys: str) -> tuple[Any, ...]:
     """Return the stored values of these keys."""
-    return store.execute(Look(*keys))[1]
+    return store.execute(ReadCommand(*keys))[1]
 
 
 def a_claim(key: str, owner: int = 1) -> Claim:

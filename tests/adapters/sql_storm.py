@@ -11,7 +11,7 @@ from random import Random
 
 from moorage.adapters.state.sql import SqlStorage
 from moorage.errors import StorageUnavailable
-from tests.adapters.sql_lab import PATIENCE, Append, Meddled
+from tests.adapters.sql_lab import PATIENCE, Append, RacingAppend
 
 THREADS = 4
 EACH = 40
@@ -52,7 +52,7 @@ def hang(url: str, prefix: str, key: str) -> None:
         print("locked", flush=True)  # noqa: T201 - this is the answer
         threading.Event().wait(PATIENCE * 10)
 
-    SqlStorage(url, prefix=prefix, timeout=0.5).execute(Meddled(meanwhile, 1, key))
+    SqlStorage(url, prefix=prefix, timeout=0.5).execute(RacingAppend(meanwhile, 1, key))
 
 
 if __name__ == "__main__":

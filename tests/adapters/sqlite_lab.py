@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from moorage.domain.idempotency.claims import Claim
 from moorage.domain.values.durations import DAY
-from tests.adapters.memory_commands import Look, Put
+from tests.adapters.memory_commands import Put, ReadCommand
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ class DurablePut(Put):
 
 def values(store: SqliteStorage, *keys: str) -> list[object]:
     """Return the stored values of these keys."""
-    return [state and state[2] for state in store.execute(Look(*keys))]
+    return [state and state[2] for state in store.execute(ReadCommand(*keys))]
 
 
 def engine_of(store: SqliteStorage) -> Engine:

@@ -36,7 +36,7 @@ class Add:
         return tuple((now, DAY, number + 1) for number in counts), (counts, now)
 
 
-class Watch:
+class ShiftedClock:
     """The system's clocks, with a wall clock that is wrong by some hours."""
 
     def __init__(self, hours: float) -> None:
@@ -78,11 +78,11 @@ def go_on(path: str) -> None:
 
 def tell_time(path: str, hours: float) -> None:
     """Print the store's time and the system's time, under a wall clock that is hours wrong."""
-    store = SqliteStorage(path, clock=Watch(hours))
+    store = SqliteStorage(path, clock=ShiftedClock(hours))
     print(store.execute(Add("time"))[1], time.time_ns() // 1000)
 
 
-class Struck(BaseException):
+class SignalInterruption(BaseException):
     """The exception that a signal handler raises."""
 
 
@@ -90,7 +90,7 @@ def be_struck(path: str) -> None:
     """Add while signals interrupt; print the number of interruptions and of locks left."""
 
     def strike(*_: object) -> None:
-        raise Struck
+        raise SignalInterruption
 
     store, other_storage, chance = (
         SqliteStorage(path, timeout=5),
@@ -107,7 +107,7 @@ def be_struck(path: str) -> None:
             for number in range(10):
                 store.execute(Add("one", "two", durable=not number))
             signal.setitimer(signal.ITIMER_REAL, 0)
-        except Struck:
+        except SignalInterruption:
             struck += 1
         try:
             (value, two), _ = other_storage.execute(Add("one", "two"))

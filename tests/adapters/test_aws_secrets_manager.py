@@ -17,7 +17,7 @@ from moorage.errors import (
     StorageUnavailable,
 )
 from moorage.testing import Behaviour
-from tests.adapters.managed_providers import EITHER, Face
+from tests.adapters.managed_providers import EITHER, ProviderInMode
 from tests.adapters.manager_labs import SECRET, AwsLab
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ OLD = Credentials.bearer("old")
 NAME = "moorage/services/shop"
 
 
-class Aws(Face):
+class Aws(ProviderInMode):
     """A fake AWS account that contains one secret."""
 
     lab: AwsLab
@@ -84,7 +84,7 @@ def test_container_credentials_need_tls_or_a_local_url() -> None:
         assert () == aws.lab.server.requests
 
 
-class Elsewhere:
+class RedirectingClient:
     """An HTTP client that records addresses and sends the requests to the fake AWS service."""
 
     def __init__(self, http: Any, lab: AwsLab) -> None:
@@ -104,7 +104,7 @@ def test_default_address_and_credentials() -> None:
     from moorage.adapters.http.stdlib.client import StdlibHttpClient  # noqa: PLC0415 - here only
 
     with Aws(awaited=False) as aws, StdlibHttpClient() as http:
-        elsewhere_client: Any = Elsewhere(http, aws.lab)
+        elsewhere_client: Any = RedirectingClient(http, aws.lab)
         for value in (
             {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/container/1"},
             {},

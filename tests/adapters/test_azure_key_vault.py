@@ -12,14 +12,14 @@ from moorage.adapters.secret_managers.azure_key_vault import (
 from moorage.domain.auth.methods import Credentials
 from moorage.errors import AuthenticationFailed, ConfigurationError, StorageUnavailable
 from moorage.testing import Behaviour
-from tests.adapters.managed_providers import EITHER, Face
+from tests.adapters.managed_providers import EITHER, ProviderInMode
 from tests.adapters.manager_labs import SECRET, AzureLab
 
 OLD = Credentials.bearer("old")
 NAME = "moorage-shop"
 
 
-class Azure(Face):
+class Azure(ProviderInMode):
     """A fake Azure Key Vault that contains one secret."""
 
     lab: AzureLab

@@ -30,7 +30,7 @@ from moorage.errors import (
 from moorage.testing.fakes.http_proxy import ProxyServer
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.fakes.http_tls import tls_pair
-from moorage.testing.kits._http_lab import Threaded, lab
+from moorage.testing.kits._http_lab import ThreadedClient, lab
 from tests.adapters.borrowed_clients import (
     ASYNC,
     ASYNC_BORROWED,
@@ -59,7 +59,7 @@ async_clients = pytest.mark.parametrize("make", ASYNC.values(), ids=ASYNC)
 
 def in_threads(make: Callable[..., Any], **settings: Any) -> AsyncHttpClient:
     """Return a synchronous client whose calls run in threads."""
-    return Threaded(make(**settings))
+    return ThreadedClient(make(**settings))
 
 
 def each_client(test: Callable[..., Any]) -> Callable[..., Any]:
@@ -258,7 +258,7 @@ def test_hidden_unverified_client_is_refused_when_connecting() -> None:
         hidden_client.close()
 
 
-class _Careless(HTTPAdapter):
+class _UnverifiedAdapter(HTTPAdapter):
     """A requests adapter that never verifies certificates, whatever the session's settings."""
 
     def get_connection_with_tls_context(
@@ -277,7 +277,7 @@ class _Careless(HTTPAdapter):
 
 def _careless() -> requests.Session:
     new_session = requests.Session()
-    new_session.mount("https://", _Careless())
+    new_session.mount("https://", _UnverifiedAdapter())
     return new_session
 
 
@@ -551,14 +551,14 @@ def test_socks_proxy_is_transparent() -> None:
 def test_session_adapter_without_connections_is_refused() -> None:
     """A borrowed session whose custom adapter has no connections is refused."""
 
-    class Elsewhere(BaseAdapter):
+    class PoollessAdapter(BaseAdapter):
         """A requests adapter that sends requests without urllib3's connections."""
 
         def close(self) -> None:
             """Do nothing, because there is nothing to close."""
 
     with session() as value:
-        value.mount("http://", Elsewhere())
+        value.mount("http://", PoollessAdapter())
         with pytest.raises(ConfigurationError, match="Elsewhere has no connections"):
             RequestsHttpClient(session=value).send(GET, "http://127.0.0.1:1/", LONG)
 

@@ -46,7 +46,7 @@ def test_async_conforms(check: kit.AsyncCheck) -> None:
     )
 
 
-class Face:
+class CacheInMode:
     """A credential cache in either mode, and the provider whose credentials it caches."""
 
     def __init__(self, *, awaited: bool, **options: Any) -> None:
@@ -82,7 +82,7 @@ EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaite
 @EITHER
 def test_cached_until_its_time_to_live(awaited: bool) -> None:
     """A credential changed elsewhere is seen once the cached one's time to live has passed."""
-    face = Face(awaited=awaited, ttl=10)
+    face = CacheInMode(awaited=awaited, ttl=10)
 
     assert OLD == face.get()
     face.ask(face.behind.rotate, *OWNER, NEW)
@@ -95,7 +95,7 @@ def test_cached_until_its_time_to_live(awaited: bool) -> None:
 @EITHER
 def test_changes_through_the_cache_are_seen_at_once(awaited: bool) -> None:
     """A credential rotated through the cache is seen at the next read."""
-    face = Face(awaited=awaited)
+    face = CacheInMode(awaited=awaited)
 
     face.get()
     face.ask(face.cached.rotate, *OWNER, NEW)
@@ -108,7 +108,7 @@ def test_changes_through_the_cache_are_seen_at_once(awaited: bool) -> None:
 @EITHER
 def test_missing_credentials_are_not_cached(awaited: bool) -> None:
     """A missing credential is not cached, so it is found as soon as it exists."""
-    face = Face(awaited=awaited)
+    face = CacheInMode(awaited=awaited)
 
     with pytest.raises(CredentialNotFound):
         face.get("adyen", None)
@@ -121,7 +121,7 @@ def test_missing_credentials_are_not_cached(awaited: bool) -> None:
 @EITHER
 def test_has_uses_the_cache(awaited: bool) -> None:
     """The cache answers `has` from a cached credential, and asks the provider once it expired."""
-    face = Face(awaited=awaited, ttl=10)
+    face = CacheInMode(awaited=awaited, ttl=10)
     requests: list[object] = []
 
     def now(*owner: object) -> bool:
@@ -143,7 +143,7 @@ def test_has_uses_the_cache(awaited: bool) -> None:
 @EITHER
 def test_the_oldest_goes_first(awaited: bool) -> None:
     """A full credential cache drops the least recently used credential."""
-    face = Face(awaited=awaited, most=2, ttl=10)
+    face = CacheInMode(awaited=awaited, most=2, ttl=10)
     for tenant in ("a", "b", "c"):
         face.ask(face.behind.rotate, "stripe", tenant, OLD)
     face.get("stripe", "a")
@@ -176,7 +176,7 @@ class UnavailableProvider:
         return self._behind.get(*owner)
 
 
-def make_unavailable(face: Face) -> Any:
+def make_unavailable(face: CacheInMode) -> Any:
     """Replace the provider behind the cache with one that is unavailable."""
     provider = UnavailableProvider(face.behind)
     face.cached._provider = provider  # noqa: SLF001 - the one behind
@@ -186,7 +186,7 @@ def make_unavailable(face: Face) -> Any:
 @EITHER
 def test_an_outage_is_bridged(awaited: bool) -> None:
     """During an outage, an expired cached credential is used for the grace time."""
-    face = Face(awaited=awaited, ttl=10, grace=60)
+    face = CacheInMode(awaited=awaited, ttl=10, grace=60)
     face.get()
     provider = make_unavailable(face)
     provider.error = StorageUnavailable("away")
@@ -212,7 +212,7 @@ def test_an_outage_is_bridged(awaited: bool) -> None:
 @pytest.mark.parametrize("error", [AuthenticationFailed("no"), CredentialNotFound("no")])
 def test_refusals_are_not_bridged_by_the_cache(error: Exception, awaited: bool) -> None:
     """If the provider refuses or has no credential, no expired cached credential is returned."""
-    face = Face(awaited=awaited, ttl=10, grace=60)
+    face = CacheInMode(awaited=awaited, ttl=10, grace=60)
     face.get()
     make_unavailable(face).error = error
     face.clock.advance(10)
@@ -224,7 +224,7 @@ def test_refusals_are_not_bridged_by_the_cache(error: Exception, awaited: bool) 
 def test_without_grace_an_outage_is_one(awaited: bool) -> None:
     """During an outage without a grace time, StorageUnavailable is raised."""
     for options, owner in (({}, OWNER), ({"grace": 60}, ("adyen", None))):
-        face = Face(awaited=awaited, ttl=10, **options)
+        face = CacheInMode(awaited=awaited, ttl=10, **options)
         face.get()
         make_unavailable(face).error = StorageUnavailable("away")
         face.clock.advance(10)
@@ -232,7 +232,7 @@ def test_without_grace_an_outage_is_one(awaited: bool) -> None:
             face.get(*owner)
 
 
-class Overtaken:
+class RacingProvider:
     """A provider that changes a credential while it is being read."""
 
     def __init__(self) -> None:
@@ -252,7 +252,7 @@ class Overtaken:
 
 def test_overtaken_reads_are_not_cached() -> None:
     """A credential that was changed while it was being read is not cached."""
-    provider: Any = Overtaken()
+    provider: Any = RacingProvider()
     provider.cached = CachedCredentials(provider)
 
     assert [OLD, NEW, NEW] == [provider.cached.get(*OWNER) for _ in range(3)]

@@ -15,7 +15,7 @@ from moorage.adapters.secret_managers.gcp_secret_manager import (
 from moorage.domain.auth.methods import Credentials
 from moorage.errors import AuthenticationFailed, ConfigurationError, InvalidData, StorageUnavailable
 from moorage.testing import Behaviour
-from tests.adapters.managed_providers import EITHER, Face
+from tests.adapters.managed_providers import EITHER, ProviderInMode
 from tests.adapters.manager_labs import PEM, SECRET, GcpLab
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ OLD = Credentials.bearer("old")
 NAME = "moorage-shop"
 
 
-class Gcp(Face):
+class Gcp(ProviderInMode):
     """A fake Google Cloud project that contains one secret."""
 
     lab: GcpLab

@@ -16,7 +16,7 @@ from moorage.adapters.secret_managers.hashicorp_vault import (
 from moorage.domain.auth.methods import Credentials
 from moorage.errors import AuthenticationFailed, ConfigurationError, InvalidData, StorageUnavailable
 from moorage.testing import Behaviour
-from tests.adapters.managed_providers import EITHER, Face
+from tests.adapters.managed_providers import EITHER, ProviderInMode
 from tests.adapters.manager_labs import SECRET, VaultLab
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ OLD = Credentials.bearer("old")
 NAME = "moorage/services/shop"
 
 
-class Vault(Face):
+class Vault(ProviderInMode):
     """A fake Vault that contains one secret."""
 
     lab: VaultLab

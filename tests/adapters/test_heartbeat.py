@@ -23,7 +23,7 @@ OFTEN = 0.001
 caller: ContextVar[str] = ContextVar("caller", default="nobody")
 
 
-class Work:
+class CountedWork:
     """Work that needs to be done a number of times."""
 
     def __init__(self, times: int, *, error: Exception | None = None) -> None:
@@ -63,7 +63,7 @@ def have_ended(threads: set[threading.Thread]) -> bool:
 @pytest.mark.parametrize("error", [None, ValueError("broken")])
 def test_a_thread_works_while_it_is_wanted_and_then_ends(error: Exception | None) -> None:
     """The heartbeat's thread repeats the work despite errors, and ends when no work is left."""
-    work = Work(3, error=error)
+    work = CountedWork(3, error=error)
     heartbeat = Heartbeat(work, work.wanted, OFTEN)
     assert heartbeat.able()
     for _ in range(3):
@@ -76,7 +76,7 @@ def test_a_thread_works_while_it_is_wanted_and_then_ends(error: Exception | None
 
 def test_a_thread_that_has_ended_is_followed_by_another() -> None:
     """New work after the heartbeat's thread has ended starts another thread."""
-    work = Work(1)
+    work = CountedWork(1)
     heartbeat = Heartbeat(work, work.wanted, OFTEN)
     heartbeat.wake()
     assert work.done.wait(PATIENCE)
@@ -91,7 +91,7 @@ def test_a_thread_that_has_ended_is_followed_by_another() -> None:
 @pytest.mark.parametrize("other_thread", [False, True])
 def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> None:
     """Work that arrives while the heartbeat's thread is ending is still done."""
-    work = Work(0)
+    work = CountedWork(0)
     looks: list[bool] = []
 
     def wanted() -> bool:
@@ -110,7 +110,7 @@ def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> No
 
 def test_hurried_thread_does_not_wait_for_its_interval() -> None:
     """A hurried heartbeat works at once, and hurrying it several times is hurrying it once."""
-    work = Work(1)
+    work = CountedWork(1)
     heartbeat = Heartbeat(work, work.wanted, 3_600.0)
     heartbeat.wake()
     for _ in range(3):
@@ -122,7 +122,7 @@ def test_hurried_thread_does_not_wait_for_its_interval() -> None:
 
 def test_a_thread_that_is_stopped_does_no_more() -> None:
     """Stopping a heartbeat waits only for work in progress."""
-    work = Work(10**9)
+    work = CountedWork(10**9)
     heartbeat = Heartbeat(work, work.wanted, OFTEN)
     heartbeat.stop()
     heartbeat = Heartbeat(work, work.wanted, OFTEN)
@@ -135,11 +135,11 @@ def test_a_thread_that_is_stopped_does_no_more() -> None:
 
 def test_concurrent_callers_start_one_thread() -> None:
     """If two callers find no heartbeat thread running, only one of them starts it."""
-    work = Work(1)
+    work = CountedWork(1)
     heartbeat = Heartbeat(work, work.wanted, OFTEN)
     custom_type = heartbeat._lock  # noqa: SLF001 - two threads would rarely meet here
 
-    class Overtaken:
+    class RacingLock:
         """A lock that runs another caller before it is acquired."""
 
         def __enter__(self) -> None:
@@ -150,7 +150,7 @@ def test_concurrent_callers_start_one_thread() -> None:
         def __exit__(self, *_: object) -> None:
             custom_type.release()
 
-    heartbeat._lock = Overtaken()  # type: ignore[assignment]  # noqa: SLF001 - as above
+    heartbeat._lock = RacingLock()  # type: ignore[assignment]  # noqa: SLF001 - as above
     heartbeat.wake()
 
     assert work.done.wait(PATIENCE)
@@ -160,7 +160,7 @@ def test_concurrent_callers_start_one_thread() -> None:
 
 def test_the_end_of_a_process_stops_every_thread() -> None:
     """`stop_all` stops the thread of every heartbeat, even if work is left."""
-    work = Work(10**9)
+    work = CountedWork(10**9)
     hearts = [Heartbeat(work, work.wanted, OFTEN) for _ in range(2)]
     for heartbeat in hearts:
         heartbeat.wake()
@@ -174,7 +174,7 @@ def test_the_end_of_a_process_stops_every_thread() -> None:
 
 def test_a_child_of_a_fork_begins_without_a_thread() -> None:
     """After a fork, the parent's heartbeat continues, and the child starts its own when needed."""
-    work = Work(10**9)
+    work = CountedWork(10**9)
     heartbeat = Heartbeat(work, work.wanted, OFTEN)
     heartbeat.wake()
 
@@ -197,7 +197,7 @@ def test_where_no_thread_can_be_started_nothing_breaks(monkeypatch: pytest.Monke
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    work = Work(1)
+    work = CountedWork(1)
     Heartbeat(work, work.wanted, OFTEN).wake()
     assert 1 == work.left
 
@@ -238,7 +238,7 @@ def test_a_process_ends_although_there_is_work() -> None:
 @pytest.mark.parametrize("error", [None, ValueError("broken")])
 def test_a_timer_works_while_it_is_wanted(error: Exception | None) -> None:
     """The asynchronous heartbeat sets a timer in each event loop until no work is left."""
-    work = Work(3, error=error)
+    work = CountedWork(3, error=error)
 
     async def main() -> None:
         caller.set("somebody")
@@ -282,7 +282,7 @@ def test_a_loop_that_ends_in_the_middle_of_work_ends_in_peace() -> None:
 
 def test_outside_an_event_loop_of_asyncio_there_is_no_timer() -> None:
     """Outside an asyncio event loop, the asynchronous heartbeat sets no timer."""
-    work = Work(1)
+    work = CountedWork(1)
     heartbeat: Any = AsyncHeartbeat(work.do_later, work.wanted, OFTEN)
     assert not heartbeat.able()
     heartbeat.wake()

@@ -18,7 +18,7 @@ from moorage.adapters.mail.smtp import SmtpTransport
 from moorage.domain.auth.methods import Credentials
 from moorage.domain.http.transport import Proxy
 from moorage.errors import ConnectionFailed, LocalFailure
-from moorage.testing.kits._http_lab import Threaded
+from moorage.testing.kits._http_lab import ThreadedClient
 from moorage.testing.sandboxes.email.smtp import SmtpSandbox
 from tests.adapters import borrowed_clients, http_modes, pyreqwest_modes
 from tests.adapters.http_modes import GET, LONG, in_loop
@@ -33,7 +33,7 @@ NOBODY = "http://127.0.0.1:9/"
 
 
 def _threaded(kind: Callable[..., object]) -> AsyncHttpClient:
-    return Threaded(kind())  # type: ignore[arg-type]  # each of them is a client
+    return ThreadedClient(kind())  # type: ignore[arg-type]  # each of them is a client
 
 
 CLIENTS: dict[str, Callable[..., AsyncHttpClient]] = {

@@ -79,12 +79,12 @@ def test_wait_ends_at_the_deadline(
 def test_blocking_flow_that_suspends_is_an_error() -> None:
     """A coroutine that would need an event loop raises an error in synchronous code."""
 
-    class Suspending:
+    class SuspendingAwaitable:
         def __await__(self) -> Generator[None]:
             yield
 
     async def flow() -> None:
-        await Suspending()
+        await SuspendingAwaitable()
 
     with pytest.raises(RuntimeError, match="wait without blocking"):
         run(flow())
@@ -309,11 +309,11 @@ def test_certificate_error_survives_a_closed_peer(
     own_socket.setblocking(False)
     other_side = _OtherSide(foreign_socket, server)
 
-    class Leaving(SocketWire):
+    class ClosingWire(SocketWire):
         async def send(self, data: bytes | memoryview, until: float) -> None:
             if self.written:
                 raise BrokenPipeError
             await super().send(data, until)
 
     with pytest.raises(ssl.SSLCertVerificationError):
-        run(secured(Leaving(other_side, own_socket), http_context(Tls()), "127.0.0.1", inf))
+        run(secured(ClosingWire(other_side, own_socket), http_context(Tls()), "127.0.0.1", inf))

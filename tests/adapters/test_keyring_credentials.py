@@ -41,7 +41,7 @@ NONE: Any = NoKeyring
 EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
 
 
-class Ring(KeyringBackend):
+class MemoryKeyring(KeyringBackend):
     """A keyring backend in memory that can be locked or broken."""
 
     priority: Any = 1
@@ -79,7 +79,9 @@ def provider_of(ring: KeyringBackend | None, *, awaited: bool, **options: Any) -
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check) -> None:
     """The synchronous keyring provider passes the conformance kit."""
-    check(lambda renew: KeyringCredentialProvider(names=NAMES, renew=renew, backend=Ring()))
+    check(
+        lambda renew: KeyringCredentialProvider(names=NAMES, renew=renew, backend=MemoryKeyring())
+    )
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
@@ -87,22 +89,24 @@ def test_async_conforms(check: kit.AsyncCheck) -> None:
     """The asynchronous keyring provider passes the conformance kit."""
     asyncio.run(
         check(
-            lambda renew: AsyncKeyringCredentialProvider(names=NAMES, renew=renew, backend=Ring())
+            lambda renew: AsyncKeyringCredentialProvider(
+                names=NAMES, renew=renew, backend=MemoryKeyring()
+            )
         )
     )
 
 
 @pytest.fixture(name="usual")
-def _usual() -> Iterator[Ring]:
+def _usual() -> Iterator[MemoryKeyring]:
     """Install a keyring backend that the library finds by itself."""
-    previous_keyring, ring = keyring.get_keyring(), Ring()
+    previous_keyring, ring = keyring.get_keyring(), MemoryKeyring()
     keyring.set_keyring(ring)
     yield ring
     keyring.set_keyring(previous_keyring)
 
 
 @EITHER
-def test_default_keyring_is_used(usual: Ring, awaited: bool) -> None:
+def test_default_keyring_is_used(usual: MemoryKeyring, awaited: bool) -> None:
     """Passwords from `keyring set` are read, and rotated credentials are stored in the keyring."""
     keyring.set_password("moorage", "services/shop", "old")
     provider = provider_of(None, awaited=awaited)
@@ -115,7 +119,7 @@ def test_default_keyring_is_used(usual: Ring, awaited: bool) -> None:
 @EITHER
 def test_overtaken_renewal_is_discarded(awaited: bool) -> None:
     """A credential stored by someone else during a renewal is kept, not the renewed one."""
-    ring = Ring()
+    ring = MemoryKeyring()
 
     def renew_too_late(*_: object) -> Credentials:
         ring.passwords["moorage", "tenants/acme-fr/shop"] = "other"
@@ -132,7 +136,7 @@ def test_overtaken_renewal_is_discarded(awaited: bool) -> None:
 @EITHER
 def test_applications_are_apart(awaited: bool) -> None:
     """Two applications of one user have separate keyring entries."""
-    ring = Ring()
+    ring = MemoryKeyring()
     ask(provider_of(ring, awaited=awaited, application="erp"), "rotate", *OWNER, OLD)
     other_provider = provider_of(ring, awaited=awaited)
     assert not ask(other_provider, "has", *OWNER)
@@ -143,7 +147,7 @@ def test_applications_are_apart(awaited: bool) -> None:
 @EITHER
 def test_names_that_would_be_confused(awaited: bool) -> None:
     """A service or tenant whose keyring name would be ambiguous needs a configured name."""
-    ring = Ring()
+    ring = MemoryKeyring()
     provider = provider_of(ring, awaited=awaited)
     assert not ask(provider, "has", "a/b", None)
     with pytest.raises(CredentialNotFound, match="by itself"):
@@ -172,7 +176,7 @@ def test_keyring_errors_become_ours(
     awaited: bool,
 ) -> None:
     """Every exception of a keyring becomes a moorage error without the original text."""
-    ring = Ring()
+    ring = MemoryKeyring()
     ring.error = error
     provider = provider_of(ring, awaited=awaited)
     for verb, value in (("get", OWNER), ("rotate", (*OWNER, Credentials.bearer("s3cr3t")))):
@@ -191,7 +195,7 @@ def test_a_machine_without_a_keyring(awaited: bool) -> None:
 @EITHER
 def test_a_password_that_is_no_credential(awaited: bool) -> None:
     """The error for an invalid password names its keyring entry, and does not show the password."""
-    ring = Ring()
+    ring = MemoryKeyring()
     ring.passwords["moorage", "services/shop"] = "s3cr3t\n"
     with pytest.raises(InvalidData, match="The password of 'services/shop'") as excinfo:
         ask(provider_of(ring, awaited=awaited), "get", "shop", None)

@@ -54,7 +54,7 @@ HOT = RateLimitConfig.per_hour(60, burst=50)
 DISCONNECT = b"disconnect"
 
 
-class Away(AsyncSqliteStorage):
+class UnreachableStore(AsyncSqliteStorage):
     """A store that cannot be reached."""
 
     async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
@@ -69,7 +69,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-class Serving:
+class BrokerThread:
     """A broker in a thread of its own.
 
     Attributes:
@@ -98,9 +98,9 @@ class Serving:
 
 
 @contextmanager
-def serving(folder: Path, storage: Any = None) -> Generator[Serving]:
+def serving(folder: Path, storage: Any = None) -> Generator[BrokerThread]:
     """Serve in a block."""
-    server = Serving(folder, storage)
+    server = BrokerThread(folder, storage)
     try:
         yield server
     finally:
@@ -211,7 +211,7 @@ def test_manager_leases_calls_without_circuit(folder: Path) -> None:
 def test_asynchronous_callers_share_a_connection(folder: Path) -> None:
     """Tasks ask at once over one connection, and cancelled ones give up their questions."""
 
-    async def run(server: Serving) -> None:
+    async def run(server: BrokerThread) -> None:
         async with (
             AsyncSqliteStorage(folder / "state.db", timeout=20) as inner,
             AsyncLeasingStorage(inner, server.path, services=["hot"]) as store,
@@ -361,7 +361,10 @@ def test_limit_may_be_refused_without_broker(folder: Path) -> None:
 
 def test_broker_without_store_sends_its_processes_to_theirs(folder: Path) -> None:
     """A broker whose store is away tells processes to ask the store themselves."""
-    with serving(folder, lambda: Away(folder / "away.db")) as server, leasing(folder) as store:
+    with (
+        serving(folder, lambda: UnreachableStore(folder / "away.db")) as server,
+        leasing(folder) as store,
+    ):
         limiter(store).acquire()
 
         assert 0 == server.broker.handed_out
@@ -496,7 +499,7 @@ def test_forked_child_has_connections_of_its_own(folder: Path) -> None:
 def test_forked_child_forgets_the_connections_of_loops(folder: Path) -> None:
     """A task that asks after a fork opens a connection of its own."""
 
-    async def run(server: Serving) -> None:
+    async def run(server: BrokerThread) -> None:
         async with (
             AsyncSqliteStorage(folder / "state.db", timeout=20) as inner,
             AsyncLeasingStorage(inner, server.path, services=["hot"]) as store,

@@ -187,14 +187,14 @@ async def test_interruption_of_a_test_closes_the_link(make: MakeLab) -> None:
     """If a validating ping is interrupted, its connection is closed."""
 
     def interrupt() -> None:
-        raise Interrupted
+        raise UncaughtInterruption
 
     lab = make()
     loan, link = await lab.take()
     await lab.end(loan)
     lab.now = 10.0
     lab.server.on_ping = interrupt
-    with pytest.raises(Interrupted):
+    with pytest.raises(UncaughtInterruption):
         await lab.take()
 
     assert 1 == link.closed
@@ -320,7 +320,7 @@ async def test_closed_pool_stays_closed_in_a_child(make: MakeLab) -> None:
         await lab.take()
 
 
-class Interrupted(BaseException):
+class UncaughtInterruption(BaseException):
     """A BaseException that no handler of ordinary exceptions catches."""
 
 

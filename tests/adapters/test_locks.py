@@ -14,7 +14,7 @@ from moorage.adapters.concurrency.places import Places
 from moorage.testing import locks_conformance as kit
 from moorage.testing.kits.checks import name_of
 from tests.adapters.forked import in_a_child
-from tests.adapters.fragile import Fragile, Interruption
+from tests.adapters.fragile import FragileLock, Interruption
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
@@ -58,7 +58,7 @@ def test_an_interrupted_caller_holds_nothing() -> None:
 @pytest.mark.parametrize("releases", [1, 2, 3])
 def test_interrupted_wait_leaves_the_queue(releases: int) -> None:
     """A caller interrupted before, during or after its wait leaves the queue of a ThreadLocks."""
-    lock = Fragile()
+    lock = FragileLock()
     places = Places(lambda: lock)
     locks, holder = ThreadLocks(places), object()
     locks.acquire("a", holder, places=1, queue=0, timeout=0)

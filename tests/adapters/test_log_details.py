@@ -249,7 +249,7 @@ def test_success_is_stored_as_its_entry_has_it(tenant: str | None, tmp_path: Pat
     other_log = SqliteIntegrationLogger(tmp_path / "other.db", create=True, threads=False)
     memory_log = MemoryIntegrationLogger()
 
-    class Both:
+    class DualWriter:
         def write(self, entry: IntegrationLog, /) -> None:
             log.write(entry)
             memory_log.write(entry)
@@ -269,7 +269,7 @@ def test_success_is_stored_as_its_entry_has_it(tenant: str | None, tmp_path: Pat
     with ConnectorManager(
         [service],
         http=ScriptedHttpClient(FakeVendor(answers)),
-        log=Both(),  # type: ignore[arg-type]  # only writes
+        log=DualWriter(),  # type: ignore[arg-type]  # only writes
     ) as manager:
         for _ in range(2):  # the second call takes the fast path
             manager.run("v", lambda: None, tenant=tenant, subject="ä" * 300, request_id="order")

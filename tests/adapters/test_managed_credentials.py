@@ -30,7 +30,7 @@ from moorage.errors import (
 from moorage.testing import Behaviour, VirtualClock
 from moorage.testing import credentials_conformance as kit
 from moorage.testing.kits.checks import name_of
-from tests.adapters.managed_providers import OWNER, PATIENCE, Face
+from tests.adapters.managed_providers import OWNER, PATIENCE, ProviderInMode
 from tests.adapters.manager_labs import LABS, SECRET, Lab
 from tests.security.canaries import shown
 
@@ -47,9 +47,9 @@ TOKENS = ("vault", "gcp", "azure")
     params=[(kind, is_async) for kind in LABS for is_async in (False, True)],
     ids=lambda value: f"{value[0]}, awaited" if value[1] else value[0],
 )
-def _face(request: pytest.FixtureRequest) -> Iterator[Face]:
+def _face(request: pytest.FixtureRequest) -> Iterator[ProviderInMode]:
     kind, awaited = request.param
-    with Face(LABS[kind](), awaited=awaited) as face:
+    with ProviderInMode(LABS[kind](), awaited=awaited) as face:
         yield face
 
 
@@ -117,7 +117,7 @@ NAMED_MANAGERS = {
 }
 
 
-def test_handwritten_secrets_are_read(face: Face) -> None:
+def test_handwritten_secrets_are_read(face: ProviderInMode) -> None:
     """A secret that a person wrote may be a plain token or a JSON table."""
     own_name, foreign_name = NAMED_MANAGERS[face.lab.kind]
     face.lab.put(own_name, "a-token")
@@ -130,7 +130,7 @@ def test_handwritten_secrets_are_read(face: Face) -> None:
     assert not face.ask(provider.has, "shop", "acme-de")
 
 
-def test_rotated_credentials_are_shared(face: Face) -> None:
+def test_rotated_credentials_are_shared(face: ProviderInMode) -> None:
     """A rotated credential of any kind is read back by another process."""
     stored_credentials = [
         Credentials.signed(
@@ -144,7 +144,7 @@ def test_rotated_credentials_are_shared(face: Face) -> None:
         assert entry == face.ask(face.provider().get, *OWNER)
 
 
-def test_a_refresh_looks_again(face: Face) -> None:
+def test_a_refresh_looks_again(face: ProviderInMode) -> None:
     """Without a renewal function, `refresh` reads the secret again."""
     name = NAMED_MANAGERS[face.lab.kind][1]
     face.lab.put(name, "old")
@@ -155,7 +155,7 @@ def test_a_refresh_looks_again(face: Face) -> None:
     assert NEW == face.ask(provider.refresh, *OWNER, OLD)
 
 
-def test_renewed_credentials_are_shared(face: Face) -> None:
+def test_renewed_credentials_are_shared(face: ProviderInMode) -> None:
     """A renewed credential is stored for all processes, unless another process stored one first."""
 
     def renew(*_: object) -> Credentials:
@@ -177,7 +177,7 @@ def test_renewed_credentials_are_shared(face: Face) -> None:
     assert OTHER == face.ask(face.provider(renew=modeed(overtaken)).refresh, *OWNER, NEW)
 
 
-def test_a_secret_that_is_no_credential(face: Face) -> None:
+def test_a_secret_that_is_no_credential(face: ProviderInMode) -> None:
     """The error for an invalid secret names the secret and its manager, not the content."""
     name = NAMED_MANAGERS[face.lab.kind][1]
     face.lab.put(name, f'{{"secret": "{SECRET}", "password": "{SECRET}"}}')
@@ -189,7 +189,7 @@ def test_a_secret_that_is_no_credential(face: Face) -> None:
 
 
 @pytest.mark.parametrize("owner", [("Shop", None), ("shop", ""), ("a/../b", "x"), ("shop", "a--b")])
-def test_names_that_would_be_confused_have_no_secret(face: Face, owner: Any) -> None:
+def test_names_that_would_be_confused_have_no_secret(face: ProviderInMode, owner: Any) -> None:
     """An owner whose secret name would be ambiguous needs an entry in `names`."""
     provider = face.provider()
 
@@ -203,7 +203,7 @@ def test_names_that_would_be_confused_have_no_secret(face: Face, owner: Any) -> 
     assert OLD == face.ask(face.provider(names={owner: "ours-own"}).get, *owner)
 
 
-def test_missing_secret_is_named(face: Face) -> None:
+def test_missing_secret_is_named(face: ProviderInMode) -> None:
     """The error for a missing secret names the secret and its manager."""
     with pytest.raises(
         CredentialNotFound, match=f"no secret '{NAMED_MANAGERS[face.lab.kind][1]}' in"
@@ -212,7 +212,7 @@ def test_missing_secret_is_named(face: Face) -> None:
 
 
 @LOGS_IN
-def test_one_login_serves_many(face: Face) -> None:
+def test_one_login_serves_many(face: ProviderInMode) -> None:
     """One login serves many requests, and is renewed after two thirds of its lifetime."""
     provider = face.provider()
     for _ in range(3):
@@ -227,7 +227,7 @@ def test_one_login_serves_many(face: Face) -> None:
 
 
 @LOGS_IN
-def test_many_wait_for_one_login(face: Face) -> None:
+def test_many_wait_for_one_login(face: ProviderInMode) -> None:
     """If many callers need the first login, only one of them logs in."""
     provider, count = face.provider(), 6
     face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "old")
@@ -255,7 +255,7 @@ def test_many_wait_for_one_login(face: Face) -> None:
 
 
 @LOGS_IN
-def test_a_token_that_was_revoked_is_replaced(face: Face) -> None:
+def test_a_token_that_was_revoked_is_replaced(face: ProviderInMode) -> None:
     """If the manager refuses a revoked token, the provider logs in again once."""
     provider = face.provider()
     face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "old")
@@ -267,7 +267,7 @@ def test_a_token_that_was_revoked_is_replaced(face: Face) -> None:
 
 
 @LOGS_IN
-def test_failed_login_renewal_keeps_the_valid_token(face: Face) -> None:
+def test_failed_login_renewal_keeps_the_valid_token(face: ProviderInMode) -> None:
     """If renewing the login fails, the still valid token is used."""
     provider = face.provider()
     face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "old")
@@ -300,7 +300,7 @@ def test_failed_login_renewal_keeps_the_valid_token(face: Face) -> None:
         face.ask(provider.get, *OWNER)
 
 
-def test_missing_permission_is_explained(face: Face) -> None:
+def test_missing_permission_is_explained(face: ProviderInMode) -> None:
     """The error for a refused request names the missing permission, without the manager's text."""
     provider = face.provider()
     face.ask(provider.has, *OWNER)
@@ -329,7 +329,7 @@ def test_missing_permission_is_explained(face: Face) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
-def test_a_manager_that_is_down(face: Face, status: int) -> None:
+def test_a_manager_that_is_down(face: ProviderInMode, status: int) -> None:
     """A status 429 or 5xx of the secret manager raises a retryable StorageUnavailable."""
     face.lab.server.always(Behaviour(status, body=SECRET.encode()))
     with pytest.raises(StorageUnavailable) as excinfo:
@@ -353,14 +353,14 @@ def test_a_manager_that_is_down(face: Face, status: int) -> None:
         ),
     ],
 )
-def test_an_answer_that_is_nonsense(face: Face, body: bytes) -> None:
+def test_an_answer_that_is_nonsense(face: ProviderInMode, body: bytes) -> None:
     """A status 200 with an unexpected body raises StorageUnavailable."""
     face.lab.server.always(Behaviour(200, {"Content-Type": "application/json"}, body))
     with pytest.raises(StorageUnavailable, match="an unexpected response"):
         face.ask(face.provider().get, *OWNER)
 
 
-def test_an_answer_that_is_nonsense_after_a_login(face: Face) -> None:
+def test_an_answer_that_is_nonsense_after_a_login(face: ProviderInMode) -> None:
     """A response without the secret, after a successful login, raises StorageUnavailable."""
     provider = face.provider()
     face.ask(provider.has, *OWNER)
@@ -369,7 +369,7 @@ def test_an_answer_that_is_nonsense_after_a_login(face: Face) -> None:
         face.ask(provider.get, *OWNER)
 
 
-def test_a_manager_that_sends_elsewhere(face: Face) -> None:
+def test_a_manager_that_sends_elsewhere(face: ProviderInMode) -> None:
     """A redirect is not followed, and raises ConfigurationError."""
     provider = face.provider()
     face.ask(provider.has, *OWNER)
@@ -378,7 +378,7 @@ def test_a_manager_that_sends_elsewhere(face: Face) -> None:
         face.ask(provider.get, *OWNER)
 
 
-def test_unprocessable_requests_are_not_retried(face: Face) -> None:
+def test_unprocessable_requests_are_not_retried(face: ProviderInMode) -> None:
     """A request that the manager rejects as invalid is not retried."""
     provider = face.provider()
     face.ask(provider.has, *OWNER)
@@ -389,7 +389,7 @@ def test_unprocessable_requests_are_not_retried(face: Face) -> None:
         face.ask(provider.rotate, *OWNER, NEW)
 
 
-def test_unreachable_manager(face: Face) -> None:
+def test_unreachable_manager(face: ProviderInMode) -> None:
     """A refused, silent or dropped connection raises StorageUnavailable."""
     provider = face.provider(timeout=0.2)
     face.lab.server.always(Behaviour(raw=b""))
@@ -404,7 +404,7 @@ def test_unreachable_manager(face: Face) -> None:
         face.ask(face.provider(timeout=0.2).get, *OWNER)
 
 
-def test_neither_shows_a_secret(face: Face) -> None:
+def test_neither_shows_a_secret(face: ProviderInMode) -> None:
     """The `repr` of a secret manager's client or provider shows no secret."""
     assert SECRET not in repr((face.lab.manager(), face.provider()))
     assert "PRIVATE KEY" not in repr(face.lab.manager())

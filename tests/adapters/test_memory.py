@@ -23,7 +23,7 @@ from moorage.domain.values.durations import SECOND
 from moorage.errors import ConfigurationError, StorageUnavailable
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits.checks import name_of
-from tests.adapters.memory_commands import Clock, Look, Put, claim_of, values
+from tests.adapters.memory_commands import Clock, Put, ReadCommand, claim_of, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,7 +186,7 @@ def test_a_state_that_is_forgotten_meanwhile_is_missing(keys: str) -> None:
 
     def sweep() -> None:
         clock.pass_by(31)
-        store.execute(Look("z"))
+        store.execute(ReadCommand("z"))
 
     answer = store.execute(Meddled(sweep, *keys))
 
@@ -198,12 +198,12 @@ def test_commands_decide_at_the_same_time() -> None:
     """Eight threads can execute commands of the store at the same time."""
     store, inner_barrier = MemoryStorage(), Barrier(8)
 
-    class Meeting(Look):
+    class MeetingCommand(ReadCommand):
         def apply(self, states: States, now: int) -> tuple[States, States]:
             inner_barrier.wait(20)
             return super().apply(states, now)
 
-    threads = [Thread(target=store.execute, args=(Meeting("a"),)) for _ in range(8)]
+    threads = [Thread(target=store.execute, args=(MeetingCommand("a"),)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -218,7 +218,7 @@ def test_unchanged_states_are_not_written(keys: str) -> None:
     """A command that changes nothing does not make other commands run again."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
-    command = Meddled(lambda: store.execute(Look(*keys)), *keys)
+    command = Meddled(lambda: store.execute(ReadCommand(*keys)), *keys)
 
     store.execute(command)
 
@@ -246,7 +246,7 @@ class Interruption(BaseException):
     """The exception that a signal handler raises."""
 
 
-class Door:
+class HookedLock:
     """A lock that runs a function and raises when it is released."""
 
     def __init__(self, *happens: Callable[[], object]) -> None:
@@ -265,7 +265,7 @@ def _values_after_interruption(
     store: MemoryStorage, keys: str, happens: Callable[[], object]
 ) -> list[object]:
     """Return the stored values after a command that wrote was interrupted before it returned."""
-    store._lock = Door(happens)  # type: ignore[assignment]  # noqa: SLF001 - nobody else can tell when
+    store._lock = HookedLock(happens)  # type: ignore[assignment]  # noqa: SLF001 - nobody else can tell when
     with pytest.raises(Interruption):
         store.execute(Put("mine", *keys))
     return values(store, *keys)

@@ -20,7 +20,7 @@ from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.resilience.circuit import CircuitState, Outcome
 from moorage.domain.resilience.gate_commands import Pause, Report, SetCircuit
 from moorage.domain.service.plan import Plan
-from tests.adapters.memory_commands import Clock, Look, Put
+from tests.adapters.memory_commands import Clock, Put, ReadCommand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +98,7 @@ class World:
 
     def states(self) -> object:
         """Return the stored states."""
-        return self.store.execute(Look(*self.admission.keys))
+        return self.store.execute(ReadCommand(*self.admission.keys))
 
 
 @pytest.mark.parametrize("cost", [1, 2])
@@ -143,7 +143,7 @@ class MeddlingClock(Clock):
         return super().nanoseconds()
 
 
-class Touch(Look):
+class RewriteCommand(ReadCommand):
     """A command that replaces states by others of the same content."""
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
@@ -165,7 +165,7 @@ def test_overtaken_admission_is_decided_again(protections: str) -> None:
     """If another command changes any of the states meanwhile, the admission reads them again."""
     for key in question(protections).keys:
         store, clock, ask = _meddled(protections)
-        clock.happens.append(functools.partial(store.execute, Touch(key)))
+        clock.happens.append(functools.partial(store.execute, RewriteCommand(key)))
 
         ask()
 
@@ -183,7 +183,7 @@ def test_two_admissions_at_once_both_count(protections: str) -> None:
     other_ask()
     other_ask()
 
-    assert other_store.execute(Look(*keys)) == store.execute(Look(*keys))
+    assert other_store.execute(ReadCommand(*keys)) == store.execute(ReadCommand(*keys))
 
 
 @pytest.mark.parametrize("protections", SIZES)
@@ -193,7 +193,7 @@ def test_admission_whose_states_are_dropped_meanwhile_makes_new_ones(protections
 
     def sweep() -> None:
         clock.pass_by(2 * 86_400)
-        store.execute(Look("z"))
+        store.execute(ReadCommand("z"))
 
     clock.happens.append(sweep)
 
@@ -216,7 +216,7 @@ class Interruption(BaseException):
     """The exception that a signal handler raises."""
 
 
-class Door:
+class FailingLock:
     """A lock that raises when it is released for the first time."""
 
     is_open = False
@@ -234,13 +234,13 @@ class Door:
 def test_admission_with_a_lost_answer_is_undone(protections: str) -> None:
     """If an interruption loses the answer, nothing has been taken."""
     store, _, ask = _meddled(protections)
-    states = store.execute(Look(*question(protections).keys))
-    store._lock = Door()  # type: ignore[assignment]  # noqa: SLF001 - nobody else can tell when
+    states = store.execute(ReadCommand(*question(protections).keys))
+    store._lock = FailingLock()  # type: ignore[assignment]  # noqa: SLF001 - nobody else can tell when
 
     with pytest.raises(Interruption):
         ask()
 
-    assert states == store.execute(Look(*question(protections).keys))
+    assert states == store.execute(ReadCommand(*question(protections).keys))
 
 
 def test_forked_child_does_not_wait_for_locks() -> None:

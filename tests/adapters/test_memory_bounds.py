@@ -19,7 +19,7 @@ from moorage.domain.service.settings import Service
 from moorage.domain.state.keys import state_key
 from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import StorageUnavailable
-from tests.adapters.memory_commands import Clock, Look, Put, claim_of, values
+from tests.adapters.memory_commands import Clock, Put, ReadCommand, claim_of, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ def test_keys_touched_once_do_not_stay() -> None:
     states_held = len(store)
     clock.pass_by(7_200)
 
-    store.execute(Look("anything"))
+    store.execute(ReadCommand("anything"))
 
     assert (20_000, 0) == (states_held, len(store))
 
@@ -84,12 +84,12 @@ def test_sweep_removes_expired_states_only() -> None:
         *_touched(store, "t", quick_service).question.keys,
         *_touched(store, "t", service).question.keys,
     }
-    there = {key for key in kept_keys | dropped_keys if store.execute(Look(key)) != (None,)}
+    there = {key for key in kept_keys | dropped_keys if store.execute(ReadCommand(key)) != (None,)}
 
     clock.pass_by(7_200)
-    store.execute(Look("anything"))
+    store.execute(ReadCommand("anything"))
     remaining_keys = {
-        key for key in kept_keys | dropped_keys if store.execute(Look(key)) != (None,)
+        key for key in kept_keys | dropped_keys if store.execute(ReadCommand(key)) != (None,)
     }
 
     assert (kept_keys | dropped_keys, kept_keys) == (there, remaining_keys)
@@ -220,7 +220,7 @@ def test_full_store_warns_about_live_states_only() -> None:
     assert 1 == len(store)
 
 
-class Sly(int):
+class HookedInteger(int):
     """A number that runs a function when something is first added to it."""
 
     meddle: list[Callable[[], object]]
@@ -245,19 +245,19 @@ def test_a_sweep_takes_nothing_that_was_written_meanwhile(another: str | None) -
     """A sweep of expired states checks each state again before it drops it."""
     clock = Clock()
     store = MemoryStorage(clock)
-    sly_state = Sly(0)
+    sly_state = HookedInteger(0)
 
     def meddle() -> None:
         if another:
             store.execute(Put(another, "a"))
         else:
             clock.pass_by(31)
-            store.execute(Look("z"))
+            store.execute(ReadCommand("z"))
 
     sly_state.meddle = [meddle]
     store.execute(Plant((sly_state, 0, "old"), "a"))
     clock.pass_by(31)
-    store.execute(Look("z"))
+    store.execute(ReadCommand("z"))
 
     assert ([another], 1 if another else 0) == (values(store, "a"), len(store))
 

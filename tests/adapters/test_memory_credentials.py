@@ -192,7 +192,7 @@ def test_a_childs_tasks_do_not_wait_for_its_parent() -> None:
     assert (NEW, 2) == (asyncio.run(provider.refresh(*OWNER, OLD)), len(renewals))
 
 
-class Overtaken:
+class RacingCredential:
     """A credential that looks outdated just before another caller replaces it."""
 
     def __init__(self, replace: Callable[[], None]) -> None:
@@ -217,8 +217,8 @@ def test_fresh_renewal_is_not_repeated() -> None:
         with suppress(StopIteration):  # the coroutine never suspends
             async_provider.rotate(*OWNER, NEW).send(None)
 
-    stale_credentials: Any = Overtaken(lambda: plain_provider.rotate(*OWNER, NEW))
-    stale_too: Any = Overtaken(rotate)
+    stale_credentials: Any = RacingCredential(lambda: plain_provider.rotate(*OWNER, NEW))
+    stale_too: Any = RacingCredential(rotate)
 
     assert NEW == plain_provider.refresh(*OWNER, stale_credentials)
     assert NEW == asyncio.run(async_provider.refresh(*OWNER, stale_too))

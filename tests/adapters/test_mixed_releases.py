@@ -41,7 +41,7 @@ BY_NEWER: Final = {"added_later": 7, "defaulted": "by the next"}
 """The values that the next release writes into them."""
 
 
-class Mixed(Database):
+class SharedDatabase(Database):
     """A database whose tables workers of two releases use."""
 
     @property
@@ -97,18 +97,18 @@ class Mixed(Database):
 @pytest.fixture(params=KINDS, scope="module")
 def tables(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Yield a database of each kind, whose tables the next release has migrated."""
-    yield from _migrated(Mixed(request.param, tmp_path_factory.mktemp("mixed")))
+    yield from _migrated(SharedDatabase(request.param, tmp_path_factory.mktemp("mixed")))
 
 
 @pytest.fixture(params=KINDS)
-def database(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Mixed]:
+def database(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[SharedDatabase]:
     """Yield a database of each kind without tables."""
-    mixed = Mixed(request.param, tmp_path)
+    mixed = SharedDatabase(request.param, tmp_path)
     yield mixed
     mixed.close()
 
 
-def _migrated(mixed: Mixed) -> Iterator[Mixed]:
+def _migrated(mixed: SharedDatabase) -> Iterator[SharedDatabase]:
     for name, store in (("inbox", mixed.inbox()), ("outbox", mixed.outbox()), ("log", mixed.log())):
         store.migrate()
         mixed.extend(name)
@@ -118,7 +118,9 @@ def _migrated(mixed: Mixed) -> Iterator[Mixed]:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
-def test_outbox_works_on_newer_tables(check: outbox_conformance.Check, tables: Mixed) -> None:
+def test_outbox_works_on_newer_tables(
+    check: outbox_conformance.Check, tables: SharedDatabase
+) -> None:
     """A worker of this release passes the kit for outboxes on tables of the next release."""
     outbox = tables.outbox()
     outbox.remove(EntryQuery())
@@ -128,7 +130,9 @@ def test_outbox_works_on_newer_tables(check: outbox_conformance.Check, tables: M
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
-def test_inbox_works_on_newer_tables(check: inbox_conformance.Check, tables: Mixed) -> None:
+def test_inbox_works_on_newer_tables(
+    check: inbox_conformance.Check, tables: SharedDatabase
+) -> None:
     """A worker of this release passes the kit for inboxes on tables of the next release."""
     inbox = tables.inbox()
     inbox.remove(EntryQuery())
@@ -136,7 +140,7 @@ def test_inbox_works_on_newer_tables(check: inbox_conformance.Check, tables: Mix
     check(lambda: inbox)
 
 
-def test_log_works_on_newer_tables(tables: Mixed) -> None:
+def test_log_works_on_newer_tables(tables: SharedDatabase) -> None:
     """A worker of this release writes and reads the log on tables of the next release."""
     log = tables.log()
     for number in range(3):
@@ -146,7 +150,7 @@ def test_log_works_on_newer_tables(tables: Mixed) -> None:
     assert 3 == len(log.find(LogQuery()).items)
 
 
-def test_migration_of_an_older_release_keeps_newer_columns(tables: Mixed) -> None:
+def test_migration_of_an_older_release_keeps_newer_columns(tables: SharedDatabase) -> None:
     """`migrate` of this release neither refuses nor removes columns of the next one."""
     layout_before = tables.columns("outbox")
     tables.outbox().migrate()
@@ -167,7 +171,7 @@ def settled(outbox: Any) -> dict[str, bool]:
     }
 
 
-def test_entries_of_the_next_release_are_processed(database: Mixed) -> None:
+def test_entries_of_the_next_release_are_processed(database: SharedDatabase) -> None:
     """A worker of this release settles entries of the next one, and keeps their new columns."""
     outbox = database.outbox()
     outbox.migrate()
@@ -180,7 +184,7 @@ def test_entries_of_the_next_release_are_processed(database: Mixed) -> None:
     assert [("done",), ("done",)] == database.values("outbox", "state")
 
 
-def test_entries_of_an_older_release_are_processed(database: Mixed) -> None:
+def test_entries_of_an_older_release_are_processed(database: SharedDatabase) -> None:
     """A worker of this release settles an entry that has only the columns without a default."""
     outbox = database.outbox()
     outbox.migrate()
@@ -192,7 +196,7 @@ def test_entries_of_an_older_release_are_processed(database: Mixed) -> None:
     assert {"full": True, "old": True} == settled(outbox)
 
 
-def test_log_of_an_older_release_is_read(database: Mixed) -> None:
+def test_log_of_an_older_release_is_read(database: SharedDatabase) -> None:
     """An entry of the log that has only the columns without a default is read."""
     log = database.log()
     log.migrate()
@@ -207,13 +211,13 @@ def test_log_of_an_older_release_is_read(database: Mixed) -> None:
 # --- states of a version that this release cannot read ---
 
 
-def storage(database: Mixed) -> Any:
+def storage(database: SharedDatabase) -> Any:
     """Open a store of shared state in the database."""
     options = {} if database.kind == "sqlite" else {"prefix": database.prefix, "create": True}
     return database.note_opened(open_storage(database.url, **options))
 
 
-def states(database: Mixed) -> dict[str, bytes]:
+def states(database: SharedDatabase) -> dict[str, bytes]:
     """Return the stored states by their keys."""
     with database.engine.connect() as connection:
         rows = connection.exec_driver_sql(
@@ -222,7 +226,7 @@ def states(database: Mixed) -> dict[str, bytes]:
         return {str(name): bytes(state) for name, state in rows}
 
 
-def rewritten(database: Mixed) -> dict[str, bytes]:
+def rewritten(database: SharedDatabase) -> dict[str, bytes]:
     """Rewrite all states as the next release would, and return them."""
     statement = sqlalchemy.text(
         f"UPDATE {database.states} SET {database.state} = :state WHERE {database.name} = :name"
@@ -237,7 +241,7 @@ def rewritten(database: Mixed) -> dict[str, bytes]:
 class Worker:
     """A process of this release over the store of a database."""
 
-    def __init__(self, database: Mixed) -> None:
+    def __init__(self, database: SharedDatabase) -> None:
         self.events: list[Any] = []
         limit = RateLimitConfig.per_hour(2)
         service = Service("vat", limits=limit, max_limit_wait=0, retry=None)
@@ -263,7 +267,7 @@ class Worker:
 
 
 @pytest.fixture
-def rolled_out(database: Mixed) -> dict[str, bytes]:
+def rolled_out(database: SharedDatabase) -> dict[str, bytes]:
     """The states of a tenant and of a key, which the next release has rewritten."""
     worker = Worker(database)
     assert 1 == worker.granted("moved", calls=1)
@@ -273,7 +277,7 @@ def rolled_out(database: Mixed) -> dict[str, bytes]:
 
 
 def test_newer_limits_have_substitutes_that_workers_share(
-    database: Mixed, rolled_out: dict[str, bytes]
+    database: SharedDatabase, rolled_out: dict[str, bytes]
 ) -> None:
     """Workers that cannot read a limit share a substitute, which grants as much as the limit."""
     first, second = Worker(database), Worker(database)
@@ -283,7 +287,9 @@ def test_newer_limits_have_substitutes_that_workers_share(
     assert rolled_out.items() <= states(database).items()
 
 
-def test_newer_states_affect_nothing_else(database: Mixed, rolled_out: dict[str, bytes]) -> None:
+def test_newer_states_affect_nothing_else(
+    database: SharedDatabase, rolled_out: dict[str, bytes]
+) -> None:
     """Other tenants' limits and other keys work as before, and are shared by all workers."""
     first, second = Worker(database), Worker(database)
 
@@ -292,7 +298,7 @@ def test_newer_states_affect_nothing_else(database: Mixed, rolled_out: dict[str,
     assert rolled_out.items() <= states(database).items()
 
 
-def test_newer_claim_is_refused(database: Mixed, rolled_out: dict[str, bytes]) -> None:
+def test_newer_claim_is_refused(database: SharedDatabase, rolled_out: dict[str, bytes]) -> None:
     """A call under a key that a worker cannot read is refused, and the key stays as it is."""
     worker = Worker(database)
     with pytest.raises(StateUnavailable) as excinfo:

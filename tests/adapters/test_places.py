@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 
 from moorage.adapters.concurrency.forking import start_afresh
 from moorage.adapters.concurrency.places import INSIDE, OUTSIDE, WAITING, Places, Waiter
-from tests.adapters.fragile import Fragile, Interruption
+from tests.adapters.fragile import FragileLock, Interruption
 
 # The syntax nodes allowed in a locked block: none that calls, loops or makes a container.
 HARMLESS = (
@@ -47,7 +47,7 @@ def test_a_section_makes_no_call() -> None:
 
 
 @dataclass
-class Room:
+class BulkheadModel:
     """A slow but obviously correct model of a bulkhead's slots and queue."""
 
     places: int = 0
@@ -70,7 +70,7 @@ class PlacesMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.places = Places()
-        self.rooms = {"a": Room(), "b": Room()}
+        self.rooms = {"a": BulkheadModel(), "b": BulkheadModel()}
         self.woken: list[Waiter] = []
 
     @rule(target=callers, name=names, places=counts, queue=st.integers(0, 4))
@@ -142,7 +142,7 @@ TestPlaces = PlacesMachine.TestCase
 
 def test_an_interrupted_entry_holds_nothing() -> None:
     """A caller interrupted while it enters a bulkhead holds no slot."""
-    lock = Fragile()
+    lock = FragileLock()
     places = Places(lambda: lock)
 
     lock.releases = 1
@@ -154,7 +154,7 @@ def test_an_interrupted_entry_holds_nothing() -> None:
 
 def test_an_interrupted_refusal_frees_nothing() -> None:
     """A caller interrupted while a bulkhead refuses it frees no other caller's slot."""
-    lock = Fragile()
+    lock = FragileLock()
     places = Places(lambda: lock)
     places.enter("a", object(), 1)
 
@@ -167,7 +167,7 @@ def test_an_interrupted_refusal_frees_nothing() -> None:
 
 def test_an_interrupted_exit_wakes_the_next() -> None:
     """The next waiting caller is woken even if the leaving one is interrupted."""
-    lock, woken_waiters, holder = Fragile(), list[str](), object()
+    lock, woken_waiters, holder = FragileLock(), list[str](), object()
     places = Places(lambda: lock)
     places.enter("a", holder, 1)
     waiter = Waiter("a", object(), lambda: woken_waiters.append("next"))

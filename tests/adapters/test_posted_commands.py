@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import States
 
 
-class Said:
+class NumberedCommand:
     """A store command with a number that identifies it."""
 
     keys = ("a",)
@@ -54,7 +54,7 @@ class SlowStore:
     def post(self, *numbers: int) -> None:
         """Post commands one after another."""
         for number in numbers:
-            self.posts.post(Said(number))
+            self.posts.post(NumberedCommand(number))
 
     @property
     def is_busy(self) -> bool:

@@ -33,7 +33,7 @@ PREFIX = "MOORAGE_CREDENTIAL_"
 OWNERS = [("shop", None), ("shop", "acme-fr"), ("shop-acme", "fr"), ("shop-acme-fr", None)]
 
 
-class Place:
+class CredentialSource:
     """A source of credentials (environment or file), with its read-only provider in either mode."""
 
     def __init__(self, kind: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,11 +79,11 @@ class Place:
 )
 def _place(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Place:
-    return Place(request.param, tmp_path, monkeypatch)
+) -> CredentialSource:
+    return CredentialSource(request.param, tmp_path, monkeypatch)
 
 
-def test_owners_are_separate(place: Place) -> None:
+def test_owners_are_separate(place: CredentialSource) -> None:
     """A credential is found only for the service and tenant that it belongs to."""
     for owner in OWNERS:
         assert not place.ask("has", *owner)
@@ -99,7 +99,7 @@ def test_owners_are_separate(place: Place) -> None:
         assert Credentials.bearer(f"token-{number}") == place.ask("get", *owner)
 
 
-def test_refresh_reads_again(place: Place) -> None:
+def test_refresh_reads_again(place: CredentialSource) -> None:
     """`refresh` returns a credential that was replaced, and fails if it is unchanged."""
     place.put(OWNERS[1], "old")
     with pytest.raises(CredentialRefreshFailed, match="is still the one that was refused"):
@@ -110,7 +110,7 @@ def test_refresh_reads_again(place: Place) -> None:
         place.ask("refresh", *OWNERS[0], OLD)
 
 
-def test_nothing_is_written(place: Place) -> None:
+def test_nothing_is_written(place: CredentialSource) -> None:
     """A read-only provider refuses to store a credential."""
     place.put(OWNERS[0], "old")
     with pytest.raises(ConfigurationError, match="cannot write to"):
@@ -118,7 +118,7 @@ def test_nothing_is_written(place: Place) -> None:
     assert OLD == place.ask("get", *OWNERS[0])
 
 
-def test_invalid_credential_is_not_shown(place: Place) -> None:
+def test_invalid_credential_is_not_shown(place: CredentialSource) -> None:
     """An invalid credential is refused, and no traceback frame of moorage shows it."""
     place.put(OWNERS[0], "sk_live\n")
     with pytest.raises(InvalidData, match="white space") as excinfo:
@@ -194,7 +194,7 @@ FILE = pytest.mark.parametrize("place", ["file", "file, awaited"], indirect=True
 
 @FILE
 @pytest.mark.parametrize("mode", [0o604, 0o602, 0o601, 0o620])
-def test_a_file_that_others_can_read_is_refused(place: Place, mode: int) -> None:
+def test_a_file_that_others_can_read_is_refused(place: CredentialSource, mode: int) -> None:
     """A credential file that everybody can read, or others can write, is refused."""
     place.put_file('[services.shop]\nsecret = "old"\n', mode)
 
@@ -215,7 +215,7 @@ def test_a_file_that_others_can_read_is_refused(place: Place, mode: int) -> None
         ('[tenants.acme.shop]\nkey = "sk_live"', r"\[tenants.acme.shop\]: It has a field"),
     ],
 )
-def test_a_broken_file_is_refused(place: Place, text: str, problem: str) -> None:
+def test_a_broken_file_is_refused(place: CredentialSource, text: str, problem: str) -> None:
     """A broken credential file raises an error without secrets; its earlier content is not used."""
     place.put(("shop", None), "old")
     place.ask("get", "shop", None)
@@ -228,7 +228,7 @@ def test_a_broken_file_is_refused(place: Place, text: str, problem: str) -> None
 
 
 @FILE
-def test_a_file_that_is_gone(place: Place) -> None:
+def test_a_file_that_is_gone(place: CredentialSource) -> None:
     """A deleted credential file raises StorageUnavailable; its old content is not used."""
     place.put(("shop", None), "old")
     place.ask("get", "shop", None)

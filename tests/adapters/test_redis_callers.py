@@ -28,7 +28,7 @@ from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
 from moorage.domain.resilience.gate_commands import SetCircuit
 from moorage.domain.values.durations import SECOND
 from moorage.testing.kits._state_commands import new_key, read
-from tests.adapters.redis_modes import MODES, Count, Face
+from tests.adapters.redis_modes import MODES, Count, SyncStore
 from tests.support.redis_servers import PrivateRedis, Proxy
 
 if TYPE_CHECKING:
@@ -326,8 +326,8 @@ def test_two_processes_decide_alike_over_one_circuit(mode: str, server: PrivateR
     rule, key = CircuitRule(CircuitBreakerConfig()), new_key()
     asking_admission = Admission(Gates(circuit=rule, circuit_key=key), within=0, lease=1)
     with (
-        Face(mode, server.url, timeout=PATIENT) as value,
-        Face(mode, server.url, timeout=PATIENT) as second_face,
+        SyncStore(mode, server.url, timeout=PATIENT) as value,
+        SyncStore(mode, server.url, timeout=PATIENT) as second_face,
     ):
         value.execute(SetCircuit(rule, key, CircuitState.FORCED_OPEN))
         assert Answer.CIRCUIT_OPEN is second_face.execute(asking_admission)[0]
@@ -337,14 +337,14 @@ def test_two_processes_decide_alike_over_one_circuit(mode: str, server: PrivateR
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_forked_child_has_its_own_connections(mode: str, server: PrivateRedis) -> None:
     """A forked child has its own connections, so it never reads its parent's replies."""
-    with Face(mode, server.url, timeout=PATIENT) as face:
+    with SyncStore(mode, server.url, timeout=PATIENT) as face:
         count = Count(new_key())
         face.execute(count)
         child = os.fork()
         if child == 0:  # pragma: no cover - in a process of its own
             done = 1
             try:
-                with Face(mode, server.url, timeout=PATIENT) as mine:
+                with SyncStore(mode, server.url, timeout=PATIENT) as mine:
                     mine.store = face.store
                     for _ in range(20):
                         mine.execute(count)
@@ -360,7 +360,7 @@ def test_forked_child_has_its_own_connections(mode: str, server: PrivateRedis) -
 # --- concurrent writers --------------------------------------------------------------
 
 
-class Overtaken(Count):
+class RacingCount(Count):
     """A command during which another writer changes the state, a given number of times."""
 
     def __init__(self, key: str, url: str, times: int) -> None:
@@ -379,8 +379,8 @@ class Overtaken(Count):
 
 def test_overtaken_command_decides_again(mode: str, server: PrivateRedis) -> None:
     """A command whose state was changed concurrently runs again and overwrites nothing."""
-    with Face(mode, server.url, timeout=PATIENT) as face:
-        assert 4 == face.execute(Overtaken(new_key(), server.url, 3))
+    with SyncStore(mode, server.url, timeout=PATIENT) as face:
+        assert 4 == face.execute(RacingCount(new_key(), server.url, 3))
 
 
 def test_endlessly_overtaken_command_gives_up(mode: str, server: PrivateRedis) -> None:
@@ -388,11 +388,11 @@ def test_endlessly_overtaken_command_gives_up(mode: str, server: PrivateRedis) -
     message = "did not answer in time"
     for timeout in (0.05, 0.5, 5):  # on a busy machine a short timeout may pass before any reply
         if "did not answer in time" in message:
-            with Face(mode, server.url, timeout=timeout) as face:
+            with SyncStore(mode, server.url, timeout=timeout) as face:
                 with pytest.raises(StorageUnavailable) as excinfo:
-                    face.execute(Overtaken(new_key(), server.url, 10**9))
+                    face.execute(RacingCount(new_key(), server.url, 10**9))
                 message = str(excinfo.value)
-                face.post(Overtaken(new_key(), server.url, 10**9))
+                face.post(RacingCount(new_key(), server.url, 10**9))
     assert "kept changing" in message
 
 

@@ -19,7 +19,7 @@ from moorage.adapters.http.connections import _resolve as _http_resolve
 from moorage.adapters.state import _redis_socket
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 from moorage.testing.kits._state_commands import new_key
-from tests.adapters.redis_modes import MODES, Count, Face
+from tests.adapters.redis_modes import MODES, Count, SyncStore
 from tests.support.redis_servers import PrivateRedis, Proxy
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def server() -> Iterator[PrivateRedis]:
         yield start_redis
 
 
-class Watch:
+class AdvancingClock:
     """A fake clock that advances only while a silent address is waited for."""
 
     def __init__(self) -> None:
@@ -57,9 +57,9 @@ class Watch:
 
 
 @pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+def watch(monkeypatch: pytest.MonkeyPatch) -> AdvancingClock:
     """Replace the clock by one that advances when connecting to a silent address."""
-    watch = Watch()
+    watch = AdvancingClock()
 
     class Socket(socket.socket):
         def connect(self, address: Any, /) -> None:
@@ -91,7 +91,7 @@ def give_addresses(monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[str, i
 
 
 def test_silent_address_leaves_time_for_the_next(
-    server: PrivateRedis, watch: Watch, monkeypatch: pytest.MonkeyPatch
+    server: PrivateRedis, watch: AdvancingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the first addresses of a Redis host are silent, the next one is reached in time."""
     port = server.port
@@ -130,12 +130,12 @@ def test_loop_that_is_not_asyncios_connects_as_usual(
 ) -> None:
     """With an event loop that is not asyncio's own, connecting uses no option of asyncio's loop."""
     monkeypatch.setattr(asyncio, "BaseEventLoop", str)
-    with Face("awaited", server.url, timeout=LONG) as store:
+    with SyncStore("awaited", server.url, timeout=LONG) as store:
         assert 1 == store.execute(Count(new_key()))
 
 
 def test_silent_addresses_end_by_the_deadline(
-    watch: Watch, monkeypatch: pytest.MonkeyPatch
+    watch: AdvancingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If all addresses of a Redis host are silent, the command fails at the caller's deadline."""
     give_addresses(monkeypatch, [(silent_host, 6379) for silent_host in SILENT * 2])
@@ -215,7 +215,7 @@ def test_tls_that_trickles_ends_by_the_deadline(mode: str) -> None:
     """A TLS handshake that arrives byte by byte fails at the caller's deadline."""
     with (
         TricklingTls() as trickling,
-        Face(mode, f"rediss://localhost:{trickling.port}/0", timeout=HOUR) as store,
+        SyncStore(mode, f"rediss://localhost:{trickling.port}/0", timeout=HOUR) as store,
         pytest.raises(StorageUnavailable, match="did not answer in time"),
     ):
         store.execute(Count(new_key()), SHORT)
@@ -227,7 +227,7 @@ def test_sentinels_that_trickle_end_by_the_deadline(mode: str, server: PrivateRe
         proxy.trickles = True
         url = f"redis+sentinel://127.0.0.1:{proxy.port},127.0.0.1:{proxy.port}/main"
         with (
-            Face(mode, url, timeout=HOUR) as store,
+            SyncStore(mode, url, timeout=HOUR) as store,
             pytest.raises(StorageUnavailable),
         ):
             store.execute(Count(new_key()), SHORT)

@@ -20,7 +20,7 @@ from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.state.codec import VERSION, pack
 from moorage.errors import ConfigurationError, InvalidData
 from moorage.testing.kits._state_commands import Write, new_key, read
-from tests.adapters.redis_modes import MODES, Count, Face
+from tests.adapters.redis_modes import MODES, Count, SyncStore
 from tests.support.redis_servers import PrivateRedis, Proxy
 from tests.support.waiting import wait_until
 
@@ -52,7 +52,7 @@ def one_token(key: str) -> Admission:
     return Admission(gates, within=0, lease=1)
 
 
-def tokens_taken(face: Face, command: Admission) -> int:
+def tokens_taken(face: SyncStore, command: Admission) -> int:
     """Return the number of tokens taken from the bucket."""
     _, (state,) = face.execute(read(*command.keys))
     rule: Any = command.gates.limits[0]
@@ -72,7 +72,7 @@ def claim(key: str, owner: int = 1) -> Claim:
 def test_flushed_server_starts_afresh(mode: str, server: PrivateRedis) -> None:
     """The store continues to work if Redis loses its states and the script."""
     client = redis.Redis(port=server.port)
-    with Face(mode, server.url, timeout=PATIENT) as face:
+    with SyncStore(mode, server.url, timeout=PATIENT) as face:
         command = one_token(new_key())
         for _ in range(3):
             assert Answer.GO is face.execute(command)[0]
@@ -84,7 +84,7 @@ def test_flushed_server_starts_afresh(mode: str, server: PrivateRedis) -> None:
 
 def test_a_server_that_was_restarted_is_used_again(mode: str, server: PrivateRedis) -> None:
     """After a restart of Redis, the next command uses a new connection and succeeds."""
-    with Face(mode, server.url, timeout=PATIENT) as face:
+    with SyncStore(mode, server.url, timeout=PATIENT) as face:
         face.execute(one_token(new_key()))
         server.kill()
         server.start()
@@ -94,7 +94,7 @@ def test_a_server_that_was_restarted_is_used_again(mode: str, server: PrivateRed
 def test_a_server_that_is_gone_is_unavailable(mode: str, server: PrivateRedis) -> None:
     """The error for an unreachable Redis has the address without the password, and a remedy."""
     location = f"redis://me:secret-word@127.0.0.1:{server.port}/0"
-    with Face(mode, location, timeout=PATIENT) as face:
+    with SyncStore(mode, location, timeout=PATIENT) as face:
         server.kill()
         with pytest.raises(StorageUnavailable, match=r"redis://me:\*\*\*@127") as excinfo:
             face.execute(one_token(new_key()))
@@ -106,7 +106,7 @@ def test_a_server_that_is_gone_is_unavailable(mode: str, server: PrivateRedis) -
 
 def test_a_server_that_is_silent_costs_one_timeout(mode: str, server: PrivateRedis) -> None:
     """A command to a Redis that does not respond fails after one timeout."""
-    with Face(mode, server.url, timeout=SHORT) as face:
+    with SyncStore(mode, server.url, timeout=SHORT) as face:
         command = claim(new_key())
         face.execute(command)
         server.suspend()
@@ -118,7 +118,7 @@ def test_a_server_that_is_silent_costs_one_timeout(mode: str, server: PrivateRed
         duration = time.monotonic() - start_time
         server.resume()
     assert 2 * SHORT <= duration < 2 * PATIENT
-    with Face(mode, server.url, timeout=PATIENT) as face:
+    with SyncStore(mode, server.url, timeout=PATIENT) as face:
         assert Verdict.RUN is face.execute(command).verdict
 
 
@@ -145,7 +145,7 @@ def test_silent_server_fails_all_callers_together(server: PrivateRedis) -> None:
 @pytest.mark.parametrize("stored", [0, 3])
 def test_lost_grant_is_not_repeated(mode: str, stored: int, server: PrivateRedis) -> None:
     """A token request whose reply was lost is not sent again."""
-    with Proxy(server.port) as proxy, Face(mode, proxy.url, timeout=PATIENT) as face:
+    with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=PATIENT) as face:
         command = one_token(new_key())
         face.execute(command)
         proxy.cuts, proxy.keep, calls_before = 1, stored, proxy.calls
@@ -158,7 +158,7 @@ def test_lost_grant_is_not_repeated(mode: str, stored: int, server: PrivateRedis
 @pytest.mark.parametrize("stored", [0, 3])
 def test_lost_claim_is_repeated_once(mode: str, stored: int, server: PrivateRedis) -> None:
     """A claim whose reply was lost is sent again, once."""
-    with Proxy(server.port) as proxy, Face(mode, proxy.url, timeout=PATIENT) as face:
+    with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=PATIENT) as face:
         face.execute(claim(new_key()))
         command = claim(new_key())
         proxy.cuts, proxy.keep, calls_before = 1, stored, proxy.calls
@@ -173,7 +173,7 @@ def test_lost_claim_is_repeated_once(mode: str, stored: int, server: PrivateRedi
 @pytest.mark.parametrize("once", [True, False])
 def test_local_decisions_happen_once(mode: str, once: bool, server: PrivateRedis) -> None:
     """A write whose reply was lost is repeated only if the command allows it."""
-    with Proxy(server.port) as proxy, Face(mode, proxy.url, timeout=PATIENT) as face:
+    with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=PATIENT) as face:
         command = Count(new_key(), once=once)
         face.execute(command)
         for cut in (1, 2):
@@ -190,7 +190,7 @@ def test_local_decisions_happen_once(mode: str, once: bool, server: PrivateRedis
 
 def test_posts_during_an_outage_are_sent_later(mode: str, server: PrivateRedis) -> None:
     """Commands posted while Redis is down are sent with the next command."""
-    with Face(mode, server.url, timeout=PATIENT) as face:
+    with SyncStore(mode, server.url, timeout=PATIENT) as face:
         command, key = one_token(new_key()), new_key()
         face.execute(command)
         server.kill()
@@ -205,7 +205,7 @@ def test_posts_during_an_outage_are_sent_later(mode: str, server: PrivateRedis) 
 def test_all_posts_precede_the_next_command(mode: str, server: PrivateRedis) -> None:
     """All posted commands take effect before the next command, however many there are."""
     command = one_token(new_key())
-    with Face(mode, server.url, timeout=PATIENT) as face:
+    with SyncStore(mode, server.url, timeout=PATIENT) as face:
         face.execute(one_token(new_key()))
         server.kill()
         for _ in range(300):
@@ -218,7 +218,7 @@ def test_all_posts_precede_the_next_command(mode: str, server: PrivateRedis) -> 
 def test_close_sends_posts(mode: str, server: PrivateRedis) -> None:
     """Closing a store sends its posted commands."""
     command = one_token(new_key())
-    with Face(mode, server.url, timeout=PATIENT) as face:
+    with SyncStore(mode, server.url, timeout=PATIENT) as face:
         face.execute(one_token(new_key()))
         server.kill()
         face.post(command)
@@ -226,14 +226,17 @@ def test_close_sends_posts(mode: str, server: PrivateRedis) -> None:
         face.close()
         with pytest.raises(StorageUnavailable, match="The store is closed"):
             face.execute(command)
-    with Face(mode, server.url, timeout=PATIENT) as face:
+    with SyncStore(mode, server.url, timeout=PATIENT) as face:
         assert 1 == tokens_taken(face, command)
 
 
 def test_posts_after_a_close_are_dropped(mode: str, server: PrivateRedis) -> None:
     """A command posted after the store was closed is dropped."""
     command = one_token(new_key())
-    with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
+    with (
+        redis.Redis(port=server.port) as client,
+        SyncStore(mode, server.url, timeout=PATIENT) as face,
+    ):
         face.execute(one_token(new_key()))
         face.close()
         connection_counts = [len(client.client_list())]
@@ -242,7 +245,7 @@ def test_posts_after_a_close_are_dropped(mode: str, server: PrivateRedis) -> Non
         face.close()
         connection_counts.append(len(client.client_list()))
     assert connection_counts[0] >= max(connection_counts)
-    with Face(mode, server.url, timeout=PATIENT) as face:
+    with SyncStore(mode, server.url, timeout=PATIENT) as face:
         assert 0 == tokens_taken(face, command)
 
 
@@ -312,7 +315,10 @@ def test_foreign_values_are_refused(
     mode: str, stored: bytes, message: str, server: PrivateRedis
 ) -> None:
     """A key with a value that is not a state is refused, and the value is not changed."""
-    with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
+    with (
+        redis.Redis(port=server.port) as client,
+        SyncStore(mode, server.url, timeout=PATIENT) as face,
+    ):
         command = one_token(new_key())
         client.set("moorage:" + command.keys[0], stored)
         with pytest.raises(StateUnavailable, match=message) as excinfo:
@@ -325,7 +331,10 @@ def test_the_state_that_cannot_be_used_is_named(mode: str, server: PrivateRedis)
     """If one of several states has a newer format, the error names its key."""
     limits = [RateLimitConfig(1).rule] * 2
     later_bytes = bytes((VERSION + 1,)) + pack((1, 2, 3, 4, 5, 6, 7, ()))[1:]
-    with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
+    with (
+        redis.Redis(port=server.port) as client,
+        SyncStore(mode, server.url, timeout=PATIENT) as face,
+    ):
         for stored_bytes in (later_bytes, None):
             keys = [new_key(), new_key()]
             if stored_bytes is None:
@@ -341,7 +350,10 @@ def test_the_state_that_cannot_be_used_is_named(mode: str, server: PrivateRedis)
 
 def test_another_kind_of_value_is_refused(mode: str, server: PrivateRedis) -> None:
     """A key that holds a Redis list is refused and not changed; other keys still work."""
-    with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
+    with (
+        redis.Redis(port=server.port) as client,
+        SyncStore(mode, server.url, timeout=PATIENT) as face,
+    ):
         command, key = one_token(new_key()), new_key()
         client.lpush("moorage:" + command.keys[0], "theirs")
         client.lpush("moorage:" + key, "theirs")
@@ -380,7 +392,7 @@ def test_bad_state_fails_only_its_caller(server: PrivateRedis) -> None:
 
 def test_unstorable_value_is_the_callers_error(mode: str, server: PrivateRedis) -> None:
     """Storing a value of an unsupported type raises InvalidData."""
-    with Face(mode, server.url, timeout=PATIENT) as face:
+    with SyncStore(mode, server.url, timeout=PATIENT) as face:
         key = new_key()
         with pytest.raises(InvalidData, match="object cannot be stored"):
             face.execute(Write({key: object()}))
@@ -395,7 +407,10 @@ def test_unstorable_value_is_the_callers_error(mode: str, server: PrivateRedis) 
 
 def test_a_full_server_takes_nothing_new(mode: str, server: PrivateRedis) -> None:
     """If Redis is full and does not evict, writes raise StorageUnavailable."""
-    with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
+    with (
+        redis.Redis(port=server.port) as client,
+        SyncStore(mode, server.url, timeout=PATIENT) as face,
+    ):
         command = one_token(new_key())
         face.execute(command)
         client.config_set("maxmemory", "1mb")
@@ -411,14 +426,14 @@ def test_evicting_server_is_refused(mode: str, server: PrivateRedis) -> None:
     with redis.Redis(port=server.port) as client:
         client.config_set("maxmemory", "1gb")
         client.config_set("maxmemory-policy", "volatile-lru")
-        with Face(mode, server.url, timeout=PATIENT) as face:
+        with SyncStore(mode, server.url, timeout=PATIENT) as face:
             for _ in range(2):
                 with pytest.raises(ConfigurationError, match="volatile-lru"):
                     face.execute(one_token(new_key()))
-        with Face(mode, server.url, timeout=PATIENT, may_evict=True) as face:
+        with SyncStore(mode, server.url, timeout=PATIENT, may_evict=True) as face:
             assert Answer.GO is face.execute(one_token(new_key()))[0]
         client.config_set("maxmemory", "0")
-        with Face(mode, server.url, timeout=PATIENT) as face:
+        with SyncStore(mode, server.url, timeout=PATIENT) as face:
             assert Answer.GO is face.execute(one_token(new_key()))[0]
         client.config_set("maxmemory-policy", "noeviction")
 
@@ -428,7 +443,7 @@ def test_replica_is_refused(mode: str, server: PrivateRedis) -> None:
     with PrivateRedis("--replicaof", f"127.0.0.1 {server.port}") as replica:
         with redis.Redis(port=replica.port) as client:
             wait_until(lambda: client.info()["master_link_status"] == "up", "replication")
-        with Face(mode, replica.url, timeout=PATIENT) as face:
+        with SyncStore(mode, replica.url, timeout=PATIENT) as face:
             for _ in range(2):
                 with pytest.raises(StorageUnavailable, match="is a replica"):
                     face.execute(one_token(new_key()))
@@ -439,7 +454,7 @@ def test_a_busy_server_is_unavailable(mode: str) -> None:
     with (
         PrivateRedis("--busy-reply-threshold", "10") as busy_redis,
         redis.Redis(port=busy_redis.port) as client,
-        Face(mode, busy_redis.url, timeout=PATIENT) as face,
+        SyncStore(mode, busy_redis.url, timeout=PATIENT) as face,
     ):
         face.execute(one_token(new_key()))
         script_thread = threading.Thread(target=_run_for_ever, args=(busy_redis.port,))
@@ -470,11 +485,11 @@ def test_a_wrong_password_is_unavailable(mode: str) -> None:
     with PrivateRedis("--requirepass", "right") as guarded_server:
         for user in ("", ":wrong-word@"):
             location = f"redis://{user}127.0.0.1:{guarded_server.port}/0"
-            with Face(mode, location, timeout=PATIENT) as face:
+            with SyncStore(mode, location, timeout=PATIENT) as face:
                 with pytest.raises(StorageUnavailable, match="password") as excinfo:
                     face.execute(one_token(new_key()))
                 assert "wrong-word" not in "".join(traceback.format_exception(excinfo.value))
-        with Face(
+        with SyncStore(
             mode, f"redis://:right@127.0.0.1:{guarded_server.port}/0", timeout=PATIENT
         ) as face:
             assert Answer.GO is face.execute(one_token(new_key()))[0]
@@ -487,10 +502,10 @@ def test_minimal_acl_is_enough(mode: str, server: PrivateRedis) -> None:
         client.execute_command("ACL", "SETUSER", "few", *permissions.split())
         client.execute_command("ACL", "SETUSER", "none", "on", ">word", "~other:*", "+@all")
     location = f"127.0.0.1:{server.port}/0"
-    with Face(mode, f"redis://few:word@{location}", timeout=PATIENT) as face:
+    with SyncStore(mode, f"redis://few:word@{location}", timeout=PATIENT) as face:
         assert Answer.GO is face.execute(one_token(new_key()))[0]
     with (
-        Face(mode, f"redis://none:word@{location}", timeout=PATIENT) as face,
+        SyncStore(mode, f"redis://none:word@{location}", timeout=PATIENT) as face,
         pytest.raises(StorageUnavailable, match="or a command"),
     ):
         face.execute(one_token(new_key()))
@@ -501,7 +516,7 @@ def test_minimal_acl_is_enough(mode: str, server: PrivateRedis) -> None:
 
 def test_a_slow_server_is_waited_for(mode: str, server: PrivateRedis) -> None:
     """A caller's longer timeout replaces the store's own timeout."""
-    with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=0.2) as face:
+    with redis.Redis(port=server.port) as client, SyncStore(mode, server.url, timeout=0.2) as face:
         for command in (one_token(new_key()), Count(new_key())):
             client.client_pause(600)
             face.execute(command, PATIENT)

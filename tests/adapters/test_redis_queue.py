@@ -22,7 +22,7 @@ from moorage.domain.values.durations import SECOND
 from moorage.errors import InvalidData
 from moorage.testing.kits._state_commands import new_key
 from tests.adapters.in_flight import LIMIT, OfOnesOwn, waits_of_the_next
-from tests.adapters.redis_modes import MODES, Count, Face
+from tests.adapters.redis_modes import MODES, Count, SyncStore
 from tests.adapters.sqlite_lab import claim
 from tests.integration.laws import burst_of
 from tests.support.redis_servers import PrivateRedis
@@ -91,7 +91,7 @@ ORDERS: Final[dict[str, Callable[[list[int]], list[int]]]] = {
 def test_abandoned_queue_is_granted_again(order: str, mode: str, server: PrivateRedis) -> None:
     """If 900 of 1,000 queued callers leave, later callers get their slots."""
     command = question()
-    with Face(mode, server.url, timeout=PATIENT) as store:
+    with SyncStore(mode, server.url, timeout=PATIENT) as store:
         queue = [store.execute(command)[3] for _ in range(CALLERS)]
         leaving_places = ORDERS[order](list(range(CALLERS)))
         for place in leaving_places:
@@ -106,7 +106,7 @@ def test_abandoned_queue_is_granted_again(order: str, mode: str, server: Private
     require_use(staying_callers, answers)
 
 
-class Noted:
+class RecordingStore:
     """A store that records the tickets it granted, and those that were given back."""
 
     def __init__(self, store: Any) -> None:
@@ -134,7 +134,7 @@ class Noted:
         ]
 
 
-class NotedStore(Noted):
+class NotedStore(RecordingStore):
     """The recording store, synchronous."""
 
     def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
@@ -142,7 +142,7 @@ class NotedStore(Noted):
         return self.record_grant(command, self._store.execute(command, timeout))
 
 
-class AsyncNotedStore(Noted):
+class AsyncNotedStore(RecordingStore):
     """The recording store, asynchronous."""
 
     async def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
@@ -150,7 +150,7 @@ class AsyncNotedStore(Noted):
         return self.record_grant(command, await self._store.execute(command, timeout))
 
 
-class Asleep:
+class BlockingSleeper:
     """A sleeper that sleeps until its caller is cancelled or gives up."""
 
     def __init__(self) -> None:
@@ -230,7 +230,7 @@ def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedi
 def test_abandoned_threads_leave_the_limit_to_others(server: PrivateRedis) -> None:
     """If 180 of 200 waiting threads give up, the remaining ones get the whole limit."""
     with RedisStorage(server.url, timeout=PATIENT) as redis:
-        store, sleeper = NotedStore(redis), Asleep()
+        store, sleeper = NotedStore(redis), BlockingSleeper()
         limiter = RateLimiter(LIMITS, name=new_key(), storage=store, sleeper=sleeper)
 
         def wait_in_line() -> None:
@@ -285,7 +285,7 @@ def test_cancelled_grant_of_a_custom_rule_is_given_back(
     assert max(waits_seen) <= SECOND
 
 
-class Wrong(Count):
+class FailingCount(Count):
     """A command that raises when it is applied."""
 
     def apply(self, states: Any, now: int) -> Any:
@@ -301,7 +301,7 @@ def test_wrong_command_of_a_cancelled_caller_returns_nothing(server: PrivateRedi
             await store.housekeep()
             cancelled_tasks = 0
             for turns in range(16):
-                task = asyncio.ensure_future(store.execute(Wrong(new_key())))
+                task = asyncio.ensure_future(store.execute(FailingCount(new_key())))
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 task.cancel()

@@ -36,7 +36,7 @@ from moorage.testing import state_conformance as kit
 from moorage.testing.fakes.http_tls import certificate_files
 from moorage.testing.kits._state_commands import Write, new_key
 from moorage.testing.kits.checks import name_of
-from tests.adapters.redis_modes import MODES, Count, Face
+from tests.adapters.redis_modes import MODES, Count, SyncStore
 from tests.support.ports import free_port
 from tests.support.redis_servers import PrivateRedis
 from tests.support.waiting import wait_until
@@ -60,7 +60,7 @@ def one_token(key: str) -> Admission:
     return Admission(gates, within=0, lease=1)
 
 
-def works(face: Face) -> None:
+def works(face: SyncStore) -> None:
     """Check that the store runs commands both by script and by compare-and-swap."""
     command, key = one_token(new_key()), new_key()
     assert Answer.GO is face.execute(command)[0]
@@ -88,7 +88,7 @@ def works(face: Face) -> None:
 def test_invalid_urls_are_refused(mode: str, url: str) -> None:
     """An invalid Redis URL is refused at construction."""
     with pytest.raises(ConfigurationError, match="not an address of Redis"):
-        Face(mode, url)
+        SyncStore(mode, url)
 
 
 def test_other_clients_are_refused(mode: str) -> None:
@@ -96,14 +96,14 @@ def test_other_clients_are_refused(mode: str) -> None:
     foreign_client: Any = redis.asyncio.Redis() if mode == "plain" else redis.Redis()
     for refused_client in (foreign_client, 6379, None):
         with pytest.raises(ConfigurationError, match="must be a URL or a client of Redis"):
-            Face(mode, refused_client)
+            SyncStore(mode, refused_client)
 
 
 def test_certificates_belong_to_tls(mode: str) -> None:
     """The `ca` setting is refused without TLS."""
     for location in ("redis://localhost", redis.Redis(), "redis+cluster://localhost"):
         with pytest.raises(ConfigurationError, match=r"[Cc]ertificates"):
-            Face(mode, location, ca="ca.pem")
+            SyncStore(mode, location, ca="ca.pem")
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ def test_certificates_belong_to_tls(mode: str) -> None:
 )
 def test_a_store_shows_no_secret(mode: str, url: str, shown: str) -> None:
     """The `repr` of a Redis store shows its address without the password."""
-    assert repr(Face(mode, url).store).endswith(f"Storage('{shown}')")
+    assert repr(SyncStore(mode, url).store).endswith(f"Storage('{shown}')")
 
 
 def test_durability_must_be_declared(mode: str) -> None:
     """A Redis store counts as durable only with `durable=True`."""
-    assert not Face(mode, "redis://host").store.durable
-    assert Face(mode, "redis://host", durable=True).store.durable
+    assert not SyncStore(mode, "redis://host").store.durable
+    assert SyncStore(mode, "redis://host", durable=True).store.durable
 
 
 # --- one server ----------------------------------------------------------------------
@@ -142,7 +142,7 @@ def test_ready_client_keeps_its_address(mode: str, server: PrivateRedis) -> None
     """A store on a host's Redis client uses its address and password, and does not change it."""
     options: Any = {"port": server.port, "db": 3, "decode_responses": True, "protocol": 3}
     client: Any = (redis if mode == "plain" else redis.asyncio).Redis(**options)
-    with Face(mode, client, timeout=PATIENT, prefix="p:") as face:
+    with SyncStore(mode, client, timeout=PATIENT, prefix="p:") as face:
         works(face)
         key = new_key()
         face.execute(Count(key))
@@ -153,12 +153,12 @@ def test_ready_client_keeps_its_address(mode: str, server: PrivateRedis) -> None
 
 def test_unix_socket_urls(mode: str, server: PrivateRedis) -> None:
     """A unix:// URL connects through a socket file."""
-    with Face(mode, f"unix://{server.folder}/redis.sock", timeout=PATIENT) as face:
+    with SyncStore(mode, f"unix://{server.folder}/redis.sock", timeout=PATIENT) as face:
         works(face)
     client: Any = (redis if mode == "plain" else redis.asyncio).Redis(
         unix_socket_path=f"{server.folder}/redis.sock"
     )
-    with Face(mode, client, timeout=PATIENT) as face:
+    with SyncStore(mode, client, timeout=PATIENT) as face:
         works(face)
 
 
@@ -188,10 +188,10 @@ a_loop_ends_early = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"
 def test_tls_is_verified(mode: str, guarded: tuple[str, Path]) -> None:
     """A Redis server's certificate is trusted only if its authority is configured."""
     url, certificate = guarded
-    with Face(mode, url, timeout=PATIENT, ca=certificate) as face:
+    with SyncStore(mode, url, timeout=PATIENT, ca=certificate) as face:
         works(face)
     with (
-        Face(mode, url, timeout=PATIENT) as face,
+        SyncStore(mode, url, timeout=PATIENT) as face,
         pytest.raises(StorageUnavailable, match=r"cannot be reached.*certificates"),
     ):
         face.execute(one_token(new_key()))
@@ -203,7 +203,7 @@ def test_the_name_in_a_certificate_is_verified(mode: str, guarded: tuple[str, Pa
     """A Redis server's certificate for another host name is refused."""
     url, certificate = guarded
     with (
-        Face(mode, url.replace("127.0.0.1", "localhost"), timeout=9, ca=certificate) as face,
+        SyncStore(mode, url.replace("127.0.0.1", "localhost"), timeout=9, ca=certificate) as face,
         pytest.raises(StorageUnavailable, match="cannot be reached"),
     ):
         face.execute(one_token(new_key()))
@@ -232,7 +232,7 @@ def test_a_failover_is_followed(mode: str, tmp_path: Path) -> None:
             wait_until(lambda: replica_client.info()["master_link_status"] == "up", "replication")
             wait_until(lambda: request.sentinel_slaves("mine"), "finding the replica")
             location = f"redis+sentinel://127.0.0.1:{sentinel.port}/mine/0"
-            with Face(mode, location, timeout=PATIENT) as face:
+            with SyncStore(mode, location, timeout=PATIENT) as face:
                 works(face)
                 primary.kill()
                 wait_until(lambda: _answers(face), "the failover")
@@ -241,7 +241,7 @@ def test_a_failover_is_followed(mode: str, tmp_path: Path) -> None:
             primary.start()
 
 
-def _answers(face: Face) -> bool:
+def _answers(face: SyncStore) -> bool:
     try:
         works(face)
     except StorageUnavailable:
@@ -327,7 +327,7 @@ class AtHome:
 
 def test_restarted_node_receives_the_script(mode: str, cluster: list[PrivateRedis]) -> None:
     """A cluster node that has lost the script receives it with the next call."""
-    with Face(mode, url_of(cluster), timeout=PATIENT) as face:
+    with SyncStore(mode, url_of(cluster), timeout=PATIENT) as face:
         for number in range(2):
             for node in cluster:
                 client = redis.Redis(port=node.port)
@@ -360,7 +360,7 @@ def test_a_cluster_conforms_awaited(check: kit.AsyncCheck, cluster: list[Private
 
 def test_a_cluster_keeps_each_service_on_a_node(mode: str, cluster: list[PrivateRedis]) -> None:
     """Executed and posted commands go to the cluster node that has their keys."""
-    with Face(mode, url_of(cluster), timeout=PATIENT) as face:
+    with SyncStore(mode, url_of(cluster), timeout=PATIENT) as face:
         works(face)
         commands = [one_token(new_key()) for _ in range(30)]
         for command in commands:
@@ -376,7 +376,7 @@ def test_a_cluster_keeps_each_service_on_a_node(mode: str, cluster: list[Private
 def test_keys_of_several_homes_are_refused(mode: str, cluster: list[PrivateRedis]) -> None:
     """A command with keys on several cluster nodes is refused."""
     with (
-        Face(mode, url_of(cluster), timeout=PATIENT) as face,
+        SyncStore(mode, url_of(cluster), timeout=PATIENT) as face,
         pytest.raises(StorageUnavailable, match=r"several nodes|slot"),
     ):
         face.execute(Write({"{a}": 1, "{b}": 2, "{c}": 3}))
@@ -384,7 +384,7 @@ def test_keys_of_several_homes_are_refused(mode: str, cluster: list[PrivateRedis
 
 def test_single_server_has_no_node_names(mode: str) -> None:
     """On a single Redis server, commands are not separated by node."""
-    with PrivateRedis() as server, Face(mode, server.url, timeout=PATIENT) as face:
+    with PrivateRedis() as server, SyncStore(mode, server.url, timeout=PATIENT) as face:
         command = Count(new_key())
         face.execute(command)
         assert "" == face.node_of(command)
@@ -394,7 +394,7 @@ def test_single_cluster_node_is_refused(mode: str, cluster: list[PrivateRedis]) 
     """The error for the address of a single cluster node asks for a redis+cluster:// URL."""
     commands = [one_token(f"{{{number}}}") for number in range(40)]
     with (
-        Face(mode, cluster[0].url, timeout=PATIENT) as face,
+        SyncStore(mode, cluster[0].url, timeout=PATIENT) as face,
         pytest.raises(StorageUnavailable, match=r"is a cluster.*redis\+cluster://"),
     ):
         [face.execute(command) for command in commands]
@@ -406,7 +406,7 @@ def test_ready_cluster_client_keeps_its_nodes(mode: str, cluster: list[PrivateRe
         client: Any = redis.cluster.RedisCluster(port=cluster[0].port, host="127.0.0.1")
     else:
         client = redis.asyncio.cluster.RedisCluster(port=cluster[0].port, host="127.0.0.1")
-    with Face(mode, client, timeout=PATIENT) as face:
+    with SyncStore(mode, client, timeout=PATIENT) as face:
         works(face)
     if mode == "plain":
         client.close()
@@ -420,7 +420,7 @@ def test_evicting_cluster_is_refused(mode: str, cluster: list[PrivateRedis]) -> 
         client.config_set("maxmemory-policy", "allkeys-lru")
     try:
         with (
-            Face(mode, url_of(cluster), timeout=PATIENT) as face,
+            SyncStore(mode, url_of(cluster), timeout=PATIENT) as face,
             pytest.raises(ConfigurationError, match="allkeys-lru"),
         ):
             face.execute(one_token(new_key()))
@@ -432,7 +432,7 @@ def test_evicting_cluster_is_refused(mode: str, cluster: list[PrivateRedis]) -> 
 
 def test_slots_that_move_are_followed(mode: str, cluster: list[PrivateRedis]) -> None:
     """If a slot moves to another node of the cluster, its keys are found there."""
-    with Face(mode, url_of(cluster), timeout=PATIENT) as face:
+    with SyncStore(mode, url_of(cluster), timeout=PATIENT) as face:
         count = Count("{moving}:key")
         first = face.execute(count)
         _move(redis.crc.key_slot(b"moorage:{moving}:key"), cluster)
@@ -458,7 +458,7 @@ def _move(slot: int, cluster: list[PrivateRedis]) -> None:
 def test_a_cluster_that_is_gone_is_unavailable(mode: str) -> None:
     """The error for an unreachable cluster has its address without the password."""
     location = f"redis+cluster://u:secret-word@127.0.0.1:{free_port()}"
-    with Face(mode, location, timeout=1) as face:
+    with SyncStore(mode, location, timeout=1) as face:
         with pytest.raises(StorageUnavailable, match=r"u:\*\*\*@.*cannot be reached"):
             face.execute(one_token(new_key()))
         with pytest.raises(StorageUnavailable, match="cannot be reached"):
@@ -512,7 +512,7 @@ def test_lost_node_affects_only_its_keys(mode: str, losing: list[PrivateRedis]) 
     """If a cluster node is lost, the keys of the other nodes can still be used."""
     home_tags = homes(losing)
     lost_redis, *other_redis = losing
-    with Face(mode, url_of(losing[1:]), timeout=PATIENT) as face:
+    with SyncStore(mode, url_of(losing[1:]), timeout=PATIENT) as face:
         for node in losing:
             assert 1 == face.execute(Count(f"{home_tags[node.port]}:1"))
             name = face.node_of(Count(f"{home_tags[node.port]}:1"))
@@ -524,7 +524,7 @@ def test_lost_node_affects_only_its_keys(mode: str, losing: list[PrivateRedis]) 
             for node in other_redis:
                 assert number == face.execute(Count(f"{home_tags[node.port]}:1"))
     for place in (losing[1:], losing[:2]):
-        with Face(mode, url_of(place), timeout=PATIENT) as face:
+        with SyncStore(mode, url_of(place), timeout=PATIENT) as face:
             for node in other_redis:
                 face.execute(Count(f"{home_tags[node.port]}:2"))
 
@@ -583,7 +583,7 @@ def test_a_node_that_takes_over_is_followed(mode: str, losing: list[PrivateRedis
     home_tags = homes(losing)
     lost_redis, heir, _ = losing
     part = home_tags[lost_redis.port]
-    with Face(mode, url_of(losing[1:]), timeout=PATIENT) as face:
+    with SyncStore(mode, url_of(losing[1:]), timeout=PATIENT) as face:
         face.execute(Count(f"{part}:1"))
         give_slots(losing, lost_redis, heir)
         lost_redis.kill()

@@ -19,7 +19,7 @@ from moorage import StorageUnavailable
 from moorage.adapters.state._redis_cluster import as_redirection
 from moorage.adapters.state._redis_socket import TimedSocket
 from moorage.testing.kits._state_commands import Write, new_key, read
-from tests.adapters.redis_modes import MODES, Count, Face
+from tests.adapters.redis_modes import MODES, Count, SyncStore
 from tests.adapters.test_redis_servers import homes, is_well, nodes_of, one_token, url_of
 from tests.support.redis_servers import PrivateRedis, Proxy
 from tests.support.waiting import wait_until
@@ -56,7 +56,7 @@ def test_a_reply_that_trickles_ends_by_the_deadline(
     mode: str, server: PrivateRedis, *, connected: bool
 ) -> None:
     """A Redis reply that arrives byte by byte ends at the caller's deadline."""
-    with Proxy(server.port) as proxy, Face(mode, proxy.url, timeout=HOUR) as face:
+    with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=HOUR) as face:
         if connected:
             face.execute(one_token(new_key()), LONG)
         proxy.trickles = True
@@ -72,7 +72,7 @@ def test_a_node_that_falls_silent_ends_by_the_deadline(
     """A silent cluster node fails only commands on its own keys, at their deadline."""
     home_tags = homes(cluster)
     silent_redis, *other_redis = cluster
-    with Face(mode, url_of(cluster), timeout=HOUR) as face:
+    with SyncStore(mode, url_of(cluster), timeout=HOUR) as face:
         for node in cluster:
             face.execute(Count(f"{home_tags[node.port]}:{mode}"), LONG)
         silent_redis.suspend()
@@ -94,7 +94,7 @@ def test_a_silent_node_leaves_time_to_learn_the_others(cluster: list[PrivateRedi
     silent_redis.suspend()
     try:
         for _ in range(3):
-            with Face("plain", url_of(cluster), timeout=2.0) as face:
+            with SyncStore("plain", url_of(cluster), timeout=2.0) as face:
                 assert face.execute(Count(f"{home_tags[other_redis.port]}:learnt"), 8.0)
                 for _ in range(2):
                     with pytest.raises(StorageUnavailable, match="did not answer in time"):
@@ -106,7 +106,7 @@ def test_a_silent_node_leaves_time_to_learn_the_others(cluster: list[PrivateRedi
 
 def test_expired_deadline_sends_nothing(server: PrivateRedis) -> None:
     """A command whose deadline has passed fails, on a new and on a used connection."""
-    with Face("plain", server.url, timeout=LONG) as face:
+    with SyncStore("plain", server.url, timeout=LONG) as face:
         for _ in range(2):
             with pytest.raises(StorageUnavailable, match="did not answer in time"):
                 face.execute(one_token(new_key()), -1.0)
@@ -131,7 +131,7 @@ def test_a_cluster_without_slots_is_down() -> None:
     """A node of a cluster without slots raises StorageUnavailable."""
     with (
         PrivateRedis("--cluster-enabled", "yes") as node,
-        Face("plain", url_of([node, node]), timeout=LONG) as face,
+        SyncStore("plain", url_of([node, node]), timeout=LONG) as face,
     ):
         with pytest.raises(StorageUnavailable, match="no node for this key"):
             face.execute(one_token(new_key()))
@@ -145,7 +145,7 @@ def test_a_cluster_whose_only_node_is_lost_is_unavailable(mode: str) -> None:
             closing_client: Any = client
             closing_client.execute_command("CLUSTER", "ADDSLOTS", *range(16_384))
         wait_until(lambda: is_well(node), "having all slots")
-        with Face(mode, url_of([node, node]), timeout=LONG) as face:
+        with SyncStore(mode, url_of([node, node]), timeout=LONG) as face:
             face.execute(one_token(new_key()))
             node.kill()
             for _ in range(2):
@@ -180,7 +180,7 @@ def test_other_errors_of_a_node_stay_as_they_are() -> None:
 def test_keys_that_are_about_to_move_are_found(cluster: list[PrivateRedis]) -> None:
     """While a slot moves between nodes, its keys are found; keys on both nodes are refused."""
     part = "{about to move}"
-    with Face("plain", url_of(cluster), timeout=LONG) as face:
+    with SyncStore("plain", url_of(cluster), timeout=LONG) as face:
         face.execute(read(f"{part}:1"))
         port = int(face.node_of(read(f"{part}:1")).rpartition(":")[2])
     source, target, _ = sorted(cluster, key=lambda node: node.port != port)
@@ -188,7 +188,7 @@ def test_keys_that_are_about_to_move_are_found(cluster: list[PrivateRedis]) -> N
     slot = redis.crc.key_slot(names[0].encode())
     clients: list[Any] = [redis.Redis(port=node.port) for node in (source, target)]
     ids = [client.execute_command("CLUSTER MYID").decode() for client in clients]
-    with Face("plain", url_of(cluster), timeout=LONG) as face:
+    with SyncStore("plain", url_of(cluster), timeout=LONG) as face:
         for number in (1, 2):
             face.execute(Write({f"{part}:{number}": "here"}))
         clients[1].execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[0])

@@ -44,7 +44,7 @@ def ask(*rules: Any) -> Admission:
     return Admission(Gates(limits=limits, limit_keys=[new_key()]), within=0, lease=1)
 
 
-class Halved:
+class CustomLimit:
     """A custom limit that behaves as a bucket, and which the script does not know."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Halved:
 
 def test_a_limit_of_another_kind_is_decided_here(store: RedisStorage) -> None:
     """A custom rule runs in Python, and its state is stored in Redis."""
-    command = ask(Halved())
+    command = ask(CustomLimit())
     answers = [store.execute(command)[0] for _ in range(3)]
     assert [Answer.GO, Answer.GO, Answer.LIMITED] == answers
 
@@ -64,14 +64,14 @@ def test_a_limit_of_another_kind_is_decided_here(store: RedisStorage) -> None:
 def test_subclass_of_admission_decides_itself(store: RedisStorage) -> None:
     """A subclass of Admission runs its own `apply` in Python."""
 
-    class Never(Admission):
+    class UnsentAdmission(Admission):
         __slots__ = ()
 
         def apply(self, states: Any, now: int) -> Any:
             return states, (Answer.LIMITED, 1, None, ())
 
     command = ask()
-    command.__class__ = Never  # as an admission itself takes a shorter one
+    command.__class__ = UnsentAdmission  # as an admission itself takes a shorter one
     assert Answer.LIMITED is store.execute(command)[0]
 
 
@@ -196,7 +196,7 @@ def test_interrupted_sending_keeps_posts(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_nested_commands_do_not_deadlock(store: RedisStorage) -> None:
     """A command may use the store while it is applied without a deadlock."""
 
-    class Nested(Count):
+    class NestedCount(Count):
         def apply(self, states: Any, now: int) -> Any:
             request = threading.Thread(target=inner_store.execute, args=(Count(new_key()),))
             request.start()
@@ -206,4 +206,4 @@ def test_nested_commands_do_not_deadlock(store: RedisStorage) -> None:
     inner_store = RedisStorage(redis_url(), timeout=PATIENT)
     vars(inner_store)["_swapping"], vars(inner_store)["_timeout"] = vars(store)["_swapping"], 0.01
     with inner_store:
-        assert 1 == store.execute(Nested(new_key()))
+        assert 1 == store.execute(NestedCount(new_key()))

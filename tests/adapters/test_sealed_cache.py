@@ -251,13 +251,13 @@ def test_store_without_timeouts_works() -> None:
     """A sealed cache works on a store whose `execute` takes no timeout."""
     memory = MemoryStorage()
 
-    class Untimed:
+    class StoreWithoutTimeouts:
         """An older store whose methods take no timeout."""
 
         def execute(self, command: Command[Any], /) -> Any:
             """Run one command on its states, and return its result."""
             return memory.execute(command)
 
-    cache = SealedCache(cast("Any", Untimed()), CIPHER)
+    cache = SealedCache(cast("Any", StoreWithoutTimeouts()), CIPHER)
     assert keep_secret(cache)
     assert cache.look("key", timeout=1.0).entries

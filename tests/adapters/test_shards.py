@@ -44,15 +44,17 @@ class OnOneTag:
 
     def __init__(self, store: Any, shard: str) -> None:
         number = next(
-            number for number in range(99) if store.node_of(Tagged(None, number, "k")) == shard
+            number
+            for number in range(99)
+            if store.node_of(TaggedCommand(None, number, "k")) == shard
         )
         self.execute = lambda command, timeout=None: store.execute(
-            Tagged(command, number, *command.keys), timeout
+            TaggedCommand(command, number, *command.keys), timeout
         )
-        self.post = lambda command: store.post(Tagged(command, number, *command.keys))
+        self.post = lambda command: store.post(TaggedCommand(command, number, *command.keys))
 
 
-class Tagged:
+class TaggedCommand:
     """A wrapped command whose keys all have one tag of their own."""
 
     def __init__(self, command: Any, number: int, *keys: str, once: bool = False) -> None:
@@ -60,7 +62,7 @@ class Tagged:
         self.once, self.durable = getattr(command, "once", once), True
         self.apply: Any = getattr(command, "apply", None)
 
-    def with_keys(self, *keys: str) -> Tagged:
+    def with_keys(self, *keys: str) -> TaggedCommand:
         """Return this command with other keys."""
         self.keys = keys
         return self
@@ -184,7 +186,7 @@ def _act(process: ShardedStorage, key: str, fence: int, chance: Random) -> int:
     return 18_025
 
 
-class Away(MemoryStorage):
+class SwitchableShard(MemoryStorage):
     """A shard that can be away, and records the commands that reach it."""
 
     is_away = False
@@ -206,13 +208,13 @@ def _name_on(store: Any, shard: str, key_of: Any) -> str:
     return next(
         name
         for name in map("n{}".format, range(99))
-        if store.node_of(Tagged(None, 0).with_keys(key_of(name))) == shard
+        if store.node_of(TaggedCommand(None, 0).with_keys(key_of(name))) == shard
     )
 
 
 def test_lost_shard_affects_only_its_own_keys() -> None:
     """While a shard is away, tenants and keys of the others are used as before."""
-    shards = {name: Away() for name in "ab"}
+    shards = {name: SwitchableShard() for name in "ab"}
     store = ShardedStorage(shards)
     bank = Service("bank", limits=RateLimitConfig(1, 3_600.0, 2), max_limit_wait=0, circuit=None)
     managers = [ConnectorManager([bank], state=store) for _ in range(2)]
@@ -236,15 +238,15 @@ def test_lost_shard_affects_only_its_own_keys() -> None:
 
 def test_posted_commands_reach_the_shard_of_their_state() -> None:
     """A posted command waits for a former shard that is away, if it can be repeated."""
-    shards = {name: Away() for name in "ab"}
+    shards = {name: SwitchableShard() for name in "ab"}
     store = ShardedStorage(shards, former={"a": shards["a"]})
     name = _name_on(store, "a, b", lambda name: own_key("key", "bank", None, name))
     key = own_key("key", "bank", None, name)
     fence = shards["a"].execute(claim_of(name, 1)).fence
     shards["a"].is_away = True
     store.post(release(key, fence, ttl=HOUR))
-    store.post(Tagged(None, 0, once=True).with_keys(key))
-    store.post(Tagged(None, 0).with_keys("{a}:1", "{b}:2"))
+    store.post(TaggedCommand(None, 0, once=True).with_keys(key))
+    store.post(TaggedCommand(None, 0).with_keys("{a}:1", "{b}:2"))
     with pytest.raises(StorageUnavailable):
         store.execute(claim_of(name, 2))
     shards["a"].is_away = False
@@ -269,7 +271,7 @@ class AsyncAway(AsyncMemoryStorage):
 
 def test_posted_commands_wait_for_no_other_shard_than_their_own() -> None:
     """While a former shard is away, a command of other shards does not wait for posted ones."""
-    shards = {name: Away() for name in "abc"}
+    shards = {name: SwitchableShard() for name in "abc"}
     store = ShardedStorage(shards, former={name: shards[name] for name in "ab"})
     lost, moved, still = (
         _name_on(store, place, lambda name: own_key("key", "bank", None, name))
@@ -344,13 +346,13 @@ def test_wrong_shards_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="first shard must not change"):
         ShardedStorage({"b": store, "a": store}, former={"a": store})
     with pytest.raises(InvalidData, match="several tags"):
-        ShardedStorage({"a": store}).execute(Tagged(None, 0).with_keys("{a}:1", "{b}:2"))
+        ShardedStorage({"a": store}).execute(TaggedCommand(None, 0).with_keys("{a}:1", "{b}:2"))
 
 
 # --- all shards ------------------------------------------------------------------------
 
 
-class Failing(MemoryStorage):
+class FailingShard(MemoryStorage):
     """A shard whose maintenance fails, as while its server is away."""
 
     def __init__(self, name: str, calls: list[str]) -> None:
@@ -381,7 +383,7 @@ class AsyncFailing(AsyncMemoryStorage):
 
     def __init__(self, name: str, calls: list[str]) -> None:
         super().__init__()
-        self._shard = Failing(name, calls)
+        self._shard = FailingShard(name, calls)
 
     async def housekeep(self, *, limit: int = 1_000) -> int:
         """Delete three states, or raise an error."""
@@ -407,7 +409,7 @@ NOTES = [
 def test_maintenance_reaches_the_shards_behind_one_that_fails(action: str) -> None:
     """After the error of a shard all others are still cleaned, updated and closed."""
     calls: list[str] = []
-    store = ShardedStorage({name: Failing(name, calls) for name in "abc"})
+    store = ShardedStorage({name: FailingShard(name, calls) for name in "abc"})
     with pytest.raises(StorageUnavailable, match="Shard a") as excinfo:
         getattr(store, action)()
 

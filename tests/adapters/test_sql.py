@@ -23,9 +23,9 @@ from tests.adapters.sql_lab import (
     PATIENCE,
     Append,
     Lab,
-    Look,
-    Meddled,
     Proxy,
+    RacingAppend,
+    ReadCommand,
     a_claim,
     a_key,
     holding,
@@ -254,7 +254,7 @@ def test_an_asynchronous_engine_serves_as_well(lab: Lab) -> None:
         key = a_key()
         async with lab.awaited(engine) as store:
             await store.execute(Append(1, key))
-            result = await store.execute(Look(key))
+            result = await store.execute(ReadCommand(key))
         await engine.dispose()
         return result[1]
 
@@ -267,7 +267,7 @@ def test_an_asynchronous_engine_serves_as_well(lab: Lab) -> None:
 def test_overtaken_insert_decides_again(sql_store: SqlStorage) -> None:
     """If another process inserts the row first, the command runs again."""
     key = a_key()
-    command = Meddled(lambda: sql_store.execute(Append(1, key)), 2, key)
+    command = RacingAppend(lambda: sql_store.execute(Append(1, key)), 2, key)
 
     sql_store.execute(command)
 
@@ -288,7 +288,7 @@ def test_reads_create_no_rows(lab: Lab, sql_store: SqlStorage) -> None:
     """A command that writes nothing creates no row."""
     keys = [a_key(), a_key()]
 
-    sql_store.execute(Look(*keys))
+    sql_store.execute(ReadCommand(*keys))
 
     assert [] == lab.run(f"SELECT 1 FROM {lab.table} WHERE name IN ('{keys[0]}', '{keys[1]}')")
 
@@ -298,7 +298,7 @@ def test_command_without_keys_gets_the_time(lab: Lab, sql_store: SqlStorage) -> 
     with lab.engine.connect() as connection:
         clock_before = lab.clock(connection)
 
-        assert clock_before <= sql_store.execute(Look())[0]
+        assert clock_before <= sql_store.execute(ReadCommand())[0]
 
 
 def test_duplicate_keys_are_one_key(sql_store: SqlStorage) -> None:

@@ -17,7 +17,16 @@ from moorage.adapters.state._sql_combiner import _GRACE, _MAX_BATCH, ContendedRo
 from moorage.domain.resilience.gate_commands import ReadCircuit
 from moorage.errors import InvalidData, StorageUnavailable
 from moorage.testing import TcpProxy
-from tests.adapters.sql_lab import PATIENCE, Append, Lab, Look, a_key, commits, holding, values
+from tests.adapters.sql_lab import (
+    PATIENCE,
+    Append,
+    Lab,
+    ReadCommand,
+    a_key,
+    commits,
+    holding,
+    values,
+)
 from tests.adapters.sql_lab import Proxy as Watching
 from tests.support.threads import no_new_threads
 
@@ -32,7 +41,7 @@ if TYPE_CHECKING:
 SHORT = 0.3
 
 
-class Refusing(Append):
+class FailingAppend(Append):
     """A command that raises when it is applied."""
 
     def apply(self, states: States, now: int) -> tuple[States, Any]:
@@ -44,7 +53,7 @@ class Interruption(BaseException):
     """The exception that a signal handler raises."""
 
 
-class Interrupting(Append):
+class InterruptingAppend(Append):
     """A command that raises an interruption when it is applied."""
 
     def apply(self, states: States, now: int) -> tuple[States, Any]:
@@ -153,7 +162,7 @@ def test_a_command_that_raises_fails_alone(lab: Lab) -> None:
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
     with holding(lab, key):
-        refused_caller = Caller(store, Refusing(9, key))
+        refused_caller = Caller(store, FailingAppend(9, key))
         _until_waiting(store, 1)
         right_caller = Caller(store, Append(1, key))
         _until_waiting(store, 2)
@@ -228,7 +237,7 @@ def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
     with holding(lab, key):
-        interrupted_caller = Caller(store, Interrupting(9, key))
+        interrupted_caller = Caller(store, InterruptingAppend(9, key))
         _until_waiting(store, 1)
         next_caller = Caller(store, Append(1, key))
         _until_waiting(store, 2)
@@ -273,7 +282,7 @@ def test_a_cancelled_task_is_taken_out(lab: Lab) -> None:
             tasks[0].cancel()
             await asyncio.wait(tasks[:1])
         await tasks[1]
-        assert ((0, 2),) == (await store.execute(Look(key)))[1]
+        assert ((0, 2),) == (await store.execute(ReadCommand(key)))[1]
 
     _run_with_store(lab, story)
 
@@ -293,7 +302,7 @@ def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-        assert ((0,), (0,)) == (await store.execute(Look(key, other_key)))[1]
+        assert ((0,), (0,)) == (await store.execute(ReadCommand(key, other_key)))[1]
 
     _run_with_store(lab, story)
 
@@ -311,7 +320,7 @@ def test_more_callers_than_a_trip_takes_follow_in_the_next(lab: Lab) -> None:
             await _until_all_wait(store, command_count)
         times = {now for now, _ in await asyncio.gather(*tasks)}
         assert 3 == len(times)
-        assert (tuple(range(-1, command_count)),) == (await store.execute(Look(key)))[1]
+        assert (tuple(range(-1, command_count)),) == (await store.execute(ReadCommand(key)))[1]
 
     _run_with_store(lab, story)
 
@@ -438,4 +447,4 @@ def test_a_question_that_changes_something_locks(lab: Lab) -> None:
 def test_a_question_that_cannot_be_answered_raises(lab: Lab) -> None:
     """An exception of a read-only command is raised unchanged."""
     with pytest.raises(InvalidData, match="wrong"):
-        lab.plain().execute(Question(a_key(), Refusing(1, "a").apply))
+        lab.plain().execute(Question(a_key(), FailingAppend(1, "a").apply))

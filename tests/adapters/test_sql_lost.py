@@ -20,9 +20,9 @@ from tests.adapters.sql_lab import (
     PATIENCE,
     Append,
     Lab,
-    Look,
-    Meddled,
     Proxy,
+    RacingAppend,
+    ReadCommand,
     a_claim,
     a_key,
     commits,
@@ -145,7 +145,7 @@ def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
     ):
         store = SqlStorage(url, timeout=PATIENCE)
         with pytest.raises(StorageUnavailable, match=r"me:\*\*\*@127.0.0.1:1/db") as excinfo:
-            store.execute(Look("a"))
+            store.execute(ReadCommand("a"))
 
         error = excinfo.value
         shown_error = f"{error!r} {error.__cause__!r} {store!r} {pickle.dumps(error)!r}"
@@ -159,7 +159,7 @@ def test_a_server_that_is_not_there_is_named_without_its_password_asynchronously
     async def tried(url: str) -> None:
         store = AsyncSqlStorage(url, timeout=0.2)
         with pytest.raises(StorageUnavailable, match=r"me:\*\*\*@127.0.0.1:1/db") as excinfo:
-            await store.execute(Look("a"))
+            await store.execute(ReadCommand("a"))
         assert "hunter" not in f"{excinfo.value!r} {excinfo.value.__cause__!r} {store!r}"
 
     for kind in ("postgresql", "mysql"):
@@ -171,7 +171,7 @@ def test_refused_login_is_reported(lab: Lab) -> None:
     store = lab.plain(lab.url.set(username="nobody", password="hunter2"))
 
     with pytest.raises(StorageUnavailable, match=r"(?i)user") as excinfo:
-        store.execute(Look("a"))
+        store.execute(ReadCommand("a"))
 
     assert "hunter2" not in repr(excinfo.value)
 
@@ -184,7 +184,7 @@ def test_posting_to_a_server_that_is_not_there_raises_nothing() -> None:
     store.post(Append(2, "a"))
 
     with pytest.raises(StorageUnavailable):
-        store.execute(Look("a"))
+        store.execute(ReadCommand("a"))
 
 
 # --- posted commands -------------------------------------------------------------
@@ -195,7 +195,7 @@ def test_posts_during_a_command_wait_for_its_end(sql_store: SqlStorage) -> None:
     key = a_key()
     sql_store.execute(Append(1, key))
 
-    sql_store.execute(Meddled(lambda: sql_store.post(Append(3, key)), 2, key))
+    sql_store.execute(RacingAppend(lambda: sql_store.post(Append(3, key)), 2, key))
 
     assert ((1, 2, 3),) == values(sql_store, key)
 
@@ -208,10 +208,10 @@ def test_failing_post_does_not_stop_others(sql_store: SqlStorage) -> None:
         raise InvalidData("no")
 
     def post() -> None:
-        sql_store.post(Meddled(fail, 1, key))
+        sql_store.post(RacingAppend(fail, 1, key))
         sql_store.post(Append(2, key))
 
-    sql_store.execute(Meddled(post, 0, a_key()))
+    sql_store.execute(RacingAppend(post, 0, a_key()))
 
     assert ((2,),) == values(sql_store, key)
 
@@ -226,7 +226,7 @@ def test_only_repeatable_posts_survive_an_outage(
     def fail() -> None:
         raise StorageUnavailable("away")
 
-    sql_store.post(Meddled(fail, 1, key, once=once))
+    sql_store.post(RacingAppend(fail, 1, key, once=once))
     sql_store.execute(Append(2, key))
 
     assert (appended,) == values(sql_store, key)
@@ -261,7 +261,7 @@ def test_a_store_is_used_in_one_event_loop_after_another(lab: Lab) -> None:
 
     async def use_and_close() -> tuple[Any, ...]:
         async with store:
-            return (await store.execute(Look(key)))[1]
+            return (await store.execute(ReadCommand(key)))[1]
 
     with warnings.catch_warnings():
         # A transport that its loop has left behind complains when it is collected.
@@ -288,7 +288,7 @@ def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
             await store.execute(Append(10 * number + turn, key))
             if not turn:
                 met_barrier.wait(PATIENCE)
-        await store.execute(Look(key))
+        await store.execute(ReadCommand(key))
 
     with warnings.catch_warnings():
         # A transport that its loop has left behind complains when it is collected.
@@ -313,7 +313,7 @@ def test_a_closed_store_says_so(lab: Lab) -> None:
         store.execute(Append(1, a_key()))
 
     with pytest.raises(StorageUnavailable, match="closed") as excinfo:
-        store.execute(Look("a"))
+        store.execute(ReadCommand("a"))
     assert not excinfo.value.retryable
 
 
@@ -321,7 +321,7 @@ def test_a_store_that_is_closed_in_the_middle_ends_its_command(lab: Lab) -> None
     """Closing a store during a command lets the command finish."""
     store, key = lab.plain(), a_key()
 
-    store.execute(Meddled(store.close, 1, key))
+    store.execute(RacingAppend(store.close, 1, key))
 
     assert ((1,),) == values(lab.plain(), key)
 
@@ -348,7 +348,7 @@ def test_thousands_of_tasks_queue_for_five_connections(kind: str, many: int) -> 
     async def crowd() -> tuple[int, list[int]]:
         async with lab.awaited(timeout=600, connections=5) as store:
             await asyncio.gather(*(store.execute(Append(n, keys[n % 100])) for n in range(many)))
-            counts = [len((await store.execute(Look(key)))[1][0]) for key in keys]
+            counts = [len((await store.execute(ReadCommand(key)))[1][0]) for key in keys]
             return len(lab.backends()), counts
 
     with labs(kind) as lab:
@@ -366,11 +366,11 @@ def test_wait_for_a_connection_is_bounded(lab: Lab) -> None:
 
     def attempt() -> None:
         with pytest.raises(StorageUnavailable, match="no free connection"):
-            store.execute(Look(a_key()))
+            store.execute(ReadCommand(a_key()))
         reports.append(True)
 
     reports: list[bool] = []
     with contextlib.suppress(StorageUnavailable):  # the command itself may time out
-        store.execute(Meddled(meanwhile, 1, a_key()))
+        store.execute(RacingAppend(meanwhile, 1, a_key()))
 
     assert [True] == reports

@@ -162,7 +162,7 @@ def test_server_slow_in_the_session_setup_is_not_down(lab: Lab) -> None:
 # --- connection attempts ------------------------------------------------------------
 
 
-class Door:
+class ControlledConnection:
     """A fake connection attempt that the test controls."""
 
     def __init__(self, opening: Opening) -> None:
@@ -179,7 +179,7 @@ def _late_opening(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> Ope
     """Return a connection attempt whose caller has left."""
     opening = Opening(lambda _, link: stored.append(link))
     opening._began -= age  # noqa: SLF001 - no test waits so long
-    Door(opening)
+    ControlledConnection(opening)
     assert run_now(opening.within(0, pool.late_openings)) is None
     return opening
 
@@ -217,7 +217,7 @@ def test_interrupted_caller_leaves_its_connection() -> None:
     class Interruption(BaseException):
         """The exception of a signal handler."""
 
-    class Interrupting(Door):
+    class InterruptingConnection(ControlledConnection):
         async def wait(self, seconds: float) -> None:
             await opening.run(connected)
             raise Interruption
@@ -225,7 +225,7 @@ def test_interrupted_caller_leaves_its_connection() -> None:
     async def connected(_: Opening) -> Any:
         return "link"
 
-    Interrupting(opening)
+    InterruptingConnection(opening)
     with pytest.raises(Interruption):
         run_now(opening.within(1, pool.late_openings))
 
@@ -237,11 +237,11 @@ def test_interrupted_caller_leaves_an_opening_connection_to_the_next() -> None:
     pool = LinkPool()
     opening = Opening(lambda *_: None)
 
-    class Interrupting(Door):
+    class InterruptingConnection(ControlledConnection):
         async def wait(self, seconds: float) -> None:
             raise KeyboardInterrupt
 
-    Interrupting(opening)
+    InterruptingConnection(opening)
     with pytest.raises(KeyboardInterrupt):
         run_now(opening.within(1, pool.late_openings))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.errors import StorageUnavailable
-from moorage.testing.kits._state_commands import Appended, require_one_order
+from moorage.testing.kits._state_commands import AppendResult, require_one_order
 from tests.adapters.sql_lab import PATIENCE, Append, Lab, a_key, values
 from tests.adapters.sql_storm import EACH, THREADS
 
@@ -40,7 +40,7 @@ def test_processes_and_threads_append_in_one_order(
     """Concurrent appends on overlapping keys are neither lost nor duplicated."""
     keys = [a_key() for _ in range(many)]
     programs = [_program(lab, "append", str(number), *keys) for number in range(PROCESSES)]
-    history: list[Appended] = []
+    history: list[AppendResult] = []
     errors: list[str] = []
     for program in programs:
         done_count, process_errors = json.loads(program.communicate(timeout=4 * PATIENCE)[0])
@@ -48,7 +48,9 @@ def test_processes_and_threads_append_in_one_order(
         for number, key_names, now, result, start_time, finish_time in done_count:
             earlier_appends = tuple(map(tuple, result))
             history.append(
-                Appended(number, tuple(key_names), now, earlier_appends, start_time, finish_time)
+                AppendResult(
+                    number, tuple(key_names), now, earlier_appends, start_time, finish_time
+                )
             )
 
     logs = {key: log or () for key, log in zip(keys, values(sql_store, *keys), strict=True)}

@@ -18,8 +18,8 @@ from tests.adapters.sql_lab import (
     PATIENCE,
     Append,
     Lab,
-    Look,
     Proxy,
+    ReadCommand,
     a_key,
     holding,
     labs,
@@ -117,7 +117,7 @@ def test_a_hot_row_moves_in_no_index(lab: Lab, sql_store: SqlStorage) -> None:
     ((first_expiry,),) = lab.run(at, name=key)
     for number in range(20):
         sql_store.execute(Append(number, key))
-    now, _ = sql_store.execute(Look(key))
+    now, _ = sql_store.execute(ReadCommand(key))
     ((later_expiry,),) = lab.run(at, name=key)
 
     assert first_expiry == later_expiry
@@ -162,7 +162,7 @@ def test_durable_reads_are_on_the_disk() -> None:
     """A durable read returns only after the commit that it saw is on disk."""
     with labs("postgresql") as lab:
         store, key = lab.plain(), a_key()
-        reader = Look(key)
+        reader = ReadCommand(key)
         reader.durable = True
         for number in range(20):
             store.execute(Append(number, key))
@@ -196,7 +196,7 @@ def test_a_store_without_tables_says_how_to_make_them(lab: Lab) -> None:
 
     for _ in range(2):
         with pytest.raises(ConfigurationError, match=r"none_states.*migrate.*ddl.*create=True"):
-            store.execute(Look("a"))
+            store.execute(ReadCommand("a"))
 
 
 def test_create_option_creates_tables(lab: Lab) -> None:
@@ -220,7 +220,7 @@ def test_tables_are_made_awaited(lab: Lab) -> None:
         async with lab.awaited(prefix=prefix, create=True) as store:
             await store.execute(Append(1, "a"))
             await store.migrate()
-            return (await store.execute(Look("a")))[1]
+            return (await store.execute(ReadCommand("a")))[1]
 
     try:
         assert ((1,),) == asyncio.run(use_new_tables())
@@ -290,7 +290,7 @@ def test_tables_of_another_version_are_refused(lab: Lab, change: str, words: str
     lab.run(change.format(meta=f"{prefix}meta"))
     try:
         with pytest.raises(ConfigurationError, match=words):
-            lab.plain(prefix=prefix).execute(Look("a"))
+            lab.plain(prefix=prefix).execute(ReadCommand("a"))
     finally:
         _drop(lab, prefix)
 
@@ -317,7 +317,7 @@ def test_tables_that_are_dropped_in_use_are_made_again_awaited(lab: Lab) -> None
             await store.execute(Append(1, "a"))
             _drop(lab, prefix)
             await store.execute(Append(2, "a"))
-            return (await store.execute(Look("a")))[1]
+            return (await store.execute(ReadCommand("a")))[1]
 
     try:
         assert ((2,),) == asyncio.run(use_dropped_tables())
@@ -383,7 +383,7 @@ def test_missing_rights_are_named(lab: Lab) -> None:
     try:
         store = lab.plain(lab.url.set(username=user))
         with pytest.raises(ConfigurationError, match="Grant SELECT"):
-            store.execute(Look("a"))
+            store.execute(ReadCommand("a"))
         with pytest.raises(StorageUnavailable, match="could not be created"):
             lab.plain(lab.url.set(username=user), prefix=f"{user}_").migrate()
     finally:
@@ -477,7 +477,7 @@ def test_a_state_of_many_megabytes_is_stored_asynchronously(lab: Lab) -> None:
         async with lab.awaited(url) as store:
             for _ in range(2):
                 await store.execute(Put(big, key))
-            return (await store.execute(Look(key)))[1][0]
+            return (await store.execute(ReadCommand(key)))[1][0]
 
     with Proxy(lab.url, lambda _: None, narrow=True) as proxy:
         assert big == asyncio.run(store_twice(proxy.url))
@@ -566,7 +566,7 @@ def test_a_driver_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr("psycopg.pq.version", lambda: 130_009)
 
         with pytest.raises(ConfigurationError, match=r"libpq 13.*psycopg\[binary\]"):
-            lab.plain().execute(Look("a"))
+            lab.plain().execute(ReadCommand("a"))
 
 
 def test_only_databases_that_are_known_have_statements() -> None:

@@ -18,7 +18,7 @@ from moorage.adapters.databases._sql_source import Names
 from moorage.adapters.databases._sql_wait import by_loop, by_poll, by_select
 from moorage.adapters.state._sql_combiner import Combiner
 from moorage.errors import ConfigurationError, StorageUnavailable
-from tests.adapters.sql_lab import Append, Look
+from tests.adapters.sql_lab import Append, ReadCommand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -133,7 +133,7 @@ def test_new_connection_without_time_is_kept() -> None:
     engine = _engine(OneLink(link))
 
     with pytest.raises(StorageUnavailable, match="late") as excinfo:
-        run_now(Combiner(cast("Any", engine), _nobody).execute(Look("a"), 0.0))
+        run_now(Combiner(cast("Any", engine), _nobody).execute(ReadCommand("a"), 0.0))
 
     assert excinfo.value.slow
     assert link is engine._pools[None].take()  # noqa: SLF001 - nobody could tell
@@ -161,7 +161,7 @@ def test_answer_committed_for_an_interrupted_caller_is_returned() -> None:
     combiner = Combiner(
         _engine(InterruptingRuntime(link)), lambda *grant: returned_grants.append(grant)
     )
-    command = Look("a")
+    command = ReadCommand("a")
 
     with pytest.raises(KeyboardInterrupt):
         run_now(combiner.execute(command, 20.0))

@@ -20,7 +20,7 @@ from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavaila
 from moorage.testing import VirtualClock
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits.checks import name_of
-from tests.adapters.memory_commands import Look, Put
+from tests.adapters.memory_commands import Put, ReadCommand
 from tests.adapters.sqlite_lab import DurablePut, OtherProgram, claim, engine_of, values
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def test_two_stores_share_a_file(path: Path, store: SqliteStorage) -> None:
     async def read() -> States:
         async with AsyncSqliteStorage(path) as other_storage:
             await other_storage.execute(Put("theirs", "b"))
-            return await other_storage.execute(Look("a"))
+            return await other_storage.execute(ReadCommand("a"))
 
     store.execute(Put("mine", "a"))
     (state,) = asyncio.run(read())
@@ -144,7 +144,7 @@ def test_unchanged_states_are_not_written(path: Path, store: SqliteStorage) -> N
     outsider = OtherProgram(path)
     first_version = outsider.ask("PRAGMA data_version")
 
-    store.execute(Look("a", "b"))
+    store.execute(ReadCommand("a", "b"))
     unchanged_version = outsider.ask("PRAGMA data_version")
     store.execute(Put("new", "a"))
 
@@ -207,28 +207,28 @@ def test_a_closed_store_says_so(store: SqliteStorage) -> None:
     store.close()
 
     with pytest.raises(StorageUnavailable, match="closed"):
-        store.execute(Look("a"))
+        store.execute(ReadCommand("a"))
 
 
 def test_close_does_not_wait_for_commands(store: SqliteStorage) -> None:
     """Closing a store during a command lets the command finish."""
 
-    class Closing(Put):
+    class ClosingPut(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:
             store.close()
             return super().apply(states, now)
 
-    store.execute(Closing("done", "a"))
+    store.execute(ClosingPut("done", "a"))
 
     with pytest.raises(StorageUnavailable, match="closed"):
-        store.execute(Look("a"))
+        store.execute(ReadCommand("a"))
 
 
 def test_few_connections_are_kept(store: SqliteStorage) -> None:
     """Extra connections opened during a burst of commands are closed afterwards."""
     joint_barrier = threading.Barrier(12)
 
-    class Meeting(DurablePut):
+    class SimultaneousPut(DurablePut):
         """A command that waits until all threads have a connection."""
 
         def __init__(self) -> None:
@@ -243,7 +243,7 @@ def test_few_connections_are_kept(store: SqliteStorage) -> None:
             return False
 
     store.execute(Put("old", "a"))
-    threads = [threading.Thread(target=store.execute, args=[Meeting()]) for _ in range(12)]
+    threads = [threading.Thread(target=store.execute, args=[SimultaneousPut()]) for _ in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -17,7 +17,7 @@ from moorage.errors import InvalidData, StorageUnavailable
 from moorage.testing import VirtualClock
 from tests.adapters.forked import in_a_child
 from tests.adapters.in_flight import LIMIT, waits_of_the_next
-from tests.adapters.memory_commands import Look, Put
+from tests.adapters.memory_commands import Put, ReadCommand
 from tests.adapters.sqlite_lab import DurablePut, OtherProgram, claim, values
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
     """A command that runs in a thread waits there for a locked file."""
     others: list[OtherProgram] = []
 
-    class Raced(LastWhere):
+    class RacingCommand(LastWhere):
         """A command that runs after another writer has locked the file."""
 
         def apply(self, states: States, now: int) -> tuple[States, States]:
@@ -170,7 +170,7 @@ def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
 
     async def use(store: AsyncSqliteStorage) -> None:
         others.append(OtherProgram(path))
-        await store.execute(Raced(b"x" * 100_000, "a"))
+        await store.execute(RacingCommand(b"x" * 100_000, "a"))
         others[0].connection.close()
 
     run(path, use, timeout=20)
@@ -267,7 +267,7 @@ def test_a_closed_store_says_so(path: Path) -> None:
     async def use(store: AsyncSqliteStorage) -> None:
         await store.aclose()
         with pytest.raises(StorageUnavailable, match="closed"):
-            await store.execute(Look("a"))
+            await store.execute(ReadCommand("a"))
 
     run(path, use)
 

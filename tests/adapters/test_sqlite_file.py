@@ -15,7 +15,7 @@ import pytest
 from moorage.adapters.databases import _sqlite_file as files
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import ConfigurationError, StorageUnavailable
-from tests.adapters.memory_commands import Look, Put
+from tests.adapters.memory_commands import Put, ReadCommand
 from tests.adapters.sqlite_lab import DurablePut, OtherProgram, engine_of, values
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def test_missing_directory_is_not_created(tmp_path: Path) -> None:
     """A missing directory raises an error; after it is created, the store works."""
     with SqliteStorage(tmp_path / "missing" / "state.db") as store:
         with pytest.raises(ConfigurationError, match="no such directory"):
-            store.execute(Look("a"))
+            store.execute(ReadCommand("a"))
 
         (tmp_path / "missing").mkdir()
         store.execute(Put(1, "a"))
@@ -112,7 +112,7 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
         SqliteStorage(tmp_path / "file" / "state.db") as store,
         pytest.raises((ConfigurationError, StorageUnavailable)),
     ):
-        store.execute(Look("a"))
+        store.execute(ReadCommand("a"))
 
 
 def test_a_directory_is_no_file(path: Path, store: SqliteStorage) -> None:
@@ -120,7 +120,7 @@ def test_a_directory_is_no_file(path: Path, store: SqliteStorage) -> None:
     path.mkdir()
 
     with pytest.raises(ConfigurationError, match="is a directory"):
-        store.execute(Look("a"))
+        store.execute(ReadCommand("a"))
 
 
 def test_a_link_to_nothing_is_not_followed(path: Path, store: SqliteStorage) -> None:
@@ -128,7 +128,7 @@ def test_a_link_to_nothing_is_not_followed(path: Path, store: SqliteStorage) -> 
     path.symlink_to(path.with_name("gone.db"))
 
     with pytest.raises(StorageUnavailable, match="cannot be opened"):
-        store.execute(Look("a"))
+        store.execute(ReadCommand("a"))
 
 
 def test_too_long_name_is_reported(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_too_long_name_is_reported(tmp_path: Path) -> None:
         SqliteStorage(tmp_path / ("x" * 300)) as store,
         pytest.raises(StorageUnavailable, match="cannot be reached"),
     ):
-        store.execute(Look("a"))
+        store.execute(ReadCommand("a"))
 
 
 def test_concurrent_processes_create_one_file(path: Path, store: SqliteStorage) -> None:
@@ -147,7 +147,7 @@ def test_concurrent_processes_create_one_file(path: Path, store: SqliteStorage) 
     directory = os.open(path.parent, os.O_RDONLY)
     fcntl.flock(directory, fcntl.LOCK_EX)
     with pytest.raises(StorageUnavailable, match="held the lock"):
-        store.execute(Look("a"))
+        store.execute(ReadCommand("a"))
     os.close(directory)
 
     file = files.StateFile(path)
@@ -214,7 +214,7 @@ def test_another_programs_database_is_left_alone(path: Path, store: SqliteStorag
     previous_bytes = path.read_bytes()
 
     with pytest.raises(ConfigurationError, match="another program's") as excinfo:
-        store.execute(Look("a"))
+        store.execute(ReadCommand("a"))
 
     assert "separate file" in excinfo.value.remedy
     assert previous_bytes == path.read_bytes()
@@ -230,7 +230,7 @@ def test_a_newer_schema_is_left_alone(path: Path) -> None:
 
     with SqliteStorage(path) as store:
         with pytest.raises(ConfigurationError, match="version 99") as excinfo:
-            store.execute(Look("a"))
+            store.execute(ReadCommand("a"))
         assert "Upgrade" in excinfo.value.remedy
 
 
@@ -265,7 +265,7 @@ def test_a_migration_that_fails_changes_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(files, "MIGRATIONS", newer_migrations)
         with SqliteStorage(path) as store, pytest.raises(StorageUnavailable):
-            store.execute(Look("a"))
+            store.execute(ReadCommand("a"))
 
     with SqliteStorage(path) as store:
         assert ["old"] == values(store, "a")
@@ -457,7 +457,7 @@ def test_missing_clock_table_is_reported(path: Path, monkeypatch: pytest.MonkeyP
     outsider.connection.close()
 
     with SqliteStorage(path) as store, pytest.raises(StorageUnavailable, match="clock"):
-        store.execute(Look("a"))
+        store.execute(ReadCommand("a"))
 
 
 def test_every_sqlite_error_has_a_remedy() -> None:

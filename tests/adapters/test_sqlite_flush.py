@@ -15,7 +15,7 @@ from moorage.domain.idempotency.claims import Verdict, store_answer
 from moorage.domain.resilience.admission import Admission, Gates
 from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import StorageUnavailable
-from tests.adapters.memory_commands import Look, Put
+from tests.adapters.memory_commands import Put, ReadCommand
 from tests.adapters.sqlite_lab import DurablePut, claim, engine_of, values
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def test_posts_wait_for_no_disk(store: SqliteStorage, flushed: list[int]) -> Non
     """Posted commands are not flushed to disk until a durable command follows."""
     store.post(DurablePut("posted", "a"))
     flushes_after_post = len(flushed)
-    store.execute(Look("a"))
+    store.execute(ReadCommand("a"))
     looked = len(flushed)
     store.execute(claim())
 

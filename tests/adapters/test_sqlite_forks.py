@@ -12,7 +12,7 @@ from moorage.adapters.state import _sqlite_engine as engine
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import StorageUnavailable
 from tests.adapters.forked import in_a_child
-from tests.adapters.memory_commands import Look, Put
+from tests.adapters.memory_commands import Put, ReadCommand
 from tests.adapters.sqlite_lab import OtherProgram, engine_of, values
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def test_child_of_an_unsafe_fork_refuses_commands(store: SqliteStorage) -> None:
     start_afresh()
 
     with pytest.raises(StorageUnavailable, match="forked"):
-        store.execute(Look("a"))
+        store.execute(ReadCommand("a"))
     (link,) = engine_of(store)._pool._inherited  # noqa: SLF001 - this is no child: it can be closed
     link.close()
 
@@ -103,14 +103,14 @@ def test_fork_inside_a_command_does_not_wait_for_ever(
 
     monkeypatch.setattr(_sqlite_pool, "_FORK_WAIT", 0.001)
 
-    class Forking(Put):
+    class ForkingPut(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:
             stand_still()
             go_on()
             return super().apply(states, now)
 
     store.execute(Put("old", "a"))
-    store.execute(Forking("new", "a"))
+    store.execute(ForkingPut("new", "a"))
 
     assert ["new"] == values(store, "a")
 

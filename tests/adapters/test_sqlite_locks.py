@@ -14,7 +14,7 @@ import pytest
 from moorage.adapters.state import _sqlite_engine as engine
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import InvalidData, StorageUnavailable
-from tests.adapters.memory_commands import Look, Put
+from tests.adapters.memory_commands import Put, ReadCommand
 from tests.adapters.sqlite_lab import OtherProgram, engine_of, values
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def test_posts_under_a_held_lock_are_kept(path: Path) -> None:
             store.post(Put("posted", "a"))
             store.post(Put("x", "b", quiet=-1))
             with pytest.raises(StorageUnavailable):
-                store.execute(Look("a"))
+                store.execute(ReadCommand("a"))
 
         assert ["posted", "x"] == values(store, "a", "b")
 
@@ -121,7 +121,7 @@ def test_readers_do_not_block_writers(path: Path) -> None:
 # --- interruptions ---------------------------------------------------------------
 
 
-class Struck(BaseException):
+class SignalInterruption(BaseException):
     """The exception that a signal handler raises."""
 
 
@@ -134,17 +134,17 @@ def test_an_interruption_leaves_all_of_a_command_or_none(
     class InterruptedPut(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:
             if where == "apply":
-                raise Struck
+                raise SignalInterruption
             return super().apply(states, now)
 
     def struck(*_: object, **__: object) -> str:
-        raise Struck
+        raise SignalInterruption
 
     store.execute(Put("old", "a"))
     with monkeypatch.context() as patched:
         if where == "commit":
             patched.setattr(engine, "_writing", struck)
-        with pytest.raises(Struck):
+        with pytest.raises(SignalInterruption):
             store.execute(InterruptedPut("new", "a", "b"))
 
     with OtherProgram(path):

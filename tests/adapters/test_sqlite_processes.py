@@ -21,7 +21,7 @@ from moorage.domain.service.plan import Plan
 from moorage.domain.service.settings import Service
 from moorage.domain.values.durations import HOUR, SECOND
 from moorage.testing import VirtualClock
-from tests.adapters.memory_commands import Look
+from tests.adapters.memory_commands import ReadCommand
 from tests.adapters.sqlite_lab import OtherProgram, engine_of, values
 from tests.adapters.sqlite_worker import Add
 
@@ -234,7 +234,7 @@ def test_steps_of_the_wall_clock_change_nothing(step: timedelta, tmp_path: Path)
         for _ in range(4):
             with SqliteStorage(tmp_path / f"{number}.db", clock=clock) as store:
                 messages.append(store.execute(plan.question.evolve(within=0))[:2])
-                messages.append(store.execute(Look("none")))
+                messages.append(store.execute(ReadCommand("none")))
             clock.step_utc(stepped_duration)
             clock.advance(60)
         outcomes.append(messages)

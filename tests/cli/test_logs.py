@@ -328,12 +328,12 @@ def test_follow_shows_lines(log: Any, capsys: Any) -> None:
 def test_signal_ends_follow_with_success(log: Any) -> None:
     """SIGTERM ends the command successfully, and the earlier handler is restored."""
 
-    class Ending(Context):
+    class EndingContext(Context):
         def tell(self, text: str) -> None:
             signal.raise_signal(signal.SIGTERM)
 
     previous_handler = signal.getsignal(signal.SIGTERM)
-    result = follow_calls(store=URL, context=Ending())
+    result = follow_calls(store=URL, context=EndingContext())
 
     assert {"shown": 0} == result.document
     assert previous_handler == signal.getsignal(signal.SIGTERM)

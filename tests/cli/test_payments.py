@@ -50,7 +50,7 @@ hub.payments().charge(charge, idempotency_key=key)
 """
 
 
-class Killing(StripeSandbox):
+class KillingSandbox(StripeSandbox):
     """A vendor that kills the charging process after the charge and before the response."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ def listed(key: str) -> list[dict[str, object]]:
 @pytest.mark.parametrize("make", STORES.values(), ids=STORES)
 def test_payment_of_a_killed_process_is_listed_and_closed(make: Callable[[], str]) -> None:
     """An operator closes the payment of a killed process, and the buyer is charged once."""
-    stripe, key = Killing(), unique("INV")
+    stripe, key = KillingSandbox(), unique("INV")
     state = make()
     command("housekeep", state, "--migrate")
     with stripe.serving() as server:

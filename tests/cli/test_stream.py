@@ -383,13 +383,13 @@ def test_worker_that_stopped_reporting_is_silent() -> None:
     storage = open_storage("sqlite:///state.db")
     report = ReportWorker(control_key("shop"), "dead", {"state": "running"})
     states, _ = report.apply((None,), 1)
-    storage.execute(Planted(report.key, states[0]))
+    storage.execute(StorePipelineState(report.key, states[0]))
     storage.close()
     assert "silent" == state_of("shop")
     assert 1 == command("stream", "status").code
 
 
-class Planted:
+class StorePipelineState:
     """A command that stores the given state of a pipeline."""
 
     once = False

@@ -16,7 +16,7 @@ from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.adapters.secret_managers.managed_secrets import ManagedSecrets
 from moorage.config import read_configuration
 from tests.adapters.manager_labs import PEM, SECRET, AwsLab, AzureLab, GcpLab, VaultLab
-from tests.adapters.test_keyring_credentials import Ring
+from tests.adapters.test_keyring_credentials import MemoryKeyring
 from tests.support.modules import uninstall
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def test_azure() -> None:
 
 def test_a_keyring() -> None:
     """Secrets are read from an application's passwords in the system keyring."""
-    previous_keyring, ring = keyring.get_keyring(), Ring()
+    previous_keyring, ring = keyring.get_keyring(), MemoryKeyring()
     ring.passwords["ours", "shop"] = "hidden"
     keyring.set_keyring(ring)
     try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Shade(Enum):
+class ShadeEnum(Enum):
     """An enumeration, as the type of a test setting."""
 
     RED = "red"
@@ -49,8 +49,8 @@ class UnusualFields:
     """
 
     anything: Mapping[str, int] | None = None
-    mode: Shade = attrs.field(default=Shade.RED, converter=Shade)
-    other: Shade | None = None
+    mode: ShadeEnum = attrs.field(default=ShadeEnum.RED, converter=ShadeEnum)
+    other: ShadeEnum | None = None
     either: int | str = 1
     mixed: int | Mapping[str, int] = 1
     several: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ def test_class_gets_the_given_values() -> None:
     report = Report()
     made = read(table_of(UnusualFields), {"anything": {"a": 1}, "mode": "blue"}, "", report)
 
-    assert UnusualFields(anything={"a": 1}, mode=Shade.BLUE) == made
+    assert UnusualFields(anything={"a": 1}, mode=ShadeEnum.BLUE) == made
     assert [] == report.problems
 
 

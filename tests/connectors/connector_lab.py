@@ -52,7 +52,7 @@ class AsyncGreeting(Greeting):
         return super().perform(attempt)
 
 
-class Diary:
+class RecordingConnector:
     """A connector that records each call of its methods in a journal.
 
     Attributes:
@@ -114,8 +114,8 @@ class Diary:
             raise self.failure
 
 
-class AsyncDiary(Diary):
-    """The asynchronous variant of `Diary`."""
+class AsyncDiary(RecordingConnector):
+    """The asynchronous variant of `RecordingConnector`."""
 
     greeting = AsyncGreeting
 
@@ -139,7 +139,7 @@ class ConnectorsLab:
         self.is_async = is_async
         self.journal: list[str] = []
         services = [Service("diaries")]
-        self.kind: Any = AsyncDiary if is_async else Diary
+        self.kind: Any = AsyncDiary if is_async else RecordingConnector
         self.registry: Any = (
             AsyncConnectors(AsyncConnectorManager(services))
             if is_async

@@ -16,7 +16,12 @@ from moorage.domain.monitoring.health import HealthState
 from moorage.errors import ConfigurationError, ConnectionFailed, InvalidData, LocalFailure
 from moorage.hub.connectors_async import AsyncConnectors
 from moorage.hub.connectors_sync import Connectors
-from tests.connectors.connector_lab import AsyncDiary, ConnectorsLab, Diary, in_both_modes
+from tests.connectors.connector_lab import (
+    AsyncDiary,
+    ConnectorsLab,
+    RecordingConnector,
+    in_both_modes,
+)
 from tests.support.virtual_tasks import PATIENCE
 
 if TYPE_CHECKING:
@@ -312,12 +317,12 @@ async def test_operation_runs_by_its_name(lab: ConnectorsLab) -> None:
 async def test_thousands_of_connectors_are_added_one_by_one(lab: ConnectorsLab) -> None:
     """Adding one of thousands of connectors creates none, and does not touch the others."""
 
-    class Untouchable:
+    class UntouchableConnector:
         """A connector that fails the test if anything uses it."""
 
     for number in range(5000):
         description = ConnectorDescription(name=f"c{number}", kind="diary")
-        lab.registry.declare(description, Untouchable)
+        lab.registry.declare(description, UntouchableConnector)
     lab.add("last")
 
     assert 5001 == len(lab.registry)
@@ -329,13 +334,13 @@ async def test_thousands_of_connectors_are_added_one_by_one(lab: ConnectorsLab) 
 def test_check_that_hangs_is_cancelled() -> None:
     """An asynchronous connector whose health check exceeds its timeout counts as unavailable."""
 
-    class Hanging(AsyncDiary):
+    class HangingConnector(AsyncDiary):
         async def health(self, timeout: float, /) -> Any:  # type: ignore[override]  # awaited
             await asyncio.Event().wait()
 
     async def run() -> str | None:
         async with AsyncConnectors(AsyncConnectorManager([])) as connectors:
-            connectors.add(Hanging("base", []))
+            connectors.add(HangingConnector("base", []))
             return (await connectors.health("base", 0.001)).text
 
     assert "It did not answer within 0.001 seconds." == asyncio.run(run())
@@ -345,7 +350,7 @@ def test_registry_closes_with_its_block() -> None:
     """The connector registry is a context manager that closes all connectors."""
     journal: list[str] = []
     with Connectors(ConnectorManager([])) as connectors:
-        connectors.add(Diary("base", journal))
+        connectors.add(RecordingConnector("base", journal))
 
     assert ["close base"] == journal
 

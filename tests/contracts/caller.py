@@ -10,7 +10,7 @@ import pytest
 from moorage import Account, AsyncHub, Hub, Route
 from moorage.testing import AsyncVirtualSleeper, RecordingObserver, VirtualClock, VirtualSleeper
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
-from tests.contracts.pigeon import Pigeon, PigeonServer
+from tests.contracts.pigeon import PigeonServer, TextMessageVendor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +28,8 @@ class PigeonHubs:
         self.clock = VirtualClock()
         self.told = RecordingObserver()
         self.accounts = [
-            Account("one", Pigeon(loft="one.example", keys=keys)),
-            Account("two", Pigeon(loft="two.example", keys=keys)),
+            Account("one", TextMessageVendor(loft="one.example", keys=keys)),
+            Account("two", TextMessageVendor(loft="two.example", keys=keys)),
         ]
 
     def hub(

@@ -34,7 +34,7 @@ _KEYS: Final = VendorKeys(
 
 
 @attrs.frozen(kw_only=True)
-class Pigeon(Vendor):
+class TextMessageVendor(Vendor):
     """A fictional vendor of text messages, which honours idempotency keys if `keys` is True."""
 
     name: ClassVar[str] = "pigeon"

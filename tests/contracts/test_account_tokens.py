@@ -57,7 +57,7 @@ def anyio_backend() -> str:
 
 
 @attrs.frozen(kw_only=True)
-class Herald(Vendor):
+class TokenVendor(Vendor):
     """A fictional vendor that sends messages with an OAuth token."""
 
     name: ClassVar[str] = "herald"
@@ -123,10 +123,12 @@ class HeraldServer(Sandbox):
         return reply({}, 200 if request.bearer() == "tower-token" else 401)
 
 
-def hub(kind: type[Any], hall: HeraldServer, vendor: Herald | None = None, **ports: Any) -> Any:
+def hub(
+    kind: type[Any], hall: HeraldServer, vendor: TokenVendor | None = None, **ports: Any
+) -> Any:
     """Return a synchronous or asynchronous hub with one account at the fictional vendor."""
     client = SandboxHttpClient if kind is Hub else AsyncSandboxHttpClient
-    account = Account("main", vendor or Herald())
+    account = Account("main", vendor or TokenVendor())
     return kind([account], [Route("sms", "main")], http=client(hall), **ports)
 
 
@@ -195,7 +197,7 @@ async def test_other_services_use_the_hosts_credentials(hub_class: type[Any]) ->
 async def test_client_credentials_in_the_form(hub_class: type[Any]) -> None:
     """An account can send its client credentials in the form, and request a scope."""
     server = HeraldServer(posted=True, scope="cries")
-    vendor = Herald(posted=True, scope="cries")
+    vendor = TokenVendor(posted=True, scope="cries")
     await resolved(hub(hub_class, server, vendor).sms().send(MESSAGE))
 
     assert 1 == server.token_endpoint.grants
@@ -205,7 +207,7 @@ async def test_client_credentials_in_the_form(hub_class: type[Any]) -> None:
 async def test_refused_client_secret_is_not_shown(hub_class: type[Any]) -> None:
     """If the authorisation server refuses the client, the error does not show its secret."""
     server = HeraldServer()
-    sms_hub = hub(hub_class, server, Herald(secret="wrong-secret"))
+    sms_hub = hub(hub_class, server, TokenVendor(secret="wrong-secret"))
     with pytest.raises(CredentialRefreshFailed, match="invalid_client") as excinfo:
         await resolved(sms_hub.sms().send(MESSAGE))
 
@@ -232,7 +234,7 @@ async def test_missing_token_moves_to_the_next_account(
     """If no token can be fetched now, nothing was done, and the next account is tried."""
     server = HeraldServer()
     server.token_endpoint.fail(*[reply({}, 503)] * 3)
-    accounts = [Account("main", Herald()), Account("other", Herald())]
+    accounts = [Account("main", TokenVendor()), Account("other", TokenVendor())]
     clock = VirtualClock()
     is_plain = hub_class is Hub
     sms_hub = hub_class(
@@ -273,7 +275,7 @@ def test_default_http_client() -> None:
     """A hub without a host's HTTP client fetches tokens with its own client, and closes it."""
     hall_server = HeraldServer()
     with hall_server.serving() as server:
-        account = Account("main", Herald(base_url=server.url))
+        account = Account("main", TokenVendor(base_url=server.url))
         with Hub([account], state=MemoryStorage()) as local_hub:
             local_hub.sms().send(MESSAGE)
 
@@ -284,7 +286,7 @@ async def test_default_http_client_async() -> None:
     """An asynchronous hub fetches tokens with its own HTTP client, and closes it."""
     hall_server = HeraldServer()
     with hall_server.serving() as server:
-        account = Account("main", Herald(base_url=server.url))
+        account = Account("main", TokenVendor(base_url=server.url))
         async with AsyncHub([account]) as local_hub:
             await local_hub.sms().send(MESSAGE)
 
@@ -301,7 +303,7 @@ async def test_changed_client_gets_its_own_token(hub_class: type[Any]) -> None:
     reports: list[Any] = []
     sms_hub = hub(hub_class, server, tokens=stored_tokens, observers=[reports.append])
     await resolved(sms_hub.sms().send(MESSAGE))
-    other_account = Account("main", Herald(scope="cries", secret="other"))
+    other_account = Account("main", TokenVendor(scope="cries", secret="other"))
     wrong_offer = Offer(accounts=[other_account], routes=[Route("sms", "nobody")])
     with pytest.raises(ConfigurationError):
         await resolved(sms_hub.reload(wrong_offer))

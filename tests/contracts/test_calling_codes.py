@@ -6,7 +6,7 @@ from moorage import Account, Hub, Route
 from moorage.contracts.calling_codes import country_of
 from moorage.contracts.sms import SmsMessage
 from moorage.testing.sandboxes.base import SandboxHttpClient
-from tests.contracts.pigeon import Pigeon, PigeonServer
+from tests.contracts.pigeon import PigeonServer, TextMessageVendor
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_number_chooses_the_route() -> None:
     """A text message takes the route for the country of its phone number."""
     lofts = [PigeonServer("de.example"), PigeonServer("world.example")]
     accounts = [
-        Account("de", Pigeon(loft="de.example")),
-        Account("w", Pigeon(loft="world.example")),
+        Account("de", TextMessageVendor(loft="de.example")),
+        Account("w", TextMessageVendor(loft="world.example")),
     ]
     routes = [Route("sms", "w"), Route("sms", "de", countries="DE")]
     hub = Hub(accounts, routes, http=SandboxHttpClient(*lofts))

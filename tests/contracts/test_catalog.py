@@ -9,7 +9,7 @@ from moorage import ConfigurationError, UnsupportedByVendor
 from moorage.contracts.sms import SmsMessage
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.wiring.installed_vendors import able, vendor_class, vendor_names
-from tests.contracts.pigeon import Pigeon, PigeonServer
+from tests.contracts.pigeon import PigeonServer, TextMessageVendor
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_vendor_of_another_package() -> None:
     loft = PigeonServer()
     hub = moorage.open({"vendors": {"pigeon": {"keys": False}}}, http=SandboxHttpClient(loft))
 
-    assert Pigeon is vendor_class("pigeon")
+    assert TextMessageVendor is vendor_class("pigeon")
     assert "pigeon" in vendor_names()
     assert "pigeon:pigeon:L2" == str(
         hub.sms().send(SmsMessage(to="+4915112345678", text="Coo")).ref
@@ -57,7 +57,7 @@ def test_vendors_with_capabilities() -> None:
 
 def test_refusal_names_able_vendors() -> None:
     """If a vendor lacks a capability, the error names installed vendors that have it."""
-    hub = moorage.Hub([moorage.Account("pigeon", Pigeon())])
+    hub = moorage.Hub([moorage.Account("pigeon", TextMessageVendor())])
 
     with pytest.raises(UnsupportedByVendor) as excinfo:
         hub.sms().check_balance()

@@ -35,10 +35,10 @@ from tests.contracts.unsettled_world import (
     ORDER,
     WAIT,
     DyingStore,
-    Keyless,
+    KeylessStripe,
     KilledError,
     PaymentsWorld,
-    Silent,
+    UnlistedStripe,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("value", ["id", "ref", "payment", None])
 def test_person_closes_a_payment_as_done(value: str | None) -> None:
     """After a payment was closed with a receipt, a repeat returns it and sends nothing."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
         (intent_id,) = world.stripe.intents
@@ -71,7 +71,7 @@ def test_person_closes_a_payment_as_done(value: str | None) -> None:
 
 def test_closed_payment_is_replayed_to_its_own_request_only() -> None:
     """After a payment was closed as done, its key with another amount is a conflict."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
         hub.close_payment(KEY, done=True)
@@ -83,7 +83,7 @@ def test_closed_payment_is_replayed_to_its_own_request_only() -> None:
 
 def test_person_closes_a_payment_as_not_done() -> None:
     """A payment can be closed as not done only when no request can still be in flight."""
-    world = PaymentsWorld(Silent)
+    world = PaymentsWorld(UnlistedStripe)
     with world.hub() as hub:
         world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
         with pytest.raises(OutcomeUnknown):
@@ -103,7 +103,7 @@ def test_person_closes_a_payment_as_not_done() -> None:
 
 def test_completed_payment_cannot_be_closed_as_not_done() -> None:
     """A payment whose stored answer says that it was done cannot be closed as not done."""
-    world = PaymentsWorld(Silent)
+    world = PaymentsWorld(UnlistedStripe)
     dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
     with world.hub() as hub:
         with pytest.raises(KilledError):
@@ -117,7 +117,7 @@ def test_completed_payment_cannot_be_closed_as_not_done() -> None:
 
 def test_declined_payment_may_be_closed_as_not_done() -> None:
     """A payment that the vendor declined can be closed as not done."""
-    world = PaymentsWorld(Silent)
+    world = PaymentsWorld(UnlistedStripe)
     declined_charge = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
     dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
     with world.hub() as hub:
@@ -130,7 +130,7 @@ def test_declined_payment_may_be_closed_as_not_done() -> None:
 
 def test_receipt_without_a_look_up() -> None:
     """If a closed payment cannot be looked up, it has the requested amount and is pending."""
-    world = PaymentsWorld(Silent)
+    world = PaymentsWorld(UnlistedStripe)
     with world.hub() as hub:
         payments = hub.payments()
         world.lose(hub)
@@ -162,7 +162,7 @@ def test_receipt_without_a_look_up() -> None:
 
 def test_refund_is_looked_up_by_its_own_reference() -> None:
     """A refund is closed with the refund's own id; without an id it is not found."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         payments = hub.payments()
         charge = payments.charge(ORDER, idempotency_key="a")
@@ -196,7 +196,7 @@ def test_refund_is_looked_up_by_its_own_reference() -> None:
 )
 def test_receipt_of_another_payment_is_refused(key: str, receipt: Any, problem: str) -> None:
     """A payment cannot be closed with the receipt of another payment."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         payments = hub.payments()
         wrong_charges = {
@@ -214,7 +214,7 @@ def test_receipt_of_another_payment_is_refused(key: str, receipt: Any, problem: 
         assert [KEY] == [payment.idempotency_key for payment in hub.unsettled_payments()]
 
 
-class Closing(SandboxHttpClient):
+class PaymentClosingClient(SandboxHttpClient):
     """An HTTP client that closes the payment while its look-up is sent."""
 
     def __init__(self, world: PaymentsWorld) -> None:
@@ -231,9 +231,9 @@ class Closing(SandboxHttpClient):
 
 def test_payment_closed_during_its_look_up() -> None:
     """If a person closes a payment during its look-up, it is not looked up again."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     lost_payment = Unsettled(charge=ORDER, idempotency_key=KEY)
-    with world.hub(http=Closing(world)) as hub:
+    with world.hub(http=PaymentClosingClient(world)) as hub:
         world.stripe.fail(Lost())
         (result,) = hub.payments().settle([lost_payment])
         assert isinstance(result.error, OutcomeUnknown)
@@ -243,7 +243,7 @@ def test_payment_closed_during_its_look_up() -> None:
 
 def test_tenants_are_listed_and_closed_apart() -> None:
     """Two tenants' payments with the same key are closed separately."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         for tenant in ("acme", None):
             world.stripe.fail(Lost())
@@ -257,7 +257,7 @@ def test_tenants_are_listed_and_closed_apart() -> None:
 @pytest.mark.parametrize("answer", [{"id": "pi_1"}, None])
 def test_unreadable_response_cannot_resolve_a_key(answer: Any) -> None:
     """A payment's key cannot be resolved with a value that is no receipt."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
         with pytest.raises(InvalidData, match="The answer of a key") as excinfo:
@@ -267,7 +267,7 @@ def test_unreadable_response_cannot_resolve_a_key(answer: Any) -> None:
         assert hub.payments().charge(ORDER, idempotency_key=KEY).replayed
 
 
-@pytest.mark.parametrize("kind", [Stripe, Keyless])
+@pytest.mark.parametrize("kind", [Stripe, KeylessStripe])
 def test_settled_payment_is_not_taken_again_after_not_done(kind: type[Stripe]) -> None:
     """A payment that the job has settled is not repeated after an operator says "not done".
 
@@ -279,12 +279,12 @@ def test_settled_payment_is_not_taken_again_after_not_done(kind: type[Stripe]) -
         world.lose(hub)
         world.clock.advance(WAIT)
         assert [SettledAs.DONE] == [settlement.outcome for settlement in hub.settle_payments()]
-        assert (kind is Keyless) == hub.manager.resolve_key("till", KEY, done=False)
+        assert (kind is KeylessStripe) == hub.manager.resolve_key("till", KEY, done=False)
         assert hub.payments().charge(ORDER, idempotency_key=KEY).replayed
         assert 1 == len(world.stripe.charges)
 
 
-class Forgetting:
+class UnclaimableStore:
     """A store that fails whenever a key is claimed."""
 
     def __init__(self, state: MemoryStorage) -> None:
@@ -300,8 +300,8 @@ class Forgetting:
 
 def test_payment_is_not_closed_as_not_done_while_the_store_is_away() -> None:
     """During an outage of the store a payment cannot be closed, as its answer may be there."""
-    world = PaymentsWorld(Silent)
-    absent_store: Any = Forgetting(world.state)
+    world = PaymentsWorld(UnlistedStripe)
+    absent_store: Any = UnclaimableStore(world.state)
     with world.hub() as hub, world.hub(state=absent_store) as other_hub:
         world.lose(hub)
         world.clock.advance(WAIT)
@@ -326,7 +326,7 @@ def test_payment_that_was_never_sent_may_be_closed_as_not_done() -> None:
 
 def test_closing_as_not_done_is_not_recorded_as_a_call() -> None:
     """Closing a payment as not done reads its stored answer, which the log omits."""
-    world, log = PaymentsWorld(Keyless), MemoryIntegrationLogger()
+    world, log = PaymentsWorld(KeylessStripe), MemoryIntegrationLogger()
     with world.hub(log=log) as hub:
         world.lose(hub)
         world.clock.advance(WAIT)

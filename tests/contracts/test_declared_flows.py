@@ -97,7 +97,7 @@ RECEIPT = SmsReceipt(ref=Ref("post", "post", "1"), status=SmsStatus.SENT)
 
 
 @attrs.frozen(kw_only=True)
-class Post(Vendor):
+class RequestlessVendor(Vendor):
     """A fictional vendor that answers without sending a request."""
 
     name: ClassVar[str] = "post"
@@ -138,7 +138,7 @@ def calls_of(use: Callable[[], Any]) -> int:
 
 def test_declared_operations_take_few_calls() -> None:
     """A declared operation makes few Python function calls."""
-    with closing(Hub([Account("post", Post())])) as hub:
+    with closing(Hub([Account("post", RequestlessVendor())])) as hub:
         sms = hub.sms()
         calls = {
             "get": calls_of(lambda: sms.get(RECEIPT.ref)),

@@ -14,7 +14,7 @@ from moorage.contracts.routes import Account
 from moorage.contracts.sms import SmsMessage
 from moorage.testing.sandboxes.base import Lost
 from tests.contracts.caller import PigeonHubs
-from tests.contracts.pigeon import Pigeon
+from tests.contracts.pigeon import TextMessageVendor
 from tests.support.examples import examples
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ FAULTS: list[list[Any]] = [
 ]
 
 
-class Killed(BaseException):
+class ProcessKilled(BaseException):
     """Raised where a real process would be killed."""
 
 
@@ -57,7 +57,7 @@ class KillingStore:
         is_dying = self._dying()
         answer = None if is_dying and not self._after else self._store.execute(command, timeout)
         if is_dying:
-            raise Killed
+            raise ProcessKilled
         return answer
 
     def post(self, command: Command[Any], /) -> None:
@@ -115,7 +115,7 @@ def test_one_message_per_key(tries: list[Attempt], keys: bool, attempts: int) ->
     store = MemoryStorage(hubs.clock)
     settings = {"retry": RetryPolicy(attempts, base_delay=0.1), "circuit": None}
     accounts = [
-        Account(name, Pigeon(loft=f"{name}.example", keys=keys), settings=settings)
+        Account(name, TextMessageVendor(loft=f"{name}.example", keys=keys), settings=settings)
         for name in ("one", "two")
     ]
     for item in tries:
@@ -125,7 +125,7 @@ def test_one_message_per_key(tries: list[Attempt], keys: bool, attempts: int) ->
         hubs.two.fail(*item.two)
         state: Any = KillingStore(store, item.killed_at, after=item.after)
         hub = hubs.hub(Hub, route=item.route, state=state, accounts=accounts)
-        with suppress(ConnectorError, Killed):
+        with suppress(ConnectorError, ProcessKilled):
             hub.sms().send(MESSAGE, idempotency_key="k1")
         hubs.clock.advance(item.pause)
 

@@ -135,7 +135,7 @@ def test_newer_fields_have_defaults() -> None:
     assert SmsMessage(to="+4915112345678", text="Hello") == unpack(pack_values((newer_message,)))
 
 
-class Marked(str):
+class SafeText(str):
     """A subclass of str, like one with which a framework marks safe text."""
 
     __slots__ = ()
@@ -144,7 +144,7 @@ class Marked(str):
 @pytest.mark.parametrize(
     "value, expected",
     [
-        (Marked("<p>"), "<p>"),
+        (SafeText("<p>"), "<p>"),
         (bytearray(b"x"), b"x"),
         (memoryview(b"x"), b"x"),
         (MappingProxyType({"a": 1}), {"a": 1}),
@@ -162,7 +162,7 @@ class ForeignValue:
     """A value that belongs to no contract."""
 
 
-class Charge2(Enum):
+class ForeignEnum(Enum):
     """An enum that belongs to no contract."""
 
     A = 1
@@ -174,7 +174,7 @@ class Charge2(Enum):
         (Secret("sk_live_1"), "a secret"),
         ({"a": [Secret("sk_live_1")]}, "a secret"),
         (ForeignValue(), "a ForeignValue"),
-        (Charge2.A, "a Charge2"),
+        (ForeignEnum.A, "a Charge2"),
         (object(), "an object"),
         (Request.post("/", body=BodyStream.of(lambda: iter([b"x"]))), "a BodyStream"),
     ],

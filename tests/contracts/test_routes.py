@@ -10,14 +10,14 @@ from moorage.contracts.routes import Directory, Prefer, RoutingRequest
 from moorage.contracts.sms import SmsCapability
 from moorage.vendors.payments.stripe import Stripe
 from moorage.vendors.sms.twilio import Twilio
-from tests.contracts.pigeon import Pigeon
+from tests.contracts.pigeon import TextMessageVendor
 
 TWILIO = Twilio(account_sid="AC" + "0" * 32)
 
 
 def account(name: str, **options: Any) -> Account:
     """Return an account at the fictional vendor."""
-    return Account(name, Pigeon(), **options)
+    return Account(name, TextMessageVendor(), **options)
 
 
 def chosen_accounts(directory: Directory, **fields: Any) -> list[str]:

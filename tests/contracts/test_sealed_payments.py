@@ -87,7 +87,7 @@ def test_payment_with_a_sealed_answer_is_not_closed_without_its_cipher() -> None
         assert [KEY] == [payment.idempotency_key for payment in hub.unsettled_payments()]
 
 
-class Narrow:
+class PartialCipher:
     """A cipher that can encrypt everything but the answers of payments."""
 
     def seal(self, plain: bytes, about: bytes, /) -> bytes:
@@ -106,7 +106,7 @@ def test_payment_whose_answer_was_not_stored_is_not_closed_as_not_done() -> None
     """A payment that was done is not closed as not done, even if its receipt was not stored."""
     world = PaymentsWorld()
     dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
-    cipher: Any = Narrow()
+    cipher: Any = PartialCipher()
     with world.hub(cipher=cipher) as hub:
         with pytest.raises(KilledError):
             world.hub(cipher=cipher, state=dying_store).payments().charge(

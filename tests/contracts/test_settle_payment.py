@@ -13,12 +13,19 @@ from moorage.errors import IdempotencyInProgress, InvalidData, OutcomeUnknown
 from moorage.testing import VirtualClock
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
-from tests.contracts.unsettled_world import KEY, ORDER, WAIT, Keyless, PaymentsWorld, Silent
+from tests.contracts.unsettled_world import (
+    KEY,
+    ORDER,
+    WAIT,
+    KeylessStripe,
+    PaymentsWorld,
+    UnlistedStripe,
+)
 
 
 def test_payment_is_settled_when_a_person_asks() -> None:
     """If the vendor lists the payment, its key returns the receipt from then on."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
         world.clock.advance(WAIT)
@@ -32,7 +39,7 @@ def test_payment_is_settled_when_a_person_asks() -> None:
 
 def test_person_can_settle_a_payment_before_the_job() -> None:
     """A person can settle a payment at once, before the job's next look-up is due."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
         world.clock.advance(WAIT)
@@ -48,7 +55,7 @@ def test_person_can_settle_a_payment_before_the_job() -> None:
 
 def test_payment_whose_caller_is_at_work_is_left_alone() -> None:
     """A payment is not looked up while its first request may still be running."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
         with pytest.raises(IdempotencyInProgress, match="Ask again in"):
@@ -57,7 +64,7 @@ def test_payment_whose_caller_is_at_work_is_left_alone() -> None:
 
 def test_vendor_that_cannot_be_asked_is_left_to_a_person() -> None:
     """If the vendor cannot list payments, the error sends the person to the vendor's web page."""
-    world = PaymentsWorld(Silent)
+    world = PaymentsWorld(UnlistedStripe)
     with world.hub() as hub:
         world.lose(hub)
         world.clock.advance(WAIT)
@@ -74,7 +81,7 @@ async def _settle() -> None:
     clock = VirtualClock()
     stripe = StripeSandbox(now=lambda: clock.utc().timestamp())
     settings = {"volatile_keys": True, "circuit": None, "retry": None}
-    account = Account("till", Keyless(credentials=stripe.api_key), settings=settings)
+    account = Account("till", KeylessStripe(credentials=stripe.api_key), settings=settings)
     async with AsyncHub([account], http=AsyncSandboxHttpClient(stripe), clock=clock) as hub:
         stripe.fail(Lost())
         with pytest.raises(OutcomeUnknown):

@@ -26,7 +26,7 @@ from tests.contracts.unsettled_world import (
     ORDER,
     WAIT,
     DyingStore,
-    Keyless,
+    KeylessStripe,
     KilledError,
     PaymentsWorld,
 )
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 def test_repeat_without_a_request_delays_no_settlement() -> None:
     """Repeating a key without sending anything does not delay its payment's settlement."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub, world.hub() as other_hub:
         world.lose(hub)
         (previous_payment,) = hub.unsettled_payments()
@@ -53,7 +53,7 @@ def test_repeat_without_a_request_delays_no_settlement() -> None:
 
 def test_repeat_with_another_amount_is_not_sent() -> None:
     """A repeat with another amount is not sent, and leaves the registered payment as it is."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     dying_store: Any = DyingStore(world.state, "Claim", "key")
     with world.hub() as hub:
         with pytest.raises(KilledError):
@@ -95,7 +95,7 @@ def test_only_the_last_holder_ends_its_wait() -> None:
 
 def test_payment_is_found_although_our_clock_is_ahead() -> None:
     """A lost payment is found even if the process's clock is an hour ahead."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
         world.clock.advance(WAIT)
@@ -115,29 +115,29 @@ def _vanished(world: PaymentsWorld, hub: Hub) -> None:
 
 def test_unlisted_payment_is_left_to_a_person() -> None:
     """If the vendor does not list a payment within its stated time, a person must decide."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         _vanished(world, hub)
         assert [] == hub.settle_payments()
         assert NextStep.LOOK_UP is hub.unsettled_payments()[0].next
-        world.clock.advance(Keyless.listed_within - 1e-3)
+        world.clock.advance(KeylessStripe.listed_within - 1e-3)
         assert [] == hub.settle_payments()
         assert NextStep.LOOK_UP is hub.unsettled_payments()[0].next
-        world.clock.advance(Keyless.listed_within)
+        world.clock.advance(KeylessStripe.listed_within)
         assert NextStep.LOOK_UP is hub.unsettled_payments()[0].next
         assert [] == hub.settle_payments()
         assert NextStep.PERSON is hub.unsettled_payments()[0].next
         assert 0 == len(world.stripe.charges)
 
         hub.payments().charge(ORDER, idempotency_key="by another way")
-        world.clock.advance(Keyless.listed_within)
+        world.clock.advance(KeylessStripe.listed_within)
         assert [SettledAs.DONE] == [payment.outcome for payment in hub.settle_payments()]
         assert [] == hub.unsettled_payments()
 
 
 def test_listing_time_uses_the_stores_clock() -> None:
     """A process whose clock is hours ahead does not give up a payment's look-up earlier."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         _vanished(world, hub)
         earlier_clock = VirtualClock(world.clock.utc() + timedelta(hours=9))
@@ -163,7 +163,7 @@ def test_repeat_restarts_the_listing_time() -> None:
 @pytest.mark.parametrize("final", [True, False])
 def test_refused_list_is_left_to_a_person(*, final: bool) -> None:
     """If listing payments is refused for good, a person decides; after an outage it is retried."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     error = (
         VendorRejected("This key may not list payments.")
         if final
@@ -171,7 +171,7 @@ def test_refused_list_is_left_to_a_person(*, final: bool) -> None:
     )
     with world.hub() as hub:
         world.lose(hub)
-        world.clock.advance(WAIT + Keyless.listed_within)
+        world.clock.advance(WAIT + KeylessStripe.listed_within)
         world.stripe.fail(error)
         assert [] == hub.settle_payments()
         expected = NextStep.PERSON if final else NextStep.LOOK_UP

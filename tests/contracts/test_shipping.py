@@ -431,7 +431,7 @@ def test_asynchronous_hub_buys() -> None:
     assert first == second
 
 
-class Killed(BaseException):
+class ProcessKilled(BaseException):
     """Raised where a real process would be killed."""
 
 
@@ -446,7 +446,7 @@ class KillingClient(SandboxHttpClient):
         """Send the request, and raise Killed after the last sale."""
         response = super().send(request, url, timeouts)
         if self._sold() >= self._last:
-            raise Killed
+            raise ProcessKilled
         return response
 
 
@@ -468,7 +468,7 @@ def test_killed_batch_continues_in_another_process(vendor: str, tmp_path: Path) 
         return Hub(two.accounts, [Route("shipping", vendor)], http=http, state=state)
 
     items = [ShipmentRequest(rate_request=REQUEST) for _ in range(5)]
-    with pytest.raises(Killed):
+    with pytest.raises(ProcessKilled):
         process(KillingClient(sold, 3, two.easypost, two.shippo)).shipping().create_many(
             items, idempotency_key="wave-7", at_once=1
         )

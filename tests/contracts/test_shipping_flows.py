@@ -43,7 +43,7 @@ def test_no_matching_rate_error() -> None:
     ]
     for messages, vendor_refusal in offers:
 
-        class Poor(RecordingDispatcher):
+        class IncapableDispatcher(RecordingDispatcher):
             @property
             def _vendor(self) -> Any:
                 async def offered(*_: Any, key: str) -> RateResult:
@@ -52,7 +52,7 @@ def test_no_matching_rate_error() -> None:
 
                 return SimpleNamespace(get_rates=offered)
 
-        dispatcher: Any = Poor()
+        dispatcher: Any = IncapableDispatcher()
         buy = ShippingFlows(dispatcher, None).create_shipment(
             ShipmentRequest(rate_request=RATES), idempotency_key="k"
         )

@@ -29,7 +29,7 @@ from moorage.errors import (
 )
 from moorage.testing import VirtualClock
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
-from tests.contracts.unsettled_world import WAIT, Cautious, PaymentsWorld
+from tests.contracts.unsettled_world import WAIT, PaymentsWorld, UnrepeatedStripe
 from tests.vendors.subjects.mollie import mollie
 
 AMOUNT = Money("20.00", "EUR")
@@ -149,7 +149,7 @@ def test_declined_subscription_leaves_nothing() -> None:
 @pytest.mark.parametrize("form", ["id", "ref", "receipt"])
 def test_person_closes_an_order_as_done(operation: str, form: str) -> None:
     """After an order was closed with its id, a repeat gets the receipt and sends nothing."""
-    world = PaymentsWorld(Cautious)
+    world = PaymentsWorld(UnrepeatedStripe)
     with world.hub() as hub:
         execute_with_lost_answer(world, hub, operation)
         world.clock.advance(WAIT)
@@ -202,7 +202,7 @@ def test_subscription_is_closed_by_its_id_alone() -> None:
 @orders
 def test_person_closes_an_order_as_not_done(operation: str) -> None:
     """After an order was closed as not done, its key may be used again."""
-    world = PaymentsWorld(Cautious)
+    world = PaymentsWorld(UnrepeatedStripe)
     with world.hub() as hub:
         execute_with_lost_answer(world, hub, operation)
         world.clock.advance(WAIT)
@@ -214,7 +214,7 @@ def test_person_closes_an_order_as_not_done(operation: str) -> None:
 @orders
 def test_order_needs_a_receipt(operation: str) -> None:
     """An order is not looked for by its reference, and not closed with that of another one."""
-    world = PaymentsWorld(Cautious)
+    world = PaymentsWorld(UnrepeatedStripe)
     with world.hub() as hub:
         request = attrs.evolve(ORDERS[operation], amount=Money("5.00", "EUR"), reference="other")
         other = getattr(hub.payments(), operation)(request, idempotency_key="other")
@@ -241,7 +241,7 @@ def test_closed_order_is_replayed_to_its_own_request_only(
     operation: str, changes: dict[str, Any]
 ) -> None:
     """The receipt of an order is not returned for another payee, amount, interval or quantity."""
-    world = PaymentsWorld(Cautious)
+    world = PaymentsWorld(UnrepeatedStripe)
     with world.hub() as hub:
         execute_with_lost_answer(world, hub, operation)
         world.clock.advance(WAIT)

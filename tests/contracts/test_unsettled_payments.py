@@ -26,25 +26,29 @@ from tests.contracts.unsettled_world import (
     KEY,
     ORDER,
     WAIT,
-    Cautious,
     DyingStore,
-    Keyless,
+    KeylessStripe,
     KilledError,
     PaymentsWorld,
-    Silent,
+    UnlistedStripe,
+    UnrepeatedStripe,
 )
 
 if TYPE_CHECKING:
     from moorage.adapters.state.memory import MemoryStorage
 
 
-@pytest.fixture(params=[Stripe, Keyless, Silent])
+@pytest.fixture(params=[Stripe, KeylessStripe, UnlistedStripe])
 def world(request: pytest.FixtureRequest) -> PaymentsWorld:
     """Yield a test world for each way in which a vendor's payments can be looked up."""
     return PaymentsWorld(request.param)
 
 
-NEXT_STEPS = {Stripe: NextStep.ASK_AGAIN, Keyless: NextStep.LOOK_UP, Silent: NextStep.PERSON}
+NEXT_STEPS = {
+    Stripe: NextStep.ASK_AGAIN,
+    KeylessStripe: NextStep.LOOK_UP,
+    UnlistedStripe: NextStep.PERSON,
+}
 
 
 def test_lost_payment_is_listed_in_every_process(world: PaymentsWorld) -> None:
@@ -81,7 +85,7 @@ def test_job_settles_what_the_vendor_can_tell(world: PaymentsWorld) -> None:
         world.clock.advance(WAIT)
         settled_payments = worker.settle_payments()
 
-        if world.kind is Silent:
+        if world.kind is UnlistedStripe:
             assert [] == settled_payments
             assert 1 == len(worker.unsettled_payments())
             return
@@ -192,7 +196,7 @@ def test_each_step_on_a_payment_is_listed_and_settled() -> None:
 
 def test_settle_needs_no_since_and_settles_the_key() -> None:
     """Settling needs no time of the first request, and settles the payment's key."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
         (result,) = hub.payments().settle([Unsettled(charge=ORDER, idempotency_key=KEY)])
@@ -226,7 +230,7 @@ def test_key_that_is_forgotten_charges_nobody() -> None:
 
 def test_operation_that_is_looked_up_is_never_sent_twice() -> None:
     """If a vendor's operation must be looked up, it is never sent twice."""
-    world = PaymentsWorld(Cautious, retry=RetryPolicy(max_attempts=3))
+    world = PaymentsWorld(UnrepeatedStripe, retry=RetryPolicy(max_attempts=3))
     with world.hub() as hub:
         world.lose(hub)
         count = len(world.stripe.requests)
@@ -285,7 +289,7 @@ def test_account_that_is_gone_leaves_its_payments_to_a_person() -> None:
         assert [] == hub.unsettled_payments()
 
 
-class Attended:
+class ContestedStore:
     """A store in which another worker always claims an unsettled payment first."""
 
     def __init__(self, state: MemoryStorage) -> None:
@@ -302,7 +306,7 @@ class Attended:
 def test_payment_of_another_worker_is_skipped() -> None:
     """If two workers start at the same moment, only one looks up the payment."""
     world = PaymentsWorld()
-    slower_store: Any = Attended(world.state)
+    slower_store: Any = ContestedStore(world.state)
     with world.hub() as hub, world.hub(state=slower_store) as worker:
         world.lose(hub)
         world.clock.advance(WAIT)

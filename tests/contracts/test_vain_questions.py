@@ -11,13 +11,20 @@ from moorage.contracts.payments import Inconclusive, NextStep, VendorQuestion
 from moorage.errors import ConnectionFailed
 from moorage.testing.sandboxes.base import Lost
 from moorage.vendors.payments.stripe import Stripe
-from tests.contracts.unsettled_world import KEY, ORDER, WAIT, Keyless, PaymentsWorld, Silent
+from tests.contracts.unsettled_world import (
+    KEY,
+    ORDER,
+    WAIT,
+    KeylessStripe,
+    PaymentsWorld,
+    UnlistedStripe,
+)
 
 
-class _Unlisted(Stripe):
+class _UnlistedStripe(Stripe):
     """Stripe without support for listing payments."""
 
-    capabilities: ClassVar[frozenset[str]] = Silent.capabilities
+    capabilities: ClassVar[frozenset[str]] = UnlistedStripe.capabilities
 
 
 _LISTED = Stripe.listed_within
@@ -32,7 +39,7 @@ def _question(world: PaymentsWorld) -> VendorQuestion | None:
 
 def test_vendor_that_cannot_be_reached_gave_no_answer() -> None:
     """If the vendor cannot be reached, the error, time and number of look-ups are recorded."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
         world.clock.advance(WAIT)
@@ -68,7 +75,7 @@ def test_failed_repeat_leaves_the_outcome_unknown(error: ConnectionFailed | Resp
 
 def test_payment_that_is_not_listed_is_recorded_as_such() -> None:
     """If the vendor lists no such payment, that is recorded, without an error."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
         world.clock.advance(WAIT)
@@ -86,7 +93,7 @@ def test_payment_that_is_not_listed_is_recorded_as_such() -> None:
 
 def test_several_listed_payments_are_recorded_as_such() -> None:
     """If the vendor lists several such payments, none is chosen, and that is recorded."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         hub.payments().charge(ORDER, idempotency_key="another attempt")
         world.lose(hub)
@@ -103,7 +110,7 @@ def test_several_listed_payments_are_recorded_as_such() -> None:
 
 def test_payment_that_is_not_listed_in_time_is_proven_absent() -> None:
     """A look-up proves a payment's absence only from the time when the vendor must list it."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
         world.stripe.intents.clear()
@@ -123,7 +130,7 @@ def test_payment_that_is_not_listed_in_time_is_proven_absent() -> None:
 
 def test_vendor_without_a_list_has_no_time_to_list_a_payment() -> None:
     """Without a list of such operations, as for refunds, absence is never proven."""
-    world = PaymentsWorld(Silent)
+    world = PaymentsWorld(UnlistedStripe)
     with world.hub() as hub:
         world.lose(hub)
         (payment,) = hub.unsettled_payments()
@@ -133,7 +140,7 @@ def test_vendor_without_a_list_has_no_time_to_list_a_payment() -> None:
 
 def test_refused_question_is_recorded_as_refused() -> None:
     """If the vendor refuses to list payments, that is recorded."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
         world.clock.advance(WAIT)
@@ -162,7 +169,7 @@ def test_look_ups_are_counted_until_the_outcome_is_known() -> None:
 
 def test_lost_repeat_at_a_vendor_without_a_list_gave_no_answer() -> None:
     """If a vendor cannot list payments and the repeat is lost too, "no answer" is recorded."""
-    world = PaymentsWorld(_Unlisted)
+    world = PaymentsWorld(_UnlistedStripe)
     with world.hub() as hub:
         world.lose(hub)
         world.clock.advance(WAIT)

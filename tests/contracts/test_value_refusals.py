@@ -111,7 +111,7 @@ RATES = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
 
 
 @attrs.frozen(kw_only=True)
-class Refusing(RecordingVendor):
+class RefusingVendor(RecordingVendor):
     """A vendor with all capabilities that refuses every value."""
 
     name: ClassVar[str] = "refusing"
@@ -223,8 +223,8 @@ async def test_refused_value_goes_to_the_next_account(
     contract, verb, arguments, named_arguments = use
     result = RecordingObserver()
     accounts = [
-        Account("one", Refusing(error=error), settings=CRASHES),
-        Account("two", Refusing(error=VendorReached("Here.")), settings=CRASHES),
+        Account("one", RefusingVendor(error=error), settings=CRASHES),
+        Account("two", RefusingVendor(error=VendorReached("Here.")), settings=CRASHES),
     ]
     hub = hub_class(accounts, [Route(contract, ["one", "two"])], observers=[result])
 
@@ -239,9 +239,9 @@ async def test_refused_value_goes_to_the_next_account(
 @pytest.mark.parametrize(
     "refusing, raised",
     [
-        (Refusing(first=True), InvalidData),
-        (Refusing(error=InvalidData("No.", field="extra.refusing.x")), InvalidData),
-        (Refusing(error=ConfigurationError("No sender.", path="sender")), ConfigurationError),
+        (RefusingVendor(first=True), InvalidData),
+        (RefusingVendor(error=InvalidData("No.", field="extra.refusing.x")), InvalidData),
+        (RefusingVendor(error=ConfigurationError("No sender.", path="sender")), ConfigurationError),
     ],
     ids=["after a step", "options for one vendor", "configuration"],
 )
@@ -263,7 +263,7 @@ async def test_other_refusals_stay_with_their_account(
 async def test_last_refusal_is_raised(hub_class: type[Any]) -> None:
     """If all vendors refuse a value, the last one's error is raised."""
     accounts = [
-        Account(name, Refusing(error=InvalidData(name)), settings=CRASHES)
+        Account(name, RefusingVendor(error=InvalidData(name)), settings=CRASHES)
         for name in ("one", "two")
     ]
     hub = hub_class(accounts, [Route("sms", ["one", "two"])])
@@ -278,7 +278,7 @@ async def test_unreachable_account_decides_the_error(hub_class: type[Any], key: 
     """If the last account refuses a value, the error of an unreachable first account is raised."""
     hubs = PigeonHubs()
     hubs.one.fail(NO_CONNECTION)
-    accounts = [hubs.accounts[0], Account("two", Refusing(), settings=CRASHES)]
+    accounts = [hubs.accounts[0], Account("two", RefusingVendor(), settings=CRASHES)]
     hub = hubs.hub(hub_class, accounts=accounts)
 
     with pytest.raises(ConnectionFailed) as excinfo:
@@ -341,4 +341,4 @@ async def test_refused_messages_of_a_bulk(hub_class: type[Any]) -> None:
 
 def test_every_contract_is_tried() -> None:
     """The calls in this file include at least one method of every contract."""
-    assert set(Refusing.kinds) == {use[0] for use in ROUTED_CALLS}
+    assert set(RefusingVendor.kinds) == {use[0] for use in ROUTED_CALLS}

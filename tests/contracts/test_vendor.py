@@ -58,11 +58,11 @@ def test_options_are_merged_last() -> None:
 def test_vendor_without_webhooks() -> None:
     """A vendor that reads no webhooks returns no events."""
 
-    class Silent(Vendor):
+    class WebhooklessVendor(Vendor):
         """A vendor that sends no webhooks."""
 
     event = WebhookEvent(vendor="s", id="1", type="x", vendor_type="x")
-    assert () == Silent().events(event, lambda: None)  # type: ignore[abstract, arg-type]  # it lacks the rest
+    assert () == WebhooklessVendor().events(event, lambda: None)  # type: ignore[abstract, arg-type]  # it lacks the rest
 
 
 @pytest.mark.parametrize("length", [1, 250, 253, 254, 255])

@@ -14,7 +14,7 @@ from moorage.contracts.effects import check_vendor, moves_money
 from moorage.contracts.payments import MOVING
 from moorage.contracts.vendor import RepeatedKey, UnknownOutcome, Vendor, VendorKeys
 from moorage.wiring.installed_vendors import vendor_class, vendor_names
-from tests.contracts.pigeon import Pigeon
+from tests.contracts.pigeon import TextMessageVendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,14 +47,14 @@ class Bank(Vendor):
         return {"": Service("bank", "https://bank.example", **options), "tokens": Service("tokens")}
 
 
-class Silent(Bank):
+class KeylessBank(Bank):
     """A payment vendor that declares nothing about idempotency keys."""
 
     idempotency = None
     unknown_outcomes = dict.fromkeys(Bank.unknown_outcomes, UnknownOutcome.LOOKED_UP)
 
 
-class Vague(Bank):
+class UndeclaredLookupBank(Bank):
     """A payment vendor that does not declare how refunds and voids are looked up."""
 
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
@@ -62,7 +62,7 @@ class Vague(Bank):
     )
 
 
-class Keyless(Bank):
+class UndeclaredKeysBank(Bank):
     """A payment vendor that sends keys without declaring their effect."""
 
     idempotency = None
@@ -108,9 +108,9 @@ def test_account_may_accept_the_risk(hub: type[Hub | AsyncHub]) -> None:
 @pytest.mark.parametrize(
     "vendor, path, word",
     [
-        (Silent(), "vendors.main.idempotency", "does not state how long"),
-        (Vague(), "vendors.main.unknown_outcomes", "void, refund"),
-        (Keyless(), "vendors.main.idempotency", "how it treats idempotency keys"),
+        (KeylessBank(), "vendors.main.idempotency", "does not state how long"),
+        (UndeclaredLookupBank(), "vendors.main.unknown_outcomes", "void, refund"),
+        (UndeclaredKeysBank(), "vendors.main.idempotency", "how it treats idempotency keys"),
         (
             Bank(settings={"idempotency_memory": 7_200}),
             "vendors.main.idempotency_memory",
@@ -133,7 +133,7 @@ def test_missing_statements_are_refused(
 def test_accounts_may_override_the_memory_of_keys() -> None:
     """An account's settings can change the lifetime of its vendor's keys."""
     for memory in (60, 86_400):
-        with Hub([Account("pigeon", Pigeon(), settings={"idempotency_memory": memory})]):
+        with Hub([Account("pigeon", TextMessageVendor(), settings={"idempotency_memory": memory})]):
             pass
 
 
@@ -187,7 +187,7 @@ def test_incomplete_vendor_of_another_package(
     metadata_folder.mkdir()
     (metadata_folder / "METADATA").write_text("Metadata-Version: 2.1\nName: bank\nVersion: 1.0\n")
     (metadata_folder / "entry_points.txt").write_text(
-        "[moorage.vendors]\nvague = tests.contracts.test_vendor_statements:Vague\n"
+        "[moorage.vendors]\nvague = tests.contracts.test_vendor_statements:UndeclaredLookupBank\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
 

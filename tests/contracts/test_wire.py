@@ -26,7 +26,7 @@ from moorage.hub.hub import AsyncHub, Hub
 from moorage.runtime.bridge import run_now
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from tests.contracts.caller import MODES, PigeonHubs, resolved
-from tests.contracts.pigeon import Pigeon, PigeonServer
+from tests.contracts.pigeon import PigeonServer, TextMessageVendor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -40,7 +40,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class Crier:
+class MessageTransport:
     """A synchronous transport other than HTTP."""
 
     def __init__(self, vendor: object = None) -> None:
@@ -53,7 +53,7 @@ class Crier:
         return f"{word}!"
 
 
-class AsyncCrier(Crier):
+class AsyncCrier(MessageTransport):
     """An asynchronous transport other than HTTP."""
 
     async def shout(self, word: str) -> str:  # type: ignore[override]  # the asynchronous twin
@@ -61,7 +61,7 @@ class AsyncCrier(Crier):
         return super().shout(word)
 
 
-class Market(Vendor):
+class MessageVendor(Vendor):
     """A fictional vendor with a transport instead of HTTP."""
 
     name = "market"
@@ -184,7 +184,9 @@ async def test_credentials_of_the_account(hub_class: type[Any]) -> None:
     with pytest.raises(CredentialNotFound):
         await on_wire(hubs.hub(hub_class), "one", act)
     credentials = Credentials.bearer("token")
-    account = Account("one", Pigeon(loft="one.example"), settings={"credentials": credentials})
+    account = Account(
+        "one", TextMessageVendor(loft="one.example"), settings={"credentials": credentials}
+    )
     hub = hubs.hub(hub_class, accounts=[account, *hubs.accounts[1:]])
     assert credentials == await on_wire(hub, "one", act)
 
@@ -192,8 +194,8 @@ async def test_credentials_of_the_account(hub_class: type[Any]) -> None:
 @MODES
 async def test_custom_transport_is_used(hub_class: type[Any]) -> None:
     """A vendor without HTTP is called through its transport, once per idempotency key."""
-    crier = Crier() if hub_class is Hub else AsyncCrier()
-    hub = hub_class([Account("square", Market())], transports={"square": crier})
+    crier = MessageTransport() if hub_class is Hub else AsyncCrier()
+    hub = hub_class([Account("square", MessageVendor())], transports={"square": crier})
 
     async def act(wire: Any) -> Any:
         return await wire.act("shout", "fish", key="k1", payload="fish")
@@ -201,7 +203,7 @@ async def test_custom_transport_is_used(hub_class: type[Any]) -> None:
     assert ["fish!", "fish!"] == [await on_wire(hub, "square", act) for _ in range(2)]
     assert ["fish"] == crier.shouted
     with pytest.raises(ConfigurationError, match="market has no transport here"):
-        await on_wire(hub_class([Account("square", Market())]), "square", act)
+        await on_wire(hub_class([Account("square", MessageVendor())]), "square", act)
 
 
 @MODES
@@ -209,7 +211,7 @@ async def test_hub_closes_what_it_opened(hub_class: type[Any]) -> None:
     """Closing a hub closes the connections that it opened itself, not the host's."""
     loft = PigeonServer()
     client = SandboxHttpClient(loft) if hub_class is Hub else AsyncSandboxHttpClient(loft)
-    hub = hub_class([Account("pigeon", Pigeon())], http=client)
+    hub = hub_class([Account("pigeon", TextMessageVendor())], http=client)
     if isinstance(hub, AsyncHub):
         async with hub as entered_hub:
             assert entered_hub is hub
@@ -223,7 +225,7 @@ async def test_hub_closes_what_it_opened(hub_class: type[Any]) -> None:
 def test_unknown_account_is_refused() -> None:
     """An unknown account is refused with the list of known accounts."""
     with pytest.raises(ConfigurationError, match=r"No account is named 'x'\..*Use one of: pigeon"):
-        Hub([Account("pigeon", Pigeon())]).account("x")
+        Hub([Account("pigeon", TextMessageVendor())]).account("x")
     with pytest.raises(ConfigurationError, match="Use one of: none"):
         Hub([]).account("x")
 
@@ -231,8 +233,8 @@ def test_unknown_account_is_refused() -> None:
 def test_webhooks_of_an_account() -> None:
     """A verified webhook becomes events; a vendor without webhooks raises an error."""
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    account = Account("pigeon", Pigeon(), webhook_secrets=secret)
-    hub = Hub([account, Account("square", Market())])
+    account = Account("pigeon", TextMessageVendor(), webhook_secrets=secret)
+    hub = Hub([account, Account("square", MessageVendor())])
     verifier = hub.webhooks("pigeon")
     assert secret not in repr(account)
     event = WebhookEvent(

@@ -31,7 +31,7 @@ WAIT = 60.0
 
 
 @attrs.frozen(kw_only=True)
-class Keyless(Stripe):
+class KeylessStripe(Stripe):
     """Stripe without idempotency keys, so lost payments are looked up."""
 
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
@@ -49,7 +49,7 @@ class Keyless(Stripe):
         }
 
 
-class Silent(Keyless):
+class UnlistedStripe(KeylessStripe):
     """Stripe without support for listing payments or looking them up."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset(PaymentsCapability) - {
@@ -60,7 +60,7 @@ class Silent(Keyless):
 
 
 @attrs.frozen(kw_only=True)
-class Cautious(Stripe):
+class UnrepeatedStripe(Stripe):
     """Stripe as a vendor whose payments are never repeated automatically."""
 
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(

@@ -18,7 +18,7 @@ from moorage.dashboard.tokens import FORM_LIFE
 from moorage.domain.entries.queue import EntryQuery, EntryState
 from moorage.errors import ConnectionFailed, OutcomeUnknown
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
-from tests.contracts.unsettled_world import Silent
+from tests.contracts.unsettled_world import UnlistedStripe
 from tests.dashboard.test_pages import pause_service
 from tests.dashboard.test_ten_unknowns import plant
 from tests.dashboard.world import ANN, BEN, SECRET, VIEWER, WAIT, Visitor, World, form_of
@@ -285,7 +285,7 @@ def test_batch_needs_its_time(until: str) -> None:
         assert 404 == world.visitor().get(f"/acts/entries-drop?box=outbox&until={until}").status
 
 
-class Stubborn:
+class PartlyLockedOutbox:
     """An outbox in which some entries cannot be changed."""
 
     def __init__(self, outbox: Outbox, refused: set[str]) -> None:
@@ -293,7 +293,7 @@ class Stubborn:
         self._refused = refused
         self.find = outbox.find
 
-    def audited_by(self, trail: object) -> Stubborn:
+    def audited_by(self, trail: object) -> PartlyLockedOutbox:
         """Return the same outbox, without recording anything."""
         del trail
         return self
@@ -309,7 +309,7 @@ def test_batch_reports_what_it_could_not_change() -> None:
     """A batch action counts the entries that it could not change, and shows the first problem."""
     with World() as world:
         refused_ids = {"01", "02"}
-        outbox: Any = Stubborn(world.outbox, refused_ids)
+        outbox: Any = PartlyLockedOutbox(world.outbox, refused_ids)
         page = Dashboard(world.hub, secret=SECRET, outbox=outbox)
         visitor = Visitor(DashboardApp(page, lambda _: ANN))
         world.put_outbox_entry()
@@ -515,7 +515,7 @@ def test_payment_whose_keys_are_lost_is_closed(done: bool, four_eyes: bool) -> N
 
 def test_vendor_that_cannot_be_asked_leaves_the_decision_to_a_person() -> None:
     """If the vendor cannot be asked for an outcome, the page says so and offers only a decision."""
-    with World(Silent) as world:
+    with World(UnlistedStripe) as world:
         world.lose()
         world.clock.advance(WAIT)
         (payment,) = world.hub.unsettled_payments()

@@ -55,7 +55,7 @@ PLACES: Final = (
 )
 
 
-class Strict(HTMLParser):
+class StrictHtmlParser(HTMLParser):
     """An HTML parser that refuses markup which the operations page never writes."""
 
     def __init__(self) -> None:
@@ -83,9 +83,9 @@ class Strict(HTMLParser):
         assert tag == self.open.pop()
 
 
-def read(text: str) -> Strict:
+def read(text: str) -> StrictHtmlParser:
     """Parse a page with the strict parser."""
-    parser = Strict()
+    parser = StrictHtmlParser()
     parser.feed(text)
     parser.close()
     assert [] == parser.open

@@ -52,7 +52,7 @@ from moorage.hub.outbox import Outbox
 from moorage.testing import VirtualClock, VirtualSleeper
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
-from tests.contracts.unsettled_world import Keyless
+from tests.contracts.unsettled_world import KeylessStripe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +109,7 @@ class World:
 
     def __init__(
         self,
-        kind: type[Stripe] = Keyless,
+        kind: type[Stripe] = KeylessStripe,
         *,
         four_eyes: bool = True,
         audit: AuditStorage | None = None,

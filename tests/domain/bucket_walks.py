@@ -114,7 +114,7 @@ class Caller:
     """When the caller was due to leave, by each bucket's own time."""
 
 
-class Walk:
+class BucketWalk:
     """Up to three token buckets with their queues, and the calls that each has admitted.
 
     `real` is the time that passes for callers; the store's clock may step against it. A bucket's
@@ -287,7 +287,7 @@ def check_windows(rule: TokenBucket, grants: list[tuple[int, int]], slack: int =
         assert granted_cost * rule.price <= rule.room + span * rule.n
 
 
-def run(state: Walk, walk: list[Act]) -> None:
+def run(state: BucketWalk, walk: list[Act]) -> None:
     """Run every action of a random walk."""
     for name, number, cost, within, ticketed in walk:
         match name:
@@ -301,9 +301,9 @@ def run(state: Walk, walk: list[Act]) -> None:
 
 def walked(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], *, late: int = 0
-) -> Walk:
+) -> BucketWalk:
     """Return the state after a whole random walk."""
-    state = Walk(configured)
+    state = BucketWalk(configured)
     state.late = late
     run(state, walk)
     state.finish()

@@ -26,7 +26,7 @@ def claim(owner: int, target: str = "honours", payload: bytes = b"one", **change
     return Claim(KEY, fingerprint=payload, owner=owner, target=target, **(details | changes))
 
 
-class Keyed:
+class KeyCaller:
     """An idempotency key with a short method for each of its commands."""
 
     def __init__(self) -> None:

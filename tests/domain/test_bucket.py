@@ -18,7 +18,7 @@ from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, SECOND
 from tests.domain.bucket_walks import (
     Act,
-    Walk,
+    BucketWalk,
     advances,
     big_steps,
     check_windows,
@@ -126,7 +126,7 @@ def test_clock_step_back_adds_no_wait(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], bits: int, back: int
 ) -> None:
     """After a clock step back, a bucket's callers wait no longer, or just a small step longer."""
-    state = Walk(configured)
+    state = BucketWalk(configured)
     run(state, walk)
     state.step(0)
     which = state.some_buckets(bits)
@@ -159,7 +159,7 @@ def test_abandoned_queue_leaves_no_trace(
     costs: list[tuple[int, int]],
 ) -> None:
     """After all callers in a bucket's queue gave up, no caller waits longer than before."""
-    state = Walk(configured)
+    state = BucketWalk(configured)
     for _ in range(gone):
         state.admit(7, 1, 0, ticketed=False)
     state.advance(idle)
@@ -263,7 +263,7 @@ def test_expired_bucket_decides_like_a_stored_one(
     Once callers have given up, either may keep a token back that the other one would give: their
     runs are cut at other levels, and `highest` promises less than there is.
     """
-    state = Walk((configured,))
+    state = BucketWalk((configured,))
     run(state, walk)
     state.step(0)
     gates = state.gates((0,))

@@ -125,7 +125,7 @@ def test_unreadable_answer_has_no_code_or_message(body: bytes) -> None:
     assert (None, None) == vendor_words(Response(500, {}, body))
 
 
-class Unread(bytes):
+class UndecodableBody(bytes):
     """A body that raises if it is decoded as a whole."""
 
     def decode(self, *_: object, **__: object) -> str:
@@ -136,7 +136,7 @@ class Unread(bytes):
 @pytest.mark.parametrize("size", [65_537, 23_000_000])
 def test_very_long_answer_is_not_parsed(size: int) -> None:
     """A vendor's response of more than 64 KiB is not parsed for code and message."""
-    body = Unread(b'{"message": "no", "more": "' + b"x" * size + b'"}')
+    body = UndecodableBody(b'{"message": "no", "more": "' + b"x" * size + b'"}')
 
     error = classify(Response(401, {"Content-Type": "application/json"}, body))
 

@@ -20,7 +20,7 @@ from moorage.domain.resilience.circuit import CircuitRule, Outcome
 from moorage.domain.state import codec
 from moorage.domain.state.codec import VERSION, pack, unpack
 from moorage.testing.kits._state_commands import alike, plain_value
-from moorage.testing.kits._state_walk import Walk
+from moorage.testing.kits._state_walk import CommandWalk
 
 T0 = 1_800_000_000_000_000
 
@@ -45,7 +45,7 @@ def test_packed_states_decide_like_tuples() -> None:
     """Circuits, limits, budgets and claims decide from decoded bytes as from tuples."""
     for seed in range(20):
         chance = random.Random(seed)
-        walk = Walk(chance, "{codec:it}")
+        walk = CommandWalk(chance, "{codec:it}")
         fields: dict[str, bytes] = {}
         model: dict[str, object] = {}
         now = T0

@@ -68,17 +68,17 @@ def test_guarded_class_leaves_no_frames() -> None:
 
     @careful
     @attrs.frozen
-    class Careful:
+    class ValidatedValue:
         value: str
 
         def __attrs_post_init__(self) -> None:
             if self.value == HIDDEN:
                 raise InvalidData("no.", field="value", remedy="Give another.")
 
-    assert "open" == Careful("open").value
+    assert "open" == ValidatedValue("open").value
     options = [HIDDEN]
     with pytest.raises(InvalidData) as excinfo:
-        Careful(options.pop())
+        ValidatedValue(options.pop())
     frames = [frame for frame, _ in traceback.walk_tb(excinfo.tb)][1:]
     assert ["careful"] == [frame.f_code.co_name for frame in frames]
     assert HIDDEN not in repr([frame.f_locals for frame in frames])

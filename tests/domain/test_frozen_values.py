@@ -56,21 +56,21 @@ class Empty:
 
 
 @frozen
-class Single:
+class SingleValue:
     """A value with one field."""
 
     item: object
 
 
 @frozen
-class Longer(Value):
+class ExtendedValue(Value):
     """A value with a field more than its base class."""
 
     size: int = 1
 
 
 @frozen(eq=False, repr=False)
-class Plain(Single):
+class InheritingValue(SingleValue):
     """A value that takes its methods from its base class."""
 
 
@@ -108,7 +108,7 @@ class OwnHash:
 
 
 @frozen
-class Labelled:
+class LabelledValue:
     """A value with a field that has no hash."""
 
     name: str
@@ -206,7 +206,7 @@ class PaidOrder(Order):
 
 
 @attrs.frozen
-class Tagged(Value):
+class TaggedValue(Value):
     """A value of attrs that inherits fields."""
 
     tag: str = "t"
@@ -221,11 +221,11 @@ class Counter:
 
 def test_fields_without_a_hash_are_left_out_of_it() -> None:
     """A field with `hash=False` is compared, and the hash is that of the others."""
-    value = Labelled("a", {"b": "c"})
+    value = LabelledValue("a", {"b": "c"})
 
-    assert {value} == {Labelled("a", {"b": "c"})}
-    assert hash(value) == hash(Labelled("a"))
-    assert value != Labelled("a")
+    assert {value} == {LabelledValue("a", {"b": "c"})}
+    assert hash(value) == hash(LabelledValue("a"))
+    assert value != LabelledValue("a")
 
 
 @pytest.mark.parametrize("other", [("a",), ("b",), ("a", "other"), ("a", "secret", "noted")])
@@ -249,32 +249,35 @@ def test_representation_of_a_local_class_is_its_name() -> None:
     """The name of the function in which a class was defined is not shown."""
 
     @frozen
-    class Local:
+    class LocalValue:
         item: int
 
-    assert "Local(item=1)" == repr(Local(1))
+    assert "LocalValue(item=1)" == repr(LocalValue(1))
 
 
 def test_representation_of_a_value_within_itself_ends() -> None:
     """A value that contains itself is shown as three dots inside its own representation."""
     items: list[object] = []
-    value = Single(items)
+    value = SingleValue(items)
     items.append(value)
 
-    assert "Single(item=[...])" == repr(value)
+    assert "SingleValue(item=[...])" == repr(value)
 
 
 def test_values_of_different_classes_differ() -> None:
     """A value equals only values of its own class."""
-    longer: object = Longer("a")
+    longer: object = ExtendedValue("a")
 
     assert Value("a") != longer
-    assert Longer("a") == longer
-    assert Longer("a", size=2) != longer
+    assert ExtendedValue("a") == longer
+    assert ExtendedValue("a", size=2) != longer
     assert Value("a").__eq__(longer) is NotImplemented
 
 
-@pytest.mark.parametrize("value", [Empty(), Single((1, 2)), Single("b"), Plain(3), Longer("a")])
+@pytest.mark.parametrize(
+    "value",
+    [Empty(), SingleValue((1, 2)), SingleValue("b"), InheritingValue(3), ExtendedValue("a")],
+)
 def test_copies_are_equal(value: object) -> None:
     """A copied and an unpickled value equal their original and have its hash."""
     copies: list[Any] = [copy.deepcopy(value), pickle.loads(pickle.dumps(value))]  # noqa: S301 - our own
@@ -297,8 +300,8 @@ def test_options_leave_methods_out() -> None:
     """A class without comparison or representation gets those of its base class."""
     assert Identity(1) != Identity(1)
     assert repr(Identity(1)).startswith("<")
-    assert "Plain(item=3)" == repr(Plain(3))
-    assert Plain(3) == Plain(3)
+    assert "InheritingValue(item=3)" == repr(InheritingValue(3))
+    assert InheritingValue(3) == InheritingValue(3)
 
 
 def test_fields_cannot_be_set() -> None:
@@ -360,21 +363,21 @@ def test_each_of_several_validators_is_called() -> None:
             raise ValueError(f"{attribute.name} is large")
 
     @frozen
-    class Bounded:
+    class BoundedValue:
         size: int = field(validator=[_is_positive, is_small])
 
-    assert 9 == Bounded(9).size
+    assert 9 == BoundedValue(9).size
     with pytest.raises(ValueError, match=r"^size$"):
-        Bounded(0)
+        BoundedValue(0)
     with pytest.raises(ValueError, match=r"^size is large$"):
-        Bounded(10)
+        BoundedValue(10)
 
 
 def test_signature_is_that_of_attrs() -> None:
     """`inspect.signature` shows the arguments and their types before the first value is created."""
 
     @frozen
-    class Fresh:
+    class ValueWithFactory:
         name: str
         _size: int = field(default=1, converter=_double)
         limit: int | None = field(default=None, converter=optional(_double))
@@ -388,7 +391,7 @@ def test_signature_is_that_of_attrs() -> None:
         text: str = attrs.field(default="", converter=str)
 
     expected = inspect.signature(FreshOfAttrs).parameters
-    parameters = inspect.signature(Fresh).parameters
+    parameters = inspect.signature(ValueWithFactory).parameters
 
     assert list(expected) == list(parameters)
     assert [item.default for item in expected.values()] == [
@@ -406,11 +409,11 @@ def test_initialiser_is_compiled_once() -> None:
     class Base:
         name: str
 
-    class Plain(Base):
+    class InheritingValue(Base):
         pass
 
     assert type(vars(Base)["__init__"]) is not FunctionType
-    assert "a" == Plain("a").name
+    assert "a" == InheritingValue("a").name
     assert type(vars(Base)["__init__"]) is FunctionType
     assert "b" == Base("b").name
 
@@ -436,7 +439,7 @@ def test_methods_find_their_base_class() -> None:
 
 def test_values_have_slots_and_weak_references() -> None:
     """A value has no dictionary, and can be referred to weakly."""
-    value = Single(1)
+    value = SingleValue(1)
 
     assert not hasattr(value, "__dict__")
     assert weakref.ref(value)() is value
@@ -444,12 +447,16 @@ def test_values_have_slots_and_weak_references() -> None:
 
 def test_a_class_of_attrs_inherits_fields() -> None:
     """A class of attrs takes the fields of a frozen base class as its own."""
-    value = Tagged("a", tag="b")
+    value = TaggedValue("a", tag="b")
 
-    assert ["name", "token", "note", "text", "tag"] == [item.name for item in attrs.fields(Tagged)]
-    assert ["name", "token", "note", "text", "tag"] == [item.name for item in fields_of(Tagged)]
-    assert Tagged("c", tag="b") == evolve(value, name="c")
-    assert "Tagged(name='a', note='', text=<3 characters>, tag='b')" == repr(value)
+    assert ["name", "token", "note", "text", "tag"] == [
+        item.name for item in attrs.fields(TaggedValue)
+    ]
+    assert ["name", "token", "note", "text", "tag"] == [
+        item.name for item in fields_of(TaggedValue)
+    ]
+    assert TaggedValue("c", tag="b") == evolve(value, name="c")
+    assert "TaggedValue(name='a', note='', text=<3 characters>, tag='b')" == repr(value)
 
 
 def test_fields_are_described_as_by_attrs() -> None:
@@ -490,10 +497,10 @@ def test_other_classes_have_no_fields() -> None:
 
 def test_a_field_with_a_default_cannot_precede_one_without() -> None:
     """A class whose positional fields are in a wrong order is refused when it is defined."""
-    with pytest.raises(ValueError, match=r"Wrong\.size needs a default"):
+    with pytest.raises(ValueError, match=r"WrongValue\.size needs a default"):
 
         @frozen
-        class Wrong:
+        class WrongValue:
             name: str = ""
             size: int  # type: ignore[misc]  # the order is the subject
 
@@ -504,7 +511,7 @@ def test_a_field_of_attrs_is_refused(declared: Any) -> None:
     with pytest.raises(TypeError, match="Use field"):
 
         @frozen
-        class Wrong:
+        class WrongValue:
             name: str = declared
 
 

@@ -82,7 +82,7 @@ def test_a_foreign_error_is_a_failure(error: Exception) -> None:
     assert not is_internal(error)
 
 
-class Misspelt(AttributeError):
+class MisspeltAttribute(AttributeError):
     """An application's own exception class."""
 
 
@@ -90,7 +90,7 @@ class Misspelt(AttributeError):
     "error",
     [
         TypeError(),
-        Misspelt(),
+        MisspeltAttribute(),
         NameError(),
         AssertionError(),
         RecursionError(),

@@ -102,7 +102,7 @@ def test_changed_copies() -> None:
 
 
 @attrs.frozen
-class Labelled(Request):
+class LabelledRequest(Request):
     """A request class of the application."""
 
     label: str = attrs.field(default="", kw_only=True)
@@ -114,7 +114,7 @@ def test_carrying_changes_only_headers() -> None:
     changed_request = request.carrying(Headers({"A": "1"}))
     assert attrs.evolve(request, headers={"A": "1"}) == changed_request
 
-    labelled: Any = Labelled("GET", "/x", label="mine").with_header("A", "1")
+    labelled: Any = LabelledRequest("GET", "/x", label="mine").with_header("A", "1")
     assert ("mine", "1") == (labelled.label, labelled.headers["a"])
 
 

@@ -22,7 +22,7 @@ from moorage.domain.idempotency.claims import (
 )
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import HOUR, SECOND
-from tests.domain.key_caller import KEY, LEASE, SHORT, TTL, Keyed, claim
+from tests.domain.key_caller import KEY, LEASE, SHORT, TTL, KeyCaller, claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from moorage.domain.idempotency.claims import Settle
 
 
-def state_name(key: Keyed) -> str:
+def state_name(key: KeyCaller) -> str:
     """Return the name of the key's state in the documented table."""
     entry = present(key.world.cells.get(KEY), key.world.now)
     if entry is None:
@@ -53,7 +53,7 @@ def event(before: str, owner: int, target: str) -> str:
 def test_claims_follow_the_table() -> None:
     """Each documented transition of an idempotency key happens, and no other."""
     seen_transitions: set[tuple[str, str, str, Verdict]] = set()
-    prepare: list[Callable[[Keyed], object]] = [
+    prepare: list[Callable[[KeyCaller], object]] = [
         lambda key: key,
         lambda key: key.claim(),
         lambda key: key.claim_and_send(),
@@ -62,7 +62,7 @@ def test_claims_follow_the_table() -> None:
     ]
     for prepare_key, lateness in product(prepare, (0, LEASE)):
         for owner, target in ((1, "honours"), (2, "honours"), (2, "ignores")):
-            key = Keyed()
+            key = KeyCaller()
             prepare_key(key)
             key.world.now += lateness
             state = state_name(key)
@@ -74,7 +74,7 @@ def test_claims_follow_the_table() -> None:
 @pytest.mark.parametrize("ending", ["none", "claimed", "sent", "unknown", "done", "free"])
 def test_another_payload_is_a_conflict_in_every_state(ending: str) -> None:
     """An idempotency key used for one payload is refused for another, in every state."""
-    key = Keyed()
+    key = KeyCaller()
     fence = key.claim().fence
     if ending in {"sent", "unknown", "done"}:
         assert key.mark(fence)
@@ -89,7 +89,7 @@ def test_another_payload_is_a_conflict_in_every_state(ending: str) -> None:
 
 def test_expired_unsent_claim_is_taken_over() -> None:
     """A claim that expires before its request is sent is taken over, with a new fencing token."""
-    key = Keyed()
+    key = KeyCaller()
     first = key.claim()
     assert (Verdict.BUSY, 0, LEASE, None) == key.claim()
     key.world.now += LEASE - 1
@@ -107,7 +107,7 @@ def test_expired_unsent_claim_is_taken_over() -> None:
 
 def test_repeated_claim_has_the_same_answer() -> None:
     """An owner that repeats its claim of a key gets the same answer and fencing token."""
-    key = Keyed()
+    key = KeyCaller()
     first = key.claim()
     assert first == key.world.execute(claim(1))
     assert key.mark(first.fence)
@@ -120,7 +120,7 @@ def test_repeated_claim_has_the_same_answer() -> None:
 
 def test_refused_claims_rarely_write() -> None:
     """A refused claim of a key changes nothing, but records the time now and then."""
-    key = Keyed()
+    key = KeyCaller()
     fence = key.claim().fence
     state = key.world.cells[KEY]
     key.world.now += SMALL_STEP
@@ -138,17 +138,17 @@ def test_refused_claims_rarely_write() -> None:
 
 def test_expired_claim_cannot_be_marked_sent() -> None:
     """A claim whose lease has ended cannot be marked as sent."""
-    key = Keyed()
+    key = KeyCaller()
     fence = key.claim().fence
     key.world.now += LEASE
     assert not key.mark(fence)
-    assert not Keyed().mark(fence)
+    assert not KeyCaller().mark(fence)
 
 
 @pytest.mark.parametrize("target", ["ignores", "other"])
 def test_unknown_outcome_is_retried_only_at_vendors_that_honour_keys(target: str) -> None:
     """After an unknown outcome, a key is retried only at the same vendor, if it honours keys."""
-    key = Keyed()
+    key = KeyCaller()
     key.claim_and_send()
     key.world.now += LEASE
     assert Verdict.UNKNOWN is key.claim(target).verdict
@@ -158,7 +158,7 @@ def test_unknown_outcome_is_retried_only_at_vendors_that_honour_keys(target: str
 @pytest.mark.parametrize("over, verdict", [(0, Verdict.ASK_AGAIN), (1, Verdict.UNKNOWN)])
 def test_retry_ends_within_the_vendors_memory(over: int, verdict: Verdict) -> None:
     """A retry's whole lease must end while the vendor still remembers the key."""
-    key = Keyed()
+    key = KeyCaller()
     key.claim()
     key.world.now += LEASE
     fence = key.claim().fence
@@ -172,7 +172,7 @@ def test_retry_ends_within_the_vendors_memory(over: int, verdict: Verdict) -> No
 
 def test_abandoned_sent_key_is_unknown_at_once() -> None:
     """An abandoned key that was sent has an unknown outcome at once; a late answer counts."""
-    key = Keyed()
+    key = KeyCaller()
     fence = key.claim_and_send("ignores")
     for _ in range(2):
         assert key.settle(abandon(KEY, fence, ttl=TTL)).held
@@ -184,7 +184,7 @@ def test_abandoned_sent_key_is_unknown_at_once() -> None:
 
 def test_abandoned_unsent_key_is_free() -> None:
     """An abandoned claim whose request was not sent frees the key at once."""
-    key = Keyed()
+    key = KeyCaller()
     fence = key.claim().fence
     for _ in range(2):
         assert key.settle(abandon(KEY, fence, ttl=TTL)).held
@@ -194,7 +194,7 @@ def test_abandoned_unsent_key_is_free() -> None:
 
 def test_a_stored_answer_never_changes() -> None:
     """A key's stored answer is the same for holders, repeats, operators and new callers."""
-    key = Keyed()
+    key = KeyCaller()
     fence = key.claim_and_send()
     for _ in range(2):
         assert key.settle(store_answer(KEY, fence, "answer", ttl=TTL)).held
@@ -213,7 +213,7 @@ def test_a_stored_answer_never_changes() -> None:
 )
 def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: object) -> None:
     """A person can resolve an unknown key with an answer or as never done."""
-    key = Keyed()
+    key = KeyCaller()
     resolve = Resolve(KEY, done=done, ttl=TTL, answer="found")
     assert not key.world.execute(resolve)
     fence = key.claim_and_send("ignores")
@@ -230,7 +230,7 @@ def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: o
 
 def test_withdrawing_a_claim() -> None:
     """A caller that lost the answer to its claim can withdraw that claim only."""
-    key = Keyed()
+    key = KeyCaller()
     key.world.execute(Withdraw(KEY, 1, ttl=TTL))
     key.claim()
     key.world.execute(Withdraw(KEY, 2, ttl=TTL))
@@ -247,7 +247,7 @@ def test_withdrawing_a_claim() -> None:
 
 def test_mark_sent_command() -> None:
     """The command MarkSent marks a claim like an admission, and only for its holder."""
-    key, other_key = Keyed(), Keyed()
+    key, other_key = KeyCaller(), KeyCaller()
     fence, other_fence = key.claim().fence, other_key.claim().fence
     assert key.world.execute(MarkSent(KEY, fence, "honours"))
     assert other_key.mark(other_fence)
@@ -259,12 +259,12 @@ def test_mark_sent_command() -> None:
     key.world.now -= HOUR
     assert not key.world.execute(MarkSent(KEY, fence + 1, "honours"))
     assert key.world.now == key.world.cells[KEY][0]
-    assert not Keyed().world.execute(MarkSent(KEY, fence, "honours"))
+    assert not KeyCaller().world.execute(MarkSent(KEY, fence, "honours"))
 
 
 def test_retry_goes_to_the_last_target() -> None:
     """Only a claim for the target that a key was last sent to may retry it."""
-    key = Keyed()
+    key = KeyCaller()
     fence = key.claim("forgets").fence
     assert key.mark(fence, "forgets")
     assert key.mark(fence, "honours")
@@ -279,7 +279,7 @@ def test_retry_goes_to_the_last_target() -> None:
 
 def test_renewal_extends_the_lease() -> None:
     """Each renewal of a claim extends it by one lease from the renewal."""
-    key = Keyed()
+    key = KeyCaller()
     fence = key.claim(lease=SHORT, term=LEASE).fence
     for _ in range(20):
         key.world.now += SHORT - 1
@@ -291,7 +291,7 @@ def test_renewal_extends_the_lease() -> None:
 
 def test_a_renewal_never_shortens_a_lease() -> None:
     """A renewal never shortens a claim's lease."""
-    key = Keyed()
+    key = KeyCaller()
     fence = key.claim().fence
     assert key.renew(fence, SHORT)
     assert LEASE == key.claim().wait
@@ -300,7 +300,7 @@ def test_a_renewal_never_shortens_a_lease() -> None:
 @pytest.mark.parametrize("sent", [False, True])
 def test_late_renewal_of_an_untaken_key(sent: bool) -> None:
     """A holder that renews late keeps its claim if no other caller has taken the key."""
-    key = Keyed()
+    key = KeyCaller()
     fence = key.claim("ignores", lease=SHORT, term=LEASE).fence
     assert not sent or key.mark(fence, "ignores")
     key.world.now += SHORT
@@ -312,7 +312,7 @@ def test_late_renewal_of_an_untaken_key(sent: bool) -> None:
 
 def test_a_claim_that_was_taken_over_is_not_renewed() -> None:
     """If a claim was taken over, a renewal by its former holder changes nothing."""
-    key = Keyed()
+    key = KeyCaller()
     fence = key.claim_and_send(lease=SHORT, term=LEASE)
     key.world.now += SHORT
     assert Verdict.ASK_AGAIN is key.claim(lease=SHORT, term=LEASE).verdict
@@ -324,17 +324,17 @@ def test_a_claim_that_was_taken_over_is_not_renewed() -> None:
 @pytest.mark.parametrize("ending", [store_answer, release, abandon])
 def test_a_claim_that_has_ended_is_not_renewed(ending: Callable[..., Settle]) -> None:
     """A completed, released or abandoned claim cannot be renewed."""
-    key = Keyed()
+    key = KeyCaller()
     fence = key.claim_and_send()
     arguments = (KEY, fence, "answer") if ending is store_answer else (KEY, fence)
     assert key.settle(ending(*arguments, ttl=TTL)).held
     assert not key.renew(fence)
-    assert not Keyed().renew(fence)
+    assert not KeyCaller().renew(fence)
 
 
 def test_several_claims_are_renewed_at_once() -> None:
     """One command can renew several claims, and returns for each whether it is still held."""
-    key = Keyed()
+    key = KeyCaller()
     first, other_fence = (
         key.world.execute(
             Claim(
@@ -357,7 +357,7 @@ def test_several_claims_are_renewed_at_once() -> None:
 
 def test_a_claim_that_is_renewed_is_not_forgotten() -> None:
     """A claim is stored while its holder renews it, even longer than an answer would be."""
-    key = Keyed()
+    key = KeyCaller()
     fence = key.claim(lease=SHORT, term=LEASE).fence
     for _ in range(3):
         key.world.now += LEASE + TTL - 1
@@ -370,7 +370,7 @@ def test_a_claim_that_is_renewed_is_not_forgotten() -> None:
 
 def test_first_answer_settles_a_taken_over_key() -> None:
     """The first holder's answer becomes the key's answer, even after a takeover."""
-    key = Keyed()
+    key = KeyCaller()
     first = key.claim_and_send()
     key.world.now += LEASE
     second = key.claim().fence
@@ -384,7 +384,7 @@ def test_first_answer_settles_a_taken_over_key() -> None:
 
 def test_late_answer_of_a_key_resolved_as_never_done_is_stored() -> None:
     """A late answer of a key resolved as never done is stored, and the new holder cannot send."""
-    key = Keyed()
+    key = KeyCaller()
     fence = key.claim_and_send("ignores")
     key.world.now += LEASE
     assert key.world.execute(Resolve(KEY, done=False, ttl=TTL))
@@ -396,7 +396,7 @@ def test_late_answer_of_a_key_resolved_as_never_done_is_stored() -> None:
 
 def test_answer_for_an_expired_key_is_ignored() -> None:
     """An answer from before a key expired does not settle the key's new use."""
-    key = Keyed()
+    key = KeyCaller()
     fence = key.claim_and_send()
     key.world.now += LEASE + TTL
     later_fence = key.claim(payload=b"two").fence
@@ -406,7 +406,7 @@ def test_answer_for_an_expired_key_is_ignored() -> None:
 
 def test_key_cannot_be_resolved_as_never_done_within_its_term() -> None:
     """A key cannot be resolved as never done while its sent request may still arrive."""
-    key = Keyed()
+    key = KeyCaller()
     key.claim_and_send("ignores", lease=SHORT, term=LEASE)
     never, done = (
         Resolve(KEY, done=is_finished, ttl=TTL, answer="found") for is_finished in (False, True)
@@ -419,7 +419,7 @@ def test_key_cannot_be_resolved_as_never_done_within_its_term() -> None:
     assert (Verdict.UNKNOWN, 0, 0, None) == key.claim("ignores")
     assert key.world.execute(never)
 
-    other_key = Keyed()
+    other_key = KeyCaller()
     other_key.claim_and_send("ignores", lease=SHORT, term=LEASE)
     other_key.world.now += SHORT
     assert other_key.world.execute(done)
@@ -427,7 +427,7 @@ def test_key_cannot_be_resolved_as_never_done_within_its_term() -> None:
 
 def test_retrys_term_ends_within_the_vendors_memory() -> None:
     """A retry's whole term must end within the vendor's memory, however short its lease."""
-    key = Keyed()
+    key = KeyCaller()
     key.claim_and_send(lease=SHORT, term=LEASE)
     key.world.now += SHORT
     term_options: dict[str, Any] = {"lease": SHORT, "term": LEASE}

@@ -9,13 +9,13 @@ import pytest
 from moorage.domain.idempotency.claims import MarkSent, Resolve, Verdict, Withdraw, store_answer
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, HOUR, SECOND
-from tests.domain.key_caller import KEY, LEASE, TTL, Keyed, claim
+from tests.domain.key_caller import KEY, LEASE, TTL, KeyCaller, claim
 
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, HOUR, 40 * DAY])
 def test_a_backward_step_neither_ends_nor_extends_a_lease(back: int) -> None:
     """After a clock step back, a claim's lease lasts as long as before, or up to 2 s longer."""
-    key = Keyed()
+    key = KeyCaller()
     fence = key.claim().fence
     key.world.now += 30 * SECOND
     key.claim()
@@ -34,7 +34,7 @@ def test_a_step_back_leaves_the_vendors_memory_as_it_is(
     back: int, over: int, verdict: Verdict
 ) -> None:
     """A clock step back leaves the remaining time of a vendor's memory of keys unchanged."""
-    key = Keyed()
+    key = KeyCaller()
     key.claim_and_send()
     key.world.now -= back
     key.claim()
@@ -44,7 +44,7 @@ def test_a_step_back_leaves_the_vendors_memory_as_it_is(
 
 def test_key_expires_after_its_time_to_live() -> None:
     """After its time to live, a key's answer is not replayed, and the key can be used again."""
-    key = Keyed()
+    key = KeyCaller()
     key.settle(store_answer(KEY, key.claim_and_send(), "answer", ttl=TTL))
     key.world.now += TTL - 1
     key.world.forget()
@@ -59,7 +59,7 @@ def test_key_expires_after_its_time_to_live() -> None:
 @pytest.mark.parametrize("back", [SMALL_STEP + 1, HOUR])
 def test_a_step_back_leaves_the_time_to_live_as_it_is(back: int) -> None:
     """A clock step back leaves the rest of an answer's time to live unchanged."""
-    key = Keyed()
+    key = KeyCaller()
     key.settle(store_answer(KEY, key.claim_and_send(), "answer", ttl=TTL))
     key.world.now += HOUR
     key.claim()
@@ -73,7 +73,7 @@ def test_a_step_back_leaves_the_time_to_live_as_it_is(back: int) -> None:
 
 def test_fencing_token_of_an_expired_state_is_refused() -> None:
     """A holder from before a key expired cannot change the next use of the key."""
-    key = Keyed()
+    key = KeyCaller()
     old = key.claim_and_send()
     key.world.now += LEASE + TTL
     assert (False, False, None) == key.settle(store_answer(KEY, old, "late", ttl=TTL))
@@ -98,7 +98,7 @@ def test_refused_commands_record_the_clock(
     away: int,
 ) -> None:
     """An idempotency command that changes nothing still records a clock step."""
-    key = Keyed()
+    key = KeyCaller()
     key.claim()
     previous_state = key.world.cells[KEY]
     key.world.now += away

@@ -18,7 +18,7 @@ from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import SECOND
 from moorage.errors import StateUnavailable
-from tests.domain.key_caller import KEY, TTL, Keyed, claim
+from tests.domain.key_caller import KEY, TTL, KeyCaller, claim
 from tests.domain.state_world import World
 
 TERM = 40 * SECOND
@@ -62,7 +62,7 @@ def one_after_another(world: World, gates: Gates, payload: bytes) -> Any:
     return (claimed.fence, admitted, None) if admitted[:2] == (GO, 0) else None
 
 
-def happen(key: Keyed, gates: Gates, event: str) -> None:
+def happen(key: KeyCaller, gates: Gates, event: str) -> None:
     """Change the key's state, the state of a circuit or limit, or the clock."""
     world = key.world
     entry = world.cells.get(KEY)
@@ -97,7 +97,7 @@ def test_claim_with_admission_is_both_commands(
     gates: Gates, events: list[str], payload: bytes
 ) -> None:
     """A claim with admission in one command acts like both commands, or changes nothing."""
-    key = Keyed()
+    key = KeyCaller()
     for event in events:
         happen(key, gates, event)
     before = dict(key.world.cells)
@@ -117,7 +117,7 @@ def test_claim_with_admission_is_both_commands(
 @pytest.mark.parametrize("gates", GATES)
 def test_new_key_is_sent_at_once(gates: Gates) -> None:
     """In one command, a new key is claimed and marked as sent, and its attempt admitted."""
-    key = Keyed()
+    key = KeyCaller()
 
     fence, admitted, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
 
@@ -129,7 +129,7 @@ def test_new_key_is_sent_at_once(gates: Gates) -> None:
 
 def test_stored_answer_costs_nothing() -> None:
     """A key's stored answer is returned even while the limit is used up and the circuit open."""
-    key, gates = Keyed(), GATES[3]
+    key, gates = KeyCaller(), GATES[3]
     fence, _, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
     key.settle(store_answer(KEY, fence, "answer", ttl=TTL))
     happen(key, gates, "open")
@@ -144,7 +144,7 @@ def test_stored_answer_costs_nothing() -> None:
 @pytest.mark.parametrize("event", ["admit", "open"])
 def test_refused_attempt_claims_nothing(event: str) -> None:
     """If a new key's attempt must wait or is refused, the key is not claimed."""
-    key, gates = Keyed(), GATES[3]
+    key, gates = KeyCaller(), GATES[3]
     for _ in range(2):
         happen(key, gates, event)
 
@@ -154,7 +154,7 @@ def test_refused_attempt_claims_nothing(event: str) -> None:
 
 def test_unsent_key_is_free_again() -> None:
     """A caller that has sent nothing can free its own key, and no other caller's."""
-    key = Keyed()
+    key = KeyCaller()
     key.world.execute(claim_and_ask(GATES[0], owner=9))
 
     key.world.execute(WithdrawUnsent(KEY, 8, ttl=TTL))

@@ -21,7 +21,7 @@ BEGIN, LEAVE, DISPROVE, UNSENT, TAKE_OVER = ACTS = (
 walks = st.lists(st.sampled_from(ACTS), max_size=40)
 
 
-class Naive:
+class AttemptList:
     """A plain list of all attempts, with everything known about each."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ def check_laws(ledger: Ledger, act: str, then: Ledger) -> None:
 def test_every_short_walk_agrees_with_the_list() -> None:
     """After up to five actions, a call's ledger gives the same facts as a list of attempts."""
     for walk in itertools.product(ACTS, repeat=5):
-        ledger, naive = BLANK, Naive()
+        ledger, naive = BLANK, AttemptList()
         for act in walk:
             previous_ledger, ledger = ledger, ledger_after(ledger, act)
             naive.act(act)
@@ -103,7 +103,7 @@ def test_every_short_walk_agrees_with_the_list() -> None:
 @given(walks)
 def test_every_walk_agrees_with_the_list(walk: list[str]) -> None:
     """After any actions, a call's ledger gives the same facts as a list of attempts."""
-    ledger, naive = BLANK, Naive()
+    ledger, naive = BLANK, AttemptList()
     for act in walk:
         previous_ledger, ledger = ledger, ledger_after(ledger, act)
         naive.act(act)

@@ -27,7 +27,7 @@ class Payer:
         return "hunter2"
 
 
-class Mocking:
+class AnyAttribute:
     """An object that has every attribute."""
 
     def __getattr__(self, _: str) -> int:
@@ -46,7 +46,7 @@ class Mocking:
         (Payer, "Payer"),
         (print, "print"),
         (None, "NoneType"),
-        (Mocking(), "Mocking"),
+        (AnyAttribute(), "AnyAttribute"),
     ],
 )
 def test_name_of_callables(function: Any, name: str) -> None:

@@ -37,7 +37,7 @@ moments = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)).map(  # noqa:
 quotas = st.builds(CalendarQuota, st.integers(1, 12), monthly=st.booleans())
 
 
-class Naive:
+class SimpleQuota:
     """A simple quota that counts grants per calendar day or month."""
 
     def __init__(self, rule: CalendarQuota) -> None:
@@ -110,7 +110,7 @@ def test_the_calendar_is_the_calendar() -> None:
 )
 def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: list[Act]) -> None:
     """For any admissions, refunds and pauses, a quota answers like a model with dates."""
-    world, naive = World(start), Naive(rule)
+    world, naive = World(start), SimpleQuota(rule)
     gates = Gates(limits=[rule], limit_keys=["k"])
     queue: list[tuple[int, int, tuple[Ticket, ...]]] = []
     granted_counts: dict[date, int] = {}

@@ -152,7 +152,7 @@ def test_long_text_is_cut() -> None:
     assert "x" * 10 == RULES.body(b"x" * 10, "text/plain", 10)
 
 
-class Unread(bytes):
+class UndecodableBody(bytes):
     """A body that raises if it is decoded as a whole."""
 
     def decode(self, *_: object, **__: object) -> str:
@@ -162,7 +162,7 @@ class Unread(bytes):
 
 def test_only_the_shown_part_is_decoded() -> None:
     """To show the start of a long body, only that start is decoded."""
-    assert "x" * 10 + "…" == RULES.body(Unread(b"x" * 10_000_000), "text/plain", 10)
+    assert "x" * 10 + "…" == RULES.body(UndecodableBody(b"x" * 10_000_000), "text/plain", 10)
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_claim_stays_where_it_may_matter() -> None:
         for passed in (0, 2 * SECOND, moves_after - 1):
             if 0 <= passed < moves_after:
                 shard.now = NOW + passed
-                assert (True, None) == shard.execute(ExecuteOnFormerShard(Look())), (
+                assert (True, None) == shard.execute(ExecuteOnFormerShard(ReadClaim())), (
                     moves_after,
                     passed,
                 )
@@ -116,7 +116,7 @@ def test_claim_stays_where_it_may_matter() -> None:
         assert (False, None) == shard.execute(ExecuteOnFormerShard(claim_of(owner=2)))
 
 
-class Look:
+class ReadClaim:
     """A command that reads the claim."""
 
     keys = (KEY,)

@@ -76,7 +76,7 @@ def test_step_back_of_two_seconds_is_small() -> None:
         assert ((NOON, DAY, 0), (NOON, DAY, 0)) == later_states[1:]
 
 
-class Picky:
+class NumbersRule:
     """A rule that reads only states of three numbers."""
 
     def present(self, state: State | None, now: int) -> State | None:
@@ -92,7 +92,7 @@ def test_state_that_its_rule_cannot_read_is_named() -> None:
     error = misread(
         ValueError(),
         ("a", "b", "c"),
-        [Picky()] * 3,
+        [NumbersRule()] * 3,
         (good_state, unreadable_state, unreadable_state),
         NOON,
     )
@@ -104,7 +104,7 @@ def test_state_that_its_rule_cannot_read_is_named() -> None:
 def test_error_of_a_command_whose_states_are_readable_stays_its_own() -> None:
     """If all states of a command are readable, the command's own error is raised unchanged."""
     error = ValueError()
-    assert error is misread(error, ("a",), [Picky()], ((NOON, DAY, 1),), NOON)
+    assert error is misread(error, ("a",), [NumbersRule()], ((NOON, DAY, 1),), NOON)
     assert error is misread(error, ("a",), (), (None,), NOON)
 
 

@@ -43,7 +43,7 @@ def test_a_promise_of_json_is_checked(
     assert stored == is_json_as_promised(request, Response(200, headers, body))
 
 
-class Unread(bytes):
+class UndecodableBody(bytes):
     """A body that raises if it is decoded as a whole."""
 
     def decode(self, *_: object, **__: object) -> str:
@@ -69,7 +69,7 @@ def test_of_a_long_answer_only_the_ends_are_looked_at(
     first: bytes, last: bytes, stored: bool
 ) -> None:
     """Of a long JSON response, only the first and last bytes are checked."""
-    body = Unread(first + b"x" * 65_536 + last)
+    body = UndecodableBody(first + b"x" * 65_536 + last)
 
     assert stored == is_json_as_promised(Request.post("/orders"), Response(200, JSON, body))
 

@@ -26,7 +26,7 @@ import psycopg
 import pytest
 from engine_flows import order_flow
 from engine_flows.order_flow import Order, StepFailedError, close_order
-from engine_flows.verdicts import AskPerson, GiveUp, Wait, flow_key, verdict
+from engine_flows.verdicts import AskPerson, GiveUp, WaitVerdict, flow_key, verdict
 from psycopg.sql import SQL, Identifier
 
 from moorage import (
@@ -102,10 +102,10 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 @pytest.mark.parametrize(
     "error, expected",
     [
-        (VendorFailed("x", retry_at=NOW + timedelta(seconds=90)), Wait(90.0)),
-        (VendorFailed("x", retry_at=NOW - timedelta(seconds=90)), Wait(1.0)),
-        (VendorFailed("x"), Wait(60.0)),
-        (StepRunning("x", retry_at=NOW + timedelta(seconds=5)), Wait(5.0)),
+        (VendorFailed("x", retry_at=NOW + timedelta(seconds=90)), WaitVerdict(90.0)),
+        (VendorFailed("x", retry_at=NOW - timedelta(seconds=90)), WaitVerdict(1.0)),
+        (VendorFailed("x"), WaitVerdict(60.0)),
+        (StepRunning("x", retry_at=NOW + timedelta(seconds=5)), WaitVerdict(5.0)),
         (OutcomeUnknown("x"), AskPerson("x")),
         (PaymentDeclined("x"), GiveUp("x")),
     ],
@@ -113,7 +113,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 def test_verdicts(error: Any, expected: Any) -> None:
     """`retry_at` becomes the delay, an unknown outcome is for a person, and a refusal is final."""
     assert type(expected) is type(verdict(error, NOW))
-    if isinstance(expected, Wait):
+    if isinstance(expected, WaitVerdict):
         assert expected == verdict(error, NOW)
 
 

@@ -126,7 +126,7 @@ class Shop:
     def confirms(self, follow: Callable[[str, Any], bool]) -> None:
         """Use this function to follow the links of subscription confirmations."""
 
-        class Following:
+        class LinkFollowingVerifier:
             """The account's verifier, but following links with the given function."""
 
             hints = False
@@ -142,7 +142,7 @@ class Shop:
                 return follow(self._account, event)
 
         open_verifier = self.hub.webhooks
-        self.hub.webhooks = lambda account, **options: Following(
+        self.hub.webhooks = lambda account, **options: LinkFollowingVerifier(
             account, open_verifier(account, **options)
         )
 

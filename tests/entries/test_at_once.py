@@ -174,7 +174,7 @@ def test_interrupted_calls_are_given_back(tmp_path: Path) -> None:
 def test_failing_store_is_reported_after_the_calls_have_ended(tmp_path: Path) -> None:
     """If the store cannot write results, the worker starts no other call and raises the error."""
 
-    class Failing(SqliteOutbox):
+    class FailingOutbox(SqliteOutbox):
         """A store that fails when results are written."""
 
         def settle(self, *_: Any, **__: Any) -> Sequence[bool]:
@@ -182,7 +182,7 @@ def test_failing_store_is_reported_after_the_calls_have_ended(tmp_path: Path) ->
 
     clock = VirtualClock()
     vendor = Vendor(lambda _: clock.advance(1))
-    with Failing(tmp_path / "app.db", create=True) as store:
+    with FailingOutbox(tmp_path / "app.db", create=True) as store:
         outbox = Outbox(store, clock=clock)
         put(outbox, *range(8))
         with pytest.raises(StorageUnavailable, match="disk is full"):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from moorage.ports.outbox import OutboxStorage
 
 
-class Counting(SqliteOutbox):
+class CountingOutbox(SqliteOutbox):
     """A store that counts writing transactions and records claims.
 
     `after_each` is called after each of them.
@@ -97,9 +97,9 @@ def hub(vendor: Vendor) -> Hub:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Counting:
+def store(tmp_path: Path) -> CountingOutbox:
     """Return a store that counts transactions and records claims."""
-    return Counting(tmp_path / "app.db")
+    return CountingOutbox(tmp_path / "app.db")
 
 
 def put(outbox: Outbox, *numbers: int, **options: Any) -> list[str]:
@@ -113,7 +113,9 @@ def states(outbox: Outbox) -> list[str]:
     return [item.state.value for item in outbox.find(EntryQuery(limit=1000)).items][::-1]
 
 
-def test_batches_grow_while_calls_are_quick(hub: Hub, vendor: Vendor, store: Counting) -> None:
+def test_batches_grow_while_calls_are_quick(
+    hub: Hub, vendor: Vendor, store: CountingOutbox
+) -> None:
     """Quick calls are taken and settled in batches of up to fifty, in their order."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, *range(200))
@@ -127,7 +129,7 @@ def test_batches_grow_while_calls_are_quick(hub: Hub, vendor: Vendor, store: Cou
     assert states(outbox) == ["done"] * 200
 
 
-def test_busy_store_does_not_make_batches_smaller(hub: Hub, store: Counting) -> None:
+def test_busy_store_does_not_make_batches_smaller(hub: Hub, store: CountingOutbox) -> None:
     """If claims and writes take long because the store is busy, batches grow all the same."""
     clock = VirtualClock()
     outbox = Outbox(store, clock=clock)
@@ -139,7 +141,7 @@ def test_busy_store_does_not_make_batches_smaller(hub: Hub, store: Counting) -> 
     assert store.settled == store.claims[:-1]
 
 
-def test_slow_calls_are_settled_at_once(hub: Hub, vendor: Vendor, store: Counting) -> None:
+def test_slow_calls_are_settled_at_once(hub: Hub, vendor: Vendor, store: CountingOutbox) -> None:
     """The result of a slow call is stored at once, and later batches are smaller."""
     clock = VirtualClock()
     outbox = Outbox(store, clock=clock)
@@ -152,7 +154,9 @@ def test_slow_calls_are_settled_at_once(hub: Hub, vendor: Vendor, store: Countin
     assert store.settled == [1, 2, 4, 2, 4, 2]
 
 
-def test_calls_of_a_batch_are_settled_separately(hub: Hub, vendor: Vendor, store: Counting) -> None:
+def test_calls_of_a_batch_are_settled_separately(
+    hub: Hub, vendor: Vendor, store: CountingOutbox
+) -> None:
     """Each call of a batch has its own outcome."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, *range(7))
@@ -169,7 +173,9 @@ def test_calls_of_a_batch_are_settled_separately(hub: Hub, vendor: Vendor, store
     assert states(outbox) == targets
 
 
-def test_a_worker_that_stops_gives_the_rest_back(hub: Hub, vendor: Vendor, store: Counting) -> None:
+def test_a_worker_that_stops_gives_the_rest_back(
+    hub: Hub, vendor: Vendor, store: CountingOutbox
+) -> None:
     """A stopped worker finishes its current call, and returns the other entries at once."""
     stop = Event()
     outbox = Outbox(store, clock=VirtualClock())
@@ -186,7 +192,7 @@ def test_a_worker_that_stops_gives_the_rest_back(hub: Hub, vendor: Vendor, store
     assert vendor.calls == list(range(10))
 
 
-def test_an_interruption_in_a_batch(hub: Hub, vendor: Vendor, store: Counting) -> None:
+def test_an_interruption_in_a_batch(hub: Hub, vendor: Vendor, store: CountingOutbox) -> None:
     """If a batch is interrupted, finished calls are settled, and the others are released."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, *range(7))
@@ -203,7 +209,7 @@ def test_an_interruption_in_a_batch(hub: Hub, vendor: Vendor, store: Counting) -
 
 
 def test_late_batch_skips_entries_of_other_workers(
-    hub: Hub, vendor: Vendor, store: Counting
+    hub: Hub, vendor: Vendor, store: CountingOutbox
 ) -> None:
     """A worker whose leases have expired skips the entries that other workers have taken."""
     clock = VirtualClock()
@@ -221,7 +227,9 @@ def test_late_batch_skips_entries_of_other_workers(
     assert vendor.calls[:6] == [0, 1, 2, 3, 4, 6]
 
 
-def test_entry_whose_workers_die_is_given_up(hub: Hub, vendor: Vendor, store: Counting) -> None:
+def test_entry_whose_workers_die_is_given_up(
+    hub: Hub, vendor: Vendor, store: CountingOutbox
+) -> None:
     """An entry whose workers all died is given up after the last attempt, without another call."""
     outbox = Outbox(store, clock=VirtualClock(), retry=RetryPolicy(max_attempts=2))
     (name,) = put(outbox, 1)
@@ -233,7 +241,7 @@ def test_entry_whose_workers_die_is_given_up(hub: Hub, vendor: Vendor, store: Co
     assert vendor.calls == []
 
 
-def test_a_store_that_is_lost_in_a_batch(hub: Hub, store: Counting) -> None:
+def test_a_store_that_is_lost_in_a_batch(hub: Hub, store: CountingOutbox) -> None:
     """If the store fails while results of a batch are written, its error is raised."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, 1)
@@ -245,13 +253,13 @@ def test_a_store_that_is_lost_in_a_batch(hub: Hub, store: Counting) -> None:
         return taken_entries
 
     lost_outbox = Outbox(
-        cast("OutboxStorage", Losing(store, claim_and_close)), clock=VirtualClock()
+        cast("OutboxStorage", OvertakenOutbox(store, claim_and_close)), clock=VirtualClock()
     )
     with pytest.raises(StorageUnavailable, match="The store is closed"):
         lost_outbox.deliver(hub)
 
 
-class Losing:
+class OvertakenOutbox:
     """A store whose claims always belong to another worker."""
 
     def __init__(self, store: Any, claim: Any) -> None:
@@ -278,7 +286,7 @@ def test_awaited(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_one_lane_keeps_its_order(hub: Hub, vendor: Vendor, store: Counting) -> None:
+def test_one_lane_keeps_its_order(hub: Hub, vendor: Vendor, store: CountingOutbox) -> None:
     """Calls of one order are made one after another, whatever the batch size."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, *range(4), order="INV-1")
@@ -303,7 +311,7 @@ def test_the_size_of_batches(size: int, count: int, seconds: float, target: int)
 # --- priorities, and calls that are called off -------------------------------------------
 
 
-def test_urgent_calls_are_made_first(hub: Hub, vendor: Vendor, store: Counting) -> None:
+def test_urgent_calls_are_made_first(hub: Hub, vendor: Vendor, store: CountingOutbox) -> None:
     """Calls of a higher priority overtake others, but never within one order."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, 1, 2)
@@ -319,7 +327,7 @@ def test_urgent_calls_are_made_first(hub: Hub, vendor: Vendor, store: Counting) 
         put(outbox, 7, priority=40_000)
 
 
-def test_a_call_is_cancelled_by_its_key(hub: Hub, vendor: Vendor, store: Counting) -> None:
+def test_a_call_is_cancelled_by_its_key(hub: Hub, vendor: Vendor, store: CountingOutbox) -> None:
     """A call can be cancelled by its key until a worker begins it."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, 1, key="a")
@@ -333,7 +341,7 @@ def test_a_call_is_cancelled_by_its_key(hub: Hub, vendor: Vendor, store: Countin
         outbox.cancel("b")
 
 
-def test_cancelling_a_call_that_just_began(store: Counting) -> None:
+def test_cancelling_a_call_that_just_began(store: CountingOutbox) -> None:
     """Cancelling a call that a worker has just taken is refused."""
     outbox = Outbox(store, clock=VirtualClock())
     (name,) = put(outbox, 1, key="a")
@@ -341,7 +349,7 @@ def test_cancelling_a_call_that_just_began(store: Counting) -> None:
     store.claim(1, 60.0, 5)
     pages = iter([seen_entry])
 
-    class OutdatedStore(Losing):
+    class OutdatedStore(OvertakenOutbox):
         """A store whose first result is outdated."""
 
         def find(self, query: EntryQuery, /) -> Any:
@@ -357,7 +365,9 @@ def test_cancelling_a_call_that_just_began(store: Counting) -> None:
 # --- leases in a file -------------------------------------------------------------------
 
 
-def test_a_lease_in_a_file_outlasts_transactions(hub: Hub, vendor: Vendor, store: Counting) -> None:
+def test_a_lease_in_a_file_outlasts_transactions(
+    hub: Hub, vendor: Vendor, store: CountingOutbox
+) -> None:
     """In a SQLite file, where transactions block renewals, entries have longer leases."""
     outbox = Outbox(store)
     (name,) = put(outbox, 1)

@@ -292,14 +292,14 @@ def test_an_undo_is_sealed_like_its_call() -> None:
 def test_a_worker_that_is_stopped_leaves_chains_alone(shop: Shop) -> None:
     """A worker that must stop does not look at the calls that wait for others."""
 
-    class Stopped:
+    class StopEvent:
         def is_set(self) -> bool:
             return True
 
     first = put(shop)
     second = put(shop, after=[first])
     deliver(shop)
-    deliver(shop, stop=Stopped())
+    deliver(shop, stop=StopEvent())
     assert EntryState.BLOCKED is stored(shop, second.id).state
 
 
@@ -394,7 +394,7 @@ def before(plan: list[Plan], number: int) -> set[int]:
 
 
 @attrs.frozen
-class Ending:
+class ChainEnd:
     """The end of a generated chain.
 
     Attributes:
@@ -410,7 +410,7 @@ class Ending:
     undos: list[EntryState]
 
 
-def ending_of(plan: list[Plan], crashes: set[int]) -> Ending:
+def ending_of(plan: list[Plan], crashes: set[int]) -> ChainEnd:
     """Deliver the calls of a plan with workers that die at these writes."""
     clock, vendor = VirtualClock(), ErpVendor()
     store = FragileOutbox(clock)
@@ -433,7 +433,7 @@ def ending_of(plan: list[Plan], crashes: set[int]) -> Ending:
             outbox.deliver(hub)
         clock.advance(100.0)
     states = {entry.id: entry.state for entry in outbox.find(EntryQuery()).items}
-    return Ending(
+    return ChainEnd(
         states=[states[id] for id in ids],
         made=[int(name) for name in vendor.done if not name.startswith("undo")],
         undone=[int(name.removeprefix("undo ")) for name in vendor.done if name.startswith("undo")],

@@ -22,7 +22,7 @@ HOUR = timedelta(hours=1)
 SKEWS = pytest.mark.parametrize("skew", [HOUR, -HOUR], ids=["ahead", "behind"])
 
 
-class Watch(VirtualClock):
+class OffsetClock(VirtualClock):
     """A clock that follows another clock at a constant offset.
 
     Args:
@@ -43,7 +43,7 @@ class Watch(VirtualClock):
 
 def _elsewhere(shop: Shop, skew: timedelta) -> Shop:
     """Return the shop as another machine with a wrong clock would open it."""
-    there = Shop(awaited=shop.awaited, clock=Watch(shop.clock, skew))
+    there = Shop(awaited=shop.awaited, clock=OffsetClock(shop.clock, skew))
     there.received, there.sent = shop.received, shop.sent
     there.inbox = there.inbox_over(shop.received)
     there.outbox = there.outbox_over(shop.sent)
@@ -190,7 +190,7 @@ def test_retry_time_uses_the_hub_clock(shop: Shop, skew: timedelta) -> None:
     """An outbox waits as long as the vendor asked, even if its clock differs from its hub's."""
     hub = _elsewhere(shop, skew).hub
     _put(shop)
-    outbox = shop.outbox_over(shop.sent, clock=Watch(shop.clock, 3 * skew))
+    outbox = shop.outbox_over(shop.sent, clock=OffsetClock(shop.clock, 3 * skew))
     _refuse_payments(hub, seconds=120)
     (worked_entry,) = shop.do(outbox.deliver, hub).worked
 

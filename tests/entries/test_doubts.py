@@ -41,7 +41,7 @@ from moorage.testing import VirtualClock, VirtualSleeper
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.vendors.payments.stripe import Stripe
-from tests.contracts.unsettled_world import WAIT, Keyless
+from tests.contracts.unsettled_world import WAIT, KeylessStripe
 from tests.support.servers import postgres_url
 from tests.support.virtual_tasks import run_plain
 
@@ -53,7 +53,7 @@ ORDER = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
 DECLINED = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
 
 
-class Till:
+class KeylessShop:
     """A shop of either mode that takes payments at a vendor without idempotency keys.
 
     Args:
@@ -69,7 +69,7 @@ class Till:
         awaited: bool,
         outbox: Any = None,
         state: Any = None,
-        kind: type[Stripe] = Keyless,
+        kind: type[Stripe] = KeylessStripe,
         **ports: Any,
     ) -> None:
         self.clock = VirtualClock()
@@ -138,9 +138,9 @@ class Till:
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "awaited"])
-def till(request: pytest.FixtureRequest) -> Till:
+def till(request: pytest.FixtureRequest) -> KeylessShop:
     """Yield a shop over stores in memory, in each mode."""
-    return Till(awaited=request.param)
+    return KeylessShop(awaited=request.param)
 
 
 STORES: dict[str, tuple[Any, Any, Any, Any]] = {
@@ -149,7 +149,7 @@ STORES: dict[str, tuple[Any, Any, Any, Any]] = {
 }
 
 
-def test_job_settles_the_entry_of_a_payment(till: Till) -> None:
+def test_job_settles_the_entry_of_a_payment(till: KeylessShop) -> None:
     """When the vendor reports a payment's outcome, its entry is settled without a new charge."""
 
     async def body() -> None:
@@ -191,7 +191,7 @@ def test_entry_is_settled_in_every_store(place: tuple[str, Any, Any], *, awaited
             outboxes(calls, create=True, **store_options),
             states(states_at, **store_options),
         )
-        till = Till(awaited=awaited, outbox=store, state=state)
+        till = KeylessShop(awaited=awaited, outbox=store, state=state)
         await till.do(store.migrate)
         await till.do(state.migrate)
         entry = await till.doubted(order="INV-7")
@@ -213,7 +213,7 @@ def test_entry_is_settled_in_every_store(place: tuple[str, Any, Any], *, awaited
         run_plain(body())
 
 
-def test_stored_refusal_ends_the_entry(till: Till) -> None:
+def test_stored_refusal_ends_the_entry(till: KeylessShop) -> None:
     """A payment declined for another caller with the same key ends the outbox entry, too."""
 
     async def body() -> None:
@@ -228,7 +228,7 @@ def test_stored_refusal_ends_the_entry(till: Till) -> None:
     run_plain(body())
 
 
-def test_payment_closed_as_not_done_is_left_to_a_person(till: Till) -> None:
+def test_payment_closed_as_not_done_is_left_to_a_person(till: KeylessShop) -> None:
     """If an operator closes a payment as not made, its outbox entry waits for a person."""
 
     async def body() -> None:
@@ -248,7 +248,7 @@ def test_payment_closed_as_not_done_is_left_to_a_person(till: Till) -> None:
     run_plain(body())
 
 
-def test_round_settles_up_to_its_limit(till: Till, stopped_event: Event) -> None:
+def test_round_settles_up_to_its_limit(till: KeylessShop, stopped_event: Event) -> None:
     """A delivery's limit, stop event and ids also apply to entries with unknown outcomes."""
 
     async def body() -> None:
@@ -272,7 +272,7 @@ def stopped_event() -> Event:
     return event
 
 
-def test_dead_entries_do_not_hide_unsettled_ones(till: Till) -> None:
+def test_dead_entries_do_not_hide_unsettled_ones(till: KeylessShop) -> None:
     """A worker finds unsettled entries on the next page even if dead entries fill the first."""
 
     async def body() -> None:
@@ -287,7 +287,7 @@ def test_dead_entries_do_not_hide_unsettled_ones(till: Till) -> None:
     run_plain(body())
 
 
-def test_entry_that_cannot_be_read_is_left_to_a_person(till: Till) -> None:
+def test_entry_that_cannot_be_read_is_left_to_a_person(till: KeylessShop) -> None:
     """A worker without the decryption key leaves an encrypted call to a person."""
 
     async def body() -> None:
@@ -301,20 +301,20 @@ def test_entry_that_cannot_be_read_is_left_to_a_person(till: Till) -> None:
     run_plain(body())
 
 
-def test_hub_that_rehearses_settles_no_entry(till: Till) -> None:
+def test_hub_that_rehearses_settles_no_entry(till: KeylessShop) -> None:
     """In dry-run mode the hub settles no outbox entry."""
 
     async def body() -> None:
         entry = await till.doubted()
         await till.paid(entry)
-        till.hub = till.hub_of(Keyless, safety=Safety(dry_run=True))
+        till.hub = till.hub_of(KeylessStripe, safety=Safety(dry_run=True))
         assert 0 == len(await till.deliver())
         assert "unknown" == await till.state_of(entry)
 
     run_plain(body())
 
 
-def test_store_that_is_away_loses_nothing_that_was_done(till: Till) -> None:
+def test_store_that_is_away_loses_nothing_that_was_done(till: KeylessShop) -> None:
     """Delivery returns the delivered calls even if the register of payments cannot be read."""
 
     async def body() -> None:
@@ -359,7 +359,7 @@ def test_late_worker_that_knows_the_outcome_ends_the_doubt(
 ) -> None:
     """A late worker's certain result replaces the unknown outcome that its successor stored."""
     store: Any = SqliteOutbox(tmp_path / "calls.db", create=True) if batch else MemoryOutbox()
-    till = Till(awaited=False, outbox=store)
+    till = KeylessShop(awaited=False, outbox=store)
     till.outbox.put("payments", "charge", ORDER)
 
     async def call(entry: Any, *_: Any) -> Any:
@@ -377,7 +377,7 @@ def test_late_worker_that_knows_the_outcome_ends_the_doubt(
 
 def test_late_worker_leaves_an_entry_that_a_person_replays() -> None:
     """A late worker does not overrule an operator's decision to replay an entry."""
-    till = Till(awaited=False)
+    till = KeylessShop(awaited=False)
     till.outbox.put("payments", "charge", ORDER)
 
     async def call(entry: Any, *_: Any) -> str:
@@ -392,7 +392,7 @@ def test_late_worker_leaves_an_entry_that_a_person_replays() -> None:
     assert "waiting" == entry.state
 
 
-def test_two_workers_settle_an_entry_once(till: Till) -> None:
+def test_two_workers_settle_an_entry_once(till: KeylessShop) -> None:
     """If two workers learn the outcome of an entry, only one of them settles it."""
 
     async def body() -> None:

@@ -32,7 +32,7 @@ from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.payments.adyen import AdyenSandbox
 from moorage.vendors.payments.adyen import Adyen
 from tests.entries.shop import Shop, shop
-from tests.entries.webhook_handling import Handling, receive_notice, reference
+from tests.entries.webhook_handling import FlakyHandler, receive_notice, reference
 
 __all__ = ["shop"]
 
@@ -62,7 +62,7 @@ def test_a_webhook_is_written_down_and_then_handled(shop: Shop) -> None:
 def test_handlers_have_kinds(shop: Shop) -> None:
     """A handler gets the events of its contract, or whole webhooks, and nothing else."""
     kinds = ("payments", PaymentEvent, "webhook", WebhookEvent, "email")
-    handlers = [Handling(shop, kind) for kind in kinds]
+    handlers = [FlakyHandler(shop, kind) for kind in kinds]
     receive_notice(shop, shop.paid())
     shop.do(shop.inbox.handle)
     kind = "payment.captured"
@@ -83,14 +83,14 @@ def test_without_handlers_nothing_is_handled(shop: Shop) -> None:
         shop.do(shop.inbox.handle)
     assert "handlers" == excinfo.value.path
     assert "Register handlers with `on`" in excinfo.value.remedy
-    handling = Handling(shop)
+    handling = FlakyHandler(shop)
     assert 1 == shop.do(shop.inbox.handle).done
     assert ["INV-1"] == handling.seen
 
 
 def test_unknown_types_are_accepted(shop: Shop) -> None:
     """A verified webhook of an unknown type is stored, and counts as done without a handler."""
-    Handling(shop)
+    FlakyHandler(shop)
     shop.stripe.tell("planet.discovered", {"id": "p_1", "object": "planet"})
     options = shop.stripe.sent[-1].arguments()
     assert 200 == shop.do(shop.inbox.answer, "stripe", **options).status
@@ -108,13 +108,13 @@ def test_uninterpretable_webhooks_are_accepted(shop: Shop) -> None:
 
     shop.hub.events = events
     shop.inbox = shop.inbox_over(shop.received)
-    Handling(shop)
+    FlakyHandler(shop)
     entry = receive_notice(shop, shop.paid())
     assert (None, None) == (entry.lane, entry.subject)
     assert "KeyError" == shop.do(shop.inbox.handle).worked[0].entry.error
     shop.hub.events = understood
     shop.inbox = shop.inbox_over(shop.received)
-    handling = Handling(shop)
+    handling = FlakyHandler(shop)
     shop.advance_clock(10)
     assert 1 == shop.do(shop.inbox.handle).done
     assert ["INV-1"] == handling.seen
@@ -143,7 +143,7 @@ def test_vendor_names_are_made_storable(shop: Shop) -> None:
 
 def test_a_repeat_is_the_same_entry(shop: Shop) -> None:
     """A repeated webhook is recognised by its id in any state, and handled only once."""
-    handling = Handling(shop)
+    handling = FlakyHandler(shop)
     notice = shop.paid()
     first = receive_notice(shop, notice)
     assert first == receive_notice(shop, notice)
@@ -201,7 +201,7 @@ def test_content_is_encrypted(*, awaited: bool) -> None:
     """With a cipher the stored content is encrypted, and unreadable without it."""
     cipher = AesGcmCipher(generate_keys())
     shop = Shop(awaited=awaited, cipher=cipher)
-    handling = Handling(shop)
+    handling = FlakyHandler(shop)
     entry = receive_notice(shop, shop.paid())
     assert b"INV-1" not in entry.content
     assert (
@@ -341,7 +341,7 @@ def test_subscriptions_are_confirmed_when_they_are_handled(shop: Shop) -> None:
             raise ConnectionFailed("The link is down.")
         return True
 
-    Handling(shop)
+    FlakyHandler(shop)
     shop.confirms(follow)
     entry = receive_notice(shop, shop.paid())
     (webhook,) = shop.inbox.webhooks(entry)
@@ -354,7 +354,7 @@ def test_subscriptions_are_confirmed_when_they_are_handled(shop: Shop) -> None:
     assert ["stripe https://sns.example/confirm"] * 2 == confirmations
 
 
-class Noting:
+class RecordingVerifier:
     """A verifier that accepts and records everything."""
 
     accepted = ""
@@ -376,7 +376,7 @@ class Noting:
 @pytest.mark.parametrize("verb", ["receive", "answer"])
 def test_all_of_a_request_is_verified(shop: Shop, verb: str) -> None:
     """The verifier gets the URL and method of a request; the default method is POST."""
-    noting = Noting()
+    noting = RecordingVerifier()
     shop.hub.webhooks = lambda *_, **__: noting
     options = {"headers": {"A": "b"}, "body": b"{}"}
     request_options = {"url": "https://erp.example/hooks", "method": "PUT"}

@@ -11,14 +11,14 @@ from moorage import ConfigurationError, IdempotencyInProgress, InvalidData
 from moorage.adapters.entries.memory import MemoryInbox
 from moorage.hub.inbox import EntryQuery, EntryState
 from tests.entries.shop import Shop, shop
-from tests.entries.webhook_handling import Handling, receive_notice, reference
+from tests.entries.webhook_handling import FlakyHandler, receive_notice, reference
 
 __all__ = ["shop"]
 
 
 def test_a_failed_handler_is_called_again(shop: Shop) -> None:
     """A failed webhook is retried later, and holds back later events of the same resource."""
-    handling = Handling(shop, fails=1)
+    handling = FlakyHandler(shop, fails=1)
     first, second = receive_notice(shop, shop.paid()), receive_notice(shop, shop.stripe.sent[-1])
     assert first == second
     intent = next(iter(shop.stripe.intents.values()))
@@ -41,7 +41,7 @@ def test_a_failed_handler_is_called_again(shop: Shop) -> None:
 
 def test_webhook_that_always_fails_is_dead_and_replayable(shop: Shop) -> None:
     """After its last attempt a webhook is dead, does not block others, and can be replayed."""
-    handling = Handling(shop, fails=3)
+    handling = FlakyHandler(shop, fails=3)
     entry = receive_notice(shop, shop.paid())
     states = []
     for _ in range(4):
@@ -59,7 +59,7 @@ def test_webhook_that_always_fails_is_dead_and_replayable(shop: Shop) -> None:
 
 def test_done_webhooks_can_be_replayed(shop: Shop) -> None:
     """A done webhook can be handled again later."""
-    handling = Handling(shop)
+    handling = FlakyHandler(shop)
     entry = receive_notice(shop, shop.paid())
     shop.do(shop.inbox.handle)
     shop.advance_clock(1e6)
@@ -127,16 +127,16 @@ def test_late_worker_marks_nothing_done(shop: Shop) -> None:
 def test_contested_webhooks_are_skipped(shop: Shop) -> None:
     """A webhook that another worker takes before the claim is skipped."""
 
-    class Contested(MemoryInbox):
+    class ContestedInbox(MemoryInbox):
         def due(self, limit: int, /) -> Any:
             offered_entries = super().due(limit)
             for entry in offered_entries:
                 self.swap(attrs.evolve(entry, fence=entry.fence + 1), entry.fence)
             return offered_entries
 
-    contested = Contested(shop.clock)
+    contested = ContestedInbox(shop.clock)
     shop.inbox = shop.inbox_over(contested)
-    handling = Handling(shop)
+    handling = FlakyHandler(shop)
     receive_notice(shop, shop.paid())
     assert 0 == len(shop.do(shop.inbox.handle))
     assert [] == handling.seen
@@ -164,7 +164,7 @@ def test_handlers_may_be_awaited() -> None:
 
 def test_forget_remove_and_drop(shop: Shop) -> None:
     """`forget` removes settled webhooks; `remove` and `drop` each change one webhook."""
-    Handling(shop)
+    FlakyHandler(shop)
     done = receive_notice(shop, shop.paid())
     shop.do(shop.inbox.handle)
     waiting = receive_notice(shop, shop.paid("INV-2"))
@@ -184,7 +184,7 @@ def test_forget_remove_and_drop(shop: Shop) -> None:
 
 def test_finished_webhook_cannot_be_cancelled(shop: Shop) -> None:
     """A webhook that was handled cannot be dropped, because that would deny its effect."""
-    Handling(shop)
+    FlakyHandler(shop)
     entry = receive_notice(shop, shop.paid())
     shop.do(shop.inbox.handle)
     with pytest.raises(InvalidData, match="is done, so that it cannot be cancelled") as excinfo:
@@ -196,7 +196,7 @@ def test_finished_webhook_cannot_be_cancelled(shop: Shop) -> None:
 
 def test_round_handles_a_hundred_webhooks(shop: Shop) -> None:
     """By default one round handles up to a hundred webhooks; the rest wait for the next round."""
-    Handling(shop)
+    FlakyHandler(shop)
     entry = receive_notice(shop, shop.paid())
     for number in range(101):
         shop.received.add(attrs.evolve(entry, id=f"e{number}", lane=None))
@@ -205,7 +205,7 @@ def test_round_handles_a_hundred_webhooks(shop: Shop) -> None:
 
 def test_only_the_webhooks_of_some_ids_are_handled(shop: Shop) -> None:
     """If ids are given, only those webhooks are handled; the others stay for a worker."""
-    handling = Handling(shop)
+    handling = FlakyHandler(shop)
     receive_notice(shop, shop.paid())
     chosen_entry = receive_notice(shop, shop.paid("INV-2"))
 

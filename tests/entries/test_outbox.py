@@ -321,7 +321,7 @@ def test_dead_workers_call_is_not_repeated(shop: Shop) -> None:
     """If a worker is killed after the vendor accepted a call, the call has no second effect."""
     entry = _put(shop)
 
-    class Dying(MemoryOutbox):
+    class FailingOutbox(MemoryOutbox):
         dying = True
 
         def swap(self, entry: Any, fence: int, /) -> bool:
@@ -333,7 +333,7 @@ def test_dead_workers_call_is_not_repeated(shop: Shop) -> None:
         def due(self, limit: int, /) -> Any:
             return shop.sent.due(limit)
 
-    outbox = shop.outbox_over(Dying(shop.clock))
+    outbox = shop.outbox_over(FailingOutbox(shop.clock))
     with pytest.raises(KeyboardInterrupt):
         shop.do(outbox.deliver, shop.hub)
     assert 1 == len(shop.stripe.charges)
@@ -367,7 +367,7 @@ def test_decisions_use_the_latest_entry(shop: Shop) -> None:
     """If an entry changes between read and write, the decision about it is made again."""
     entry = _put(shop)
 
-    class Contested(MemoryOutbox):
+    class ContestedOutbox(MemoryOutbox):
         changes = 2
 
         def find(self, query: Any, /) -> Any:
@@ -382,7 +382,7 @@ def test_decisions_use_the_latest_entry(shop: Shop) -> None:
         def swap(self, entry: Any, fence: int, /) -> bool:
             return shop.sent.swap(entry, fence)
 
-    replayed_entry = shop.do(shop.outbox_over(Contested()).replay, entry.id)
+    replayed_entry = shop.do(shop.outbox_over(ContestedOutbox()).replay, entry.id)
     assert (15, "changed") == (replayed_entry.fence, replayed_entry.error)
 
 
@@ -548,7 +548,7 @@ def test_a_call_that_was_given_up_keeps_its_order(shop: Shop) -> None:
     assert 1 == _deliver(shop, ids=[second.id]).done
 
 
-class _Listless:
+class _UnacceptedValue:
     """A value that no contract's method accepts."""
 
 
@@ -559,7 +559,7 @@ class _Listless:
         (AttributeError("no such thing", obj=CHARGE), (CHARGE,), False),
         (AttributeError("no such thing", obj=CHARGE), ([CHARGE],), False),
         (TypeError("no such thing"), (CHARGE,), True),
-        (TypeError("no such thing"), (_Listless(),), False),
+        (TypeError("no such thing"), (_UnacceptedValue(),), False),
     ],
 )
 def test_internal_errors_are_not_blamed_on_the_caller(

@@ -23,7 +23,7 @@ from moorage.wiring.core_assembly import sync_core
 from moorage.wiring.entry_tracing import HostTracing
 from moorage.wiring.ports import Ports
 from tests.entries.shop import Shop
-from tests.support.hearts import Heart
+from tests.support.hearts import ManualHeartbeat
 from tests.support.virtual_tasks import run_plain
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ BEAT = ENTRY_LEASE / 3
 VERBS = ("now", "add", "due", "swap", "find", "remove")
 
 
-class Shared:
+class SharedInbox:
     """A store that is shared by several processes, each with its own heartbeat."""
 
     def __init__(self) -> None:
@@ -87,12 +87,12 @@ class Shared:
 class Process:
     """A worker process, with a heartbeat that renews the leases of its entries."""
 
-    def __init__(self, shared: Shared, lease: float | None) -> None:
+    def __init__(self, shared: SharedInbox, lease: float | None) -> None:
         self.shared = shared
         self.heart: Any = None
 
-        def beating(work: Any, target: Any) -> Heart:
-            self.heart = Heart(work, target)
+        def beating(work: Any, target: Any) -> ManualHeartbeat:
+            self.heart = ManualHeartbeat(work, target)
             return self.heart  # type: ignore[no-any-return]  # set above
 
         shelf, core = shared.shelf(), sync_core(Ports(clock=shared.clock)).core
@@ -131,7 +131,7 @@ def _do_nothing() -> None:
 
 def test_a_living_worker_keeps_its_entry_however_long_it_takes() -> None:
     """An entry's lease is renewed while its handler runs, even for a hundred leases."""
-    shared = Shared()
+    shared = SharedInbox()
     process, other_process = shared.process(), shared.process()
     shared.add("a")
     taken_entries: list[str] = []
@@ -151,7 +151,7 @@ def test_a_living_worker_keeps_its_entry_however_long_it_takes() -> None:
 
 def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
     """After a worker's death, another one takes its entry one lease after the last renewal."""
-    shared = Shared()
+    shared = SharedInbox()
     process, other_process = shared.process(), shared.process()
     shared.add("a")
     taken_entries: list[str] = []
@@ -173,7 +173,7 @@ def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
 
 def test_a_worker_that_was_interrupted_renews_nothing_more() -> None:
     """An interrupted worker no longer renews its entry, which another takes after the lease."""
-    shared = Shared()
+    shared = SharedInbox()
     process, other_process = shared.process(), shared.process()
     shared.add("a")
 
@@ -189,7 +189,7 @@ def test_a_worker_that_was_interrupted_renews_nothing_more() -> None:
 
 def test_a_late_worker_writes_nothing_over_another() -> None:
     """A stalled worker whose entry another has taken can neither renew nor write its result."""
-    shared = Shared()
+    shared = SharedInbox()
     process, other_process = shared.process(), shared.process()
     shared.add("a")
 
@@ -216,7 +216,7 @@ def test_a_late_worker_writes_nothing_over_another() -> None:
 
 def test_late_renewal_keeps_an_unclaimed_entry() -> None:
     """A late renewal succeeds if no other worker has claimed the entry meanwhile."""
-    shared = Shared()
+    shared = SharedInbox()
     process, other_process = shared.process(), shared.process()
     shared.add("a")
     taken_entries: list[str] = []
@@ -236,7 +236,7 @@ def test_late_renewal_keeps_an_unclaimed_entry() -> None:
 
 def test_outage_loses_no_entry() -> None:
     """A failed renewal is repeated at the next heartbeat, and the result is stored."""
-    shared = Shared()
+    shared = SharedInbox()
     process = shared.process()
     shared.add("a")
 
@@ -253,7 +253,7 @@ def test_outage_loses_no_entry() -> None:
 
 def test_a_short_handler_makes_no_renewal() -> None:
     """A handler that ends quickly causes no renewal, only a claim and a result."""
-    shared = Shared()
+    shared = SharedInbox()
     process = shared.process()
     shared.add("a")
     process.work(lambda _: run_plain(process.heart.beat()))
@@ -262,7 +262,7 @@ def test_a_short_handler_makes_no_renewal() -> None:
 
 def test_a_longer_lease_is_renewed_less_often() -> None:
     """A longer lease is renewed less often: after a sixth of it has passed."""
-    shared = Shared()
+    shared = SharedInbox()
     process = shared.process(lease=60.0)
     shared.add("a")
     swaps: list[int] = []
@@ -279,7 +279,7 @@ def test_a_longer_lease_is_renewed_less_often() -> None:
 
 def test_most_urgent_lease_is_renewed_first() -> None:
     """At a heartbeat, the lease that ends first is renewed first."""
-    shared = Shared()
+    shared = SharedInbox()
     process = shared.process()
     shared.add("a", "b")
     order: list[str] = []
@@ -300,7 +300,7 @@ def test_most_urgent_lease_is_renewed_first() -> None:
 
 def test_a_child_of_a_fork_renews_none_of_its_parents_entries() -> None:
     """A forked child does not renew the entries that its parent works on."""
-    shared = Shared()
+    shared = SharedInbox()
     process = shared.process()
     shared.add("a")
     held_entry = process.renewals.hold(shared.entry(), ENTRY_LEASE)
@@ -312,7 +312,7 @@ def test_a_child_of_a_fork_renews_none_of_its_parents_entries() -> None:
 
 def test_abandoned_entries_are_not_renewed() -> None:
     """An entry whose holder was garbage-collected is not renewed."""
-    shared = Shared()
+    shared = SharedInbox()
     process = shared.process()
     shared.add("a")
     held_entry = process.renewals.hold(shared.entry(), ENTRY_LEASE)
@@ -324,13 +324,15 @@ def test_abandoned_entries_are_not_renewed() -> None:
 def test_lease_is_long_without_renewal() -> None:
     """Where leases cannot be renewed, a worker's lease lasts five minutes."""
 
-    class Unable(Heart):
+    class UnableHeartbeat(ManualHeartbeat):
         def able(self) -> bool:
             return False
 
-    shared = Shared()
+    shared = SharedInbox()
     able_renewals = shared.process().renewals
-    unable_renewals = EntryRenewals(shared.shelf(), shared.clock.nanoseconds, heartbeat=Unable)
+    unable_renewals = EntryRenewals(
+        shared.shelf(), shared.clock.nanoseconds, heartbeat=UnableHeartbeat
+    )
     assert [ENTRY_LEASE, 60.0] == [able_renewals.lease(None), able_renewals.lease(60.0)]
     assert [UNRENEWED, 60.0] == [unable_renewals.lease(None), unable_renewals.lease(60.0)]
 
@@ -365,7 +367,7 @@ def _span(seconds: float) -> timedelta:
 
 def test_a_round_asks_the_store_only_for_as_long_as_the_lease_lasts() -> None:
     """A round of renewals waits for a slow store only until the leases may end."""
-    shared = Shared()
+    shared = SharedInbox()
     shared.add("a")
     reports: list[float] = []
     plain_store = shared.shelf()
@@ -383,7 +385,7 @@ def test_a_round_asks_the_store_only_for_as_long_as_the_lease_lasts() -> None:
         return attrs.evolve(plain_store, now=now, swap=swap)
 
     shelf = attrs.evolve(plain_store, bounded=bounded)
-    renewals = EntryRenewals(shelf, shared.clock.nanoseconds, heartbeat=Heart)
+    renewals = EntryRenewals(shelf, shared.clock.nanoseconds, heartbeat=ManualHeartbeat)
     held_entry = renewals.hold(shared.entry(), ENTRY_LEASE)
     shared.pause(BEAT)
     run_plain(renewals.round())

@@ -28,7 +28,7 @@ from moorage.wiring.core_assembly import sync_core
 from moorage.wiring.entry_tracing import HostTracing
 from moorage.wiring.ports import Ports
 from tests.support.examples import examples
-from tests.support.hearts import Heart
+from tests.support.hearts import ManualHeartbeat
 from tests.support.virtual_tasks import run_plain
 
 LEASE = 30.0
@@ -45,7 +45,7 @@ class KilledError(BaseException):
     """Raised in place of the signal that kills a worker."""
 
 
-class Walk:
+class StoreWalk:
     """A store, workers that may be killed at any step, and a record of the work done.
 
     Args:
@@ -71,7 +71,7 @@ class Walk:
             name="walk",
             retry=RetryPolicy(max_attempts=TRIES, base_delay=5.0, jitter=Jitter.NONE),
             lease=LEASE,
-            renewals=EntryRenewals(shelf, self.clock.nanoseconds, heartbeat=Heart),
+            renewals=EntryRenewals(shelf, self.clock.nanoseconds, heartbeat=ManualHeartbeat),
             tracing=HostTracing(),
             judge=lambda _: Fate.AGAIN,
         )
@@ -176,7 +176,7 @@ def test_crashes_lose_and_repeat_nothing_that_is_done(
     kind: type[Entry], moves: list[tuple[Any, ...]]
 ) -> None:
     """Each entry is processed until it is done or given up, in order, despite killed workers."""
-    walk = Walk(kind)
+    walk = StoreWalk(kind)
     count = 0
     for move, *values in moves:
         if move == "add":
@@ -205,7 +205,7 @@ def test_crashes_lose_and_repeat_nothing_that_is_done(
 
 def test_contested_claims_stay_within_the_limit() -> None:
     """If another worker claims an entry first, more entries are offered, up to the limit."""
-    walk = Walk(OutboxEntry)
+    walk = StoreWalk(OutboxEntry)
     for number in range(4):
         walk.add(number, None)
     offers: list[int] = []

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.entries.shop import Shop
 
 
-class Handling:
+class FlakyHandler:
     """A webhook handler that fails a given number of times, and then succeeds."""
 
     def __init__(self, shop: Shop, kind: type | str = "payments", *, fails: int = 0) -> None:

@@ -87,18 +87,18 @@ def undescribed(good: Evidence) -> Evidence:
     """Plant an option without a description."""
 
     @attrs.frozen(kw_only=True)
-    class Planted(ApiVendor):
+    class GradedVendor(ApiVendor):
         """An account."""
 
         name: ClassVar[str] = GOOD
         kinds: ClassVar[tuple[str, ...]] = ("payments",)
         size_of_the_cat: str = ""
 
-    return attrs.evolve(good, vendor=Planted, account=Planted())
+    return attrs.evolve(good, vendor=GradedVendor, account=GradedVendor())
 
 
 @attrs.frozen(kw_only=True)
-class Talkative(ApiVendor):
+class RevealingVendor(ApiVendor):
     """An account with a secret that is a text."""
 
     name: ClassVar[str] = GOOD
@@ -109,7 +109,9 @@ class Talkative(ApiVendor):
 
 def talkative(good: Evidence) -> Evidence:
     """Plant an account whose secret is a text that it shows."""
-    return attrs.evolve(good, vendor=Talkative, account=Talkative(), secrets=("hunter2",))
+    return attrs.evolve(
+        good, vendor=RevealingVendor, account=RevealingVendor(), secrets=("hunter2",)
+    )
 
 
 def unused_operation(good: Evidence) -> Evidence:

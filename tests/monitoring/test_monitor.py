@@ -50,7 +50,7 @@ from moorage.hub.outbox import AsyncOutbox
 from moorage.testing import Behaviour, VendorServer, VirtualClock
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
-from tests.contracts.unsettled_world import WAIT, Keyless, PaymentsWorld
+from tests.contracts.unsettled_world import WAIT, KeylessStripe, PaymentsWorld
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ def test_store_that_is_lost_between_two_readings(vendor: VendorServer) -> None:
     """If the store fails during the reading of a service, that service's state is unknown."""
     answers = iter([None])
 
-    class Fading(BrokenStorage):
+    class FadingStorage(BrokenStorage):
         def execute(self, *_: object) -> None:
             try:
                 return next(answers)
@@ -296,7 +296,7 @@ def test_store_that_is_lost_between_two_readings(vendor: VendorServer) -> None:
                 raise StorageUnavailable("The disk is gone.") from None
 
     service = Service("vat", vendor.url, circuit=None, limits=[RateLimitConfig.per_second(1)])
-    with ConnectorManager([service], state=Fading()) as manager:  # type: ignore[arg-type]  # it fails as one
+    with ConnectorManager([service], state=FadingStorage()) as manager:  # type: ignore[arg-type]  # it fails as one
         (reason,) = HealthMonitor(manager).check().services[0].reasons
 
     assert Concern.UNREADABLE is reason.concern
@@ -424,7 +424,7 @@ def test_last_count_of_records_stands_while_the_store_is_away() -> None:
 
 def test_unsettled_payments_are_counted() -> None:
     """A payment with an unknown outcome is reported once no caller works on it."""
-    world = PaymentsWorld(Keyless)
+    world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         monitor = HealthMonitor(hub)
         world.lose(hub)

@@ -52,7 +52,7 @@ def die(where: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Deadly(StdlibHttpClient):
+class ProcessKillingClient(StdlibHttpClient):
     """An HTTP client that kills its process before a token request or right after its response."""
 
     def __init__(self, when: str) -> None:
@@ -70,7 +70,7 @@ class Deadly(StdlibHttpClient):
         return answer
 
 
-class Storing:
+class ProcessKillingVault:
     """A credential store that kills its process right after storing new credentials."""
 
     def __init__(self, vault: Any) -> None:
@@ -111,12 +111,12 @@ def call_from_threads(job: dict[str, Any]) -> list[str]:
     folder, dies = Path(job["folder"]), job["dies"]
     vault: Any = SqliteCredentialProvider(folder / "tokens.db", cipher)
     if dies == "after":
-        vault = Storing(vault)
+        vault = ProcessKillingVault(vault)
     refresher = OAuthTokenRefresher(
         clients,
         vault=vault,
         storage=SqliteStorage(folder / "state.db"),
-        http=Deadly(dies) if dies in {"before", "between", "second"} else None,
+        http=ProcessKillingClient(dies) if dies in {"before", "between", "second"} else None,
         request_timeout=job["request_timeout"],
     )
     manager = ConnectorManager([service], credentials=refresher)

@@ -147,7 +147,7 @@ def test_a_loop_that_ends_ends_its_renewals() -> None:
     """When an event loop closes, its running token renewals are cancelled silently."""
 
     async def scene() -> AsyncOAuthTokenRefresher:
-        class Silent:
+        class UnansweringClient:
             async def send(self, *_: object) -> Response:
                 await asyncio.Event().wait()
                 raise AssertionError
@@ -158,7 +158,7 @@ def test_a_loop_that_ends_ends_its_renewals() -> None:
             async def close(self) -> None:
                 """Do nothing; the fake holds no connection."""
 
-        http: Any = Silent()
+        http: Any = UnansweringClient()
         vault = AsyncMemoryCredentialProvider({OWNER: token(1, ago=10**9)})
         refresher = AsyncOAuthTokenRefresher(CLIENTS, vault=vault, http=http)
         manager = AsyncConnectorManager([SERVICE], credentials=refresher)

@@ -29,7 +29,7 @@ _PATIENT = 60.0
 """Request timeout in seconds for tests in which no process is killed."""
 
 
-class Scene:
+class ProcessScene:
     """A server, a store with an expired token, and child processes that need the token."""
 
     def __init__(self, folder: Path, server: AuthorizationServer, stack: ExitStack) -> None:
@@ -88,9 +88,9 @@ class Scene:
 
 
 @pytest.fixture(name="scene")
-def _scene(tmp_path: Path) -> Iterator[Scene]:
+def _scene(tmp_path: Path) -> Iterator[ProcessScene]:
     with AuthorizationServer() as server, ExitStack() as stack:
-        yield Scene(tmp_path, server, stack)
+        yield ProcessScene(tmp_path, server, stack)
 
 
 def begin(process: Any) -> None:
@@ -108,7 +108,7 @@ def endings(processes: list[Any]) -> Counter[str]:
 
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["threads", "tasks"])
-def test_one_refresh_serves_all(scene: Scene, awaited: bool) -> None:
+def test_one_refresh_serves_all(scene: ProcessScene, awaited: bool) -> None:
     """Eighty callers in four processes that share an expired token cause one token refresh."""
     processes = [
         scene.process(awaited=awaited, request_timeout=_PATIENT) for _ in range(_PROCESSES)
@@ -122,7 +122,7 @@ def test_one_refresh_serves_all(scene: Scene, awaited: bool) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_holder_that_is_killed_is_followed(scene: Scene, when: str) -> None:
+def test_a_holder_that_is_killed_is_followed(scene: ProcessScene, when: str) -> None:
     """If a process is killed before its token request or after storing, another gets a token."""
     victim = scene.process(dies=when, callers=1)
     processes = [scene.process() for _ in range(_PROCESSES)]
@@ -138,7 +138,7 @@ def test_a_holder_that_is_killed_is_followed(scene: Scene, when: str) -> None:
 def test_a_holder_that_is_killed_in_between_costs_one_replay(tmp_path: Path) -> None:
     """If a process dies before it stores a renewed token, one other repeats the refresh."""
     with AuthorizationServer(grace=1) as server, ExitStack() as stack:
-        scene = Scene(tmp_path, server, stack)
+        scene = ProcessScene(tmp_path, server, stack)
         victim = scene.process(dies="between", callers=1)
         processes = [scene.process() for _ in range(_PROCESSES)]
         begin(victim)
@@ -150,7 +150,7 @@ def test_a_holder_that_is_killed_in_between_costs_one_replay(tmp_path: Path) -> 
         assert 2 == len(server.requests)
 
 
-def test_server_that_allows_no_replay_ends_the_grant(scene: Scene) -> None:
+def test_server_that_allows_no_replay_ends_the_grant(scene: ProcessScene) -> None:
     """If the server treats a repeated refresh token as theft, every caller must authorise again."""
     victim = scene.process(dies="between", callers=1)
     processes = [scene.process() for _ in range(_PROCESSES)]
@@ -164,7 +164,7 @@ def test_server_that_allows_no_replay_ends_the_grant(scene: Scene) -> None:
     assert 2 == len(scene.server.requests)
 
 
-def test_lost_rotation_is_repeated_once(scene: Scene) -> None:
+def test_lost_rotation_is_repeated_once(scene: ProcessScene) -> None:
     """If the response to a token refresh is lost, the refresh token is sent exactly once more."""
     scene.server.order(faults.lost_answer())
     processes = [scene.process(request_timeout=_PATIENT) for _ in range(_PROCESSES)]
@@ -176,7 +176,7 @@ def test_lost_rotation_is_repeated_once(scene: Scene) -> None:
     assert 2 == len(scene.server.requests)
 
 
-def test_a_server_in_trouble_loses_no_grant(scene: Scene) -> None:
+def test_a_server_in_trouble_loses_no_grant(scene: ProcessScene) -> None:
     """If the token endpoint answers 503 or 429, one process retries, and all calls succeed."""
     scene.server.order(faults.failing_answer(503), faults.failing_answer(429, retry_after=1))
     processes = [scene.process(request_timeout=_PATIENT) for _ in range(_PROCESSES)]
@@ -195,7 +195,7 @@ def test_dead_holder_of_a_lasting_token_is_followed_before_its_request_must_end(
     Its request might take two minutes, and the others wait for no more than thirty seconds.
     """
     with AuthorizationServer(rotating=False) as server, ExitStack() as stack:
-        scene = Scene(tmp_path, server, stack)
+        scene = ProcessScene(tmp_path, server, stack)
         victim = scene.process(dies="second", callers=1, request_timeout=120.0)
         processes = [scene.process(request_timeout=120.0) for _ in range(_PROCESSES)]
         begin(victim)

@@ -232,7 +232,7 @@ async def test_replaced_refresh_token_is_not_sent(world: World) -> None:
     stage = Stage(world, PAST)
     rotated_credentials = attrs.evolve(PAST, refresh_token="rt-2")
 
-    class Changing(Vault):
+    class RacingVault(Vault):
         """A credential store in which another process stores a token after the first read."""
 
         async def get(self, service: str, tenant: str | None, /) -> Any:
@@ -241,7 +241,7 @@ async def test_replaced_refresh_token_is_not_sent(world: World) -> None:
             self.kept[OWNER] = rotated_credentials
             return result
 
-    stage.vault = Changing(world)
+    stage.vault = RacingVault(world)
     stage.vault.kept[OWNER] = PAST
 
     assert rotated_credentials == await stage.refresher().get(*OWNER)

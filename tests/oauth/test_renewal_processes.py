@@ -240,7 +240,7 @@ async def test_failure_before_the_request_releases_the_claim(world: World) -> No
     assert [] == world.sleeper.slept
 
 
-class Overtaken(Vault):
+class OvertakenVault(Vault):
     """A credential store in which another process stores a new token right after each read."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
@@ -254,7 +254,7 @@ class Overtaken(Vault):
 async def test_new_token_is_used_without_a_refresh_token(world: World) -> None:
     """An expired token without a refresh token is no error if another process stored a new one."""
     stage = Stage(world)
-    stage.vault = Overtaken(world)
+    stage.vault = OvertakenVault(world)
     stage.vault.kept[OWNER] = attrs.evolve(PAST, refresh_token=None)
 
     assert token(2) == await stage.refresher().get(*OWNER)
@@ -265,7 +265,7 @@ async def test_new_token_is_used_without_a_refresh_token(world: World) -> None:
 async def test_new_token_releases_the_claim(world: World) -> None:
     """A caller that finds a new stored token releases its claim, so no other caller waits."""
     stage = Stage(world)
-    stage.vault = Overtaken(world)
+    stage.vault = OvertakenVault(world)
     stage.vault.kept[OWNER] = PAST
     assert token(2) == await stage.refresher().get(*OWNER)
     stage.vault = Vault(world)

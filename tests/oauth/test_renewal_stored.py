@@ -85,7 +85,7 @@ async def test_unstored_token_is_stored_once(world: World) -> None:
     assert Secret("at-3") == (await refresher.get(*OWNER)).access_token
 
 
-class Crowded(Vault):
+class ContestedVault(Vault):
     """A credential store in which another process writes just before each write."""
 
     def __init__(self, world: World) -> None:
@@ -103,7 +103,7 @@ class Crowded(Vault):
 async def test_two_callers_may_store_a_waiting_token(world: World) -> None:
     """Two callers can store the same pending token at once, and both get it."""
     stage = Stage(world)
-    stage.vault = vault = Crowded(world)
+    stage.vault = vault = ContestedVault(world)
     vault.kept[OWNER] = PAST
     refresher = stage.refresher()
     stage.vendor.answers(grants(2))

@@ -24,7 +24,7 @@ UNTIDY = pytest.mark.filterwarnings(
 _INLINED = {"CALL", "CALL_KW"} | ({"CALL_FUNCTION_EX"} if sys.version_info >= (3, 12) else set())
 
 
-class Interrupted(KeyboardInterrupt):
+class SignalInterruption(KeyboardInterrupt):
     """The exception that a signal handler would raise."""
 
 
@@ -42,7 +42,7 @@ def interrupt_at(
     sys.settrace(points.trace)
     try:
         action()
-    except (Exception, Interrupted):  # noqa: BLE001, S110 - however it ends
+    except (Exception, SignalInterruption):  # noqa: BLE001, S110 - however it ends
         pass
     finally:
         sys.settrace(previous_trace)
@@ -94,7 +94,7 @@ class _Points:
         if self._left == -1:
             self.struck = True
             self._look()
-            raise Interrupted
+            raise SignalInterruption
 
 
 _known: dict[CodeType, dict[int, str]] = {}

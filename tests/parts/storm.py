@@ -29,7 +29,7 @@ from moorage import (
 )
 from moorage.adapters.concurrency.locks import ThreadLocks
 from moorage.adapters.concurrency.places import Places
-from tests.parts.world import Broken, Clock
+from tests.parts.world import Clock, FunctionFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ _SECONDS: Final = 1.0
 _MANY: Final = 10**9
 
 
-class Storm:
+class SignalStorm:
     """A timer signal that interrupts the running code at most once per use, at any place."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Storm:
             self._armed = False
         except KeyboardInterrupt:
             return True
-        except (Broken, BulkheadFull):
+        except (FunctionFailure, BulkheadFull):
             self._armed = False
         return False
 
@@ -76,11 +76,11 @@ class Storm:
 def imported(uses: list[Callable[[], object]]) -> None:
     """Run late imports now, because an interruption breaks Python's import locks."""
     for use in uses:
-        with suppress(Broken):
+        with suppress(FunctionFailure):
             use()
 
 
-def probes(storm: Storm) -> None:
+def probes(storm: SignalStorm) -> None:
     """Interrupt calls that probe a half-open circuit, and count slots that stay taken."""
     clock = Clock()
     config = CircuitBreakerConfig(failures=1, open_for=1, open_growth=1, successes=_MANY)
@@ -89,7 +89,7 @@ def probes(storm: Storm) -> None:
 
     def act() -> None:
         if not random.choice(outcomes):
-            raise Broken
+            raise FunctionFailure
 
     def enter() -> None:
         with breaker.guard():
@@ -105,7 +105,7 @@ def probes(storm: Storm) -> None:
             clock.advance(60)
 
 
-def places(storm: Storm) -> None:
+def places(storm: SignalStorm) -> None:
     """Interrupt calls through a bulkhead that other threads use too, and count taken slots."""
     taken_places = Places()
     bulkhead = Bulkhead(2, 9, max_wait=0.001, locks=ThreadLocks(taken_places))
@@ -135,7 +135,7 @@ def places(storm: Storm) -> None:
     storm.left = len(taken_places.names())
 
 
-def waits(storm: Storm) -> None:
+def waits(storm: SignalStorm) -> None:
     """Interrupt callers that wait for a rate limiter or make reservations."""
     clock = Clock()
     limiter = RateLimiter(RateLimitConfig.per_second(1), clock=clock, sleeper=clock)
@@ -152,7 +152,7 @@ def waits(storm: Storm) -> None:
         limiter.acquire()
 
 
-def retries(storm: Storm) -> None:
+def retries(storm: SignalStorm) -> None:
     """Interrupt attempts and pauses of a retry handler, after which no attempt may follow."""
     clock = Clock()
     retry = RetryHandler(RetryPolicy(base_delay=0.001), clock=clock, sleeper=clock)
@@ -160,7 +160,7 @@ def retries(storm: Storm) -> None:
 
     def act() -> None:
         calls[0] += 1
-        raise Broken
+        raise FunctionFailure
 
     def loop() -> None:
         for attempt in retry:
@@ -182,7 +182,7 @@ def main(kind: str) -> None:
     # and what is raised while a generator is closed is lost.
     warnings.simplefilter("ignore")
     sys.unraisablehook = lambda _: None
-    storm = Storm()
+    storm = SignalStorm()
     {"probes": probes, "places": places, "waits": waits, "retries": retries}[kind](storm)
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     print(json.dumps([storm.struck, storm.left]))  # noqa: T201 - this is the answer

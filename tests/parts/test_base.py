@@ -20,14 +20,21 @@ from moorage import (
 )
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.domain.observation.events import Event
-from tests.parts.world import AsyncSleeper, Broken, Clock, DistantStore, PlainStore, as_async
+from tests.parts.world import (
+    AsyncSleeper,
+    Clock,
+    DistantStore,
+    FunctionFailure,
+    PlainStore,
+    as_async,
+)
 
 ONCE = CircuitBreakerConfig(failures=1)
 
 
 def fail() -> None:
     """Raise an error that opens a circuit."""
-    raise Broken
+    raise FunctionFailure
 
 
 @pytest.mark.parametrize("make", [MemoryStorage, AsyncMemoryStorage, PlainStore])
@@ -38,12 +45,12 @@ def test_parts_of_one_name_and_store_share(make: type[MemoryStorage]) -> None:
         CircuitBreaker(ONCE, name=name, storage=store) for name in ("a", "a", "b")
     )
 
-    with pytest.raises(Broken):
+    with pytest.raises(FunctionFailure):
         first.call(fail)
 
     with pytest.raises(CircuitBreakerOpen):
         second.call(fail)
-    with pytest.raises(Broken):
+    with pytest.raises(FunctionFailure):
         other_breaker.call(fail)
 
 
@@ -52,7 +59,7 @@ def test_parts_share_nothing_by_default() -> None:
     first, second = CircuitBreaker(ONCE, name="a"), CircuitBreaker(ONCE, name="a")
 
     for breaker in (first, second):
-        with pytest.raises(Broken):
+        with pytest.raises(FunctionFailure):
             breaker.call(fail)
 
 
@@ -61,7 +68,7 @@ def test_both_modes_share(storage: MemoryStorage | None) -> None:
     """Synchronous callers and asynchronous tasks can share one part in memory."""
     breaker = CircuitBreaker(ONCE, storage=storage)
 
-    with pytest.raises(Broken):
+    with pytest.raises(FunctionFailure):
         breaker.call(fail)
 
     with pytest.raises(CircuitBreakerOpen):

@@ -18,8 +18,8 @@ from tests.parts import interrupted
 from tests.parts.world import (
     PATIENCE,
     USES,
-    Broken,
-    Seen,
+    EventLog,
+    FunctionFailure,
     as_async,
     called,
     called_later,
@@ -71,7 +71,7 @@ def test_admits_up_to_its_size(use: Callable[..., Any]) -> None:
 
 
 @EVERY_USE
-@pytest.mark.parametrize("error", [Broken, KeyboardInterrupt, GeneratorExit])
+@pytest.mark.parametrize("error", [FunctionFailure, KeyboardInterrupt, GeneratorExit])
 def test_slot_is_freed_after_every_end(use: Callable[..., Any], error: type[BaseException]) -> None:
     """A call frees its bulkhead slot, however it ends."""
     bulkhead = Bulkhead(1)
@@ -89,7 +89,7 @@ def test_slot_is_freed_after_every_end(use: Callable[..., Any], error: type[Base
 @pytest.mark.parametrize("use", [called, called_later], ids=["plain", "awaited"])
 def test_refusals_are_reported(use: Callable[..., Any]) -> None:
     """Observers get an event for each call that a bulkhead refuses."""
-    recorder = Seen()
+    recorder = EventLog()
     bulkhead = Bulkhead(1, name="v", observers=[recorder])
 
     with pytest.raises(BulkheadFull):
@@ -281,7 +281,7 @@ def test_interruption_at_any_point_frees_the_slot(
 @EVERY_USE
 def test_keyed_bulkheads_have_places_for_each_key(use: Callable[..., Any]) -> None:
     """Bulkheads with the same key share their slots, and no other bulkhead uses them."""
-    recorder = Seen()
+    recorder = EventLog()
     bulkhead = Bulkhead(1, name="v", observers=[recorder])
     single_bulkhead, other_bulkhead = bulkhead.keyed("a"), bulkhead.keyed("b")
 

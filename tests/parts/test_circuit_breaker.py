@@ -30,11 +30,11 @@ from tests.parts.world import (
     PATIENCE,
     START,
     USES,
-    Broken,
     Clock,
     DistantStore,
+    EventLog,
+    FunctionFailure,
     PlainStore,
-    Seen,
     as_async,
     called,
     called_later,
@@ -50,14 +50,14 @@ MANY = 10**6
 
 def fail() -> None:
     """Raise an error that counts as a failure."""
-    raise Broken
+    raise FunctionFailure
 
 
 def half_open(clock: Clock, *, probes: int = 1, **options: Any) -> CircuitBreaker:
     """Return a half-open breaker, which stays half open however many probes succeed."""
     config = CircuitBreakerConfig(failures=1, open_for=1, probes=probes, successes=MANY)
     breaker = CircuitBreaker(config, clock=clock, **options)
-    with pytest.raises(Broken):
+    with pytest.raises(FunctionFailure):
         breaker.call(fail)
     clock.advance(1)
     return breaker
@@ -76,7 +76,7 @@ def test_opens_tries_and_closes(use: Callable[..., Any]) -> None:
     requests: list[None] = []
 
     for _ in range(3):
-        with pytest.raises(Broken):
+        with pytest.raises(FunctionFailure):
             use(breaker, fail)
     assert [CircuitState.OPEN] * 2 == states(breaker)
 
@@ -97,7 +97,7 @@ def test_a_failed_probe_opens_it_again(use: Callable[..., Any]) -> None:
     clock = Clock()
     breaker = half_open(clock)
 
-    with pytest.raises(Broken):
+    with pytest.raises(FunctionFailure):
         use(breaker, fail)
 
     assert 2.0 == breaker.state().retry_after
@@ -107,7 +107,7 @@ def test_a_failed_probe_opens_it_again(use: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     "error, failures",
     [
-        (Broken(), 1),
+        (FunctionFailure(), 1),
         (ConnectionFailed("?"), 1),
         (VendorRejected("?"), 0),
         (RateLimitExceeded("?", by_vendor=True), 0),
@@ -134,9 +134,9 @@ def test_counts_only_failures(use: Callable[..., Any], error: BaseException, fai
 
 def test_one_class_may_be_ignored() -> None:
     """A circuit breaker's `ignore` may be a single exception class."""
-    breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), ignore=Broken)
+    breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), ignore=FunctionFailure)
 
-    with pytest.raises(Broken):
+    with pytest.raises(FunctionFailure):
         breaker.call(fail)
 
     assert CircuitState.CLOSED is breaker.state().state
@@ -175,7 +175,7 @@ def test_is_set_by_hand(use: Callable[..., Any]) -> None:
 
     put(CircuitState.DISABLED)
     for _ in range(3):
-        with pytest.raises(Broken):
+        with pytest.raises(FunctionFailure):
             use(breaker, fail)
 
     put(CircuitState.CLOSED)
@@ -187,11 +187,11 @@ def test_is_set_by_hand(use: Callable[..., Any]) -> None:
 @EVERY_USE
 def test_changes_and_refusals_are_reported(use: Callable[..., Any]) -> None:
     """Observers get an event for each change of the circuit and each refused call."""
-    clock, recorder = Clock(), Seen()
+    clock, recorder = Clock(), EventLog()
     config = CircuitBreakerConfig(failures=1, open_for=1)
     breaker = CircuitBreaker(config, name="v", clock=clock, observers=[recorder])
 
-    with pytest.raises(Broken):
+    with pytest.raises(FunctionFailure):
         use(breaker, fail)
     with pytest.raises(CircuitBreakerOpen):
         use(breaker, int)
@@ -225,8 +225,8 @@ def test_store_outage_loses_no_result() -> None:
 
     assert 5 == breaker.call(leave)
     store.away = False
-    with pytest.raises(Broken):
-        breaker.call(leave, Broken())
+    with pytest.raises(FunctionFailure):
+        breaker.call(leave, FunctionFailure())
 
 
 def test_fifty_threads_call_at_once() -> None:
@@ -280,10 +280,10 @@ def test_tasks_are_never_more_than_probes(
             await asyncio.sleep(0)
         inside -= 1
         if number % 3 == 0:
-            raise Broken
+            raise FunctionFailure
 
     async def rounds() -> None:
-        with pytest.raises(Broken):
+        with pytest.raises(FunctionFailure):
             await breaker.call(as_async(fail))
         for _ in range(20):
             clock.advance(1)
@@ -335,7 +335,7 @@ def test_a_cancelled_call_is_not_counted() -> None:
     assert 1 == breaker.state().calls
 
 
-@pytest.mark.parametrize("error", [None, Broken])
+@pytest.mark.parametrize("error", [None, FunctionFailure])
 def test_cancelled_probe_frees_its_slot(error: type[Exception] | None) -> None:
     """A probe's task that is cancelled at any point frees its slot in a slow store."""
 
@@ -349,7 +349,7 @@ def test_cancelled_probe_frees_its_slot(error: type[Exception] | None) -> None:
         store = DistantStore(clock)
         config = CircuitBreakerConfig(failures=1, open_for=1, successes=MANY)
         breaker = CircuitBreaker(config, clock=clock, storage=store)
-        with pytest.raises(Broken):
+        with pytest.raises(FunctionFailure):
             await breaker.call(as_async(fail))
         clock.advance(1)
         task = asyncio.ensure_future(breaker.call(visit))
@@ -374,14 +374,14 @@ def test_late_outcomes_are_ignored() -> None:
     failing_entry, succeeding = breaker.guard(), breaker.guard()
     for entry in (failing_entry, succeeding):
         entry.__enter__()
-    with pytest.raises(Broken):
+    with pytest.raises(FunctionFailure):
         breaker.call(fail)
 
     succeeding.__exit__(None, None, None)
     assert CircuitState.OPEN is breaker.state().state
     clock.advance(1)
     breaker.call(int)
-    failing_entry.__exit__(Broken, Broken(), None)
+    failing_entry.__exit__(FunctionFailure, FunctionFailure(), None)
 
     assert CircuitState.CLOSED is breaker.state().state
     assert 0 == breaker.state().failures
@@ -399,7 +399,7 @@ def test_overrunning_probe_loses_its_slot() -> None:
     assert excinfo.value.retry_at is not None
     clock.advance(16)
     with breaker.guard():
-        entry.__exit__(Broken, Broken(), None)
+        entry.__exit__(FunctionFailure, FunctionFailure(), None)
         assert 1 == breaker.state().probes_under_way
 
     assert CircuitState.HALF_OPEN is breaker.state().state
@@ -440,13 +440,15 @@ def test_invalid_ignore_is_refused(wrong: object) -> None:
     assert "exception type" in excinfo.value.remedy
 
 
-@pytest.mark.parametrize("ignore", [Broken, (Broken,), [Broken], {Broken, OSError}])
+@pytest.mark.parametrize(
+    "ignore", [FunctionFailure, (FunctionFailure,), [FunctionFailure], {FunctionFailure, OSError}]
+)
 def test_ignore_takes_one_type_or_several(ignore: object) -> None:
     """A circuit breaker's `ignore` may be one exception type or a sequence of them."""
     options: Any = {"ignore": ignore}
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), **options)
     for _ in range(2):
-        with pytest.raises(Broken):
+        with pytest.raises(FunctionFailure):
             breaker.call(fail)
 
     assert CircuitState.CLOSED is breaker.state().state
@@ -459,7 +461,7 @@ def test_fast_path_refusal_is_observed() -> None:
     """Observers get an event for a call that the fast path refuses."""
     seen_events: list[Any] = []
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), observers=[seen_events.append])
-    with pytest.raises(Broken):
+    with pytest.raises(FunctionFailure):
         breaker.call(fail)
     with pytest.raises(CircuitBreakerOpen):
         breaker.call(do_nothing)
@@ -488,9 +490,9 @@ def test_error_is_not_lost_with_a_full_store() -> None:
     def crowded_out() -> None:
         clock.advance(30 * 86_400)
         other_breaker.call(do_nothing)
-        raise Broken
+        raise FunctionFailure
 
-    with pytest.raises(Broken):
+    with pytest.raises(FunctionFailure):
         breaker.call(crowded_out)
     assert len(storage) == 1
 
@@ -512,7 +514,7 @@ def test_result_is_not_lost_with_a_full_store(use: Callable[..., Any]) -> None:
     breaker = CircuitBreaker(
         CircuitBreakerConfig(failures=1), clock=clock, storage=FullStore(clock)
     )
-    with pytest.raises(Broken):
+    with pytest.raises(FunctionFailure):
         use(breaker, fail)
     assert CircuitState.CLOSED is breaker.state().state
 
@@ -520,12 +522,12 @@ def test_result_is_not_lost_with_a_full_store(use: Callable[..., Any]) -> None:
 @EVERY_USE
 def test_keyed_breakers_have_a_circuit_for_each_key(use: Callable[..., Any]) -> None:
     """Each key of a circuit breaker has its own circuit, shared by all breakers of that key."""
-    clock, recorder = Clock(), Seen()
+    clock, recorder = Clock(), EventLog()
     config = CircuitBreakerConfig(failures=1, open_for=1)
     breaker = CircuitBreaker(config, name="v", clock=clock, observers=[recorder])
     failing_breaker, working_breaker = breaker.keyed("a.example"), breaker.keyed("b.example")
 
-    with pytest.raises(Broken):
+    with pytest.raises(FunctionFailure):
         use(failing_breaker, fail)
     with pytest.raises(CircuitBreakerOpen, match=r"^v: The circuit is open"):
         use(working_breaker.keyed("a.example"), int)
@@ -544,9 +546,9 @@ def test_keyed_breaker_counts_slow_calls(use: Callable[..., Any]) -> None:
     """Each key's circuit has the settings of its breaker, such as `slow_call` and `ignore`."""
     clock = Clock()
     config = CircuitBreakerConfig(failures=None, slow_call=1.0, minimum_calls=1)
-    breaker = CircuitBreaker(config, clock=clock, ignore=Broken).keyed("a")
+    breaker = CircuitBreaker(config, clock=clock, ignore=FunctionFailure).keyed("a")
 
-    with pytest.raises(Broken):
+    with pytest.raises(FunctionFailure):
         use(breaker, fail)
     use(breaker, lambda: clock.advance(2))
 

@@ -26,7 +26,7 @@ from moorage import (
 from tests.parts.world import (
     PLAIN,
     USES,
-    Broken,
+    FunctionFailure,
     as_async,
     called,
     decorated,
@@ -43,14 +43,14 @@ GUARDS = pytest.mark.parametrize("make", MAKERS, ids=NAMES)
 EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 
 
-class Promise:
+class CustomAwaitable:
     """An awaitable that is not a coroutine."""
 
     def __await__(self) -> Generator[None, None, None]:
         yield
 
 
-class Anything:
+class AnyAttribute:
     """An object that has every attribute, like a remote proxy."""
 
     def __getattr__(self, name: str) -> str:
@@ -63,12 +63,12 @@ def test_returns_the_functions_value(make: Callable[[], Any], use: Callable[...,
     """Each way of using a guard returns the function's value, also None and falsy values."""
     part = make()
 
-    values: list[Any] = [42, None, 0, "", [], print, Promise, Anything()]
+    values: list[Any] = [42, None, 0, "", [], print, CustomAwaitable, AnyAttribute()]
     for value in values:
         assert value is use(part, functools.partial(lambda argument: argument, value))
 
 
-ERRORS = (Broken, StopAsyncIteration, GeneratorExit, KeyboardInterrupt, SystemExit)
+ERRORS = (FunctionFailure, StopAsyncIteration, GeneratorExit, KeyboardInterrupt, SystemExit)
 
 
 @GUARDS
@@ -139,11 +139,11 @@ def test_decorated_functions_look_the_same(make: Callable[[], Any]) -> None:
         mode = inspect.iscoroutinefunction
         assert mode(function) == mode(guarded_function)
 
-    class Guarded(Shop):
+    class GuardedShop(Shop):
         sell = part(Shop.sell)
         deliver = part(Shop.deliver)
 
-    shop = Guarded()
+    shop = GuardedShop()
     assert (shop, 3) == shop.sell(amount=3)
     assert (shop, 4) == run(shop.deliver(amount=4))
 
@@ -219,7 +219,7 @@ def test_awaitables_are_refused_where_nothing_awaits(
     part = make()
     coroutine = as_async(int)()
 
-    for awaitable in (coroutine, Promise()):
+    for awaitable in (coroutine, CustomAwaitable()):
         with pytest.raises(ConfigurationError, match="awaitable") as excinfo:
             use(part, lambda awaitable=awaitable: awaitable)
         assert "function" == excinfo.value.path
@@ -234,11 +234,11 @@ def test_plain_functions_are_refused_where_all_is_awaited(
 ) -> None:
     """A function marked as asynchronous that returns no awaitable is refused."""
 
-    class Liar:
+    class FakeCoroutineFunction:
         def __call__(self) -> int:
             return 1
 
-    liar: Any = Liar()
+    liar: Any = FakeCoroutineFunction()
     liar.__call__ = as_async(int)
 
     with pytest.raises(ConfigurationError, match="nothing to await"):
@@ -285,11 +285,11 @@ def test_an_error_does_not_hold_itself(make: Callable[[], Any], use: Callable[..
     if not hasattr(part, "guard") and use not in {called, decorated}:
         use = called
 
-    class Mistake(TypeError):
+    class WatchableTypeError(TypeError):
         """An error that a weak reference can watch, and that is not retried."""
 
     def fail() -> None:
-        raise Mistake
+        raise WatchableTypeError
 
     gc.collect()
     gc.disable()
@@ -297,7 +297,7 @@ def test_an_error_does_not_hold_itself(make: Callable[[], Any], use: Callable[..
         error_reference = None
         try:
             use(part, fail)
-        except Mistake as error:
+        except WatchableTypeError as error:
             error_reference = weakref.ref(error)
         assert error_reference
         assert error_reference() is None

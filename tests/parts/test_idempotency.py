@@ -20,7 +20,7 @@ from moorage import (
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.adapters.state.memory import MemoryStorage
 from tests.parts.idempotent_shop import BOTH, EVERY_USE, USES, Shop, called, keeper
-from tests.parts.world import Broken, Clock, PlainStore, Seen, as_async, run
+from tests.parts.world import Clock, EventLog, FunctionFailure, PlainStore, as_async, run
 
 
 @EVERY_USE
@@ -53,7 +53,7 @@ def test_falsy_results_are_stored(use: Callable[..., Any], answer: Any) -> None:
 @BOTH
 def test_result_is_marked_as_replayed(use: Callable[..., Any]) -> None:
     """`answer` says whether its value is the first result or a replay."""
-    part, shop, recorder = keeper(), Shop(), Seen()
+    part, shop, recorder = keeper(), Shop(), EventLog()
 
     def answer() -> Any:
         if use is called:
@@ -81,7 +81,7 @@ def test_another_payload_is_a_conflict(use: Callable[..., Any]) -> None:
     """A key with another payload is refused, whatever the outcome of its first call."""
     part, shop = keeper(nothing_done=KeyError), Shop()
 
-    for key, fails in {"done": None, "unknown": Broken(), "free": KeyError()}.items():
+    for key, fails in {"done": None, "unknown": FunctionFailure(), "free": KeyError()}.items():
         shop.fails = fails
         if fails is None:
             use(part, key, shop.sell, "tea")
@@ -176,7 +176,7 @@ def test_answers_may_be_encoded() -> None:
 @BOTH
 def test_an_answer_that_cannot_be_stored_is_not_repeated(use: Callable[..., Any]) -> None:
     """If a result cannot be stored, the first caller gets it, and repeats get an error."""
-    recorder, shop = Seen(), Shop()
+    recorder, shop = EventLog(), Shop()
     part = keeper(encode=json.dumps, observers=[recorder], name="v")
 
     def act() -> Decimal:
@@ -225,7 +225,7 @@ def test_cipher_encrypts_stored_answers() -> None:
     """A repeated key gets its result, although the store contains it only encrypted."""
     shop, store, seen_answers = Shop(), MemoryStorage(), list[str]()
 
-    class Watched:
+    class RecordingStore:
         """A store that records its commands."""
 
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
@@ -236,7 +236,7 @@ def test_cipher_encrypts_stored_answers() -> None:
             store.post(command)
 
     def part(cipher: AesGcmCipher | None) -> Idempotency:
-        return Idempotency(storage=Watched(), cipher=cipher)
+        return Idempotency(storage=RecordingStore(), cipher=cipher)
 
     sold_item = part(CIPHER).call("k", shop.sell, "told-tea")
     assert sold_item == part(CIPHER).call("k", shop.sell, "told-tea")

@@ -11,7 +11,7 @@ from tests.parts.idempotent_shop import Shop, keeper
 from tests.parts.world import as_async, run
 
 
-class Till:
+class CashRegister:
     """A cash register whose methods are decorated by the idempotency part."""
 
     part = keeper()
@@ -37,16 +37,18 @@ class Till:
 
 def test_methods_are_decorated() -> None:
     """A decorated method's payload consists of its arguments, and its signature is kept."""
-    till, other_till = Till(1), Till(2)
+    till, other_till = CashRegister(1), CashRegister(2)
 
     assert [5, 5] == [till.take("a", 5), till.take("a", 5)]
     assert 5 == other_till.take("a", 5)
     with pytest.raises(IdempotencyConflict):
         till.take("a", 6)
     assert ["b", "b"] == [run(till.give("b")), run(till.give("b"))]
-    assert ("take", "Take that much.") == (Till.take.__name__, Till.take.__doc__)
-    assert ["self", "reference", "amount"] == [*inspect.signature(Till.take).parameters]
-    assert [False, True] == [inspect.iscoroutinefunction(f) for f in (Till.take, Till.give)]
+    assert ("take", "Take that much.") == (CashRegister.take.__name__, CashRegister.take.__doc__)
+    assert ["self", "reference", "amount"] == [*inspect.signature(CashRegister.take).parameters]
+    assert [False, True] == [
+        inspect.iscoroutinefunction(f) for f in (CashRegister.take, CashRegister.give)
+    ]
 
 
 def test_passes_arguments_on() -> None:

@@ -21,16 +21,16 @@ from tests.parts.idempotent_shop import (
     decorated,
     keeper,
 )
-from tests.parts.world import Broken, Clock, DistantStore, run
+from tests.parts.world import Clock, DistantStore, FunctionFailure, run
 
 
 @EVERY_USE
 def test_other_errors_leave_the_key_unknown(use: Callable[..., Any]) -> None:
     """After an error with a possible effect, repeats of the key raise OutcomeUnknown."""
     part, shop = keeper(), Shop()
-    shop.fails = Broken("the line went dead")
+    shop.fails = FunctionFailure("the line went dead")
 
-    with pytest.raises(Broken) as first:
+    with pytest.raises(FunctionFailure) as first:
         use(part, "INV-1", shop.sell)
     with pytest.raises(OutcomeUnknown):
         use(part, "INV-1", shop.sell)
@@ -80,11 +80,11 @@ def test_proof_of_no_effect_frees_the_key(use: Callable[..., Any], error: Except
 
 def test_nothing_done_may_be_one_class() -> None:
     """The option `nothing_done` may be a single exception class."""
-    part, shop = keeper(nothing_done=Broken), Shop()
-    shop.fails = Broken()
+    part, shop = keeper(nothing_done=FunctionFailure), Shop()
+    shop.fails = FunctionFailure()
 
     for _ in range(2):
-        with pytest.raises(Broken):
+        with pytest.raises(FunctionFailure):
             part.call("k", shop.sell)
 
 
@@ -92,7 +92,7 @@ def test_nothing_done_may_be_one_class() -> None:
 def test_an_unknown_key_is_resolved_by_a_person(use: Callable[..., Any]) -> None:
     """An operator can resolve a key as done, with a result, or as never done."""
     part, shop = keeper(), Shop()
-    shop.fails = Broken()
+    shop.fails = FunctionFailure()
 
     def resolve(key: str, **fields: Any) -> bool:
         is_settled: bool = (
@@ -102,7 +102,7 @@ def test_an_unknown_key_is_resolved_by_a_person(use: Callable[..., Any]) -> None
 
     for key in ("done", "never"):
         assert not resolve(key, done=False)
-        with pytest.raises(Broken):
+        with pytest.raises(FunctionFailure):
             use(part, key, shop.sell)
     shop.fails = None
     fields = {"lines": ["found"]}

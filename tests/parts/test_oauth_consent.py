@@ -379,12 +379,12 @@ def test_oversleeping_ends_the_wait() -> None:
     """If a pause takes longer than the time left, no further request is sent."""
     clock = Clock()
 
-    class Heavy:
+    class OversleepingClock:
         def sleep(self, seconds: float, /) -> None:
             clock.sleep(seconds + 3600)
 
     with AuthorizationServer() as server:
-        consent = OAuthConsent(client_of(server), clock=clock, sleeper=Heavy())
+        consent = OAuthConsent(client_of(server), clock=clock, sleeper=OversleepingClock())
         server.order(failing_answer(503), path="/device_authorization")
         with pytest.raises(CredentialRefreshFailed, match="No time was left"):
             consent.begin_device()

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 CRM = "crm"
 
 
-class Remembering(MemoryStorage):
+class RecordingStorage(MemoryStorage):
     """A store that records its commands."""
 
     def __init__(self, clock: Clock) -> None:
@@ -78,7 +78,7 @@ class Hub:
         self.clock = Clock()
         self.patience = patience
         self.fence = 0
-        self.memory = memory = Remembering(self.clock)
+        self.memory = memory = RecordingStorage(self.clock)
         self.storage: Any = AsyncMemoryStorage(memory) if self.awaited else memory
         vault = AsyncMemoryCredentialProvider if self.awaited else MemoryCredentialProvider
         self.vault: Any = vault()

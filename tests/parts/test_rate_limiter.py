@@ -23,7 +23,7 @@ from moorage.domain.resilience.admission import Admission
 from moorage.domain.state.commands import Command
 from moorage.parts.rate_limiter import Reservation
 from moorage.testing.fakes.clock import AsyncVirtualSleeper
-from tests.adapters.fragile import Fragile, Interruption
+from tests.adapters.fragile import FragileLock, Interruption
 from tests.parts import interrupted
 from tests.parts.world import (
     START,
@@ -31,8 +31,8 @@ from tests.parts.world import (
     AsyncSleeper,
     Clock,
     DistantStore,
+    EventLog,
     PlainStore,
-    Seen,
     StandingClock,
     run,
 )
@@ -252,13 +252,13 @@ def test_pause_holds_for_every_caller(face: Face) -> None:
 def test_pause_reaches_waiting_callers(patient: bool) -> None:
     """A caller whose wait ends during a pause waits on, or is refused if that is too long."""
 
-    class Pausing(Clock):
+    class PausingClock(Clock):
         def sleep(self, seconds: float, /) -> None:
             super().sleep(seconds)
             if len(self.slept) == 1:
                 limiter.pause(5)
 
-    clock, recorder = Pausing(), Seen()
+    clock, recorder = PausingClock(), EventLog()
     limiter = limiter_of(clock, observers=[recorder])
     limiter.acquire()
 
@@ -350,11 +350,11 @@ def test_tasks_go_in_order_of_arrival_past_the_cancelled() -> None:
 def test_an_interrupted_wait_gives_back(face: Face, error: type[BaseException]) -> None:
     """A caller that is interrupted while waiting leaves no gap in the queue."""
 
-    class Interrupting(Clock):
+    class InterruptingClock(Clock):
         def sleep(self, seconds: float, /) -> None:
             raise error
 
-    limiter = face(limiter_of(Interrupting()))
+    limiter = face(limiter_of(InterruptingClock()))
     limiter.acquire()
 
     for _ in range(3):
@@ -459,7 +459,7 @@ def test_lost_queued_grant_is_taken_back(limits: int, meanwhile: int) -> None:
     Unless somebody queued behind it in the meantime: their grant counts on it.
     """
 
-    class Struck(Fragile):
+    class InterruptedLock(FragileLock):
         def __exit__(self, *error: object) -> None:
             if self.releases == 1:
                 self.releases = None
@@ -469,7 +469,7 @@ def test_lost_queued_grant_is_taken_back(limits: int, meanwhile: int) -> None:
             super().__exit__(*error)
 
     store = MemoryStorage(Clock())
-    lock = vars(store)["_lock"] = Struck()
+    lock = vars(store)["_lock"] = InterruptedLock()
     limiter = RateLimiter(*EQUAL_LIMITS[:limits], storage=store)
     limiter.acquire()
 
@@ -483,7 +483,7 @@ def test_lost_queued_grant_is_taken_back(limits: int, meanwhile: int) -> None:
 def test_lost_immediate_grant_is_spent() -> None:
     """If the reply with an immediate grant is interrupted, its token stays spent."""
     store = MemoryStorage(Clock())
-    lock = vars(store)["_lock"] = Fragile()
+    lock = vars(store)["_lock"] = FragileLock()
     limiter = RateLimiter(*EQUAL_LIMITS, storage=store)
 
     lock.releases = 1
@@ -497,7 +497,7 @@ def test_lost_immediate_grant_is_spent() -> None:
 def test_lost_reservation_is_given_back(face: Face) -> None:
     """If a reservation is interrupted before the caller has it, it is returned."""
 
-    class Wait(int):
+    class RacingWait(int):
         def __truediv__(self, _: int) -> float:
             raise KeyboardInterrupt
 
@@ -505,7 +505,7 @@ def test_lost_reservation_is_given_back(face: Face) -> None:
         def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
             answer = super().execute(command, timeout)
             if isinstance(command, Admission) and strikes.pop():
-                return (answer[0], Wait(answer[1]), *answer[2:])
+                return (answer[0], RacingWait(answer[1]), *answer[2:])
             return answer
 
     class AsyncStore(Store):

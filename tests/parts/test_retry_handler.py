@@ -29,9 +29,9 @@ from tests.parts.world import (
     PATIENCE,
     START,
     AsyncSleeper,
-    Broken,
     Clock,
-    Seen,
+    EventLog,
+    FunctionFailure,
     as_async,
     called,
     called_later,
@@ -95,17 +95,17 @@ def test_tries_until_it_succeeds(use: Callable[..., Any]) -> None:
     """A function that fails twice is retried after two growing pauses, and returns its value."""
     clock = Clock()
 
-    assert 3 == use(handler(clock), FailingFunction(Broken(), Broken()))
+    assert 3 == use(handler(clock), FailingFunction(FunctionFailure(), FunctionFailure()))
     assert [1.0, 2.0] == clock.slept
 
 
 @EVERY_USE
 def test_three_attempts_are_three_attempts(use: Callable[..., Any]) -> None:
     """After the last attempt, its error is raised unchanged."""
-    errors = [Broken(), Broken(), Broken(), Broken()]
+    errors = [FunctionFailure(), FunctionFailure(), FunctionFailure(), FunctionFailure()]
     function = FailingFunction(*errors)
 
-    with pytest.raises(Broken) as excinfo:
+    with pytest.raises(FunctionFailure) as excinfo:
         use(handler(Clock()), function)
 
     assert (errors[2], 3) == (excinfo.value, function.calls)
@@ -161,12 +161,14 @@ def test_control_flow_passes_unharmed(use: Callable[..., Any], error: type[Excep
 
 
 @EVERY_USE
-@pytest.mark.parametrize("rule", [Broken, (OSError, Broken), lambda error: "again" in str(error)])
+@pytest.mark.parametrize(
+    "rule", [FunctionFailure, (OSError, FunctionFailure), lambda error: "again" in str(error)]
+)
 def test_policy_decides_what_is_retried(use: Callable[..., Any], rule: Any) -> None:
     """Exception types or a predicate decide which errors a retry handler retries."""
     retry = handler(Clock(), RetryPolicy(retry_on=rule))
 
-    assert 2 == use(retry, FailingFunction(Broken("again")))
+    assert 2 == use(retry, FailingFunction(FunctionFailure("again")))
     with pytest.raises(KeyError):
         use(retry, FailingFunction(KeyError("no")))
 
@@ -192,15 +194,15 @@ def test_time_is_shared_by_all_attempts(use: Callable[..., Any]) -> None:
 def test_oversleeping_ends_the_retries(use: Callable[..., Any]) -> None:
     """If a pause lasts past the deadline, no attempt follows."""
 
-    class Oversleeping(Clock):
+    class OversleepingClock(Clock):
         def sleep(self, seconds: float, /) -> None:
             """Sleep nine seconds longer than asked."""
             super().sleep(seconds + 9)
 
-    function = FailingFunction(Broken(), Broken())
+    function = FailingFunction(FunctionFailure(), FunctionFailure())
 
     with pytest.raises(DeadlineExceeded, match=r"5 s has passed") as excinfo:
-        use(handler(Oversleeping(), timeout=5, name="v"), function)
+        use(handler(OversleepingClock(), timeout=5, name="v"), function)
 
     assert 1 == function.calls
     assert ("v", function.errors[0]) == (excinfo.value.service, excinfo.value.__cause__)
@@ -217,7 +219,7 @@ def test_deadline_error_states_possible_effects(
 ) -> None:
     """If a pause overruns the deadline, the error says if an attempt may have been processed."""
 
-    class Oversleeping(Clock):
+    class OversleepingClock(Clock):
         def sleep(self, seconds: float, /) -> None:
             """Sleep nine seconds longer than asked."""
             super().sleep(seconds + 9)
@@ -225,7 +227,7 @@ def test_deadline_error_states_possible_effects(
     policy = RetryPolicy(retry_on=type(error))
 
     with pytest.raises(DeadlineExceeded) as excinfo:
-        use(handler(Oversleeping(), policy, timeout=5), FailingFunction(error))
+        use(handler(OversleepingClock(), policy, timeout=5), FailingFunction(error))
 
     assert processed is excinfo.value.may_have_been_processed
 
@@ -251,7 +253,7 @@ def test_waits_for_a_circuit(use: Callable[..., Any]) -> None:
     """A retry around a circuit breaker comes exactly when the circuit allows a probe."""
     clock = Clock()
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1, open_for=50), clock=clock)
-    function = FailingFunction(Broken())
+    function = FailingFunction(FunctionFailure())
 
     with pytest.raises(CircuitBreakerOpen):
         use(
@@ -266,9 +268,12 @@ def test_waits_for_a_circuit(use: Callable[..., Any]) -> None:
 @EVERY_USE
 def test_retries_are_reported(use: Callable[..., Any]) -> None:
     """Observers get an event for each further attempt, before its pause."""
-    recorder = Seen()
+    recorder = EventLog()
 
-    use(handler(Clock(), observers=[recorder], name="v"), FailingFunction(Broken(), OSError()))
+    use(
+        handler(Clock(), observers=[recorder], name="v"),
+        FailingFunction(FunctionFailure(), OSError()),
+    )
 
     reports = [event for event in recorder if type(event).__name__ == "RetryScheduled"]
     assert [("v", 1, 1.0, "Broken"), ("v", 2, 2.0, "OSError")] == [
@@ -282,7 +287,10 @@ def test_zero_delay_does_not_sleep(use: Callable[..., Any]) -> None:
     """With a delay of zero the retry handler does not sleep."""
     clock = Clock()
 
-    assert 3 == use(handler(clock, RetryPolicy(base_delay=0)), FailingFunction(Broken(), Broken()))
+    assert 3 == use(
+        handler(clock, RetryPolicy(base_delay=0)),
+        FailingFunction(FunctionFailure(), FunctionFailure()),
+    )
     assert [] == clock.slept
 
 
@@ -296,7 +304,7 @@ def test_spreads_its_pauses(backoff: Backoff) -> None:
     retry = handler(clock, policy)
 
     for _ in range(1_000):
-        retry.call(FailingFunction(Broken()))
+        retry.call(FailingFunction(FunctionFailure()))
 
     assert len(set(clock.slept)) > 900
 
@@ -304,14 +312,16 @@ def test_spreads_its_pauses(backoff: Backoff) -> None:
 def test_threads_count_apart() -> None:
     """Threads that share one retry handler each get all their attempts."""
     retry = handler(Clock())
-    functions = [FailingFunction(*[Broken()] * number) for number in range(4)] * 5
+    functions = [FailingFunction(*[FunctionFailure()] * number) for number in range(4)] * 5
 
     def visit(number: int) -> int:
         return retry.call(FailingFunction(*functions[number].errors))
 
     results = crowd(20, visit)
 
-    assert [1, 2, 3, Broken] * 5 == [end if isinstance(end, int) else type(end) for end in results]
+    assert [1, 2, 3, FunctionFailure] * 5 == [
+        end if isinstance(end, int) else type(end) for end in results
+    ]
 
 
 def test_tasks_count_apart() -> None:
@@ -331,7 +341,10 @@ def test_tasks_count_apart() -> None:
     async def all_at_once() -> list[int]:
         uses: list[Any] = [lambda function: retry.call(attempt, function), retry(attempt), loop] * 5
         return await asyncio.wait_for(
-            asyncio.gather(*(use(FailingFunction(Broken(), Broken())) for use in uses)), PATIENCE
+            asyncio.gather(
+                *(use(FailingFunction(FunctionFailure(), FunctionFailure())) for use in uses)
+            ),
+            PATIENCE,
         )
 
     assert [3] * 15 == asyncio.run(all_at_once())
@@ -349,7 +362,7 @@ def test_a_cancelled_task_is_not_tried_again() -> None:
         assert task.cancelled()
 
     asyncio.run(cancel(functools.partial(asyncio.sleep, PATIENCE)))
-    asyncio.run(cancel(as_async(FailingFunction(Broken()))))
+    asyncio.run(cancel(as_async(FailingFunction(FunctionFailure()))))
 
 
 def test_passes_arguments_on() -> None:
@@ -414,13 +427,13 @@ def test_modes_are_not_mixed() -> None:
     assert inspect.CORO_CLOSED == inspect.getcoroutinestate(value[1])
     value[0].close()
 
-    class Liar:
+    class FakeCoroutineFunction:
         calls = 0
 
         def __call__(self) -> None:
             self.calls += 1
 
-    liar: Any = Liar()
+    liar: Any = FakeCoroutineFunction()
     liar.__call__ = as_async(int)
     with pytest.raises(ConfigurationError, match="nothing to await"):
         run(retry.call(liar))
@@ -438,7 +451,7 @@ def test_a_loop_counts_its_attempts(use: Callable[..., Any]) -> None:
             with attempt as entered_attempt:
                 numbers.append(entered_attempt.number)
                 if entered_attempt.number < 3:
-                    raise Broken
+                    raise FunctionFailure
 
     if use is looped_later:
         run(loop())
@@ -447,7 +460,7 @@ def test_a_loop_counts_its_attempts(use: Callable[..., Any]) -> None:
             with attempt:
                 numbers.append(attempt.number)
                 if attempt.number < 3:
-                    raise Broken
+                    raise FunctionFailure
         numbers.extend(attempt.number for attempt in iter(iter(retry)))
 
     assert [1, 2, 3] == numbers[:3]
@@ -463,7 +476,7 @@ def test_a_loop_that_is_left_is_over() -> None:
             with attempt:
                 break
 
-    assert 3 == looped(retry, FailingFunction(Broken(), Broken()))
+    assert 3 == looped(retry, FailingFunction(FunctionFailure(), FunctionFailure()))
 
 
 @interrupted.UNTIDY
@@ -473,7 +486,7 @@ def test_an_interruption_anywhere_ends_it(use: Callable[..., Any]) -> None:
     retry = handler(Clock())
 
     for point in itertools.count():
-        function = FailingFunction(Broken())
+        function = FailingFunction(FunctionFailure())
         call_counts: list[int] = []
         interrupted_use = functools.partial(use, retry, function)
         look = functools.partial(lambda to, of: to.append(of.calls), call_counts, function)
@@ -481,4 +494,4 @@ def test_an_interruption_anywhere_ends_it(use: Callable[..., Any]) -> None:
             assert point > 25
             break
         assert [function.calls] == call_counts
-        assert 3 == use(retry, FailingFunction(Broken(), Broken()))
+        assert 3 == use(retry, FailingFunction(FunctionFailure(), FunctionFailure()))

@@ -22,7 +22,7 @@ from moorage import (
     RetryPolicy,
 )
 from moorage.adapters.state.memory import MemoryStorage
-from tests.parts.world import AsyncSleeper, Broken, Clock
+from tests.parts.world import AsyncSleeper, Clock, FunctionFailure
 from tests.support.examples import examples
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ENDS: list[Callable[[], BaseException] | None] = [
     None,
-    Broken,
+    FunctionFailure,
     lambda: ConnectionFailed("cut off"),
     lambda: InvalidData("misuse"),
     asyncio.CancelledError,
@@ -182,7 +182,7 @@ def test_retry_handler(ends: list[Any], timeout: float | None, suspends: bool) -
     assert outcomes[0] == outcomes[1]
 
 
-class Pretending:
+class FakeAsyncFunction:
     """An object that looks like an asynchronous function and is none."""
 
     def __init__(self) -> None:
@@ -199,7 +199,7 @@ class Pretending:
         return self.function()
 
 
-class Promise:
+class CustomAwaitable:
     """An awaitable that is not a coroutine."""
 
     def __await__(self) -> Generator[None, None, int]:
@@ -214,11 +214,11 @@ class Promise:
 )
 def test_what_cannot_be_awaited_is_refused(part: Any) -> None:
     """A function that returns an awaitable is awaited; another return value is refused."""
-    function = Pretending()
+    function = FakeAsyncFunction()
     name, message, *_ = ending(lambda: part.call(function))
     assert ConfigurationError.__name__ == name
     assert "nothing to await" in str(message)
-    function.function = Promise
+    function.function = CustomAwaitable
     assert ("value", 7) == ending(lambda: part.call(function))
 
 

@@ -18,7 +18,7 @@ PATIENCE = 120.0
 START = datetime(2031, 5, 6, tzinfo=UTC)
 
 
-class Broken(Exception):
+class FunctionFailure(Exception):
     """The error that the called function of a test raises."""
 
 
@@ -101,7 +101,7 @@ class DistantStore(PlainStore):
         return answer
 
 
-class Seen(list[Any]):
+class EventLog(list[Any]):
     """An observer that records its events."""
 
     __call__ = list.append

@@ -220,12 +220,12 @@ async def test_second_worker_stops_the_first() -> None:
     checkpoints = StateCheckpoints(aopen_storage("memory:"))
     may_go = asyncio.Event()
 
-    class Slow(MemorySink):
+    class SlowSink(MemorySink):
         async def process_batch(self, records: Any, /) -> Any:
             await may_go.wait()
             return await super().process_batch(records)
 
-    first = Pipeline("numbers", PollingSource("numbers", numbers_after(3), checkpoints), Slow())
+    first = Pipeline("numbers", PollingSource("numbers", numbers_after(3), checkpoints), SlowSink())
     running = asyncio.create_task(first.run())
     await until(lambda: first.statistics().received > 0)
     await Pipeline(

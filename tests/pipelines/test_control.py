@@ -188,7 +188,7 @@ async def test_failure_is_reported() -> None:
 async def test_pipeline_runs_without_its_store() -> None:
     """A pipeline runs on while the store of its pauses and reports is unreachable."""
 
-    class Away:
+    class UnreachableStore:
         async def execute(self, _: object, /, timeout: float | None = None) -> bool:
             raise ConnectionFailed(f"gone for {timeout} s")
 
@@ -196,7 +196,7 @@ async def test_pipeline_runs_without_its_store() -> None:
     pipeline = SupervisedPipeline(
         "orders",
         lambda: Pipeline("orders", MemorySource(records_of(2)), RecordSink(stored.append)),
-        Away(),  # type: ignore[arg-type]  # it has no other method
+        UnreachableStore(),  # type: ignore[arg-type]  # it has no other method
         worker="w",
     )
     assert (await pipeline.run()).is_clean

@@ -134,14 +134,14 @@ async def test_other_errors_reach_faststream() -> None:
 async def test_lost_dead_letter_is_not_acknowledged() -> None:
     """If a dead letter cannot be stored, the error reaches FastStream after some attempts."""
 
-    class Away:
+    class UnreachableInbox:
         attempts = 0
 
         async def add(self, _: object, /) -> None:
             self.attempts += 1
             raise StorageUnavailable("The disk is full.")
 
-    away = Away()
+    away = UnreachableInbox()
     middleware = DeadLetterMiddleware(away, name="shop", retry=SOON)
     message = StreamMessage(None, b"5")
 

@@ -334,13 +334,13 @@ async def test_source_that_refuses(method: Literal["open", "poll", "commit"]) ->
 async def test_sink_that_can_never_work() -> None:
     """A sink with a wrong configuration stops the pipeline before anything is read."""
 
-    class Wrong(MemorySink):
+    class FailingSink(MemorySink):
         async def open(self) -> None:
             raise ConfigurationError("There is no table.", path="table")
 
     source = MemorySource(records_of(3))
     with pytest.raises(ConfigurationError):
-        await run(Pipeline("orders", source, Wrong(), config=config()))
+        await run(Pipeline("orders", source, FailingSink(), config=config()))
     assert 0 == source.polls
 
 
@@ -565,16 +565,18 @@ async def test_sink_is_flushed_before_each_commit() -> None:
     """The sink is flushed before each commit of the source."""
     order: list[str] = []
 
-    class Buffered(MemorySink):
+    class BufferingSink(MemorySink):
         async def flush(self) -> None:
             order.append("flush")
 
-    class Told(MemorySource):
+    class CommitRecordingSource(MemorySource):
         async def commit(self, records: Sequence[SinkRecord], /) -> None:
             order.append("commit")
             await super().commit(records)
 
-    await run(Pipeline("orders", Told(records_of(3)), Buffered(), config=config()))
+    await run(
+        Pipeline("orders", CommitRecordingSource(records_of(3)), BufferingSink(), config=config())
+    )
     assert ["flush", "commit"] == order[:2]
     assert order.count("commit") <= order.count("flush")
 

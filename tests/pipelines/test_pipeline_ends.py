@@ -152,7 +152,7 @@ async def test_stop_waits_for_a_commit_under_way() -> None:
     assert 1 == report.statistics.committed
 
 
-class Hanging:
+class HangingPort:
     """A sink and a source whose methods hang, and ignore that they are cancelled.
 
     Args:
@@ -188,7 +188,7 @@ class Hanging:
 @pytest.mark.parametrize("hangs_at_open", [True, False])
 def test_pipeline_ends_in_time_whatever_hangs(*, hangs_at_open: bool) -> None:
     """A pipeline ends in time, also if its source and sink hang and ignore cancellations."""
-    ends: Any = Hanging(hangs_at_open=hangs_at_open)
+    ends: Any = HangingPort(hangs_at_open=hangs_at_open)
 
     async def stopped() -> tuple[float, PipelineReport]:
         pipeline = Pipeline("orders", ends, ends, config=config(drain=5.0))

@@ -64,12 +64,12 @@ def memory_sink(stored: list[int], *, tells_records: bool) -> SinkConnector:
     def judge(record: SinkRecord) -> Exception | None:
         return InvalidData("A number is negative.") if record.json() < 0 else None
 
-    class Counting(MemorySink):
+    class CountingSink(MemorySink):
         async def flush(self) -> None:
             stored[:] = self.values
             await super().flush()
 
-    return Counting(judge, tells_records=tells_records)
+    return CountingSink(judge, tells_records=tells_records)
 
 
 @attrs.define

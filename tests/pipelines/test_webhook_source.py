@@ -187,7 +187,7 @@ async def test_confirmations_are_no_records(hub: AsyncHub) -> None:
     await source.close()
 
 
-class Unsteady(AsyncMemoryInbox):
+class UnsteadyInbox(AsyncMemoryInbox):
     """A store in memory that fails or hangs on request."""
 
     is_away = False
@@ -204,7 +204,7 @@ class Unsteady(AsyncMemoryInbox):
 
 async def test_cancelled_poll_loses_nothing(hub: AsyncHub) -> None:
     """Webhooks that a cancelled poll was taking are delivered by the next, or given back."""
-    store = Unsteady(MemoryInbox())
+    store = UnsteadyInbox(MemoryInbox())
     inbox = make_inbox(hub, store)
     await inbox.receive("stripe", **delivery("evt_1"))
     source = WebhookSource(inbox)
@@ -225,7 +225,7 @@ async def test_cancelled_poll_loses_nothing(hub: AsyncHub) -> None:
 
 async def test_store_that_is_away_is_a_temporary_error(hub: AsyncHub) -> None:
     """A poll tells that the store is away, and closing does not fail for it."""
-    store = Unsteady(MemoryInbox())
+    store = UnsteadyInbox(MemoryInbox())
     source = WebhookSource(make_inbox(hub, store))
     await source.open(ignore)
     store.is_away = True

@@ -32,7 +32,7 @@ from moorage.vendors.sms.twilio import Twilio
 from moorage.vendors.storage.local_files import LocalFiles
 from tests.adapters.forked import in_a_child
 from tests.contracts.caller import MODES, PigeonHubs
-from tests.contracts.pigeon import Pigeon
+from tests.contracts.pigeon import TextMessageVendor
 from tests.reload.world import ReloadWorld, resolved, services
 
 if TYPE_CHECKING:
@@ -351,7 +351,9 @@ async def test_operation_keeps_its_configuration(hub_class: type[Any]) -> None:
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     previous_dispatcher = hub._live.dispatcher  # noqa: SLF001 - an operation under way holds it
-    await resolved(hub.reload(Offer(accounts=[Account("three", Pigeon(loft="one.example"))])))
+    await resolved(
+        hub.reload(Offer(accounts=[Account("three", TextMessageVendor(loft="one.example"))]))
+    )
     wire = previous_dispatcher.wire(
         previous_dispatcher.directory.accounts["one"], None, None, keyed=False
     )

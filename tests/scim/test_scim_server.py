@@ -440,7 +440,7 @@ def test_versions_are_compared() -> None:
     assert 404 == driver("DELETE", path, If_Match=second).status
 
 
-class Busy(MemoryScimStore):
+class ContestedScimStore(MemoryScimStore):
     """A store whose resources somebody else changes before each change."""
 
     def __init__(self, times: int) -> None:
@@ -469,7 +469,7 @@ class Busy(MemoryScimStore):
 
 def test_changes_of_others_are_kept() -> None:
     """A change that meets another one is made again on top of it, or given up after some tries."""
-    store = Busy(2)
+    store = ContestedScimStore(2)
     driver = Driver(store)
     user = driver.json("POST", "/Users", ADA)
     path = f"/Users/{user['id']}"
@@ -601,11 +601,11 @@ def test_wrong_options_are_refused(options: dict[str, Any], path: str) -> None:
 def test_refusals_of_the_application_reach_the_provider(error: Exception, status: int) -> None:
     """A refusal of the store reaches the identity provider in SCIM's form."""
 
-    class Refusing(MemoryScimStore):
+    class RefusingScimStore(MemoryScimStore):
         def create(self, kind: ScimKind, content: Mapping[str, Any], /) -> ScimResource:
             raise error
 
-    answer = Driver(Refusing())("POST", "/Users", ADA)
+    answer = Driver(RefusingScimStore())("POST", "/Users", ADA)
 
     assert (status, str(status)) == (answer.status, json.loads(answer.body)["status"])
 
@@ -631,14 +631,14 @@ def test_conditions_are_values_for_stores() -> None:
     """A store gets conditions by their paths, and may decide them with `fulfils`."""
     filters: list[tuple[ScimCondition, ...]] = []
 
-    class Recording(MemoryScimStore):
+    class RecordingScimStore(MemoryScimStore):
         def find(
             self, kind: ScimKind, conditions: tuple[ScimCondition, ...], start: int, count: int, /
         ) -> ScimMatches:
             filters.append(conditions)
             return super().find(kind, conditions, start, count)
 
-    Driver(Recording()).json(
+    Driver(RecordingScimStore()).json(
         "GET", "/Users", query=urlencode({"filter": 'emails[type eq "work"].value eq "a"'})
     )
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.security.canaries import Canaries
-    from tests.security.watched import Watched
+    from tests.security.watched import LoggedOutputs
 
 MODES: Final = ("plain", "awaited")
 
@@ -34,7 +34,7 @@ class Observations:
     """All output of the simulated calls that a host could see."""
 
     def __init__(
-        self, canaries: Canaries, mode: str, folder: Path, watched: Watched | None = None
+        self, canaries: Canaries, mode: str, folder: Path, watched: LoggedOutputs | None = None
     ) -> None:
         self.plant = canaries.plant
         self.awaited = mode == "awaited"
@@ -89,7 +89,7 @@ class Observations:
 
 
 async def observed_calls(
-    canaries: Canaries, mode: str, folder: Path, watched: Watched | None = None
+    canaries: Canaries, mode: str, folder: Path, watched: LoggedOutputs | None = None
 ) -> Observations:
     """Make all simulated calls, and collect their output."""
     day = Observations(canaries, mode, folder, watched)

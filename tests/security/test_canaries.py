@@ -18,7 +18,7 @@ from moorage.domain.secrets.frames import bare
 from tests.security.canaries import Canaries, dumped, shown
 from tests.security.chapters import ForeignError
 from tests.security.day import MODES, observed_calls
-from tests.security.watched import Watched
+from tests.security.watched import LoggedOutputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,7 +69,7 @@ def test_everything_that_watches_shows_no_secret(mode: str, tmp_path: Path) -> N
     stores, watched_folder = tmp_path / "stores", tmp_path / "watched"
     stores.mkdir()
     watched_folder.mkdir()
-    watched = Watched(watched_folder)
+    watched = LoggedOutputs(watched_folder)
     day = asyncio.run(observed_calls(canaries, mode, stores, watched))
 
     outputs = list(watched.outputs())

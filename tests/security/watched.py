@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from moorage import Service
 
 
-class Watched:
+class LoggedOutputs:
     """All observers, a log with requests and responses, and metrics, in files of a folder.
 
     Attributes:

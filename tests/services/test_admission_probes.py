@@ -183,7 +183,7 @@ async def test_credential_refusal_does_not_close_a_half_open_circuit(world: Worl
     world.clock.advance(10)
     service = vat(circuit=OPENS_AT_ONCE, needs_credentials=True)
 
-    class Refusing:
+    class RefusingProvider:
         """A credential provider that refuses access to the credentials it has."""
 
         async def get(self, *_: object) -> object:
@@ -193,7 +193,7 @@ async def test_credential_refusal_does_not_close_a_half_open_circuit(world: Worl
             raise NotImplementedError
 
     with pytest.raises(AuthenticationFailed):
-        await world.manager(service, credentials=world.of_mode(Refusing())).call("vat", GET)
+        await world.manager(service, credentials=world.of_mode(RefusingProvider())).call("vat", GET)
 
     state = await manager.circuit_state("vat")
     assert (CircuitState.HALF_OPEN, 0) == (state.state, state.probes_under_way)

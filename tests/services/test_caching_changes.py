@@ -24,7 +24,7 @@ from tests.support.caching import (
     FRESH_RESPONSE,
     GET,
     NEWER,
-    Cupboard,
+    FaultyCache,
     Provider,
     vat,
 )
@@ -110,7 +110,7 @@ async def test_reading_stream_keeps_the_cache(world: World) -> None:
 @sync_and_async
 async def test_write_keeps_foreign_urls(world: World, named: str) -> None:
     """A write removes no cached response of another origin, even if its response names the URL."""
-    cache = Cupboard(world)
+    cache = FaultyCache(world)
     world.vendor.answers(Response(201, {"Location": named}))
 
     await world.manager(vat(), cache=world.of_mode(cache)).call("vat", Request.post("/rates"))
@@ -170,7 +170,7 @@ async def test_any_write_removes_the_cached_response(world: World) -> None:
 @sync_and_async
 async def test_unsent_write_keeps_the_cache(world: World) -> None:
     """A write that was not sent removes nothing from the cache."""
-    cache = Cupboard(world)
+    cache = FaultyCache(world)
     provider = Provider(world)
     provider.missing = True
     manager = world.manager(

@@ -27,7 +27,7 @@ from tests.support.caching import (
     FRESH_RESPONSE,
     GET,
     NEWER,
-    Cupboard,
+    FaultyCache,
     Provider,
     answering,
     count_requests,
@@ -103,7 +103,7 @@ async def test_credentials_share_no_cached_responses(
 ) -> None:
     """Services that share a cache never return a response that another credential got."""
     world.vendor.answers(FRESH_RESPONSE, NEWER)
-    cache = world.of_mode(Cupboard(world))
+    cache = world.of_mode(FaultyCache(world))
     managers = [
         world.manager(vat(credentials=existing_credentials), cache=cache)
         for existing_credentials in (one, other)
@@ -371,7 +371,7 @@ async def test_regions_share_the_cache(world: World) -> None:
 async def test_region_credentials_separate_the_cache(world: World) -> None:
     """Services whose regions have different credentials share no cached responses."""
     world.vendor.answers(FRESH_RESPONSE, NEWER)
-    cache = world.of_mode(Cupboard(world))
+    cache = world.of_mode(FaultyCache(world))
     other_regions = (REGIONS[0], attrs.evolve(REGIONS[1], credentials=Credentials.bearer("other")))
     managers = [
         world.manager(vat(base_url=None, regions=regions), cache=cache)

@@ -8,7 +8,7 @@ import pytest
 
 from moorage import CachePolicy, Request, Response, StorageUnavailable
 from tests.services.test_interruptions import every_interruption, in_every_mode, nothing_held
-from tests.support.caching import GET, NEWER, Cupboard, vat
+from tests.support.caching import GET, NEWER, FaultyCache, vat
 
 if TYPE_CHECKING:
     from tests.support.modes import AwaitedManager, World
@@ -26,7 +26,7 @@ def test_interrupted_read_releases_the_cache(
     """An interrupted read releases its bulkhead slot, and the probe of an unavailable cache."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
-        cache = Cupboard(world)
+        cache = FaultyCache(world)
         manager = world.manager(vat(cache=CachePolicy(max_wait=9)), cache=world.of_mode(cache))
         world.vendor.answers(SERVED_STALE)
         world.drive(manager.call("vat", GET))
@@ -54,7 +54,7 @@ def test_interrupted_write_releases_the_cache(mode: str, error: type[BaseExcepti
     """A write that is interrupted before sending or while it invalidates releases its slot."""
 
     def scene(world: World) -> tuple[AwaitedManager, Any]:
-        manager = world.manager(vat(), cache=world.of_mode(Cupboard(world)))
+        manager = world.manager(vat(), cache=world.of_mode(FaultyCache(world)))
         world.vendor.otherwise = NEWER
         world.drive(manager.call("vat", GET))
         return manager, lambda: manager.call("vat", Request.put("/rates"))

@@ -25,7 +25,7 @@ from moorage import (
 from tests.support.caching import (
     FRESH_RESPONSE,
     GET,
-    Cupboard,
+    FaultyCache,
     count_requests,
     events_of,
     vat,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @sync_and_async
 async def test_outage_without_observers(world: World) -> None:
     """An unavailable cache fails no call when the manager has no observers."""
-    cache = Cupboard(world)
+    cache = FaultyCache(world)
     cache.fails = StorageUnavailable("the cache is away.")
     manager = world.manager(vat(), cache=world.of_mode(cache))
 
@@ -53,7 +53,7 @@ async def test_outage_without_observers(world: World) -> None:
 @sync_and_async
 async def test_calls_go_on_without_the_cache(world: World) -> None:
     """An unavailable cache fails no call; it is skipped for a while and then probed."""
-    cache = Cupboard(world)
+    cache = FaultyCache(world)
     world.vendor.otherwise = FRESH_RESPONSE
     manager = world.watched(vat(), cache=world.of_mode(cache))
     cache.fails = StorageUnavailable("the cache is away.")
@@ -74,7 +74,7 @@ async def test_calls_go_on_without_the_cache(world: World) -> None:
 @sync_and_async
 async def test_failed_cache_is_probed_less_and_less_often(world: World) -> None:
     """After each failed probe of the cache, the next probe comes later."""
-    cache = Cupboard(world)
+    cache = FaultyCache(world)
     world.vendor.otherwise = FRESH_RESPONSE
     manager = world.watched(vat(), cache=world.of_mode(cache))
     cache.fails = StorageUnavailable("the cache is away.")
@@ -95,7 +95,7 @@ async def test_failed_cache_is_probed_less_and_less_often(world: World) -> None:
 @sync_and_async
 async def test_cache_errors_do_not_reach_the_caller(world: World) -> None:
     """No error of a cache adapter reaches the caller; the call succeeds."""
-    cache = Cupboard(world)
+    cache = FaultyCache(world)
     cache.fails = ZeroDivisionError("secret")
     manager = world.watched(vat(), cache=world.of_mode(cache))
 
@@ -109,7 +109,7 @@ async def test_cache_errors_do_not_reach_the_caller(world: World) -> None:
 @sync_and_async
 async def test_refused_entry_is_not_an_outage(world: World) -> None:
     """If the cache refuses to store one entry, it does not count as unavailable."""
-    cache = Cupboard(world)
+    cache = FaultyCache(world)
     cache.fails = InvalidData("this cannot be kept.")
     manager = world.watched(vat(), cache=world.of_mode(cache))
 
@@ -123,7 +123,7 @@ async def test_refused_entry_is_not_an_outage(world: World) -> None:
 @sync_and_async
 async def test_slow_cache_is_skipped_for_a_while(world: World) -> None:
     """A response that the cache returns too late is used, but the next calls skip the cache."""
-    cache = Cupboard(world)
+    cache = FaultyCache(world)
     world.vendor.otherwise = FRESH_RESPONSE
     manager = world.watched(vat(), cache=world.of_mode(cache))
     await manager.call("vat", GET)
@@ -143,7 +143,7 @@ async def test_slow_cache_is_skipped_for_a_while(world: World) -> None:
 def test_cache_at_its_time_limit_is_not_late() -> None:
     """A cache answer that takes exactly its time limit is still in time."""
     world = World(PLAIN)
-    cache = Cupboard(world)
+    cache = FaultyCache(world)
     world.vendor.otherwise = FRESH_RESPONSE
 
     async def day() -> None:
@@ -159,7 +159,7 @@ def test_cache_at_its_time_limit_is_not_late() -> None:
 @sync_and_async
 async def test_cache_look_up_counts_towards_the_deadline(world: World) -> None:
     """Time spent in the cache reduces the time that a call may wait for a rate limit."""
-    cache = Cupboard(world)
+    cache = FaultyCache(world)
     cache.slow = 0.5
     service = vat(
         cache=CachePolicy(max_wait=9), limits=RateLimitConfig(1, per=1.2, burst=1), timeout=1.0
@@ -176,7 +176,7 @@ async def test_cache_look_up_counts_towards_the_deadline(world: World) -> None:
 @sync_and_async
 async def test_deadline_during_the_cache_look_up(world: World) -> None:
     """A deadline that passes during the cache look-up ends the call without taking a token."""
-    cache = Cupboard(world)
+    cache = FaultyCache(world)
     cache.slow = 1.0
     service = vat(
         cache=CachePolicy(max_wait=9), limits=RateLimitConfig(1, per=60, burst=1), timeout=1.0
@@ -193,7 +193,7 @@ async def test_deadline_during_the_cache_look_up(world: World) -> None:
 @sync_and_async
 async def test_uncached_service_does_not_use_the_cache(world: World) -> None:
     """A write to a service without a cache policy does not use the cache."""
-    cache = Cupboard(world)
+    cache = FaultyCache(world)
     manager = world.manager(
         vat(), attrs.evolve(vat(cache=None), name="crm"), cache=world.of_mode(cache)
     )
@@ -206,7 +206,7 @@ async def test_uncached_service_does_not_use_the_cache(world: World) -> None:
 @sync_and_async
 async def test_failed_invalidation_is_reported(world: World) -> None:
     """A write succeeds although the cache is unavailable, and observers get an event."""
-    cache = Cupboard(world)
+    cache = FaultyCache(world)
     cache.fails = StorageUnavailable("away.")
     manager = world.watched(vat(), cache=world.of_mode(cache))
 
@@ -218,7 +218,7 @@ async def test_failed_invalidation_is_reported(world: World) -> None:
 @sync_and_async
 async def test_unreadable_entries_are_replaced(world: World) -> None:
     """A damaged cache entry, or one whose encryption key is missing, is reported and replaced."""
-    cache = Cupboard(world)
+    cache = FaultyCache(world)
     world.vendor.otherwise = FRESH_RESPONSE
     manager = world.watched(vat(), cache=world.of_mode(cache))
     await manager.call("vat", GET)
@@ -235,7 +235,7 @@ async def test_unreadable_entries_are_replaced(world: World) -> None:
 @sync_and_async
 async def test_interrupted_probe_leaves_the_probe_to_others(world: World) -> None:
     """If a caller is interrupted while probing the cache, the next caller probes it."""
-    cache = Cupboard(world)
+    cache = FaultyCache(world)
     cache.fails = StorageUnavailable("away.")
     manager = world.manager(vat(), cache=world.of_mode(cache))
     await manager.call("vat", GET)
@@ -251,7 +251,7 @@ async def test_interrupted_probe_leaves_the_probe_to_others(world: World) -> Non
     assert (await manager.call("vat", GET)).cached
 
 
-class HangingCache(Cupboard):
+class HangingCache(FaultyCache):
     """A cache that blocks each call while a test makes it hang."""
 
     hangs = True
@@ -283,7 +283,7 @@ def test_hanging_cache_is_abandoned(
     assert 2 == count_requests(world)
 
 
-class SlowCache(Cupboard):
+class SlowCache(FaultyCache):
     """A cache whose answers a test can delay by half a second."""
 
     late = False

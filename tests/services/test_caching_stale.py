@@ -28,7 +28,7 @@ from tests.support.caching import (
     GET,
     NEWER,
     REFUSALS,
-    Cupboard,
+    FaultyCache,
     count_requests,
     events_of,
     vat,
@@ -146,7 +146,7 @@ async def test_uncacheable_response_removes_the_old_one(world: World, second: Re
 @sync_and_async
 async def test_useless_responses_are_not_cached(world: World) -> None:
     """A response without a lifetime and without a validator is not cached."""
-    cache = Cupboard(world)
+    cache = FaultyCache(world)
     world.vendor.otherwise = Response(200, {"Cache-Control": "max-age=0"})
     manager = world.manager(vat(), cache=world.of_mode(cache))
 
@@ -158,7 +158,7 @@ async def test_useless_responses_are_not_cached(world: World) -> None:
 @sync_and_async
 async def test_uncacheable_variant_leaves_others_unchanged(world: World) -> None:
     """A response that is not cached leaves cached responses of other requests unchanged."""
-    cache = Cupboard(world)
+    cache = FaultyCache(world)
     vary = {"Cache-Control": "max-age=60", "Vary": "Content-Language"}
     world.vendor.answers(Response(200, vary), Response(200, {"Cache-Control": "no-store"}))
     manager = world.manager(vat(), cache=world.of_mode(cache))

@@ -156,14 +156,16 @@ async def test_failing_observer_is_isolated(world: World) -> None:
     def broken_observer(_: Event) -> None:
         raise KeyError("hunter2")
 
-    class Sulking:
+    class FailingObserver:
         def __call__(self, event: Event) -> None:
             if isinstance(event, ObserverFailed):
                 raise TypeError
 
     seen_events: list[Event] = []
     service = vat(endpoints=Endpoint("rates", path="/rates"))
-    manager = world.manager(service, observers=[broken_observer, Sulking(), seen_events.append])
+    manager = world.manager(
+        service, observers=[broken_observer, FailingObserver(), seen_events.append]
+    )
 
     assert 200 == (await manager.call("vat", GET, tenant="acme")).status
 

@@ -22,7 +22,7 @@ from moorage.domain.http.challenges import read_parameters
 from moorage.domain.http.headers import Headers
 from moorage.services.core.digests import DigestChallenges
 from tests.support.modes import World, sync_and_async
-from tests.support.virtual_ports import Arriving
+from tests.support.virtual_ports import PiecewiseBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -245,8 +245,8 @@ async def test_single_use_body_is_sent_with_the_next_call(world: World) -> None:
 @sync_and_async
 async def test_streamed_answer_follows_a_challenge(world: World) -> None:
     """A streamed request is repeated with a digest response after a challenge, too."""
-    refusal = Arriving(401, challenge("n-1").headers, b"")
-    world.vendor.answers(refusal, Arriving(200, {}, b"all"))
+    refusal = PiecewiseBody(401, challenge("n-1").headers, b"")
+    world.vendor.answers(refusal, PiecewiseBody(200, {}, b"all"))
 
     async with await world.manager(gate()).stream("gate", GET) as stream:
         assert [b"all"] == await stream.all()

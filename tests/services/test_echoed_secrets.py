@@ -31,7 +31,7 @@ from moorage.domain.observation.call_events import CallFinished
 from moorage.domain.secrets.sensitive import MASK
 from tests.services.vat import vat
 from tests.support.modes import sync_and_async
-from tests.support.virtual_ports import Arriving
+from tests.support.virtual_ports import PiecewiseBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -234,7 +234,7 @@ async def test_echoes_in_broken_streams_are_masked(world: World) -> None:
     manager = world.watched(vat(credentials=KINDS["bearer"]))
     broken_error = ConnectionFailed(f"cut off after {SECRET}.")
     broken_error.__cause__ = VendorFailed(f"no {SECRET}.", vendor_message=SECRET)
-    world.vendor.answers(Arriving(200, (), b"a", broken_error))
+    world.vendor.answers(PiecewiseBody(200, (), b"a", broken_error))
     stream = await manager.stream("vat", GET)
     await stream.read()
     with pytest.raises(ConnectionFailed) as excinfo:

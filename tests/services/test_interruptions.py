@@ -29,7 +29,7 @@ from moorage import (
     Service,
 )
 from tests.support.modes import AwaitedManager, World, sync_and_async
-from tests.support.virtual_ports import Arriving
+from tests.support.virtual_ports import PiecewiseBody
 from tests.support.virtual_tasks import Interruption
 
 if TYPE_CHECKING:
@@ -349,7 +349,7 @@ def test_interrupted_stream_releases_everything(mode: str, error: type[BaseExcep
         with pytest.raises(Exception, match="503"):
             world.drive(manager.call("bank", GET))
         world.clock.advance(10)
-        world.vendor.answers(Arriving(200, (), b"a", b"b"))
+        world.vendor.answers(PiecewiseBody(200, (), b"a", b"b"))
 
         async def read() -> None:
             stream = await manager.stream("bank", GET)

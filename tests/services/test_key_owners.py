@@ -238,7 +238,7 @@ class ManualHeartbeat:
         """Do nothing."""
 
 
-class Shared(VirtualPorts):
+class SharedPorts(VirtualPorts):
     """Fake ports whose store is shared with other processes, so claims are renewed."""
 
     def __init__(self) -> None:
@@ -257,7 +257,7 @@ class Shared(VirtualPorts):
 
 def test_claim_is_renewed_while_its_holder_lives() -> None:
     """Other callers wait while a claim is renewed, and at most one lease after the last renewal."""
-    dispatcher = Shared()
+    dispatcher = SharedPorts()
     turn = dispatcher.turn(seconds=30.0)
     dispatcher.settled(turn, "a", movable=True)
     for _ in range(5):
@@ -274,7 +274,7 @@ def test_claim_is_renewed_while_its_holder_lives() -> None:
 
 def test_replaced_holder_cannot_move_the_key() -> None:
     """If another caller has taken over a key, the first caller cannot move it any more."""
-    dispatcher = Shared()
+    dispatcher = SharedPorts()
     late_holder = dispatcher.turn()
     dispatcher.settled(late_holder, "a", movable=True)
     dispatcher.lapse()
@@ -289,7 +289,7 @@ def test_replaced_holder_cannot_move_the_key() -> None:
 
 def test_late_holder_without_successor_can_move_the_key() -> None:
     """A caller whose lease ended can still move the key if nobody took it over."""
-    dispatcher = Shared()
+    dispatcher = SharedPorts()
     late_holder = dispatcher.turn(seconds=30.0)
     dispatcher.settled(late_holder, "a", movable=True)
     dispatcher.lapse()
@@ -300,7 +300,7 @@ def test_late_holder_without_successor_can_move_the_key() -> None:
 
 def test_successor_moves_the_key_after_the_first_holders_term() -> None:
     """After taking over a key, a caller cannot move it until the first caller's time is over."""
-    dispatcher = Shared()
+    dispatcher = SharedPorts()
     dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)
     dispatcher.lapse()
     for _ in range(2):

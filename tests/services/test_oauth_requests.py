@@ -22,7 +22,7 @@ from moorage.domain.oauth.token_answer import LARGEST
 from tests.support import authorization_jwt as jose
 from tests.support.modes import World, sync_and_async
 from tests.support.proofs import proof_key
-from tests.support.virtual_ports import START, Arriving
+from tests.support.virtual_ports import START, PiecewiseBody
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -88,7 +88,7 @@ def passing(world: World, seconds: float) -> Callable[[], Awaitable[None]]:
 async def test_chunked_response(world: World) -> None:
     """A response in several chunks is read as a whole."""
     world.vendor.answers(
-        Arriving(200, JSON, DEVICE_ANSWER[:7], DEVICE_ANSWER[7:50], DEVICE_ANSWER[50:])
+        PiecewiseBody(200, JSON, DEVICE_ANSWER[:7], DEVICE_ANSWER[7:50], DEVICE_ANSWER[50:])
     )
 
     assert "WDJB" == (await ask(world, "begin_device")).user_code
@@ -98,8 +98,8 @@ async def test_chunked_response(world: World) -> None:
 async def test_response_size_is_limited(world: World) -> None:
     """At most a megabyte of an authorisation server's response is read."""
     world.vendor.answers(
-        Arriving(200, JSON, DEVICE_ANSWER.ljust(LARGEST)),
-        Arriving(200, JSON, DEVICE_ANSWER.ljust(LARGEST), b" "),
+        PiecewiseBody(200, JSON, DEVICE_ANSWER.ljust(LARGEST)),
+        PiecewiseBody(200, JSON, DEVICE_ANSWER.ljust(LARGEST), b" "),
     )
 
     assert "WDJB" == (await ask(world, "begin_device")).user_code

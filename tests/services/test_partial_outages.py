@@ -89,7 +89,7 @@ class Cluster:
             raise NODE_AWAY
 
 
-class Unusable:
+class StateCorruption:
     """Makes states of the store unusable if their key contains one of the given parts."""
 
     def __init__(self, world: World, *parts: str, tells_key: bool = True) -> None:
@@ -185,7 +185,7 @@ async def test_nothing_is_posted_to_a_dead_node(world: World) -> None:
 @sync_and_async
 async def test_unusable_state_affects_nothing_else(world: World) -> None:
     """A tenant whose circuit state is unusable keeps its shared limit, and so do others."""
-    Unusable(world, "{@a:vat}:circuit")
+    StateCorruption(world, "{@a:vat}:circuit")
     workers = [sharing(world, vat(circuit=CircuitBreakerConfig())) for _ in range(3)]
 
     assert 2 == sum([await granted(worker, "a") for worker in workers])
@@ -196,7 +196,7 @@ async def test_unusable_state_affects_nothing_else(world: World) -> None:
 @sync_and_async
 async def test_substitute_state_is_shared(world: World) -> None:
     """Processes that cannot use the state of a limit or circuit share a substitute state."""
-    Unusable(world, "@a:")
+    StateCorruption(world, "@a:")
     circuit = CircuitBreakerConfig(failures=2)
     value, second_worker = (
         sharing(world, vat(circuit=circuit, limits=RateLimitConfig(9))) for _ in "ab"
@@ -215,7 +215,7 @@ async def test_substitute_state_is_shared(world: World) -> None:
 @sync_and_async
 async def test_unusable_state_is_reported_once(world: World) -> None:
     """Each unusable state causes one event, with its key and the reason."""
-    unusable_store = Unusable(world, "@a:")
+    unusable_store = StateCorruption(world, "@a:")
     worker = sharing(world, vat(limits=(RateLimitConfig(9), RateLimitConfig(8))))
     for _ in range(8):
         await worker.call("vat", GET, tenant="a")
@@ -231,7 +231,7 @@ async def test_unusable_state_is_reported_once(world: World) -> None:
 @sync_and_async
 async def test_unusable_state_is_tried_again(world: World) -> None:
     """An unusable state is tried again after a few seconds, and reported again if it fails."""
-    unusable_store = Unusable(world, "@a:")
+    unusable_store = StateCorruption(world, "@a:")
     worker = sharing(world, vat())
     assert 2 == await granted(worker, "a")
     parts, unusable_store.parts = unusable_store.parts, ()
@@ -250,7 +250,7 @@ async def test_unusable_state_is_tried_again(world: World) -> None:
 @sync_and_async
 async def test_unnamed_unusable_state(world: World) -> None:
     """If the store does not name the unusable state, all states of the command are substituted."""
-    Unusable(world, ":circuit", tells_key=False)
+    StateCorruption(world, ":circuit", tells_key=False)
     workers = [sharing(world, vat(circuit=CircuitBreakerConfig())) for _ in range(2)]
 
     assert 2 == sum([await granted(worker, "a") for worker in workers])
@@ -274,7 +274,7 @@ async def test_memory_replaces_unusable_substitutes(world: World) -> None:
 @sync_and_async
 async def test_unusable_claim_is_refused(world: World) -> None:
     """If the state of an idempotency key is unusable, only calls with that key are refused."""
-    Unusable(world, "}:key")
+    StateCorruption(world, "}:key")
     worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
 
     with pytest.raises(StateUnavailable, match="version 2") as excinfo:
@@ -291,7 +291,7 @@ async def test_unusable_claim_is_refused(world: World) -> None:
 @sync_and_async
 async def test_keyed_call_with_an_unusable_circuit(world: World) -> None:
     """An idempotency key can be claimed while other states of the same call are unusable."""
-    Unusable(world, ":circuit")
+    StateCorruption(world, ":circuit")
     worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
 
     assert not (await worker.call("vat", POST, idempotency_key="k")).replayed
@@ -301,7 +301,7 @@ async def test_keyed_call_with_an_unusable_circuit(world: World) -> None:
 @sync_and_async
 async def test_unusable_circuit_cannot_be_set_by_hand(world: World) -> None:
     """Setting a circuit by hand raises an error if its shared state is unusable."""
-    Unusable(world, ":circuit")
+    StateCorruption(world, ":circuit")
     worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
 
     with pytest.raises(StateUnavailable):
@@ -315,7 +315,7 @@ async def test_unusable_state_proves_that_the_store_works(world: World) -> None:
     world.store.is_away = NODE_AWAY
     await granted(worker, "b", 1)
     world.store.is_away = None
-    Unusable(world, "@a:")
+    StateCorruption(world, "@a:")
     world.clock.advance(1)
     await granted(worker, "a", 1)
 
@@ -330,7 +330,7 @@ async def test_unusable_state_proves_that_the_store_works(world: World) -> None:
 @sync_and_async
 async def test_remembered_unusable_states_are_bounded(world: World) -> None:
     """The number of remembered unusable states is limited."""
-    Unusable(world, ":limit")
+    StateCorruption(world, ":limit")
     worker = sharing(world, vat())
     for number in range(1_005):
         await worker.call("vat", GET, tenant=f"t{number}")
@@ -344,7 +344,7 @@ async def test_remembered_unusable_states_are_bounded(world: World) -> None:
 @sync_and_async
 async def test_interrupted_call_releases_in_the_substitute(world: World) -> None:
     """An interrupted call releases its slot in the store that counted the slot."""
-    Unusable(world, ":circuit")
+    StateCorruption(world, ":circuit")
     world.vendor.answers(Interruption())
     worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
 

@@ -30,7 +30,7 @@ from moorage.domain.http.headers import Headers
 from moorage.services.core.nonces import Nonces
 from tests.support.modes import World, sync_and_async
 from tests.support.proofs import proof_key, verified_claims
-from tests.support.virtual_ports import START, Arriving
+from tests.support.virtual_ports import START, PiecewiseBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -326,8 +326,8 @@ async def test_hooks_do_not_see_nonce_requests(world: World) -> None:
 @sync_and_async
 async def test_streams_have_proofs(world: World) -> None:
     """A streamed request has a proof, and is repeated once with the nonce."""
-    refusal = Arriving(401, asks("n-1").headers, b"{}")
-    world.vendor.answers(refusal, Arriving(200, {"DPoP-Nonce": "n-2"}, b"all"))
+    refusal = PiecewiseBody(401, asks("n-1").headers, b"{}")
+    world.vendor.answers(refusal, PiecewiseBody(200, {"DPoP-Nonce": "n-2"}, b"all"))
     manager = world.manager(vat())
 
     async with await manager.stream("vat", GET) as stream:
@@ -341,7 +341,9 @@ async def test_streams_have_proofs(world: World) -> None:
 @sync_and_async
 async def test_nonce_request_after_a_lost_stream(world: World) -> None:
     """A request for a nonce in a retry after a lost response counts as the first in a row."""
-    world.vendor.answers(asks("n-1"), ConnectionFailed("cut"), asks("n-2"), Arriving(200, (), b"a"))
+    world.vendor.answers(
+        asks("n-1"), ConnectionFailed("cut"), asks("n-2"), PiecewiseBody(200, (), b"a")
+    )
     manager = world.manager(vat(retry=RetryPolicy(2, 0)))
 
     async with await manager.stream("vat", GET) as stream:

@@ -32,7 +32,7 @@ from tests.services.two_regions import (
 )
 from tests.services.vat import OPENS_AT_ONCE
 from tests.support.modes import World, sync_and_async
-from tests.support.virtual_ports import Arriving
+from tests.support.virtual_ports import PiecewiseBody
 
 
 @sync_and_async
@@ -155,7 +155,7 @@ async def test_stream_fails_over(world: World) -> None:
 @sync_and_async
 async def test_broken_stream_counts_for_its_region(world: World) -> None:
     """A stream's outcome counts in the circuit of the region that sent the body."""
-    answers(world, eu=[Arriving(200, (), b"half", CUT_OFF)])
+    answers(world, eu=[PiecewiseBody(200, (), b"half", CUT_OFF)])
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
     with pytest.raises(ConnectionFailed) as excinfo:

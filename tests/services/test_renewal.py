@@ -28,7 +28,7 @@ from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.steps import Calling
 from moorage.services.core.renewal import NoRenewals, Renewals
 from tests.services.one_effect import POST, bank, key_aware_bank
-from tests.support.hearts import Heart
+from tests.support.hearts import ManualHeartbeat
 from tests.support.modes import World, sync_and_async
 from tests.support.virtual_tasks import run_plain
 
@@ -42,16 +42,16 @@ TTL = 10**9
 STORE_DOWN = StorageUnavailable("it is away.")
 
 
-class Shared:
+class SharedWorld:
     """A test world whose store is shared by several processes, each with its own claims."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.hearts: list[Heart] = []
+        self.hearts: list[ManualHeartbeat] = []
 
-    def heart_of(self, work: Callable[[], Any], target: Callable[[], bool]) -> Heart:
+    def heart_of(self, work: Callable[[], Any], target: Callable[[], bool]) -> ManualHeartbeat:
         """Return a new heartbeat, and record it."""
-        self.hearts.append(Heart(work, target))
+        self.hearts.append(ManualHeartbeat(work, target))
         return self.hearts[-1]
 
     def process(self, service: Service, **ports: Any) -> Calling:
@@ -117,7 +117,7 @@ def _claim(key: str, fingerprint: bytes = b"", remembered: int = 0) -> Claim:
 @sync_and_async
 async def test_short_call_renews_nothing(world: World) -> None:
     """A short call sends the store three commands and no renewal."""
-    shared = Shared(world)
+    shared = SharedWorld(world)
     flows = shared.process(bank())
     await shared.charge(flows)
     assert 3 == len(world.store.commands)
@@ -132,7 +132,7 @@ async def test_claim_lasts_as_long_as_its_holder(world: World) -> None:
     """A renewed claim is not taken over, and other callers are told to retry within a lease."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"one")))
-    shared = Shared(world)
+    shared = SharedWorld(world)
     calling, other_process = shared.process(bank()), shared.process(bank())
     running_charge = world.start(lambda: shared.charge(calling))
     await gate.reached()
@@ -155,7 +155,7 @@ async def test_dead_holder_is_replaced_after_its_lease(world: World) -> None:
     """If a caller dies at a vendor with keys, a waiting caller takes over after the lease."""
     gates = world.gate(), world.gate()
     world.vendor.answers(gates[0].answering(200), Response(200, body=b"again"))
-    shared = Shared(world)
+    shared = SharedWorld(world)
     calling, other_process = shared.process(key_aware_bank()), shared.process(key_aware_bank())
     start_time = world.clock.now
     running_charge = world.start(lambda: shared.charge(calling))
@@ -177,7 +177,7 @@ async def test_dead_holder_leaves_an_unknown_outcome(
     """
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"late")))
-    shared = Shared(world)
+    shared = SharedWorld(world)
     calling, other_process = shared.process(bank()), shared.process(bank())
     running_charge = world.start(lambda: shared.charge(calling))
     await gate.reached()
@@ -201,7 +201,7 @@ async def test_dead_holder_leaves_an_unknown_outcome(
 @sync_and_async
 async def test_late_claim_is_renewed_before_admission(world: World) -> None:
     """If claiming a key takes longer than the lease, the claim is renewed before sending."""
-    shared = Shared(world)
+    shared = SharedWorld(world)
     flows = shared.process(bank())
 
     async def pause_on_claim(command: Any) -> None:
@@ -216,7 +216,7 @@ async def test_late_claim_is_renewed_before_admission(world: World) -> None:
 @sync_and_async
 async def test_key_that_was_taken_over_before_admission_sends_nothing(world: World) -> None:
     """A caller whose claim expires and is taken over before admission sends nothing."""
-    shared = Shared(world)
+    shared = SharedWorld(world)
     flows = shared.process(bank())
 
     async def take_over_on_renewal(command: Any) -> None:
@@ -240,7 +240,7 @@ async def test_key_that_was_taken_over_before_admission_sends_nothing(world: Wor
 @sync_and_async
 async def test_late_claim_is_renewed_before_sending(world: World, apart: bool) -> None:
     """A caller that renews its claim late, but before anyone took over, sends its request."""
-    shared = Shared(world)
+    shared = SharedWorld(world)
 
     def pausing(request: Request) -> Request:
         shared.pause()
@@ -256,7 +256,7 @@ async def test_late_claim_is_renewed_before_sending(world: World, apart: bool) -
 @sync_and_async
 async def test_replaced_holder_sends_nothing(world: World, apart: bool) -> None:
     """A caller whose key was taken over by another process sends nothing."""
-    shared = Shared(world)
+    shared = SharedWorld(world)
 
     def pausing(request: Request) -> Request:
         shared.pause()
@@ -276,7 +276,7 @@ async def test_function_runs_only_under_a_renewed_claim(
     world: World, apart: bool, replaced: bool
 ) -> None:
     """After waiting for a rate limit, a function is called only if its claim was renewed."""
-    shared, effects = Shared(world), list[str]()
+    shared, effects = SharedWorld(world), list[str]()
     service = bank(limits=RateLimitConfig.per_second(1), circuit=CircuitBreakerConfig())
     flows = shared.process(service, **shared.stores(apart=apart))
 
@@ -303,7 +303,7 @@ async def test_response_survives_failed_renewals(world: World) -> None:
     """The caller gets the response even if the store fails and then loses the claim."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"done")))
-    shared = Shared(world)
+    shared = SharedWorld(world)
     flows = shared.process(bank())
     running_charge = world.start(lambda: shared.charge(flows))
     await gate.reached()
@@ -321,7 +321,7 @@ async def test_response_survives_failed_renewals(world: World) -> None:
 @sync_and_async
 async def test_late_holder_sends_nothing_during_an_outage(world: World) -> None:
     """A caller that cannot renew its expired claim sends nothing."""
-    shared = Shared(world)
+    shared = SharedWorld(world)
 
     def pausing(request: Request) -> Request:
         shared.pause()
@@ -340,7 +340,7 @@ async def test_late_holder_sends_nothing_during_an_outage(world: World) -> None:
 @sync_and_async
 async def test_one_failing_renewal_does_not_affect_others(world: World) -> None:
     """If a batch of renewals fails, it is split in halves until all other claims are renewed."""
-    shared = Shared(world)
+    shared = SharedWorld(world)
     renewals = shared.renewals()
     claims = [shared.hold_claim(renewals, f"k{number}") for number in range(9)]
     shared.pause(1)
@@ -360,7 +360,7 @@ async def test_one_failing_renewal_does_not_affect_others(world: World) -> None:
 @sync_and_async
 async def test_renewal_round_is_bounded(world: World) -> None:
     """A slow store gets one renewal command per round, however many claims there are."""
-    shared = Shared(world)
+    shared = SharedWorld(world)
     renewals = shared.renewals()
     claims = [shared.hold_claim(renewals, f"k{number}") for number in range(9)]
     shared.pause(1)
@@ -379,7 +379,7 @@ async def test_renewal_round_is_bounded(world: World) -> None:
 @sync_and_async
 async def test_ended_claims_are_not_renewed(world: World) -> None:
     """A claim that was taken over, released or abandoned is not renewed."""
-    shared = Shared(world)
+    shared = SharedWorld(world)
     renewals = shared.renewals()
     lost_claim, expired_claim, released_claim = (
         shared.hold_claim(renewals, key) for key in ("lost", "gone", "left")
@@ -398,7 +398,7 @@ async def test_ended_claims_are_not_renewed(world: World) -> None:
 @sync_and_async
 async def test_forked_child_has_no_claims(world: World) -> None:
     """A forked process renews no claims of its parent and sends nothing under them."""
-    shared = Shared(world)
+    shared = SharedWorld(world)
     renewals = shared.renewals()
     claim = shared.hold_claim(renewals, "k")
     renewals.disown()

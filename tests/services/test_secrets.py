@@ -26,7 +26,7 @@ from moorage import (
     Service,
 )
 from tests.support.modes import World, sync_and_async
-from tests.support.virtual_ports import Arriving
+from tests.support.virtual_ports import PiecewiseBody
 
 # Repeats lines that other tests cover one by one.
 pytestmark = pytest.mark.untraced
@@ -125,7 +125,7 @@ async def test_events_and_errors_show_no_secret(world: World, answer: Any, key: 
 @sync_and_async
 async def test_broken_stream_shows_no_secret(world: World) -> None:
     """The error of a broken stream contains no secret."""
-    world.vendor.answers(Arriving(200, {"X-Echo": "cnry-answer"}, b"cnry-answer", FOREIGN))
+    world.vendor.answers(PiecewiseBody(200, {"X-Echo": "cnry-answer"}, b"cnry-answer", FOREIGN))
     service = Service("bank", base_url="https://bank.example", retry=None)
     manager = world.watched(service)
 

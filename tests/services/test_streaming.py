@@ -33,7 +33,7 @@ from moorage import (
 )
 from moorage.domain.observation.call_events import AttemptFinished
 from tests.support.modes import World, sync_and_async
-from tests.support.virtual_ports import Arriving
+from tests.support.virtual_ports import PiecewiseBody
 from tests.support.virtual_tasks import Interruption
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ async def state(manager: AwaitedManager) -> tuple[CircuitState, int, int]:
 @sync_and_async
 async def test_body_is_streamed(world: World) -> None:
     """A stream's status and headers come first; its reads return pieces, and at the end b""."""
-    world.vendor.answers(Arriving(206, {"Content-Type": "text/csv"}, b"a,", b"b"))
+    world.vendor.answers(PiecewiseBody(206, {"Content-Type": "text/csv"}, b"a,", b"b"))
 
     async with await world.manager(shop()).stream("shop", GET) as stream:
         assert (206, "text/csv") == (stream.answer.status, stream.answer.headers["content-type"])
@@ -95,7 +95,7 @@ async def test_stream_respects_retry_after(world: World) -> None:
 @sync_and_async
 async def test_only_opening_a_stream_is_retried(world: World) -> None:
     """A failing response to a stream request is retried; a body that breaks off is not."""
-    world.vendor.answers(503, Arriving(200, (), b"a", ConnectionFailed("cut off")))
+    world.vendor.answers(503, PiecewiseBody(200, (), b"a", ConnectionFailed("cut off")))
     manager = world.manager(shop(retry=RetryPolicy(3, 0)))
 
     stream = await manager.stream("shop", GET)
@@ -131,7 +131,7 @@ async def test_failed_stream_raises_an_error(world: World, status: int) -> None:
 @sync_and_async
 async def test_error_body_is_read_in_part(world: World) -> None:
     """Only as much of an error body is read as the error keeps."""
-    world.vendor.answers(Arriving(500, (), *[b"x" * 32_768] * 5))
+    world.vendor.answers(PiecewiseBody(500, (), *[b"x" * 32_768] * 5))
 
     with pytest.raises(VendorFailed) as excinfo:
         await world.manager(shop()).stream("shop", GET)
@@ -144,7 +144,7 @@ async def test_error_body_is_read_in_part(world: World) -> None:
 @sync_and_async
 async def test_error_body_is_read_to_the_limit(world: World) -> None:
     """An error body is read up to the limit of kept bytes."""
-    world.vendor.answers(Arriving(500, (), b"x" * 65_535, b"y", b"z"))
+    world.vendor.answers(PiecewiseBody(500, (), b"x" * 65_535, b"y", b"z"))
 
     with pytest.raises(VendorFailed) as excinfo:
         await world.manager(shop()).stream("shop", GET)
@@ -156,7 +156,7 @@ async def test_error_body_is_read_to_the_limit(world: World) -> None:
 @sync_and_async
 async def test_last_piece_of_an_error_body_is_truncated(world: World) -> None:
     """The last piece of an error body is cut off at the limit."""
-    world.vendor.answers(Arriving(500, (), b"ab", b"x" * 70_000))
+    world.vendor.answers(PiecewiseBody(500, (), b"ab", b"x" * 70_000))
 
     with pytest.raises(VendorFailed) as excinfo:
         await world.manager(shop()).stream("shop", GET)
@@ -178,7 +178,7 @@ async def test_304_is_a_success(world: World) -> None:
 @sync_and_async
 async def test_deadline_covers_the_body(world: World) -> None:
     """After the call's deadline no more of the body is read."""
-    world.vendor.answers(Arriving(200, (), b"a", b"b", b"c"))
+    world.vendor.answers(PiecewiseBody(200, (), b"a", b"b", b"c"))
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
     stream = await manager.stream("shop", GET, timeout=5)
@@ -204,7 +204,7 @@ async def test_stalled_body_is_a_failure(world: World, after: float) -> None:
         world.clock.advance(after)
         return AttemptTimeout("no piece came.")
 
-    world.vendor.answers(Arriving(200, (), stall))
+    world.vendor.answers(PiecewiseBody(200, (), stall))
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
     stream = await manager.stream("shop", GET)
@@ -232,7 +232,7 @@ async def test_broken_error_body_is_a_connection_failure(
 ) -> None:
     """If an error body breaks off, the error says that the request may have been processed."""
     cut_off = ConnectionFailed("cut off", may_have_been_processed=False)
-    world.vendor.answers(Arriving(500, (), b"{", cut_off))
+    world.vendor.answers(PiecewiseBody(500, (), b"{", cut_off))
     manager = world.manager(shop(retry=RetryPolicy(3, 0)))
 
     with pytest.raises(ConnectionFailed, match="cut off") as excinfo:
@@ -244,7 +244,7 @@ async def test_broken_error_body_is_a_connection_failure(
 @sync_and_async
 async def test_our_own_error_in_a_body_is_neutral(world: World) -> None:
     """An error of moorage while reading that is not the vendor's does not count in the circuit."""
-    world.vendor.answers(Arriving(200, (), InvalidData("no chunk")))
+    world.vendor.answers(PiecewiseBody(200, (), InvalidData("no chunk")))
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
     stream = await manager.stream("shop", GET)
@@ -261,7 +261,7 @@ async def test_our_own_error_in_a_body_is_neutral(world: World) -> None:
 @sync_and_async
 async def test_broken_body_is_a_failure(world: World, error: Exception) -> None:
     """A broken body counts in the circuit; an unexpected exception is not quoted in its error."""
-    world.vendor.answers(Arriving(200, (), b"a", error))
+    world.vendor.answers(PiecewiseBody(200, (), b"a", error))
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
     stream = await manager.stream("shop", GET)
@@ -276,7 +276,7 @@ async def test_broken_body_is_a_failure(world: World, error: Exception) -> None:
 @sync_and_async
 async def test_stream_and_call_are_one_reporter(world: World) -> None:
     """With a quorum, a failed stream and a failed call of one manager count once."""
-    world.vendor.answers(503, Arriving(200, (), ConnectionFailed("cut off")))
+    world.vendor.answers(503, PiecewiseBody(200, (), ConnectionFailed("cut off")))
     manager = world.manager(shop(circuit=CircuitBreakerConfig(failures=2, quorum=2)))
 
     with pytest.raises(VendorFailed):
@@ -304,7 +304,7 @@ async def test_last_byte_of_a_probe_closes_the_circuit(world: World) -> None:
     """A probe that streams closes the circuit only with the last byte of its body."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
     await half_open(world, manager)
-    world.vendor.answers(Arriving(200, (), b"a"))
+    world.vendor.answers(PiecewiseBody(200, (), b"a"))
 
     stream = await manager.stream("shop", GET)
     await stream.read()
@@ -319,7 +319,7 @@ async def test_probe_slot_is_held_until_the_last_byte(world: World) -> None:
     """While a probe's body is read, no other probe is sent."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
     await half_open(world, manager)
-    world.vendor.answers(Arriving(200, (), b"a"))
+    world.vendor.answers(PiecewiseBody(200, (), b"a"))
 
     stream = await manager.stream("shop", GET)
     with pytest.raises(CircuitBreakerOpen):
@@ -334,7 +334,7 @@ async def test_leaving_early_is_neutral(world: World) -> None:
     """A stream closed before the last byte counts as neutral, and frees its probe slot."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
     await half_open(world, manager)
-    world.vendor.answers(Arriving(200, (), b"a", b"b"))
+    world.vendor.answers(PiecewiseBody(200, (), b"a", b"b"))
 
     async with await manager.stream("shop", GET) as stream:
         await stream.read()
@@ -361,7 +361,7 @@ async def test_slow_headers_count_as_slow(world: World) -> None:
     """A stream with slow headers counts as slow at the end of its body."""
     circuit = CircuitBreakerConfig(slow_call=1, slow_call_rate=1.0, minimum_calls=1)
     manager = world.manager(shop(circuit=circuit))
-    world.vendor.answers(world.answer_after(2.0, Arriving(200, (), b"a")))
+    world.vendor.answers(world.answer_after(2.0, PiecewiseBody(200, (), b"a")))
 
     stream = await manager.stream("shop", GET)
     assert CircuitState.CLOSED is (await state(manager))[0]
@@ -485,7 +485,7 @@ async def test_401_of_a_stream_renews_the_credential(world: World) -> None:
 async def test_used_up_allowance_of_a_stream_pauses(world: World) -> None:
     """A stream whose headers report no remaining allowance delays the next call."""
     world.vendor.answers(
-        Arriving(200, {"RateLimit-Remaining": "0", "RateLimit-Reset": "9"}),
+        PiecewiseBody(200, {"RateLimit-Remaining": "0", "RateLimit-Reset": "9"}),
     )
     manager = world.manager(shop(limits=RateLimitConfig(100), max_limit_wait=0))
 
@@ -524,7 +524,7 @@ async def test_unsendable_streams_are_refused(world: World) -> None:
 @sync_and_async
 async def test_events_of_a_stream(world: World) -> None:
     """A stream's attempt event comes with the headers, its end event with the end of the body."""
-    world.vendor.answers(Arriving(200, (), b"a"))
+    world.vendor.answers(PiecewiseBody(200, (), b"a"))
     manager = world.watched(shop())
 
     stream = await manager.stream("shop", GET, subject="customer-1")
@@ -556,7 +556,7 @@ async def test_final_event_of_a_stream(
     cancelled: bool,
 ) -> None:
     """The end event of a broken stream has its error; that of a closed one says cancelled."""
-    world.vendor.answers(Arriving(200, (), piece))
+    world.vendor.answers(PiecewiseBody(200, (), piece))
     manager = world.watched(shop())
 
     async with await manager.stream("shop", GET) as stream:
@@ -616,7 +616,7 @@ async def test_interrupted_read_ends_the_stream(world: World) -> None:
     service = shop(circuit=OPENS_AT_ONCE, bulkhead=BulkheadConfig(1))
     manager = world.manager(service)
     await half_open(world, manager)
-    world.vendor.answers(Arriving(200, (), b"a", Interruption()))
+    world.vendor.answers(PiecewiseBody(200, (), b"a", Interruption()))
     stream = await manager.stream("shop", GET)
     assert b"a" == await stream.read()
 

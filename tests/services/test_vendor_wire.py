@@ -324,7 +324,7 @@ def test_errors_are_masked_while_others_send() -> None:
     (_, sent_credentials) = calling.readers[-1]
     masked_errors: list[Exception] = []
 
-    class Sending:
+    class RacingCredential:
         """A credential during whose masking another one is sent."""
 
         def error(self, error: Exception) -> None:
@@ -333,7 +333,7 @@ def test_errors_are_masked_while_others_send() -> None:
             if len(masked_errors) == 1:
                 sent_credentials.append(self)
 
-    sent_credentials.extend([Sending(), Sending()])
+    sent_credentials.extend([RacingCredential(), RacingCredential()])
     error = ConfigurationError("No.", path="a", remedy="Mend it.")
     assert error is wire.masked(error)
     assert [error, error] == masked_errors

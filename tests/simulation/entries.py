@@ -25,7 +25,7 @@ from moorage.services.entries.outbox import _digest as digest
 from moorage.services.entries.store import EntryStore
 from tests.simulation.scenario import LawBroken
 from tests.simulation.world import Faults, SchedulerStep, Worker, World
-from tests.support.hearts import Heart
+from tests.support.hearts import ManualHeartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ WISHES = (None, 2.0, 30.0)
 FAULTS = ("crash", "cancel", "store_away", "answer_lost", "wall_step", "freeze")
 
 
-class Untraced:
+class SilentTracer:
     """An entry tracer that does nothing, so that a schedule depends on its seed alone.
 
     The simulated processes share one thread, and so the variables of its context. Python 3.11 can
@@ -276,14 +276,14 @@ def flows_of(
 ) -> OutboxFlows:
     """Return the outbox operations of one process; with renewals it can claim entries."""
     retry = RetryPolicy(max_attempts=TRIES, base_delay=OWN_PAUSE, jitter=Jitter.NONE)
-    renewals = renewals or EntryRenewals(shelf, core.nanoseconds, heartbeat=Heart)
+    renewals = renewals or EntryRenewals(shelf, core.nanoseconds, heartbeat=ManualHeartbeat)
     return OutboxFlows(
         core,
         shelf,
         retry=retry,
         lease=LEASE,
         renewals=renewals,
-        tracing=Untraced(),
+        tracing=SilentTracer(),
         check=lambda *_: None,
     )
 
@@ -361,7 +361,7 @@ def _worker(outbox: Outbox, rounds: int) -> Any:
 
         async def beat(core: Core) -> None:
             shelf = store_for(outbox, heartbeat, None)
-            hearts.append(EntryRenewals(shelf, core.nanoseconds, heartbeat=Heart))
+            hearts.append(EntryRenewals(shelf, core.nanoseconds, heartbeat=ManualHeartbeat))
             while not worker.ended:
                 await core.sleep(BEAT)
                 if not worker.ended:

@@ -50,7 +50,7 @@ SILENCE = 5_000_000
 """Microseconds without a reply after which a slow store counts as down."""
 
 
-class Cancelled(BaseException):
+class WorkerCancelled(BaseException):
     """Raised in a simulated worker whose task was cancelled."""
 
 
@@ -288,7 +288,7 @@ class World:
                     turn.act()
             worker.cancelled_at = turn.what
             self.tell(worker.name, f"is cancelled at: {turn.what}")
-            error = Cancelled()
+            error = WorkerCancelled()
         elif turn is not None:
             try:
                 value = turn.act()
@@ -449,7 +449,7 @@ class World:
         await SchedulerStep(f"{name}: store too slow", fail_late)
 
     def _with_fallback(self, core: Core, worker: Worker) -> Core:
-        memory = MemoryStorage(Ticking(self))
+        memory = MemoryStorage(SimulatedClock(self))
 
         def decide_alone(command: Command[Any]) -> Any:
             answer = memory.execute(command)
@@ -475,7 +475,7 @@ class World:
 
 
 @attrs.frozen
-class Ticking:
+class SimulatedClock:
     """A worker's local clock, which shows the time of the simulated world."""
 
     world: World

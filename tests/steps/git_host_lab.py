@@ -26,7 +26,7 @@ class Reply(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class Cut(Exception):
+class ConnectionCut(Exception):
     """The connection is closed without an answer."""
 
 
@@ -78,7 +78,7 @@ def https_server(
             )
             try:
                 reply = answer(message)
-            except Cut:
+            except ConnectionCut:
                 self.close_connection = True
                 return
             self.send_response(reply.status)

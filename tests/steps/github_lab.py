@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.domain.secrets.secret import Secret
 from moorage.testing.fakes.http_tls import certificate_files
-from tests.steps.git_host_lab import Cut, Message, Reply, ScriptJob, https_server, instant
+from tests.steps.git_host_lab import ConnectionCut, Message, Reply, ScriptJob, https_server, instant
 from tests.steps.strict_api import StrictApi
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class FakeGitHub:
             lost = next((cut for cut in self.cuts if cut in key), None)
             if lost is not None:
                 self.cuts.remove(lost)
-                raise Cut
+                raise ConnectionCut
         if status == 302:
             return Reply(302, headers=(("Location", document),))
         reply = _reply(status, document)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.domain.secrets.secret import Secret
 from moorage.testing.fakes.http_tls import certificate_files
-from tests.steps.git_host_lab import Cut, Message, Reply, ScriptJob, https_server, instant
+from tests.steps.git_host_lab import ConnectionCut, Message, Reply, ScriptJob, https_server, instant
 from tests.steps.strict_api import StrictApi
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class FakeGitLab:
             lost = next((cut for cut in self.cuts if cut in key), None)
             if lost is not None:
                 self.cuts.remove(lost)
-                raise Cut
+                raise ConnectionCut
         return Reply(status, document) if isinstance(document, bytes) else _reply(status, document)
 
     def end(self) -> None:

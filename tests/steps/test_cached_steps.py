@@ -271,7 +271,7 @@ def test_tenants_share_no_results(mode: str, tmp_path: Path) -> None:
 def test_result_that_cannot_be_stored_is_still_returned() -> None:
     """If the store fails while the result is kept for others, the step has its result."""
 
-    class Forgetful(MemoryStorage):
+    class ForgetfulStorage(MemoryStorage):
         refusals = 0
 
         def execute(self, command: Any, *arguments: Any, **options: Any) -> Any:
@@ -281,7 +281,7 @@ def test_result_that_cannot_be_stored_is_still_returned() -> None:
             return super().execute(command, *arguments, **options)
 
     platform = MockPlatform()
-    state = Forgetful()
+    state = ForgetfulStorage()
     connector = StepConnector(platform, ConnectorManager([Service("steps")], state=state))
     for _ in range(2):
         assert connector.execute_step(Step("build", ["make"], cache=3600)).is_success
@@ -297,11 +297,11 @@ def test_unknown_end_is_not_reused(mode: str, tmp_path: Path) -> None:
     platform = MockPlatform()
     execute = executor(mode, platform, url)
     with pytest.raises(OutcomeUnknown):
-        executor(mode, _Losing(), url)(step, idempotency_key="a")
+        executor(mode, _LosingPlatform(), url)(step, idempotency_key="a")
     assert "cached" not in execute(step, idempotency_key="b").metadata
 
 
-class _Losing(MockPlatform):
+class _LosingPlatform(MockPlatform):
     """A platform that loses each run as soon as it was started."""
 
     def look(self, name: str, timeout: float, /) -> Any:

@@ -347,7 +347,7 @@ def stopped(mode: str, platform: MockPlatform, trail: AuditTrail, **options: Any
     return asyncio.run(stop())
 
 
-class Waits:
+class RacingPlatform:
     """A platform on which another follower settles the run at a chosen look."""
 
     def __init__(self, platform: LocalPlatform, looks: int, settle: Callable[[], object]) -> None:
@@ -383,7 +383,7 @@ def test_log_gets_what_another_follower_has_read(mode: str, looks: int, tmp_path
     platform.start(RunSpec(name=name, step=step), 30.0)
     wait_until(lambda: platform.logs(name, "stdout", "", 5.0).data == b"one\ntwo\n", "the lines")
     lines: list[LogLine] = []
-    slow: Any = Waits(platform, looks, settle)
+    slow: Any = RacingPlatform(platform, looks, settle)
     result = executor(mode, slow, url)(step, idempotency_key="k", log=lines.append)
 
     assert [(1, "one"), (2, "two"), (3, "three"), (4, "end")] == [
@@ -652,7 +652,7 @@ def test_caller_need_not_wait_for_the_end(mode: str, tmp_path: Path) -> None:
 @modes
 def test_caller_without_patience_gets_the_platforms_error(mode: str) -> None:
     """A platform that does not answer is not asked again by a caller that does not wait."""
-    platform = Unreachable(endless=["a"])
+    platform = UnreachablePlatform(endless=["a"])
 
     with pytest.raises(ConnectionFailed):
         executor(mode, platform)(Step("a", ["true"]), idempotency_key="k", patience=0.0)
@@ -660,7 +660,7 @@ def test_caller_without_patience_gets_the_platforms_error(mode: str) -> None:
     assert 1 == platform.looks
 
 
-class Unreachable(MockPlatform):
+class UnreachablePlatform(MockPlatform):
     """A platform that starts runs, and then does not answer."""
 
     looks = 0

@@ -281,7 +281,7 @@ def test_closed_port() -> None:
     assert not caught.value.may_have_been_processed
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class _QuietHandler(SimpleHTTPRequestHandler):
     """An HTTP server of a folder that does not support ranges, and does not log."""
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's
@@ -292,7 +292,7 @@ def test_web_server(tmp_path: Path) -> None:
     """Over HTTP, files can be read and listed, whole or in part, but not written."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a b.txt").write_bytes(b"bytes")
-    web = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path)))
+    web = ThreadingHTTPServer(("127.0.0.1", 0), partial(_QuietHandler, directory=str(tmp_path)))
     thread = Thread(target=web.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     vendor = Fsspec(url=f"http://127.0.0.1:{web.server_port}")

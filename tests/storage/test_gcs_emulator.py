@@ -42,7 +42,7 @@ KNOWN = {
 """What the emulator knows too: it has no conditions, no pages, and no end of an upload."""
 
 
-class _Anybody:
+class _EmulatorCredentials:
     """Credentials for the emulator, which accepts any token."""
 
     def get(self, service: str, tenant: str | None, /) -> Credentials:
@@ -78,7 +78,7 @@ def files(port: int) -> Iterator[Storage]:
     """Return the storage operations of the hub."""
     vendor = Gcs(bucket="sandbox-bucket", endpoint=f"http://127.0.0.1:{port}")
     account = Account("gcs", vendor, settings={"retry": QUICK, "circuit": None})
-    with Hub([account], credentials=_Anybody()) as hub:
+    with Hub([account], credentials=_EmulatorCredentials()) as hub:
         yield hub.storage()
 
 

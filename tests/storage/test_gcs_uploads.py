@@ -108,7 +108,7 @@ def test_chunk_that_was_not_taken(
     assert [f"0-{STEP - 1}/*", "*/*", f"0-{STEP - 1}/*"] == spans(gcs_sandbox)[:3]
 
 
-class _Naps:
+class _RecordingClock:
     """A clock whose sleep returns at once and records its duration."""
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class _Naps:
 def test_chunk_that_never_arrives(gcs_sandbox: GcsSandbox) -> None:
     """If chunks make no progress the upload fails after pauses, and is removed."""
     account = Account("gcs", gcs(gcs_sandbox), settings={"retry": QUICK, "circuit": None})
-    naps = _Naps()
+    naps = _RecordingClock()
     with Hub([account], http=SandboxHttpClient(gcs_sandbox), sleeper=naps) as hub:
         cut_connections: list[Any] = [ConnectionFailed("cut", may_have_been_processed=True), None]
         gcs_sandbox.fail(*usual_answers(1), *cut_connections * 4)
@@ -136,7 +136,7 @@ def test_chunk_that_never_arrives(gcs_sandbox: GcsSandbox) -> None:
         assert not hub.storage().exists("a")
 
 
-class _Blunt(GcsSandbox):
+class _HeaderIgnoringSandbox(GcsSandbox):
     """A sandbox that ignores the header which asks for 200 instead of 308."""
 
     def handle(self, request: SandboxRequest, spool: Spool) -> Reply:
@@ -146,7 +146,7 @@ class _Blunt(GcsSandbox):
 
 def test_308_is_progress_for_uploads_only() -> None:
     """Status 308 means progress only in an upload."""
-    blunt = _Blunt()
+    blunt = _HeaderIgnoringSandbox()
     with over_gcs(blunt) as hub:
         files = hub.storage()
         files.upload("a", DATA, part_size=STEP)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits.storage_conformance import Check
 
 
-class _Silent:
+class _SilentVendor:
     """A vendor that accepts every call, and does nothing."""
 
     def __getattr__(self, name: str) -> Any:
@@ -59,7 +59,7 @@ class _WrongAttributes:
 def test_wrong_vendor_fails_every_check(check: Check) -> None:
     """A vendor that does nothing fails every check."""
     with pytest.raises((AssertionError, AttributeError, InvalidData, TypeError)):
-        check(lambda: kit.Subject(_Silent(), part=PART, can=frozenset(), sandbox=Sandbox()))
+        check(lambda: kit.Subject(_SilentVendor(), part=PART, can=frozenset(), sandbox=Sandbox()))
 
 
 class _DoubleHead(S3):
@@ -70,7 +70,7 @@ class _DoubleHead(S3):
         return await S3.head(self, wire, key, version=version)
 
 
-class _Rewriting(S3):
+class _RewritingVendor(S3):
     """A vendor that uploads each object twice."""
 
     async def put(self, wire: Wire, *arguments: Any, **named: Any) -> ObjectInfo:
@@ -78,7 +78,7 @@ class _Rewriting(S3):
         return await S3.put(self, wire, *arguments, **named)
 
 
-class _Misleading(S3):
+class _ReferencingVendor(S3):
     """A vendor that lists objects with references to other objects."""
 
     async def list(self, wire: Wire, prefix: str, /, **named: Any) -> ListPage:
@@ -87,7 +87,7 @@ class _Misleading(S3):
         return attrs.evolve(page, objects=tuple(objects))
 
 
-class _Local(S3):
+class _LocalTimeVendor(S3):
     """A vendor that reads the times of a list in a wrong time zone."""
 
     async def list(self, wire: Wire, prefix: str, /, **named: Any) -> ListPage:
@@ -102,7 +102,10 @@ class _Local(S3):
 
 @pytest.mark.parametrize(
     "vendor, sentence",
-    [(_Misleading, "leads to another object"), (_Local, "A list tells another time")],
+    [
+        (_ReferencingVendor, "leads to another object"),
+        (_LocalTimeVendor, "A list tells another time"),
+    ],
 )
 def test_wrong_list_is_noticed(vendor: type[S3], sentence: str) -> None:
     """A vendor whose lists have wrong references or times fails the kit."""
@@ -118,7 +121,7 @@ def test_wrong_list_is_noticed(vendor: type[S3], sentence: str) -> None:
     "vendor, sentence",
     [
         (_DoubleHead, "A look at an object sent HEAD .* twice"),
-        (_Rewriting, "A whole upload sent PUT"),
+        (_RewritingVendor, "A whole upload sent PUT"),
     ],
 )
 def test_repeated_request_is_noticed(vendor: type[S3], sentence: str) -> None:
@@ -131,7 +134,7 @@ def test_repeated_request_is_noticed(vendor: type[S3], sentence: str) -> None:
             check(lambda: kit.Subject(hub.storage(), PART, sandbox=made))
 
 
-class _Refusing:
+class _RefusingVendor:
     """A vendor that refuses everything, but for a wrong reason."""
 
     def __getattr__(self, name: str) -> Any:
@@ -145,7 +148,7 @@ def test_other_refusals_do_not_pass() -> None:
     """A refusal with another error than expected fails the kit."""
     check = next(check for check in kit.CHECKS if name_of(check) == "bad_keys_are_refused")
     with pytest.raises(AssertionError, match="It raised ConfigurationError"):
-        check(lambda: kit.Subject(_Refusing()))
+        check(lambda: kit.Subject(_RefusingVendor()))
 
 
 def test_vendor_without_upload_lists(tmp_path: Path) -> None:
@@ -162,7 +165,7 @@ def test_sources_that_break_must_matter() -> None:
     """An adapter that ignores errors of the upload's source fails the kit."""
 
     async def flow() -> None:
-        class _Deaf(_Silent):
+        class _DeafVendor(_SilentVendor):
             def __getattr__(self, name: str) -> Any:
                 async def verb(*value: Any, **named: Any) -> Any:
                     return False if name == "exists" else _WrongAttributes()
@@ -171,6 +174,6 @@ def test_sources_that_break_must_matter() -> None:
 
         for check in (kit.a_failed_upload_leaves_nothing, kit.uploads_are_resumed):
             with pytest.raises(AssertionError, match="did not matter"):
-                await check(lambda: kit.Subject(_Deaf()))
+                await check(lambda: kit.Subject(_DeafVendor()))
 
     asyncio.run(flow())

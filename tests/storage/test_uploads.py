@@ -143,7 +143,7 @@ class _AwaitedFile:
         self.closed = True
 
 
-class _Iterated:
+class _IterableOnly:
     """An asynchronous iterable that is not an iterator."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -164,7 +164,7 @@ def test_awaited_sources() -> None:
     async def flow() -> None:
         with sandbox() as new_sandbox:
             async with async_over_s3(new_sandbox) as hub:
-                for source in (open_file, _Iterated()):
+                for source in (open_file, _IterableOnly()):
                     await hub.storage().upload("a", source, part_size=PART)  # type: ignore[arg-type]  # whatever can be awaited
                     async with await hub.storage().download("a") as download:
                         assert DATA == await download.read_all()

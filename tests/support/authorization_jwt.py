@@ -27,14 +27,14 @@ _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _FAR_SECONDS: Final = 3600  # seconds; an assertion that lives longer is no assertion but a password
 
 
-class Flawed(Exception):
+class InvalidJwt(Exception):
     """An invalid token or key, with the reason in ASCII without quotes."""
 
 
 def need(holds: object, why: str) -> None:
     """Raise Flawed with this reason unless the condition holds."""
     if not holds:
-        raise Flawed(why)
+        raise InvalidJwt(why)
 
 
 class Jwt(NamedTuple):
@@ -59,13 +59,13 @@ def digest(content: bytes) -> str:
 def decode(text: object) -> bytes:
     """Decode URL-safe Base64 strictly."""
     if not isinstance(text, str) or not _ENCODED.fullmatch(text):
-        raise Flawed("what should be base64url is not")
+        raise InvalidJwt("what should be base64url is not")
     try:
         content = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:
-        raise Flawed("what should be base64url is not") from None
+        raise InvalidJwt("what should be base64url is not") from None
     if encode(content) != text:
-        raise Flawed("base64url has stray bits at its end")
+        raise InvalidJwt("base64url has stray bits at its end")
     return content
 
 
@@ -73,11 +73,11 @@ def read(text: str) -> Jwt:
     """Parse a JWT into its parts."""
     parts = text.split(".")
     if len(parts) != 3:
-        raise Flawed("a token in compact form has three parts")
+        raise InvalidJwt("a token in compact form has three parts")
     header, claims, signature = (decode(part) for part in parts)
     jwt = Jwt(_members(header), _members(claims), text.rpartition(".")[0].encode(), signature)
     if "crit" in jwt.header:
-        raise Flawed("nothing critical is understood")
+        raise InvalidJwt("nothing critical is understood")
     return jwt
 
 
@@ -85,21 +85,21 @@ def _members(content: bytes) -> Mapping[str, Any]:
     try:
         members = json.loads(content, object_pairs_hook=_unique_members, parse_constant=_no_number)
     except ValueError:
-        raise Flawed("a part of the token is not JSON") from None
+        raise InvalidJwt("a part of the token is not JSON") from None
     if not isinstance(members, dict):
-        raise Flawed("a part of the token is not a JSON object")
+        raise InvalidJwt("a part of the token is not a JSON object")
     return members
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise Flawed("a member comes twice")
+        raise InvalidJwt("a member comes twice")
     return members
 
 
 def _no_number(name: str) -> None:
-    raise Flawed(f"{name} is not JSON")
+    raise InvalidJwt(f"{name} is not JSON")
 
 
 def verify(jwt: Jwt, key: PublicKey | bytes) -> None:
@@ -107,11 +107,11 @@ def verify(jwt: Jwt, key: PublicKey | bytes) -> None:
     algorithm = jwt.header.get("alg")
     kind, check = _CHECKS.get(str(algorithm), (None, None))
     if kind is None or check is None or not isinstance(key, kind):
-        raise Flawed("the algorithm does not go with the key")
+        raise InvalidJwt("the algorithm does not go with the key")
     try:
         check(key, jwt.signature, jwt.signed)
     except (InvalidSignature, ValueError):
-        raise Flawed("the signature is not right") from None
+        raise InvalidJwt("the signature is not right") from None
 
 
 def _hmac(key: Any, signature: bytes, signed: bytes) -> None:
@@ -154,9 +154,9 @@ _CHECKS: Final[Mapping[str, tuple[type, Callable[[Any, bytes, bytes], None]]]] =
 def public_key(jwk: object) -> PublicKey:
     """Return the public key of a JWK; raise Flawed for any other kind of key."""
     if not isinstance(jwk, dict):
-        raise Flawed("jwk is not a JSON object")
+        raise InvalidJwt("jwk is not a JSON object")
     if _PRIVATE & jwk.keys():
-        raise Flawed("jwk has a private key in it")
+        raise InvalidJwt("jwk has a private key in it")
     try:
         match jwk.get("kty"), jwk.get("crv"):
             case "EC", "P-256":
@@ -168,14 +168,14 @@ def public_key(jwk: object) -> PublicKey:
                 e, n = (int.from_bytes(decode(jwk.get(name)), "big") for name in "en")
                 return _long_enough(rsa.RSAPublicNumbers(e, n).public_key())
             case _:
-                raise Flawed("jwk is of a kind that is not known here")
+                raise InvalidJwt("jwk is of a kind that is not known here")
     except ValueError:
-        raise Flawed("jwk describes no key") from None
+        raise InvalidJwt("jwk describes no key") from None
 
 
 def _long_enough(key: rsa.RSAPublicKey) -> rsa.RSAPublicKey:
     if key.key_size < 2048:
-        raise Flawed("jwk is too short a key")
+        raise InvalidJwt("jwk is too short a key")
     return key
 
 
@@ -194,19 +194,19 @@ def check_times(claims: Mapping[str, Any], now: datetime) -> None:
     moment = now.timestamp()
     expires = seconds(claims, "exp")
     if expires <= moment:
-        raise Flawed("the assertion has expired")
+        raise InvalidJwt("the assertion has expired")
     if expires > moment + _FAR_SECONDS:
-        raise Flawed("the assertion lives too long")
+        raise InvalidJwt("the assertion lives too long")
     for name in ("nbf", "iat"):
         if name in claims and seconds(claims, name) > moment + 1:
-            raise Flawed(f"{name} is in the future")
+            raise InvalidJwt(f"{name} is in the future")
 
 
 def seconds(claims: Mapping[str, Any], name: str) -> float:
     """Return a claim that must be a number of seconds."""
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Flawed(f"{name} is not a number")
+        raise InvalidJwt(f"{name} is not a number")
     return value
 
 
@@ -214,7 +214,7 @@ def text(claims: Mapping[str, Any], name: str) -> str:
     """Return a claim that must be a text and not empty."""
     value = claims.get(name)
     if not isinstance(value, str) or not value:
-        raise Flawed(f"{name} is missing or no text")
+        raise InvalidJwt(f"{name} is missing or no text")
     return value
 
 
@@ -223,10 +223,10 @@ def check_audience(claims: Mapping[str, Any], ours: frozenset[str]) -> None:
     value = claims.get("aud")
     named_audiences = value if isinstance(value, list) else [value]
     if not any(isinstance(item, str) and item in ours for item in named_audiences):
-        raise Flawed("aud is not this server")
+        raise InvalidJwt("aud is not this server")
 
 
-class Replays:
+class TokenIdMemory:
     """A memory of token ids, each of which may be used only once."""
 
     def __init__(self) -> None:
@@ -235,5 +235,5 @@ class Replays:
     def remember(self, issuer: str, jti: str) -> None:
         """Remember a token's id; raise Flawed if it was used before."""
         if (issuer, jti) in self._seen:
-            raise Flawed("jti was seen before")
+            raise InvalidJwt("jti was seen before")
         self._seen.add((issuer, jti))

@@ -16,7 +16,7 @@ from urllib.parse import unquote_plus, urlsplit
 from cryptography import x509
 
 from tests.support import authorization_jwt as jose
-from tests.support.authorization_jwt import Flawed, need
+from tests.support.authorization_jwt import InvalidJwt, need
 from tests.support.authorization_values import CLIENT_ASSERTION, NOBODY, Refusal
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class Doorkeeper:
         self.issuers: dict[str, PublicKey] = {}
         self.nonces_required = nonces_required
         self.window = window
-        self._assertions = jose.Replays()
-        self._proofs = jose.Replays()
+        self._assertions = jose.TokenIdMemory()
+        self._proofs = jose.TokenIdMemory()
         self._nonces: dict[str, list[str]] = {}
 
     # --- clients -----------------------------------------------------------
@@ -133,7 +133,7 @@ class Doorkeeper:
             assert key is not None, f"{name} was registered without a key"
             jose.verify(jwt, key)
             self._accept(jwt.claims, audiences, call.now)
-        except Flawed as flaw:
+        except InvalidJwt as flaw:
             raise _refuse_client(str(flaw)) from None
         return client, client.method
 
@@ -160,7 +160,7 @@ class Doorkeeper:
             jose.verify(jwt, self.issuers[issuer])
             subject = jose.text(jwt.claims, "sub")
             self._accept(jwt.claims, audiences, call.now)
-        except Flawed as flaw:
+        except InvalidJwt as flaw:
             raise Refusal("invalid_grant", str(flaw)) from None
         return subject
 
@@ -204,7 +204,7 @@ class Doorkeeper:
             self._check_claims(jwt.claims, call, token)
             key = jose.thumbprint(jwt.header["jwk"])
             self._proofs.remember(key, jose.text(jwt.claims, "jti"))
-        except Flawed as flaw:
+        except InvalidJwt as flaw:
             raise Refusal("invalid_dpop_proof", str(flaw)) from None
         if self.nonces_required and jwt.claims.get("nonce") not in self._known_nonces(place):
             raise Refusal("use_dpop_nonce", "the proof needs a nonce of this server")
@@ -212,13 +212,13 @@ class Doorkeeper:
 
     def _check_claims(self, claims: Mapping[str, Any], call: Call, token: str | None) -> None:
         if claims.get("htm") != call.method:
-            raise Flawed("htm is another method")
+            raise InvalidJwt("htm is another method")
         if _place(jose.text(claims, "htu")) != _place(call.url):
-            raise Flawed("htu is another place")
+            raise InvalidJwt("htu is another place")
         if abs(jose.seconds(claims, "iat") - call.now.timestamp()) > self.window:
-            raise Flawed("iat is too far from now")
+            raise InvalidJwt("iat is too far from now")
         if token is not None and claims.get("ath") != jose.digest(token.encode()):
-            raise Flawed("ath is of another token")
+            raise InvalidJwt("ath is of another token")
 
 
 def _new_nonce() -> str:
@@ -232,7 +232,7 @@ def _place(url: str) -> tuple[str, str, int | None, str]:
         parts = urlsplit(url)
         port = parts.port or _BASE_PORTS.get(parts.scheme)
     except ValueError:
-        raise Flawed("htu is no URL") from None
+        raise InvalidJwt("htu is no URL") from None
     return parts.scheme, parts.hostname or "", port, parts.path or "/"
 
 

@@ -46,7 +46,7 @@ def vat(**options: object) -> Service:
     return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
 
-class Cupboard:
+class FaultyCache:
     """A cache in memory that tests can make unavailable, slow or corrupt."""
 
     def __init__(self, world: World) -> None:

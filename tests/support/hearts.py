@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Heart:
+class ManualHeartbeat:
     """A heartbeat that beats only when a test calls it.
 
     Args:

@@ -20,7 +20,7 @@ CLIENTS: Final = (STDLIB, ASYNC_STDLIB)
 """The clients that are proven with these programs."""
 
 
-class Driven:
+class DrivenClient:
     """An HTTP client of either mode, used from a synchronous program.
 
     Each call of one that is awaited runs in an event loop of its own, as in a web worker that has

@@ -25,11 +25,11 @@ from moorage.domain.resilience.gate_commands import Pause
 from tests.support.virtual_ports import (
     Chance,
     Clock,
-    Gate,
     Ids,
     SentRequest,
     Store,
     Vendor,
+    WorkGate,
 )
 from tests.support.virtual_tasks import (
     PATIENCE,
@@ -177,9 +177,9 @@ class World:
             return AsyncMemoryStorage(self.store.memory)
         return self.of_mode(self.store)
 
-    def gate(self) -> Gate:
+    def gate(self) -> WorkGate:
         """Return a gate at which a call can be paused."""
-        return Gate(self)
+        return WorkGate(self)
 
     def event_names(self) -> list[str]:
         """Return the names of the events so far."""
@@ -255,13 +255,13 @@ class AwaitedManager:
         del plain.__dict__["__wrapped__"]
         return plain
 
-    async def stream(self, *args: Any, **kwargs: Any) -> Streamed:
+    async def stream(self, *args: Any, **kwargs: Any) -> StreamedResponse:
         """Return a streamed response that can be awaited in both modes."""
         value = self.manager.stream(*args, **kwargs)
-        return Streamed(self.world, await value if self.world.is_awaited else value)
+        return StreamedResponse(self.world, await value if self.world.is_awaited else value)
 
 
-class Streamed:
+class StreamedResponse:
     """A streamed response that can be awaited in both modes."""
 
     def __init__(self, world: World, answer: Any) -> None:

@@ -22,7 +22,7 @@ TOKEN = re.compile(
 )
 
 
-class Refused(Exception):
+class ODataRefusal(Exception):
     """A request that the OData service refuses."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -63,7 +63,7 @@ class ODataService:
         """Return the response to a request: status, headers and body."""
         try:
             return self.perform(method, target, headers, body)
-        except Refused as error:
+        except ODataRefusal as error:
             return _json(
                 error.status,
                 {
@@ -78,7 +78,7 @@ class ODataService:
     def perform(
         self, method: str, target: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """Execute a request, or raise `Refused`."""
+        """Execute a request, or raise `ODataRefusal`."""
         place = urlsplit(target)
         # The path is decoded once; a quote in a key is doubled.
         path = unquote(place.path).removeprefix(ROOT).strip("/")
@@ -100,12 +100,12 @@ class ODataService:
             orders = _filtered(list(self.orders.values()), options.get("$filter"))
             return 200, {"Content-Type": "text/plain"}, f"\ufeff{len(orders)}".encode()
         if path != "Orders":
-            raise Refused(404, "NotFound", f"There is no {path}.")
+            raise ODataRefusal(404, "NotFound", f"There is no {path}.")
         if method == "GET":
             return self.query(options, headers)
         order = json.loads(body)
         if order.get("Pieces", 0) < 0:
-            raise Refused(400, "InvalidPieces", "Pieces must not be negative.")
+            raise ODataRefusal(400, "InvalidPieces", "Pieces must not be negative.")
         return self.entity(self.add(**order), headers, 201)
 
     def run(self, method: str, path: str) -> tuple[int, dict[str, str], bytes]:
@@ -115,7 +115,7 @@ class ODataService:
             return 204, {}, b""
         match = re.fullmatch(r"Total\((?:least=([0-9]+))?\)", path)
         if match is None:
-            raise Refused(404, "NotFound", f"There is no {path}.")
+            raise ODataRefusal(404, "NotFound", f"There is no {path}.")
         least = int(match[1] or 0)
         total = sum(item["Pieces"] for item in self.orders.values() if item["Pieces"] >= least)
         return _json(200, {"@odata.context": "$metadata#Edm.Int32", "value": total})
@@ -127,7 +127,7 @@ class ODataService:
         match = re.fullmatch(r"Orders\(([0-9]+)\)(/Sales\.Approve)?", path)
         number = 0 if match is None else int(match[1])
         if match is None or number not in self.orders:
-            raise Refused(404, "NotFound", f"There is no {path}.")
+            raise ODataRefusal(404, "NotFound", f"There is no {path}.")
         if match[2]:
             self.orders[number]["Approved"] = json.loads(body)["by"]
             return self.entity(number, headers, 200)
@@ -145,9 +145,9 @@ class ODataService:
         """Refuse a change without the entity's current version."""
         etag = headers.get("if-match")
         if etag is None:
-            raise Refused(428, "PreconditionRequired", "Send If-Match.")
+            raise ODataRefusal(428, "PreconditionRequired", "Send If-Match.")
         if etag not in {"*", f'W/"{self.versions[number]}"'}:
-            raise Refused(412, "VersionMismatch", "The order has changed.")
+            raise ODataRefusal(412, "VersionMismatch", "The order has changed.")
 
     def entity(
         self, number: int, headers: dict[str, str], status: int
@@ -290,7 +290,7 @@ class Condition:
         while position < len(text.rstrip()):
             match = TOKEN.match(text, position)
             if match is None:
-                raise Refused(400, "BadFilter", "The filter is not valid.")
+                raise ODataRefusal(400, "BadFilter", "The filter is not valid.")
             self.tokens.append((str(match.lastgroup), match[str(match.lastgroup)]))
             position = match.end()
 
@@ -298,7 +298,7 @@ class Condition:
         """Return whether the order meets the whole condition."""
         result = self.either()
         if self.tokens:
-            raise Refused(400, "BadFilter", "The filter goes on after its end.")
+            raise ODataRefusal(400, "BadFilter", "The filter goes on after its end.")
         return result
 
     def either(self) -> bool:
@@ -335,7 +335,7 @@ class Condition:
         if name in {"eq", "ne"}:
             return (left == right) is (name == "eq")
         if name not in {"gt", "ge", "lt", "le"}:
-            raise Refused(400, "BadFilter", f"There is no operator {name}.")
+            raise ODataRefusal(400, "BadFilter", f"There is no operator {name}.")
         return type(left) is type(right) and bool(getattr(operator, name)(left, right))
 
     def value(self) -> Any:
@@ -348,7 +348,7 @@ class Condition:
         if text in {"null", "true", "false"}:
             return {"null": None, "true": True, "false": False}[text]
         if text not in self.order:
-            raise Refused(400, "BadFilter", f"There is no property {text}.")
+            raise ODataRefusal(400, "BadFilter", f"There is no property {text}.")
         return self.order[text]
 
     def next_is(self, text: str) -> bool:
@@ -361,5 +361,5 @@ class Condition:
     def take(self) -> tuple[str, str]:
         """Take the next token of the condition."""
         if not self.tokens:
-            raise Refused(400, "BadFilter", "The filter ends too early.")
+            raise ODataRefusal(400, "BadFilter", "The filter ends too early.")
         return self.tokens.pop(0)

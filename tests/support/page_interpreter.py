@@ -23,7 +23,7 @@ _PRINTS = re.compile(r"# → (.*)$", re.MULTILINE)
 _PATIENCE = 120.0  # seconds for a command in the background to say what the page shows
 
 
-class Wrong(Exception):
+class StepMismatch(Exception):
     """Raised if a step's result differs from what the page shows."""
 
 
@@ -53,10 +53,12 @@ class Shell:
         deadline = time.monotonic() + (_PATIENCE if command.endswith("&") else 0)
         while not matches(shown, text := printed_path.read_text("utf-8")):
             if time.monotonic() >= deadline:
-                raise Wrong(f"`{command}` printed\n{text}\nThe page shows\n" + "\n".join(shown))
+                raise StepMismatch(
+                    f"`{command}` printed\n{text}\nThe page shows\n" + "\n".join(shown)
+                )
             time.sleep(0.02)
         if exit_status != status:
-            raise Wrong(f"`{command}` ended with {exit_status} and printed\n{text}")
+            raise StepMismatch(f"`{command}` ended with {exit_status} and printed\n{text}")
         pairs = [pair.split("=", 1) for pair in state.read_text("utf-8").split("\0") if pair]
         self.environment = dict(pairs)
         self.folder = self.environment["PWD"]
@@ -92,9 +94,9 @@ class Interpreter:
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
             exec(compiled_code, vars(self._module))  # noqa: S102 - which is what this file is for
         if errors.getvalue():
-            raise Wrong(f"the block wrote to the standard error:\n{errors.getvalue()}")
+            raise StepMismatch(f"the block wrote to the standard error:\n{errors.getvalue()}")
         if _PRINTS.findall(code) != output.getvalue().splitlines():
-            raise Wrong(f"the block printed\n{output.getvalue()}")
+            raise StepMismatch(f"the block printed\n{output.getvalue()}")
 
 
 def main(path: str) -> None:
@@ -114,7 +116,7 @@ def main(path: str) -> None:
             else:
                 interpreter.run(step["text"], step["line"], shell)
         except Exception as error:  # noqa: BLE001 - whatever it is, the page is wrong
-            message = str(error) if isinstance(error, Wrong) else traceback.format_exc()
+            message = str(error) if isinstance(error, StepMismatch) else traceback.format_exc()
             sys.exit(f"{plan['page']}:{step['line'] + 1}: {message}")
 
 

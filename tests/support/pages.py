@@ -73,7 +73,7 @@ class Block(NamedTuple):
     line: int
 
 
-class Unfit(Exception):
+class PageRuleBroken(Exception):
     """A page breaks a rule for documentation pages."""
 
 
@@ -121,14 +121,16 @@ class Environment(NamedTuple):
 
 
 def plan(text: str) -> Plan:
-    """Return the steps of a page; raise `Unfit` if the purpose of a block is unclear."""
+    """Return the steps of a page; raise `PageRuleBroken` if the purpose of a block is unclear."""
     page_plan = Plan([], set(), set(), set())
     if len(_FENCE.findall(text)) != 2 * len(blocks(text)):
-        raise Unfit("a block is indented, or does not end.")
+        raise PageRuleBroken("a block is indented, or does not end.")
     for block in blocks(text):
         name = _NAME.match(block.text)
         if block.language not in LANGUAGES:
-            raise Unfit(f"line {block.line}: `{block.language}` is no language of a block.")
+            raise PageRuleBroken(
+                f"line {block.line}: `{block.language}` is no language of a block."
+            )
         if block.language == "console":
             _type(block, page_plan)
         elif name is not None:
@@ -136,17 +138,19 @@ def plan(text: str) -> Plan:
             page_plan.steps.append({**step, "line": block.line})
         elif block.language == "python":
             if _TEST.search(block.text):
-                raise Unfit(f"line {block.line}: a test has to be in a file, which pytest runs.")
+                raise PageRuleBroken(
+                    f"line {block.line}: a test has to be in a file, which pytest runs."
+                )
             page_plan.steps.append({"kind": "python", "text": block.text, "line": block.line})
         elif block.language != "text":
-            raise Unfit(f"line {block.line}: the first line has to name the file.")
+            raise PageRuleBroken(f"line {block.line}: the first line has to name the file.")
     return page_plan
 
 
 def _type(block: Block, made: Plan) -> None:
     lines = block.text.splitlines()
     if not lines or not lines[0].startswith("$ "):
-        raise Unfit(f"line {block.line}: a block for the terminal begins with `$ `.")
+        raise PageRuleBroken(f"line {block.line}: a block for the terminal begins with `$ `.")
     position = 0
     while position < len(lines):
         begin, command = position, lines[position][2:]
@@ -164,7 +168,7 @@ def _type(block: Block, made: Plan) -> None:
             _install(pip[1], block.line + begin, made)
         elif make is not None:
             if make[1] is not None and make[1] not in _targets():
-                raise Unfit(f"line {block.line}: the Makefile has no target {make[1]}.")
+                raise PageRuleBroken(f"line {block.line}: the Makefile has no target {make[1]}.")
         else:
             step = {"kind": "command", "text": command, "shown": shown_lines, "status": 0}
             made.steps.append({**step, "line": block.line + begin})
@@ -239,7 +243,7 @@ def reduced_environment(made: Plan, notes: Path) -> Environment:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     unknown_extras = made.extras - extras["optional-dependencies"].keys()
     if unknown_extras:
-        raise Unfit(f"there is no extra {', '.join(sorted(unknown_extras))}.")
+        raise PageRuleBroken(f"there is no extra {', '.join(sorted(unknown_extras))}.")
     targets = [*extras["dependencies"], *made.requirements, "moorage"]
     for extra_name in made.extras:
         targets += extras["optional-dependencies"][extra_name]
@@ -296,7 +300,7 @@ def follow(
     empty: Path,
     choose: Callable[[Plan, Path], Environment] = reduced_environment,
 ) -> None:
-    """Follow a page in an empty folder; raise `Unfit` if that is not possible as printed.
+    """Follow a page in an empty folder; raise `PageRuleBroken` if that is not possible as printed.
 
     `choose` returns the environment for the page's plan, and a folder for its private files.
     """
@@ -332,4 +336,4 @@ def _read(environment: Environment, folder: Path, steps: Path) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(reader.pid, signal.SIGKILL)  # with what runs in the background
     if reader.returncode or errors or outgoing_bytes:
-        raise Unfit(f"{errors.decode()}{outgoing_bytes.decode()}")
+        raise PageRuleBroken(f"{errors.decode()}{outgoing_bytes.decode()}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
-class Struck(BaseException):
+class SignalInterruption(BaseException):
     """The exception that the signal's handler raises, as for Ctrl-C."""
 
 
@@ -31,12 +31,12 @@ def strike_during(act: Callable[[], object], *, once: Callable[[], object] = lam
         is_ours = frame and str(frame.f_globals.get("__name__")).startswith("moorage.")
         if is_ours and once():
             signal.setitimer(signal.ITIMER_REAL, 0)
-            raise Struck
+            raise SignalInterruption
 
     previous_handler = signal.signal(signal.SIGALRM, strike)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
-        with pytest.raises(Struck):
+        with pytest.raises(SignalInterruption):
             act()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

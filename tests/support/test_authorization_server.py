@@ -18,7 +18,7 @@ from moorage.testing.fakes.clock import VirtualClock
 from tests.support.authorization_caller import Caller, basic
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.authorization_values import CLIENT, REFRESH
-from tests.support.http_clients import CLIENTS, Driven
+from tests.support.http_clients import CLIENTS, DrivenClient
 
 INVALID_GRANT = (400, "invalid_grant")
 
@@ -313,7 +313,7 @@ def test_the_packages_own_clients_get_along(name: str) -> None:
     """HTTP clients of moorage in both modes can refresh tokens and read the resource."""
     timeouts = Timeouts(total=30)
     with AuthorizationServer() as server:
-        driver = Driven(name)
+        driver = DrivenClient(name)
         _, refresh = server.seed()
         form = {"grant_type": REFRESH, "refresh_token": refresh}
         result = Request.post("/", form=form, headers={"Authorization": basic("erp", "s3cr3t")})

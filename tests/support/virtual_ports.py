@@ -97,7 +97,7 @@ class SentRequest:
         return self.request.headers.get(name)
 
 
-class Gate:
+class WorkGate:
     """A point at which background work waits until the test opens it."""
 
     def __init__(self, world: World) -> None:
@@ -140,7 +140,7 @@ class Vendor:
         self._answers: deque[Any] = deque()
         self.otherwise: Any = 200
         self.requests: list[SentRequest] = []
-        self.arrivals: list[Arriving] = []
+        self.arrivals: list[PiecewiseBody] = []
 
     def answers(self, *answers: Any) -> None:
         """Give these responses, in order, and then `otherwise`."""
@@ -157,9 +157,9 @@ class Vendor:
     async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Any:
         answer = await self._answer(request, url, timeouts)
         if isinstance(answer, int):
-            answer = Arriving(answer)
+            answer = PiecewiseBody(answer)
         elif isinstance(answer, Response):
-            answer = Arriving(answer.status, answer.headers, answer.body)
+            answer = PiecewiseBody(answer.status, answer.headers, answer.body)
         answer.world = self._world
         self.arrivals.append(answer)
         return answer if self._world.is_awaited else SyncPort(answer)
@@ -180,7 +180,7 @@ class Vendor:
         """Close nothing."""
 
 
-class Arriving:
+class PiecewiseBody:
     """A streamed response body in pieces; an exception among the pieces is raised."""
 
     def __init__(self, status: int = 200, headers: Any = (), *pieces: Any) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen
-class Happening:
+class SpanEvent:
     """An event of a call's span: its name without prefix, its time and its attributes."""
 
     name: str
@@ -33,14 +33,14 @@ class ExportedCall:
     attributes: dict[str, Any]
     start: float
     end: float
-    events: list[Happening]
+    events: list[SpanEvent]
     is_call: bool
     attempts: list[ExportedCall] = attrs.field(factory=list)
 
     def __getitem__(self, name: str) -> Any:
         return self.attributes.get(f"moorage.{name}")
 
-    def of(self, name: str) -> Iterator[Happening]:
+    def of(self, name: str) -> Iterator[SpanEvent]:
         """Return the events with this name."""
         return (event for event in self.events if event.name == name)
 
@@ -142,7 +142,7 @@ def _read(spans: Iterable[str]) -> tuple[list[ExportedCall], list[ExportedCall]]
             _seconds(raw_value["start_time"]),
             _seconds(raw_value["end_time"]),
             [
-                Happening(
+                SpanEvent(
                     event["name"].removeprefix("moorage."),
                     _seconds(event["timestamp"]),
                     event["attributes"],
@@ -190,7 +190,7 @@ def _waits_of_calls(calls: Iterable[ExportedCall]) -> list[tuple[str, str, str, 
     return waits
 
 
-def _end_of_wait(call: ExportedCall, wait: Happening) -> float:
+def _end_of_wait(call: ExportedCall, wait: SpanEvent) -> float:
     """Return the time of a call's next event: an attempt, another event, or its end."""
     index = call.events.index(wait)
     times = [attempt.start for attempt in call.attempts if attempt.start >= wait.at]

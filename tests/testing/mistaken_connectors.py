@@ -115,10 +115,10 @@ class TakesAnyArgumentConnector(Ledger):
     @property
     def operations(self) -> Any:
         (named,) = super().operations.values()
-        return {"add": Careless(named)}
+        return {"add": LeakingConnector(named)}
 
 
-class Careless:
+class LeakingConnector:
     def __init__(self, named: NamedOperation) -> None:
         self.name = named.name
         self.arguments = named.arguments

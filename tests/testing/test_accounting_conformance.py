@@ -132,14 +132,14 @@ def changing(base: type[Any], **changes: Any) -> type[Any]:
         }
         return attrs.evolve(record, **values)
 
-    class _Changing(base):  # type: ignore[misc]  # a class that the caller chooses
+    class _ChangingVendor(base):  # type: ignore[misc]  # a class that the caller chooses
         async def create_invoice(self, *values: Any, key: str | None) -> Any:
             return changed(await super().create_invoice(*values, key=key))
 
         async def get_invoice(self, *values: Any) -> Any:
             return changed(await super().get_invoice(*values))
 
-    return _Changing
+    return _ChangingVendor
 
 
 _CENTS = changing(QuickBooks, total=lambda record: record.total * 100)

@@ -151,13 +151,13 @@ def test_a_faulty_vendor_is_found(faulty: type[GoogleCalendar], finder: str) -> 
 def test_checks_of_missing_capabilities_pass() -> None:
     """A vendor without optional features passes the checks of them."""
 
-    class _Plain(GoogleCalendar):
+    class _PlainCalendar(GoogleCalendar):
         capabilities = frozenset()
 
     def subject() -> kit.CalendarsSubject:
         made = calendars_subjects.google_calendar()
         sandbox: Any = made.sandbox
-        return attrs.evolve(made, vendor=_Plain(credentials=sandbox.key_file()))
+        return attrs.evolve(made, vendor=_PlainCalendar(credentials=sandbox.key_file()))
 
     optional = (
         *("a_version_is_compared", "recurrence_is_kept", "invitations_can_be_withheld"),

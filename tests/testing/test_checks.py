@@ -46,7 +46,7 @@ def test_soon_fails_after_its_time() -> None:
     assert time.monotonic() - start < patience() == 20.0
 
 
-class Steady(Control):
+class SteadyControl(Control):
     """A measurement that reports no time lost by the machine."""
 
     def _measure(self) -> None:
@@ -71,10 +71,10 @@ def test_late_checks_are_retried(late: int, tries: int) -> None:
             raise TooLate("It took 9 s.")
 
     if late < 3:
-        asyncio.run(timely(a_check, Steady)("once"))
+        asyncio.run(timely(a_check, SteadyControl)("once"))
     else:
         with pytest.raises(TooLate, match="9 s"):
-            asyncio.run(timely(a_check, Steady)("once"))
+            asyncio.run(timely(a_check, SteadyControl)("once"))
     assert ["once"] * tries == seen_words
     assert "a_check" == name_of(timely(a_check))
 
@@ -88,7 +88,7 @@ def test_failed_checks_are_not_retried() -> None:
         require([], "Said once")
 
     with pytest.raises(AssertionError, match="Said once"):
-        asyncio.run(timely(a_check, Steady)())
+        asyncio.run(timely(a_check, SteadyControl)())
     assert [1] == runs
 
 

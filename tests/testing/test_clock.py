@@ -204,7 +204,7 @@ def test_the_clock_does_not_jump_while_somebody_works() -> None:
     assert 1_000_000_000 == clock.nanoseconds()
 
 
-class _Opaque:
+class _OpaqueLoop:
     """An event loop whose pending work cannot be inspected."""
 
     def create_future(self) -> asyncio.Future[None]:
@@ -216,5 +216,5 @@ def test_jumping_needs_a_loop_that_can_be_watched() -> None:
     """A jumping sleeper refuses an event loop whose pending work cannot be inspected."""
     _, sleeper = jumping()
 
-    with pytest.raises(ConfigurationError, match="_Opaque"):
-        sleeper.watch(cast("asyncio.AbstractEventLoop", _Opaque()))
+    with pytest.raises(ConfigurationError, match="_OpaqueLoop"):
+        sleeper.watch(cast("asyncio.AbstractEventLoop", _OpaqueLoop()))

@@ -43,23 +43,23 @@ def test_notices_wall_time_without_a_zone(watch: Callable[[], datetime]) -> None
         kit.utc_is_aware(lambda: _FaultyClock(time.monotonic_ns, watch))
 
 
-class _Sleepless:
+class _SleeplessClock:
     def sleep(self, seconds: float, /) -> None:
         """Return at once instead of sleeping."""
 
 
-class _Restless:
+class _RestlessClock:
     async def sleep(self, seconds: float, /) -> None:
         """Return at once, without letting other tasks run."""
 
 
-class _Backwards:
+class _BackwardsClock:
     async def sleep(self, seconds: float, /) -> None:
         """Sleep less for longer requests."""
         await asyncio.sleep(0.002 - seconds / 20)
 
 
-class _Stubborn:
+class _UncancellableClock:
     async def sleep(self, seconds: float, /) -> None:
         """Sleep, and return when cancelled instead of raising."""
         try:
@@ -71,20 +71,20 @@ class _Stubborn:
 def test_notices_a_sleep_that_is_early() -> None:
     """A sleeper that does not sleep fails its check."""
     with pytest.raises(AssertionError, match="took only"):
-        kit.sleep_is_never_early(lambda: (SystemClock(), _Sleepless()))
+        kit.sleep_is_never_early(lambda: (SystemClock(), _SleeplessClock()))
 
 
 @pytest.mark.parametrize(
     "check, sleeper, sentence",
     [
-        (kit.async_sleep_is_never_early, _Restless, "took only"),
-        (kit.sleeping_lets_others_run, _Restless, "No other task ran"),
-        (kit.sleepers_wake_in_time_order, _Backwards, "woke in the order"),
-        (kit.cancelling_ends_a_sleep, _Stubborn, "as if it had been slept"),
+        (kit.async_sleep_is_never_early, _RestlessClock, "took only"),
+        (kit.sleeping_lets_others_run, _RestlessClock, "No other task ran"),
+        (kit.sleepers_wake_in_time_order, _BackwardsClock, "woke in the order"),
+        (kit.cancelling_ends_a_sleep, _UncancellableClock, "as if it had been slept"),
     ],
 )
 def test_notices_a_wrong_async_sleeper(
-    check: kit.AsyncSleeperCheck, sleeper: Callable[[], _Restless], sentence: str
+    check: kit.AsyncSleeperCheck, sleeper: Callable[[], _RestlessClock], sentence: str
 ) -> None:
     """A sleeper that blocks the loop, wakes in wrong order or hides a cancellation fails."""
     with pytest.raises(AssertionError, match=sentence):

@@ -75,7 +75,7 @@ class UnfencedStore(MemoryInbox):
         return stored_entry is not None and super().swap(entry, stored_entry.fence)
 
 
-class Rising(MemoryInbox):
+class StrictTokenInbox(MemoryInbox):
     """A store that requires a higher fencing token at each write."""
 
     def swap(self, entry: Any, fence: int, /) -> bool:
@@ -126,7 +126,7 @@ class SingleThreadOutboxStore(MemoryOutbox):
         (DisorderlyStore, "random_operations_match_the_memory_store"),
         (UnfencedStore, "late_writers_change_nothing"),
         (UnfencedStore, "concurrent_threads_replace_an_entry_once"),
-        (Rising, "a_lease_is_renewed_by_its_holder"),
+        (StrictTokenInbox, "a_lease_is_renewed_by_its_holder"),
         (UnfencedStore, "a_lease_is_renewed_by_its_holder"),
         (EndlessStore, "queries_find_all_matching_entries"),
         (SparingStore, "removal_deletes_matching_entries"),

@@ -278,14 +278,14 @@ def test_a_cancelled_delay_closes_the_answer() -> None:
     log: list[str] = []
     vendor = FakeVendor(Response(200))
 
-    class Endless:
+    class EndlessClock:
         async def sleep(self, _: float, /) -> None:
             asleep.set()
             await asyncio.Event().wait()
 
     asleep = asyncio.Event()
     client: Any = _AsyncClient(AsyncScriptedHttpClient(vendor), log)
-    network = AsyncFaultNetwork(client, FaultSchedule([Delay(1)]), sleeper=Endless())
+    network = AsyncFaultNetwork(client, FaultSchedule([Delay(1)]), sleeper=EndlessClock())
 
     async def cancelled() -> bool:
         task = asyncio.create_task(network.open(GET, URL, OPEN_ENDED))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Spoil = Callable[[Send, Request, str, Timeouts], Awaitable[Any]]
 
 
-class Spoiled:
+class FaultyClient:
     """A correct HTTP client with one fault added."""
 
     def __init__(self, habit: Spoil, client: AsyncHttpClient | None = None) -> None:
@@ -232,7 +232,7 @@ async def forgetful(send: Send, request: Request, url: str, timeouts: Timeouts) 
 def test_notices_a_faulty_http_client(check: kit.AsyncCheck, habit: Spoil, sentence: str) -> None:
     """An HTTP client with a typical fault fails the check for that fault."""
     with pytest.raises(AssertionError, match=sentence):
-        asyncio.run(check(lambda: Spoiled(habit)))
+        asyncio.run(check(lambda: FaultyClient(habit)))
 
 
 async def quoting(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
@@ -257,7 +257,7 @@ async def picky(send: Send, request: Request, url: str, timeouts: Timeouts) -> R
 )
 def test_stricter_http_client_passes(check: kit.AsyncCheck, habit: Spoil) -> None:
     """An HTTP client that is stricter than required passes."""
-    asyncio.run(check(lambda: Spoiled(habit)))
+    asyncio.run(check(lambda: FaultyClient(habit)))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TRUST_CHECKS, ids=name_of)
@@ -287,7 +287,7 @@ def trustingly(proxy: Proxy, _: Tls) -> AsyncHttpClient:
 
 def unsurely(proxy: Proxy, tls: Tls) -> AsyncHttpClient:
     """Return a client whose errors leave all outcomes open."""
-    return Spoiled(unsure, AsyncStdlibHttpClient(proxy=proxy, tls=tls))
+    return FaultyClient(unsure, AsyncStdlibHttpClient(proxy=proxy, tls=tls))
 
 
 @pytest.mark.parametrize(
@@ -404,4 +404,4 @@ def test_the_table_of_failures_is_drawn_from_the_kit() -> None:
 def test_notices_wrong_errors(row: failures.Failure, habit: Spoil, sentence: str) -> None:
     """A client that raises a wrong error fails the check for that failure."""
     with pytest.raises(AssertionError, match=sentence):
-        asyncio.run(row.check(lambda: Spoiled(habit)))
+        asyncio.run(row.check(lambda: FaultyClient(habit)))

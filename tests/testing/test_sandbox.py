@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-class Shelf(Sandbox):
+class NamedThingsSandbox(Sandbox):
     """A sandbox that stores things by name."""
 
     hosts = ("shelf.example", ".shelves.example")
@@ -71,7 +71,7 @@ class Shelf(Sandbox):
         return reply({"id": self.number()}, 201)
 
 
-def manager(shelf: Shelf, url: str = "https://shelf.example") -> ConnectorManager:
+def manager(shelf: NamedThingsSandbox, url: str = "https://shelf.example") -> ConnectorManager:
     """Return a manager that reaches the sandbox in memory."""
     service = Service("shelf", url, retry=None)
     return ConnectorManager([service], http=SandboxHttpClient(shelf))
@@ -84,7 +84,7 @@ def put(name: str) -> Request:
 
 def test_sandbox_answers_by_method_and_path() -> None:
     """A request calls the method of its route, with the values of the path's placeholders."""
-    shelf = Shelf()
+    shelf = NamedThingsSandbox()
     with manager(shelf) as calls:
         calls.call("shelf", put("a b"))
         result = calls.call("shelf", Request.get("/things/a%20b", query={"x": "1"}))
@@ -98,7 +98,7 @@ def test_sandbox_answers_by_method_and_path() -> None:
 
 def test_unknown_paths_are_refused() -> None:
     """A sandbox answers 404 for a path without a route, and for a missing resource."""
-    with manager(Shelf()) as calls:
+    with manager(NamedThingsSandbox()) as calls:
         for path in ("/nothing", "/things/none", "/things/a/b"):
             with pytest.raises(VendorRejected) as excinfo:
                 calls.call("shelf", Request.get(path))
@@ -112,7 +112,7 @@ def test_a_sandbox_without_routes_knows_nothing() -> None:
     assert 404 == Sandbox().answer(request).status
 
 
-class Gate(Sandbox):
+class TokenSandbox(Sandbox):
     """A sandbox with one route that needs a token, and one that does not."""
 
     open_routes = frozenset({"GET /{shop}/status"})
@@ -150,7 +150,7 @@ def test_credentials_are_checked_unless_a_route_is_open(path: str, token: str, s
     headers = Headers({"Authorization": f"Bearer {token}"})
     request = SandboxRequest("GET", "a.example", path, (), headers, b"")
 
-    assert status == Gate().answer(request).status
+    assert status == TokenSandbox().answer(request).status
 
 
 def _raise_refusal() -> Response:
@@ -196,7 +196,7 @@ def test_a_handler_repeats_the_response_of_a_key(
 ) -> None:
     """A sandbox repeats the response of a key, and refuses other content and invalid keys."""
 
-    class Keyed(Sandbox):
+    class KeyedSandbox(Sandbox):
         hosts = ("api.example",)
 
         def routes(self) -> Routes:
@@ -208,7 +208,7 @@ def test_a_handler_repeats_the_response_of_a_key(
             )
             return {"POST /{name}": replays.once(lambda _, name: reply(self.number(), Name=name))}
 
-    client = SandboxHttpClient(Keyed())
+    client = SandboxHttpClient(KeyedSandbox())
     headers = {} if key is None else {"Idempotency-Key": key}
     responses = [
         client.send(
@@ -236,7 +236,7 @@ def test_refusals_are_repeated_only_if_the_vendor_does(*, repeated: bool) -> Non
 
 def test_content_type_must_match() -> None:
     """A sandbox refuses a body that does not match its content type."""
-    with manager(Shelf()) as calls:
+    with manager(NamedThingsSandbox()) as calls:
         answer = calls.call("shelf", Request.post("/objects", json={"a": 1}))
         assert ({"a": 1}, "yes") == (answer.json(), answer.headers.get("X-Kept"))
         wrong_requests = [
@@ -265,13 +265,13 @@ def test_content_type_must_match() -> None:
 def test_caller_of_a_request(header: str | None, messages: list[object]) -> None:
     """A sandbox reads the caller from the Authorization header."""
     headers = {} if header is None else {"Authorization": header}
-    with manager(Shelf()) as calls:
+    with manager(NamedThingsSandbox()) as calls:
         assert messages == calls.call("shelf", Request.get("/who", headers=headers)).json()
 
 
 def test_planned_faults() -> None:
     """Planned faults of a sandbox come once, in order; a lost response follows the effect."""
-    shelf = Shelf()
+    shelf = NamedThingsSandbox()
     shelf.fail(Response(503), ConnectionFailed("Gone."), Lost())
     with manager(shelf) as calls:
         for kind in (VendorFailed, ConnectionFailed, ConnectionFailed):
@@ -285,7 +285,7 @@ def test_planned_faults() -> None:
 
 def test_answers_may_be_slow() -> None:
     """A slow response is awaited up to the timeout, and the request has its effect anyway."""
-    shelf = Shelf()
+    shelf = NamedThingsSandbox()
     service = Service("shelf", "https://shelf.example", retry=None, attempt_timeout=2.0)
     with ConnectorManager([service], http=SandboxHttpClient(shelf)) as calls:
         shelf.fail(Slow(1.0), Slow(3.0))
@@ -298,7 +298,7 @@ def test_answers_may_be_slow() -> None:
 
 def test_answers_may_be_slow_on_a_socket() -> None:
     """Over a real connection the delay of a slow sandbox takes real time."""
-    shelf = Shelf()
+    shelf = NamedThingsSandbox()
     with shelf.serving() as server:
         service = Service("shelf", server.url, retry=None, attempt_timeout=0.3)
         with ConnectorManager([service]) as calls:
@@ -312,20 +312,26 @@ def test_answers_may_be_slow_on_a_socket() -> None:
 
 def test_host_pattern_matches_subdomains() -> None:
     """A host name that starts with a dot matches all its subdomains, and no others."""
-    with manager(Shelf(), "https://eu.shelves.example") as calls:
+    with manager(NamedThingsSandbox(), "https://eu.shelves.example") as calls:
         assert 201 == calls.call("shelf", put("a")).status
-    with manager(Shelf(), "https://other.example") as calls, pytest.raises(InvalidData):
+    with (
+        manager(NamedThingsSandbox(), "https://other.example") as calls,
+        pytest.raises(InvalidData),
+    ):
         calls.call("shelf", put("a"))
 
 
 def test_an_answer_may_be_streamed() -> None:
     """A sandbox's response can be streamed in both modes."""
     service = Service("shelf", "https://shelf.example", retry=None)
-    with manager(Shelf()) as calls, calls.stream("shelf", Request.get("/files/a")) as answer:
+    with (
+        manager(NamedThingsSandbox()) as calls,
+        calls.stream("shelf", Request.get("/files/a")) as answer,
+    ):
         plain_bytes = b"".join(answer)
 
     async def stream_async() -> bytes:
-        client = AsyncSandboxHttpClient(Shelf())
+        client = AsyncSandboxHttpClient(NamedThingsSandbox())
         async with AsyncConnectorManager([service], http=client) as calls:
             await calls.call("shelf", put("a"))
             async with await calls.stream("shelf", Request.get("/files/a")) as answer:
@@ -333,13 +339,13 @@ def test_an_answer_may_be_streamed() -> None:
         await client.close()
         return whole_bytes
 
-    SandboxHttpClient(Shelf()).close()
+    SandboxHttpClient(NamedThingsSandbox()).close()
     assert b'{"path":"a"}' == plain_bytes == asyncio.run(stream_async())
 
 
 def test_sandbox_listens_on_a_socket() -> None:
     """A sandbox can be reached over a real connection, which it closes to lose a response."""
-    shelf = Shelf()
+    shelf = NamedThingsSandbox()
     with shelf.serving() as server:
         service = Service("shelf", server.url, retry=None)
         with ConnectorManager([service]) as calls:
@@ -355,7 +361,7 @@ def test_sandbox_listens_on_a_socket() -> None:
 @pytest.mark.parametrize("path", ["", "/hooks", "/hooks?shop=1"])
 def test_a_webhook_is_delivered(path: str) -> None:
     """A sandbox delivers a webhook unchanged, and returns the status of the response."""
-    shelf = Shelf()
+    shelf = NamedThingsSandbox()
     with VendorServer() as server:
         server.always(Behaviour(204))
         notice = shelf.notify(f"{server.url}{path}", b"news", {"X-Signature": "s"})
@@ -392,4 +398,4 @@ def test_bare_status_is_no_fault() -> None:
     invalid_fault: Any = 503
 
     with pytest.raises(InvalidData, match="cannot answer with 503"):
-        Shelf().fail(Response(503), invalid_fault)
+        NamedThingsSandbox().fail(Response(503), invalid_fault)

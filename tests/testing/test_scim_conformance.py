@@ -253,9 +253,9 @@ def test_notices_a_race() -> None:
 def test_errors_of_a_store_are_raised() -> None:
     """An error that is none of the port's is raised as it is."""
 
-    class Broken(MemoryScimStore):
+    class FailingScimStore(MemoryScimStore):
         def replace(self, *_: Any) -> ScimResource | None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        PLAIN["changes_at_once_are_one"](Broken)
+        PLAIN["changes_at_once_are_one"](FailingScimStore)

@@ -14,7 +14,7 @@ from moorage.domain.resilience.admission import Answer as Verdict
 from moorage.domain.values.durations import SECOND
 from moorage.errors import InvalidData, StateUnavailable, StorageUnavailable
 from moorage.testing import state_conformance as kit
-from moorage.testing.kits._state_commands import Appended, require_one_order
+from moorage.testing.kits._state_commands import AppendResult, require_one_order
 from moorage.testing.kits._state_walk import near, require_decision
 from moorage.testing.kits.checks import name_of, waiting_at_most
 from tests.testing.naive_store import AsyncNaiveStore, NaiveStore
@@ -94,7 +94,7 @@ def test_a_store_that_forgets_at_once_decides_as_the_model(pause: float) -> None
     check(_timed(BusyStore))
 
 
-class Thrice:
+class UnstableCommand:
     """A command that writes nothing, and whose answer changes each second."""
 
     keys = ("place",)
@@ -109,10 +109,10 @@ class Thrice:
 def test_a_decision_may_be_made_at_any_moment_of_its_span() -> None:
     """The kit accepts an answer for any moment between a command's start and end."""
     span = (SECOND - 1, 2 * SECOND)
-    require_decision("a run", Thrice(), (None,), ("second", (None,)), span)
+    require_decision("a run", UnstableCommand(), (None,), ("second", (None,)), span)
 
     with pytest.raises(AssertionError, match="In a run, the store decided 'third'"):
-        require_decision("a run", Thrice(), (None,), ("third", (None,)), (0, SECOND))
+        require_decision("a run", UnstableCommand(), (None,), ("third", (None,)), (0, SECOND))
 
 
 @pytest.mark.parametrize(
@@ -568,9 +568,9 @@ def test_a_store_that_is_cancelled_badly_is_noticed(store: kit.AsyncFactory, sen
 # --- histories -------------------------------------------------------------------
 
 
-def _appended(number: int, *keys: str, **details: Any) -> Appended:
+def _appended(number: int, *keys: str, **details: Any) -> AppendResult:
     options: dict[str, Any] = {"now": 0, "found": ((),) * len(keys), "began": 0, "ended": 9}
-    return Appended(number=number, keys=keys, **(options | details))
+    return AppendResult(number=number, keys=keys, **(options | details))
 
 
 def test_any_common_order_is_accepted() -> None:
@@ -605,7 +605,7 @@ def test_any_common_order_is_accepted() -> None:
     ],
 )
 def test_notices_impossible_orders(
-    history: list[Appended], logs: dict[str, tuple[int, ...]], sentence: str
+    history: list[AppendResult], logs: dict[str, tuple[int, ...]], sentence: str
 ) -> None:
     """The kit finds lost, doubled, outdated and contradictory commands."""
     with pytest.raises(AssertionError, match=sentence):

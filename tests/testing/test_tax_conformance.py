@@ -165,7 +165,7 @@ class _ComparingVendor(_FlatteringVendor):
 
 
 @attrs.frozen(kw_only=True)
-class _Shown(VatCheck):
+class _RevealingCheck(VatCheck):
     """A check that shows the name of the business."""
 
     def __repr__(self) -> str:
@@ -176,7 +176,9 @@ class _ShowingVendor(_CheckingVendor):
     """A faulty vendor whose checks show the business."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
-        return _Shown(**{item.name: getattr(check, item.name) for item in attrs.fields(VatCheck)})
+        return _RevealingCheck(
+            **{item.name: getattr(check, item.name) for item in attrs.fields(VatCheck)}
+        )
 
 
 class _ShowingSecretsVendor(Hmrc):

@@ -57,7 +57,7 @@ _VALUES: Final[tuple[Any, ...]] = (
 )  # fmt: skip
 
 
-class Attacked:
+class AttackedInbox:
     """A hub with a vendor and an inbox, and the genuine webhooks of a few payments.
 
     Attributes:
@@ -184,7 +184,7 @@ def attack(
         seed: chooses the damages.
         make: returns another subject than the vendor's own.
     """
-    dice, attacked = random.Random(f"{name} {seed}"), Attacked(name, make)
+    dice, attacked = random.Random(f"{name} {seed}"), AttackedInbox(name, make)
     stored_count = 0
     for _ in range(inputs):
         stored_count += attacked.damage(dice)

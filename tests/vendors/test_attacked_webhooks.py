@@ -10,7 +10,7 @@ import pytest
 from moorage.contracts.payments import PaymentState
 from moorage.domain.entries.queue import EntryQuery
 from moorage.vendors.payments.mollie import Mollie
-from tests.vendors.attacked_webhooks import UNSIGNED, VENDORS, Attacked, attack
+from tests.vendors.attacked_webhooks import UNSIGNED, VENDORS, AttackedInbox, attack
 from tests.vendors.subjects.mollie import mollie
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def test_damaged_webhooks_under_the_tracer(name: str) -> None:
 @EACH
 def test_forged_webhook_is_not_stored(name: str) -> None:
     """A webhook with another secret, or another signed content, is answered with 401."""
-    attacked = Attacked(name)
+    attacked = AttackedInbox(name)
     stored = attacked.inbox.find(EntryQuery()).items
     genuine = attacked.sent[0]
     if name in UNSIGNED:
@@ -58,7 +58,7 @@ def test_forged_webhook_is_not_stored(name: str) -> None:
 @EACH
 def test_repeated_webhook_is_handled_once(name: str) -> None:
     """A webhook that is sent again is handled once, unless it is the same for each change."""
-    attacked = Attacked(name)
+    attacked = AttackedInbox(name)
     handled: list[str] = []
     attacked.inbox.on("webhook")(lambda _, entry: handled.append(entry.id))
     attacked.inbox.handle()

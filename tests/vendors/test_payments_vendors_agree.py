@@ -28,7 +28,7 @@ WHOLE: Final = Money("149.90", "EUR")
 PART: Final = Money("50.00", "EUR")
 
 
-class Till:
+class SandboxAccount:
     """An account at a vendor's sandbox that completes accepted operations at once."""
 
     def __init__(self, subject: PaymentsSubject, hub: Hub) -> None:
@@ -88,12 +88,12 @@ class Till:
         )
 
 
-def _ref_after(till: Till, operation: str, ref: Ref, *arguments: Any) -> Ref:
+def _ref_after(till: SandboxAccount, operation: str, ref: Ref, *arguments: Any) -> Ref:
     till(operation, ref, *arguments)
     return ref
 
 
-TOO_FAR: Final[dict[str, Callable[[Till], object]]] = {
+TOO_FAR: Final[dict[str, Callable[[SandboxAccount], object]]] = {
     "capture after a void": lambda till: till("capture", _ref_after(till, "void", till.held())),
     "part captured after a void": lambda till: till(
         "capture", _ref_after(till, "void", till.held()), PART
@@ -127,12 +127,12 @@ TOO_FAR: Final[dict[str, Callable[[Till], object]]] = {
 """Operations that the payment's state forbids, or whose payment does not exist."""
 
 
-def _state_after(till: Till, ref: Ref) -> PaymentState:
+def _state_after(till: SandboxAccount, ref: Ref) -> PaymentState:
     payment: Payment = till.payments.get(ref)
     return payment.state
 
 
-STATES: Final[dict[str, tuple[Callable[[Till], object], object]]] = {
+STATES: Final[dict[str, tuple[Callable[[SandboxAccount], object], object]]] = {
     "charge": (lambda till: _state_after(till, till.paid()), PaymentState.CAPTURED),
     "authorisation": (lambda till: _state_after(till, till.held()), PaymentState.AUTHORIZED),
     "capture": (
@@ -185,12 +185,12 @@ DIFFERENCES: Final[dict[str, dict[str, object]]] = {
 """The vendors with another result for an operation, which the page about payments lists."""
 
 
-def _outcome(subject: PaymentsSubject, scenario: Callable[[Till], object]) -> object:
+def _outcome(subject: PaymentsSubject, scenario: Callable[[SandboxAccount], object]) -> object:
     settings = {"volatile_keys": True, "retry": None, "circuit": None}
     account = Account("till", subject.vendor, settings=settings)
     with Hub([account], http=SandboxHttpClient(subject.sandbox)) as hub:
         try:
-            return scenario(Till(subject, hub))
+            return scenario(SandboxAccount(subject, hub))
         except ConnectorError as error:
             return error
 

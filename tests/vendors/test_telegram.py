@@ -270,7 +270,7 @@ def test_error_of_a_connection_does_not_show_the_token() -> None:
 def test_error_that_a_vendor_class_makes_is_masked() -> None:
     """An error that code of a vendor makes after a request cannot show the token either."""
 
-    class Talkative(Telegram):
+    class RecordingTelegram(Telegram):
         async def send(self, wire: Any, message: Any, /, *, key: str | None) -> Any:
             try:
                 return await super().send(wire, message, key=key)
@@ -280,7 +280,7 @@ def test_error_that_a_vendor_class_makes_is_masked() -> None:
                 raise VendorRejected(f"POST /bot{shown}/sendMessage failed.") from error
 
     sandbox = TelegramSandbox()
-    vendor = Talkative(credentials=sandbox.token, channel="@nowhere")
+    vendor = RecordingTelegram(credentials=sandbox.token, channel="@nowhere")
     with (
         Hub([Account("team", vendor)], http=SandboxHttpClient(sandbox)) as team,
         pytest.raises(VendorRejected, match=r"/\*\*\*/sendMessage") as excinfo,

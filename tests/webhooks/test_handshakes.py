@@ -14,7 +14,7 @@ from moorage.domain.webhooks.handshakes import confirmation
 from tests.webhooks import keys
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import ARN, SECRET, SentWebhook, as_json, mac, sns, versioned
-from tests.webhooks.test_verifier import Changing
+from tests.webhooks.test_verifier import ChangingSecrets
 from tests.webhooks.world import CONFIRM, IN_BOTH, NOW, Links, Receiver
 
 
@@ -160,7 +160,7 @@ def test_braintree_gets_its_challenge_signed() -> None:
 
 def test_a_handshake_is_of_its_tenant() -> None:
     """For a Braintree challenge, the secret of the endpoint's tenant is requested."""
-    provider = Changing("a key")
+    provider = ChangingSecrets("a key")
     receiver = Receiver.of(
         BY_NAME["braintree"], secret=provider, name="pay", parameters={"public_key": "p"}
     )

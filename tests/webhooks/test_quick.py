@@ -86,7 +86,7 @@ OWN: dict[str, tuple[WebhookScheme, dict[str, str]]] = {
 }
 
 
-class Ways:
+class VerifierPaths:
     """A webhook verifier whose fast and full path can be called separately."""
 
     def __init__(self, scheme: Any, secret: Any, **more: Any) -> None:
@@ -112,15 +112,19 @@ def is_same_event(one: WebhookEvent, other: WebhookEvent) -> bool:
     return attrs.asdict(one) == attrs.asdict(other) and one.claim == other.claim
 
 
-def cases() -> list[tuple[str, Ways, SentWebhook]]:
+def cases() -> list[tuple[str, VerifierPaths, SentWebhook]]:
     """Return every scheme that has a fast path, with a genuine webhook."""
     short_senders = [(name, BY_NAME[name]) for name in SHORT]
     made = [
-        (name, Ways(sender.name, sender.secret, parameters=sender.parameters), sender.send(NOW, 7))
+        (
+            name,
+            VerifierPaths(sender.name, sender.secret, parameters=sender.parameters),
+            sender.send(NOW, 7),
+        )
         for name, sender in short_senders
     ]
     return made + [
-        (name, Ways(scheme, SECRET), SentWebhook(headers=headers, body=BODY))
+        (name, VerifierPaths(scheme, SECRET), SentWebhook(headers=headers, body=BODY))
         for name, (scheme, headers) in OWN.items()
     ]
 
@@ -139,7 +143,7 @@ def test_the_schemes_that_have_a_short_way() -> None:
 
 
 @EACH
-def test_fast_path_gives_the_same_event(case: tuple[str, Ways, SentWebhook]) -> None:
+def test_fast_path_gives_the_same_event(case: tuple[str, VerifierPaths, SentWebhook]) -> None:
     """A genuine webhook gives the same event on the fast path and in the full verifier."""
     _, ways, sent_request = case
     pairs = sent_request.arguments() | {"headers": [*sent_request.headers.items(), ("Other", "x")]}
@@ -153,7 +157,7 @@ def test_fast_path_gives_the_same_event(case: tuple[str, Ways, SentWebhook]) -> 
 @examples(30)
 @given(seed=st.integers(0, 2**32))
 def test_fast_path_accepts_no_more_than_the_full_verifier(
-    case: tuple[str, Ways, SentWebhook], seed: int
+    case: tuple[str, VerifierPaths, SentWebhook], seed: int
 ) -> None:
     """A damaged webhook that the fast path accepts is accepted by the full verifier too."""
     _, ways, sent_request = case
@@ -263,7 +267,7 @@ def test_complex_schemes_have_no_fast_path(fields: dict[str, Any]) -> None:
 def test_unusual_headers_use_the_full_verifier(change: Any) -> None:
     """A webhook with unusual headers is left to the full verifier, not refused."""
     sent_request = GITHUB.send(NOW, 1)
-    ways = Ways("github", SECRET)
+    ways = VerifierPaths("github", SECRET)
     options = sent_request.arguments() | {"headers": change(sent_request.headers)}
 
     assert ways.short(options) is None
@@ -297,7 +301,7 @@ def test_times_in_the_short_way(stamps: Any, good: bool) -> None:
         "headers": {"Stripe-Signature": f"t={text},v1={signature}"},
         "body": BODY,
     }
-    ways = Ways("stripe", SECRET)
+    ways = VerifierPaths("stripe", SECRET)
 
     assert good == (ways.short(webhook_arguments) is not None)
     if good:
@@ -313,7 +317,7 @@ def test_times_in_the_short_way(stamps: Any, good: bool) -> None:
 def unread(**more: Any) -> WebhookEvent:
     """Return a lazily parsed event of which no field has been read."""
     sent_request = STRIPE.send(NOW, 1)
-    (event,) = Ways("stripe", SECRET, **more).verifier.verify(
+    (event,) = VerifierPaths("stripe", SECRET, **more).verifier.verify(
         headers=sent_request.headers, body=sent_request.body, tenant=None
     )
     return event
@@ -353,7 +357,9 @@ def test_lazy_events_ignore_later_header_changes() -> None:
     """A lazily parsed event has the headers as verified, not as changed later."""
     sent_request = GITHUB.send(NOW, 1)
     headers = dict(sent_request.headers)
-    (event,) = Ways("github", SECRET).verifier.verify(headers=headers, body=sent_request.body)
+    (event,) = VerifierPaths("github", SECRET).verifier.verify(
+        headers=headers, body=sent_request.body
+    )
     headers.update(dict.fromkeys(headers, "other"))
 
     assert sent_request.headers["X-GitHub-Delivery"] == event.id
@@ -366,20 +372,20 @@ def test_unreadable_lazy_events_raise_when_read(name: str) -> None:
     scheme = own_scheme(name=name, body="json" if name == "own" else "either")
     body = b"{" if name == "own" else b"%ff=%ff"
     options: dict[str, Any] = {"headers": {"X-Sig": sealed(body).hex()}, "body": body}
-    (event,) = Ways(scheme, SECRET, name="shop").verifier.verify(**options)
+    (event,) = VerifierPaths(scheme, SECRET, name="shop").verifier.verify(**options)
     for _ in range(2):
         for field in ("payload", "data", "id"):
             with pytest.raises(WebhookRejected) as excinfo:
                 getattr(event, field)
             assert ("malformed", "shop") == (excinfo.value.reason, excinfo.value.service)
-    (async_event,) = asyncio.run(Ways(scheme, SECRET).verifier.averify(**options))
+    (async_event,) = asyncio.run(VerifierPaths(scheme, SECRET).verifier.averify(**options))
     with pytest.raises(WebhookRejected):
         _ = async_event.payload
     with pytest.raises(WebhookRejected):
-        Ways(scheme, SECRET, replay_guard=True).verifier.verify(**options)
+        VerifierPaths(scheme, SECRET, replay_guard=True).verifier.verify(**options)
     odd_scheme = own_scheme(id="{json:a}.{json:b}")
     body = b'{"a":"\\ud800","b":1}'
-    (event,) = Ways(odd_scheme, SECRET).verifier.verify(
+    (event,) = VerifierPaths(odd_scheme, SECRET).verifier.verify(
         headers={"X-Sig": sealed(body).hex()}, body=body
     )
     assert event.payload
@@ -420,14 +426,14 @@ def test_fast_path_uses_the_tenants_secrets(awaited: bool) -> None:
 def test_a_provider_that_may_change_is_asked_each_time() -> None:
     """Secrets of a provider that may change are read again for each webhook."""
 
-    class Changing(StaticWebhookSecrets):
+    class ChangingSecrets(StaticWebhookSecrets):
         """A secret provider whose secrets the test replaces."""
 
         def get(self, name: str, tenant: str | None, _: str | None, /) -> tuple[Secret, ...]:
             return held_secrets
 
     held_secrets = (Secret(SECRET),)
-    verifier = Ways("github", Changing({None: "unused"})).verifier
+    verifier = VerifierPaths("github", ChangingSecrets({None: "unused"})).verifier
     webhook_arguments = GITHUB.send(NOW, 1).arguments()
     assert verifier.verify(**webhook_arguments)
     held_secrets = (Secret("another secret"),)
@@ -445,7 +451,7 @@ async def _is_refused(verifier: WebhookVerifier, sent: dict[str, Any]) -> bool:
 def test_parameters_stand_in_a_prefix() -> None:
     """On the fast path, a parameter in the signature's prefix is replaced by its value."""
     scheme = own_scheme(prefix="{key}|")
-    ways = Ways(scheme, SECRET, parameters={"key": "k1"})
+    ways = VerifierPaths(scheme, SECRET, parameters={"key": "k1"})
     webhook_arguments = {"headers": {"X-Sig": f"k1|{mac(SECRET, BODY).hex()}"}, "body": BODY}
     event = ways.short(webhook_arguments)
     assert event is not None

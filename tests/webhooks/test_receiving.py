@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SENT = BY_NAME["twilio"].send(NOW, 7)
 
 
-class Trickle(io.RawIOBase):
+class TricklingStream(io.RawIOBase):
     """An input stream of a few bytes at a time, which can fail at its end."""
 
     def __init__(self, body: bytes, error: OSError | None = None) -> None:
@@ -50,7 +50,7 @@ def environ(source: object = None, *, sent: SentWebhook = SENT, **more: Any) -> 
         "QUERY_STRING": query,
         "CONTENT_TYPE": sent.headers.get("Content-Type", ""),
         "CONTENT_LENGTH": str(len(sent.body)),
-        "wsgi.input": source or Trickle(sent.body),
+        "wsgi.input": source or TricklingStream(sent.body),
     }
     fields |= {
         "HTTP_" + name.upper().replace("-", "_"): value for name, value in sent.headers.items()
@@ -81,7 +81,7 @@ def test_wsgi_without_a_length() -> None:
     terminated_environ = environ(CONTENT_LENGTH="") | {"wsgi.input_terminated": True}
     assert SENT.body == from_wsgi(terminated_environ)["body"]
     assert b"" == from_wsgi(environ(CONTENT_LENGTH=None))["body"]
-    source = Trickle(b"x" * 1_000)
+    source = TricklingStream(b"x" * 1_000)
     long_environ = environ(source, CONTENT_LENGTH=None) | {"wsgi.input_terminated": True}
     assert "too_large" == reason_of_refusal(lambda: from_wsgi(long_environ, limit=20))
     assert 21 == source.read_so_far
@@ -90,7 +90,7 @@ def test_wsgi_without_a_length() -> None:
 @pytest.mark.parametrize("length", [str(LIMIT + 1), "9" * 30])
 def test_announced_oversized_body_is_not_read(length: str) -> None:
     """A WSGI body whose declared length exceeds the limit is not read."""
-    source = Trickle(b"x" * 100)
+    source = TricklingStream(b"x" * 100)
     value = environ(source, CONTENT_LENGTH=length)
 
     assert "too_large" == reason_of_refusal(lambda: from_wsgi(value))
@@ -105,9 +105,9 @@ def test_a_length_that_is_none_is_refused(length: str) -> None:
 
 def test_what_is_cut_off_is_refused() -> None:
     """A WSGI body that is shorter than its Content-Length is refused."""
-    short_environ = environ(Trickle(SENT.body[:-3]))
+    short_environ = environ(TricklingStream(SENT.body[:-3]))
     assert "malformed" == reason_of_refusal(lambda: from_wsgi(short_environ))
-    broken_environ = environ(Trickle(SENT.body[:9], OSError("reset")))
+    broken_environ = environ(TricklingStream(SENT.body[:9], OSError("reset")))
     assert "malformed" == reason_of_refusal(lambda: from_wsgi(broken_environ))
 
 

@@ -149,7 +149,7 @@ def test_remembering_for_ever_needs_a_store() -> None:
     assert "remembered" == excinfo.value.path
 
 
-class Remembering(MemoryStorage):
+class RecordingStorage(MemoryStorage):
     """A store that records its commands."""
 
     def __init__(self, clock: VirtualClock) -> None:
@@ -164,7 +164,7 @@ class Remembering(MemoryStorage):
 
 def test_claim_names_the_endpoint() -> None:
     """A webhook's claim in the store names the endpoint, and its key is unique to the endpoint."""
-    store = Remembering(VirtualClock(NOW))
+    store = RecordingStorage(VirtualClock(NOW))
     receiver = Receiver.of(GITHUB, name="hub", replay_guard=True, handling=60, storage=store)
     receiver.verify(GITHUB.send(NOW, 1))
 
@@ -221,7 +221,7 @@ def test_events_that_were_not_claimed_need_not_be_settled() -> None:
 def test_no_store_access_without_the_replay_guard(name: str) -> None:
     """Without the replay guard, a webhook verifier never uses the store."""
     sender = BY_NAME[name]
-    store = Remembering(VirtualClock(NOW))
+    store = RecordingStorage(VirtualClock(NOW))
     receiver = Receiver.of(sender, storage=store)
 
     receiver.done(receiver.verify(sender.send(NOW, 1)))

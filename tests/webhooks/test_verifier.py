@@ -68,7 +68,7 @@ def test_a_weaker_signature_is_not_looked_at() -> None:
     )
 
 
-class Changing:
+class ChangingSecrets:
     """A secret provider whose secrets a test changes."""
 
     def __init__(self, *secrets: str) -> None:
@@ -83,7 +83,7 @@ class Changing:
 
 def test_secrets_may_come_from_a_provider() -> None:
     """A secret provider is called for each webhook, with the tenant and the key id."""
-    provider = Changing("another", SECRET)
+    provider = ChangingSecrets("another", SECRET)
     receiver = Receiver.of(GITHUB, secret=provider, name="hub")
     sent_request = GITHUB.send(NOW, 1)
     (event,) = receiver.verify(sent_request, tenant="acme")
@@ -108,7 +108,7 @@ def test_secrets_may_come_from_a_provider() -> None:
 
 def test_cached_keys_are_bounded() -> None:
     """A webhook verifier caches a limited number of keys."""
-    provider = Changing(keys.jwk(keys.curve()).replace('"kid": "key-1", ', ""))
+    provider = ChangingSecrets(keys.jwk(keys.curve()).replace('"kid": "key-1", ', ""))
     receiver = Receiver.of(BY_NAME["plaid"], secret=provider)
     sent_request = BY_NAME["plaid"].send(NOW, 1)
     for number in range(1_010):
@@ -146,8 +146,8 @@ def test_a_provider_has_a_mode() -> None:
     assert Receiver.of(GITHUB, secret=async_secrets, awaited=True).verify(sent_request)
     with pytest.raises(ConfigurationError, match=r"AsyncStaticWebhookSecrets .* a synchronous"):
         Receiver.of(GITHUB, secret=async_secrets).verify(sent_request)
-    with pytest.raises(ConfigurationError, match=r"Changing .* an asynchronous"):
-        Receiver.of(GITHUB, secret=Changing(SECRET), awaited=True).verify(sent_request)
+    with pytest.raises(ConfigurationError, match=r"ChangingSecrets .* an asynchronous"):
+        Receiver.of(GITHUB, secret=ChangingSecrets(SECRET), awaited=True).verify(sent_request)
 
 
 def test_parameters_are_those_of_the_scheme() -> None:

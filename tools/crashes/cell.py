@@ -15,7 +15,7 @@ import psycopg
 
 from tools.crashes import programs
 from tools.crashes.cluster import TEMPLATE
-from tools.crashes.programs import Gate, Site
+from tools.crashes.programs import CrashPoint, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,11 +139,11 @@ def _start_logging(
 
 
 def _host(site: Site, point: str | None, hours: int, pipe: Connection) -> None:
-    programs.host(site, Gate(point, pipe), hours)
+    programs.host(site, CrashPoint(point, pipe), hours)
 
 
 def _worker(site: Site, point: str, pipe: Connection) -> None:
-    programs.worker(site, Gate(point, pipe))
+    programs.worker(site, CrashPoint(point, pipe))
 
 
 def _migrate(url: str, _: Connection) -> None:

@@ -45,7 +45,7 @@ _POLLS = 200
 _OPEN = EntryQuery(states=(EntryState.WAITING, EntryState.CLAIMED), limit=10)
 
 
-class Gate:
+class CrashPoint:
     """Reports to the harness that a process has reached its crash point, and waits there.
 
     Args:
@@ -92,7 +92,7 @@ class GatedOutbox(SqlOutbox):
         gate: stands still at the points.
     """
 
-    def __init__(self, url: str, gate: Gate) -> None:
+    def __init__(self, url: str, gate: CrashPoint) -> None:
         super().__init__(url)
         self._gate = gate
 
@@ -159,7 +159,7 @@ class Site:
         return self.case.configuration(self.case.fixture(), self.vendor, self.database)
 
 
-def host(site: Site, gate: Gate, hours: int) -> None:
+def host(site: Site, gate: CrashPoint, hours: int) -> None:
     """Store an order and its call in one transaction."""
     case = site.case
     outbox = Outbox(SqlOutbox(site.database), clock=ShiftedClock(hours))
@@ -201,7 +201,7 @@ def vendor(case: Case, point: str | None, harness: Connection) -> None:
             harness.send(Counter(case.effects(sandbox)) - previous_counts)
 
 
-def worker(site: Site, gate: Gate) -> None:
+def worker(site: Site, gate: CrashPoint) -> None:
     """Make one call, unless others have made it."""
     answers = count()
 

@@ -58,7 +58,7 @@ def today() -> str:
     return timezone.now().date().isoformat()
 
 
-class Place(models.Model):
+class AddressedParty(models.Model):
     """A person or company with an address."""
 
     name = models.CharField(max_length=100)
@@ -83,7 +83,7 @@ class Place(models.Model):
         return Address(**{name: getattr(self, name) for name in names})
 
 
-class Company(Place):
+class Company(AddressedParty):
     """A business that uses the ERP, which is a tenant of moorage."""
 
     slug = models.SlugField(primary_key=True)
@@ -98,7 +98,7 @@ class Means(models.Model):
     label = models.CharField(max_length=100)
 
 
-class Customer(Place):
+class Customer(AddressedParty):
     """A customer of a company."""
 
     company = models.ForeignKey(Company, models.PROTECT)

@@ -96,7 +96,7 @@ class Base(DeclarativeBase):
     """The base of all tables."""
 
 
-class Place:
+class AddressedParty:
     """A person or company with an address."""
 
     name: Mapped[str]
@@ -116,7 +116,7 @@ class Place:
         return Address(**{name: getattr(self, name) for name in names})
 
 
-class Company(Place, Base):
+class Company(AddressedParty, Base):
     """A business that uses the ERP, which is a tenant of moorage."""
 
     __tablename__ = "company"
@@ -134,7 +134,7 @@ class Means(Base):
     label: Mapped[str]
 
 
-class Customer(Place, Base):
+class Customer(AddressedParty, Base):
     """A customer of a company."""
 
     __tablename__ = "customer"

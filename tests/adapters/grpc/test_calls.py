@@ -220,13 +220,13 @@ def test_messages_that_cannot_be_written_or_read(lab: Lab) -> None:
 def test_requests_that_fail_end_the_call(lab: Lab) -> None:
     """If the request iterator raises, the call fails and may have been processed."""
 
-    class Failing:
+    class FailingIterator:
         def __iter__(self) -> Any:
             yield {"name": "a"}
             raise ValueError("broken source")
 
     for operation in (
-        lab.connector.call(COLLECT, Failing()),
+        lab.connector.call(COLLECT, FailingIterator()),
         lab.connector.stream(CHAT, [object()]),
     ):
         with pytest.raises(LocalFailure, match="stream of requests") as caught:

@@ -177,7 +177,7 @@ def provider(mode: str, token: str, renewed: str) -> tuple[Any, list[str]]:
     renewals: list[str] = []
     tokens = [Credentials.bearer(token), Credentials.bearer(renewed)]
 
-    class Renewing:
+    class RenewingCredentials:
         def get(self, service: str, tenant: str | None) -> Any:
             return answered(tokens[bool(renewals)])
 
@@ -191,7 +191,7 @@ def provider(mode: str, token: str, renewed: str) -> tuple[Any, list[str]]:
 
         return later() if mode == "async" else value
 
-    return Renewing(), renewals
+    return RenewingCredentials(), renewals
 
 
 def test_stale_credentials_are_renewed_once(

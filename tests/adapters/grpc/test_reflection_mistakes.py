@@ -21,7 +21,7 @@ FILES = {file.name: file.SerializeToString() for file in shop.files()}
 SERVICES = ("shop.Orders",)
 
 
-class Raw:
+class RawMessage:
     """A message class whose content is its bytes, for requests and answers that are not parsed."""
 
     FromString = staticmethod(bytes)
@@ -70,7 +70,12 @@ class Reflection:
                 )
 
         self._server.add(
-            path, answers, request=Raw, answer=Raw, streams_requests=True, streams_answers=True
+            path,
+            answers,
+            request=RawMessage,
+            answer=RawMessage,
+            streams_requests=True,
+            streams_answers=True,
         )
 
     def refuse(self, code: str) -> None:
@@ -82,7 +87,12 @@ class Reflection:
 
         for path in reflection.PATHS:
             self._server.add(
-                path, answers, answer=Raw, request=Raw, streams_requests=True, streams_answers=True
+                path,
+                answers,
+                answer=RawMessage,
+                request=RawMessage,
+                streams_requests=True,
+                streams_answers=True,
             )
 
 

@@ -394,12 +394,12 @@ def test_interrupted_message_closes_its_connection(
     link = connect(RedisStreams(url=Secret(private.url)), 5.0)
     items = outgoing("orders", [Message(b"1"), Message(b"2")], RULES, None)
     with pytest.raises(KeyboardInterrupt):
-        link.publish_batch(_Interrupting(items), 5.0)
+        link.publish_batch(_InterruptingSequence(items), 5.0)
     assert not link.is_connected()
     link.close()
 
 
-class _Interrupting(Sequence[OutgoingMessage]):
+class _InterruptingSequence(Sequence[OutgoingMessage]):
     """A sequence of messages that raises KeyboardInterrupt when it is read a second time."""
 
     def __init__(self, items: Sequence[OutgoingMessage]) -> None:

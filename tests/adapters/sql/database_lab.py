@@ -123,7 +123,7 @@ class Administrator:
         self._connection.close()
 
 
-class _Awaited:
+class _AsyncTransaction:
     """A synchronous transaction behind the asynchronous interface, so tests are written once."""
 
     def __init__(self, transaction: Any) -> None:
@@ -176,7 +176,9 @@ class Lab:
 
     def transaction(self, work: Any, **settings: Any) -> Any:
         """Run an asynchronous function in a transaction of either mode."""
-        function = work if self.loop is not None else lambda tx: run_now(work(_Awaited(tx)))
+        function = (
+            work if self.loop is not None else lambda tx: run_now(work(_AsyncTransaction(tx)))
+        )
         return self.perform(self.connector.transaction(function, name="work", **settings))
 
     def first_rows(self, operation: Any, number: int) -> list[Any]:

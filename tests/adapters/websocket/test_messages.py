@@ -23,7 +23,7 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """The text that RFC 6455 adds to the key of a client."""
 
 
-class Confirming(JsonRpcMessages):
+class ConfirmationMessages(JsonRpcMessages):
     """A codec for a protocol with separate messages for confirmation, reply and end."""
 
     def read(self, message: str | bytes, /) -> Arrival:
@@ -47,7 +47,7 @@ def confirm(message: str) -> list[str]:
 def test_request_that_is_confirmed_before_its_reply(lab: Lab) -> None:
     """A request that is confirmed first waits for its reply; the later end message is ignored."""
     with WebSocketServer(confirm) as server:
-        connector = lab.connector(server.url, codec=Confirming())
+        connector = lab.connector(server.url, codec=ConfirmationMessages())
         replies = [lab.request(connector, method) for method in ("first", "second")]
         lab.finish(connector.close())
 
@@ -57,7 +57,7 @@ def test_request_that_is_confirmed_before_its_reply(lab: Lab) -> None:
 def test_request_that_ends_without_a_reply(lab: Lab) -> None:
     """If a request ends without a reply, the error says so, and the connection stays usable."""
     with WebSocketServer(confirm) as server:
-        connector = lab.connector(server.url, codec=Confirming())
+        connector = lab.connector(server.url, codec=ConfirmationMessages())
         with pytest.raises(VendorFailed, match="without a reply") as excinfo:
             lab.change(connector, "empty")
         assert "next" == lab.request(connector, "next")

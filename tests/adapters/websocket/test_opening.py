@@ -398,7 +398,7 @@ def test_connection_after_a_fork_in_the_same_event_loop(server: Server) -> None:
     assert (2, 1) == asyncio.run(use())
 
 
-class Welcome(JsonRpcMessages):
+class WelcomeMessages(JsonRpcMessages):
     """A codec whose opening message the server confirms, and which then sends a message."""
 
     def opening(self) -> Any:
@@ -417,13 +417,13 @@ class Welcome(JsonRpcMessages):
 
 def test_first_message_that_is_accepted(lab: Lab, mortal: Server) -> None:
     """Requests are sent once the server has confirmed the opening message."""
-    connector = lab.connector(mortal.url, codec=Welcome())
+    connector = lab.connector(mortal.url, codec=WelcomeMessages())
 
     assert {"a": 1} == lab.request(connector, "echo", a=1)
     wait_until(lambda: mortal.added() == ["w"], "the answer")
 
 
-class Rude(JsonRpcMessages):
+class CloseCodeMessages(JsonRpcMessages):
     """A codec that converts the server's close code to an error."""
 
     def opening(self) -> Any:
@@ -437,6 +437,6 @@ class Rude(JsonRpcMessages):
 
 def test_connection_that_ends_before_it_is_accepted(lab: Lab, server: Server) -> None:
     """If the server closes during the opening, the error is that of its close code."""
-    connector = lab.connector(server.url, codec=Rude())
+    connector = lab.connector(server.url, codec=CloseCodeMessages())
     with pytest.raises(AuthenticationFailed, match="The code is 4401"):
         lab.change(connector, "echo")

@@ -372,7 +372,7 @@ def test_prefixes_are_accepted() -> None:
 def test_an_endless_file_is_refused() -> None:
     """A file without an end is read up to the limit only."""
 
-    class Endless:
+    class EndlessFile:
         def __init__(self) -> None:
             self.size = 0
 
@@ -384,7 +384,7 @@ def test_an_endless_file_is_refused() -> None:
             self.size += size
             return piece
 
-    endless = Endless()
+    endless = EndlessFile()
     with pytest.raises(InvalidData, match="larger"):
         read_camt(endless)
     assert endless.size < 70 * 1024 * 1024

@@ -331,7 +331,7 @@ def test_every_answer_is_read(body: bytes, status: int, kind: str) -> None:
     assert isinstance(result, (Granted, Refused))
 
 
-class Unread(bytes):
+class UndecodableBody(bytes):
     """A body that raises if it is decoded as a whole."""
 
     def decode(self, *_: object, **__: object) -> str:
@@ -345,7 +345,7 @@ class Unread(bytes):
 @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
 def test_oversized_answers_are_not_parsed(kind: str, status: int, why: Refusal) -> None:
     """A token response of a megabyte is judged by its status alone."""
-    body = Unread(b'{"access_token": "' + b"x" * 1_048_576 + b'"}')
+    body = UndecodableBody(b'{"access_token": "' + b"x" * 1_048_576 + b'"}')
 
     result = read_token(Response(status, {"Content-Type": kind}, body), CLIENT, NOON)
 

@@ -183,11 +183,11 @@ def test_unknown_field_of_a_log_entry_is_dropped() -> None:
     """An unknown field of a newer moorage loses no entry, and the checks name it."""
 
     @attrs.frozen(kw_only=True)
-    class Newer(IntegrationLog):
+    class NewerLog(IntegrationLog):
         mode: str = "red"
 
     columns = [field.name for field in Call._meta.concrete_fields]
-    stored_columns, unkept = kept_fields(Newer, columns)
+    stored_columns, unkept = kept_fields(NewerLog, columns)
 
     assert ("mode",) == unkept
     assert {"id", "service", "subject", "started_at"} <= {*stored_columns}

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import psycopg
 from vendor_street.erp import EXAMPLES, Erp
-from vendor_street.street import Street
+from vendor_street.street import VendorSandboxes
 
 from tests.embedding.erps.buyer import Buyer
 from tests.support.ports import free_port
@@ -113,7 +113,7 @@ class RunningErp:
             configuration=self.configuration,
             seed=folder / "seed.json",
         )
-        self.street = Street(self.erp.webhooks)
+        self.street = VendorSandboxes(self.erp.webhooks)
         self.buyer = Buyer(self.erp.url)
 
     @property

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.payments import PaymentEvent
     from moorage.hub.inbox import InboxEntry
-    from moorage_flask.moored import Moored
+    from moorage_flask.moored import MoorageObjects
 
 KEYS: Final = "1:" + "A" * 43 + "="
 """A key for tests."""
@@ -70,7 +70,7 @@ class Shop:
         self.moorage.init_app(self.app)
 
     @property
-    def moored(self) -> Moored:
+    def moored(self) -> MoorageObjects:
         """Return the Flask extension's state for the application."""
         return moored_in(self.app)
 

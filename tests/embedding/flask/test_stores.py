@@ -469,13 +469,13 @@ def test_unknown_field_of_a_log_entry_is_dropped(fresh: Fresh) -> None:
     """An unknown field of a newer moorage loses no entry."""
 
     @attrs.frozen(kw_only=True)
-    class Newer(IntegrationLog):
+    class NewerLog(IntegrationLog):
         mode: str = "red"
 
     database, prefix = fresh()
     log = log_in(database, prefix=prefix, threads=False)
     entry = integration_log_conformance.entry(1)
-    log.write(Newer(**attrs.asdict(entry, recurse=False)))
+    log.write(NewerLog(**attrs.asdict(entry, recurse=False)))
 
     assert [entry] == list(log.find(LogQuery()).items)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from moorage.config import Configured
     from moorage.errors import Problem
-    from moorage_django.settings import Chosen
+    from moorage_django.settings import ProjectSettings
 
 _SQLITE: Final = "django.db.backends.sqlite3"
 _KNOWN: Final = frozenset({_SQLITE, "django.db.backends.postgresql", "django.db.backends.mysql"})
@@ -103,7 +103,7 @@ def tables_are_there(
     return messages
 
 
-def _of_databases(picked: Chosen) -> Iterator[checks.CheckMessage]:
+def _of_databases(picked: ProjectSettings) -> Iterator[checks.CheckMessage]:
     database = settings.DATABASES[picked.database]
     if database.get("ENGINE") not in _KNOWN:
         yield checks.Error(
@@ -120,7 +120,7 @@ def _of_databases(picked: Chosen) -> Iterator[checks.CheckMessage]:
         )
 
 
-def _of_stores(picked: Chosen, url: str | None) -> Iterator[checks.CheckMessage]:
+def _of_stores(picked: ProjectSettings, url: str | None) -> Iterator[checks.CheckMessage]:
     host = settings.DATABASES[DEFAULT_DB_ALIAS]
     is_shared = picked.database == DEFAULT_DB_ALIAS or (
         host.get("ENGINE") == _SQLITE and same_database(picked.database)

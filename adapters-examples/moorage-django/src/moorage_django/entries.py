@@ -48,7 +48,7 @@ class _ConnectionSource:
         }
 
 
-class _Releasing:
+class _ThreadRelease:
     alias: str
 
     def release_thread(self) -> None:
@@ -56,7 +56,7 @@ class _Releasing:
         connections[self.alias].close()
 
 
-class OrmInbox(_Releasing, HostInbox):
+class OrmInbox(_ThreadRelease, HostInbox):
     """Keeps webhooks in the database of an alias.
 
     Args:
@@ -68,7 +68,7 @@ class OrmInbox(_Releasing, HostInbox):
         self.alias = alias
 
 
-class OrmOutbox(_Releasing, HostOutbox):
+class OrmOutbox(_ThreadRelease, HostOutbox):
     """Keeps calls in the database of an alias.
 
     Args:

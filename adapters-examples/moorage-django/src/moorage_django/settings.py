@@ -94,7 +94,7 @@ def _database_kind(value: object) -> str:
 
 
 @attrs.frozen(kw_only=True)
-class Chosen:
+class ProjectSettings:
     """The checked settings of a project.
 
     Attributes:
@@ -145,10 +145,10 @@ class Chosen:
         return {**further_ports}
 
 
-_FIELDS: Final = {field.name.upper(): field.name for field in attrs.fields(Chosen)}
+_FIELDS: Final = {field.name.upper(): field.name for field in attrs.fields(ProjectSettings)}
 
 
-def chosen() -> Chosen:
+def chosen() -> ProjectSettings:
     """Return the checked settings of this project.
 
     Raises:
@@ -179,4 +179,4 @@ def chosen() -> Chosen:
         )
     fields: dict[str, Any] = {_FIELDS[name]: value for name, value in project_settings.items()}
     fields["database"] = database
-    return Chosen(**fields)
+    return ProjectSettings(**fields)

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from moorage.config import Configured
     from moorage.ports.cipher import Cipher
     from moorage_django.log import OrmLogger
-    from moorage_django.settings import Chosen
+    from moorage_django.settings import ProjectSettings
 
 KEYS: Final = "MOORAGE_KEYS"
 """The variable of the environment that holds the keys which seal what is stored."""
 
 
-def ports(picked: Chosen, log: OrmLogger) -> dict[str, Any]:
+def ports(picked: ProjectSettings, log: OrmLogger) -> dict[str, Any]:
     """Return the ports of the synchronous hub."""
     url, cipher = store_url(picked), cipher_of(picked)
     ports: dict[str, Any] = {
@@ -50,7 +50,7 @@ def ports(picked: Chosen, log: OrmLogger) -> dict[str, Any]:
     return ports | picked.ports_of(is_async=False)
 
 
-def aports(picked: Chosen, log: OrmLogger) -> dict[str, Any]:
+def aports(picked: ProjectSettings, log: OrmLogger) -> dict[str, Any]:
     """Return the ports of the asynchronous hub."""
     url, cipher = store_url(picked), cipher_of(picked)
     ports: dict[str, Any] = {
@@ -80,18 +80,18 @@ def needed(cipher: Cipher | None) -> Cipher:
     )
 
 
-def configured(picked: Chosen) -> Configured:
+def configured(picked: ProjectSettings) -> Configured:
     """Return the configuration."""
     return read_configuration(picked.configuration, picked.environment)
 
 
-def store_url(picked: Chosen) -> str | None:
+def store_url(picked: ProjectSettings) -> str | None:
     """The URL of the store of state; None if Django's database is the store."""
     url = picked.state or configured(picked).state or DATABASE
     return None if url == DATABASE else url
 
 
-def cipher_of(picked: Chosen) -> Cipher | None:
+def cipher_of(picked: ProjectSettings) -> Cipher | None:
     """Return the cipher with the keys of the project or of its configuration; None without keys."""
     if picked.keys is not None:
         return AesGcmCipher(KeyRing.parse(picked.keys))
@@ -101,7 +101,7 @@ def cipher_of(picked: Chosen) -> Cipher | None:
     return None if settings is None else settings.open()
 
 
-def kept(picked: Chosen) -> dict[str, Any]:
+def kept(picked: ProjectSettings) -> dict[str, Any]:
     """Return the stored items that a copy of the database could act on, by name."""
     return {
         "webhooks": _Rows(Webhook.objects.all()),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from moorage import Account
-    from moorage_flask.moored import Moored
+    from moorage_flask.moored import MoorageObjects
 
 _URLS: Final = {
     "database": "Give an engine or a session of SQLAlchemy, or a URL that its make_url(…) made.",
@@ -52,7 +52,9 @@ class Finding:
         return f"{self.name}: {self.problem} {self.remedy}".rstrip()
 
 
-def findings(moored: Moored, environment: Mapping[str, str] = os.environ) -> tuple[Finding, ...]:
+def findings(
+    moored: MoorageObjects, environment: Mapping[str, str] = os.environ
+) -> tuple[Finding, ...]:
     """Return every problem; an unreadable configuration is reported alone."""
     try:
         accounts = moored.accounts
@@ -70,7 +72,7 @@ def findings(moored: Moored, environment: Mapping[str, str] = os.environ) -> tup
     )
 
 
-def _stores(moored: Moored, environment: Mapping[str, str]) -> Iterator[Finding]:
+def _stores(moored: MoorageObjects, environment: Mapping[str, str]) -> Iterator[Finding]:
     state, database = moored.places.state, moored.host.database
     is_several = _workers(environment) > 1
     if state == "memory:" and moored.settings.state in {None, "memory:"}:
@@ -95,7 +97,7 @@ def _stores(moored: Moored, environment: Mapping[str, str]) -> Iterator[Finding]
             )
 
 
-def _inline_findings(moored: Moored) -> Iterator[Finding]:
+def _inline_findings(moored: MoorageObjects) -> Iterator[Finding]:
     settings = moored.settings
     for name, remedy in _URLS.items():
         value = getattr(settings, name)
@@ -131,7 +133,7 @@ def _webhooks(accounts: Iterable[Account]) -> Iterator[Finding]:
             )
 
 
-def _keys(moored: Moored) -> Iterator[Finding]:
+def _keys(moored: MoorageObjects) -> Iterator[Finding]:
     if moored.stores.forgets_credentials:
         yield Finding(
             "credentials-in-memory",

@@ -8,16 +8,16 @@ from flask import current_app
 from werkzeug.local import LocalProxy
 
 from moorage import ConfigurationError
-from moorage_flask.moored import Moored
+from moorage_flask.moored import MoorageObjects
 
 NAME: Final = "moorage"
 """Among an application's extensions."""
 
 
-def moored_in(app: Any) -> Moored:
+def moored_in(app: Any) -> MoorageObjects:
     """Return the moorage objects of an application."""
     extension = app.extensions.get(NAME)
-    if isinstance(extension, Moored):
+    if isinstance(extension, MoorageObjects):
         return extension
     raise ConfigurationError(
         f"The application {app.name!r} has no moorage.",
@@ -26,9 +26,9 @@ def moored_in(app: Any) -> Moored:
     )
 
 
-def _current_application() -> Moored:
+def _current_application() -> MoorageObjects:
     return moored_in(current_app)
 
 
-current_moorage: Final = cast("Moored", LocalProxy(_current_application))
+current_moorage: Final = cast("MoorageObjects", LocalProxy(_current_application))
 """What belongs to the application of the current context."""

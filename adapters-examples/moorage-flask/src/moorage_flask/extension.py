@@ -9,7 +9,7 @@ from flask import current_app, has_app_context
 from moorage import ConfigurationError
 from moorage_flask.commands import commands
 from moorage_flask.current import NAME, moored_in
-from moorage_flask.moored import Handler, Moored
+from moorage_flask.moored import Handler, MoorageObjects
 from moorage_flask.settings import settings_of
 from moorage_flask.webhooks import blueprint
 
@@ -50,7 +50,7 @@ class Moorage:
         Raises:
             ConfigurationError: the settings make no sense; `path` says which.
         """
-        app.extensions[NAME] = Moored(app, settings_of(app), self._handlers)
+        app.extensions[NAME] = MoorageObjects(app, settings_of(app), self._handlers)
         app.register_blueprint(blueprint())
         app.cli.add_command(commands())
         app.teardown_request(_after_request)
@@ -69,7 +69,7 @@ class Moorage:
         return keep_handler
 
     @property
-    def here(self) -> Moored:
+    def here(self) -> MoorageObjects:
         """Return the moorage objects of the current application."""
         if has_app_context():
             return moored_in(current_app)

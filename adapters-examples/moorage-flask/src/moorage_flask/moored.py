@@ -46,7 +46,7 @@ class Handler(NamedTuple):
     handle: Callable[..., object]
 
 
-class Moored:
+class MoorageObjects:
     """The moorage objects of one application.
 
     Nothing is opened before it is used. Each process opens its own, also where it was forked after
@@ -124,7 +124,7 @@ class Moored:
         )
 
     @property
-    def here(self) -> Moored:
+    def here(self) -> MoorageObjects:
         """Return this object itself, not the proxy of the context."""
         return self
 
@@ -206,7 +206,7 @@ class _MadeOnce(Generic[T]):
 class _Process:
     """The objects that one process has opened, each at its first use."""
 
-    def __init__(self, moored: Moored, handlers: Sequence[Handler]) -> None:
+    def __init__(self, moored: MoorageObjects, handlers: Sequence[Handler]) -> None:
         self._moored = moored
         self._handlers = handlers
         self.stores = _MadeOnce(lambda: Stores(moored.settings, moored.places, moored.host))
@@ -256,7 +256,7 @@ class _Process:
             handle(*args)
 
 
-_living: WeakSet[Moored] = WeakSet()
+_living: WeakSet[MoorageObjects] = WeakSet()
 
 
 def _close_all() -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from moorage.contracts.payments import SettledPayment
-    from moorage_flask.moored import Moored
+    from moorage_flask.moored import MoorageObjects
 
 Round: TypeAlias = "Handled | Delivered | Sequence[SettledPayment]"
 Step: TypeAlias = "Callable[[], Round]"
@@ -24,7 +24,7 @@ _SETTLING: Final = 60.0
 _AT_ONCE: Final = 10
 
 
-def steps(moored: Moored, limit: int, at_once: int = 1) -> list[Step]:
+def steps(moored: MoorageObjects, limit: int, at_once: int = 1) -> list[Step]:
     """Handle webhooks if there are handlers, and make calls if the application stores any.
 
     Before it makes calls, it settles at times what vendors can tell of unknown payments.
@@ -45,18 +45,18 @@ def steps(moored: Moored, limit: int, at_once: int = 1) -> list[Step]:
     return worker_steps
 
 
-def run_once(moored: Moored, *, limit: int = 100, at_once: int = 1) -> list[Round]:
+def run_once(moored: MoorageObjects, *, limit: int = 100, at_once: int = 1) -> list[Round]:
     """Do all due work once; return the handled webhooks, settled payments and calls, if any."""
     return [outcome for step in steps(moored, limit, at_once) if (outcome := step())]
 
 
-def deliver(moored: Moored, *, limit: int = 100) -> list[Handled | Delivered]:
+def deliver(moored: MoorageObjects, *, limit: int = 100) -> list[Handled | Delivered]:
     """Do all due work once; return the handled webhooks and the calls, if any."""
     rounds = run_once(moored, limit=limit)
     return [outcome for outcome in rounds if isinstance(outcome, (Handled, Delivered))]
 
 
-def tidy(moored: Moored) -> int:
+def tidy(moored: MoorageObjects) -> int:
     """Delete entries older than the settings allow; return their number.
 
     Of webhooks and calls only those go that have come to their end. How old something is the store

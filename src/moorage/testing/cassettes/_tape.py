@@ -43,7 +43,7 @@ _MOST_SHOWN: Final = 200
 
 
 @attrs.frozen
-class Sent:
+class RecordedRequest:
     """A request as a cassette records it."""
 
     method: str
@@ -54,7 +54,7 @@ class Sent:
     @classmethod
     def of(
         cls, method: str, url: str, headers: Headers, body: bytes, *, scrubber: Scrubber
-    ) -> Sent:
+    ) -> RecordedRequest:
         """Return the parts of a request that a cassette records, without secrets."""
         content = _content(body, headers, scrubber, sent=True)
         return cls(method, scrubber.url(url), scrubber.request_headers(headers), content)
@@ -82,7 +82,7 @@ class Sent:
         query = urlsplit(self.url).query
         return f"{self.method} {self.path}{'?' if query else ''}{query}"
 
-    def differs(self, other: Sent) -> list[str]:
+    def differs(self, other: RecordedRequest) -> list[str]:
         """Describe in words how this request differs from another one."""
         parts = (
             ("method", self.method, other.method),
@@ -96,14 +96,14 @@ class Sent:
             if tape_part != actual_part
         ]
 
-    def likeness(self, other: Sent) -> float:
+    def likeness(self, other: RecordedRequest) -> float:
         """Return how similar this request is to another one, for sorting."""
         ratio = SequenceMatcher(None, self.summary, other.summary, autojunk=False).ratio()
         return ratio - len(self.differs(other))
 
 
 @attrs.frozen
-class Answered:
+class RecordedResponse:
     """A response as a cassette records it."""
 
     status: int
@@ -113,7 +113,7 @@ class Answered:
     whole: bool = True
 
     @classmethod
-    def of(cls, response: Response, *, whole: bool, scrubber: Scrubber) -> Answered:
+    def of(cls, response: Response, *, whole: bool, scrubber: Scrubber) -> RecordedResponse:
         """Return the parts of a response that a cassette records, without secrets."""
         headers = response.headers
         reason = None if response.reason is None else scrubber.plain(response.reason)
@@ -130,8 +130,8 @@ class Answered:
 class Exchange:
     """A request and its response, as a cassette records them."""
 
-    sent: Sent
-    answered: Answered
+    sent: RecordedRequest
+    answered: RecordedResponse
 
     def as_json(self) -> dict[str, Any]:
         """Return the exchange as JSON for the cassette's file."""
@@ -158,8 +158,8 @@ class Exchange:
         """Return the exchange that the JSON of a cassette's file describes."""
         request, answer = written["request"], written["answer"]
         url = with_short_query(request["url"])
-        sent_request = Sent(request["method"], url, _fields(request), request["body"])
-        recorded_answer = Answered(
+        sent_request = RecordedRequest(request["method"], url, _fields(request), request["body"])
+        recorded_answer = RecordedResponse(
             answer["status"],
             answer.get("reason"),
             _fields(answer),

@@ -37,7 +37,7 @@ from moorage.domain.secrets.frames import careful
 from moorage.errors import ConfigurationError
 from moorage.runtime.bridge import run_now
 from moorage.testing.cassettes._scrubbing import Scrubber
-from moorage.testing.cassettes._tape import Answered, Exchange, Sent, load, save
+from moorage.testing.cassettes._tape import Exchange, RecordedRequest, RecordedResponse, load, save
 from moorage.testing.fakes.http import (
     AsyncScriptedIncoming,
     ScriptedIncoming,
@@ -168,12 +168,12 @@ class Cassette:
             self._recorded.append(recording)
         return recording
 
-    def find(self, request: Request, url: str) -> Answered:
+    def find(self, request: Request, url: str) -> RecordedResponse:
         """Return the recorded response to a request that was not replayed already."""
         body = as_bytes(request)
         with self._lock:
             self._scrubber.learn_request(url, request.headers, body)
-            sent_request = Sent.of(
+            sent_request = RecordedRequest.of(
                 request.method, url, request.headers, body, scrubber=self._scrubber
             )
             for index in self._left:
@@ -182,7 +182,7 @@ class Cassette:
                     return self._tape[index].answered
         raise self._not_on_tape(sent_request)
 
-    def _not_on_tape(self, sent: Sent) -> NotOnTape:
+    def _not_on_tape(self, sent: RecordedRequest) -> NotOnTape:
         ranked_exchanges = sorted(
             self._tape, key=lambda exchange: exchange.sent.likeness(sent), reverse=True
         )
@@ -321,10 +321,12 @@ class _Recording:
         request, response = self._request, self.response
         if response is None:
             return None
-        sent_request = Sent.of(
+        sent_request = RecordedRequest.of(
             request.method, self._url, request.headers, as_bytes(request), scrubber=scrubber
         )
-        return Exchange(sent_request, Answered.of(response, whole=self._whole, scrubber=scrubber))
+        return Exchange(
+            sent_request, RecordedResponse.of(response, whole=self._whole, scrubber=scrubber)
+        )
 
     def teach(self, scrubber: Scrubber) -> None:
         """Give the scrubber the credentials of the exchange."""
@@ -372,14 +374,14 @@ def _inner_client(inner: Client | None) -> Client:
     return inner
 
 
-def _all_of(answered: Answered, url: str) -> Response:
+def _all_of(answered: RecordedResponse, url: str) -> Response:
     end_error = _end_of_tape_error(answered)
     if end_error is not None:
         raise end_error
     return answered.response(url)
 
 
-def _end_of_tape_error(answered: Answered) -> NotOnTape | None:
+def _end_of_tape_error(answered: RecordedResponse) -> NotOnTape | None:
     """Return the error to raise behind the recorded part of a response; None if it is whole."""
     if answered.whole:
         return None

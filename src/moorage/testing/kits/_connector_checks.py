@@ -14,7 +14,7 @@ from moorage.domain.connectors.health import ConnectorVersions
 from moorage.domain.service.operation import OperationAttempt
 from moorage.errors import ConnectorError, InvalidData
 from moorage.testing.kits._connector_lab import Lab, a_text, possibly_processed
-from moorage.testing.kits._held_resources import Growth, Held, held, in_memory
+from moorage.testing.kits._held_resources import Growth, ProcessResources, held, in_memory
 from moorage.testing.kits.checks import in_thread, patience, require, soon
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ async def _growth_of(lab: Lab, connector: Any) -> Growth:
     return Growth(count, after.objects - before.objects, after.bytes - before.bytes)
 
 
-async def _held_after_a_first_connector(lab: Lab) -> Held:
+async def _held_after_a_first_connector(lab: Lab) -> ProcessResources:
     """Return what is held after a first connector was used and closed.
 
     A library may keep something for the whole process, such as an event loop.
@@ -215,7 +215,9 @@ async def _read_many(lab: Lab, connector: Any, number: int) -> None:
         await in_thread(read_all)
 
 
-async def _is_given_back(before: Held, when: str = "after closing", spare: int = 0) -> None:
+async def _is_given_back(
+    before: ProcessResources, when: str = "after closing", spare: int = 0
+) -> None:
     """Wait until no more is held than before; a few more of each are allowed."""
     end = time.monotonic() + patience()
     while more := held().more_than(before, spare):

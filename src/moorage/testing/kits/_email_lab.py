@@ -12,7 +12,7 @@ from moorage.errors import ConnectorError
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import Sandbox
-    from moorage.testing.sandboxes.email.mailbox import Delivered
+    from moorage.testing.sandboxes.email.mailbox import DeliveredEmail
 
 
 @attrs.frozen(kw_only=True)
@@ -40,7 +40,7 @@ class EmailLab:
 
     hub: Any
     stranger: Any
-    delivered: Sequence[Delivered]
+    delivered: Sequence[DeliveredEmail]
     refuse: Callable[[], None]
     lose: Callable[[], str]
     malform: Callable[[], None] | None
@@ -70,7 +70,7 @@ def message(**changes: Any) -> EmailMessage:
     return EmailMessage(**{**default_fields, **changes})
 
 
-def sent_text(delivered: Delivered) -> str:
+def sent_text(delivered: DeliveredEmail) -> str:
     """Return all text that was sent for a message."""
     return (
         delivered.raw.decode(errors="replace")

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email_suppressions import Suppression, SuppressionPage
     from moorage.contracts.ref import Ref
     from moorage.domain.values.result import Result
-    from moorage.testing.sandboxes.email.mailbox import Delivered
+    from moorage.testing.sandboxes.email.mailbox import DeliveredEmail
 
 _SHORT: Final = "k"
 _LONG: Final = "a-key-of-an-invoice-" * 12
@@ -132,7 +132,7 @@ async def each_recipient_is_addressed(factory: Factory) -> None:
     require(not _reply_addresses(lab.delivered[1]), "Replies go somewhere unasked.")
 
 
-def _reply_addresses(delivered: Delivered) -> str:
+def _reply_addresses(delivered: DeliveredEmail) -> str:
     """Return all text of a message's reply addresses as the vendor received them."""
     if isinstance(delivered.raw, bytes):
         headers = message_from_bytes(delivered.raw, policy=default)

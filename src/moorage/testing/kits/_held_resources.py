@@ -19,14 +19,14 @@ _PAGE: Final = 4096
 
 
 @attrs.frozen
-class Held:
+class ProcessResources:
     """The file descriptors, threads and tasks of the running event loop that this process has."""
 
     descriptors: int
     threads: int
     tasks: int
 
-    def more_than(self, before: Held, spare: int = 0) -> dict[str, int]:
+    def more_than(self, before: ProcessResources, spare: int = 0) -> dict[str, int]:
         """Return what there is more of than before, by how many; a few more do not count."""
         differences = {
             "file descriptors": self.descriptors - before.descriptors,
@@ -58,9 +58,9 @@ class Growth:
     memory: int
 
 
-def held() -> Held:
+def held() -> ProcessResources:
     """Return what this process holds."""
-    return Held(
+    return ProcessResources(
         descriptors=sum(1 for _ in Path("/dev/fd").iterdir()),
         threads=threading.active_count(),
         tasks=len(asyncio.all_tasks()),

@@ -80,7 +80,7 @@ async def failure_of(
     raise AssertionError(f"{answer!r} is no {kind.__name__}: {because}")
 
 
-class Threaded:
+class ThreadedClient:
     """An asynchronous client that calls a synchronous one in threads."""
 
     def __init__(self, client: HttpClient) -> None:
@@ -94,14 +94,14 @@ class Threaded:
 
     async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> AsyncIncoming:
         """Open a response in a thread."""
-        return _Threaded(await in_thread(lambda: self._client.open(request, url, timeouts)))
+        return _ThreadedBody(await in_thread(lambda: self._client.open(request, url, timeouts)))
 
     async def close(self) -> None:
         """Close the synchronous client."""
         self._client.close()
 
 
-class _Threaded:
+class _ThreadedBody:
     def __init__(self, incoming: Incoming) -> None:
         self._incoming = incoming
         self.status = incoming.status

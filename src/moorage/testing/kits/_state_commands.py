@@ -80,7 +80,7 @@ def read(*keys: str) -> Write:
     return Write(dict.fromkeys(keys, KEEP))
 
 
-class Hold:
+class BlockingCommand:
     """A command that occupies one key of a store, from setting `held` until `free` is set."""
 
     once = False
@@ -124,7 +124,7 @@ class Append:
 
 
 @attrs.frozen
-class Appended:
+class AppendResult:
     """The result of one `Append`: its number, keys and answer, and its start and end."""
 
     number: int
@@ -135,7 +135,7 @@ class Appended:
     ended: int
 
 
-def require_one_order(history: Iterable[Appended], logs: Mapping[str, tuple[int, ...]]) -> None:
+def require_one_order(history: Iterable[AppendResult], logs: Mapping[str, tuple[int, ...]]) -> None:
     """Fail the check unless the commands can have happened one after another."""
     commands_by_number = {command.number: command for command in history}
     previous_numbers: dict[int, set[int]] = {number: set() for number in commands_by_number}
@@ -157,7 +157,7 @@ def require_one_order(history: Iterable[Appended], logs: Mapping[str, tuple[int,
         ) from None
 
 
-def _require_prefixes(key: str, commands: Sequence[Appended], log: tuple[int, ...]) -> None:
+def _require_prefixes(key: str, commands: Sequence[AppendResult], log: tuple[int, ...]) -> None:
     start_time = 0
     for place, command in enumerate(commands):
         require(

@@ -45,7 +45,7 @@ _LEASE = SECOND // 10
 _TARGETS = ("vendor", "vendor", "other")
 
 
-class Walk:
+class CommandWalk:
     """Draws random commands, as several uncoordinated callers of a store would send them.
 
     Args:

@@ -46,7 +46,7 @@ from moorage.testing.kits._email_requests import REQUESTS
 from moorage.testing.kits.checks import AsyncView, blocking, require
 
 if TYPE_CHECKING:
-    from moorage.testing.sandboxes.email.mailbox import Delivered
+    from moorage.testing.sandboxes.email.mailbox import DeliveredEmail
 
 
 __all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "EmailLab", "Factory"]
@@ -112,7 +112,7 @@ async def a_message_arrives(factory: Factory) -> None:
     require(emails == [address.email for address in mail.everybody], "A recipient is not told of.")
 
 
-def _headers_of(delivered: Delivered) -> bytes:
+def _headers_of(delivered: DeliveredEmail) -> bytes:
     return delivered.raw.partition(b"\r\n\r\n")[0] if isinstance(delivered.raw, bytes) else b""
 
 

@@ -40,7 +40,7 @@ _BRIEFLY: Final = 0.02
 _HANGS: Final = "What should have come to an end goes on."
 
 
-class _Threaded:
+class _ThreadedGatherer:
     """A synchronous gatherer that runs each step in its own event loop."""
 
     def __init__(self, factory: Factory) -> None:
@@ -299,7 +299,9 @@ _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     a_slow_good_result_beats_a_fast_bad_one,
 )
 
-CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _Threaded) for check in _SHARED_CHECKS)
+CHECKS: Final[tuple[Check, ...]] = tuple(
+    blocking(check, _ThreadedGatherer) for check in _SHARED_CHECKS
+)
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     *_SHARED_CHECKS,

@@ -47,7 +47,7 @@ from moorage.testing.kits import _http_guard_checks as guards
 from moorage.testing.kits import _http_proxy_checks as proxies
 from moorage.testing.kits import _http_stream_checks as streams
 from moorage.testing.kits import _http_trust_checks as trust
-from moorage.testing.kits._http_lab import PATIENT, Clients, Threaded, failure_of, lab
+from moorage.testing.kits._http_lab import PATIENT, Clients, ThreadedClient, failure_of, lab
 from moorage.testing.kits.checks import require, timely
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _sync_function(check: Callable[[Any], Coroutine[Any, Any, None]]) -> Callabl
     @wraps(check)
     def run_sync(factory: Callable[..., HttpClient]) -> None:
         def lifted_client(*arguments: Any) -> AsyncHttpClient:
-            return Threaded(factory(*arguments))
+            return ThreadedClient(factory(*arguments))
 
         asyncio.run(check(lifted_client))
 

@@ -65,8 +65,8 @@ from moorage.testing.kits._state_bound_checks import (
 from moorage.testing.kits._state_commands import (
     KEEP,
     Append,
-    Appended,
-    Hold,
+    AppendResult,
+    BlockingCommand,
     Write,
     alike,
     new_key,
@@ -78,7 +78,7 @@ from moorage.testing.kits._state_commands import (
     similar_names,
 )
 from moorage.testing.kits._state_subject import SHORT, Flow, Stores, Subject
-from moorage.testing.kits._state_walk import Walk, require_decision
+from moorage.testing.kits._state_walk import CommandWalk, require_decision
 from moorage.testing.kits.checks import TooLate, patience, require, timely
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ async def claims_equal_the_model(stores: Stores) -> None:
     store = stores()
     for seed in range(10):
         chance = random_from(seed)
-        walk = Walk(chance, new_key())
+        walk = CommandWalk(chance, new_key())
         model: dict[str, State | None] = {}
         for step in range(40):
             store.pass_time(chance.choice((0, 0, 0.001, 0.02)))
@@ -316,7 +316,7 @@ async def commands_happen_one_after_another(stores: Stores) -> None:
     store = stores()
     for most in (1,) if store.claims_only else (1, 3):
         keys = [new_key() for _ in range(2 * most - 1)]
-        history: list[Appended] = []
+        history: list[AppendResult] = []
 
         def caller(index: int, keys: list[str] = keys, most: int = most) -> Flow:
             chance = random_from(index)
@@ -333,7 +333,8 @@ async def commands_happen_one_after_another(stores: Stores) -> None:
                     start_time = perf_counter_ns()
                     now, logs = await store.execute(Append(number, written_keys, read_keys))
                     end_time = perf_counter_ns()
-                    history.append(Appended(number, written_keys, now, logs, start_time, end_time))  # noqa: B023 - run before the loop goes on
+                    result = AppendResult(number, written_keys, now, logs, start_time, end_time)
+                    history.append(result)  # noqa: B023 - run before the loop goes on
                     await store.breathe()
 
             return calls
@@ -458,7 +459,7 @@ async def decisions_equal_the_model(stores: Stores) -> None:
     store = stores()
     for seed in range(10):
         chance = random_from(seed)
-        walk = Walk(chance, new_key())
+        walk = CommandWalk(chance, new_key())
         model: dict[str, State | None] = {}
         for step in range(60):
             store.pass_time(chance.choice((0, 0, 0.001, 0.02)))
@@ -519,7 +520,7 @@ async def waits_end_with_the_callers_timeout(stores: Stores) -> None:
     """Behind a slow command, a caller with less time gives up before one with more time."""
     store, key = stores(), new_key()
     await store.execute(Write({key: "there"}))
-    hold = Hold(key, patience())
+    hold = BlockingCommand(key, patience())
     end_errors: dict[str, StorageUnavailable | None] = {}
 
     def start_thread(name: str, command: Command[Any], *timeout: float) -> Thread:

@@ -104,7 +104,7 @@ def _digest(content: bytes) -> str:
 
 
 @attrs.define
-class _Sent:
+class _SentInvoice:
     """An invoice that was sent in a session."""
 
     session: str
@@ -153,7 +153,7 @@ class KsefSandbox(EinvoicesSandbox):
         self._logins: dict[str, bool] = {}
         self._redeemable: list[str] = []
         self._sessions: dict[str, tuple[bytes, bytes]] = {}
-        self._sent: dict[str, _Sent] = {}
+        self._sent: dict[str, _SentInvoice] = {}
         self._received: dict[str, bytes] = {}
 
     def routes(self) -> base.Routes:
@@ -305,7 +305,7 @@ class KsefSandbox(EinvoicesSandbox):
         if digests != (_digest(document), _digest(encrypted)):
             raise _refusal(21403, "Nieprawidłowy skrót pliku.")
         number = self._reference("EE")
-        self._sent[number] = _Sent(session, document)
+        self._sent[number] = _SentInvoice(session, document)
         return base.reply({"referenceNumber": number}, 202)
 
     def _state(self, _: base.SandboxRequest, *, session: str, number: str) -> Response:

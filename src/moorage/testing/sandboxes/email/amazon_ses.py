@@ -25,7 +25,7 @@ from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, AwsSand
 from moorage.testing.sandboxes._fields import words
 from moorage.testing.sandboxes.base import Refusal, Routes, SandboxRequest, refusal, reply
 from moorage.testing.sandboxes.email.base import attached, email_fixture, person
-from moorage.testing.sandboxes.email.mailbox import Delivered, decoded
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +80,7 @@ class AmazonSesSandbox(AwsSandbox):
         super().__init__("ses", access_key_id, secret_access_key, region)
         self.templates = templates
         self.topic_arn = f"arn:aws:sns:{region}:123456789012:mail"
-        self.delivered: list[Delivered] = []
+        self.delivered: list[DeliveredEmail] = []
         self.suppressions: dict[str, str] = {}
         self.metrics: dict[str, list[tuple[datetime, int]]] = {}
         self.broken_metrics: str | None = None
@@ -282,7 +282,7 @@ def _check_people(body: dict[str, Any], destinations: list[dict[str, Any]]) -> N
 
 def _delivery_event(
     body: dict[str, Any], content: dict[str, Any], data: dict[str, Any], id_: str
-) -> Delivered:
+) -> DeliveredEmail:
     destination = body["Destination"]
     kind, message = next(iter(content.items()))
     if kind == "Simple":
@@ -296,7 +296,7 @@ def _delivery_event(
     sender, name = person(body["FromEmailAddress"])
     headers = [*message.get("Headers", []), *body.get("ReplacementHeaders", [])]
     headers_by_name = {address["Name"]: address["Value"] for address in headers}
-    return Delivered(
+    return DeliveredEmail(
         id=id_,
         sender=sender,
         sender_name=name,

@@ -13,7 +13,7 @@ from moorage.testing.sandboxes.fixture import SandboxFixture
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from moorage.testing.sandboxes.email.mailbox import Delivered
+    from moorage.testing.sandboxes.email.mailbox import DeliveredEmail
 
 _Day: TypeAlias = "Mapping[str, Any]"
 
@@ -29,7 +29,7 @@ class EmailSandbox(Sandbox):
 
     def __init__(self) -> None:
         super().__init__()
-        self.delivered: list[Delivered] = []
+        self.delivered: list[DeliveredEmail] = []
         self.suppressions: dict[str, str] = {}
 
 

@@ -22,7 +22,7 @@ from moorage.testing.sandboxes.email.base import (
     days_between,
     email_fixture,
 )
-from moorage.testing.sandboxes.email.mailbox import Delivered, decoded
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -317,13 +317,13 @@ def _check_magic(emails: list[str]) -> None:
         raise base.Refusal(Response(503, body=b"Service Unavailable"))
 
 
-def _delivered_message(body: _Fields, version: _Fields, id_: str) -> Delivered:
+def _delivered_message(body: _Fields, version: _Fields, id_: str) -> DeliveredEmail:
     sender = body["sender"]
 
     def recipients(field: str) -> tuple[str, ...]:
         return tuple(person["email"].lower() for person in version.get(field, []))
 
-    return Delivered(
+    return DeliveredEmail(
         id=id_,
         sender=sender.get("email", ""),
         sender_name=decoded(sender["name"]) if "name" in sender else None,

@@ -31,7 +31,7 @@ class Item:
 
 
 @attrs.frozen(kw_only=True)
-class Delivered:
+class DeliveredEmail:
     """An email message that a sandbox has delivered.
 
     Attributes:

@@ -21,7 +21,7 @@ from moorage.testing.sandboxes.email.base import (
     days_between,
     email_fixture,
 )
-from moorage.testing.sandboxes.email.mailbox import Delivered, decoded
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
 if TYPE_CHECKING:
@@ -248,12 +248,12 @@ def _unsubscribe_headers(url: str | None) -> dict[str, str]:
     return {"List-Unsubscribe": f"<{url}>"} | one_click
 
 
-def _delivered_message(body: _Fields, id_: str, suppressed: set[str]) -> Delivered:
+def _delivered_message(body: _Fields, id_: str, suppressed: set[str]) -> DeliveredEmail:
     def recipients(field: str) -> tuple[str, ...]:
         emails = (person["email"].lower() for person in body.get(field, []))
         return tuple(email for email in emails if email not in suppressed)
 
-    return Delivered(
+    return DeliveredEmail(
         id=id_,
         sender=body["from"]["email"],
         sender_name=body["from"].get("name"),

@@ -21,7 +21,7 @@ from moorage.domain.values.json_text import encode_json, is_object
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import words
 from moorage.testing.sandboxes.email.base import EmailSandbox, email_fixture, emails, person
-from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, Item, decoded
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
 if TYPE_CHECKING:
@@ -359,7 +359,7 @@ def _check_people(form: Form) -> list[str]:
     return to
 
 
-def _deliveries(form: Form, id_: str, people: list[str]) -> list[Delivered]:
+def _deliveries(form: Form, id_: str, people: list[str]) -> list[DeliveredEmail]:
     """Return the delivered messages; with variables, one per recipient."""
     if not form.all("recipient-variables"):
         return [_delivery_event(form, id_, tuple(people), {})]
@@ -373,13 +373,13 @@ def _deliveries(form: Form, id_: str, people: list[str]) -> list[Delivered]:
 
 def _delivery_event(
     form: Form, id_: str, to: tuple[str, ...], variables: Mapping[str, Any]
-) -> Delivered:
+) -> DeliveredEmail:
     def fill_template(text: str) -> str:
         return _VARIABLE.sub(lambda match: str(variables.get(match[1], match[0])), text)
 
     sender, name = person(form.value("from"))
     texts = {kind: fill_template(form.value(kind)) or None for kind in ("text", "html")}
-    return Delivered(
+    return DeliveredEmail(
         id=id_,
         sender=sender,
         sender_name=name,

@@ -21,7 +21,7 @@ from moorage.testing.sandboxes.email.base import (
     days_between,
     email_fixture,
 )
-from moorage.testing.sandboxes.email.mailbox import Delivered, decoded
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -313,9 +313,9 @@ def _emails(message: dict[str, Any], field: str) -> tuple[str, ...]:
     return tuple(person["Email"].lower() for person in message.get(field, []))
 
 
-def _delivered(id_: str, message: dict[str, Any]) -> Delivered:
+def _delivered(id_: str, message: dict[str, Any]) -> DeliveredEmail:
     sender = message.get("From", {"Email": "template@example.com"})
-    return Delivered(
+    return DeliveredEmail(
         id=id_,
         sender=sender["Email"],
         sender_name=sender.get("Name"),

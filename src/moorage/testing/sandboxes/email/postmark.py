@@ -22,7 +22,7 @@ from moorage.testing.sandboxes.email.base import (
     emails,
     person,
 )
-from moorage.testing.sandboxes.email.mailbox import Delivered, decoded
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -334,13 +334,13 @@ def _check_magic(people: list[str]) -> None:
         raise _refusal(100, "Postmark is offline for maintenance.", 503)
 
 
-def _delivery_event(body: dict[str, Any], id_: str, inactive: set[str]) -> Delivered:
+def _delivery_event(body: dict[str, Any], id_: str, inactive: set[str]) -> DeliveredEmail:
     sender, name = person(body["From"])
 
     def recipients(field: str) -> tuple[str, ...]:
         return tuple(email for email in _emails(body, field) if email not in inactive)
 
-    return Delivered(
+    return DeliveredEmail(
         id=id_,
         sender=sender,
         sender_name=name,

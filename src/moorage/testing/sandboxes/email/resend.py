@@ -24,7 +24,7 @@ from moorage.testing.sandboxes.email.base import (
     emails,
     person,
 )
-from moorage.testing.sandboxes.email.mailbox import Delivered, decoded
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
 from moorage.testing.sandboxes.webhook_signatures import standard_headers
 
 if TYPE_CHECKING:
@@ -338,12 +338,12 @@ def _check_people(body: dict[str, Any]) -> None:
         raise _refusal(503, "service_unavailable", "API is temporarily unavailable")
 
 
-def _delivery_event(body: dict[str, Any], id_: str) -> Delivered:
+def _delivery_event(body: dict[str, Any], id_: str) -> DeliveredEmail:
     sender, name = person(body["from"])
     html = body.get("html")
     # A text that is left out is made of the HTML; one that is empty is none.
     text = body.get("text", html and re.sub(r"<[^>]*>", "", html))
-    return Delivered(
+    return DeliveredEmail(
         id=id_,
         sender=sender,
         sender_name=name,

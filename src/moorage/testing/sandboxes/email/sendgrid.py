@@ -23,7 +23,7 @@ from moorage.testing.sandboxes.email.base import (
     days_between,
     email_fixture,
 )
-from moorage.testing.sandboxes.email.mailbox import Delivered, decoded
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -229,7 +229,9 @@ def _check_contents(body: dict[str, Any], templates: tuple[str, ...]) -> None:
         raise _refusal(400, "There is a limit of 10 categories", "categories")
 
 
-def _delivery_event(body: dict[str, Any], personalization: dict[str, Any], id_: str) -> Delivered:
+def _delivery_event(
+    body: dict[str, Any], personalization: dict[str, Any], id_: str
+) -> DeliveredEmail:
     words = personalization.get("substitutions", {})
 
     def fill_template(text: str | None) -> str | None:
@@ -239,7 +241,7 @@ def _delivery_event(body: dict[str, Any], personalization: dict[str, Any], id_: 
 
     parts = {part["type"]: part["value"] for part in body.get("content", [])}
     headers = {**body.get("headers", {}), **personalization.get("headers", {})}
-    return Delivered(
+    return DeliveredEmail(
         id=id_,
         sender=body["from"]["email"],
         sender_name=body["from"].get("name"),

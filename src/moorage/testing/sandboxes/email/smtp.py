@@ -18,7 +18,7 @@ from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from moorage.testing.sandboxes.email.mailbox import Delivered, Item
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, Item
 from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class SmtpSandbox:
         self.invitation = "354 Go on"
         self.taken = "250 2.0.0 Queued as {number}"
         self.leaves_at: str | None = None
-        self.delivered: list[Delivered] = []
+        self.delivered: list[DeliveredEmail] = []
         self.envelopes: list[tuple[str, tuple[str, ...]]] = []
         self.said: list[str] = []
         self.refusals: list[str] = []
@@ -249,7 +249,7 @@ class _Conversation(StreamRequestHandler):
         return False
 
 
-def read_message(message: bytes, recipients: tuple[str, ...]) -> Delivered:
+def read_message(message: bytes, recipients: tuple[str, ...]) -> DeliveredEmail:
     """Parse a message as its recipients see it."""
     parsed_message: Any = message_from_bytes(message, policy=default)
     items: list[Item] = []
@@ -267,7 +267,7 @@ def read_message(message: bytes, recipients: tuple[str, ...]) -> Delivered:
         items.append(Item(part.get_filename(), content, kind, disposition, content_id))
     visible_recipients = {name: _emails(parsed_message, name) for name in ("to", "cc")}
     name, sender = parseaddr(str(parsed_message["from"]))
-    return Delivered(
+    return DeliveredEmail(
         id=str(parsed_message["message-id"]),
         sender=sender,
         sender_name=name or None,

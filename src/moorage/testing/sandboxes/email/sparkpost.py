@@ -27,7 +27,7 @@ from moorage.testing.sandboxes.email.base import (
     email_fixture,
     emails,
 )
-from moorage.testing.sandboxes.email.mailbox import Delivered
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -439,7 +439,7 @@ def _filled(text: str, data: Mapping[str, Any], *, html: bool = False) -> str:
 
 def _delivered(
     id_: str, body: dict[str, Any], header: str, group: list[dict[str, Any]]
-) -> Delivered:
+) -> DeliveredEmail:
     content, override = body["content"], body.get("override", {})
     data = {**body.get("substitution_data", {}), **group[0].get("substitution_data", {})}
     headers = {name: _filled(value, data) for name, value in content.get("headers", {}).items()}
@@ -455,7 +455,7 @@ def _delivered(
         for part in ("text", "html")
         if (text := content.get(part)) is not None
     }
-    return Delivered(
+    return DeliveredEmail(
         id=id_,
         sender=fields["email"],
         sender_name=None if name is None else _filled(name, data),

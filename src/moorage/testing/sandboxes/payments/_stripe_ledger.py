@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.testing.sandboxes.base import Sandbox
 from moorage.testing.sandboxes.payments._stripe_objects import stripe_reply, whole_object
-from moorage.testing.sandboxes.payments._stripe_rules import Done, details_of, done
+from moorage.testing.sandboxes.payments._stripe_rules import StoredRefusal, details_of, done
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class StripeLedger(Sandbox):
             "charge": f"ch_{self.number():08d}",
         }
         self.fails(intent, error)
-        raise Done(stripe_reply({"error": {**error, "payment_intent": dict(intent)}}, 402))
+        raise StoredRefusal(stripe_reply({"error": {**error, "payment_intent": dict(intent)}}, 402))
 
     def fails(self, intent: dict[str, Any], error: dict[str, Any]) -> None:
         """Mark a payment intent as failed, and send a webhook about it."""

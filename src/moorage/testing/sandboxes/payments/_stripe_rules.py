@@ -199,7 +199,7 @@ PAYS: Final = frozenset(
 SLOW: Final = "usBankAccount_success"
 
 
-class Done(Refusal):
+class StoredRefusal(Refusal):
     """A refusal after the work began, which Stripe stores under the idempotency key."""
 
 
@@ -316,5 +316,5 @@ def refusal(status: int, kind: str, text: str, **more: str) -> Refusal:
     return Refusal(error(status, kind, text, **more))
 
 
-def done(status: int, text: str, **more: str) -> Done:
-    return Done(error(status, "invalid_request_error", text, **more))
+def done(status: int, text: str, **more: str) -> StoredRefusal:
+    return StoredRefusal(error(status, "invalid_request_error", text, **more))

@@ -9,7 +9,7 @@ from moorage.testing.sandboxes.payments._stripe_rules import (
     ASKS,
     DECLINES,
     LIST,
-    Done,
+    StoredRefusal,
     amount_of,
     error,
     flag_of,
@@ -97,7 +97,9 @@ class StripeSubscriptions:
             raise refusal(400, "invalid_request_error", text, param="trial_end")
         if starts_at == now and (kind in DECLINES or kind in ASKS):
             code, decline_code = DECLINES.get(kind, ("authentication_required",) * 2)
-            raise Done(error(402, "card_error", "Declined.", code=code, decline_code=decline_code))
+            raise StoredRefusal(
+                error(402, "card_error", "Declined.", code=code, decline_code=decline_code)
+            )
         key = f"sub_{self._account.number():08d}"
         subscription: dict[str, Any] = {
             "id": key,

@@ -38,7 +38,7 @@ from moorage.testing.sandboxes.payments._stripe_rules import (
     STEPS,
     TRANSFER,
     VERSION,
-    Done,
+    StoredRefusal,
     amount_of,
     check_lines,
     details_of,
@@ -155,7 +155,7 @@ class StripeSandbox(StripeLedger):
             def execute() -> Response:
                 try:
                     return handle(fields_of(request.form, allowed), **names)
-                except Done as late_refusal:
+                except StoredRefusal as late_refusal:
                     return late_refusal.response
 
             if key is None:
@@ -414,7 +414,9 @@ class StripeSandbox(StripeLedger):
         kind = magic(source)
         if kind in DECLINES:
             code, decline_code = DECLINES[kind]
-            raise Done(error(402, "card_error", "Declined.", code=code, decline_code=decline_code))
+            raise StoredRefusal(
+                error(402, "card_error", "Declined.", code=code, decline_code=decline_code)
+            )
         key = f"pm_{self.number():08d}_{kind}"
         method = {
             "id": key,

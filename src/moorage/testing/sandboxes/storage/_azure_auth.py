@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import attrs
 
 from moorage.testing.sandboxes.storage._azure_documents import document
-from moorage.testing.sandboxes.storage._s3_documents import No, tag
+from moorage.testing.sandboxes.storage._s3_documents import ErrorAnswer, tag
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import SandboxRequest
@@ -53,10 +53,10 @@ class Account:
     key: str = attrs.field(repr=False)
 
 
-def failed(detail: str) -> No:
+def failed(detail: str) -> ErrorAnswer:
     """Return Azure's error for a request that fails authentication."""
     message = "Server failed to authenticate the request."
-    return No("AuthenticationFailed", 403, message, AuthenticationErrorDetail=detail)
+    return ErrorAnswer("AuthenticationFailed", 403, message, AuthenticationErrorDetail=detail)
 
 
 def signature(key: str, text: str) -> str:
@@ -88,10 +88,10 @@ def check_shared_key(request: SandboxRequest, length: int, account: Account, now
 def delegation_key(account: Account, times: dict[str, str], now: datetime) -> bytes:
     """Return the XML document with a delegation key for the requested times."""
     if not times.keys() <= {"Start", "Expiry"}:
-        raise No("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
+        raise ErrorAnswer("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
     start_time, end_time = (_moment(times.get(name, "")) for name in ("Start", "Expiry"))
     if start_time >= end_time or end_time - now > _WEEK or end_time - start_time > _WEEK:
-        raise No("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
+        raise ErrorAnswer("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
     fields = [_WHO, _DIRECTORY, times["Start"], times["Expiry"], "b", "2025-01-05"]
     names = "SignedOid SignedTid SignedStart SignedExpiry SignedService SignedVersion Value"
     values = [*fields, _derived_key(account, [*fields, "", "", ""])]
@@ -159,4 +159,4 @@ def check_sas(request: SandboxRequest, account: Account, now: datetime) -> None:
     if now >= _moment(query.get("se", "")):
         raise failed("Signed expiry time has passed.")
     if not any(request.method in _MAY[letter] for letter in query["sp"]):
-        raise No("AuthorizationPermissionMismatch", 403, "This request is not authorized.")
+        raise ErrorAnswer("AuthorizationPermissionMismatch", 403, "This request is not authorized.")

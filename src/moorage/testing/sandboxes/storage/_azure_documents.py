@@ -13,8 +13,8 @@ from xml.sax.saxutils import quoteattr
 
 import attrs
 
-from moorage.testing.sandboxes.storage._s3_documents import No, Reply, tag
-from moorage.testing.sandboxes.storage._s3_store import Piece, Stored
+from moorage.testing.sandboxes.storage._s3_documents import ErrorAnswer, Reply, tag
+from moorage.testing.sandboxes.storage._s3_store import Piece, StoredContent
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import SandboxRequest
@@ -52,7 +52,7 @@ _LONGEST_NAME: Final = 64
 
 
 @attrs.frozen(kw_only=True)
-class Blob(Stored):
+class Blob(StoredContent):
     """A blob of the Azure sandbox, with its blocks.
 
     Attributes:
@@ -93,12 +93,12 @@ def azure_error(code: str, message: str = "", **more: str) -> bytes:
     return document("Error", *child_elements, *(tag(name, text) for name, text in more.items()))
 
 
-def wrong(name: str, value: str, *, query: bool = False) -> No:
+def wrong(name: str, value: str, *, query: bool = False) -> ErrorAnswer:
     """Return the error for a header or parameter with an invalid value."""
     kind = "QueryParameter" if query else "Header"
     code = "InvalidQueryParameterValue" if query else "InvalidHeaderValue"
     error_fields = {f"{kind}Name": name, f"{kind}Value": value}
-    return No(code, 400, "The value is not in the correct format.", **error_fields)
+    return ErrorAnswer(code, 400, "The value is not in the correct format.", **error_fields)
 
 
 def parsed(spool: Spool) -> ET.Element:
@@ -106,7 +106,9 @@ def parsed(spool: Spool) -> ET.Element:
     try:
         return ET.fromstring(spool.content())  # noqa: S314 - our own client sends it
     except ET.ParseError:
-        raise No("InvalidXmlDocument", 400, "XML specified is not syntactically valid.") from None
+        raise ErrorAnswer(
+            "InvalidXmlDocument", 400, "XML specified is not syntactically valid."
+        ) from None
 
 
 def check_version(request: SandboxRequest) -> None:
@@ -122,21 +124,23 @@ def check_headers(request: SandboxRequest, operation: str) -> None:
         header_name = name.lower()
         if header_name.startswith(_META) and operation in _WITH_METADATA:
             if not _IDENTIFIER.fullmatch(header_name.removeprefix(_META)) or not value.isascii():
-                raise No("InvalidMetadata", 400, "The metadata specified is invalid.")
+                raise ErrorAnswer("InvalidMetadata", 400, "The metadata specified is invalid.")
         elif header_name.startswith("x-ms-") and header_name not in HEADERS[operation] | _USUAL:
-            raise No("UnsupportedHeader", 400, "A header is not supported.", HeaderName=name)
+            raise ErrorAnswer(
+                "UnsupportedHeader", 400, "A header is not supported.", HeaderName=name
+            )
     if request.headers.get("x-ms-access-tier", "Hot") not in _TIERS:
         raise wrong("x-ms-access-tier", request.headers["x-ms-access-tier"])
     tags = parse_qsl(request.headers.get("x-ms-tags", ""), keep_blank_values=True)
     if len(tags) > _MOST_TAGS:
-        raise No("TagsTooLarge", 400, "The tags specified exceed the maximum size.")
+        raise ErrorAnswer("TagsTooLarge", 400, "The tags specified exceed the maximum size.")
 
 
 def check_md5(request: SandboxRequest, spool: Spool) -> str:
     """Return the MD5 of a body, after comparing it with the stated MD5."""
     md5 = b64encode(spool.digests["md5"]).decode()
     if request.headers.get("content-md5", md5) != md5:
-        raise No("Md5Mismatch", 400, "The MD5 value specified did not match.")
+        raise ErrorAnswer("Md5Mismatch", 400, "The MD5 value specified did not match.")
     return md5
 
 
@@ -149,7 +153,9 @@ def check_block_name(name: str, others: list[Block]) -> None:
     if not 0 < len(plain_bytes) <= _LONGEST_NAME:
         raise wrong("blockid", name, query=True)
     if any(len(other_block.name) != len(name) for other_block in others):
-        raise No("InvalidBlobOrBlock", 400, "The specified blob or block content is invalid.")
+        raise ErrorAnswer(
+            "InvalidBlobOrBlock", 400, "The specified blob or block content is invalid."
+        )
 
 
 def content(request: SandboxRequest) -> dict[str, str]:
@@ -187,9 +193,9 @@ def may_write(request: SandboxRequest, blob: Blob | None) -> None:
     """Raise an error if a condition of the request forbids a write."""
     header = request.headers.get("if-match")
     if request.headers.get("if-none-match") == "*" and blob is not None:
-        raise No("BlobAlreadyExists", 409, "The specified blob already exists.")
+        raise ErrorAnswer("BlobAlreadyExists", 409, "The specified blob already exists.")
     if header is not None and (blob is None or header not in {f'"{blob.etag}"', "*"}):
-        raise No("ConditionNotMet", 412, "The condition specified was not met.")
+        raise ErrorAnswer("ConditionNotMet", 412, "The condition specified was not met.")
 
 
 def is_wanted(request: SandboxRequest, blob: Blob) -> bool:
@@ -206,7 +212,7 @@ def is_wanted(request: SandboxRequest, blob: Blob) -> bool:
         unmodified_since
     )
     if is_late or if_match not in {None, etag, "*"}:
-        raise No("ConditionNotMet", 412, "The condition specified was not met.")
+        raise ErrorAnswer("ConditionNotMet", 412, "The condition specified was not met.")
     if if_none_match is not None:
         return if_none_match not in {etag, "*"}
     return modified_since is None or modified_time > parsedate_to_datetime(modified_since)
@@ -219,7 +225,9 @@ def range_of(text: str, size: int) -> tuple[int, int]:
         raise wrong("x-ms-range", text)
     start = int(match[1])
     if start >= size:
-        raise No("InvalidRange", 416, "The range specified is invalid for the current size.")
+        raise ErrorAnswer(
+            "InvalidRange", 416, "The range specified is invalid for the current size."
+        )
     last_byte = min(int(match[2]), size - 1) if match[2] else size - 1
     return start, last_byte - start + 1
 

@@ -10,7 +10,7 @@ from email.policy import HTTP
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import encode_json, is_object
-from moorage.testing.sandboxes.storage._s3_documents import No, Reply
+from moorage.testing.sandboxes.storage._s3_documents import ErrorAnswer, Reply
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import SandboxRequest
@@ -58,16 +58,16 @@ def json_reply(value: object, status: int = 200, **headers: str) -> Reply:
     return Reply(status, fields, encode_json(value))
 
 
-def invalid(message: str) -> No:
+def invalid(message: str) -> ErrorAnswer:
     """Return the response to an invalid request."""
-    return No("invalid", 400, message)
+    return ErrorAnswer("invalid", 400, message)
 
 
 def check_query(query: dict[str, str], names: str) -> None:
     """Refuse a query parameter that the method does not have."""
     for name in query:
         if name not in names.split():
-            raise No("invalidParameter", 400, f"Unknown parameter: {name}")
+            raise ErrorAnswer("invalidParameter", 400, f"Unknown parameter: {name}")
     acl = query.get("predefinedAcl", query.get("destinationPredefinedAcl"))
     if acl is not None and acl not in _ACLS:
         raise invalid(f"Invalid value for: {acl} is not a valid value")
@@ -80,7 +80,7 @@ def number_in(query: dict[str, str], name: str) -> int | None:
     """Return the number in a query parameter; None if it is missing."""
     text = query.get(name)
     if text is not None and _NUMBER.fullmatch(text) is None:
-        raise No("invalidParameter", 400, f"Invalid value for {name}: {text!r}")
+        raise ErrorAnswer("invalidParameter", 400, f"Invalid value for {name}: {text!r}")
     return None if text is None else int(text)
 
 
@@ -91,7 +91,7 @@ def resource_of(body: bytes) -> dict[str, Any]:
     except ValueError:
         resource = None
     if not is_object(resource):
-        raise No("parseError", 400, "Parse Error")
+        raise ErrorAnswer("parseError", 400, "Parse Error")
     for name, value in resource.items():
         if name == "metadata":
             is_known = is_object(value) and all(isinstance(text, str) for text in value.values())
@@ -111,10 +111,10 @@ def related(request: SandboxRequest, spool: Spool) -> tuple[bytes, bytes, str]:
     # A parser of mail would mend line ends, which are the file's own.
     parts = (b"\r\n" + spool.content()).split(f"\r\n--{boundary}".encode())
     if kind != "multipart/related" or len(parts) != 4 or not parts[3].startswith(b"--"):
-        raise No("badContent", 400, "Malformed multipart body.")
+        raise ErrorAnswer("badContent", 400, "Malformed multipart body.")
     (head, metadata_body), (data_type, data_body) = (_halves(part) for part in parts[1:3])
     if not head.startswith("application/json"):
-        raise No("badContent", 400, f"Unsupported content with type: {head}")
+        raise ErrorAnswer("badContent", 400, f"Unsupported content with type: {head}")
     return metadata_body, data_body, data_type
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
 from moorage.testing.sandboxes._google import is_signed
-from moorage.testing.sandboxes.storage._s3_documents import No
+from moorage.testing.sandboxes.storage._s3_documents import ErrorAnswer
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import SandboxRequest
@@ -30,12 +30,12 @@ def _start_time(stamp: str) -> datetime:
     try:
         return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
     except ValueError:
-        raise No("AccessDenied", 403, "The date is missing or malformed.") from None
+        raise ErrorAnswer("AccessDenied", 403, "The date is missing or malformed.") from None
 
 
 def _check_credential(credential: str, email: str, stamp: str) -> None:
     if credential != f"{email}/{stamp[:8]}/auto/storage/goog4_request":
-        raise No("AccessDenied", 403, "The credential is not known.")
+        raise ErrorAnswer("AccessDenied", 403, "The credential is not known.")
 
 
 def check_url(request: SandboxRequest, email: str, now: datetime) -> None:
@@ -44,9 +44,9 @@ def check_url(request: SandboxRequest, email: str, now: datetime) -> None:
     stamp, expires = query.get("X-Goog-Date", ""), query.get("X-Goog-Expires", "")
     start_time = _start_time(stamp)
     if not expires.isdigit() or not 0 < int(expires) <= 604_800:
-        raise No("InvalidArgument", 400, "X-Goog-Expires is wrong.")
+        raise ErrorAnswer("InvalidArgument", 400, "X-Goog-Expires is wrong.")
     if not start_time - _SKEW <= now <= start_time + timedelta(seconds=int(expires)):
-        raise No("ExpiredToken", 400, "Invalid argument: the signature has expired.")
+        raise ErrorAnswer("ExpiredToken", 400, "Invalid argument: the signature has expired.")
     _check_credential(query.get("X-Goog-Credential", ""), email, stamp)
     pairs = sorted(
         (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
@@ -76,7 +76,7 @@ def check_url(request: SandboxRequest, email: str, now: datetime) -> None:
 def check_form(fields: dict[str, str], email: str) -> None:
     """Check the signature of a form's policy."""
     if fields.get("x-goog-algorithm") != _ALGORITHM:
-        raise No("InvalidArgument", 400, "The algorithm is not known.")
+        raise ErrorAnswer("InvalidArgument", 400, "The algorithm is not known.")
     credential, stamp = fields.get("x-goog-credential", ""), fields.get("x-goog-date", "")
     _check_credential(credential, email, stamp)
     policy = fields.get("policy", "")
@@ -90,4 +90,4 @@ def _check(signature: str, text: bytes) -> None:
     except ValueError:
         is_good = False
     if not is_good:
-        raise No("SignatureDoesNotMatch", 403, "The signature does not match.")
+        raise ErrorAnswer("SignatureDoesNotMatch", 403, "The signature does not match.")

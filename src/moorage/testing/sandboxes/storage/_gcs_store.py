@@ -11,7 +11,7 @@ import attrs
 from moorage.contracts.checksum import ChecksumAlgorithm, running
 from moorage.errors import ConnectionFailed
 from moorage.testing.sandboxes.storage._gcs_documents import base64, invalid
-from moorage.testing.sandboxes.storage._s3_store import PIECE, Piece, Spool, Stored
+from moorage.testing.sandboxes.storage._s3_store import PIECE, Piece, Spool, StoredContent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ class StoredObject:
     """A stored generation of an object."""
 
     resource: dict[str, Any]
-    stored: Stored
+    stored: StoredContent
 
     @property
     def generation(self) -> int:

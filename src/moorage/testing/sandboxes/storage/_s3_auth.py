@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 
 import attrs
 
-from moorage.testing.sandboxes.storage._s3_documents import No
+from moorage.testing.sandboxes.storage._s3_documents import ErrorAnswer
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import SandboxRequest
@@ -20,7 +20,7 @@ _SKEW: Final = timedelta(minutes=15)
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 
 
-class Denied(No):
+class AuthenticationError(ErrorAnswer):
     """S3's error for a request that fails authentication."""
 
     def __init__(self, code: str, status: int = 403, message: str = "Access Denied") -> None:
@@ -41,7 +41,9 @@ def _stamp(text: str) -> datetime:
     try:
         return datetime.strptime(text, _STAMP).replace(tzinfo=UTC)
     except ValueError:
-        raise Denied("AccessDenied", message="X-Amz-Date is missing or malformed") from None
+        raise AuthenticationError(
+            "AccessDenied", message="X-Amz-Date is missing or malformed"
+        ) from None
 
 
 def _sign(key: Key, day: str, text: bytes) -> str:
@@ -54,11 +56,13 @@ def _sign(key: Key, day: str, text: bytes) -> str:
 def _scoped(key: Key, credential: str, day: str) -> str:
     id_, _, scope = credential.partition("/")
     if id_ != key.id:
-        raise Denied("InvalidAccessKeyId", message="The key Id you provided does not exist")
+        raise AuthenticationError(
+            "InvalidAccessKeyId", message="The key Id you provided does not exist"
+        )
     expected = f"{day}/{key.region}/s3/aws4_request"
     if scope != expected:
         message = f"The credential is malformed; expecting {expected!r}"
-        raise Denied("AuthorizationHeaderMalformed", 400, message)
+        raise AuthenticationError("AuthorizationHeaderMalformed", 400, message)
     return scope
 
 
@@ -76,7 +80,9 @@ def _canonical(
     for name in names:
         values = request.headers.get_all(name) if name != "host" else [request.host]
         if not values:
-            raise Denied("SignatureDoesNotMatch", message=f"{name} is signed and was not sent")
+            raise AuthenticationError(
+                "SignatureDoesNotMatch", message=f"{name} is signed and was not sent"
+            )
         lines += f"{name}:{','.join(' '.join(value.split()) for value in values)}\n"
     return "\n".join([request.method, path, query, lines, ";".join(names), payload])
 
@@ -85,34 +91,44 @@ def _matches(key: Key, stamp: str, scope: str, canonical: str, signature: str) -
     digest = hashlib.sha256(canonical.encode("latin-1")).hexdigest()
     text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}".encode()
     if not hmac.compare_digest(_sign(key, scope[:8], text), signature):
-        raise Denied("SignatureDoesNotMatch", message="The signature does not match")
+        raise AuthenticationError("SignatureDoesNotMatch", message="The signature does not match")
 
 
 def check_header(request: SandboxRequest, key: Key, now: datetime, sha256: str) -> None:
     """Check the signature in the header of a request."""
     kind, _, authorization_fields = (request.headers.get("authorization") or "").partition(" ")
     if kind != _ALGORITHM:
-        raise Denied("AccessDenied")
+        raise AuthenticationError("AccessDenied")
     pairs = (part.strip().partition("=") for part in authorization_fields.split(","))
     parts = {name: value for name, _, value in pairs}
     stamp = request.headers.get("x-amz-date") or ""
     if abs(now - _stamp(stamp)) > _SKEW:
-        raise Denied("RequestTimeTooSkewed", message="The difference in time is too large")
+        raise AuthenticationError(
+            "RequestTimeTooSkewed", message="The difference in time is too large"
+        )
     scope = _scoped(key, parts.get("Credential", ""), stamp[:8])
     if request.headers.get("x-amz-security-token") != key.token:
-        raise Denied("InvalidToken", 400, "The provided token is malformed or otherwise invalid")
+        raise AuthenticationError(
+            "InvalidToken", 400, "The provided token is malformed or otherwise invalid"
+        )
     names = parts.get("SignedHeaders", "").split(";")
     amz_headers = {name.lower() for name in request.headers if name.lower().startswith("x-amz-")}
     if names != sorted(names) or "host" not in names or amz_headers - set(names):
-        raise Denied("AccessDenied", message="There were headers present which were not signed")
+        raise AuthenticationError(
+            "AccessDenied", message="There were headers present which were not signed"
+        )
     payload = request.headers.get("x-amz-content-sha256")
     if payload is None:
-        raise Denied("InvalidRequest", 400, "Missing required header: x-amz-content-sha256")
+        raise AuthenticationError(
+            "InvalidRequest", 400, "Missing required header: x-amz-content-sha256"
+        )
     _matches(
         key, stamp, scope, _canonical(request, names, payload, None), parts.get("Signature", "")
     )
     if payload not in {sha256, "UNSIGNED-PAYLOAD"}:
-        raise Denied("XAmzContentSHA256Mismatch", 400, "The SHA256 of the body does not match")
+        raise AuthenticationError(
+            "XAmzContentSHA256Mismatch", 400, "The SHA256 of the body does not match"
+        )
 
 
 def check_query(request: SandboxRequest, key: Key, now: datetime) -> None:
@@ -121,12 +137,16 @@ def check_query(request: SandboxRequest, key: Key, now: datetime) -> None:
     stamp, expires = query.get("X-Amz-Date", ""), query.get("X-Amz-Expires", "")
     start_time = _stamp(stamp)
     if not expires.isdigit() or not 0 < int(expires) <= 604_800:
-        raise Denied("AuthorizationQueryParametersError", 400, "X-Amz-Expires is wrong")
+        raise AuthenticationError(
+            "AuthorizationQueryParametersError", 400, "X-Amz-Expires is wrong"
+        )
     if not start_time - _SKEW <= now <= start_time + timedelta(seconds=int(expires)):
-        raise Denied("AccessDenied", message="Request has expired")
+        raise AuthenticationError("AccessDenied", message="Request has expired")
     scope = _scoped(key, query.get("X-Amz-Credential", ""), stamp[:8])
     if query.get("X-Amz-Security-Token") != key.token:
-        raise Denied("InvalidToken", 400, "The provided token is malformed or otherwise invalid")
+        raise AuthenticationError(
+            "InvalidToken", 400, "The provided token is malformed or otherwise invalid"
+        )
     names = query.get("X-Amz-SignedHeaders", "").split(";")
     canonical = _canonical(request, names, "UNSIGNED-PAYLOAD", "X-Amz-Signature")
     _matches(key, stamp, scope, canonical, query.get("X-Amz-Signature", ""))
@@ -137,7 +157,9 @@ def check_form(fields: dict[str, str], key: Key) -> None:
     stamp = fields.get("x-amz-date", "")
     _scoped(key, fields.get("x-amz-credential", ""), stamp[:8])
     if fields.get("x-amz-security-token") != key.token:
-        raise Denied("InvalidToken", 400, "The provided token is malformed or otherwise invalid")
+        raise AuthenticationError(
+            "InvalidToken", 400, "The provided token is malformed or otherwise invalid"
+        )
     signature = _sign(key, stamp[:8], fields.get("policy", "").encode())
     if not hmac.compare_digest(signature, fields.get("x-amz-signature", "")):
-        raise Denied("SignatureDoesNotMatch", message="The signature does not match")
+        raise AuthenticationError("SignatureDoesNotMatch", message="The signature does not match")

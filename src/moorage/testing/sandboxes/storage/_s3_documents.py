@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from moorage.testing.sandboxes.base import SandboxRequest
-    from moorage.testing.sandboxes.storage._s3_store import Spool, Stored
+    from moorage.testing.sandboxes.storage._s3_store import Spool, StoredContent
 
 STORED_HEADERS: Final = (
     "cache-control",
@@ -57,7 +57,7 @@ class Reply:
     status: int = 200
     headers: dict[str, str] = attrs.field(factory=dict)
     body: bytes = b""
-    stored: tuple[Stored, int, int] | None = None
+    stored: tuple[StoredContent, int, int] | None = None
 
     @property
     def length(self) -> int:
@@ -72,7 +72,7 @@ class Reply:
         return stored_object.read(start, length)
 
 
-class No(Exception):
+class ErrorAnswer(Exception):
     """An exception that makes a storage sandbox respond with an error."""
 
     def __init__(self, code: str, status: int, message: str = "", **more: str) -> None:
@@ -126,14 +126,16 @@ def parsed(spool: Spool) -> ET.Element:
     try:
         return ET.fromstring(spool.content())  # noqa: S314 - our own client sends it
     except ET.ParseError:
-        raise No("MalformedXML", 400) from None
+        raise ErrorAnswer("MalformedXML", 400) from None
 
 
 def opened(token: str | None) -> str:
     try:
         return b64decode(token or "", validate=True).decode()
     except (NotBase64, UnicodeDecodeError):
-        raise No("InvalidArgument", 400, "The continuation token provided is incorrect") from None
+        raise ErrorAnswer(
+            "InvalidArgument", 400, "The continuation token provided is incorrect"
+        ) from None
 
 
 def stored_headers(request: SandboxRequest) -> dict[str, str]:
@@ -161,14 +163,14 @@ def checked_sums(request: SandboxRequest, spool: Spool) -> None:
     if request.method == "POST" and "uploadId" in dict(request.query):
         return  # those are of the object
     if len(sums) > 1:
-        raise No("InvalidRequest", 400, "Expecting a single x-amz-checksum- header.")
+        raise ErrorAnswer("InvalidRequest", 400, "Expecting a single x-amz-checksum- header.")
     md5 = request.headers.get("content-md5")
     for name, text in [*sums, *([("md5", md5)] if md5 is not None else [])]:
         if text != b64encode(spool.digests[name]).decode():
-            raise No("BadDigest", 400, f"The {name.upper()} you specified did not match")
+            raise ErrorAnswer("BadDigest", 400, f"The {name.upper()} you specified did not match")
 
 
-def fresh(request: SandboxRequest, stored: Stored) -> bool:
+def fresh(request: SandboxRequest, stored: StoredContent) -> bool:
     """Return whether the conditions of a GET allow the object; raise 412 if one forbids it."""
     fields = request.headers
     modified_time = stored.modified.replace(microsecond=0)
@@ -178,13 +180,13 @@ def fresh(request: SandboxRequest, stored: Stored) -> bool:
         fields.get("if-unmodified-since"),
     )
     if if_match is not None and if_match.strip('"') not in {stored.etag, "*"}:
-        raise No("PreconditionFailed", 412, Condition="If-Match")
+        raise ErrorAnswer("PreconditionFailed", 412, Condition="If-Match")
     if (
         if_match is None
         and unmodified_since is not None
         and modified_time > parsedate_to_datetime(unmodified_since)
     ):
-        raise No("PreconditionFailed", 412, Condition="If-Unmodified-Since")
+        raise ErrorAnswer("PreconditionFailed", 412, Condition="If-Unmodified-Since")
     if if_none_match is not None:
         return if_none_match.strip('"') not in {stored.etag, "*"}
     return modified_since is None or modified_time > parsedate_to_datetime(modified_since)
@@ -195,5 +197,5 @@ def range_of(text: str, size: int) -> tuple[int, int]:
     start = max(0, size - int(last_byte)) if not first_byte else int(first_byte)
     end = size - 1 if not first_byte or not last_byte else min(int(last_byte), size - 1)
     if start >= size or end < start:
-        raise No("InvalidRange", 416, "The requested range is not satisfiable")
+        raise ErrorAnswer("InvalidRange", 416, "The requested range is not satisfiable")
     return start, end - start + 1

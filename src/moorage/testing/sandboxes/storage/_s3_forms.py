@@ -10,7 +10,7 @@ from email.policy import HTTP
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.testing.sandboxes.storage._s3_auth import Key, check_form
-from moorage.testing.sandboxes.storage._s3_documents import No
+from moorage.testing.sandboxes.storage._s3_documents import ErrorAnswer
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import SandboxRequest
@@ -23,7 +23,7 @@ def check_policy(fields: dict[str, str], size: int, bucket: str, now: datetime) 
     """Refuse an upload form that its policy does not allow."""
     policy: dict[str, Any] = json.loads(b64decode(fields["policy"]))
     if datetime.fromisoformat(policy["expiration"]) < now:
-        raise No("AccessDenied", 403, "Invalid according to Policy: Policy expired.")
+        raise ErrorAnswer("AccessDenied", 403, "Invalid according to Policy: Policy expired.")
     condition_names: set[str] = set()
     for condition in policy["conditions"]:
         if isinstance(condition, dict):
@@ -34,13 +34,15 @@ def check_policy(fields: dict[str, str], size: int, bucket: str, now: datetime) 
         else:
             operator, smallest, largest = condition
             if operator != "content-length-range" or not smallest <= size <= largest:
-                raise No("EntityTooLarge", 400, "Your proposed upload exceeds the maximum")
+                raise ErrorAnswer("EntityTooLarge", 400, "Your proposed upload exceeds the maximum")
             continue
         if not is_good:
-            raise No("AccessDenied", 403, "Invalid according to Policy: Policy Condition failed")
+            raise ErrorAnswer(
+                "AccessDenied", 403, "Invalid according to Policy: Policy Condition failed"
+            )
     extra_fields = set(fields) - condition_names - _FORM
     if extra_fields:
-        raise No(
+        raise ErrorAnswer(
             "AccessDenied", 403, f"Invalid according to Policy: Extra input fields: {extra_fields}"
         )
 

@@ -72,7 +72,7 @@ class Piece:
 
 
 @attrs.frozen(kw_only=True)
-class Stored:
+class StoredContent:
     """An object that the sandbox stores."""
 
     pieces: tuple[Piece, ...]

@@ -9,7 +9,7 @@ import attrs
 
 from moorage.testing.sandboxes.storage._s3_documents import (
     ALGORITHMS,
-    No,
+    ErrorAnswer,
     Reply,
     answer,
     name_of,
@@ -24,7 +24,7 @@ from moorage.testing.sandboxes.storage._s3_documents import (
 from moorage.testing.sandboxes.storage._s3_store import (
     Piece,
     Spool,
-    Stored,
+    StoredContent,
     StoredPart,
     StoredUpload,
     joined,
@@ -51,26 +51,26 @@ class UploadSandbox(SpoolingSandbox):
         self.versioned = versioned
         self.bucket = bucket
         self.least_part = least_part
-        self.objects: dict[str, Stored] = {}
-        self.versions: dict[str, list[Stored]] = {}
+        self.objects: dict[str, StoredContent] = {}
+        self.versions: dict[str, list[StoredContent]] = {}
         self.uploads: dict[str, StoredUpload] = {}
         self._now = now
 
     def _may_put(self, request: SandboxRequest, key: str) -> None:
         existing_object = self.objects.get(key)
         if request.headers.get("if-none-match") == "*" and existing_object is not None:
-            raise No("PreconditionFailed", 412, Condition="If-None-Match")
+            raise ErrorAnswer("PreconditionFailed", 412, Condition="If-None-Match")
         header = request.headers.get("if-match")
         if header is not None and existing_object is None:
-            raise No("NoSuchKey", 404, "The specified key does not exist.", Key=key)
+            raise ErrorAnswer("NoSuchKey", 404, "The specified key does not exist.", Key=key)
         if (
             header is not None
             and existing_object is not None
             and header.strip('"') != existing_object.etag
         ):
-            raise No("PreconditionFailed", 412, Condition="If-Match")
+            raise ErrorAnswer("PreconditionFailed", 412, Condition="If-Match")
 
-    def _keep(self, key: str, stored: Stored) -> Stored:
+    def _keep(self, key: str, stored: StoredContent) -> StoredContent:
         if self.versioned:
             stored = attrs.evolve(stored, version=f"v{self.number()}")
             self.versions.setdefault(key, []).append(stored)
@@ -83,7 +83,7 @@ class UploadSandbox(SpoolingSandbox):
         id_ = f"upload-{self.number()}"
         algorithm = (request.headers.get("x-amz-checksum-algorithm") or "").lower() or None
         if algorithm not in {None, *ALGORITHMS}:
-            raise No("InvalidRequest", 400, "Checksum algorithm provided is unsupported.")
+            raise ErrorAnswer("InvalidRequest", 400, "Checksum algorithm provided is unsupported.")
         self.uploads[id_] = StoredUpload(
             key=key, algorithm=algorithm, headers=stored_headers(request), begun=self._now()
         )
@@ -93,7 +93,7 @@ class UploadSandbox(SpoolingSandbox):
     def _upload(self, key: str, query: dict[str, str]) -> StoredUpload:
         upload = self.uploads.get(query.get("uploadId", ""))
         if upload is None or upload.key != key:
-            raise No("NoSuchUpload", 404, "The specified upload does not exist.")
+            raise ErrorAnswer("NoSuchUpload", 404, "The specified upload does not exist.")
         return upload
 
     def _put_part(
@@ -102,10 +102,14 @@ class UploadSandbox(SpoolingSandbox):
         upload = self._upload(key, query)
         number = query["partNumber"]
         if not number.isdigit() or not 1 <= int(number) <= 10_000:
-            raise No("InvalidArgument", 400, "Part number must be between 1 and 10000, inclusive")
+            raise ErrorAnswer(
+                "InvalidArgument", 400, "Part number must be between 1 and 10000, inclusive"
+            )
         sums = dict(sums_of(request))
         if upload.algorithm is not None and upload.algorithm not in sums:
-            raise No("InvalidRequest", 400, f"Checksum Type mismatch: expected {upload.algorithm}")
+            raise ErrorAnswer(
+                "InvalidRequest", 400, f"Checksum Type mismatch: expected {upload.algorithm}"
+            )
         checksum = spool.digests[upload.algorithm] if upload.algorithm else None
         part = StoredPart(
             piece=Piece(spool.path, spool.size),
@@ -148,21 +152,23 @@ class UploadSandbox(SpoolingSandbox):
         ]
         numbers = [int(part.get("PartNumber", "0")) for part in part_fields]
         if not numbers:
-            raise No("MalformedXML", 400)
+            raise ErrorAnswer("MalformedXML", 400)
         if numbers != sorted(set(numbers)):
-            raise No("InvalidPartOrder", 400)
+            raise ErrorAnswer("InvalidPartOrder", 400)
         parts = [
             self._checked_part(upload, number, part)
             for number, part in zip(numbers, part_fields, strict=True)
         ]
         if any(part.piece.size < self.least_part for part in parts[:-1]):
-            raise No("EntityTooSmall", 400, "Your proposed upload is smaller than the minimum")
+            raise ErrorAnswer(
+                "EntityTooSmall", 400, "Your proposed upload is smaller than the minimum"
+            )
         size = sum(part.piece.size for part in parts)
         if request.headers.get("x-amz-mp-object-size", str(size)) != str(size):
-            raise No("InvalidRequest", 400, "The size of the object is not what was said")
+            raise ErrorAnswer("InvalidRequest", 400, "The size of the object is not what was said")
         self._may_put(request, key)
         etag, checksum = joined(parts, upload.algorithm)
-        stored_object = Stored(
+        stored_object = StoredContent(
             pieces=tuple(part.piece for part in parts),
             etag=etag,
             checksum=checksum,
@@ -181,13 +187,17 @@ class UploadSandbox(SpoolingSandbox):
     ) -> StoredPart:
         part = upload.parts.get(number)
         if part is None or fields.get("ETag", "").strip('"') != part.etag:
-            raise No("InvalidPart", 400, "One or more of the specified parts could not be found.")
+            raise ErrorAnswer(
+                "InvalidPart", 400, "One or more of the specified parts could not be found."
+            )
         if upload.algorithm is not None:
             checksum = fields.get(f"Checksum{upload.algorithm.upper()}")
             if checksum is None:
-                raise No("InvalidRequest", 400, f"The checksum is missing for part {number}.")
+                raise ErrorAnswer(
+                    "InvalidRequest", 400, f"The checksum is missing for part {number}."
+                )
             if checksum != b64encode(part.checksum or b"").decode():
-                raise No("InvalidPart", 400)
+                raise ErrorAnswer("InvalidPart", 400)
         return part
 
     def _abort(self, _: SandboxRequest, key: str, query: dict[str, str], __: Spool) -> Reply:

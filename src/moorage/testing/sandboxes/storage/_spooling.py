@@ -16,7 +16,7 @@ import attrs
 from moorage.domain.http.requests import Response
 from moorage.errors import ConnectionFailed, ConnectorError
 from moorage.testing.sandboxes.base import Lost, Sandbox
-from moorage.testing.sandboxes.storage._s3_documents import No, Reply
+from moorage.testing.sandboxes.storage._s3_documents import ErrorAnswer, Reply
 from moorage.testing.sandboxes.storage._s3_server import S3Server
 from moorage.testing.sandboxes.storage._s3_store import Spool
 
@@ -42,7 +42,7 @@ class SpoolingSandbox(Sandbox):
         """Execute a request, and return the response; raise `No` to refuse it."""
 
     @abstractmethod
-    def refused(self, no: No) -> Reply:
+    def refused(self, no: ErrorAnswer) -> Reply:
         """Return the response for a refusal, in the vendor's format."""
 
     def close(self) -> None:
@@ -102,7 +102,7 @@ class SpoolingSandbox(Sandbox):
                 raise planned_response
             try:
                 reply = self.done(request, spool)
-            except No as refusal:
+            except ErrorAnswer as refusal:
                 reply = self.refused(refusal)
             if isinstance(planned_response, Lost):
                 raise ConnectionFailed("The answer was lost.")

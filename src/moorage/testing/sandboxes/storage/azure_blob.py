@@ -53,7 +53,7 @@ from moorage.testing.sandboxes.storage._azure_documents import (
     xml_reply,
 )
 from moorage.testing.sandboxes.storage._listing import page_of
-from moorage.testing.sandboxes.storage._s3_documents import No, Reply, tag
+from moorage.testing.sandboxes.storage._s3_documents import ErrorAnswer, Reply, tag
 from moorage.testing.sandboxes.storage._s3_store import Piece
 from moorage.testing.sandboxes.storage._spooling import SpoolingSandbox
 from moorage.testing.sandboxes.tokens import TokenEndpoint
@@ -133,7 +133,7 @@ class AzureBlobSandbox(SpoolingSandbox):
 
     # --- requests ----------------------------------------------------------
 
-    def refused(self, no: No) -> Reply:
+    def refused(self, no: ErrorAnswer) -> Reply:
         """Return the response for a refusal, in the vendor's format."""
         fields = {"Content-Type": "application/xml", "x-ms-error-code": no.code}
         return Reply(no.status, fields, azure_error(no.code, no.message, **no.more))
@@ -146,13 +146,13 @@ class AzureBlobSandbox(SpoolingSandbox):
             return self._grant_delegation_key(request, spool)
         container, _, key = unquote(request.path).removeprefix("/").partition("/")
         if container != self.container:
-            raise No("ContainerNotFound", 404, "The specified container does not exist.")
+            raise ErrorAnswer("ContainerNotFound", 404, "The specified container does not exist.")
         if key in _MAGIC:
-            raise No(*_MAGIC[key])
+            raise ErrorAnswer(*_MAGIC[key])
         operation, do = self._operation(request, key, query)
         check_headers(request, operation)
         if "chunked" in request.headers.get("transfer-encoding", ""):
-            raise No("MissingContentLengthHeader", 411)
+            raise ErrorAnswer("MissingContentLengthHeader", 411)
         return do(request, key, query, spool)
 
     def _check_authentication(
@@ -161,14 +161,14 @@ class AzureBlobSandbox(SpoolingSandbox):
         if self.token_endpoint.allows(request):
             check_version(request)
         elif request.bearer() is not None:
-            raise No("InvalidAuthenticationInfo", 401, "Server failed to authenticate.")
+            raise ErrorAnswer("InvalidAuthenticationInfo", 401, "Server failed to authenticate.")
         elif "sig" in query:
             check_sas(request, self.account, self._now())
         elif request.headers.get("authorization", "").startswith("SharedKey "):
             check_shared_key(request, length, self.account, self._now())
             check_version(request)
         else:
-            raise No("NoAuthenticationInformation", 401, "Server failed to authenticate.")
+            raise ErrorAnswer("NoAuthenticationInformation", 401, "Server failed to authenticate.")
 
     def _operation(
         self, request: SandboxRequest, key: str, query: dict[str, str]
@@ -178,7 +178,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         if not key:
             if (request.method, comp, query.get("restype")) == ("GET", "list", "container"):
                 return "get", self._list
-            raise No("UnsupportedHttpVerb", 405, "The resource doesn't support this.")
+            raise ErrorAnswer("UnsupportedHttpVerb", 405, "The resource doesn't support this.")
         copies = "x-ms-copy-source" in request.headers
         operation = {
             ("PUT", ""): ("copy", self._copy) if copies else ("put", self._put),
@@ -192,7 +192,7 @@ class AzureBlobSandbox(SpoolingSandbox):
             ("DELETE", ""): ("get", self._delete),
         }.get((request.method, comp))
         if operation is None:
-            raise No("UnsupportedHttpVerb", 405, "The resource doesn't support this.")
+            raise ErrorAnswer("UnsupportedHttpVerb", 405, "The resource doesn't support this.")
         return operation
 
     def _grant_delegation_key(self, request: SandboxRequest, spool: Spool) -> Reply:
@@ -224,12 +224,12 @@ class AzureBlobSandbox(SpoolingSandbox):
         version = query.get("versionid")
         blob = self.blobs.get(key) if version is None else self.versions.get((key, version))
         if blob is None:
-            raise No("BlobNotFound", 404, "The specified blob does not exist.")
+            raise ErrorAnswer("BlobNotFound", 404, "The specified blob does not exist.")
         return blob
 
     def _put(self, request: SandboxRequest, key: str, _: dict[str, str], spool: Spool) -> Reply:
         if request.headers.get("x-ms-blob-type") != "BlockBlob":
-            raise No("MissingRequiredHeader", 400, HeaderName="x-ms-blob-type")
+            raise ErrorAnswer("MissingRequiredHeader", 400, HeaderName="x-ms-blob-type")
         md5 = check_md5(request, spool)
         may_write(request, self.blobs.get(key))
         self.blocks.pop(key, None)
@@ -259,7 +259,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         if not is_wanted(request, blob):
             return Reply(304, {"ETag": fields["ETag"], "x-ms-error-code": "ConditionNotMet"})
         if request.method == "GET" and blob.headers["x-ms-access-tier"] == "Archive":
-            raise No(*_MAGIC["magic/archived"])
+            raise ErrorAnswer(*_MAGIC["magic/archived"])
         header = request.headers.get("x-ms-range")
         if header is None:
             return Reply(200, fields, stored=(blob, 0, blob.size))
@@ -307,7 +307,9 @@ class AzureBlobSandbox(SpoolingSandbox):
         url = urlsplit(request.headers["x-ms-copy-source"])
         container, _slash, name = unquote(url.path).removeprefix("/").partition("/")
         if url.netloc != request.host or container != self.container:
-            raise No("CannotVerifyCopySource", 404, "The specified resource does not exist.")
+            raise ErrorAnswer(
+                "CannotVerifyCopySource", 404, "The specified resource does not exist."
+            )
         source = self._blob(name, {})
         may_write(request, self.blobs.get(key))
         new_metadata = metadata(request)
@@ -348,7 +350,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         uncommitted_blocks = [(block.name, block.piece.size) for block in self.blocks.get(key, [])]
         blob = self.blobs.get(key)
         if blob is None and not uncommitted_blocks:
-            raise No("BlobNotFound", 404, "The specified blob does not exist.")
+            raise ErrorAnswer("BlobNotFound", 404, "The specified blob does not exist.")
         kinds = {"CommittedBlocks": [] if blob is None else list(blob.blocks)}
         if query.get("blocklisttype") == "all":
             kinds["UncommittedBlocks"] = uncommitted_blocks
@@ -364,10 +366,10 @@ class AzureBlobSandbox(SpoolingSandbox):
         if request_element.tag != "BlockList" or any(
             element.tag not in _LISTS for element in request_element
         ):
-            raise No("InvalidXmlDocument", 400, "XML specified is not valid.")
+            raise ErrorAnswer("InvalidXmlDocument", 400, "XML specified is not valid.")
         names = [element.text or "" for element in request_element]
         if any(name not in pieces_by_name for name in names):
-            raise No("InvalidBlockList", 400, "The specified block list is invalid.")
+            raise ErrorAnswer("InvalidBlockList", 400, "The specified block list is invalid.")
         self.blocks.pop(key, None)
         etag, version = self._stamp()
         committed = Blob(
@@ -387,11 +389,13 @@ class AzureBlobSandbox(SpoolingSandbox):
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
         page_size = query.get("maxresults", str(_LONGEST_PAGE))
         if not page_size.isdigit() or not 0 < int(page_size) <= _LONGEST_PAGE:
-            raise No("OutOfRangeQueryParameterValue", 400, QueryParameterName="maxresults")
+            raise ErrorAnswer("OutOfRangeQueryParameterValue", 400, QueryParameterName="maxresults")
         try:
             marker = b64decode(query.get("marker", ""), validate=True).decode()
         except ValueError:
-            raise No("InvalidQueryParameterValue", 400, QueryParameterName="marker") from None
+            raise ErrorAnswer(
+                "InvalidQueryParameterValue", 400, QueryParameterName="marker"
+            ) from None
         page = page_of(
             self.blobs, prefix=prefix, delimiter=delimiter, marker=marker, size=int(page_size)
         )

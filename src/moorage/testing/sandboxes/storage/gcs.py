@@ -42,9 +42,9 @@ from moorage.testing.sandboxes.storage._gcs_store import (
     part_of,
 )
 from moorage.testing.sandboxes.storage._listing import page_of
-from moorage.testing.sandboxes.storage._s3_documents import No, Reply, opened, range_of
+from moorage.testing.sandboxes.storage._s3_documents import ErrorAnswer, Reply, opened, range_of
 from moorage.testing.sandboxes.storage._s3_forms import check_policy, parts_of
-from moorage.testing.sandboxes.storage._s3_store import Spool, Stored
+from moorage.testing.sandboxes.storage._s3_store import Spool, StoredContent
 from moorage.testing.sandboxes.storage._spooling import SpoolingSandbox
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class GcsSandbox(SpoolingSandbox):
         response = mounted.answer(attrs.evolve(request, body=spool.content()))
         return Reply(response.status, dict(response.headers), response.body)
 
-    def refused(self, no: No) -> Reply:
+    def refused(self, no: ErrorAnswer) -> Reply:
         """Return the response for a refusal, in the vendor's format."""
         fields = {"Content-Type": "application/json; charset=UTF-8"}
         body = b"" if no.status == _UNCHANGED else error_document(no.status, no.code, no.message)
@@ -152,16 +152,16 @@ class GcsSandbox(SpoolingSandbox):
         if request.headers.get("content-type", "").startswith("multipart/form-data"):
             return self._by_form(request, spool)
         if not self.tokens.allows(request):
-            raise No("authError", 401, "Invalid Credentials")
+            raise ErrorAnswer("authError", 401, "Invalid Credentials")
         upload = request.path.startswith("/upload/")
         match = _PATH.fullmatch(request.path.removeprefix("/upload"))
         if match is None or (upload and match["key"] is not None):
-            raise No("notFound", 404, "Not Found")
+            raise ErrorAnswer("notFound", 404, "Not Found")
         if match["bucket"] != self.bucket or match["other"] not in {None, self.bucket}:
-            raise No("notFound", 404, "The specified bucket does not exist.")
+            raise ErrorAnswer("notFound", 404, "The specified bucket does not exist.")
         key = None if match["key"] is None else unquote(match["key"])
         if key in _MAGIC:
-            raise No(*_MAGIC[key])
+            raise ErrorAnswer(*_MAGIC[key])
         if upload:
             return self._upload(request, query, spool)
         if key is None:
@@ -175,7 +175,7 @@ class GcsSandbox(SpoolingSandbox):
             check_query(query, "generation ifGenerationMatch")
             return self._delete(key, query)
         if request.method != "GET":
-            raise No("methodNotAllowed", 405, "Method Not Allowed")
+            raise ErrorAnswer("methodNotAllowed", 405, "Method Not Allowed")
         check_query(query, f"alt projection {_READ}")
         stored_object = self._kept_object(key, query)
         self._may_read(stored_object, query)
@@ -199,15 +199,17 @@ class GcsSandbox(SpoolingSandbox):
             )
             match = next(matches, None)
         if match is None:
-            raise No("notFound", 404, f"No such object: {self.bucket}/{key}")
+            raise ErrorAnswer("notFound", 404, f"No such object: {self.bucket}/{key}")
         return match
 
     def _may_read(self, stored: StoredObject, query: dict[str, str]) -> None:
         required_generation = number_in(query, "ifGenerationMatch")
         if required_generation not in {None, stored.generation}:
-            raise No("conditionNotMet", 412, "At least one of the pre-conditions did not hold.")
+            raise ErrorAnswer(
+                "conditionNotMet", 412, "At least one of the pre-conditions did not hold."
+            )
         if number_in(query, "ifGenerationNotMatch") == stored.generation:
-            raise No("notModified", _UNCHANGED, "Not Modified")
+            raise ErrorAnswer("notModified", _UNCHANGED, "Not Modified")
 
     def _media(self, request: SandboxRequest, stored_object: StoredObject) -> Reply:
         resource, size = stored_object.resource, stored_object.stored.size
@@ -230,21 +232,21 @@ class GcsSandbox(SpoolingSandbox):
             return Reply(200, fields, stored=(stored_object.stored, 0, size))
         try:
             start, length = range_of(header, size)
-        except No:
+        except ErrorAnswer:
             message = "The requested range cannot be satisfied."
-            raise No("requestedRangeNotSatisfiable", 416, message) from None
+            raise ErrorAnswer("requestedRangeNotSatisfiable", 416, message) from None
         fields["Content-Range"] = f"bytes {start}-{start + length - 1}/{size}"
         return Reply(206, fields, stored=(stored_object.stored, start, length))
 
     def _list(self, request: SandboxRequest, query: dict[str, str]) -> Reply:
         if request.method != "GET":
-            raise No("methodNotAllowed", 405, "Method Not Allowed")
+            raise ErrorAnswer("methodNotAllowed", 405, "Method Not Allowed")
         check_query(query, "prefix delimiter maxResults pageToken")
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
         page_size = min(number_in(query, "maxResults") or 1_000, 1_000)
         try:
             marker = opened(query.get("pageToken"))
-        except No:
+        except ErrorAnswer:
             raise invalid("Invalid page token") from None
         listing = page_of(
             self.live, prefix=prefix, delimiter=delimiter, marker=marker, size=page_size
@@ -267,7 +269,9 @@ class GcsSandbox(SpoolingSandbox):
         if required_generation is not None and required_generation != (
             0 if live_object is None else live_object.generation
         ):
-            raise No("conditionNotMet", 412, "At least one of the pre-conditions did not hold.")
+            raise ErrorAnswer(
+                "conditionNotMet", 412, "At least one of the pre-conditions did not hold."
+            )
 
     def _keep(
         self, key: str, resource: dict[str, Any], body: Body, query: dict[str, str]
@@ -292,7 +296,7 @@ class GcsSandbox(SpoolingSandbox):
         }
         if "kmsKeyName" in query:
             resource_fields["kmsKeyName"] = f"{query['kmsKeyName']}/cryptoKeyVersions/1"
-        stored_content = Stored(
+        stored_content = StoredContent(
             pieces=tuple(body.pieces), etag=number, checksum=None, headers={}, modified=self._now()
         )
         stored_object = StoredObject(resource=resource_fields, stored=stored_content)
@@ -314,12 +318,12 @@ class GcsSandbox(SpoolingSandbox):
         self, request: SandboxRequest, key: str, to: str, query: dict[str, str], spool: Spool
     ) -> Reply:
         if request.method != "POST":
-            raise No("methodNotAllowed", 405, "Method Not Allowed")
+            raise ErrorAnswer("methodNotAllowed", 405, "Method Not Allowed")
         check_query(
             query, "rewriteToken destinationPredefinedAcl destinationKmsKeyName ifGenerationMatch"
         )
         if to in _MAGIC:
-            raise No(*_MAGIC[to])
+            raise ErrorAnswer(*_MAGIC[to])
         source = self._kept_object(key, {})
         size = source.stored.size
         previous_size = int(opened(query.get("rewriteToken")) or "0")
@@ -384,9 +388,9 @@ class GcsSandbox(SpoolingSandbox):
     def _key_of_new(self, resource: dict[str, Any], query: dict[str, str]) -> str:
         key = query.get("name") or resource.get("name")
         if not key:
-            raise No("required", 400, "Required object name")
+            raise ErrorAnswer("required", 400, "Required object name")
         if key in _MAGIC:
-            raise No(*_MAGIC[key])
+            raise ErrorAnswer(*_MAGIC[key])
         return str(key)
 
     def _start(self, request: SandboxRequest, query: dict[str, str], spool: Spool) -> Reply:
@@ -401,12 +405,12 @@ class GcsSandbox(SpoolingSandbox):
     def _of_session(self, request: SandboxRequest, id_: str, spool: Spool) -> Reply:
         session = self.sessions.get(id_)
         if session is None:
-            raise No("notFound", 404, "The upload is not known.")
+            raise ErrorAnswer("notFound", 404, "The upload is not known.")
         if session.aborted or request.method == "DELETE":
             session.aborted = True
             return Reply(499)
         if request.method != "PUT":
-            raise No("methodNotAllowed", 405, "Method Not Allowed")
+            raise ErrorAnswer("methodNotAllowed", 405, "Method Not Allowed")
         if session.made is None:
             is_over = session.take(spool, request.headers.get("content-range", ""))
             if not is_over:
@@ -430,7 +434,7 @@ class GcsSandbox(SpoolingSandbox):
         check_url(request, self.email, self._now())
         bucket, _, key = unquote(request.path).removeprefix("/").partition("/")
         if bucket != self.bucket:
-            raise No("NoSuchBucket", 404, "The specified bucket does not exist.")
+            raise ErrorAnswer("NoSuchBucket", 404, "The specified bucket does not exist.")
         if request.method == "PUT":
             body = Body(self.folder)
             body.take(part_of(spool))

@@ -26,7 +26,7 @@ from moorage.testing.sandboxes.storage._listing import page_of
 from moorage.testing.sandboxes.storage._s3_auth import Key, check_header, check_query
 from moorage.testing.sandboxes.storage._s3_documents import (
     KNOWN_HEADERS,
-    No,
+    ErrorAnswer,
     Reply,
     answer,
     checked_sums,
@@ -45,7 +45,7 @@ from moorage.testing.sandboxes.storage._s3_documents import (
     yes_or_no,
 )
 from moorage.testing.sandboxes.storage._s3_forms import taken
-from moorage.testing.sandboxes.storage._s3_store import Piece, Spool, Stored
+from moorage.testing.sandboxes.storage._s3_store import Piece, Spool, StoredContent
 from moorage.testing.sandboxes.storage._s3_uploads import UploadSandbox
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class S3Sandbox(UploadSandbox):
 
     # --- requests ----------------------------------------------------------
 
-    def refused(self, no: No) -> Reply:
+    def refused(self, no: ErrorAnswer) -> Reply:
         """Return the response for a refusal, in the vendor's format."""
         fields = {"Content-Type": "application/xml"}
         if no.code == "PermanentRedirect":
@@ -120,7 +120,7 @@ class S3Sandbox(UploadSandbox):
             check_header(request, self.key, self._now(), spool.digests["sha256"].hex())
         self._check_headers(request, spool)
         if key in _MAGIC:
-            raise No(*_MAGIC[key])
+            raise ErrorAnswer(*_MAGIC[key])
         if not key:
             return self._of_bucket(request, query, spool)
         if request.method == "PUT" and "partNumber" in query:
@@ -133,7 +133,7 @@ class S3Sandbox(UploadSandbox):
             "POST": self._start if "uploads" in query else self._complete,
         }
         if request.method not in verbs:
-            raise No("MethodNotAllowed", 405)
+            raise ErrorAnswer("MethodNotAllowed", 405)
         return verbs[request.method](request, key, query, spool)
 
     def _key(self, request: SandboxRequest) -> str:
@@ -142,7 +142,7 @@ class S3Sandbox(UploadSandbox):
             return path
         bucket, _, key = path.partition("/")
         if bucket != self.bucket:
-            raise No("NoSuchBucket", 404, "The specified bucket does not exist")
+            raise ErrorAnswer("NoSuchBucket", 404, "The specified bucket does not exist")
         return key
 
     def _check_headers(self, request: SandboxRequest, spool: Spool) -> None:
@@ -152,10 +152,10 @@ class S3Sandbox(UploadSandbox):
                 "x-amz-meta-"
             )
             if is_amazon_header and header_name not in KNOWN_HEADERS:
-                raise No("NotImplemented", 501, f"{name} is not implemented", Header=name)
+                raise ErrorAnswer("NotImplemented", 501, f"{name} is not implemented", Header=name)
         is_chunked = "chunked" in request.headers.get("transfer-encoding", "")
         if is_chunked:
-            raise No("MissingContentLength", 411)
+            raise ErrorAnswer("MissingContentLength", 411)
         checked_sums(request, spool)
 
     # --- the bucket --------------------------------------------------------
@@ -167,15 +167,15 @@ class S3Sandbox(UploadSandbox):
             return self._list_uploads(query)
         if request.method == "GET" and query.get("list-type") == "2":
             return self._list(query)
-        raise No("NotImplemented", 501)
+        raise ErrorAnswer("NotImplemented", 501)
 
     def _delete_many(self, request: SandboxRequest, spool: Spool) -> Reply:
         if "content-md5" not in request.headers and not sums_of(request):
             message = "Missing required header for this request: Content-MD5"
-            raise No("InvalidRequest", 400, message)
+            raise ErrorAnswer("InvalidRequest", 400, message)
         keys = [element.text or "" for element in parsed(spool).iter() if name_of(element) == "Key"]
         if not 0 < len(keys) <= 1000:
-            raise No("MalformedXML", 400)
+            raise ErrorAnswer("MalformedXML", 400)
         elements = ""
         for key in keys:
             if key in _MAGIC:
@@ -188,7 +188,7 @@ class S3Sandbox(UploadSandbox):
 
     def _list(self, query: dict[str, str]) -> Reply:
         if not self.may_list:
-            raise No("AccessDenied", 403, "Access Denied")
+            raise ErrorAnswer("AccessDenied", 403, "Access Denied")
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
         page_size = min(int(query.get("max-keys", "1000")), 1000)
         marker = opened(query.get("continuation-token"))
@@ -229,7 +229,7 @@ class S3Sandbox(UploadSandbox):
     def _put(self, request: SandboxRequest, key: str, _: dict[str, str], spool: Spool) -> Reply:
         self._may_put(request, key)
         sums = sums_of(request)
-        stored_object = Stored(
+        stored_object = StoredContent(
             pieces=(Piece(spool.path, spool.size),),
             etag=spool.digests["md5"].hex(),
             checksum=sums[0] if sums else None,
@@ -274,18 +274,18 @@ class S3Sandbox(UploadSandbox):
             )
         return Reply(status, fields, stored=(stored_object, start, length))
 
-    def _stored_version(self, key: str, query: dict[str, str]) -> Stored:
+    def _stored_version(self, key: str, query: dict[str, str]) -> StoredContent:
         version = query.get("versionId", "null")
         if version != "null":
             versions = self.versions.get(key, [])
             if version not in {candidate.version for candidate in versions}:
-                raise No("NoSuchVersion", 404, "The specified version does not exist.")
+                raise ErrorAnswer("NoSuchVersion", 404, "The specified version does not exist.")
             return next(candidate for candidate in versions if candidate.version == version)
         stored_object = self.objects.get(key)
         if stored_object is None and not self.may_list:
-            raise No("AccessDenied", 403, "Access Denied")
+            raise ErrorAnswer("AccessDenied", 403, "Access Denied")
         if stored_object is None:
-            raise No("NoSuchKey", 404, "The specified key does not exist.", Key=key)
+            raise ErrorAnswer("NoSuchKey", 404, "The specified key does not exist.", Key=key)
         return stored_object
 
     def _delete(self, _: SandboxRequest, key: str, query: dict[str, str], __: Spool) -> Reply:
@@ -308,11 +308,13 @@ class S3Sandbox(UploadSandbox):
     def _copy(self, request: SandboxRequest, key: str, _: dict[str, str], __: Spool) -> Reply:
         bucket, name = unquote(request.headers["x-amz-copy-source"]).lstrip("/").split("/", 1)
         if bucket != self.bucket:
-            raise No("NoSuchBucket", 404)
+            raise ErrorAnswer("NoSuchBucket", 404)
         source = self._stored_version(name, {})
         replaces = request.headers.get("x-amz-metadata-directive") == "REPLACE"
         if name == key and not replaces:
-            raise No("InvalidRequest", 400, "This copies an object to itself, changing nothing.")
+            raise ErrorAnswer(
+                "InvalidRequest", 400, "This copies an object to itself, changing nothing."
+            )
         self._may_put(request, key)
         copied_object = attrs.evolve(source, modified=self._now())
         copied_object = self._keep(
@@ -332,7 +334,7 @@ class S3Sandbox(UploadSandbox):
         uploaded_spool = Spool(self.folder)
         uploaded_spool.write(data)
         uploaded_spool.close()
-        stored_object = Stored(
+        stored_object = StoredContent(
             pieces=(Piece(uploaded_spool.path, uploaded_spool.size),),
             etag=uploaded_spool.digests["md5"].hex(),
             checksum=None,
