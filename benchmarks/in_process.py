@@ -55,7 +55,7 @@ AHEAD = 1_000_000_000
 """Limits so wide that no contender is ever refused: what is timed is the asking."""
 
 
-def nothing() -> None:
+def call_alone() -> None:
     """The bare call."""
 
 
@@ -90,7 +90,7 @@ def cheapest_peers() -> Callable[[], object]:
 
     @breaker("cheapest")
     def call_behind_breaker() -> None:
-        return nothing()
+        return call_alone()
 
     def limited() -> None:
         if not hit():
@@ -100,7 +100,7 @@ def cheapest_peers() -> Callable[[], object]:
     return lambda: policy.call(limited)
 
 
-def usual_peers(work: Callable[[], object] = nothing) -> Callable[[], object]:
+def usual_peers(work: Callable[[], object] = call_alone) -> Callable[[], object]:
     """The packages that are usually put together: a retry, a circuit breaker and a limiter."""
     hit = _limits()
     breaker = pybreaker.CircuitBreaker(fail_max=5)
@@ -145,11 +145,11 @@ def full_stack(rounds: int) -> Comparison:
     return Comparison(
         "full stack, sync",
         compare(
-            sync_block(nothing),
+            sync_block(call_alone),
             [
                 Contender("redress + purgatory + limits", sync_block(cheapest_peers())),
                 Contender("stamina + pybreaker + limits", sync_block(usual_peers())),
-                Contender("moorage", sync_block(lambda: manager.run("ours", nothing))),
+                Contender("moorage", sync_block(lambda: manager.run("ours", call_alone))),
             ],
             rounds=rounds,
         ),
@@ -194,22 +194,24 @@ def breaker_alone(rounds: int) -> Comparison:
 
     @factory("alone")
     def call_counted() -> None:
-        return nothing()
+        return call_alone()
 
     consecutive_breaker = pybreaker.CircuitBreaker(fail_max=5)
     ours = CircuitBreaker()
     return Comparison(
         "breaker alone, sync",
         compare(
-            sync_block(nothing),
+            sync_block(call_alone),
             [
-                Contender("redress (windowed)", sync_block(lambda: windowed_breaker.call(nothing))),
+                Contender(
+                    "redress (windowed)", sync_block(lambda: windowed_breaker.call(call_alone))
+                ),
                 Contender("purgatory (consecutive only)", sync_block(call_counted)),
                 Contender(
                     "pybreaker (consecutive only)",
-                    sync_block(lambda: consecutive_breaker.call(nothing)),
+                    sync_block(lambda: consecutive_breaker.call(call_alone)),
                 ),
-                Contender("moorage", sync_block(lambda: ours.call(nothing))),
+                Contender("moorage", sync_block(lambda: ours.call(call_alone))),
             ],
             rounds=rounds,
         ),
@@ -231,7 +233,7 @@ def limiter_alone(rounds: int) -> Comparison:
     return Comparison(
         "limiter alone, sync",
         compare(
-            sync_block(nothing),
+            sync_block(call_alone),
             [
                 Contender("throttled (GCRA)", sync_block(gcra.limit)),
                 Contender("limits (fixed window)", sync_block(_limits())),
@@ -249,16 +251,16 @@ def limiter_alone(rounds: int) -> Comparison:
 def retry_alone(rounds: int) -> Comparison:
     """A first attempt that succeeds."""
     policy = redress.Policy(retry=_redress_retry())
-    stamina_function = stamina.retry(on=OSError, attempts=3, timeout=30.0)(nothing)
+    stamina_function = stamina.retry(on=OSError, attempts=3, timeout=30.0)(call_alone)
     ours = RetryHandler()
     return Comparison(
         "retry, success at once, sync",
         compare(
-            sync_block(nothing),
+            sync_block(call_alone),
             [
-                Contender("redress", sync_block(lambda: policy.call(nothing))),
+                Contender("redress", sync_block(lambda: policy.call(call_alone))),
                 Contender("stamina", sync_block(stamina_function)),
-                Contender("moorage", sync_block(lambda: ours.call(nothing))),
+                Contender("moorage", sync_block(lambda: ours.call(call_alone))),
             ],
             rounds=rounds,
         ),
@@ -292,7 +294,7 @@ def rejection(rounds: int) -> Comparison:
     ) -> Callable[[], None]:
         def refuse() -> None:
             try:
-                call(nothing)
+                call(call_alone)
             except kind:
                 return
 
@@ -399,7 +401,7 @@ def lookups(rounds: int) -> Comparison:
 
     def refuse_call() -> None:
         with contextlib.suppress(CircuitBreakerOpen):
-            refusing_manager.run("ours", nothing)
+            refusing_manager.run("ours", call_alone)
 
     with contextlib.suppress(OSError):
         refusing_manager.run("ours", raise_os_error)
@@ -465,7 +467,7 @@ def contention_limiter(rounds: int) -> Comparison:
 def contention_full_stack(rounds: int) -> Comparison:
     """Four threads on one service, compared with one thread."""
     manager = ConnectorManager([Service("ours", limits=_wide())])
-    return _contention("moorage full stack", lambda: manager.run("ours", nothing), rounds)
+    return _contention("moorage full stack", lambda: manager.run("ours", call_alone), rounds)
 
 
 def _contention(name: str, call: Callable[[], object], rounds: int) -> Comparison:
@@ -527,7 +529,7 @@ def _limiter_keys(number: int) -> object:
 def _circuit_keys(number: int) -> object:
     store = MemoryStorage()
     for key in range(number):
-        CircuitBreaker(name=str(key), storage=store).call(nothing)
+        CircuitBreaker(name=str(key), storage=store).call(call_alone)
     return store
 
 

@@ -84,14 +84,14 @@ def reading(
     def block(calls: int, clock: Read) -> float:
         name = f"moorage-bench-{uuid4().hex[:8]}-{next(names)}"
 
-        async def timed() -> float:
+        async def time_calls() -> float:
             begin = clock()
             await read(name, calls)
             return clock() - begin
 
         asyncio.run(_awaited(fill(name, calls)))
         try:
-            return asyncio.run(timed())
+            return asyncio.run(time_calls())
         finally:
             asyncio.run(_awaited(drop(name)))
 
@@ -120,11 +120,13 @@ async def _consume_with(
         await all_read.wait()
 
 
-def publishing_rows(library: str, bare: Block, ours: Block, rounds: int) -> Any:
+def publishing_rows(
+    library: str, run_library_alone: Block, run_with_moorage: Block, rounds: int
+) -> Any:
     """Measure publishing in short blocks, so that other load falls on all rows alike."""
     return compare(
         None,
-        [Contender(library, bare), Contender("moorage", ours)],
+        [Contender(library, run_library_alone), Contender("moorage", run_with_moorage)],
         rounds=2 * rounds,
         clock=PROCESSOR,
         block_seconds=0.01,
@@ -149,7 +151,7 @@ def pipeline_rabbitmq(rounds: int) -> Comparison:
         connection.channel().queue_delete(queue)
         connection.close()
 
-    async def bare(queue: str, calls: int) -> None:
+    async def run_library_alone(queue: str, calls: int) -> None:
         async with await aio_pika.connect(RABBITMQ) as connection:
             channel = await connection.channel()
             await channel.set_qos(BATCH)
@@ -162,12 +164,15 @@ def pipeline_rabbitmq(rounds: int) -> Comparison:
                     if read == calls:
                         break
 
-    async def ours(queue: str, calls: int) -> None:
+    async def run_with_moorage(queue: str, calls: int) -> None:
         await run_pipeline(RabbitMqSource(RabbitMq(url=RABBITMQ), [queue]), calls)
 
     names = count()
     rows = reading_rows(
-        "aio-pika", reading(fill, bare, drop, names), reading(fill, ours, drop, names), rounds
+        "aio-pika",
+        reading(fill, run_library_alone, drop, names),
+        reading(fill, run_with_moorage, drop, names),
+        rounds,
     )
     return Comparison("a record from a queue of RabbitMQ", rows, READING)
 
@@ -187,7 +192,7 @@ def pipeline_nats(rounds: int) -> Comparison:
         async with await nats.connect(NATS) as client:
             await client.jetstream().delete_stream(subject)
 
-    async def bare(subject: str, calls: int) -> None:
+    async def run_library_alone(subject: str, calls: int) -> None:
         async with await nats.connect(NATS) as client:
             consumer = await client.jetstream().pull_subscribe(
                 subject, GROUP, config=ConsumerConfig(max_ack_pending=2 * BATCH)
@@ -199,7 +204,7 @@ def pipeline_nats(rounds: int) -> Comparison:
                 calls -= len(messages)
             await client.flush()
 
-    async def ours(subject: str, calls: int) -> None:
+    async def run_with_moorage(subject: str, calls: int) -> None:
         await run_pipeline(NatsSource(Nats(url=NATS), [subject], group=GROUP), calls)
 
     async def peer(subject: str, calls: int) -> None:
@@ -215,8 +220,8 @@ def pipeline_nats(rounds: int) -> Comparison:
     names = count()
     rows = reading_rows(
         "nats-py",
-        reading(fill, bare, drop, names),
-        reading(fill, ours, drop, names),
+        reading(fill, run_library_alone, drop, names),
+        reading(fill, run_with_moorage, drop, names),
         rounds,
         {"FastStream": reading(fill, peer, drop, names)},
     )
@@ -238,21 +243,21 @@ def pipeline_kafka(rounds: int) -> Comparison:
         async def drop(_: str) -> None:
             pass
 
-        async def bare(topic: str, calls: int) -> None:
+        async def run_library_alone(topic: str, calls: int) -> None:
             await asyncio.to_thread(_consume, servers, topic, calls, confluent_kafka.Message.value)
 
         async def reader(topic: str, calls: int) -> None:
             await asyncio.to_thread(_consume, servers, topic, calls, _read_fields)
 
-        async def ours(topic: str, calls: int) -> None:
+        async def run_with_moorage(topic: str, calls: int) -> None:
             source = KafkaSource(Kafka(servers=servers), [topic], group=f"{GROUP}-{topic}")
             await run_pipeline(source, calls)
 
         names = count()
         rows = reading_rows(
             "confluent-kafka",
-            reading(fill, bare, drop, names),
-            reading(fill, ours, drop, names),
+            reading(fill, run_library_alone, drop, names),
+            reading(fill, run_with_moorage, drop, names),
             rounds,
             {"confluent-kafka, all fields read": reading(fill, reader, drop, names)},
             block_seconds=0.01,
@@ -298,13 +303,13 @@ def _publishing(publish: Callable[[int], Awaitable[object]], runner: asyncio.Run
     """Return a block that publishes messages in batches."""
 
     def block(calls: int, clock: Read) -> float:
-        async def timed() -> float:
+        async def time_calls() -> float:
             begin = clock()
             for start in range(0, calls, BATCH):
                 await publish(min(BATCH, calls - start))
             return clock() - begin
 
-        return runner.run(timed())
+        return runner.run(time_calls())
 
     return block
 
@@ -316,18 +321,21 @@ def publish_redis(rounds: int) -> Comparison:
     publisher = RedisStreams(url=REDIS, longest_stream=1_000).publisher("events")
     manager = ConnectorManager([Service("events")])
 
-    async def bare(size: int) -> None:
+    async def run_library_alone(size: int) -> None:
         adding = client.pipeline(transaction=False)
         for _ in range(size):
             adding.xadd(topic, {b"payload": PAYLOAD}, maxlen=1_000, approximate=True)
         adding.execute()
 
-    async def ours(size: int) -> None:
+    async def run_with_moorage(size: int) -> None:
         check(manager.perform("events", publisher.publish_batch(topic, MESSAGES[:size])))
 
     with asyncio.Runner() as runner:
         rows = publishing_rows(
-            "redis-py", _publishing(bare, runner), _publishing(ours, runner), rounds
+            "redis-py",
+            _publishing(run_library_alone, runner),
+            _publishing(run_with_moorage, runner),
+            rounds,
         )
     publisher.close()
     client.delete(topic)
@@ -351,16 +359,19 @@ def publish_rabbitmq(rounds: int) -> Comparison:
         connection, channel = runner.run(opened())
         message = aio_pika.Message(PAYLOAD, delivery_mode=2)
 
-        async def bare(size: int) -> None:
+        async def run_library_alone(size: int) -> None:
             exchange = channel.default_exchange
             await asyncio.gather(*(exchange.publish(message, queue) for _ in range(size)))
 
-        async def ours(size: int) -> None:
+        async def run_with_moorage(size: int) -> None:
             batch = publisher.publish_batch(queue, MESSAGES[:size])
             check(await manager.perform("events", batch))
 
         rows = publishing_rows(
-            "aio-pika", _publishing(bare, runner), _publishing(ours, runner), rounds
+            "aio-pika",
+            _publishing(run_library_alone, runner),
+            _publishing(run_with_moorage, runner),
+            rounds,
         )
         runner.run(_awaited(publisher.close()))
         runner.run(_awaited(channel.queue_delete(queue)))
@@ -385,15 +396,18 @@ def publish_nats(rounds: int) -> Comparison:
         client = runner.run(opened())
         stream = client.jetstream()
 
-        async def bare(size: int) -> None:
+        async def run_library_alone(size: int) -> None:
             await asyncio.gather(*(stream.publish(subject, PAYLOAD) for _ in range(size)))
 
-        async def ours(size: int) -> None:
+        async def run_with_moorage(size: int) -> None:
             batch = publisher.publish_batch(subject, MESSAGES[:size])
             check(await manager.perform("events", batch))
 
         rows = publishing_rows(
-            "nats-py", _publishing(bare, runner), _publishing(ours, runner), rounds
+            "nats-py",
+            _publishing(run_library_alone, runner),
+            _publishing(run_with_moorage, runner),
+            rounds,
         )
         runner.run(_awaited(publisher.close()))
         runner.run(_awaited(stream.delete_stream(subject)))
@@ -411,7 +425,7 @@ def publish_kafka(rounds: int) -> Comparison:
         publisher = Kafka(servers=servers).publisher("events")
         manager = ConnectorManager([Service("events")])
 
-        async def bare(size: int) -> None:
+        async def run_library_alone(size: int) -> None:
             receipts: list[object] = []
 
             def note(error: Any, message: object) -> None:
@@ -424,12 +438,15 @@ def publish_kafka(rounds: int) -> Comparison:
             while len(receipts) < size:
                 producer.poll(1.0)
 
-        async def ours(size: int) -> None:
+        async def run_with_moorage(size: int) -> None:
             check(manager.perform("events", publisher.publish_batch("bench", MESSAGES[:size])))
 
         with asyncio.Runner() as runner:
             rows = publishing_rows(
-                "confluent-kafka", _publishing(bare, runner), _publishing(ours, runner), rounds
+                "confluent-kafka",
+                _publishing(run_library_alone, runner),
+                _publishing(run_with_moorage, runner),
+                rounds,
             )
         publisher.close()
     return Comparison("a message of a batch in a topic of Kafka", rows, PUBLISHING)

@@ -96,11 +96,11 @@ def server(script: str) -> Generator[int]:
 
 
 def sync_rows(
-    library: str, bare: Callable[[], object], ours: Callable[[], object], rounds: int
+    library: str, bare: Callable[[], object], run_with_moorage: Callable[[], object], rounds: int
 ) -> Any:
     """Return the rows of a synchronous library, alone and with the manager."""
 
-    def beside() -> None:
+    def call_through_moorage() -> None:
         bare()
         other_python()
 
@@ -108,8 +108,8 @@ def sync_rows(
         None,
         [
             Contender(library, sync_block(bare)),
-            Contender(f"{library}, beside other Python code", sync_block(beside)),
-            Contender("moorage", sync_block(ours)),
+            Contender(f"{library}, beside other Python code", sync_block(call_through_moorage)),
+            Contender("moorage", sync_block(run_with_moorage)),
         ],
         rounds=min(rounds, _ROUNDS),
         block_seconds=0.05,
@@ -120,13 +120,13 @@ def sync_rows(
 def async_rows(
     library: str,
     bare: Callable[[], Any],
-    ours: Callable[[], Any],
+    run_with_moorage: Callable[[], Any],
     rounds: int,
     loop: asyncio.AbstractEventLoop,
 ) -> Any:
     """Return the rows of an asynchronous library, alone and with the manager."""
 
-    async def beside() -> None:
+    async def call_through_moorage() -> None:
         await bare()
         other_python()
 
@@ -134,8 +134,10 @@ def async_rows(
         None,
         [
             Contender(library, async_block(bare, loop)),
-            Contender(f"{library}, beside other Python code", async_block(beside, loop)),
-            Contender("moorage", async_block(ours, loop)),
+            Contender(
+                f"{library}, beside other Python code", async_block(call_through_moorage, loop)
+            ),
+            Contender("moorage", async_block(run_with_moorage, loop)),
         ],
         rounds=min(rounds, _ROUNDS),
         block_seconds=0.05,
@@ -209,14 +211,14 @@ def _query_rows(peers_url: str | sqlalchemy.URL, url: str, rounds: int) -> Any:
     query = Query("SELECT 1 AS one, :word AS word", name="one")
     manager = ConnectorManager([Service("sql")])
 
-    def alone() -> object:
+    def call_library_alone() -> object:
         with engine.connect() as connection:
             return connection.execute(text, {"word": "a"}).all()
 
     with SqlConnector(url) as connector:
         rows = sync_rows(
             "SQLAlchemy",
-            alone,
+            call_library_alone,
             lambda: manager.perform("sql", connector.query(query, word="a")),
             rounds,
         )
@@ -232,17 +234,17 @@ def sql_rows(rounds: int) -> Comparison:
     text, query = sqlalchemy.text(statement), Query(statement, name="rows")
     manager = ConnectorManager([Service("sql")])
 
-    def alone() -> int:
+    def call_library_alone() -> int:
         with engine.connect() as connection:
             return sum(1 for _ in connection.execution_options(yield_per=1000).execute(text))
 
     with SqlConnector(POSTGRES) as connector:
 
-        def ours() -> int:
+        def run_with_moorage() -> int:
             with manager.perform("sql", connector.stream(query, batch=1000)) as stream:
                 return sum(1 for _ in stream)
 
-        rows = sync_rows("SQLAlchemy", alone, ours, rounds)
+        rows = sync_rows("SQLAlchemy", call_library_alone, run_with_moorage, rounds)
     engine.dispose()
     return Comparison("2000 streamed rows of PostgreSQL", rows)
 
@@ -258,13 +260,13 @@ def websocket_connector(rounds: int) -> Comparison:
             WebSocketConnector(url, name="socket", options=_UNCOMPRESSED) as connector,
         ):
 
-            def alone() -> object:
+            def call_library_alone() -> object:
                 socket.send(json.dumps({"id": 1, "method": "a"}))
                 return json.loads(socket.recv())
 
             rows = sync_rows(
                 "websockets",
-                alone,
+                call_library_alone,
                 lambda: manager.perform(
                     "socket", connector.request({"method": "a"}, name="a", safe=True)
                 ),
@@ -285,13 +287,13 @@ def websocket_connector_async(rounds: int) -> Comparison:
         socket, connector = runner.run(connected())
         manager = AsyncConnectorManager([Service("socket")])
 
-        async def alone() -> object:
+        async def call_library_alone() -> object:
             await socket.send(json.dumps({"id": 1, "method": "a"}))
             return json.loads(await socket.recv())
 
         rows = async_rows(
             "websockets",
-            alone,
+            call_library_alone,
             lambda: manager.perform(
                 "socket", connector.request({"method": "a"}, name="a", safe=True)
             ),
@@ -336,7 +338,7 @@ def kafka_connector(rounds: int) -> Comparison:
     options = {"bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 0}
     producer = confluent_kafka.Producer(options)
 
-    def alone() -> None:
+    def call_library_alone() -> None:
         receipts: list[object] = []
 
         def note(_: object, message: object) -> None:
@@ -351,7 +353,7 @@ def kafka_connector(rounds: int) -> Comparison:
     message = Message("a")
     rows = sync_rows(
         "confluent-kafka",
-        alone,
+        call_library_alone,
         lambda: manager.perform("events", publisher.publish(_QUEUE, message)),
         rounds,
     )

@@ -83,7 +83,7 @@ def pipeline_mqtt(rounds: int) -> Comparison:
             with _running(_connected(port, topic, 0)):
                 pass
 
-        async def bare(topic: str, calls: int) -> None:
+        async def run_library_alone(topic: str, calls: int) -> None:
             client, read = _connected(port, topic), count(1)
 
             def note(*_: object) -> None:
@@ -93,14 +93,17 @@ def pipeline_mqtt(rounds: int) -> Comparison:
             client.on_message = note
             client.loop_forever(retry_first_connection=False)
 
-        async def ours(topic: str, calls: int) -> None:
+        async def run_with_moorage(topic: str, calls: int) -> None:
             settings = Mqtt(url=f"mqtt://127.0.0.1:{port}")
             source = MqttSource(settings, [topic], client_id=topic, prefetch=BATCH)
             await run_pipeline(source, calls)
 
         names = count()
         rows = reading_rows(
-            "paho-mqtt", reading(fill, bare, drop, names), reading(fill, ours, drop, names), rounds
+            "paho-mqtt",
+            reading(fill, run_library_alone, drop, names),
+            reading(fill, run_with_moorage, drop, names),
+            rounds,
         )
     return Comparison("a record from a topic of MQTT", rows, READING)
 
@@ -112,20 +115,20 @@ def publish_mqtt(rounds: int) -> Comparison:
         publisher = Mqtt(url=f"mqtt://127.0.0.1:{port}").publisher("events")
         manager = ConnectorManager([Service("events")])
 
-        def bare(calls: int, clock: Read) -> float:
+        def run_library_alone(calls: int, clock: Read) -> float:
             begin = clock()
             for start in range(0, calls, BATCH):
                 _publish(client, topic, min(BATCH, calls - start))
             return clock() - begin
 
-        def ours(calls: int, clock: Read) -> float:
+        def run_with_moorage(calls: int, clock: Read) -> float:
             begin = clock()
             for start in range(0, calls, BATCH):
                 batch = publisher.publish_batch(topic, MESSAGES[: min(BATCH, calls - start)])
                 check(manager.perform("events", batch))
             return clock() - begin
 
-        rows = publishing_rows("paho-mqtt", bare, ours, rounds)
+        rows = publishing_rows("paho-mqtt", run_library_alone, run_with_moorage, rounds)
         publisher.close()
     return Comparison("a message of a batch to a topic of MQTT", rows, PUBLISHING)
 

@@ -116,13 +116,13 @@ def _filled_block(
                 adding.xadd(stream, {b"payload": _PAYLOAD})
             adding.execute()
 
-        async def timed() -> float:
+        async def time_calls() -> float:
             begin = read()
             await consume(stream, calls)
             return read() - begin
 
         try:
-            return asyncio.run(timed())
+            return asyncio.run(time_calls())
         finally:
             client.delete(stream)
 
@@ -131,8 +131,8 @@ def _filled_block(
 
 def reading_rows(
     library: str,
-    bare: Block,
-    ours: Block,
+    run_library_alone: Block,
+    run_with_moorage: Block,
     rounds: int,
     peers: Mapping[str, Block] | None = None,
     *,
@@ -143,7 +143,7 @@ def reading_rows(
     others = [Contender(name, block) for name, block in (peers or {}).items()]
     return compare(
         None,
-        [Contender(library, bare), Contender("moorage", ours), *others],
+        [Contender(library, run_library_alone), Contender("moorage", run_with_moorage), *others],
         rounds=max(5, rounds // 4),
         clock=PROCESSOR,
         block_seconds=block_seconds,
@@ -156,7 +156,7 @@ def pipeline_redis(rounds: int) -> Comparison:
     """Records of 1 KiB from a Redis stream to a sink that does nothing, acknowledged."""
     with servers.redis(tcp=True) as (url, _):
 
-        async def bare(stream: str, calls: int) -> None:
+        async def run_library_alone(stream: str, calls: int) -> None:
             client = redis_async.Redis.from_url(url)
             while calls:
                 reply: Any = await client.xreadgroup(
@@ -167,7 +167,7 @@ def pipeline_redis(rounds: int) -> Comparison:
                 calls -= len(entries)
             await client.aclose()
 
-        async def ours(stream: str, calls: int) -> None:
+        async def run_with_moorage(stream: str, calls: int) -> None:
             await run_pipeline(
                 RedisStreamsSource(RedisStreams(url=url), [stream], group=GROUP), calls
             )
@@ -193,8 +193,8 @@ def pipeline_redis(rounds: int) -> Comparison:
         names = count()
         rows = reading_rows(
             "redis-py, XREADGROUP and XACK",
-            _filled_block(url, bare, names),
-            _filled_block(url, ours, names),
+            _filled_block(url, run_library_alone, names),
+            _filled_block(url, run_with_moorage, names),
             rounds,
             {"FastStream": _filled_block(url, peer, names)},
             block_seconds=0.25,
@@ -222,22 +222,25 @@ def pipeline_lanes(rounds: int) -> Comparison:
 
         await asyncio.gather(*(task() for _ in range(LANES)))
 
-    async def ours(calls: int) -> None:
+    async def run_with_moorage(calls: int) -> None:
         records = [SinkRecord(_PAYLOAD, topic="orders", offset=n) for n in range(calls)]
         config = PipelineConfig(lanes=LANES, batch=BatchLimits(records=1))
         await run_pipeline(ListSource(records), calls, config, PAUSE)
 
     def block(consume: Callable[[int], Coroutine[Any, Any, None]]) -> Block:
-        def timed(calls: int, read: Read) -> float:
+        def time_calls(calls: int, read: Read) -> float:
             begin = read()
             asyncio.run(consume(calls))
             return read() - begin
 
-        return timed
+        return time_calls
 
     rows = compare(
         None,
-        [Contender("32 tasks", block(ideal)), Contender("moorage, 32 lanes", block(ours))],
+        [
+            Contender("32 tasks", block(ideal)),
+            Contender("moorage, 32 lanes", block(run_with_moorage)),
+        ],
         rounds=max(5, rounds // 6),
         clock=ELAPSED,
         block_seconds=0.3,

@@ -17,7 +17,7 @@ import redis
 import redis.asyncio
 import stamina
 import throttled
-from in_process import AHEAD, PLENTY, nothing, nothing_later
+from in_process import AHEAD, PLENTY, call_alone, nothing_later
 from limits.storage import RedisStorage as LimitsStorage
 from limits.strategies import FixedWindowRateLimiter
 from measure import (
@@ -66,7 +66,7 @@ def _usual_script() -> Callable[[], None]:
     def usual_call() -> None:
         if not hit():
             raise RuntimeError
-        breaker.call(nothing)
+        breaker.call(call_alone)
 
     return usual_call
 
@@ -85,7 +85,7 @@ def redis_full_stack(rounds: int) -> Comparison:
         numbers = iter(range(10**9))
 
         def with_key() -> object:
-            return manager.run("ours", nothing, idempotency_key=f"{os.getpid()}-{next(numbers)}")
+            return manager.run("ours", call_alone, idempotency_key=f"{os.getpid()}-{next(numbers)}")
 
         rows = compare(
             None,
@@ -96,9 +96,9 @@ def redis_full_stack(rounds: int) -> Comparison:
                 Contender("pybreaker + limits + stamina", sync_block(_usual_script())),
                 Contender("moorage with an idempotency key", sync_block(with_key)),
                 Contender(
-                    "moorage with a budget", sync_block(lambda: manager.run("budgeted", nothing))
+                    "moorage with a budget", sync_block(lambda: manager.run("budgeted", call_alone))
                 ),
-                Contender("moorage", sync_block(lambda: manager.run("ours", nothing))),
+                Contender("moorage", sync_block(lambda: manager.run("ours", call_alone))),
             ],
             rounds=rounds,
             clock=ELAPSED,

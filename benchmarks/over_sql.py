@@ -190,7 +190,7 @@ def sql_connector(rounds: int) -> Comparison:
     query = Query("SELECT 1 AS one, :word AS word", name="one")
     manager = ConnectorManager([Service("sql")])
 
-    def alone() -> object:
+    def execute_library_alone() -> object:
         with engine.connect() as connection:
             return connection.execute(text, {"word": "a"}).all()
 
@@ -198,7 +198,7 @@ def sql_connector(rounds: int) -> Comparison:
         rows = compare(
             None,
             [
-                Contender("SQLAlchemy", sync_block(alone)),
+                Contender("SQLAlchemy", sync_block(execute_library_alone)),
                 Contender(
                     "moorage",
                     sync_block(lambda: manager.perform("sql", connector.query(query, word="a"))),

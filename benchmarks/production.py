@@ -20,9 +20,9 @@ import over_redis
 from in_process import (
     AHEAD,
     PLENTY,
+    call_alone,
     cheapest_async_peers,
     cheapest_peers,
-    nothing,
     nothing_later,
     usual_peers,
 )
@@ -211,16 +211,18 @@ def production_functions(rounds: int) -> Comparison:
         if "log" in ports:
             ports["log"] = ports["log"]()
         manager = ConnectorManager([_service(None, **options.service)], **ports)
-        return lambda: manager.run("ours", nothing, **options.call)
+        return lambda: manager.run("ours", call_alone, **options.call)
 
     def with_key() -> object:
-        return plain_manager.run("ours", nothing, idempotency_key=f"{os.getpid()}-{next(numbers)}")
+        return plain_manager.run(
+            "ours", call_alone, idempotency_key=f"{os.getpid()}-{next(numbers)}"
+        )
 
     calls = {name: call(options) for name, options in _function_rows().items()}
     calls["moorage with an idempotency key in memory"] = with_key
     calls["redress + purgatory + limits, with none of these"] = cheapest_peers()
     table = compare(
-        sync_block(nothing),
+        sync_block(call_alone),
         [Contender(name, sync_block(call)) for name, call in calls.items()],
         rounds=rounds,
     )
@@ -240,18 +242,18 @@ def production_observers(rounds: int) -> Comparison:
 
         def block(observers: Sequence[Observer]) -> Block:
             manager = ConnectorManager([_service(None)], observers=observers)
-            return sync_block(lambda: manager.run("ours", nothing))
+            return sync_block(lambda: manager.run("ours", call_alone))
 
         def logged_block(observers: Sequence[Observer]) -> Block:
             manager = ConnectorManager([_service(None)], observers=observers, log=log)
-            return _stored_block(lambda: manager.run("ours", nothing), log.flush)
+            return _stored_block(lambda: manager.run("ours", call_alone), log.flush)
 
         blocks = {name: block(row) for name, row in observers.items()}
         blocks["moorage with a log in SQLite"] = logged_block([])
         blocks["moorage with these three and the log"] = logged_block(three)
         blocks["stamina + pybreaker + limits, with none of these"] = sync_block(usual_peers())
         table = compare(
-            sync_block(nothing),
+            sync_block(call_alone),
             [Contender(name, block) for name, block in blocks.items()],
             rounds=max(5, rounds // 3),
             block_seconds=0.1,
@@ -439,7 +441,7 @@ def production_keys(rounds: int) -> Comparison:
 
     def with_key(manager: ConnectorManager) -> Callable[[], object]:
         return lambda: manager.run(
-            "ours", nothing, idempotency_key=f"{os.getpid()}-{next(numbers)}"
+            "ours", call_alone, idempotency_key=f"{os.getpid()}-{next(numbers)}"
         )
 
     with ExitStack() as stack:

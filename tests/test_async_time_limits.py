@@ -149,7 +149,7 @@ def ask(*items: Any) -> Generator[Any, Any, list[Any]]:
     return answers
 
 
-def answered(steps: Coroutine[Any, Any, Any], *answers: Any) -> tuple[list[Any], Any]:
+def run_without_asyncio(steps: Coroutine[Any, Any, Any], *answers: Any) -> tuple[list[Any], Any]:
     """Run a coroutine without asyncio, and return the yielded items and its result."""
     yielded_steps = [steps.send(None)]
     try:
@@ -165,17 +165,20 @@ def test_suspension_outside_of_asyncio_is_not_bounded() -> None:
 
     async def outside() -> None:
         loop = asyncio.get_running_loop()
-        loop.call_soon(lambda: answered(within_async(ask("a"), 0.0), 1))
+        loop.call_soon(lambda: run_without_asyncio(within_async(ask("a"), 0.0), 1))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
     with pytest.warns(RuntimeWarning, match="timeout of its own"):
-        assert answered(within_async(ask("a", "b", "c"), 0.0), 1, 2, 3) == (
+        assert run_without_asyncio(within_async(ask("a", "b", "c"), 0.0), 1, 2, 3) == (
             ["a", "b", "c"],
             [1, 2, 3],
         )
     with pytest.warns(RuntimeWarning, match="timeout of its own"):
-        assert answered(within_async(ask("a", "b"), 0.0), None, 2) == (["a", "b"], [None, 2])
+        assert run_without_asyncio(within_async(ask("a", "b"), 0.0), None, 2) == (
+            ["a", "b"],
+            [None, 2],
+        )
     with pytest.warns(RuntimeWarning, match="timeout of its own"):
         asyncio.run(outside())
 
@@ -186,7 +189,7 @@ def test_suspension_without_a_bound_breaks_no_call_where_warnings_are_errors(
     """If warnings are errors, a function outside asyncio still runs, and the log has the notice."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert (["a", "b"], [1, 2]) == answered(within_async(ask("a", "b"), 0.0), 1, 2)
+        assert (["a", "b"], [1, 2]) == run_without_asyncio(within_async(ask("a", "b"), 0.0), 1, 2)
     assert ["timeout of its own" in message for message in caplog.messages] == [True]
 
 
@@ -199,7 +202,7 @@ def test_neither_instant_nor_endless_functions_need_a_bound() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert run_now(within_async(three(), 0.0)) == 3
-        assert answered(within_async(ask("a"), 1e10), 1) == (["a"], [1])
+        assert run_without_asyncio(within_async(ask("a"), 1e10), 1) == (["a"], [1])
 
 
 def test_time_before_the_first_suspension_counts() -> None:

@@ -137,7 +137,7 @@ def test_body_becomes_asynchronous() -> None:
     assert body.closed
 
 
-def ours(error: Exception) -> VendorFailed:
+def moorage_error(error: Exception) -> VendorFailed:
     """Return a moorage error made from a foreign one."""
     return VendorFailed(f"was {type(error).__name__}")
 
@@ -158,7 +158,10 @@ def test_guarded_method_converts_foreign_errors(error: BaseException, raised: st
     def fail() -> None:
         raise error
 
-    for use in (guarded(fail, ours), lambda: run_now(guarded_async(lift(fail), ours)())):
+    for use in (
+        guarded(fail, moorage_error),
+        lambda: run_now(guarded_async(lift(fail), moorage_error)()),
+    ):
         with pytest.raises((VendorFailed, KeyboardInterrupt)) as excinfo:
             use()
         assert (raised is None) == (excinfo.value is error)
@@ -167,8 +170,8 @@ def test_guarded_method_converts_foreign_errors(error: BaseException, raised: st
 
 def test_guarded_method_returns_its_value() -> None:
     """A guarded method that does not fail returns its value."""
-    assert [1] == guarded(sorted, ours)([1])
-    assert "later" == run_now(guarded_async(later, ours)())
+    assert [1] == guarded(sorted, moorage_error)([1])
+    assert "later" == run_now(guarded_async(later, moorage_error)())
 
 
 def test_post_without_errors_raises_only_interruptions() -> None:
@@ -288,7 +291,7 @@ def test_mode_of_callables() -> None:
         CallableObject(),
         CallableObject().__call__,
         functools.partial(len, ""),
-        ours,
+        moorage_error,
     ]
     asynchronous: list[Any] = [
         later,

@@ -44,11 +44,11 @@ def test_observation_can_fail(
 ) -> None:
     """The program prints NO for a library that does not stand a fault."""
 
-    def broken() -> dict[str, Any]:
+    def broken_rules() -> dict[str, Any]:
         """Nothing breaks."""
         return {"a library": lambda: Observation("it breaks", holds=False)}
 
-    monkeypatch.setattr(correctness, "FAULTS", (broken,))
+    monkeypatch.setattr(correctness, "FAULTS", (broken_rules,))
 
     assert 0 == main([])
     assert "NO   a library" in capsys.readouterr().out

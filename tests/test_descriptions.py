@@ -61,7 +61,7 @@ def described(schema: Any) -> Any:
     }
 
 
-def changed(**properties: Any) -> Any:
+def changed_balance_schema(**properties: Any) -> Any:
     """Return the schema of a balance with these properties changed."""
     return {**BALANCE, "properties": {**BALANCE["properties"], **properties}}
 
@@ -87,10 +87,16 @@ def test_matching_sandbox_has_no_problems(tmp_path: Path) -> None:
     "schema, problem",
     [
         ({**BALANCE, "required": ["debt"]}, "body has no debt."),
-        (changed(balance={"type": "number"}), "body.balance is no number."),
-        (changed(balance={"type": ["number", "null"]}), "body.balance is no number or null."),
-        (changed(currency={"enum": ["EUR"]}), "body.currency cannot be 'USD'."),
-        (changed(currency={"type": "string", "maxLength": 2}), "body.currency is too long."),
+        (changed_balance_schema(balance={"type": "number"}), "body.balance is no number."),
+        (
+            changed_balance_schema(balance={"type": ["number", "null"]}),
+            "body.balance is no number or null.",
+        ),
+        (changed_balance_schema(currency={"enum": ["EUR"]}), "body.currency cannot be 'USD'."),
+        (
+            changed_balance_schema(currency={"type": "string", "maxLength": 2}),
+            "body.currency is too long.",
+        ),
         ({"type": "object", "properties": {"account_sid": TEXT}}, "body.balance is not known."),
         ({"type": "array"}, "body is no array."),
         (

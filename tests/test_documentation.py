@@ -26,7 +26,7 @@ _FEW_WORDS = 550
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-def shown(page: Path, *, until: str) -> dict[str, Any]:
+def example_names(page: Path, *, until: str) -> dict[str, Any]:
     """Return the names that a page's examples define before this sentence."""
     text = page.read_text("utf-8")
     names: dict[str, Any] = {"__name__": "documentation"}

@@ -36,7 +36,7 @@ def drawn() -> dict[str, str | None]:
     return fields
 
 
-def public(kind: type[ConnectorError]) -> str | None:
+def public_base(kind: type[ConnectorError]) -> str | None:
     """Return the nearest public base class of an error class."""
     for base in kind.__mro__[1:]:
         if issubclass(base, ConnectorError) and not base.__name__.startswith("_"):
@@ -70,7 +70,7 @@ def test_tree_is_as_drawn() -> None:
     for value in vars(errors).values():
         if isinstance(value, type) and issubclass(value, BaseException):
             assert issubclass(value, ConnectorError)
-    assert {kind.__name__: public(kind) for kind in KINDS} == drawn()
+    assert {kind.__name__: public_base(kind) for kind in KINDS} == drawn()
 
 
 @ALL

@@ -323,12 +323,12 @@ def test_function_that_returns_an_awaitable_leaves_the_key_unknown() -> None:
     """A function that wrongly returns an awaitable is not called again under its key."""
     scene = FirstCallScene()
 
-    async def later() -> None:
+    async def unrun_coroutine() -> None:
         """A coroutine function that is never run."""
 
     run: Any = scene.manager.run
     with pytest.raises(ConfigurationError):
-        run("v", later, idempotency_key="k")
+        run("v", unrun_coroutine, idempotency_key="k")
     with pytest.raises(OutcomeUnknown):
         scene.manager.run("v", int, idempotency_key="k")
 

@@ -118,7 +118,7 @@ def loaded(code: str, probe_text: str = PROBE) -> list[str]:
     return names
 
 
-def below(prefixes: set[str], modules: list[str]) -> set[str]:
+def modules_below(prefixes: set[str], modules: list[str]) -> set[str]:
     """Return the modules with one of these prefixes."""
     return {
         module
@@ -130,9 +130,9 @@ def below(prefixes: set[str], modules: list[str]) -> set[str]:
 def test_first_manager_loads_only_its_own_modules() -> None:
     """Creating a first manager loads no transport, contract, vendor, file store or command."""
     modules = loaded(MANAGER)
-    ours = below({"moorage"}, modules)
+    ours = modules_below({"moorage"}, modules)
 
-    assert set() == below(
+    assert set() == modules_below(
         {
             *LATER,
             *FEW_SERVICES,
@@ -150,17 +150,17 @@ def test_first_manager_loads_only_its_own_modules() -> None:
 def test_hub_loads_only_the_contract_of_its_vendor() -> None:
     """Opening a hub loads only the vendors of its configuration and their contract."""
     modules = loaded(HUB)
-    vendors = below({"moorage.vendors"}, modules)
+    vendors = modules_below({"moorage.vendors"}, modules)
 
-    assert set() == below({*LATER} - A_HUB_MAY, modules)
+    assert set() == modules_below({*LATER} - A_HUB_MAY, modules)
     assert {"moorage.vendors.sms.twilio"} <= vendors
     assert set() == vendors & {f"moorage.vendors.{name}" for name in CONTRACTS if name != "sms"}
     assert {"moorage.contracts.sms"} == {
         f"moorage.contracts.{name}"
         for name in CONTRACTS
-        if below({f"moorage.contracts.{name}"}, modules)
+        if modules_below({f"moorage.contracts.{name}"}, modules)
     }
-    assert set() == below({"sqlite3", "moorage.operations.email"}, modules)
+    assert set() == modules_below({"sqlite3", "moorage.operations.email"}, modules)
 
 
 def test_values_of_a_start_are_made_without_attrs() -> None:
@@ -183,6 +183,6 @@ def test_version_loads_no_command(tmp_path: Path) -> None:
     modules = [line.rpartition("|")[2].strip() for line in answer.stderr.splitlines()]
 
     assert {"moorage.cli"} <= set(modules)
-    assert set() == below(
+    assert set() == modules_below(
         {"attr", "cyclopts", "rich", "moorage.cli.frame", "moorage.cli.commands"}, modules
     )

@@ -114,13 +114,13 @@ def test_requests_and_asynchronous_functions_are_observed_alike(
     )
     async_manager = AsyncConnectorManager([Service("a")], observers=[async_observer])
 
-    async def nothing() -> None:
+    async def do_nothing() -> None:
         """Do nothing."""
 
     async def work() -> None:
         for _ in range(2):
             async_observer.kinds.clear()
-            await async_manager.run("a", nothing)
+            await async_manager.run("a", do_nothing)
 
     for _ in range(2):
         sync_observer.kinds.clear()

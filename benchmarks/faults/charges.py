@@ -57,7 +57,7 @@ def _charged(charges: Sized, ending: str = "") -> Observation:
 def lost_answer() -> dict[str, Trial]:
     """A charge whose answer was lost twice is charged once."""
 
-    def ours(key: str | None) -> Observation:
+    def charge_with_moorage(key: str | None) -> Observation:
         with _vendor(lost=2) as (url, charges):
             service = Service(
                 "pay",
@@ -97,8 +97,8 @@ def lost_answer() -> dict[str, Trial]:
             return _charged(charges, ", and a receipt")
 
     return {
-        "moorage, without a key": lambda: ours(None),
-        "moorage, with a key": lambda: ours("order 1"),
+        "moorage, without a key": lambda: charge_with_moorage(None),
+        "moorage, with a key": lambda: charge_with_moorage("order 1"),
         "urllib3's Retry": urllib3_,
         "stamina": stamina_,
     }
@@ -111,7 +111,7 @@ def double_submit() -> dict[str, Trial]:
         call_at_once(pay)
         return _charged(charges)
 
-    def ours() -> Observation:
+    def charge_with_moorage() -> Observation:
         charges: list[int] = []
         with ConnectorManager([Service("pay")]) as manager:
             return submit(
@@ -126,4 +126,4 @@ def double_submit() -> dict[str, Trial]:
         pay = stamina.retry(on=ConnectionError)(lambda: charges.append(1))
         return submit(pay, charges)
 
-    return {"moorage": ours, "stamina": stamina_}
+    return {"moorage": charge_with_moorage, "stamina": stamina_}

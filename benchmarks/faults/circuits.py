@@ -41,7 +41,7 @@ def _crowd(call: Callable[[Callable[[], None]], object]) -> Observation:
 def probe_stampede() -> dict[str, Trial]:
     """Of twenty callers at the moment the circuit half-opens, one reaches the failing vendor."""
 
-    def ours() -> Observation:
+    def call_with_moorage() -> Observation:
         config = CircuitBreakerConfig(failures=1, open_for=OPEN_SECONDS)
         return _crowd(CircuitBreaker(config).call)
 
@@ -62,7 +62,7 @@ def probe_stampede() -> dict[str, Trial]:
 
         return _crowd(call)
 
-    return {"moorage": ours, "pybreaker": pybreaker_, "purgatory": purgatory_}
+    return {"moorage": call_with_moorage, "pybreaker": pybreaker_, "purgatory": purgatory_}
 
 
 def cancelled_calls() -> dict[str, Trial]:
@@ -89,7 +89,7 @@ def cancelled_calls() -> dict[str, Trial]:
             "the next call goes out" if is_closed else "the circuit opens", is_closed
         )
 
-    def ours() -> Observation:
+    def call_with_moorage() -> Observation:
         breaker = CircuitBreaker(CircuitBreakerConfig(failures=3))
         return asyncio.run(cancel(breaker.call))
 
@@ -110,7 +110,7 @@ def cancelled_calls() -> dict[str, Trial]:
 
         return asyncio.run(cancel(call))
 
-    return {"moorage": ours, "aiobreaker": aiobreaker_, "purgatory": purgatory_}
+    return {"moorage": call_with_moorage, "aiobreaker": aiobreaker_, "purgatory": purgatory_}
 
 
 _PROBE: Final = """
@@ -163,7 +163,7 @@ def killed_probe() -> dict[str, Trial]:
             time.sleep(0.05)  # no signal tells when the next probe may go
         return Observation(f"no call goes out in {PATIENCE:.0f} s", holds=False)
 
-    def ours() -> Observation:
+    def call_with_moorage() -> Observation:
         with TemporaryDirectory() as folder:
             return kill(_OUR_BREAKER.format(f"{folder}/state.db"))
 
@@ -172,6 +172,6 @@ def killed_probe() -> dict[str, Trial]:
             return kill(breaker.format(url))
 
     return {
-        "moorage": ours,
+        "moorage": call_with_moorage,
         "pybreaker": lambda: over_redis(_PYBREAKER),
     }

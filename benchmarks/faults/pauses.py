@@ -27,7 +27,7 @@ def jitter_at_the_cap() -> dict[str, Trial]:
         largest_group = max(waits.count(wait) for wait in set(waits))
         return Observation(f"{largest_group} of {len(waits)} wait equally long", largest_group < 50)
 
-    def ours() -> Observation:
+    def pause_with_moorage() -> Observation:
         policy = RetryPolicy(max_attempts=20, base_delay=1.0, max_delay=5.0)
         decisions: list[Any] = [
             decide(
@@ -64,7 +64,11 @@ def jitter_at_the_cap() -> dict[str, Trial]:
 
         return spread([wait() for _ in range(1000)])
 
-    return {"moorage": ours, "tenacity, wait_exponential_jitter": tenacity_, "urllib3": urllib3_}
+    return {
+        "moorage": pause_with_moorage,
+        "tenacity, wait_exponential_jitter": tenacity_,
+        "urllib3": urllib3_,
+    }
 
 
 _PAUSE: Final = 2
@@ -143,8 +147,11 @@ def shared_429() -> dict[str, Trial]:
         text = f"{words} during the pause"
         return Observation(text, early_calls == 0 and are_answered)
 
-    def ours() -> Observation:
+    def pause_with_moorage() -> Observation:
         with TemporaryDirectory() as folder:
             return call_in_turn(_OUR_CALLER, f"{folder}/state.db")
 
-    return {"moorage": ours, "urllib3's Retry": lambda: call_in_turn(_URLLIB3_CALLER, "")}
+    return {
+        "moorage": pause_with_moorage,
+        "urllib3's Retry": lambda: call_in_turn(_URLLIB3_CALLER, ""),
+    }

@@ -26,7 +26,7 @@ def _silence() -> Iterator[str]:
 def silent_store() -> dict[str, Trial]:
     """A caller with two seconds of time is not held up by a shared store that never replies."""
 
-    def timed(take: Callable[[], object]) -> Observation:
+    def time_call(take: Callable[[], object]) -> Observation:
         ended = threading.Event()
 
         def run() -> None:
@@ -41,10 +41,10 @@ def silent_store() -> dict[str, Trial]:
         seconds = time.monotonic() - start
         return Observation(f"back after {seconds:.1f} s", seconds <= 2.5)
 
-    def ours() -> Observation:
+    def call_with_moorage() -> Observation:
         with _silence() as url, RedisStorage(url) as state:
             limiter = RateLimiter(RateLimitConfig.per_second(10), storage=state)
-            return timed(lambda: limiter.acquire(timeout=2.0))
+            return time_call(lambda: limiter.acquire(timeout=2.0))
 
     def limits_() -> Observation:
         import limits
@@ -57,6 +57,6 @@ def silent_store() -> dict[str, Trial]:
                     limits.parse("10/second"), "vendor"
                 )
 
-            return timed(take)
+            return time_call(take)
 
-    return {"moorage": ours, "limits": limits_}
+    return {"moorage": call_with_moorage, "limits": limits_}

@@ -32,7 +32,7 @@ from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.state.codec import pack, unpack
 from moorage.domain.state.commands import EXACT, SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
-from moorage.testing.kits._state_commands import alike, plain_value
+from moorage.testing.kits._state_commands import are_equal_values, plain_value
 from tests.support.servers import redis_url
 
 if TYPE_CHECKING:
@@ -488,7 +488,7 @@ def compare(
         if not isinstance(command, (SetCircuit, Resolve)):
             result, remaining_chunks = server.run(command, stored_chunks, walk.now)
             location = f"seed {seed}, step {step}: {type(command).__name__}"
-            assert alike(result, answer), (
+            assert are_equal_values(result, answer), (
                 f"{location} answered {str(result)[:500]}, the model {str(answer)[:500]}"
             )
             assert remaining_chunks.keys() == existing_chunks.keys(), (

@@ -244,7 +244,7 @@ class Proxy:
         answered_event = threading.Event()
         cut_event = threading.Event()
 
-        def back() -> None:
+        def restore_database() -> None:
             with contextlib.suppress(OSError):
                 while chunk := server.recv(65_536):
                     answered_event.set()
@@ -252,7 +252,7 @@ class Proxy:
                         client.sendall(chunk)
             self._end(client)
 
-        threading.Thread(target=back, daemon=True).start()
+        threading.Thread(target=restore_database, daemon=True).start()
         with contextlib.suppress(OSError):
             while chunk := client.recv(65_536):
                 description = self._sees(chunk)

@@ -142,7 +142,7 @@ def responses(draw: st.DrawFn) -> bytes:
     return bytes(response)
 
 
-def ours(response: bytes, method: str) -> Parsed | str:
+def read_with_moorage(response: bytes, method: str) -> Parsed | str:
     """Return the response as moorage's reader parses it, or the reason for its refusal."""
     reader = ResponseReader(LIMITS, to_head=method == "HEAD")
     try:
@@ -201,7 +201,7 @@ def _comparable(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def check(response: bytes, method: str) -> None:
     """Check that both readers agree, or that their difference is listed."""
-    result, h11_result = ours(response, method), of_h11(response, method)
+    result, h11_result = read_with_moorage(response, method), of_h11(response, method)
     if isinstance(result, str):
         assert isinstance(h11_result, str) or result in STRICTER
     elif isinstance(h11_result, str):
@@ -236,5 +236,5 @@ def test_each_stricter_refusal_has_an_example(reason: str) -> None:
     """Each listed reason for a stricter refusal has an example that h11 accepts."""
     response = EXAMPLES[reason]
 
-    assert reason == ours(response, "GET")
+    assert reason == read_with_moorage(response, "GET")
     assert 200 == of_h11(response, "GET")[0]

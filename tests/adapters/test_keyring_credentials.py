@@ -25,7 +25,7 @@ from moorage.errors import (
 )
 from moorage.testing import credentials_conformance as kit
 from moorage.testing.kits.checks import name_of
-from tests.security.canaries import shown
+from tests.security.canaries import revealed_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,7 +182,9 @@ def test_keyring_errors_become_ours(
     for verb, value in (("get", OWNER), ("rotate", (*OWNER, Credentials.bearer("s3cr3t")))):
         with pytest.raises(kind, match=message) as excinfo:
             ask(provider, verb, *value)
-        assert [] == [path for path, text in shown(excinfo.value, "error") if "s3cr3t" in text]
+        assert [] == [
+            path for path, text in revealed_texts(excinfo.value, "error") if "s3cr3t" in text
+        ]
 
 
 @EITHER

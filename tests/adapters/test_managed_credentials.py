@@ -32,7 +32,7 @@ from moorage.testing import credentials_conformance as kit
 from moorage.testing.kits.checks import name_of
 from tests.adapters.managed_providers import OWNER, PATIENCE, ProviderInMode
 from tests.adapters.manager_labs import LABS, SECRET, Lab
-from tests.security.canaries import shown
+from tests.security.canaries import revealed_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +106,7 @@ def test_async_conforms(check: kit.AsyncCheck, kind: str) -> None:
 
 def assert_no_secret_in(error: BaseException) -> None:
     """Fail if a secret is in an error, its causes or a traceback frame."""
-    assert [] == [path for path, text in shown(error, "error") if SECRET in text]
+    assert [] == [path for path, text in revealed_texts(error, "error") if SECRET in text]
 
 
 NAMED_MANAGERS = {

@@ -12,7 +12,7 @@ from moorage.adapters.secret_managers.azure_key_vault import AzureClient
 from moorage.adapters.secret_managers.gcp_secret_manager import GcpServiceAccount
 from moorage.adapters.secret_managers.hashicorp_vault import VaultAppRole, VaultToken
 from moorage.errors import InvalidData
-from tests.security.canaries import shown
+from tests.security.canaries import revealed_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,4 +37,4 @@ def test_errors_do_not_show_the_identity(make: Callable[[], Any]) -> None:
     """The error for an identity that cannot be encoded shows no secret, also in its frames."""
     with pytest.raises(InvalidData) as excinfo:
         make()
-    assert [] == [path for path, text in shown(excinfo.value, "error") if SECRET in text]
+    assert [] == [path for path, text in revealed_texts(excinfo.value, "error") if SECRET in text]

@@ -83,13 +83,13 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
 
 
 @pytest.fixture(params=("memory", *KINDS))
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+def metrics_lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
     """Yield a metrics store of each kind: memory, and each kind of database."""
-    place = Lab(request.param, tmp_path)
+    metrics_lab = Lab(request.param, tmp_path)
     try:
-        yield place
+        yield metrics_lab
     finally:
-        place.close()
+        metrics_lab.close()
 
 
 def calls(metrics: Any, **options: Any) -> int:
@@ -100,9 +100,9 @@ def calls(metrics: Any, **options: Any) -> int:
 # --- reading ----------------------------------------------------------------------------
 
 
-def test_figures_are_those_of_all_calls(place: Lab) -> None:
+def test_figures_are_those_of_all_calls(metrics_lab: Lab) -> None:
     """Metrics are found by series and time, and count outcomes, attempts, bytes and durations."""
-    metrics = place.metrics()
+    metrics = metrics_lab.metrics()
     for second in range(0, 180, 10):
         metrics(finished_call(NOON + timedelta(seconds=second), duration=second / 100))
     metrics(finished_call(error="OutcomeUnknown", attempts=3, tenant=None, operation=None))
@@ -145,9 +145,9 @@ def test_several_processes_are_added_up(lab: Lab) -> None:
     )
 
 
-def test_a_manager_counts_its_calls(place: Lab) -> None:
+def test_a_manager_counts_its_calls(metrics_lab: Lab) -> None:
     """Metrics can be an observer of a connector manager, and count its calls."""
-    metrics = place.metrics()
+    metrics = metrics_lab.metrics()
     with ConnectorManager(services=[Service("vat")], observers=[metrics]) as manager:
         manager.run("vat", lambda: 1, tenant="acme")
         with pytest.raises(ZeroDivisionError):
@@ -161,10 +161,10 @@ def test_a_manager_counts_its_calls(place: Lab) -> None:
 # --- housekeeping -----------------------------------------------------------------------
 
 
-def test_old_windows_become_longer_ones(place: Lab) -> None:
+def test_old_windows_become_longer_ones(metrics_lab: Lab) -> None:
     """Metrics per minute are merged into hours and days without losing calls, later deleted."""
-    first, second = place.metrics(), place.metrics()
-    if place.kind == "memory":
+    first, second = metrics_lab.metrics(), metrics_lab.metrics()
+    if metrics_lab.kind == "memory":
         second = first
     for minute in range(0, 180, 20):
         for metrics, tenant in ((first, "a"), (second, "b")):
@@ -182,7 +182,7 @@ def test_old_windows_become_longer_ones(place: Lab) -> None:
     second.flush()
     assert 1 == second.housekeep(NOON + timedelta(days=2))
     assert 19 == calls(first)
-    hours = 6 if place.kind == "memory" else 7  # another roll-up is another row of a table
+    hours = 6 if metrics_lab.kind == "memory" else 7  # another roll-up is another row of a table
     assert hours == second.housekeep(NOON + timedelta(days=40))
     assert [(DAY, 10), (DAY, 9)] == [
         (window.seconds, window.figures.calls) for window in first.figures(FiguresQuery())
@@ -410,15 +410,15 @@ def test_every_recorder_is_closed_at_exit() -> None:
 # --- asynchronous -----------------------------------------------------------------------
 
 
-def test_asynchronous_metrics(place: Lab) -> None:
+def test_asynchronous_metrics(metrics_lab: Lab) -> None:
     """The asynchronous metrics stores count like the synchronous ones."""
 
     async def use() -> None:
         options: dict[str, Any] = {}
-        if place.kind != "memory":
-            options = {"prefix": place.prefix, "threads": False, "timeout": 30.0}
-        async with aopen_metrics(place.url, **options) as metrics:
-            if place.kind != "memory":
+        if metrics_lab.kind != "memory":
+            options = {"prefix": metrics_lab.prefix, "threads": False, "timeout": 30.0}
+        async with aopen_metrics(metrics_lab.url, **options) as metrics:
+            if metrics_lab.kind != "memory":
                 await metrics.migrate()
                 assert "Metrics" in repr(metrics)
             metrics(finished_call())
@@ -427,7 +427,7 @@ def test_asynchronous_metrics(place: Lab) -> None:
             assert (1, 0) == (window.figures.calls, metrics.lost)
             assert 1 == await metrics.housekeep(NOON + timedelta(days=2))
 
-    place.metrics()
+    metrics_lab.metrics()
     asyncio.run(use())
 
 

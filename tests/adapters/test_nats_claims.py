@@ -134,7 +134,7 @@ class LosingNats(Nats):
         return Links()
 
 
-def losing(server: PrivateNats, fate: str) -> NatsStorage:
+def store_losing_reply(server: PrivateNats, fate: str) -> NatsStorage:
     """Return a store that loses the reply to its first write."""
     return NatsStorage(LosingNats(url=server.url, fates=[fate]), bucket="lost", timeout=60)
 
@@ -143,7 +143,7 @@ def losing(server: PrivateNats, fate: str) -> NatsStorage:
 def test_a_lost_reply_is_looked_up(server: PrivateNats, fate: str) -> None:
     """A write whose reply is lost counts once, and its claim is the caller's."""
     key = new_key()
-    with losing(server, fate) as store:
+    with store_losing_reply(server, fate) as store:
         first = store.execute(claim(key, 1))
         assert (Verdict.RUN, Verdict.BUSY) == (
             first.verdict,
@@ -158,7 +158,7 @@ def test_an_unrepeatable_command_runs_once(
 ) -> None:
     """A command that must not be repeated takes effect once after a lost reply."""
     key = new_key()
-    with losing(server, fate) as store:
+    with store_losing_reply(server, fate) as store:
         store.execute(Append(7, [key]))
         _, (state,) = store.execute(read(key))
         assert state is not None
@@ -170,7 +170,7 @@ def test_an_unknown_outcome_is_an_error(server: PrivateNats) -> None:
     command = Append(7, [new_key()])
     assert command.once
     with (
-        losing(server, "overwritten") as store,
+        store_losing_reply(server, "overwritten") as store,
         pytest.raises(StorageUnavailable, match="did not confirm"),
     ):
         store.execute(command)

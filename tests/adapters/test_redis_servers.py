@@ -493,7 +493,7 @@ def test_discovered_nodes_are_shared_between_threads() -> None:
 
 
 @pytest.fixture
-def losing() -> Iterator[list[PrivateRedis]]:
+def fault_tolerant_cluster() -> Iterator[list[PrivateRedis]]:
     """Yield a Redis cluster of three nodes that keeps working if one is lost."""
     yield from nodes_of("--cluster-require-full-coverage", "no")
 
@@ -508,12 +508,14 @@ def homes(cluster: list[PrivateRedis]) -> dict[int, str]:
     return fields
 
 
-def test_lost_node_affects_only_its_keys(mode: str, losing: list[PrivateRedis]) -> None:
+def test_lost_node_affects_only_its_keys(
+    mode: str, fault_tolerant_cluster: list[PrivateRedis]
+) -> None:
     """If a cluster node is lost, the keys of the other nodes can still be used."""
-    home_tags = homes(losing)
-    lost_redis, *other_redis = losing
-    with SyncStore(mode, url_of(losing[1:]), timeout=PATIENT) as face:
-        for node in losing:
+    home_tags = homes(fault_tolerant_cluster)
+    lost_redis, *other_redis = fault_tolerant_cluster
+    with SyncStore(mode, url_of(fault_tolerant_cluster[1:]), timeout=PATIENT) as face:
+        for node in fault_tolerant_cluster:
             assert 1 == face.execute(Count(f"{home_tags[node.port]}:1"))
             name = face.node_of(Count(f"{home_tags[node.port]}:1"))
             assert f"127.0.0.1:{node.port}" == name
@@ -523,30 +525,36 @@ def test_lost_node_affects_only_its_keys(mode: str, losing: list[PrivateRedis]) 
                 face.execute(Count(f"{home_tags[lost_redis.port]}:1"))
             for node in other_redis:
                 assert number == face.execute(Count(f"{home_tags[node.port]}:1"))
-    for place in (losing[1:], losing[:2]):
+    for place in (fault_tolerant_cluster[1:], fault_tolerant_cluster[:2]):
         with SyncStore(mode, url_of(place), timeout=PATIENT) as face:
             for node in other_redis:
                 face.execute(Count(f"{home_tags[node.port]}:2"))
 
 
-def test_lost_node_leaves_the_limits_and_keys_of_other_nodes(losing: list[PrivateRedis]) -> None:
+def test_lost_node_leaves_the_limits_and_keys_of_other_nodes(
+    fault_tolerant_cluster: list[PrivateRedis],
+) -> None:
     """If a cluster node is killed, tenants keep their limit and calls their keys on the others."""
-    lost_redis, *other_redis = losing
+    lost_redis, *other_redis = fault_tolerant_cluster
     bank = Service("bank", limits=RateLimitConfig(1, 3_600.0, 4), max_limit_wait=0, circuit=None)
     ledger = Service("ledger", circuit=None, retry=None)
     names = [f"n{number}" for number in range(60)]
     client: Any
-    with redis.cluster.RedisCluster(host="127.0.0.1", port=losing[0].port) as client:
+    with redis.cluster.RedisCluster(
+        host="127.0.0.1", port=fault_tolerant_cluster[0].port
+    ) as client:
         tenants = {_port_of(client, state_key("limit", "bank", name)): name for name in names}
         keys = {_port_of(client, own_key("key", "ledger", None, name)): name for name in names}
     calls: list[str] = []
     with ExitStack() as stack:
-        stores = [stack.enter_context(RedisStorage(url_of(losing))) for _ in range(2)]
+        stores = [
+            stack.enter_context(RedisStorage(url_of(fault_tolerant_cluster))) for _ in range(2)
+        ]
         managers = [
             stack.enter_context(ConnectorManager([bank, ledger], state=store)) for store in stores
         ]
         for manager in managers:
-            for node in losing:
+            for node in fault_tolerant_cluster:
                 manager.run("bank", lambda: None, tenant=tenants[node.port])
         lost_redis.kill()
         for manager in managers:
@@ -578,14 +586,16 @@ def _is_admitted(manager: ConnectorManager, tenant: str) -> bool:
     return False
 
 
-def test_a_node_that_takes_over_is_followed(mode: str, losing: list[PrivateRedis]) -> None:
+def test_a_node_that_takes_over_is_followed(
+    mode: str, fault_tolerant_cluster: list[PrivateRedis]
+) -> None:
     """If a node takes over the slots of a lost one, commands go to it."""
-    home_tags = homes(losing)
-    lost_redis, heir, _ = losing
+    home_tags = homes(fault_tolerant_cluster)
+    lost_redis, heir, _ = fault_tolerant_cluster
     part = home_tags[lost_redis.port]
-    with SyncStore(mode, url_of(losing[1:]), timeout=PATIENT) as face:
+    with SyncStore(mode, url_of(fault_tolerant_cluster[1:]), timeout=PATIENT) as face:
         face.execute(Count(f"{part}:1"))
-        give_slots(losing, lost_redis, heir)
+        give_slots(fault_tolerant_cluster, lost_redis, heir)
         lost_redis.kill()
         with suppress(StorageUnavailable):
             face.execute(Count(f"{part}:1"))

@@ -295,7 +295,7 @@ class AsyncLinks:
         return self.made[-1]
 
 
-async def waiting(
+async def start_waiting_tasks(
     shared: AsyncSharedLink[AsyncLink], count: int
 ) -> tuple[asyncio.Task[None], list[asyncio.Task[None]]]:
     """Return a task that connects, and tasks that wait for it."""
@@ -311,7 +311,7 @@ def test_tasks_wait_for_the_opening_of_another() -> None:
     async def run() -> None:
         links = AsyncLinks()
         shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(links)
-        opening, others = await waiting(shared, 2)
+        opening, others = await start_waiting_tasks(shared, 2)
         links.gate.set()
         await asyncio.gather(opening, *others)
         assert len(links.made) == 1
@@ -327,7 +327,7 @@ def test_failed_opening_fails_for_all_tasks_that_waited() -> None:
     async def run() -> None:
         links = AsyncLinks(REFUSED, ValueError("Another task tried again."))
         shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(links)
-        opening, others = await waiting(shared, 2)
+        opening, others = await start_waiting_tasks(shared, 2)
         links.gate.set()
         errors = await asyncio.gather(opening, *others, return_exceptions=True)
         assert [str(error) for error in errors] == [str(REFUSED)] * 3
@@ -343,7 +343,7 @@ def test_link_that_a_task_opened_during_close_is_closed() -> None:
     async def run() -> None:
         links = AsyncLinks()
         shared: AsyncSharedLink[AsyncLink] = AsyncSharedLink(links)
-        opening, (other,) = await waiting(shared, 1)
+        opening, (other,) = await start_waiting_tasks(shared, 1)
         await shared.close()
         links.gate.set()
         await opening

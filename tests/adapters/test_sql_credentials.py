@@ -22,7 +22,7 @@ from moorage.errors import ConfigurationError, InvalidData, StorageUnavailable
 from moorage.testing import credentials_conformance as kit
 from moorage.testing.kits.checks import name_of
 from tests.adapters.sql_lab import PATIENCE, Proxy
-from tests.security.canaries import shown
+from tests.security.canaries import revealed_texts
 from tests.support.servers import mariadb_url, postgres_url
 
 if TYPE_CHECKING:
@@ -372,7 +372,9 @@ def test_a_database_that_cannot_be_reached(face: Base) -> None:
         assert excinfo.value.retryable
         assert "127.0.0.1:1" in str(excinfo.value)
         assert "sk_live" not in repr(provider)
-        assert [] == [path for path, text in shown(excinfo.value, "error") if "sk_live" in text]
+        assert [] == [
+            path for path, text in revealed_texts(excinfo.value, "error") if "sk_live" in text
+        ]
 
 
 def test_a_server_that_falls_silent(face: Base) -> None:
@@ -404,7 +406,9 @@ def test_a_refused_url_is_not_shown(kind: Any) -> None:
     url = "postgresql+other://user:sk_live@localhost/x"
     with pytest.raises(ConfigurationError) as excinfo:
         kind(url, CIPHER)
-    assert [] == [path for path, text in shown(excinfo.value, "error") if "sk_live" in text]
+    assert [] == [
+        path for path, text in revealed_texts(excinfo.value, "error") if "sk_live" in text
+    ]
 
 
 @pytest.mark.parametrize("url", ["sqlite:///x.db", "postgresql+asyncpg://localhost/x", "no url", 5])

@@ -71,12 +71,12 @@ def test_uncommitted_commands_are_retried_asynchronously(lab: Lab) -> None:
     key = a_key()
     word = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
 
-    async def tried(url: sqlalchemy.URL) -> None:
+    async def try_command(url: sqlalchemy.URL) -> None:
         async with lab.awaited(url) as store:
             await store.execute(Append(1, key))
 
     with Proxy(lab.url, fail_once(word, "after")) as proxy:
-        asyncio.run(tried(proxy.url))
+        asyncio.run(try_command(proxy.url))
 
         assert 2 == proxy.met
         assert ((1,),) == values(lab.plain(), key)
@@ -156,14 +156,14 @@ def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
 def test_a_server_that_is_not_there_is_named_without_its_password_asynchronously() -> None:
     """The asynchronous store's error for an unreachable server has no password in it."""
 
-    async def tried(url: str) -> None:
+    async def try_command(url: str) -> None:
         store = AsyncSqlStorage(url, timeout=0.2)
         with pytest.raises(StorageUnavailable, match=r"me:\*\*\*@127.0.0.1:1/db") as excinfo:
             await store.execute(ReadCommand("a"))
         assert "hunter" not in f"{excinfo.value!r} {excinfo.value.__cause__!r} {store!r}"
 
     for kind in ("postgresql", "mysql"):
-        asyncio.run(tried(f"{kind}://me:hunter2@127.0.0.1:1/db"))
+        asyncio.run(try_command(f"{kind}://me:hunter2@127.0.0.1:1/db"))
 
 
 def test_refused_login_is_reported(lab: Lab) -> None:

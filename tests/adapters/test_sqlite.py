@@ -77,11 +77,11 @@ def test_conforms(check: kit.Check, stores: Callable[..., SqliteStorage]) -> Non
 def test_conforms_in_time(check: kit.TimedCheck, stores: Callable[..., SqliteStorage]) -> None:
     """SqliteStorage passes the expiry checks with a virtual clock."""
 
-    def timed() -> tuple[SqliteStorage, Callable[[float], None]]:
+    def timed_storage() -> tuple[SqliteStorage, Callable[[float], None]]:
         clock = VirtualClock()
         return stores(clock=clock), clock.advance
 
-    check(timed)
+    check(timed_storage)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)

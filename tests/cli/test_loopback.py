@@ -14,7 +14,7 @@ from moorage.cli.loopback import Loopback
 from moorage.errors import ConfigurationError
 
 
-def brought(listener: Loopback, *heads: bytes) -> tuple[str, list[bytes]]:
+def accepted_request(listener: Loopback, *heads: bytes) -> tuple[str, list[bytes]]:
     """Send requests to the listener; return the one that it accepted, and its responses."""
     answers: list[bytes] = []
     host, port = urlsplit(listener.url).hostname or "", urlsplit(listener.url).port or 0
@@ -43,7 +43,7 @@ def test_one_request_is_taken() -> None:
     """The page accepts one request, shows nothing of it, and forbids caching."""
     with Loopback(0) as listener:
         assert listener.url.startswith("http://127.0.0.1:")
-        target, (answer,) = brought(listener, GOOD)
+        target, (answer,) = accepted_request(listener, GOOD)
 
     assert "/callback?code=c&state=%3Cs%3E" == target
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -69,7 +69,7 @@ def test_one_request_is_taken() -> None:
 def test_other_requests_are_refused(head: bytes) -> None:
     """The listener refuses other requests, and keeps waiting for the right one."""
     with Loopback(0) as listener:
-        target, answers = brought(listener, head, GOOD)
+        target, answers = accepted_request(listener, head, GOOD)
 
     *other_chunks, last_bytes = answers
     assert "/callback?code=c&state=%3Cs%3E" == target

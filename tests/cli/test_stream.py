@@ -128,7 +128,7 @@ def configure(text: str) -> None:
     Path("moorage.toml").write_text(text, encoding="utf-8")
 
 
-def stored() -> list[int]:
+def stored_numbers() -> list[int]:
     """Return the numbers that the sink stored."""
     return [int(line) for line in Path("stored").read_text("utf-8").split()]
 
@@ -147,7 +147,7 @@ def test_pipeline_runs_from_the_configuration() -> None:
     ending = command("stream", "run")
     assert 0 == ending.code, ending.err
     assert "shop      yes    5" in ending.out
-    assert [1, 2, 4, 5] == stored()
+    assert [1, 2, 4, 5] == stored_numbers()
     [row] = command("stream", "status", "--json").result["pipelines"]
     [worker] = row["workers"]
     assert ("stopped", 4, 1) == (row["state"], worker["processed"], worker["dead_letters"])
@@ -178,13 +178,13 @@ def test_reset_begins_anew_or_after_a_position() -> None:
     command("stream", "run")
     Path("repaired").touch()
     assert 0 == command("stream", "run").code
-    assert [1, 2, 4, 5] == stored()
+    assert [1, 2, 4, 5] == stored_numbers()
     assert "continues after position 4" in command("stream", "reset", "shop", "--to", "4").out
     command("stream", "run")
-    assert [1, 2, 4, 5, 5] == stored()
+    assert [1, 2, 4, 5, 5] == stored_numbers()
     assert "the beginning" in command("stream", "reset", "shop").out
     command("stream", "run", "shop")
-    assert [1, 2, 4, 5, 5, 1, 2, 3, 4, 5] == stored()
+    assert [1, 2, 4, 5, 5, 1, 2, 3, 4, 5] == stored_numbers()
     for text in ("x", "1.5", "true"):
         assert 2 == command("stream", "reset", "shop", "--to", text).code
 
@@ -205,7 +205,7 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped() -> None:
     assert new["letter"] != letter["letter"]
     Path("repaired").touch()
     assert 0 == command("stream", "dlq", "replay", "shop", new["letter"]).code
-    assert ([], [1, 2, 4, 5, 3]) == (letters(), stored())
+    assert ([], [1, 2, 4, 5, 3]) == (letters(), stored_numbers())
 
     Path("repaired").unlink()
     command("stream", "reset", "shop")
@@ -249,7 +249,7 @@ def test_pause_holds_a_pipeline_until_it_is_resumed() -> None:
     assert not Path("stored").exists()
     assert "resumed: shop" in command("stream", "resume", "shop").out
     assert 0 == worker.wait(60)
-    assert [1, 2, 4, 5] == stored()
+    assert [1, 2, 4, 5] == stored_numbers()
 
 
 def workers(name: str) -> list[dict[str, Any]]:
@@ -411,7 +411,7 @@ def test_pipeline_runs_without_a_store(private: PrivateRedis) -> None:
     with redis.Redis.from_url(private.url) as client:
         client.xadd("orders", {"payload": "2"})
         worker = start()
-        wait_until(lambda: Path("stored").exists() and stored() == [2], "the record")
+        wait_until(lambda: Path("stored").exists() and stored_numbers() == [2], "the record")
         worker.send_signal(signal.SIGINT)
         assert 0 == worker.wait(60)
     assert 2 == command("stream", "status").code

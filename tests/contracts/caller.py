@@ -59,6 +59,6 @@ class PigeonHubs:
         )
 
 
-async def resolved(value: Any) -> Any:
+async def result_of(value: Any) -> Any:
     """Return the result of a call, awaited if necessary."""
     return await value if inspect.isawaitable(value) else value

@@ -39,7 +39,7 @@ from moorage.testing.sandboxes.base import (
     reply,
 )
 from moorage.testing.sandboxes.tokens import TokenEndpoint
-from tests.contracts.caller import MODES, resolved
+from tests.contracts.caller import MODES, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -143,12 +143,12 @@ async def test_one_token_serves_all_tenants(hub_class: type[Any]) -> None:
     server = HeraldServer()
     sms_hub = hub(hub_class, server)
     for tenant in (None, "acme", "other"):
-        await resolved(sms_hub.sms(tenant=tenant).send(MESSAGE))
+        await result_of(sms_hub.sms(tenant=tenant).send(MESSAGE))
 
     assert 1 == server.token_endpoint.grants == len(server.token_endpoint.requests)
     assert ["/cries"] * 3 == [request.path for request in server.requests]
     assert "hush" not in repr(sms_hub.account("main"))
-    await resolved(sms_hub.close())
+    await result_of(sms_hub.close())
 
 
 @MODES
@@ -156,9 +156,9 @@ async def test_refused_token_is_renewed(hub_class: type[Any]) -> None:
     """After a 401, another OAuth token is requested and the operation continues."""
     server = HeraldServer()
     sms_hub = hub(hub_class, server)
-    await resolved(sms_hub.sms().send(MESSAGE))
+    await result_of(sms_hub.sms().send(MESSAGE))
     server.token_endpoint.forget()
-    await resolved(sms_hub.sms().send(MESSAGE))
+    await result_of(sms_hub.sms().send(MESSAGE))
 
     assert 2 == server.token_endpoint.grants
     assert 3 == len(server.requests)
@@ -169,7 +169,7 @@ async def test_hubs_share_stored_tokens(hub_class: type[Any]) -> None:
     """Hubs that share a token store request one token together."""
     server, stored_tokens = HeraldServer(), provider(hub_class)
     for _ in range(2):
-        await resolved(hub(hub_class, server, tokens=stored_tokens).sms().send(MESSAGE))
+        await result_of(hub(hub_class, server, tokens=stored_tokens).sms().send(MESSAGE))
 
     assert 1 == server.token_endpoint.grants
 
@@ -184,13 +184,13 @@ async def test_other_services_use_the_hosts_credentials(hub_class: type[Any]) ->
         hub_class, {("main.tower", "acme"): tower, ("main.tower", "late"): stale_credentials}
     )
     sms_hub = hub(hub_class, server, credentials=host_credentials)
-    ref = (await resolved(sms_hub.sms().send(MESSAGE))).ref
+    ref = (await result_of(sms_hub.sms().send(MESSAGE))).ref
 
-    await resolved(sms_hub.sms(tenant="acme").get(ref))
+    await result_of(sms_hub.sms(tenant="acme").get(ref))
     with pytest.raises(CredentialRefreshFailed):
-        await resolved(sms_hub.sms(tenant="late").get(ref))
+        await result_of(sms_hub.sms(tenant="late").get(ref))
     with pytest.raises(CredentialNotFound, match="there is no credential provider"):
-        await resolved(hub(hub_class, server).sms().get(ref))
+        await result_of(hub(hub_class, server).sms().get(ref))
 
 
 @MODES
@@ -198,7 +198,7 @@ async def test_client_credentials_in_the_form(hub_class: type[Any]) -> None:
     """An account can send its client credentials in the form, and request a scope."""
     server = HeraldServer(posted=True, scope="cries")
     vendor = TokenVendor(posted=True, scope="cries")
-    await resolved(hub(hub_class, server, vendor).sms().send(MESSAGE))
+    await result_of(hub(hub_class, server, vendor).sms().send(MESSAGE))
 
     assert 1 == server.token_endpoint.grants
 
@@ -209,7 +209,7 @@ async def test_refused_client_secret_is_not_shown(hub_class: type[Any]) -> None:
     server = HeraldServer()
     sms_hub = hub(hub_class, server, TokenVendor(secret="wrong-secret"))
     with pytest.raises(CredentialRefreshFailed, match="invalid_client") as excinfo:
-        await resolved(sms_hub.sms().send(MESSAGE))
+        await result_of(sms_hub.sms().send(MESSAGE))
 
     assert "wrong-secret" not in f"{excinfo.value}{excinfo.value!r}"
     assert [] == server.requests
@@ -221,7 +221,7 @@ async def test_every_token_refused(hub_class: type[Any]) -> None:
     server = HeraldServer()
     server.fail(reply({}, 401), reply({}, 401))
     with pytest.raises(AuthenticationFailed):
-        await resolved(hub(hub_class, server).sms().send(MESSAGE))
+        await result_of(hub(hub_class, server).sms().send(MESSAGE))
 
     assert 2 == server.token_endpoint.grants
 
@@ -244,13 +244,13 @@ async def test_missing_token_moves_to_the_next_account(
         clock=clock,
         sleeper=VirtualSleeper(clock) if is_plain else AsyncVirtualSleeper(clock, autojump=True),
     )
-    receipt = await resolved(sms_hub.sms().send(MESSAGE, idempotency_key=key))
+    receipt = await result_of(sms_hub.sms().send(MESSAGE, idempotency_key=key))
 
     assert "other" == receipt.ref.account
     server.token_endpoint.forget()
     server.token_endpoint.fail(reply({"error": "invalid_client"}, 401))
     with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
-        await resolved(sms_hub.sms().send(MESSAGE, idempotency_key="k-2"))
+        await result_of(sms_hub.sms().send(MESSAGE, idempotency_key="k-2"))
 
 
 @pytest.mark.parametrize(
@@ -302,19 +302,19 @@ async def test_changed_client_gets_its_own_token(hub_class: type[Any]) -> None:
     server, stored_tokens = HeraldServer(), provider(hub_class)
     reports: list[Any] = []
     sms_hub = hub(hub_class, server, tokens=stored_tokens, observers=[reports.append])
-    await resolved(sms_hub.sms().send(MESSAGE))
+    await result_of(sms_hub.sms().send(MESSAGE))
     other_account = Account("main", TokenVendor(scope="cries", secret="other"))
     wrong_offer = Offer(accounts=[other_account], routes=[Route("sms", "nobody")])
     with pytest.raises(ConfigurationError):
-        await resolved(sms_hub.reload(wrong_offer))
+        await result_of(sms_hub.reload(wrong_offer))
     server.token_endpoint.forget()
-    await resolved(sms_hub.sms().send(MESSAGE))
+    await result_of(sms_hub.sms().send(MESSAGE))
     grants_before = server.token_endpoint.grants
 
-    await resolved(sms_hub.reload(Offer(accounts=[other_account], routes=[Route("sms", "main")])))
+    await result_of(sms_hub.reload(Offer(accounts=[other_account], routes=[Route("sms", "main")])))
 
     with pytest.raises(CredentialRefreshFailed):
-        await resolved(sms_hub.sms().send(MESSAGE))
+        await result_of(sms_hub.sms().send(MESSAGE))
     assert 2 == grants_before == server.token_endpoint.grants
     renewals = [report for report in reports if isinstance(report, TokenRenewed)]
     assert [("main", None)] * 2 == [(item.service, item.tenant) for item in renewals]

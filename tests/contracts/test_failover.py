@@ -28,7 +28,7 @@ from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.contracts.sms import SmsMessage
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
-from tests.contracts.caller import MODES, PigeonHubs, resolved
+from tests.contracts.caller import MODES, PigeonHubs, result_of
 from tests.contracts.pigeon import PigeonServer
 
 if TYPE_CHECKING:
@@ -49,14 +49,14 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def shared(kind: type[Any], lofts: PigeonHubs) -> Any:
+def shared_store(kind: type[Any], lofts: PigeonHubs) -> Any:
     """Return a store that several hubs share."""
     return (MemoryStorage if kind is Hub else AsyncMemoryStorage)(clock=lofts.clock)
 
 
 async def send(hub: Any, **options: Any) -> str:
     """Send the message and return the name of the account."""
-    receipt = await resolved(hub.sms().send(MESSAGE, **options))
+    receipt = await result_of(hub.sms().send(MESSAGE, **options))
     account: str = receipt.ref.account
     return account
 
@@ -136,11 +136,11 @@ async def test_open_circuit_moves_to_the_next_account(hub_class: type[Any]) -> N
     """While the circuit of an account is open, the next account is used."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
-    await resolved(hub.manager.set_circuit("one", CircuitState.FORCED_OPEN))
+    await result_of(hub.manager.set_circuit("one", CircuitState.FORCED_OPEN))
 
     assert "two" == await send(hub)
     with pytest.raises(CircuitBreakerOpen):
-        await resolved(hub.sms().get("pigeon:one:L1"))
+        await result_of(hub.sms().get("pigeon:one:L1"))
 
 
 @MODES
@@ -205,7 +205,7 @@ async def test_key_survives_a_change_of_routes(
 ) -> None:
     """A key stays with its account when the routes are changed."""
     hubs = PigeonHubs()
-    state = shared(hub_class, hubs)
+    state = shared_store(hub_class, hubs)
 
     assert "one" == await send(
         hubs.hub(hub_class, route=("one",), state=state), idempotency_key="k1"
@@ -220,7 +220,7 @@ async def test_key_survives_a_change_of_routes(
 async def test_key_of_a_removed_account(hub_class: type[Any]) -> None:
     """The key of an account that was removed from the configuration is used at no other account."""
     hubs = PigeonHubs()
-    state = shared(hub_class, hubs)
+    state = shared_store(hub_class, hubs)
     await send(hubs.hub(hub_class, route=("one",), state=state), idempotency_key="k1")
     later_hub = hubs.hub(hub_class, route=("two",), state=state, accounts=hubs.accounts[1:])
 
@@ -234,7 +234,7 @@ async def test_key_of_a_removed_account(hub_class: type[Any]) -> None:
 async def test_moved_key_is_followed_by_other_processes(hub_class: type[Any]) -> None:
     """A process with other routes uses the account to which a key has moved."""
     hubs = PigeonHubs()
-    state = shared(hub_class, hubs)
+    state = shared_store(hub_class, hubs)
     hubs.one.fail(NO_CONNECTION)
     assert "two" == await send(hubs.hub(hub_class, state=state), idempotency_key="k1")
 
@@ -249,7 +249,7 @@ async def test_key_with_another_payload(hub_class: type[Any]) -> None:
     await send(hub, idempotency_key="k1")
 
     with pytest.raises(IdempotencyConflict):
-        await resolved(
+        await result_of(
             hub.sms().send(SmsMessage(to="+4915112345679", text="x"), idempotency_key="k1")
         )
 
@@ -260,7 +260,7 @@ async def test_tenants_have_separate_keys(hub_class: type[Any]) -> None:
     hubs = PigeonHubs(keys=False)
     hub = hubs.hub(hub_class)
     for tenant in ("acme", "other", "acme"):
-        await resolved(hub.sms(tenant).send(MESSAGE, idempotency_key="k1"))
+        await result_of(hub.sms(tenant).send(MESSAGE, idempotency_key="k1"))
 
     assert 2 == len(hubs.one.letters)
 
@@ -295,7 +295,7 @@ def test_concurrent_callers_of_a_key_wait() -> None:
     """A caller waits up to its timeout while another caller may be moving the key."""
     hubs = PigeonHubs()
     hubs.one = busy_vendor = BusyVendor("one.example")
-    state = shared(Hub, hubs)
+    state = shared_store(Hub, hubs)
     hub, other_hub = (hubs.hub(Hub, state=state) for _ in range(2))
     start_time = hubs.clock.nanoseconds()
 
@@ -320,7 +320,7 @@ async def test_batch_without_a_key(hub_class: type[Any]) -> None:
     hub = hubs.hub(hub_class)
     for _ in range(2):
         hubs.one.fail(Response(400))
-        results = await resolved(hub.sms().send_bulk([MESSAGE, MESSAGE], at_once=1))
+        results = await result_of(hub.sms().send_bulk([MESSAGE, MESSAGE], at_once=1))
         assert [False, True] == [result.ok for result in results]
 
     assert 2 == len(hubs.one.letters)

@@ -56,7 +56,7 @@ from moorage.vendors.shipping.shippo import Shippo
 from moorage.vendors.shipping.ups import Ups
 from moorage.vendors.storage.local_files import LocalFiles
 from moorage.wiring.installed_vendors import vendor_class
-from tests.contracts.caller import MODES, PigeonHubs, resolved
+from tests.contracts.caller import MODES, PigeonHubs, result_of
 from tests.reload.world import ReloadWorld
 from tests.storage.labs import s3_account, sandbox
 
@@ -112,19 +112,19 @@ async def test_rehearsal_sends_nothing(hub_class: type[Any]) -> None:
     """In a rehearsal an operation with an effect sends no request; reads are sent."""
     lofts = PigeonHubs()
     hub = lofts.hub(hub_class)
-    ref = (await resolved(hub.sms().send(MESSAGE))).ref
+    ref = (await result_of(hub.sms().send(MESSAGE))).ref
     accounts = tuple(lofts.accounts)
-    await resolved(hub.reload(Offer(accounts=accounts, routes=[Route("sms", "one")], safety=DRY)))
+    await result_of(hub.reload(Offer(accounts=accounts, routes=[Route("sms", "one")], safety=DRY)))
 
     for key in (None, "k-1"):
         with pytest.raises(DryRun) as excinfo:
-            await resolved(hub.sms("acme").send(MESSAGE, idempotency_key=key))
+            await result_of(hub.sms("acme").send(MESSAGE, idempotency_key=key))
         assert ("one", "sms.send") == (excinfo.value.service, excinfo.value.operation)
         assert "POST /letters" == excinfo.value.request
         assert isinstance(excinfo.value, HeldBack)
-    (result,) = await resolved(hub.sms().send_bulk([MESSAGE]))
+    (result,) = await result_of(hub.sms().send_bulk([MESSAGE]))
     assert isinstance(result.error, DryRun)
-    assert ref == (await resolved(hub.sms().get(ref))).ref
+    assert ref == (await result_of(hub.sms().get(ref))).ref
 
     assert 1 == len(lofts.one.letters)
     rehearsed = [event for event in lofts.told.events if isinstance(event, Rehearsed)]
@@ -137,8 +137,8 @@ async def test_rehearsal_sends_nothing(hub_class: type[Any]) -> None:
     assert 3 == len(rehearsed)
     assert MESSAGE.to not in repr(rehearsed)
 
-    await resolved(hub.reload(Offer(accounts=accounts, routes=[Route("sms", "one")])))
-    await resolved(hub.sms("acme").send(MESSAGE, idempotency_key="k-1"))
+    await result_of(hub.reload(Offer(accounts=accounts, routes=[Route("sms", "one")])))
+    await result_of(hub.sms("acme").send(MESSAGE, idempotency_key="k-1"))
     assert 2 == len(lofts.one.letters)
 
 
@@ -150,7 +150,7 @@ async def test_rehearsal_without_observers(hub_class: type[Any]) -> None:
     hub = hub_class(lofts.accounts[:1], http=client(lofts.one), safety=DRY)
 
     with pytest.raises(DryRun):
-        await resolved(hub.sms().send(MESSAGE))
+        await result_of(hub.sms().send(MESSAGE))
 
 
 @MODES
@@ -165,11 +165,11 @@ async def test_rehearsal_of_transports_and_signed_urls(
         hub = hub_class(accounts, routes, http=client(bucket), safety=DRY)
 
         with pytest.raises(DryRun) as excinfo:
-            await resolved(hub.storage().upload("a.txt", b"a"))
+            await result_of(hub.storage().upload("a.txt", b"a"))
         assert [] == os.listdir(tmp_path)  # noqa: PTH208 - nothing waits for it
         assert "folder" == excinfo.value.service
         there = hub.storage("acme")
-        assert (await resolved(there.signed_url("a.txt"))).url
+        assert (await result_of(there.signed_url("a.txt"))).url
         held_back: list[Callable[[], Any]] = [
             lambda: there.signed_url("a.txt", "PUT"),
             lambda: there.signed_post("a.txt", largest=5),
@@ -177,8 +177,8 @@ async def test_rehearsal_of_transports_and_signed_urls(
         ]
         for item in held_back:
             with pytest.raises(DryRun):
-                await resolved(item())
-        (deletion,) = await resolved(there.delete_many(["a.txt"]))
+                await result_of(item())
+        (deletion,) = await result_of(there.delete_many(["a.txt"]))
         assert isinstance(deletion.error, DryRun)
         assert [] == bucket.requests
 
@@ -195,8 +195,8 @@ async def test_rehearsal_of_plain_services(awaited: bool) -> None:
         dry_run=True,
         observers=[reports.append],
     )
-    await resolved(manager.call("a", Request.get("/a")))
-    await resolved(manager.run("a", _answer_later if awaited else _now))
+    await result_of(manager.call("a", Request.get("/a")))
+    await result_of(manager.run("a", _answer_later if awaited else _now))
     manager.reload([Service("a", "https://b.example")])
     get, post = Request.get("/g"), Request.post("/p?secret=1", json={})
 
@@ -208,9 +208,9 @@ async def test_rehearsal_of_plain_services(awaited: bool) -> None:
     ]
     for item in held_back:
         with pytest.raises(DryRun) as excinfo:
-            await resolved(item())
+            await result_of(item())
         assert "a" == excinfo.value.service
-    (result,) = await resolved(manager.call_many("a", [post]))
+    (result,) = await result_of(manager.call_many("a", [post]))
 
     assert isinstance(result.error, DryRun)
     assert ["https://a.example/a"] == town.sent
@@ -238,11 +238,11 @@ async def test_services_of_a_hub_are_rehearsed(hub_class: type[Any]) -> None:
     )
     post = Request.post("/p", json={})
     with pytest.raises(DryRun):
-        await resolved(hub.manager.call("a", post))
+        await result_of(hub.manager.call("a", post))
 
-    await resolved(hub.reload(Offer(services=[Service("a", "https://a.example", retry=None)])))
+    await result_of(hub.reload(Offer(services=[Service("a", "https://a.example", retry=None)])))
 
-    await resolved(hub.manager.call("a", post))
+    await result_of(hub.manager.call("a", post))
     assert ["https://a.example/p"] == town.sent
 
 
@@ -254,8 +254,8 @@ async def test_text_messages_need_an_allowed_number(hub_class: type[Any]) -> Non
     berlin = SmsMessage(to="+493012345678", text="Hello")
 
     with pytest.raises(RecipientRefused) as excinfo:
-        await resolved(hub.sms().send(MESSAGE))
-    refused_result, sent_result = await resolved(hub.sms().send_bulk([MESSAGE, berlin]))
+        await result_of(hub.sms().send(MESSAGE))
+    refused_result, sent_result = await result_of(hub.sms().send_bulk([MESSAGE, berlin]))
 
     assert ("sms.send", (0,)) == (excinfo.value.operation, excinfo.value.refused)
     assert isinstance(refused_result.error, RecipientRefused)
@@ -278,7 +278,7 @@ async def test_mails_need_allowed_recipients(hub_class: type[Any]) -> None:
     copy_fields: list[dict[str, Any]] = [{"cc": "b@else.example"}, {"bcc": "b@else.example"}]
     for copies in copy_fields:
         with pytest.raises(RecipientRefused) as excinfo:
-            await resolved(
+            await result_of(
                 hub.email().send_transactional(EmailMessage(to="a@example.com", **copies, **base))
             )
         assert ("email.send_transactional", (1,)) == (
@@ -294,7 +294,7 @@ async def test_mails_need_allowed_recipients(hub_class: type[Any]) -> None:
             "d@example.com",
         ],
     )
-    results = await resolved(hub.email().send_bulk(bulk))
+    results = await result_of(hub.email().send_bulk(bulk))
 
     assert [False, True, False, True] == [result.ok for result in results]
     assert isinstance(results[0].error, RecipientRefused)
@@ -399,7 +399,7 @@ async def test_listed_devices_and_businesses_are_written_to(
         )
         send = getattr(hub, kind)().send
         if is_allowed:
-            assert (await resolved(send(message))).ref.vendor == vendor
+            assert (await result_of(send(message))).ref.vendor == vendor
         else:
             with pytest.raises(RecipientRefused):
-                await resolved(send(message))
+                await result_of(send(message))

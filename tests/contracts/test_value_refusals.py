@@ -57,7 +57,7 @@ from moorage.vendors.email.postmark import Postmark
 from moorage.vendors.email.resend import Resend
 from moorage.vendors.email.sendgrid import SendGrid
 from tests.contracts import books
-from tests.contracts.caller import MODES, PigeonHubs, resolved
+from tests.contracts.caller import MODES, PigeonHubs, result_of
 from tests.contracts.test_argument_types import DAY, RecordingVendor
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ async def test_refused_value_goes_to_the_next_account(
     hub = hub_class(accounts, [Route(contract, ["one", "two"])], observers=[result])
 
     with pytest.raises(VendorReached) as excinfo:
-        await resolved(getattr(getattr(hub, contract)(), verb)(*arguments, **named_arguments))
+        await result_of(getattr(getattr(hub, contract)(), verb)(*arguments, **named_arguments))
     assert "two" == excinfo.value.service
     failovers = [event for event in result.events if isinstance(event, FailedOver)]
     assert [("one", "two")] == [(event.service, event.to) for event in failovers]
@@ -255,7 +255,7 @@ async def test_other_refusals_stay_with_their_account(
     hub = hubs.hub(hub_class, accounts=accounts)
 
     with pytest.raises(raised) as excinfo:
-        await resolved(hub.sms().send(TEXT))
+        await result_of(hub.sms().send(TEXT))
     assert ("one", 0) == (excinfo.value.service, len(hubs.two.requests))  # type: ignore[attr-defined]  # all of ours have it
 
 
@@ -269,7 +269,7 @@ async def test_last_refusal_is_raised(hub_class: type[Any]) -> None:
     hub = hub_class(accounts, [Route("sms", ["one", "two"])])
 
     with pytest.raises(InvalidData, match="two"):
-        await resolved(hub.sms().send(TEXT))
+        await result_of(hub.sms().send(TEXT))
 
 
 @MODES
@@ -282,9 +282,9 @@ async def test_unreachable_account_decides_the_error(hub_class: type[Any], key: 
     hub = hubs.hub(hub_class, accounts=accounts)
 
     with pytest.raises(ConnectionFailed) as excinfo:
-        await resolved(hub.sms().send(TEXT, idempotency_key=key))
+        await result_of(hub.sms().send(TEXT, idempotency_key=key))
     assert "one" == excinfo.value.service
-    receipt = await resolved(hub.sms().send(TEXT, idempotency_key=key))
+    receipt = await result_of(hub.sms().send(TEXT, idempotency_key=key))
     assert ("one", 1) == (receipt.ref.account, len(hubs.one.letters))
 
 
@@ -314,8 +314,8 @@ async def test_refused_email_goes_to_the_next_vendor(
         base=attrs.evolve(message, to=()), recipients=["a@example.com", "b@example.com"]
     )
 
-    receipt = await resolved(email.send_transactional(message, idempotency_key="k-1"))
-    results = await resolved(email.send_bulk(bulk, idempotency_key="k-2"))
+    receipt = await result_of(email.send_transactional(message, idempotency_key="k-1"))
+    results = await result_of(email.send_bulk(bulk, idempotency_key="k-2"))
 
     assert ["two"] * 3 == [
         receipt.ref.account,
@@ -333,7 +333,7 @@ async def test_refused_messages_of_a_bulk(hub_class: type[Any]) -> None:
     people = [f"person{number}@example.com" for number in range(3)]
     bulk = BulkMessage(base=attrs.evolve(UMLAUT, to=()), recipients=people)
 
-    results = await resolved(hub.email().send_bulk(bulk))
+    results = await result_of(hub.email().send_bulk(bulk))
     assert [InvalidData] * 3 == [type(result.error) for result in results]
     assert 3 == len({id(result.error) for result in results})
     assert [] == resend.requests

@@ -25,7 +25,7 @@ from moorage.contracts.vendor import Vendor
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.runtime.bridge import run_now
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
-from tests.contracts.caller import MODES, PigeonHubs, resolved
+from tests.contracts.caller import MODES, PigeonHubs, result_of
 from tests.contracts.pigeon import PigeonServer, TextMessageVendor
 
 if TYPE_CHECKING:
@@ -218,8 +218,8 @@ async def test_hub_closes_what_it_opened(hub_class: type[Any]) -> None:
     else:
         with hub as entered_hub:
             assert entered_hub is hub
-    await resolved(hub.close())
-    await resolved(client.close())
+    await result_of(hub.close())
+    await result_of(client.close())
 
 
 def test_unknown_account_is_refused() -> None:

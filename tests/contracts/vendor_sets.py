@@ -22,7 +22,7 @@ from moorage.contracts.storage import StorageCapability
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
 from moorage.wiring.installed_vendors import vendor_class, vendor_names
-from tests.contracts.caller import resolved
+from tests.contracts.caller import result_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -134,56 +134,56 @@ async def business_script(hub: Any, vendor_set: VendorSet, bundle: int) -> dict[
             ),
         ],
     )
-    receipt = await resolved(hub.email().send_transactional(mail, idempotency_key="INV-2041/mail"))
+    receipt = await result_of(hub.email().send_transactional(mail, idempotency_key="INV-2041/mail"))
     fields["mail"] = receipt.status, [recipient.status for recipient in receipt.recipients]
 
     text = SmsMessage(to="+4915112345678", text="Your invoice is in your mailbox.")
-    response = await resolved(hub.sms().send(text, idempotency_key="INV-2041/sms"))
+    response = await result_of(hub.sms().send(text, idempotency_key="INV-2041/sms"))
     fields["text"] = response.status.final
 
     shop = vendor_set.trades["payments"]
     charge = Charge(
         Money("149.90", "EUR"), shop.token, reference="INV-2041", customer=Customer(id="ada-1")
     )
-    payment = await resolved(hub.payments().authorize(charge, idempotency_key="INV-2041/pay"))
-    repeated_payment = await resolved(
+    payment = await result_of(hub.payments().authorize(charge, idempotency_key="INV-2041/pay"))
+    repeated_payment = await result_of(
         hub.payments().authorize(charge, idempotency_key="INV-2041/pay")
     )
     if payment.state is PaymentState.REQUIRES_ACTION:
         return_parameters = shop.buyer(payment)
-        payment = await resolved(
+        payment = await result_of(
             hub.payments().complete(
                 payment.ref, return_parameters, idempotency_key="INV-2041/return"
             )
         )
     fields["payment"] = payment.state, payment.amount, payment.ref == repeated_payment.ref
-    captured = await resolved(
+    captured = await result_of(
         hub.payments().capture(
             str(payment.ref), Money("100.00", "EUR"), idempotency_key="INV-2041/take"
         )
     )
     fields["captured"] = captured.amount, captured.payment.id == payment.ref.id
-    refund = await resolved(
+    refund = await result_of(
         hub.payments().refund(
             payment.ref, Money("50.00", "EUR"), idempotency_key="INV-2041/give back"
         )
     )
     fields["refunded"] = refund.amount, refund.payment.id == payment.ref.id
 
-    stored_file = await resolved(hub.storage().upload("bundles/2041.zip", lambda: pieces(bundle)))
-    signed_link = await resolved(hub.storage().signed_url("bundles/2041.zip", expires=60))
+    stored_file = await result_of(hub.storage().upload("bundles/2041.zip", lambda: pieces(bundle)))
+    signed_link = await result_of(hub.storage().signed_url("bundles/2041.zip", expires=60))
     fields["stored"] = stored_file.key, stored_file.size
     fetch = vendor_set.trades["storage"].fetch
     fields["fetched"] = fetch is not None and fetch(signed_link.url) == digest(bundle)
 
     parcel = Parcel(weight="1.5", length="30", width="20", height="10")
     request = RateRequest(sender=SHOP, recipient=ADA, parcels=[parcel])
-    shipment = await resolved(
+    shipment = await result_of(
         hub.shipping().create_shipment(
             ShipmentRequest(rate_request=request), idempotency_key="INV-2041/parcel"
         )
     )
     fields["shipped"] = shipment.state, len(shipment.labels), bool(shipment.labels[0].content)
-    tracking = await resolved(hub.shipping().track_shipment(shipment.ref))
+    tracking = await result_of(hub.shipping().track_shipment(shipment.ref))
     fields["tracked"] = tracking.number == shipment.tracking_numbers[0], tracking.status
     return fields

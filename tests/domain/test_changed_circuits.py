@@ -26,7 +26,7 @@ WINDOWS: list[dict[str, Any]] = [
 ]
 
 
-def changed(line: Line, **config: Any) -> Line:
+def line_with_rules(line: Line, **config: Any) -> Line:
     """Return another process's view of a circuit, with other rules for it."""
     other_line = Line(**config)
     other_line.world, other_line.tokens = line.world, 1_000
@@ -40,7 +40,7 @@ def test_open_circuit_stays_open(before: dict[str, Any], after: dict[str, Any]) 
     line = Line(failures=1, open_for=60.0, **before)
     assert OPEN is line.call()
     line.wait(1)
-    changed_line = changed(line, failures=9, open_for=5.0, **after)
+    changed_line = line_with_rules(line, failures=9, open_for=5.0, **after)
     assert (Answer.CIRCUIT_OPEN, 59 * SECOND, None) == changed_line.ask()
     line.wait(59)
     permit = changed_line.enter()
@@ -53,7 +53,7 @@ def test_forced_mode_stays() -> None:
     """A circuit that a person has forced open stays so when its window changes."""
     line = Line()
     line.set(FORCED_OPEN)
-    assert FORCED_OPEN is changed(line, window=5.0).state.state
+    assert FORCED_OPEN is line_with_rules(line, window=5.0).state.state
 
 
 def test_failures_count_on() -> None:
@@ -63,8 +63,8 @@ def test_failures_count_on() -> None:
     line.wait(20)
     line.call()
     other_rules = {"consecutive_failures": None, "window": 10.0}
-    assert changed(line, failures=3, **other_rules).call() is None
-    assert OPEN is changed(line, failures=3, **other_rules).call()
+    assert line_with_rules(line, failures=3, **other_rules).call() is None
+    assert OPEN is line_with_rules(line, failures=3, **other_rules).call()
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_share_counts_on(
         line.call(Outcome.GOOD)
         line.call()
         line.wait(7)
-    state = changed(line, **RATE, **after).state
+    state = line_with_rules(line, **RATE, **after).state
     assert expected == (state.calls, state.failures)
 
 
@@ -95,7 +95,7 @@ def test_wider_time_slots_end_at_the_narrow_rule() -> None:
     line = Line(**RATE, window=3_600.0)
     for _ in range(9):
         line.call()
-    narrow_line = changed(line, **RATE, window=10.0)
+    narrow_line = line_with_rules(line, **RATE, window=10.0)
     narrow_line.call(Outcome.GOOD)
     line.wait(12)
     assert (0, 0) == (narrow_line.state.calls, narrow_line.state.failures)
@@ -110,7 +110,7 @@ def test_last_calls_count_for_a_window_in_calls() -> None:
         line.call(Outcome.GOOD)
     line.wait(6)
     line.call(Outcome.GOOD)
-    state = changed(line, **RATE, window_calls=20).state
+    state = line_with_rules(line, **RATE, window_calls=20).state
     assert 0 == state.failures
 
 
@@ -119,7 +119,10 @@ def test_alternating_rules_keep_the_state_small() -> None:
     chance = Random(7)
     never_open = RATE | {"minimum_calls": 1_000_000}
     first_line = Line(**never_open, **WINDOWS[0])
-    lines = [first_line, *(changed(first_line, **never_open, **window) for window in WINDOWS[1:])]
+    lines = [
+        first_line,
+        *(line_with_rules(first_line, **never_open, **window) for window in WINDOWS[1:]),
+    ]
     most = 0
     for _ in range(2_000):
         line = chance.choice(lines)
@@ -133,7 +136,7 @@ def test_changed_circuit_is_stored_as_long_as_its_new_window() -> None:
     """A circuit with a longer window than before is stored for as long as the window."""
     line = Line(window=1.0)
     line.call(Outcome.GOOD)
-    long_line = changed(line, window=86_400.0)
+    long_line = line_with_rules(line, window=86_400.0)
     long_line.call(Outcome.GOOD)
     assert long_line.rule.quiet == line.world.cells["k"][1]
 
@@ -143,4 +146,4 @@ def test_clock_step_moves_the_times_of_the_former_rule() -> None:
     line = Line(failures=1, open_for=60.0, window=60.0)
     line.call()
     line.world.now -= 3_600 * SECOND
-    assert (Answer.CIRCUIT_OPEN, 60 * SECOND, None) == changed(line, window_calls=10).ask()
+    assert (Answer.CIRCUIT_OPEN, 60 * SECOND, None) == line_with_rules(line, window_calls=10).ask()

@@ -19,7 +19,7 @@ from moorage.domain.resilience.admission import Gates
 from moorage.domain.resilience.circuit import CircuitRule, Outcome
 from moorage.domain.state import codec
 from moorage.domain.state.codec import VERSION, pack, unpack
-from moorage.testing.kits._state_commands import alike, plain_value
+from moorage.testing.kits._state_commands import are_equal_values, plain_value
 from moorage.testing.kits._state_walk import CommandWalk
 
 T0 = 1_800_000_000_000_000
@@ -32,13 +32,13 @@ def test_state_round_trip(numbers: list[int], seed: int) -> None:
     """Any state is read back from bytes with the same values and types."""
     chance = random.Random(seed)
     state = (*numbers, *(plain_value(chance) for _ in range(chance.randrange(4))))
-    assert alike(unpack(pack(state)), state)
+    assert are_equal_values(unpack(pack(state)), state)
 
 
 @pytest.mark.parametrize("first", [True, None, "1", b"", 1.0, (1,)])
 def test_only_integers_are_numbers(first: object) -> None:
     """A boolean in a state is read back as a boolean, not as an integer."""
-    assert alike(unpack(pack((first, 1))), (first, 1))
+    assert are_equal_values(unpack(pack((first, 1))), (first, 1))
 
 
 def test_packed_states_decide_like_tuples() -> None:

@@ -144,7 +144,7 @@ def test_a_key_compares_the_bytes_of_requests() -> None:
     assert [Verdict.REPLAY, Verdict.REPLAY, Verdict.CONFLICT] == verdicts
 
 
-def nested(levels: int) -> list[Any]:
+def nested_lists(levels: int) -> list[Any]:
     """Return lists nested this many levels deep."""
     value: list[Any] = []
     for _ in range(levels - 1):
@@ -157,8 +157,8 @@ def nested(levels: int) -> list[Any]:
     [
         (1, True),
         ({"a": [1, (b"", 1.0, None, True)]}, True),
-        (nested(DEEPEST), True),
-        (nested(DEEPEST + 1), False),
+        (nested_lists(DEEPEST), True),
+        (nested_lists(DEEPEST + 1), False),
         ({1: 2}, False),
         ([{"a": Number.ONE}], False),
         ({"a": ({1},)}, False),

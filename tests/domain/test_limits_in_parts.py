@@ -437,17 +437,17 @@ def test_every_kind_of_synchronous_call_draws_a_part() -> None:
 async def test_every_kind_of_asynchronous_call_draws_a_part() -> None:
     """Asynchronous calls use the tokens of all parts too, and a key's call draws one."""
 
-    async def nothing(_: object = None) -> None:
+    async def succeed(_: object = None) -> None:
         """Succeed."""
 
     get, counts = Request.get("/"), dict.fromkeys(KINDS, 0)
     http = AsyncScriptedHttpClient(good_vendor())
     async with AsyncConnectorManager(services_in_parts(), http=http) as manager:
         calls: dict[str, Callable[[], Awaitable[Any]]] = {
-            "run": lambda: manager.run("run", nothing, idempotency_key=uuid4().hex),
+            "run": lambda: manager.run("run", succeed, idempotency_key=uuid4().hex),
             "call": lambda: manager.call("call", get),
             "call_many": lambda: manager.call_many("call_many", [get]),
-            "perform": lambda: manager.perform("perform", Ping(nothing)),
+            "perform": lambda: manager.perform("perform", Ping(succeed)),
         }
         for kind in KINDS * 120:
             with suppress(RateLimitExceeded):

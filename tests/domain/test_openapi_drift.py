@@ -102,7 +102,7 @@ USAGE = Usage(
 )
 
 
-def changed(change: Callable[[Json, Json], object]) -> Json:
+def changed_description(change: Callable[[Json, Json], object]) -> Json:
     """Return the description after a change, which gets its schemas and its paths."""
     new = copy.deepcopy(OLD)
     change(new["components"]["schemas"], new["paths"])
@@ -199,7 +199,7 @@ def test_change_of_a_part_in_use_is_told(name: str) -> None:
 
     assert expected <= {
         (kind, place)
-        for kind, place in kinds_at(changed(change))
+        for kind, place in kinds_at(changed_description(change))
         if not place.startswith("answer refunds[]")
     }
 
@@ -238,7 +238,7 @@ HARMLESS: dict[str, Callable[[Json, Json], object]] = {
 @pytest.mark.parametrize("name", HARMLESS)
 def test_other_changes_are_not_told(name: str) -> None:
     """A change that does not touch what is in use is not told."""
-    assert set() == kinds_at(changed(HARMLESS[name]))
+    assert set() == kinds_at(changed_description(HARMLESS[name]))
 
 
 def test_operations_are_reported() -> None:
@@ -252,7 +252,7 @@ def test_operations_are_reported() -> None:
 
 def test_operation_that_is_new_is_not_told() -> None:
     """An operation that only the new description has is neither a change nor compared."""
-    old = changed(lambda _, paths: paths.pop("/payments/{id}"))
+    old = changed_description(lambda _, paths: paths.pop("/payments/{id}"))
 
     assert ("POST /payments",) == drift(old, OLD, USAGE).compared
 
@@ -290,7 +290,7 @@ def test_description_of_openapi_2_is_compared() -> None:
 def test_header_that_becomes_required_is_told() -> None:
     """A new required header is told, since requests lack it."""
     header = {"name": "X-Trace", "in": "header", "required": True, "schema": {"type": "string"}}
-    new = changed(lambda _, paths: put(paths["/payments"]["post"], parameters=[header]))
+    new = changed_description(lambda _, paths: put(paths["/payments"]["post"], parameters=[header]))
 
     assert {("now required", "header X-Trace")} == kinds_at(new)
 
@@ -298,7 +298,9 @@ def test_header_that_becomes_required_is_told() -> None:
 def test_needs_of_a_new_object_are_not_told_alone() -> None:
     """Needs inside a new optional object are not told, since nobody has to send the object."""
     new_object = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}
-    new = changed(lambda schemas, _: put(schemas["Order"]["properties"], status=new_object))
+    new = changed_description(
+        lambda schemas, _: put(schemas["Order"]["properties"], status=new_object)
+    )
 
     assert set() == kinds_at(new)
 
@@ -332,7 +334,7 @@ def test_either_of_two_answers_is_meant() -> None:
 
 def test_fields_for_one_side_are_not_read_on_the_other() -> None:
     """A field that requests must not have is not required of them."""
-    new = changed(
+    new = changed_description(
         lambda schemas, _: put(
             schemas["Order"],
             required=["amount", "id"],
@@ -356,7 +358,7 @@ def test_what_is_no_description_is_refused(wrong: Json) -> None:
 @pytest.mark.parametrize("wrong", [None, [], "text", 7, {"$ref": "#/nothing"}, {"$ref": "x.json"}])
 def test_damaged_parts_are_left_out(wrong: Json) -> None:
     """A part of another shape, or a reference to nothing, counts as a part that is not there."""
-    new = changed(lambda schemas, _: schemas.update(Order=wrong))
+    new = changed_description(lambda schemas, _: schemas.update(Order=wrong))
 
     assert {("field removed", "request amount"), ("field removed", "request mode")} <= kinds_at(new)
     assert set() == kinds_at(OLD, new) - {("now required", "request amount")}
@@ -365,7 +367,7 @@ def test_damaged_parts_are_left_out(wrong: Json) -> None:
 def test_long_lists_of_words_are_shortened() -> None:
     """A change of many words names five of them, and the number of the others."""
     words = [f"word{number}" for number in range(9)]
-    new = changed(
+    new = changed_description(
         lambda schemas, _: put(
             schemas["Payment"]["properties"]["status"], enum=["paid", "open", *words]
         )
@@ -383,7 +385,7 @@ def entangled() -> Json:
     return {f"S{number}": {"anyOf": references} for number in range(9)}
 
 
-def deep() -> Json:
+def deep_schema() -> Json:
     """Return a schema within two thousand others."""
     schema: Json = {"type": "object"}
     for _ in range(2_000):
@@ -391,7 +393,7 @@ def deep() -> Json:
     return {"S0": schema}
 
 
-@pytest.mark.parametrize("schemas", [entangled(), deep()], ids=["entangled", "deep"])
+@pytest.mark.parametrize("schemas", [entangled(), deep_schema()], ids=["entangled", "deep"])
 def test_schemas_without_end_are_refused(schemas: Json, monkeypatch: pytest.MonkeyPatch) -> None:
     """Schemas that lead to each other in too many ways, or too deep, are refused."""
     monkeypatch.setattr(fields, "_MOST_SCHEMAS", 1_000)

@@ -186,7 +186,9 @@ def test_a_limit_may_refuse_to_go_on() -> None:
     assert needs_no_store(Pause(gates, SECOND))
 
 
-def granted(command: Command[Any], seconds: int, store: MemoryStorage, clock: VirtualClock) -> int:
+def count_grants(
+    command: Command[Any], seconds: int, store: MemoryStorage, clock: VirtualClock
+) -> int:
     """Return the number of calls granted without the store, at twenty requests a second."""
     count = 0
     for _ in range(20 * seconds):
@@ -212,7 +214,7 @@ def test_memory_grants_a_share_of_each_limit(
     gates = Gates(limits=[config.rule], limit_keys=["k"], shares=[config.share])
     request = Admission(gates, within=0, lease=0)
 
-    assert most - 1 <= granted(request, seconds, MemoryStorage(clock), clock) <= most
+    assert most - 1 <= count_grants(request, seconds, MemoryStorage(clock), clock) <= most
 
 
 def test_share_is_at_least_one_calls_cost() -> None:
@@ -221,7 +223,7 @@ def test_share_is_at_least_one_calls_cost() -> None:
     clock = VirtualClock()
     gates = Gates(limits=[config.rule], limit_keys=["k"], shares=[config.share])
 
-    count = granted(
+    count = count_grants(
         Admission(gates, within=0, lease=0, costs=(4,)), 16, MemoryStorage(clock), clock
     )
 

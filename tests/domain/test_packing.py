@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from moorage import InvalidData, Response
 from moorage.domain.state.packing import _BINARY, _sized, pack_values, unpack_values
-from moorage.testing.kits._state_commands import alike
+from moorage.testing.kits._state_commands import are_equal_values
 
 SCALARS = st.one_of(
     st.none(),
@@ -55,7 +55,7 @@ EDGES = [
 def is_same(one: Any, other: Any) -> bool:
     """Return whether two values are equal, types included, at any depth."""
     if isinstance(one, list) and isinstance(other, list):
-        return alike(tuple(one), tuple(other))
+        return are_equal_values(tuple(one), tuple(other))
     if isinstance(one, dict) and isinstance(other, dict):
         return is_same([*one.items()], [*other.items()])
     if isinstance(one, (tuple, list)) and type(one) is type(other):

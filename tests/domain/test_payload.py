@@ -140,7 +140,7 @@ def test_equal_payloads_have_equal_fingerprints(one: Any, other: Any) -> None:
     assert 32 == len(payload_fingerprint(one))
 
 
-def deep() -> list[Any]:
+def self_containing_list() -> list[Any]:
     """Return a list that contains itself."""
     payload: list[Any] = []
     payload.append(payload)
@@ -157,7 +157,7 @@ def deep() -> list[Any]:
         [lambda: 1],
         Secret("hunter2"),
         1j,
-        deep(),
+        self_containing_list(),
         UnprintableNumber(),
     ],
     ids=lambda payload: type(payload).__name__,
@@ -180,21 +180,25 @@ JSON = st.recursive(
 )
 
 
-def alike(one: Any, other: Any) -> bool:
+def are_equal_payloads(one: Any, other: Any) -> bool:
     """Return whether two payloads are equal, types included."""
     if type(one) is not type(other):
         return False
     if isinstance(one, list):
-        return len(one) == len(other) and all(map(alike, one, other))
+        return len(one) == len(other) and all(map(are_equal_payloads, one, other))
     if isinstance(one, dict):
-        return one.keys() == other.keys() and all(alike(one[name], other[name]) for name in one)
+        return one.keys() == other.keys() and all(
+            are_equal_payloads(one[name], other[name]) for name in one
+        )
     return repr(one) == repr(other)
 
 
 @given(JSON, JSON)
 def test_fingerprints_are_equal_only_for_equal_payloads(one: Any, other: Any) -> None:
     """Two payloads share a fingerprint if and only if they are equal."""
-    assert alike(one, other) == (payload_fingerprint(one) == payload_fingerprint(other))
+    assert are_equal_payloads(one, other) == (
+        payload_fingerprint(one) == payload_fingerprint(other)
+    )
 
 
 class Shop:
@@ -210,7 +214,9 @@ def test_error_names_the_incomparable_type(payload: Any, what: str) -> None:
         payload_fingerprint(payload)
 
 
-@pytest.mark.parametrize("payload", [UnprintableNumber(), deep()], ids=["loud", "deep"])
+@pytest.mark.parametrize(
+    "payload", [UnprintableNumber(), self_containing_list()], ids=["loud", "deep"]
+)
 def test_other_errors_are_not_quoted(payload: Any) -> None:
     """The error for a payload does not quote another error, which may show a value."""
     with pytest.raises(InvalidData) as excinfo:

@@ -25,7 +25,7 @@ def sketch_of(durations: list[float]) -> Sketch:
     return recorder.freeze()
 
 
-def exact(ordered: list[float], percent: float) -> float:
+def exact_percentile(ordered: list[float], percent: float) -> float:
     """Return the smallest of sorted durations that `percent` of them do not exceed."""
     thousandths = round(percent * 1_000)
     return ordered[max(0, -(-len(ordered) * thousandths // 100_000) - 1)]
@@ -42,9 +42,9 @@ def test_percentiles_of_a_million_durations() -> None:
 
     assert whole_sketch == merged_sketch(parts) == merged_sketch(reversed(parts))
     for percent in PERCENTS:
-        assert pytest.approx(exact(durations, percent), rel=0.0101) == whole_sketch.percentile(
-            percent
-        )
+        assert pytest.approx(
+            exact_percentile(durations, percent), rel=0.0101
+        ) == whole_sketch.percentile(percent)
 
 
 @given(durations=DURATIONS, percent=st.sampled_from(PERCENTS))
@@ -52,7 +52,7 @@ def test_percentiles_are_within_one_per_cent(durations: list[float], percent: fl
     """A sketch's percentile is close to the exact one; without durations there is none."""
     percentile = sketch_of(durations).percentile(percent)
     if durations:
-        expected = exact(sorted(durations), percent)
+        expected = exact_percentile(sorted(durations), percent)
         assert pytest.approx(expected, rel=0.0101, abs=2e-9) == percentile
     else:
         assert percentile is None

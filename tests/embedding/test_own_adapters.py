@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from moorage.testing import http_conformance, name_of, state_conformance
-from tests.test_documentation import shown
+from tests.test_documentation import example_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 HOW_TO: Final = Path(__file__).parents[2] / "docs/how-to"
 
-STORES: Final = shown(HOW_TO / "own-storage.md", until="## Test it")
-CLIENTS: Final = shown(HOW_TO / "own-http-client.md", until="Pass it to a manager")
+STORES: Final = example_names(HOW_TO / "own-storage.md", until="## Test it")
+CLIENTS: Final = example_names(HOW_TO / "own-http-client.md", until="Pass it to a manager")
 
 
 def store(kind: str, tmp_path: Path, *bound: int) -> Any:

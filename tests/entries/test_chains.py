@@ -53,7 +53,7 @@ def deliver(shop: Shop, rounds: int = 1, **options: Any) -> Any:
     return shop.do(shop.outbox.deliver, shop.hub, **options)
 
 
-def stored(shop: Shop, id: str) -> Any:
+def stored_entry_of(shop: Shop, id: str) -> Any:
     """Return a stored entry."""
     return shop.do(shop.outbox.find, EntryQuery(id=id)).items[0]
 
@@ -97,7 +97,9 @@ def test_a_call_whose_predecessor_fails_is_given_up_and_listed(shop: Shop) -> No
 
     stuck_ids = [entry.id for entry in shop.do(shop.outbox.stuck).items]
     assert [third.id, second.id, first.id] == stuck_ids
-    assert f"The call {first.id} before it failed for good." == stored(shop, second.id).error
+    assert (
+        f"The call {first.id} before it failed for good." == stored_entry_of(shop, second.id).error
+    )
     assert {} == shop.stripe.charges
 
 
@@ -109,7 +111,7 @@ def test_a_replayed_call_waits_for_its_predecessors_again(shop: Shop) -> None:
     shop.do(shop.outbox.drop, first.id)
     assert EntryState.BLOCKED is shop.do(shop.outbox.replay, second.id).state
     deliver(shop, 2)
-    assert "was cancelled" in stored(shop, second.id).error
+    assert "was cancelled" in stored_entry_of(shop, second.id).error
     assert {} == shop.stripe.charges
 
 
@@ -187,7 +189,7 @@ def test_a_failed_call_undoes_those_before_it(shop: Shop) -> None:
     first = put(shop, undo=REFUND, subject="ada")
     second = put(shop, DECLINED, after=[first])
     deliver(shop)
-    prepared = stored(shop, f"{first.id}-undo")
+    prepared = stored_entry_of(shop, f"{first.id}-undo")
     assert (EntryState.PREPARED, "refund", "ada") == (
         prepared.state,
         prepared.operation,
@@ -197,8 +199,8 @@ def test_a_failed_call_undoes_those_before_it(shop: Shop) -> None:
     assert [prepared.id] == [work.entry.id for work in deliver(shop).worked]
     deliver(shop, 3)
     assert 1 == refunds(shop)
-    assert EntryState.DEAD is stored(shop, second.id).state
-    assert EntryState.DONE is stored(shop, prepared.id).state
+    assert EntryState.DEAD is stored_entry_of(shop, second.id).state
+    assert EntryState.DONE is stored_entry_of(shop, prepared.id).state
 
 
 def test_a_chain_that_ends_well_undoes_nothing(shop: Shop) -> None:
@@ -232,7 +234,7 @@ def test_an_undo_that_fails_is_tried_again_until_a_person_must_help(shop: Shop) 
         shop.stripe.fail(down)
         deliver(shop)
         shop.advance_clock(600)
-        states.append(stored(shop, undo).state.value)
+        states.append(stored_entry_of(shop, undo).state.value)
     assert ["waiting", "waiting", "dead"] == states
     assert 0 == refunds(shop)
     deliver(shop, 2)
@@ -241,9 +243,9 @@ def test_an_undo_that_fails_is_tried_again_until_a_person_must_help(shop: Shop) 
     shop.do(shop.outbox.replay, undo)
     deliver(shop, 3)
 
-    assert EntryState.DONE is stored(shop, undo).state
+    assert EntryState.DONE is stored_entry_of(shop, undo).state
     assert 1 == refunds(shop)
-    assert EntryState.DEAD is stored(shop, second.id).state
+    assert EntryState.DEAD is stored_entry_of(shop, second.id).state
 
 
 def test_an_undo_that_cannot_be_built_is_listed(shop: Shop) -> None:
@@ -255,7 +257,7 @@ def test_an_undo_that_cannot_be_built_is_listed(shop: Shop) -> None:
     assert f"{first.id}-undo" == dead.id
     assert "has no 'nothing'" in dead.error
     deliver(shop, 2)
-    assert "cannot be undone" in stored(shop, second.id).error
+    assert "cannot be undone" in stored_entry_of(shop, second.id).error
 
 
 @pytest.mark.parametrize("awaited", [False, True])
@@ -270,11 +272,12 @@ def test_an_unknown_call_undoes_nothing(*, awaited: bool) -> None:
     assert 1 == deliver(shop).unknown
     deliver(shop, 3)
     assert ["done", "unknown", "blocked", "prepared"] == [
-        stored(shop, id).state.value for id in (first.id, second.id, third.id, f"{first.id}-undo")
+        stored_entry_of(shop, id).state.value
+        for id in (first.id, second.id, third.id, f"{first.id}-undo")
     ]
     shop.do(shop.outbox.drop, second.id)
     deliver(shop, 3)
-    assert "Nothing was undone" in stored(shop, third.id).error
+    assert "Nothing was undone" in stored_entry_of(shop, third.id).error
     assert 0 == refunds(shop)
 
 
@@ -284,7 +287,7 @@ def test_an_undo_is_sealed_like_its_call() -> None:
     first = put(shop, undo=REFUND)
     put(shop, DECLINED, after=[first])
     deliver(shop)
-    assert b"refund" not in stored(shop, f"{first.id}-undo").content
+    assert b"refund" not in stored_entry_of(shop, f"{first.id}-undo").content
     deliver(shop, 4)
     assert 1 == refunds(shop)
 
@@ -300,7 +303,7 @@ def test_a_worker_that_is_stopped_leaves_chains_alone(shop: Shop) -> None:
     second = put(shop, after=[first])
     deliver(shop)
     deliver(shop, stop=StopEvent())
-    assert EntryState.BLOCKED is stored(shop, second.id).state
+    assert EntryState.BLOCKED is stored_entry_of(shop, second.id).state
 
 
 def test_more_waiting_calls_than_a_round_looks_at() -> None:
@@ -310,9 +313,9 @@ def test_more_waiting_calls_than_a_round_looks_at() -> None:
     deliver(shop)
     waiting = [put(shop, after=[first]) for _ in range(1_001)]
     deliver(shop, limit=1)
-    assert EntryState.BLOCKED is stored(shop, waiting[0].id).state
+    assert EntryState.BLOCKED is stored_entry_of(shop, waiting[0].id).state
     deliver(shop, limit=1)
-    assert EntryState.BLOCKED is not stored(shop, waiting[0].id).state
+    assert EntryState.BLOCKED is not stored_entry_of(shop, waiting[0].id).state
 
 
 # --- any chain, and crashes anywhere ----------------------------------------------------
@@ -388,9 +391,13 @@ def plans(draw: st.DrawFn) -> list[Plan]:
     ]
 
 
-def before(plan: list[Plan], number: int) -> set[int]:
+def positions_before(plan: list[Plan], number: int) -> set[int]:
     """Return the positions of everything before a call."""
-    return {other for direct in plan[number].after for other in ({direct} | before(plan, direct))}
+    return {
+        other
+        for direct in plan[number].after
+        for other in ({direct} | positions_before(plan, direct))
+    }
 
 
 @attrs.frozen
@@ -462,22 +469,22 @@ def test_every_chain_ends_as_its_rules_say(plan: list[Plan], crashes: set[int]) 
     }
     for number, state in enumerate(ending.states):
         waits_for_unknown = any(
-            ending.states[other] is EntryState.UNKNOWN for other in before(plan, number)
+            ending.states[other] is EntryState.UNKNOWN for other in positions_before(plan, number)
         )
         if state in {EntryState.BLOCKED, EntryState.UNDOING}:
             assert waits_for_unknown
         else:
             assert state in {EntryState.DONE, EntryState.DEAD, EntryState.UNKNOWN}
         if number in ending.made:
-            assert all(plan[other].outcome == "done" for other in before(plan, number))
-            assert set(before(plan, number)) <= set(ending.made)
+            assert all(plan[other].outcome == "done" for other in positions_before(plan, number))
+            assert set(positions_before(plan, number)) <= set(ending.made)
         if state is EntryState.DEAD:
             assert not waits_for_unknown
         if state is EntryState.DEAD and plan[number].after:
-            done = {other for other in before(plan, number) if other in ending.made}
+            done = {other for other in positions_before(plan, number) if other in ending.made}
             assert {other for other in done if plan[other].undoes} <= set(ending.undone)
     for number in ending.undone:
-        assert any(number in before(plan, other) for other in failed)
+        assert any(number in positions_before(plan, other) for other in failed)
 
 
 @pytest.mark.untraced

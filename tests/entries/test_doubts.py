@@ -168,7 +168,7 @@ def test_job_settles_the_entry_of_a_payment(till: KeylessShop) -> None:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Any, Any]]:
+def store_urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Any, Any]]:
     """Yield a kind of store, with the URLs of its entries and its state."""
     if request.param == "sqlite":
         yield "sqlite", (tmp_path / "calls.db", tmp_path / "state.db"), {}
@@ -181,9 +181,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str,
 
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
-def test_entry_is_settled_in_every_store(place: tuple[str, Any, Any], *, awaited: bool) -> None:
+def test_entry_is_settled_in_every_store(
+    store_urls: tuple[str, Any, Any], *, awaited: bool
+) -> None:
     """Every kind of store settles an unknown payment; then the next call of its order is made."""
-    kind, (calls, states_at), store_options = place
+    kind, (calls, states_at), store_options = store_urls
     outboxes, states = STORES[kind][2 * awaited :][:2]
 
     async def body() -> None:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 ADA, BOB = "customer-ada", "customer-bob"
 
 
-def whose(event: PaymentEvent) -> str | None:
+def person_of(event: PaymentEvent) -> str | None:
     """Return the person that a payment event is about."""
     assert event.payment is not None
     return {"INV-1": ADA, "INV-2": BOB}.get(event.payment.reference or "")
@@ -49,7 +49,7 @@ def whose(event: PaymentEvent) -> str | None:
 @pytest.fixture(name="shop", params=[False, True], ids=["plain", "awaited"])
 def _shop(request: pytest.FixtureRequest) -> Shop:
     """Return a shop at which two people have bought something."""
-    shop = Shop(awaited=request.param, subject=whose)
+    shop = Shop(awaited=request.param, subject=person_of)
     for number, subject in enumerate((ADA, BOB), 1):
         notice = shop.paid(f"INV-{number}")
         shop.do(shop.inbox.receive, "stripe", **notice.arguments())
@@ -224,8 +224,8 @@ def test_credentials_of_a_tenant_go_with_it(
     vault: Any = AsyncSqliteCredentialProvider(*options) if awaited else stored_provider
     flows = subjects_class(credentials=vault)
 
-    def do(verb: Any, **whose: str) -> Any:
-        return asyncio.run(verb(**whose)) if awaited else verb(**whose)
+    def do(verb: Any, **person_of: str) -> Any:
+        return asyncio.run(verb(**person_of)) if awaited else verb(**person_of)
 
     assert {"credentials": ["vat"]} == json.loads(do(flows.export, tenant="acme"))
     assert ("vat",) == do(flows.find, tenant="acme").credentials

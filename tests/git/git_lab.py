@@ -78,7 +78,7 @@ class Repository:
         return made.stdout.strip()
 
 
-def bare(folder: Path) -> Repository:
+def bare_repository(folder: Path) -> Repository:
     """Create a bare repository."""
     folder.mkdir(parents=True)
     git("init", "--quiet", "--bare", "--initial-branch=main", ".", folder=folder)

@@ -32,7 +32,16 @@ from moorage import (
 )
 from moorage.adapters.git._askpass import answer_to
 from moorage.adapters.git.program import LARGEST_OUTPUT, run_git
-from tests.git.git_lab import GIT, TOKEN, GitOverHttps, Repository, bare, daemon, git, over_https
+from tests.git.git_lab import (
+    GIT,
+    TOKEN,
+    GitOverHttps,
+    Repository,
+    bare_repository,
+    daemon,
+    git,
+    over_https,
+)
 from tests.steps.sshd_lab import sshd
 
 if TYPE_CHECKING:
@@ -52,7 +61,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[GitOverHttps]:
 @pytest.fixture
 def source(tmp_path: Path) -> Repository:
     """Lend a repository with a branch and a tag."""
-    repository = bare(tmp_path / "source.git")
+    repository = bare_repository(tmp_path / "source.git")
     repository.commit("one")
     git("tag", "v1", "refs/heads/main", folder=repository.folder)
     return repository
@@ -63,14 +72,14 @@ def at(repository: Repository) -> GitRemote:
     return GitRemote(url=f"file://{repository.folder}")
 
 
-def on(server: GitOverHttps, name: str, token: str = TOKEN) -> GitRemote:
+def repository_on(server: GitOverHttps, name: str, token: str = TOKEN) -> GitRemote:
     """Return a repository of a server."""
     return GitRemote(url=f"{server.url}/{name}", token=Secret(token), ca_file=server.ca_file)
 
 
 def test_mirror_copies_exact_refs(tmp_path: Path, source: Repository) -> None:
     """The refs of a mirror reach the target as they are, and others do not."""
-    target = bare(tmp_path / "target.git")
+    target = bare_repository(tmp_path / "target.git")
     git("update-ref", "refs/notes/x", "refs/heads/main", folder=source.folder)
     mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=at(target))
 
@@ -84,7 +93,7 @@ def test_mirror_copies_exact_refs(tmp_path: Path, source: Repository) -> None:
 
 def test_one_ref_can_be_mirrored_alone(tmp_path: Path, source: Repository) -> None:
     """A whole name is that ref, and a missing one is named."""
-    target = bare(tmp_path / "target.git")
+    target = bare_repository(tmp_path / "target.git")
     source.commit("other", "other")
     mirror = GitMirror(
         folder=tmp_path / "m", source=at(source), target=at(target), refs=("refs/heads/other",)
@@ -99,7 +108,7 @@ def test_one_ref_can_be_mirrored_alone(tmp_path: Path, source: Repository) -> No
 
 def test_lost_commits_need_force(tmp_path: Path, source: Repository) -> None:
     """A target with commits of its own is left alone, unless it is forced."""
-    target = bare(tmp_path / "target.git")
+    target = bare_repository(tmp_path / "target.git")
     mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=at(target))
     mirror.run(LIMIT)
     extra = target.commit("of the target")
@@ -118,7 +127,7 @@ def test_lost_commits_need_force(tmp_path: Path, source: Repository) -> None:
 
 def test_deleted_refs_are_pruned_on_wish(tmp_path: Path, source: Repository) -> None:
     """A ref that left the source stays at the target, unless the mirror prunes."""
-    target = bare(tmp_path / "target.git")
+    target = bare_repository(tmp_path / "target.git")
     source.commit("x", "old")
     mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=at(target))
     mirror.run(LIMIT)
@@ -134,7 +143,7 @@ def test_deleted_refs_are_pruned_on_wish(tmp_path: Path, source: Repository) -> 
 
 def test_hook_of_the_target_refuses(tmp_path: Path, source: Repository) -> None:
     """A target that refuses a ref by a rule is a refusal with its words."""
-    target = bare(tmp_path / "target.git")
+    target = bare_repository(tmp_path / "target.git")
     hook = target.folder / "hooks" / "update"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho protected branch >&2\nexit 1\n")
@@ -151,13 +160,16 @@ def test_token_is_nowhere_to_be_seen(
 ) -> None:
     """Over HTTPS, the token is in no argument, environment or file of git or its children."""
     name = f"{tmp_path.name}.git"
-    target = bare(server.root / name)
+    target = bare_repository(server.root / name)
     dump = tmp_path / "dump"
     program = tmp_path / "git"
     program.write_text(f'#!/bin/sh\n{{ env; printf "%s\\n" "$@"; }} >> {dump}\nexec {GIT} "$@"\n')
     program.chmod(0o755)
     mirror = GitMirror(
-        folder=tmp_path / "m", source=at(source), target=on(server, name), program=str(program)
+        folder=tmp_path / "m",
+        source=at(source),
+        target=repository_on(server, name),
+        program=str(program),
     )
 
     mirror.run(LIMIT)
@@ -176,13 +188,13 @@ def test_token_is_nowhere_to_be_seen(
 
 def test_fetch_from_https(tmp_path: Path, server: GitOverHttps) -> None:
     """A source over HTTPS is mirrored to a target on another server in one operation."""
-    origin = bare(server.root / f"{tmp_path.name}-source.git")
+    origin = bare_repository(server.root / f"{tmp_path.name}-source.git")
     commit = origin.commit("here")
     with daemon(tmp_path / "daemon") as url:
-        target = bare(tmp_path / "daemon" / "target.git")
+        target = bare_repository(tmp_path / "daemon" / "target.git")
         mirror = GitMirror(
             folder=tmp_path / "m",
-            source=on(server, origin.folder.name),
+            source=repository_on(server, origin.folder.name),
             target=GitRemote(url=f"{url}/target.git"),
         )
         mirror.run(LIMIT)
@@ -198,18 +210,22 @@ def test_failures_over_https_are_typed(
 ) -> None:
     """A wrong token, a missing repository and a stranger's certificate are told apart."""
     name = f"{tmp_path.name}.git"
-    bare(server.root / name)
-    mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=on(server, name))
+    bare_repository(server.root / name)
+    mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=repository_on(server, name))
     wrong = "glpat-99999999999999999999"
 
     with pytest.raises(AuthenticationFailed) as refused:
-        attrs.evolve(mirror, target=on(server, name, wrong)).run(LIMIT)
+        attrs.evolve(mirror, target=repository_on(server, name, wrong)).run(LIMIT)
     with pytest.raises(FileNotFound):
-        attrs.evolve(mirror, target=on(server, "none.git")).run(LIMIT)
+        attrs.evolve(mirror, target=repository_on(server, "none.git")).run(LIMIT)
     with pytest.raises(ConnectionFailed, match="certificate"):
-        attrs.evolve(mirror, target=attrs.evolve(on(server, name), ca_file=None)).run(LIMIT)
+        attrs.evolve(mirror, target=attrs.evolve(repository_on(server, name), ca_file=None)).run(
+            LIMIT
+        )
     with pytest.raises(AuthenticationFailed):
-        attrs.evolve(mirror, target=attrs.evolve(on(server, name), token=None)).run(LIMIT)
+        attrs.evolve(mirror, target=attrs.evolve(repository_on(server, name), token=None)).run(
+            LIMIT
+        )
 
     assert wrong not in str(refused.value)
 
@@ -234,7 +250,7 @@ def test_server_that_ends_the_handshake_is_a_failed_connection(
 def test_redirect_gets_no_token(tmp_path: Path, server: GitOverHttps, source: Repository) -> None:
     """A server that redirects elsewhere is refused, and the other place is sent nothing."""
     with over_https(tmp_path / "moved") as moved:
-        bare(server.root / f"{tmp_path.name}.git")
+        bare_repository(server.root / f"{tmp_path.name}.git")
         moved.moved_to = server.url
         before = len(server.names)
         target = GitRemote(
@@ -268,7 +284,7 @@ def test_questions_about_other_hosts_get_no_answer(question: str, answer: bytes)
 
 def test_mirror_over_ssh(tmp_path: Path, source: Repository) -> None:
     """Over SSH, the known machine and key are used; a stranger's key is refused on both sides."""
-    target = bare(tmp_path / "target.git")
+    target = bare_repository(tmp_path / "target.git")
     (tmp_path / "ssh").mkdir()
     with sshd(tmp_path / "ssh") as host:
         user = os.environ.get("USER", "root")
@@ -336,7 +352,7 @@ def test_output_is_bounded(tmp_path: Path) -> None:
 
 def test_manager_protects_a_mirror(tmp_path: Path, source: Repository) -> None:
     """A mirror is an operation, whose report is stored under its key."""
-    target = bare(tmp_path / "target.git")
+    target = bare_repository(tmp_path / "target.git")
     mirror = GitMirror(folder=tmp_path / "m", source=at(source), target=at(target))
     manager = ConnectorManager([Service("git", timeout=LIMIT)])
 
@@ -425,7 +441,7 @@ def test_relative_folder_is_one_repository(
 ) -> None:
     """A relative folder, even one like an option, becomes the repository itself."""
     monkeypatch.chdir(tmp_path)
-    target = bare(tmp_path / "target.git")
+    target = bare_repository(tmp_path / "target.git")
     GitMirror(folder="-m", source=at(source), target=at(target), refs="refs/heads/*").run(LIMIT)
 
     assert (tmp_path / "-m" / "HEAD").exists()
@@ -435,7 +451,7 @@ def test_relative_folder_is_one_repository(
 def test_line_breaks_in_refs_end_no_line(tmp_path: Path, source: Repository) -> None:
     """The report has refs whose names contain a line separator of Unicode."""
     git("branch", "a\u2028b", "main", folder=source.folder)
-    target = bare(tmp_path / "target.git")
+    target = bare_repository(tmp_path / "target.git")
     report = GitMirror(folder=tmp_path / "m", source=at(source), target=at(target)).run(LIMIT)
 
     assert source.refs() == report.changed

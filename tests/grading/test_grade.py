@@ -107,7 +107,7 @@ class RevealingVendor(ApiVendor):
     password: str = "hunter2"
 
 
-def talkative(good: Evidence) -> Evidence:
+def plant_revealing_vendor(good: Evidence) -> Evidence:
     """Plant an account whose secret is a text that it shows."""
     return attrs.evolve(
         good, vendor=RevealingVendor, account=RevealingVendor(), secrets=("hunter2",)
@@ -137,8 +137,8 @@ PLANTS: dict[str, Callable[[Evidence], Evidence]] = {
     "limits": kind(limits={"page": 0}),
     "main service": known(services={"other": Service("stripe", "https://a.example")}),
     "https": service(base_url="http://a.example"),
-    "secret options": talkative,
-    "hidden secrets": talkative,
+    "secret options": plant_revealing_vendor,
+    "hidden secrets": plant_revealing_vendor,
     "imports": source("from moorage.hub.hub import Hub\n"),
     "purity": source("import time\n"),
     "key statements": service(idempotency_memory=1e9),

@@ -24,7 +24,7 @@ from moorage.testing.sandbox_scenarios import BY_CAPABILITY
 from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.vendors.storage.s3 import S3
-from tests.contracts.caller import resolved
+from tests.contracts.caller import result_of
 from tests.support.moto_server import REGION, MotoServer
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def run_in_mode(
         try:
             return await use(hub)
         finally:
-            await resolved(hub.close())
+            await result_of(hub.close())
 
     return asyncio.run(run())
 
@@ -97,7 +97,7 @@ def test_sns_publishes_a_message(moto: MotoServer, awaited: bool) -> None:
     )
 
     async def use(hub: Any) -> list[Any]:
-        return [await resolved(hub.sms().send(text, idempotency_key="k-1")) for _ in range(2)]
+        return [await result_of(hub.sms().send(text, idempotency_key="k-1")) for _ in range(2)]
 
     one, repeated_result = run_in_mode(configuration(moto), awaited, use)
     assert SmsStatus.QUEUED is one.status
@@ -129,7 +129,7 @@ def test_ses_sends_mail(mail_server: MotoServer, awaited: bool) -> None:
     )
 
     async def use(hub: Any) -> Any:
-        return await resolved(hub.email().send_transactional(mail, idempotency_key="k-1"))
+        return await result_of(hub.email().send_transactional(mail, idempotency_key="k-1"))
 
     receipt = run_in_mode(configuration(mail_server), awaited, use)
     stored_messages = [
@@ -187,18 +187,18 @@ def test_files_round_trip(moto: MotoServer, bucket: str, awaited: bool) -> None:
     async def use(hub: Any) -> dict[str, Any]:
         files = hub.storage()
         for name in names:
-            await resolved(files.upload(name, name.encode()))
-        await resolved(files.upload("large.bin", large_bytes))
-        pages = [await resolved(files.list("a/", limit=2))]
-        pages.append(await resolved(files.list("a/", limit=2, cursor=pages[0].next_cursor)))
-        large_download = await resolved(files.download("large.bin"))
-        returned_digest = sha256(await resolved(large_download.read_all())).hexdigest()
-        deletions = await resolved(files.delete_many([*names, "large.bin"]))
+            await result_of(files.upload(name, name.encode()))
+        await result_of(files.upload("large.bin", large_bytes))
+        pages = [await result_of(files.list("a/", limit=2))]
+        pages.append(await result_of(files.list("a/", limit=2, cursor=pages[0].next_cursor)))
+        large_download = await result_of(files.download("large.bin"))
+        returned_digest = sha256(await result_of(large_download.read_all())).hexdigest()
+        deletions = await result_of(files.delete_many([*names, "large.bin"]))
         return {
             "listed": [item.key for page in pages for item in page.objects],
             "back": returned_digest,
             "gone": [entry.ok for entry in deletions],
-            "left": [await resolved(files.exists(name)) for name in names],
+            "left": [await result_of(files.exists(name)) for name in names],
         }
 
     assert {

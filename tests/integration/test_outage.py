@@ -281,7 +281,7 @@ def test_lost_replies_free_the_probe_slot(redis_location: StoreLocation, name: s
     def raise_vendor_failed() -> None:
         raise VendorFailed("the vendor is down.")
 
-    def heard(event: Event, service: str) -> None:
+    def record_event(event: Event, service: str) -> None:
         if isinstance(event, StorageRecovered):
             recovered_services.add(service)
 
@@ -299,7 +299,7 @@ def test_lost_replies_free_the_probe_slot(redis_location: StoreLocation, name: s
             manager = managers[service.name] = ConnectorManager(
                 [service],
                 state=stack.enter_context(location.open()),
-                observers=[partial(heard, service=service.name)],
+                observers=[partial(record_event, service=service.name)],
             )
             with pytest.raises(VendorFailed):
                 manager.run(service.name, raise_vendor_failed)

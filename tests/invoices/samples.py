@@ -191,7 +191,7 @@ def full_invoice() -> Invoice:
     )
 
 
-def changed(value: Any, path: str, new: Any) -> Any:
+def with_field(value: Any, path: str, new: Any) -> Any:
     """The value with one field replaced; a path is like 'lines[0].quantity'."""
     head, _, rest = path.partition(".")
     parts = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", head)
@@ -199,9 +199,9 @@ def changed(value: Any, path: str, new: Any) -> Any:
     name, number = parts.groups()
     field = getattr(value, name)
     if number is None:
-        return attrs.evolve(value, **{name: changed(field, rest, new) if rest else new})
+        return attrs.evolve(value, **{name: with_field(field, rest, new) if rest else new})
     items = list(field)
-    items[int(number)] = changed(items[int(number)], rest, new) if rest else new
+    items[int(number)] = with_field(items[int(number)], rest, new) if rest else new
     return attrs.evolve(value, **{name: tuple(items)})
 
 

@@ -36,10 +36,10 @@ from moorage.invoices import (
     write_invoice,
     write_ubl,
 )
-from tests.invoices.samples import LINE, changed, full_invoice, small_invoice
+from tests.invoices.samples import LINE, full_invoice, small_invoice, with_field
 
 PLAIN = small_invoice()
-DEBIT = changed(changed(full_invoice(), "payment.code", "59"), "payment.accounts", ())
+DEBIT = with_field(with_field(full_invoice(), "payment.code", "59"), "payment.accounts", ())
 
 
 def _drafts(profile: Profile) -> dict[str, Invoice]:
@@ -144,7 +144,7 @@ def test_spoiled_invoice_is_refused_by_peppol(
     valid = _drafts(PEPPOL)["full"]
 
     assert not [item for item in validate(valid, PEPPOL) if item.rule == rule]
-    assert (rule, field) in _violated(changed(valid, path, value), PEPPOL)
+    assert (rule, field) in _violated(with_field(valid, path, value), PEPPOL)
 
 
 @pytest.mark.parametrize("rule, scheme, right, wrong", FORMS)
@@ -154,7 +154,7 @@ def test_identifiers_have_check_digits(rule: str, scheme: str, right: str, wrong
     values = [(right, False), (wrong, True), (f"{right}x", True), ("x", True)]
 
     for value, refused in values:
-        spoiled = changed(valid, "payee.legal_id", Identifier(value, scheme))
+        spoiled = with_field(valid, "payee.legal_id", Identifier(value, scheme))
         rules = {item.rule for item in validate(spoiled, PEPPOL)}
         assert (rule in rules) is refused, value
 
@@ -253,7 +253,7 @@ def test_spoiled_invoice_is_refused_by_xrechnung(
     valid = _drafts(XRECHNUNG)[draft]
 
     assert rule not in {item.rule for item in validate(valid, XRECHNUNG)}
-    spoiled = changed(valid, path, value)
+    spoiled = with_field(valid, path, value)
     assert (rule, field) in _violated(spoiled, XRECHNUNG)
     with pytest.raises(InvalidData, match=rule):
         check(spoiled, XRECHNUNG)
@@ -265,7 +265,7 @@ def test_recommendation_is_reported_but_not_enforced(
 ) -> None:
     """A rule that XRechnung only recommends is reported, and `check` accepts the invoice."""
     valid = _drafts(XRECHNUNG)[draft]
-    spoiled = changed(valid, path, value)
+    spoiled = with_field(valid, path, value)
     others = {item.rule for item in validate(valid, XRECHNUNG)}
     violation = next(item for item in validate(spoiled, XRECHNUNG) if item.rule == rule)
 
@@ -305,7 +305,7 @@ def test_cash_discount_keeps_its_line_break() -> None:
 def test_forints_have_no_decimals_in_xrechnung() -> None:
     """XRechnung accepts net amounts that are rounded to whole forints; Peppol does not."""
     line = attrs.evolve(LINE, stated_net=Decimal(30))
-    invoice = changed(
+    invoice = with_field(
         attrs.evolve(PLAIN, currency="HUF", lines=(line,)).completed(XRECHNUNG),
         "specification",
         PEPPOL.specification,

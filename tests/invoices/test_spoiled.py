@@ -33,7 +33,7 @@ from moorage.invoices import (
     write_invoice,
     write_ubl,
 )
-from tests.invoices.samples import BUYER, LINE, SELLER, changed, full_invoice, small_invoice
+from tests.invoices.samples import BUYER, LINE, SELLER, full_invoice, small_invoice, with_field
 
 STATED = full_invoice().completed(EN16931)
 SMALL = small_invoice().completed(EN16931)
@@ -109,7 +109,7 @@ MISSING = [
 @pytest.mark.parametrize("rule, field", MISSING)
 def test_missing_field_is_named(rule: str, field: str) -> None:
     """A missing field violates its rule, which names the field."""
-    assert (rule, field) in _violated(changed(STATED, field, None))
+    assert (rule, field) in _violated(with_field(STATED, field, None))
 
 
 SPOILED = [
@@ -206,7 +206,7 @@ SPOILED = [
 @pytest.mark.parametrize("rule, field, path, value", SPOILED)
 def test_spoiled_field_is_named(rule: str, field: str, path: str, value: object) -> None:
     """A wrong value violates its rule, which names the field."""
-    assert (rule, field) in _violated(changed(STATED, path, value))
+    assert (rule, field) in _violated(with_field(STATED, path, value))
 
 
 NO_VAT = {"seller": _NO_VAT_SELLER}
@@ -234,7 +234,7 @@ FAMILIES = [
             (
                 f"{prefix}-08",
                 "stated_totals.breakdown[0].taxable",
-                changed(
+                with_field(
                     _category(code, rate).completed(EN16931),
                     "stated_totals.breakdown[0].taxable",
                     Decimal(5),
@@ -243,7 +243,7 @@ FAMILIES = [
             (
                 f"{prefix}-09",
                 "stated_totals.breakdown[0].tax",
-                changed(
+                with_field(
                     _category(code, rate).completed(EN16931),
                     "stated_totals.breakdown[0].tax",
                     Decimal(50),
@@ -284,7 +284,7 @@ FAMILIES = [
     (
         "BR-S-01",
         "stated_totals.breakdown",
-        changed(SMALL, "stated_totals.breakdown[0].category", "Z"),
+        with_field(SMALL, "stated_totals.breakdown[0].category", "Z"),
     ),
     ("BR-B-01", "seller.address.country", _category("B", "22")),
     (
@@ -346,7 +346,7 @@ def test_writing_refuses_an_invalid_invoice() -> None:
 
 def test_reading_refuses_wrong_totals() -> None:
     """A received invoice whose totals do not add up is refused, and can still be looked at."""
-    wrong = changed(STATED, "stated_totals.gross", Decimal("999.00"))
+    wrong = with_field(STATED, "stated_totals.gross", Decimal("999.00"))
 
     for body, reader in ((write_ubl(wrong), read_ubl), (write_cii(wrong), read_cii)):
         with pytest.raises(InvalidData, match="BR-CO-15"):

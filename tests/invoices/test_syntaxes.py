@@ -34,7 +34,7 @@ from moorage.invoices import (
     write_invoice,
     write_ubl,
 )
-from tests.invoices.samples import LINE, changed, full_invoice, received_invoice, small_invoice
+from tests.invoices.samples import LINE, full_invoice, received_invoice, small_invoice, with_field
 
 SYNTAXES = [(write_ubl, read_ubl), (write_cii, read_cii)]
 
@@ -370,7 +370,7 @@ def test_totals_are_computed_by_category_and_rate() -> None:
 
 def test_stated_totals_are_not_replaced() -> None:
     """A received invoice keeps its totals, also wrong ones."""
-    wrong = changed(small_invoice().completed(EN16931), "stated_totals.due", Decimal(1))
+    wrong = with_field(small_invoice().completed(EN16931), "stated_totals.due", Decimal(1))
 
     assert wrong.completed(EN16931) == wrong
     assert wrong.totals.due == Decimal("35.66")

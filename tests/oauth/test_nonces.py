@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BOUND = {"crm": client(grant=ClientCredentials(), dpop_key=proof_key())}
 
 
-def asks(nonce: str) -> Response:
+def nonce_demand(nonce: str) -> Response:
     """Return an authorisation server's demand for this DPoP nonce."""
     return answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce=nonce)
 
@@ -34,7 +34,7 @@ def nonces(stage: Stage) -> list[str | None]:
 async def test_a_nonce_is_remembered(world: World) -> None:
     """The next token renewal sends the server's latest DPoP nonce, however much later."""
     stage = Stage(world)
-    stage.vendor.answers(asks("n-1"), grants(1), grants(2, token_type="DPoP"), grants(3))
+    stage.vendor.answers(nonce_demand("n-1"), grants(1), grants(2, token_type="DPoP"), grants(3))
     refresher = stage.refresher(BOUND)
 
     held_token = await refresher.get(*OWNER)
@@ -67,7 +67,12 @@ async def test_a_nonce_takes_nothing_from_the_policy(world: World) -> None:
     stage = Stage(world)
     broken_response = answers({}, 503)
     stage.vendor.answers(
-        asks("n-1"), broken_response, asks("n-2"), broken_response, asks("n-3"), grants(1)
+        nonce_demand("n-1"),
+        broken_response,
+        nonce_demand("n-2"),
+        broken_response,
+        nonce_demand("n-3"),
+        grants(1),
     )
 
     await stage.refresher(BOUND).get(*OWNER)
@@ -79,7 +84,7 @@ async def test_a_nonce_takes_nothing_from_the_policy(world: World) -> None:
 async def test_repeated_nonce_requests_end(world: World) -> None:
     """After two consecutive demands for a DPoP nonce there is no third attempt."""
     stage = Stage(world)
-    stage.vendor.otherwise = asks("n-1")
+    stage.vendor.otherwise = nonce_demand("n-1")
 
     with pytest.raises(CredentialRefreshFailed, match="use_dpop_nonce") as excinfo:
         await stage.refresher(BOUND).get(*OWNER)
@@ -92,7 +97,7 @@ async def test_repeated_nonce_requests_end(world: World) -> None:
 async def test_invalid_nonce_is_not_sent(world: World, nonce: str) -> None:
     """A malformed DPoP nonce is not sent back, and ends the token renewal."""
     stage = Stage(world)
-    stage.vendor.answers(asks(nonce))
+    stage.vendor.answers(nonce_demand(nonce))
     refresher = stage.refresher(BOUND)
 
     with pytest.raises(CredentialRefreshFailed, match="use_dpop_nonce"):
@@ -105,7 +110,7 @@ async def test_invalid_nonce_is_not_sent(world: World, nonce: str) -> None:
 async def test_client_without_key_ignores_nonces(world: World) -> None:
     """A client without a DPoP key ignores nonces, and sends no proof."""
     stage = Stage(world)
-    stage.vendor.answers(asks("n-1"))
+    stage.vendor.answers(nonce_demand("n-1"))
     refresher = stage.refresher({"crm": client(grant=ClientCredentials())})
 
     with pytest.raises(CredentialRefreshFailed):

@@ -45,7 +45,7 @@ def decorated_later(part: Idempotency, key: str, function: Callable[..., Any], *
     return run(part(lambda *_: key)(as_async(function))(*args))
 
 
-def answered(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
+def value_of_answer(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
     """Call the function by `answer`, which returns details, and return its value."""
     bound = functools.partial(function, *args)
     return part.answer(key, bound, payload=[[*args], {}]).value
@@ -57,7 +57,7 @@ def answered_later(part: Idempotency, key: str, function: Callable[..., Any], *a
     return run(part.aanswer(key, bound, payload=[[*args], {}])).value
 
 
-USES = (called, called_later, decorated, decorated_later, answered, answered_later)
+USES = (called, called_later, decorated, decorated_later, value_of_answer, answered_later)
 EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 BOTH = pytest.mark.parametrize("use", [called, called_later], ids=["plain", "awaited"])
 

@@ -15,11 +15,11 @@ from tests.parts.idempotent_shop import (
     BOTH,
     EVERY_USE,
     Shop,
-    answered,
     called,
     called_later,
     decorated,
     keeper,
+    value_of_answer,
 )
 from tests.parts.world import Clock, DistantStore, FunctionFailure, run
 
@@ -188,7 +188,7 @@ def test_an_interruption_makes_the_key_unknown(
     assert shop.fails is excinfo.value
 
 
-@pytest.mark.parametrize("use", [called, decorated, answered], ids=lambda use: use.__name__)
+@pytest.mark.parametrize("use", [called, decorated, value_of_answer], ids=lambda use: use.__name__)
 def test_stop_iteration_passes_unchanged(use: Callable[..., Any]) -> None:
     """The function's StopIteration is raised unchanged."""
     shop = Shop()

@@ -58,7 +58,7 @@ class Shop:
             await broker.publish(payload, "orders", **fields)
 
 
-def failing(*errors: Exception | None) -> Callable[[int], str]:
+def raising_in_turn(*errors: Exception | None) -> Callable[[int], str]:
     """Return a function that raises these errors, one at each call, and then always the last."""
 
     def act(call: int) -> str:
@@ -71,14 +71,14 @@ def failing(*errors: Exception | None) -> Callable[[int], str]:
 
 async def test_success_passes_through() -> None:
     """The answer of a handler is published as without the middleware."""
-    shop = Shop(failing(None))
+    shop = Shop(raising_in_turn(None))
     await shop.publish(5)
     assert ([5], ["done"], []) == (shop.calls, shop.answers, shop.letters.letters)
 
 
 async def test_message_at_fault_is_a_dead_letter() -> None:
     """The dead letter has the message, and nothing is published for it."""
-    shop = Shop(failing(InvalidData("There is no such order.")))
+    shop = Shop(raising_in_turn(InvalidData("There is no such order.")))
     await shop.publish(5, headers={"trace": "abc"}, correlation_id="m-1")
     assert ([5], []) == (shop.calls, shop.answers)
     [letter] = shop.letters.letters
@@ -98,24 +98,24 @@ async def test_message_at_fault_is_a_dead_letter() -> None:
 
 async def test_payload_that_does_not_fit_the_handler_is_a_dead_letter() -> None:
     """A message that FastStream cannot convert to the handler's argument is set aside."""
-    shop = Shop(failing(None))
+    shop = Shop(raising_in_turn(None))
     await shop.publish("no number")
     assert ([], 1) == (shop.calls, len(shop.letters.letters))
 
 
 async def test_temporary_failure_is_repeated() -> None:
     """A temporary failure is tried again, and the message handled once."""
-    shop = Shop(failing(ConnectionFailed("Away."), ConnectionFailed("Away."), None))
+    shop = Shop(raising_in_turn(ConnectionFailed("Away."), ConnectionFailed("Away."), None))
     await shop.publish(5)
     assert ([5, 5, 5], ["done"], []) == (shop.calls, shop.answers, shop.letters.letters)
 
 
 async def test_temporary_failure_that_lasts_has_the_chosen_consequence() -> None:
     """After all attempts the message is a dead letter, or the error reaches FastStream."""
-    shop = Shop(failing(ConnectionFailed("Away.")))
+    shop = Shop(raising_in_turn(ConnectionFailed("Away.")))
     await shop.publish(5)
     assert [3] == [letter.attempts for letter in shop.letters.letters]
-    shop = Shop(failing(ConnectionFailed("Away.")), exhausted="stop")
+    shop = Shop(raising_in_turn(ConnectionFailed("Away.")), exhausted="stop")
     with pytest.raises(ConnectionFailed):
         await shop.publish(5)
     assert [] == shop.letters.letters
@@ -123,10 +123,10 @@ async def test_temporary_failure_that_lasts_has_the_chosen_consequence() -> None
 
 async def test_other_errors_reach_faststream() -> None:
     """An error that no repetition helps is raised at once, and so are FastStream's signals."""
-    shop = Shop(failing(AuthenticationFailed("A wrong password.")))
+    shop = Shop(raising_in_turn(AuthenticationFailed("A wrong password.")))
     with pytest.raises(AuthenticationFailed):
         await shop.publish(5)
-    shop = Shop(failing(NackMessage()))
+    shop = Shop(raising_in_turn(NackMessage()))
     await shop.publish(5)
     assert ([5], []) == (shop.calls, shop.letters.letters)
 

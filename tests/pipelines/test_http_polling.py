@@ -210,15 +210,15 @@ async def test_field_may_have_the_url_of_the_next_page() -> None:
     ]
 
 
-def changed(id: int, second: int) -> dict[str, Any]:
+def changed_order(id: int, second: int) -> dict[str, Any]:
     """Return an order that changed in a second of some minute."""
     return {"id": id, "at": f"2026-03-01T10:00:{second:02}Z"}
 
 
 async def test_times_move_with_an_overlap() -> None:
     """Requests begin before the newest time, and known records are not delivered again."""
-    first = [changed(1, 0), changed(2, 30)]
-    late = [changed(3, 21), changed(2, 30), changed(1, 31)]
+    first = [changed_order(1, 0), changed_order(2, 30)]
+    late = [changed_order(3, 21), changed_order(2, 30), changed_order(1, 31)]
     shop = Shop(answering(first, first, late))
     polling = HttpPolling(shop, endpoint(since="from", time="at", overlap=10, start="2026-01-01"))
     records = await polling.after(None)
@@ -240,8 +240,8 @@ async def test_pages_of_a_time_keep_their_time() -> None:
 
     def answer(query: dict[str, str]) -> Any:
         if query.get("from") is None and "after" not in query:
-            return {"orders": [changed(1, 0)], "next": "b"}
-        return {"orders": [changed(2, 50)], "next": None}
+            return {"orders": [changed_order(1, 0)], "next": "b"}
+        return {"orders": [changed_order(2, 50)], "next": None}
 
     shop = Shop(answer)
     options = endpoint(
@@ -279,7 +279,10 @@ async def test_last_time_of_the_calendar_is_not_rounded_up() -> None:
 async def test_pages_without_an_end_are_an_error() -> None:
     """Pages that lead in a circle and have nothing new do not keep the source busy forever."""
     shop = Shop(
-        lambda query: {"orders": [changed(1, 0)], "next": "b" if query.get("c") == "a" else "a"}
+        lambda query: {
+            "orders": [changed_order(1, 0)],
+            "next": "b" if query.get("c") == "a" else "a",
+        }
     )
     options = endpoint(
         items="orders", next_page="next", cursor="c", since="from", time="at", remember=5
@@ -317,7 +320,7 @@ async def test_pages_in_a_circle_are_an_error(tail: int, length: int) -> None:
 
 async def test_wrong_order_of_times_is_an_error() -> None:
     """Records in another order than that of their times would be lost, so the source stops."""
-    shop = Shop(answering([changed(1, 40), changed(2, 10)]))
+    shop = Shop(answering([changed_order(1, 40), changed_order(2, 10)]))
     with pytest.raises(ConfigurationError, match="in the order of at") as excinfo:
         await HttpPolling(shop, endpoint(since="from", time="at", overlap=5)).after(None)
     assert not excinfo.value.retryable
@@ -325,7 +328,7 @@ async def test_wrong_order_of_times_is_an_error() -> None:
 
 async def test_records_before_the_wanted_time_are_left_out() -> None:
     """A service that returns more than it was asked for, such as whole days, repeats nothing."""
-    shop = Shop(answering([changed(1, 0), changed(2, 40)]))
+    shop = Shop(answering([changed_order(1, 0), changed_order(2, 40)]))
     options = endpoint(since="from", time="at", overlap=5)
     first = await HttpPolling(shop, options).after(None)
     assert [] == await HttpPolling(shop, options).after(first[-1].offset)
@@ -334,7 +337,7 @@ async def test_records_before_the_wanted_time_are_left_out() -> None:
 @pytest.mark.parametrize("options", [{}, {"since": "from", "time": "at"}])
 async def test_number_of_recognised_records_is_limited(options: dict[str, Any]) -> None:
     """More records than the source recognises are an error that says what to do."""
-    shop = Shop(answering([changed(number, number) for number in range(3)]))
+    shop = Shop(answering([changed_order(number, number) for number in range(3)]))
     with pytest.raises(ConfigurationError, match="more than 2 records at once"):
         await HttpPolling(shop, endpoint(remember=2, **options)).after(None)
 

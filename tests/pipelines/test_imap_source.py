@@ -64,7 +64,7 @@ class Folder:
         return "".join(f"* 1 FETCH (UID {uid} {body})\r\n" for uid in uids) + "TAG OK\r\n"
 
 
-async def opened(source: ImapSource) -> Revocations:
+async def open_source(source: ImapSource) -> Revocations:
     """Open a source, and return what it revokes."""
     revocations = Revocations()
     await source.open(revocations)
@@ -81,10 +81,10 @@ async def test_new_numbers_make_deliveries_void() -> None:
     folder = Folder(1, 2)
     with ScriptedImap(folder.answer) as server:
         source = ImapSource(server.settings())
-        await opened(source)
+        await open_source(source)
         records = await source.poll(LIMITS)
         folder.validity = 8
-        revocations = await opened(source)
+        revocations = await open_source(source)
         with pytest.raises(ConnectionFailed, match="anew"):
             await source.commit(records)
         again = await source.poll(LIMITS)
@@ -103,9 +103,9 @@ async def test_deliveries_outlive_their_connection() -> None:
     folder = Folder(1, 2)
     with ScriptedImap(folder.answer) as server:
         source = ImapSource(server.settings())
-        await opened(source)
+        await open_source(source)
         records = await source.poll(LIMITS)
-        revocations = await opened(source)
+        revocations = await open_source(source)
         folder.sizes[3] = 10
         more = await source.poll(LIMITS)
         await source.commit([*records, *more])
@@ -131,7 +131,7 @@ async def test_processed_messages_in_a_late_answer() -> None:
 
     with ScriptedImap(answer) as server:
         source = ImapSource(server.settings(), pause=0.01)
-        await opened(source)
+        await open_source(source)
         first = await source.poll(LIMITS)
         folder.sizes[2] = 10
         polling = asyncio.ensure_future(source.poll(LIMITS))
@@ -154,7 +154,7 @@ async def test_limits_and_messages_that_are_gone() -> None:
     folder.gone = {2}
     with ScriptedImap(folder.answer) as server:
         source = ImapSource(server.settings())
-        await opened(source)
+        await open_source(source)
         first = await source.poll(LIMITS._replace(size=12))
         second = await source.poll(LIMITS._replace(records=1))
         third = await source.poll(LIMITS)
@@ -168,7 +168,7 @@ async def test_released_messages_come_again_in_order() -> None:
     folder = Folder(1, 2, 3)
     with ScriptedImap(folder.answer) as server:
         source = ImapSource(server.settings())
-        await opened(source)
+        await open_source(source)
         records = await source.poll(LIMITS)
         await source.release(records[:2])
         await source.release([])
@@ -185,7 +185,7 @@ async def test_server_without_idle() -> None:
     folder = Folder()
     with ScriptedImap(folder.answer) as server:
         source = ImapSource(server.settings(), pause=0.01)
-        await opened(source)
+        await open_source(source)
         assert [] == await source.poll(LIMITS._replace(wait=0.05))
         folder.sizes[5] = 10
         assert [5] == uids(await source.poll(LIMITS))
@@ -205,7 +205,7 @@ async def test_idle(event: str) -> None:
 
     with ScriptedImap(answer, capabilities="IDLE") as server:
         source = ImapSource(server.settings(), renew=0.05)
-        await opened(source)
+        await open_source(source)
         assert [5] == uids(await source.poll(LIMITS))
         await source.close()
 
@@ -222,7 +222,7 @@ async def test_failed_wait(reply: bytes) -> None:
 
     with ScriptedImap(answer, capabilities="IDLE") as server:
         source = ImapSource(server.settings())
-        await opened(source)
+        await open_source(source)
         with pytest.raises(ConnectorError):
             await source.poll(LIMITS)
         await source.close()
@@ -245,10 +245,10 @@ async def test_flags_that_a_server_keeps(permanent: str, mark: str, *, is_kept: 
     with ScriptedImap(folder.answer) as server:
         source = ImapSource(server.settings(), mark=mark)
         if is_kept:
-            await opened(source)
+            await open_source(source)
         else:
             with pytest.raises(ConfigurationError, match="cannot keep the flag"):
-                await opened(source)
+                await open_source(source)
         await source.close()
 
 
@@ -268,7 +268,7 @@ async def test_mail_from_a_real_server() -> None:
     with PrivateDovecot() as server:
         await asyncio.to_thread(server.add, "ada", MAIL, MAIL + b"x" * 1000)
         source = ImapSource(server.settings("ada", largest=500))
-        await opened(source)
+        await open_source(source)
         records = await source.poll(LIMITS)
         await source.close()
 

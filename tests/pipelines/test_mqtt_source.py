@@ -80,7 +80,7 @@ def source(broker: PrivateMosquitto, *topics: str, **options: Any) -> MqttSource
     return MqttSource(Mqtt(url=Secret(broker.url), protocol=protocol), topics, **options)
 
 
-async def opened(broker: PrivateMosquitto, *topics: str, **options: Any) -> MqttSource:
+async def open_source(broker: PrivateMosquitto, *topics: str, **options: Any) -> MqttSource:
     """Return an open source."""
     reader = source(broker, *topics, **options)
     await reader.open(Revocations())
@@ -114,7 +114,7 @@ def texts(records: Sequence[SinkRecord]) -> list[str]:
 
 async def test_record_of_a_published_message(broker: PrivateMosquitto, topic: str) -> None:
     """A published MQTT message is read unchanged, with its topic and headers."""
-    reader = await opened(broker, f"{topic}/+")
+    reader = await open_source(broker, f"{topic}/+")
     message = Message.of_json({"a": 1}, key="customer", headers={"trace": "1"}, id="m-1")
     await publish(broker, f"{topic}/eu", [message])
     [record] = await taken(reader, 1)
@@ -134,9 +134,9 @@ async def test_record_of_a_published_message(broker: PrivateMosquitto, topic: st
 
 async def test_older_protocol_has_payloads_only(broker: PrivateMosquitto, topic: str) -> None:
     """MQTT 3.1.1 keeps a session too, but its messages have no headers and ids."""
-    await (await opened(broker, topic, protocol="3.1.1")).close()
+    await (await open_source(broker, topic, protocol="3.1.1")).close()
     await publish(broker, topic, [Message("1", id="m-1")])
-    reader = await opened(broker, topic, protocol="3.1.1")
+    reader = await open_source(broker, topic, protocol="3.1.1")
     [record] = await taken(reader, 1)
     assert ("1", None, None, ()) == (record.text, record.id, record.key, record.attributes)
     await reader.close()
@@ -149,15 +149,15 @@ async def test_messages_wait_for_a_worker_that_is_away(
     broker: PrivateMosquitto, topic: str, qos: int
 ) -> None:
     """The broker keeps messages for a worker that is away, and those that it did not commit."""
-    await (await opened(broker, topic, qos=qos)).close()
+    await (await open_source(broker, topic, qos=qos)).close()
     await publish(broker, topic, messages(4), qos=qos)
-    reader = await opened(broker, topic, qos=qos)
+    reader = await open_source(broker, topic, qos=qos)
     records = await taken(reader, 4)
     await reader.commit(records[:2])
     await reader.release(records[2:])
     await reader.extend(records[2:])
     await reader.close()
-    reader = await opened(broker, topic, qos=qos)
+    reader = await open_source(broker, topic, qos=qos)
     again = await taken(reader, 2)
     assert ["2", "3"] == texts(again)
     assert {2} == {record.deliveries for record in again}
@@ -166,7 +166,7 @@ async def test_messages_wait_for_a_worker_that_is_away(
 
 async def test_acknowledgements_are_in_order(broker: PrivateMosquitto, topic: str) -> None:
     """A message that is done early frees no room before the earlier ones, but at closing."""
-    reader = await opened(broker, topic, prefetch=3)
+    reader = await open_source(broker, topic, prefetch=3)
     await publish(broker, topic, messages(5))
     records = await taken(reader, 3)
     assert [] == await reader.poll(MANY)
@@ -177,7 +177,7 @@ async def test_acknowledgements_are_in_order(broker: PrivateMosquitto, topic: st
     assert ["3", "4"] == texts(records)
     await reader.commit(records[1:])
     await reader.close()
-    reader = await opened(broker, topic, prefetch=3)
+    reader = await open_source(broker, topic, prefetch=3)
     await publish(broker, topic, [Message("5")])
     assert ["3", "5"] == texts(await taken(reader, 2))
     await reader.close()
@@ -186,10 +186,10 @@ async def test_acknowledgements_are_in_order(broker: PrivateMosquitto, topic: st
 async def test_group_shares_messages(broker: PrivateMosquitto, topic: str) -> None:
     """Workers of a group get each message once, and another subscriber gets all of them."""
     workers = [
-        await opened(broker, f"{topic}/#", group="workers", client_id=f"{topic}-{number}")
+        await open_source(broker, f"{topic}/#", group="workers", client_id=f"{topic}-{number}")
         for number in range(2)
     ]
-    other = await opened(broker, f"{topic}/#", client_id=f"{topic}-other")
+    other = await open_source(broker, f"{topic}/#", client_id=f"{topic}-other")
     await publish(broker, f"{topic}/a/b", messages(20))
     shares: list[list[str]] = [[], []]
     async with asyncio.timeout(60.0):
@@ -208,7 +208,7 @@ async def test_group_shares_messages(broker: PrivateMosquitto, topic: str) -> No
 async def test_retained_message_comes_once(broker: PrivateMosquitto, topic: str) -> None:
     """A retained message comes with a new subscription, and not with each connection."""
     await publish(broker, topic, [Message("kept")], retain=True)
-    reader = await opened(broker, topic)
+    reader = await open_source(broker, topic)
     await reader.commit(await taken(reader, 1))
     await reader.open(Revocations())
     await publish(broker, topic, [Message("next")])
@@ -255,7 +255,7 @@ async def test_messages_without_acknowledgement_are_bounded(
     broker: PrivateMosquitto, topic: str
 ) -> None:
     """A flood of QoS 0 stays in the network, and what was sent is read when there is room."""
-    reader = await opened(broker, topic, prefetch=1)
+    reader = await open_source(broker, topic, prefetch=1)
     await asyncio.to_thread(publish_plainly, broker, topic, 3_000, 10, 0)
     inner: Any = reader
     await until(lambda: len(inner._reader._buffer) > 1_000)  # noqa: SLF001 - nothing public tells
@@ -290,7 +290,7 @@ async def test_stop_leaves_the_rest_at_the_broker(broker: PrivateMosquitto, topi
         await go_on.wait()
         stored.append(record.text)
 
-    await (await opened(broker, topic)).close()
+    await (await open_source(broker, topic)).close()
     await publish(broker, topic, messages(50))
     pipeline = Pipeline("orders", source(broker, topic), RecordSink(store))
     running = asyncio.create_task(pipeline.run())
@@ -298,7 +298,7 @@ async def test_stop_leaves_the_rest_at_the_broker(broker: PrivateMosquitto, topi
     pipeline.stop()
     go_on.set()
     assert (await running).is_clean
-    reader = await opened(broker, topic)
+    reader = await open_source(broker, topic)
     rest = await taken(reader, 50 - len(stored))
     assert sorted(map(str, range(50))) == sorted(stored + texts(rest))
     await reader.close()
@@ -308,7 +308,7 @@ async def test_prefetch_holds_whatever_the_broker_sends(
     broker: PrivateMosquitto, topic: str
 ) -> None:
     """No more messages are out than `prefetch` says, also after some of them were acknowledged."""
-    reader = await opened(broker, topic, prefetch=10)
+    reader = await open_source(broker, topic, prefetch=10)
     await publish(broker, topic, messages(50))
     records = await taken(reader, 10)
     assert [] == await reader.poll(MANY)
@@ -325,7 +325,7 @@ def test_killed_worker_loses_nothing(broker: PrivateMosquitto, topic: str, tmp_p
     """After kill -9 at random moments each message has its effect."""
 
     async def prepare() -> None:
-        await (await opened(broker, topic, client_id=f"worker-of-{topic}")).close()
+        await (await open_source(broker, topic, client_id=f"worker-of-{topic}")).close()
         await publish(broker, topic, messages(600))
 
     asyncio.run(prepare())
@@ -336,7 +336,7 @@ def test_killed_worker_loses_nothing(broker: PrivateMosquitto, topic: str, tmp_p
 async def test_restarted_broker(topic: str) -> None:
     """A pipeline survives a restart of the broker, and pauses between its attempts."""
     with PrivateMosquitto(is_persistent=True) as broker:
-        await (await opened(broker, topic)).close()
+        await (await open_source(broker, topic)).close()
         reader = source(broker, topic)
 
         async def publish_to_it(items: Sequence[Message]) -> None:
@@ -383,7 +383,7 @@ async def test_refused_subscription(code: int, kind: type[ConnectorError]) -> No
 async def test_lost_connection_is_temporary(broker: PrivateMosquitto, topic: str) -> None:
     """After the broker died, polls and commits raise a temporary error; closing works."""
     with PrivateMosquitto() as mortal:
-        reader = await opened(mortal, topic)
+        reader = await open_source(mortal, topic)
         await publish(mortal, topic, messages(1))
         records = await taken(reader, 1)
         waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 60.0)))

@@ -59,7 +59,7 @@ CHANNEL_OPEN = b"\x00\x14\x00\x0a"
 
 
 @pytest.fixture(scope="module")
-def private() -> Generator[PrivateRabbitMq]:
+def private_server() -> Generator[PrivateRabbitMq]:
     """Yield a RabbitMQ server for these tests alone."""
     with PrivateRabbitMq() as server:
         yield server
@@ -250,9 +250,9 @@ async def test_single_active_consumer_fails_over() -> None:
         await second.close()
 
 
-async def test_stream_is_refused(private: PrivateRabbitMq) -> None:
+async def test_stream_is_refused(private_server: PrivateRabbitMq) -> None:
     """A RabbitMQ stream is refused, because the source stores no position for it."""
-    with closing(Broker(private.url, {"x-queue-type": "stream"})) as broker:
+    with closing(Broker(private_server.url, {"x-queue-type": "stream"})) as broker:
         reader = source(broker)
         await reader.open(Revocations())
         await publish(broker, messages(1))
@@ -318,32 +318,32 @@ def test_killed_worker_loses_nothing(broker: Broker, tmp_path: Path) -> None:
     check_killed_workers(arguments, tmp_path / "effects", 600, lambda: count(broker) == 0)
 
 
-async def test_restarted_broker(private: PrivateRabbitMq) -> None:
+async def test_restarted_broker(private_server: PrivateRabbitMq) -> None:
     """A pipeline survives a restart of the broker, and pauses between its attempts."""
-    with closing(Broker(private.url, QUORUM)) as broker:
+    with closing(Broker(private_server.url, QUORUM)) as broker:
         await check_restarted_broker(
             source(broker),
             partial(publish, broker),
-            partial(private.control, "stop_app"),
-            partial(private.control, "start_app"),
+            partial(private_server.control, "stop_app"),
+            partial(private_server.control, "start_app"),
         )
         broker.reconnect()
 
 
 async def test_refused_settings_are_told_without_secrets(
-    private: PrivateRabbitMq, broker: Broker
+    private_server: PrivateRabbitMq, broker: Broker
 ) -> None:
     """Wrong password, missing right, virtual host or queue, and no server have their own errors."""
-    private.control("add_user", "reader", "right")
-    private.control("set_permissions", "reader", "", "", "")
+    private_server.control("add_user", "reader", "right")
+    private_server.control("set_permissions", "reader", "", "", "")
     cases: list[tuple[str, type[ConnectorError], str]] = [
-        (private.url.replace("//", f"//guest:{WRONG}@"), AuthenticationFailed, "password"),
-        (private.url.replace("//", "//reader:right@"), AuthenticationFailed, "may not read"),
-        (private.url + "missing", TopicNotFound, "virtual host"),
-        (private.url, TopicNotFound, "no queue 'missing'"),
+        (private_server.url.replace("//", f"//guest:{WRONG}@"), AuthenticationFailed, "password"),
+        (private_server.url.replace("//", "//reader:right@"), AuthenticationFailed, "may not read"),
+        (private_server.url + "missing", TopicNotFound, "virtual host"),
+        (private_server.url, TopicNotFound, "no queue 'missing'"),
         (f"amqp://guest:{WRONG}@127.0.0.1:{free_port()}", ConnectionFailed, "accepts"),
     ]
-    with closing(Broker(private.url)) as other:
+    with closing(Broker(private_server.url)) as other:
         for url, kind, words in cases:
             queue = other.queue if "reader" in url else "missing"
             reader = RabbitMqSource(RabbitMq(url=Secret(url)), [queue])
@@ -351,7 +351,7 @@ async def test_refused_settings_are_told_without_secrets(
                 await reader.open(Revocations())
             assert WRONG not in str(error.value)
             assert "right" not in str(error.value).replace("rights", "").replace("the right", "")
-    private.control("delete_user", "reader")
+    private_server.control("delete_user", "reader")
 
 
 async def test_lost_connection_is_temporary(broker: Broker) -> None:

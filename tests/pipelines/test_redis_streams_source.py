@@ -45,25 +45,25 @@ WRONG = "hunter2-of-nobody"
 
 
 @pytest.fixture(scope="module")
-def private() -> Generator[PrivateRedis]:
+def private_server() -> Generator[PrivateRedis]:
     """Yield a Redis server for these tests alone."""
     with PrivateRedis() as server:
         yield server
 
 
 @pytest.fixture
-def server(private: PrivateRedis) -> Generator[Any]:
+def server(private_server: PrivateRedis) -> Generator[Any]:
     """Empty the server, and return a client for it."""
-    with redis.Redis.from_url(private.url) as client:
+    with redis.Redis.from_url(private_server.url) as client:
         client.flushall()
         yield client
 
 
 def source(
-    private: PrivateRedis, *streams: str, url: str | None = None, **options: Any
+    private_server: PrivateRedis, *streams: str, url: str | None = None, **options: Any
 ) -> RedisStreamsSource:
     """Return a source at the private server."""
-    settings = RedisStreams(url=Secret(url or private.url))
+    settings = RedisStreams(url=Secret(url or private_server.url))
     options.setdefault("group", "workers")
     return RedisStreamsSource(settings, streams or ["orders"], **options)
 
@@ -73,9 +73,9 @@ async def revoked(_: Any) -> None:
     raise AssertionError
 
 
-async def publish(private: PrivateRedis, *messages: Message, stream: str = "orders") -> None:
+async def publish(private_server: PrivateRedis, *messages: Message, stream: str = "orders") -> None:
     """Publish messages with the Redis Streams connector."""
-    publisher = RedisStreams(url=Secret(private.url)).async_publisher("events")
+    publisher = RedisStreams(url=Secret(private_server.url)).async_publisher("events")
     async with AsyncConnectorManager([Service("events")]) as manager, publisher:
         await manager.perform("events", publisher.publish_batch(stream, messages))
 
@@ -85,12 +85,12 @@ def pending(server: Any) -> int:
     return int(server.xpending("orders", "workers")["pending"])
 
 
-async def test_record_of_a_published_message(private: PrivateRedis, server: Any) -> None:
+async def test_record_of_a_published_message(private_server: PrivateRedis, server: Any) -> None:
     """A published message is read unchanged, with its stream, position and time."""
     begin = datetime.now(UTC).replace(microsecond=0)
     message = Message.of_json({"a": 1}, key="customer", headers={"trace": "1"}, id="m-1")
-    await publish(private, message)
-    reader = source(private)
+    await publish(private_server, message)
+    reader = source(private_server)
     await reader.open(revoked)
     [record] = await reader.poll(MANY)
     assert (message.payload, b"customer", "m-1", "application/json", "orders") == (
@@ -109,10 +109,10 @@ async def test_record_of_a_published_message(private: PrivateRedis, server: Any)
     await reader.close()
 
 
-async def test_entries_of_other_programs(private: PrivateRedis, server: Any) -> None:
+async def test_entries_of_other_programs(private_server: PrivateRedis, server: Any) -> None:
     """A stream entry with other fields, or with an id without a time, is read with all fields."""
     server.xadd("orders", {b"a\xff": b"1", b"": b"2"}, id="99999999999999999-1")
-    reader = source(private)
+    reader = source(private_server)
     await reader.open(revoked)
     [record] = await reader.poll(MANY)
     assert b"" == record.payload
@@ -122,21 +122,21 @@ async def test_entries_of_other_programs(private: PrivateRedis, server: Any) -> 
     await reader.close()
 
 
-async def test_polls_are_bounded(private: PrivateRedis, server: Any) -> None:
+async def test_polls_are_bounded(private_server: PrivateRedis, server: Any) -> None:
     """A poll returns no more records than its limit, and fewer if they are large."""
-    await publish(private, *(Message("x" * 10_000) for _ in range(30)))
-    reader = source(private)
+    await publish(private_server, *(Message("x" * 10_000) for _ in range(30)))
+    reader = source(private_server)
     await reader.open(revoked)
     assert 7 == len(await reader.poll(PollLimits(7, 1_000_000, 0.01)))
     assert 2 == len(await reader.poll(PollLimits(100, 25_000, 0.01)))
     await reader.close()
 
 
-async def test_streams_of_one_source(private: PrivateRedis, server: Any) -> None:
+async def test_streams_of_one_source(private_server: PrivateRedis, server: Any) -> None:
     """A source can read several streams, and acknowledges each entry in its own."""
     for stream in ("orders", "returns"):
-        await publish(private, Message(stream), stream=stream)
-    reader = source(private, "orders", "returns")
+        await publish(private_server, Message(stream), stream=stream)
+    reader = source(private_server, "orders", "returns")
     await reader.open(revoked)
     records = await reader.poll(MANY)
     assert {"orders", "returns"} == {record.topic for record in records}
@@ -145,16 +145,16 @@ async def test_streams_of_one_source(private: PrivateRedis, server: Any) -> None
     await reader.close()
 
 
-async def test_consumer_gets_back_what_it_left(private: PrivateRedis, server: Any) -> None:
+async def test_consumer_gets_back_what_it_left(private_server: PrivateRedis, server: Any) -> None:
     """A consumer that opens with a dead one's name gets its unacknowledged entries first."""
-    await publish(private, *(Message(str(number)) for number in range(5)))
-    first = source(private, consumer="worker")
+    await publish(private_server, *(Message(str(number)) for number in range(5)))
+    first = source(private_server, consumer="worker")
     await first.open(revoked)
     records = await first.poll(PollLimits(3, 1_000_000, 0.01))
     await first.commit(records[:1])
     await first.close()
 
-    second = source(private, consumer="worker")
+    second = source(private_server, consumer="worker")
     await second.open(revoked)
     again = [*await second.poll(PollLimits(1, 1, 0.01)), *await second.poll(MANY)]
     assert [b"1", b"2"] == [record.payload for record in again]
@@ -165,10 +165,13 @@ async def test_consumer_gets_back_what_it_left(private: PrivateRedis, server: An
     await second.close()
 
 
-async def test_abandoned_entries_go_to_others(private: PrivateRedis, server: Any) -> None:
+async def test_abandoned_entries_go_to_others(private_server: PrivateRedis, server: Any) -> None:
     """Entries that a consumer does not extend are claimed by others; released ones at once."""
-    await publish(private, Message("0"), Message("1"))
-    first, second = source(private, claim_after=3600.0), source(private, claim_after=3600.0)
+    await publish(private_server, Message("0"), Message("1"))
+    first, second = (
+        source(private_server, claim_after=3600.0),
+        source(private_server, claim_after=3600.0),
+    )
     await first.open(revoked)
     await second.open(revoked)
     records = await first.poll(MANY)
@@ -183,25 +186,25 @@ async def test_abandoned_entries_go_to_others(private: PrivateRedis, server: Any
     await second.close()
 
 
-async def test_deleted_entries_are_left_out(private: PrivateRedis, server: Any) -> None:
+async def test_deleted_entries_are_left_out(private_server: PrivateRedis, server: Any) -> None:
     """An entry that was deleted before its second delivery is skipped."""
-    await publish(private, Message("0"), Message("1"))
-    first = source(private, consumer="worker")
+    await publish(private_server, Message("0"), Message("1"))
+    first = source(private_server, consumer="worker")
     await first.open(revoked)
     records = await first.poll(MANY)
     server.xdel("orders", records[0].offset)
-    second = source(private, consumer="worker")
+    second = source(private_server, consumer="worker")
     await second.open(revoked)
     assert [b"1"] == [record.payload for record in await second.poll(MANY)]
     await first.close()
     await second.close()
 
 
-async def test_lag_counts_all_streams(private: PrivateRedis, server: Any) -> None:
+async def test_lag_counts_all_streams(private_server: PrivateRedis, server: Any) -> None:
     """The lag is that of all streams, delivered entries included; unknown if Redis lost count."""
-    await publish(private, *(Message(str(number)) for number in range(3)))
+    await publish(private_server, *(Message(str(number)) for number in range(3)))
     server.xadd("returns", {"payload": "9"})
-    reader = source(private, "orders", "returns")
+    reader = source(private_server, "orders", "returns")
     await reader.open(revoked)
     records = await reader.poll(PollLimits(2, 10_000, 1.0))
     assert 4 == await reader.lag()
@@ -213,10 +216,10 @@ async def test_lag_counts_all_streams(private: PrivateRedis, server: Any) -> Non
     await reader.close()
 
 
-async def test_position_can_be_moved(private: PrivateRedis, server: Any) -> None:
+async def test_position_can_be_moved(private_server: PrivateRedis, server: Any) -> None:
     """After seeking, a consumer group continues after the given entry."""
-    await publish(private, *(Message(str(number)) for number in range(3)))
-    reader = source(private)
+    await publish(private_server, *(Message(str(number)) for number in range(3)))
+    reader = source(private_server)
     await reader.open(revoked)
     records = await reader.poll(MANY)
     await reader.commit(records)
@@ -228,20 +231,20 @@ async def test_position_can_be_moved(private: PrivateRedis, server: Any) -> None
     await reader.close()
 
 
-async def test_group_for_new_entries(private: PrivateRedis, server: Any) -> None:
+async def test_group_for_new_entries(private_server: PrivateRedis, server: Any) -> None:
     """A consumer group that begins at "$" gets entries published after its creation."""
-    await publish(private, Message("old"))
-    reader = source(private, start="$")
+    await publish(private_server, Message("old"))
+    reader = source(private_server, start="$")
     await reader.open(revoked)
-    await publish(private, Message("new"))
+    await publish(private_server, Message("new"))
     assert [b"new"] == [record.payload for record in await reader.poll(MANY)]
     await reader.close()
 
 
-async def test_deleted_group_is_created_again(private: PrivateRedis, server: Any) -> None:
+async def test_deleted_group_is_created_again(private_server: PrivateRedis, server: Any) -> None:
     """A deleted consumer group is a temporary error; the next opening creates it again."""
-    await publish(private, Message("0"))
-    reader = source(private)
+    await publish(private_server, Message("0"))
+    reader = source(private_server)
     await reader.open(revoked)
     server.xgroup_destroy("orders", "workers")
     with pytest.raises(ConnectionFailed, match="cannot serve"):
@@ -251,35 +254,35 @@ async def test_deleted_group_is_created_again(private: PrivateRedis, server: Any
     await reader.close()
 
 
-async def test_what_is_no_stream_is_refused(private: PrivateRedis, server: Any) -> None:
+async def test_what_is_no_stream_is_refused(private_server: PrivateRedis, server: Any) -> None:
     """A Redis key that is not a stream stops the source before anything is read."""
     server.set("orders", "1")
     with pytest.raises(ConfigurationError, match="refused a command"):
-        await source(private).open(revoked)
+        await source(private_server).open(revoked)
 
 
 @pytest.mark.parametrize("streams", ["orders", []])
-def test_streams_are_a_list(private: PrivateRedis, streams: Any) -> None:
+def test_streams_are_a_list(private_server: PrivateRedis, streams: Any) -> None:
     """A single name in the place of a list is refused."""
     with pytest.raises(ConfigurationError) as error:
-        RedisStreamsSource(RedisStreams(url=Secret(private.url)), streams, group="workers")
+        RedisStreamsSource(RedisStreams(url=Secret(private_server.url)), streams, group="workers")
     assert "streams" == error.value.path
 
 
-async def test_wrong_password_and_missing_rights(private: PrivateRedis, server: Any) -> None:
+async def test_wrong_password_and_missing_rights(private_server: PrivateRedis, server: Any) -> None:
     """A wrong password or missing right is a final error that does not show the password."""
     server.acl_setuser("reader", enabled=True, passwords=["+right"], keys=["*"], commands=["+ping"])
     for password in (WRONG, "right"):
-        url = private.url.replace("//", f"//reader:{password}@")
+        url = private_server.url.replace("//", f"//reader:{password}@")
         with pytest.raises(AuthenticationFailed) as error:
-            await source(private, url=url).open(revoked)
+            await source(private_server, url=url).open(revoked)
         assert password not in str(error.value)
     server.acl_deluser("reader")
 
 
-async def test_use_before_it_is_open(private: PrivateRedis) -> None:
+async def test_use_before_it_is_open(private_server: PrivateRedis) -> None:
     """Using a Redis source that is not open raises the same error as a lost connection."""
-    reader = source(private)
+    reader = source(private_server)
     with pytest.raises(ConnectionFailed, match="closed"):
         await reader.poll(MANY)
     await reader.close()
@@ -311,28 +314,28 @@ def has_effects(server: Any, count: int) -> bool:
     return bool(server.hlen("effects") >= count)
 
 
-def start_worker(private: PrivateRedis, kind: str = "store") -> subprocess.Popen[bytes]:
+def start_worker(private_server: PrivateRedis, kind: str = "store") -> subprocess.Popen[bytes]:
     """Start a worker process, and wait for its first effects."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.pipelines.pipeline_worker", private.url, "3", kind],
+        [sys.executable, "-m", "tests.pipelines.pipeline_worker", private_server.url, "3", kind],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
 
 
-def test_killed_worker_loses_nothing(private: PrivateRedis, server: Any) -> None:
+def test_killed_worker_loses_nothing(private_server: PrivateRedis, server: Any) -> None:
     """After kill -9 at random moments each record has its effect, and few are repeated."""
     messages = 600
     for number in range(messages):
         server.xadd("orders", {"payload": str(number), "moorage-key": f"k{number % 7}"})
     chance = random.Random(20261124)
     for _ in range(3):
-        worker = start_worker(private)
+        worker = start_worker(private_server)
         goal = min(messages - 1, server.hlen("effects") + chance.randrange(1, 150))
         wait_until(partial(has_effects, server, goal), "the worker's effects")
         worker.kill()
         worker.communicate()
-    worker = start_worker(private)
+    worker = start_worker(private_server)
     wait_until(lambda: server.hlen("effects") == messages, "the last effects")
     wait_until(lambda: 0 == pending(server), "the last acknowledgement")
     worker.send_signal(signal.SIGTERM)
@@ -345,10 +348,10 @@ def test_killed_worker_loses_nothing(private: PrivateRedis, server: Any) -> None
     assert max(attempts) <= 4
 
 
-def test_worker_with_a_hanging_sink_ends_in_time(private: PrivateRedis, server: Any) -> None:
+def test_worker_with_a_hanging_sink_ends_in_time(private_server: PrivateRedis, server: Any) -> None:
     """SIGTERM ends a worker whose sink hangs, with the exit code for cut-off records."""
     server.xadd("orders", {"payload": "1"})
-    worker = start_worker(private, "hang")
+    worker = start_worker(private_server, "hang")
     wait_until(lambda: server.hlen("effects") == 1, "the worker's effect")
     worker.send_signal(signal.SIGTERM)
     worker.communicate(timeout=60)
@@ -356,10 +359,10 @@ def test_worker_with_a_hanging_sink_ends_in_time(private: PrivateRedis, server: 
     assert 1 == pending(server)
 
 
-async def test_lost_connection_is_temporary(private: PrivateRedis, server: Any) -> None:
+async def test_lost_connection_is_temporary(private_server: PrivateRedis, server: Any) -> None:
     """A connection that the server closes is a temporary error; the next opening repairs it."""
-    await publish(private, Message("0"))
-    reader = source(private)
+    await publish(private_server, Message("0"))
+    reader = source(private_server)
     await reader.open(revoked)
     waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 3_600.0)))
     [record] = await waiting
@@ -376,10 +379,10 @@ async def test_lost_connection_is_temporary(private: PrivateRedis, server: Any) 
     await reader.close()
 
 
-async def test_message_with_an_unreadable_type(private: PrivateRedis, server: Any) -> None:
+async def test_message_with_an_unreadable_type(private_server: PrivateRedis, server: Any) -> None:
     """A content type or message id that is not UTF-8 is read with its bytes escaped."""
     server.xadd("orders", {"payload": "1", "content-type": b"\xff", "message-id": b"\xfe"})
-    reader = source(private)
+    reader = source(private_server)
     await reader.open(revoked)
     [record] = await reader.poll(MANY)
     assert ("\\xff", "\\xfe") == (record.content_type, record.id)

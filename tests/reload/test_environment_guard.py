@@ -44,7 +44,7 @@ from moorage.hub.hub import AsyncHub
 from moorage.services.environment_guard import EnvironmentGuard
 from moorage.testing import VirtualClock
 from moorage.wiring.store_urls import aopen_storage, open_storage
-from tests.reload.world import ReloadWorld, resolved
+from tests.reload.world import ReloadWorld, result_of
 from tests.support.servers import mariadb_url, postgres_url, redis_url
 
 if TYPE_CHECKING:
@@ -80,21 +80,21 @@ async def test_other_environment_sends_nothing(awaited: bool) -> None:
     """The first environment that uses a store owns it; calls in other environments are refused."""
     world, memory = ReloadWorld(), MemoryStorage()
     storage = AsyncMemoryStorage(memory) if awaited else memory
-    await resolved(hub(world, storage, "", awaited=awaited).manager.call("vat", GET))
-    await resolved(hub(world, storage, "production", awaited=awaited).manager.call("vat", GET))
-    await resolved(hub(world, storage, "production", awaited=awaited).manager.call("vat", GET))
+    await result_of(hub(world, storage, "", awaited=awaited).manager.call("vat", GET))
+    await result_of(hub(world, storage, "production", awaited=awaited).manager.call("vat", GET))
+    await result_of(hub(world, storage, "production", awaited=awaited).manager.call("vat", GET))
     for name, environment_words in (("staging", "'staging'"), ("", "not named")):
         copied_hub = hub(world, storage, name, awaited=awaited)
         for call in (copied_hub.manager.call, copied_hub.manager.stream):
             with pytest.raises(
                 CopiedStore, match=f"but this environment is {environment_words}."
             ) as excinfo:
-                await resolved(call("vat", GET, endpoint="read"))
+                await result_of(call("vat", GET, endpoint="read"))
             assert ("production", "vat") == (excinfo.value.owner, excinfo.value.service)
             assert "read" == excinfo.value.operation
             assert isinstance(excinfo.value, HeldBack)
         with pytest.raises(CopiedStore) as excinfo:
-            await resolved(
+            await result_of(
                 copied_hub.manager.run("vat", _return_one if awaited else _now, endpoint="read")
             )
         assert ("production", "vat") == (excinfo.value.owner, excinfo.value.service)
@@ -117,18 +117,20 @@ async def test_rearm_allows_the_environment(awaited: bool) -> None:
     world, memory = ReloadWorld(), MemoryStorage()
     storage: Any = AsyncMemoryStorage(memory) if awaited else memory
     first = hub(world, storage, "production", awaited=awaited)
-    await resolved(first.manager.call("vat", GET))
+    await result_of(first.manager.call("vat", GET))
     copied_hub = hub(world, storage, "staging", awaited=awaited)
     with pytest.raises(CopiedStore):
-        await resolved(copied_hub.manager.call("vat", GET))
+        await result_of(copied_hub.manager.call("vat", GET))
 
-    previous_owner = await resolved((arearm if awaited else rearm)(storage, "staging"))
+    previous_owner = await result_of((arearm if awaited else rearm)(storage, "staging"))
 
-    await resolved(copied_hub.manager.call("vat", GET))
-    await resolved(first.manager.call("vat", GET))
+    await result_of(copied_hub.manager.call("vat", GET))
+    await result_of(first.manager.call("vat", GET))
     with pytest.raises(CopiedStore):
-        await resolved(hub(world, storage, "third", awaited=awaited).manager.call("vat", GET))
-    assert "production" == previous_owner == await resolved((aowner if awaited else owner)(storage))
+        await result_of(hub(world, storage, "third", awaited=awaited).manager.call("vat", GET))
+    assert (
+        "production" == previous_owner == await result_of((aowner if awaited else owner)(storage))
+    )
     assert 3 == len(world.sent)
 
 
@@ -151,7 +153,7 @@ async def test_environment_is_checked_once(awaited: bool) -> None:
             memory = MemoryStorage()
         guarded_hub = hub(world, storage, name, awaited=awaited)
         for _ in range(3):
-            await resolved(guarded_hub.manager.call("vat", GET))
+            await result_of(guarded_hub.manager.call("vat", GET))
         assert request == len(claims)
 
 
@@ -160,16 +162,16 @@ async def test_status_does_not_rearm(awaited: bool) -> None:
     """Reading the status of a copied store does not allow it to send."""
     world, memory = ReloadWorld(), MemoryStorage()
     storage: Any = AsyncMemoryStorage(memory) if awaited else memory
-    await resolved((arearm if awaited else rearm)(storage, "production"))
+    await result_of((arearm if awaited else rearm)(storage, "production"))
     manager = hub(world, storage, "staging", awaited=awaited).manager
 
-    await resolved(manager.circuit_state("vat"))
+    await result_of(manager.circuit_state("vat"))
 
     for _ in range(2):
         with pytest.raises(CopiedStore):
-            await resolved(manager.call("vat", GET))
+            await result_of(manager.call("vat", GET))
         with pytest.raises(CopiedStore):
-            await resolved(manager.run("vat", _return_one if awaited else _now))
+            await result_of(manager.run("vat", _return_one if awaited else _now))
     assert [] == world.sent
 
 
@@ -191,7 +193,7 @@ async def test_check_is_repeated_until_the_store_replies(awaited: bool) -> None:
     rearm(memory, "production")
     manager = hub(world, storage, "staging", awaited=awaited).manager
     for _ in range(2):
-        await resolved(manager.call("vat", GET))
+        await result_of(manager.call("vat", GET))
     assert 2 == len(world.sent)
 
     failing_state.away = False
@@ -199,13 +201,13 @@ async def test_check_is_repeated_until_the_store_replies(awaited: bool) -> None:
     async def until_known() -> None:
         # After a look in vain nobody looks again for some time.
         while len(world.sent) < 100_000:
-            await resolved(manager.call("vat", GET))
+            await result_of(manager.call("vat", GET))
 
     with pytest.raises(CopiedStore):
         await until_known()
     sent_before = len(world.sent)
     with pytest.raises(CopiedStore):
-        await resolved(manager.call("vat", GET))
+        await result_of(manager.call("vat", GET))
     assert sent_before == len(world.sent)
 
 
@@ -341,14 +343,14 @@ async def test_check_uses_the_calls_deadline(awaited: bool) -> None:
     for timeout, half in ((None, 15.0), (3.0, 1.5)):
         storage: Any = AsyncMemoryStorage(RecordingState()) if awaited else RecordingState()
         manager = hub(world, storage, "production", awaited=awaited).manager
-        await resolved(manager.call("vat", GET, timeout=timeout))
+        await result_of(manager.call("vat", GET, timeout=timeout))
         assert half == pytest.approx(reports.pop(), abs=0.5)
         fresh_manager = hub(world, storage, "production", awaited=awaited).manager
         with pytest.raises(ConfigurationError) as excinfo:
-            await resolved(fresh_manager.call("vat", GET, timeout=-1))
+            await result_of(fresh_manager.call("vat", GET, timeout=-1))
         assert "timeout" == excinfo.value.path
         with pytest.raises(InvalidData, match="not a str"):
-            await resolved(fresh_manager.call("vat", "no request"))
+            await result_of(fresh_manager.call("vat", "no request"))
 
 
 @EITHER
@@ -368,7 +370,7 @@ async def test_environment_of_the_configuration(
 
     world = ReloadWorld()
     live_hub = world.open(source("live.db"), awaited=awaited, environment="production")
-    await resolved(live_hub.manager.call("vat", GET))
+    await result_of(live_hub.manager.call("vat", GET))
     shutil.copy(tmp_path / "live.db", tmp_path / "copy.db")
     for suffix in ("-wal", "-shm"):
         if (tmp_path / f"live.db{suffix}").exists():
@@ -383,11 +385,11 @@ async def test_environment_of_the_configuration(
             source("copy.db", **state_options), awaited=awaited, environment=environment
         )
         with pytest.raises(CopiedStore):
-            await resolved(guarded_hub.manager.call("vat", GET))
+            await result_of(guarded_hub.manager.call("vat", GET))
     named_hub = world.open(source("copy.db", environment_id="production"), awaited=awaited)
-    await resolved(named_hub.manager.call("vat", GET))
+    await result_of(named_hub.manager.call("vat", GET))
     memory = {"state": {"url": "memory:"}, "services": services}
-    await resolved(world.open(memory, awaited=awaited).manager.call("vat", GET))
+    await result_of(world.open(memory, awaited=awaited).manager.call("vat", GET))
 
 
 @EITHER
@@ -405,13 +407,13 @@ async def test_records_are_readable_by_every_release(awaited: bool) -> None:
 
     storage: Any = AsyncMemoryStorage(RecordingState()) if awaited else RecordingState()
     arm: Any = arearm if awaited else rearm
-    await resolved(arm(storage, "production"))
-    await resolved(arm(storage, "staging"))
+    await result_of(arm(storage, "production"))
+    await result_of(arm(storage, "staging"))
 
     names = ("home", "armed:production", "armed:staging")
     assert {f"{{:moorage}}:fence:{name}" for name in names} == set(requests)
     with pytest.raises(InvalidData) as excinfo:
-        await resolved(arm(storage, ""))
+        await result_of(arm(storage, ""))
     assert "environment" == excinfo.value.field
 
 
@@ -444,11 +446,11 @@ async def test_every_store_keeps_its_owner(kind: str, tmp_path: Path, awaited: b
     """Every kind of store keeps the name of its owning environment."""
     with _shared(kind, tmp_path, awaited=awaited) as storage:
         ask, arm = (aowner, arearm) if awaited else (owner, rearm)
-        assert await resolved(ask(storage)) is None
-        assert "production" == await resolved(arm(storage, "production"))
-        assert "production" == await resolved(arm(storage, "staging"))
-        assert "production" == await resolved(ask(storage))
-        await resolved(storage.aclose() if awaited else storage.close())
+        assert await result_of(ask(storage)) is None
+        assert "production" == await result_of(arm(storage, "production"))
+        assert "production" == await result_of(arm(storage, "staging"))
+        assert "production" == await result_of(ask(storage))
+        await result_of(storage.aclose() if awaited else storage.close())
 
 
 @EITHER
@@ -476,12 +478,12 @@ async def test_copy_of_production_is_disarmed(tmp_path: Path, awaited: bool) -> 
     box = AsyncOutbox() if awaited else Outbox()
     make = aneutralize if awaited else neutralize
 
-    assert 8 == await resolved(make(credential_store, tenants, memory, box))
-    assert 3 == await resolved(make(credential_store, tenants, memory, box))
-    assert not await resolved(credential_store.has("stripe", None))
-    assert await resolved(tenants.version("acme")) is None
+    assert 8 == await result_of(make(credential_store, tenants, memory, box))
+    assert 3 == await result_of(make(credential_store, tenants, memory, box))
+    assert not await result_of(credential_store.has("stripe", None))
+    assert await result_of(tenants.version("acme")) is None
     with pytest.raises(ConfigurationError, match="cannot be emptied"):
-        await resolved(make(object()))
+        await result_of(make(object()))
 
 
 @EITHER
@@ -495,8 +497,8 @@ async def test_environment_guard_of_a_hosts_store(*, awaited: bool) -> None:
         guarded_hub = make(
             fields, environment=environment, state=state, http=world.client(awaited=awaited)
         )
-        await resolved(guarded_hub.manager.call("vat", GET))
+        await result_of(guarded_hub.manager.call("vat", GET))
 
     copy = make(fields, environment="staging", state=state, http=world.client(awaited=awaited))
     with pytest.raises(CopiedStore, match="production"):
-        await resolved(copy.manager.call("vat", GET))
+        await result_of(copy.manager.call("vat", GET))

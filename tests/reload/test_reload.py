@@ -33,7 +33,7 @@ from moorage.vendors.storage.local_files import LocalFiles
 from tests.adapters.forked import in_a_child
 from tests.contracts.caller import MODES, PigeonHubs
 from tests.contracts.pigeon import TextMessageVendor
-from tests.reload.world import ReloadWorld, resolved, services
+from tests.reload.world import ReloadWorld, result_of, services
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,13 +60,13 @@ async def test_next_call_uses_the_new_configuration(
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = world.open(path, awaited=awaited)
     manager = hub.manager
-    await resolved(manager.call("vat", GET))
+    await result_of(manager.call("vat", GET))
     services(path, vat="https://two.example", new="https://new.example")
 
-    result = await resolved(hub.reload())
+    result = await result_of(hub.reload())
 
-    await resolved(manager.call("vat", GET))
-    await resolved(manager.call("new", GET))
+    await result_of(manager.call("vat", GET))
+    await result_of(manager.call("new", GET))
     assert ["https://one.example/a", "https://two.example/a", "https://new.example/a"] == world.sent
     assert (("services.new",), (), ("services.vat",)) == (
         result.added,
@@ -75,7 +75,7 @@ async def test_next_call_uses_the_new_configuration(
     )
     assert [result] == world.kinds(Reloaded)
     assert hub.manager is manager
-    await resolved(hub.close())
+    await result_of(hub.close())
 
 
 @EITHER
@@ -89,12 +89,12 @@ async def test_invalid_file_is_not_applied(
     path.write_text('[services.vat]\nbase_url = "https://two.example"\nspeed = 1\n')
 
     with pytest.raises(ConfigurationError) as excinfo:
-        await resolved(hub.reload())
+        await result_of(hub.reload())
     path.write_text('[sms]\nvendor = "nobody"\n[services.vat]\nbase_url = "https://x.example"')
     with pytest.raises(ConfigurationError):
-        await resolved(hub.reload())
+        await result_of(hub.reload())
 
-    await resolved(hub.manager.call("vat", GET))
+    await result_of(hub.manager.call("vat", GET))
     assert excinfo.value.path == "services.vat.speed"
     assert ["https://one.example/a"] == world.sent
     assert [] == world.kinds(Reloaded)
@@ -107,10 +107,10 @@ async def test_another_source(tmp_path: Path, awaited: bool) -> None:
     hub = world.open(path, awaited=awaited)
     other_path = services(tmp_path / "other.toml", vat="https://two.example")
 
-    await resolved(hub.reload(other_path))
+    await result_of(hub.reload(other_path))
     services(other_path, vat="https://three.example")
-    result = await resolved(hub.reload())
-    empty_reload = await resolved(
+    result = await result_of(hub.reload())
+    empty_reload = await result_of(
         hub.reload({"services": {"vat": {"base_url": "https://three.example"}}})
     )
 
@@ -124,17 +124,17 @@ async def test_hub_of_values_reloads_values(hub_class: type[Any]) -> None:
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     face = hub.sms()
-    await resolved(face.send(MESSAGE))
+    await result_of(face.send(MESSAGE))
     offer = Offer(accounts=hubs.accounts, routes=[Route("sms", "two", tenant="acme")])
     offer = Offer(accounts=offer.accounts, routes=[*offer.routes, Route("sms", "two")])
 
-    result = await resolved(hub.reload(offer))
+    result = await result_of(hub.reload(offer))
 
-    receipt = await resolved(face.send(MESSAGE))
+    receipt = await result_of(face.send(MESSAGE))
     assert "two" == receipt.ref.account
     assert (("tenants.acme.sms",), ("sms",)) == (result.added, result.changed)
     with pytest.raises(ConfigurationError, match="not opened from a configuration file"):
-        await resolved(hub.reload())
+        await result_of(hub.reload())
     with pytest.raises(ConfigurationError, match="not opened from a file"):
         hub.watch()
 
@@ -148,10 +148,10 @@ async def test_store_cannot_change(tmp_path: Path, awaited: bool) -> None:
     hub = world.open(first, awaited=awaited)
 
     with pytest.raises(ConfigurationError) as excinfo:
-        await resolved(hub.reload(other_state))
+        await result_of(hub.reload(other_state))
 
     assert "state.url" == excinfo.value.path
-    await resolved(hub.reload(first))
+    await result_of(hub.reload(first))
 
 
 @EITHER
@@ -162,7 +162,7 @@ async def test_bound_of_tenants_records_is_of_the_configuration(awaited: bool) -
     assert 7 == hub.manager._wired.core.tenant_records.bound  # noqa: SLF001 - as built
 
     with pytest.raises(ConfigurationError) as excinfo:
-        await resolved(hub.reload({"state": {"url": "memory:"}}))
+        await result_of(hub.reload({"state": {"url": "memory:"}}))
 
     assert "state.records_per_tenant" == excinfo.value.path
     other = ReloadWorld().open(bounded, awaited=awaited, records_per_tenant=8)
@@ -192,17 +192,17 @@ async def test_environment_cannot_change(
     hub = ReloadWorld().open({"state": {**url, **first}}, awaited=awaited)
 
     with pytest.raises(ConfigurationError) as excinfo:
-        await resolved(hub.reload({"state": {**url, **other}}))
+        await result_of(hub.reload({"state": {**url, **other}}))
 
     assert path == excinfo.value.path
     assert path in excinfo.value.remedy
-    await resolved(hub.reload({"state": {**url, **first}}))
+    await result_of(hub.reload({"state": {**url, **first}}))
     opened_hub = ReloadWorld().open(
         {"state": {**url, **first}}, awaited=awaited, environment_id="mine"
     )
-    await resolved(opened_hub.reload({"state": {**url, **other}}))
+    await result_of(opened_hub.reload({"state": {**url, **other}}))
     memory = ReloadWorld().open({"state": {"url": "memory:", **first}}, awaited=awaited)
-    await resolved(memory.reload({"state": {"url": "memory:", **other}}))
+    await result_of(memory.reload({"state": {"url": "memory:", **other}}))
 
 
 @EITHER
@@ -229,13 +229,13 @@ async def test_tenant_source_cannot_change(
     for source, changed_source in ((first, later_source), (later_source, first)):
         hub = ReloadWorld().open(source, awaited=awaited)
         with pytest.raises(ConfigurationError) as excinfo:
-            await resolved(hub.reload(changed_source))
+            await result_of(hub.reload(changed_source))
         assert paths == [
             problem.path.removeprefix("tenants_from.") for problem in excinfo.value.problems
         ]
-        await resolved(hub.reload(source))
+        await result_of(hub.reload(source))
     opened_hub = ReloadWorld().open(first, awaited=awaited, tenants=None, tenants_every=None)
-    await resolved(opened_hub.reload(later_source))
+    await result_of(opened_hub.reload(later_source))
 
 
 @EITHER
@@ -243,7 +243,7 @@ async def test_hosts_tenant_refresh_wins(awaited: bool) -> None:
     """A refresh interval that the host passes overrides that of the file."""
     hub = ReloadWorld().open({"tenants_from": TENANTS}, awaited=awaited, tenants_every=10.0)
 
-    assert () == (await resolved(hub.reload({"tenants_from": {**TENANTS, "every": 7.0}}))).changed
+    assert () == (await result_of(hub.reload({"tenants_from": {**TENANTS, "every": 7.0}}))).changed
 
 
 def test_hosts_store_wins() -> None:
@@ -273,20 +273,20 @@ async def test_service_state_survives_a_reload(awaited: bool) -> None:
 
     hub = world.open(source(5.0), awaited=awaited)
     manager = hub.manager
-    await resolved(manager.call("limited", GET))
-    await resolved(manager.set_circuit("broken", CircuitState.FORCED_OPEN))
+    await result_of(manager.call("limited", GET))
+    await result_of(manager.set_circuit("broken", CircuitState.FORCED_OPEN))
     post = Request.post("/p", json={})
-    await resolved(manager.call("keyed", post, idempotency_key="k"))
+    await result_of(manager.call("keyed", post, idempotency_key="k"))
 
-    result = await resolved(hub.reload(source(6.0)))
+    result = await result_of(hub.reload(source(6.0)))
 
     assert ("services.broken", "services.keyed", "services.limited") == result.changed
-    await resolved(manager.call("limited", GET))
+    await result_of(manager.call("limited", GET))
     with pytest.raises(RateLimitExceeded):
-        await resolved(manager.call("limited", GET))
+        await result_of(manager.call("limited", GET))
     with pytest.raises(CircuitBreakerOpen):
-        await resolved(manager.call("broken", GET))
-    assert (await resolved(manager.call("keyed", post, idempotency_key="k"))).replayed
+        await result_of(manager.call("broken", GET))
+    assert (await result_of(manager.call("keyed", post, idempotency_key="k"))).replayed
     assert 3 == len(world.sent)
 
 
@@ -351,7 +351,7 @@ async def test_operation_keeps_its_configuration(hub_class: type[Any]) -> None:
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     previous_dispatcher = hub._live.dispatcher  # noqa: SLF001 - an operation under way holds it
-    await resolved(
+    await result_of(
         hub.reload(Offer(accounts=[Account("three", TextMessageVendor(loft="one.example"))]))
     )
     wire = previous_dispatcher.wire(
@@ -362,7 +362,7 @@ async def test_operation_keeps_its_configuration(hub_class: type[Any]) -> None:
 
     status = (await answer).status if hub_class is not Hub else _now(answer).status
     assert 201 == status
-    assert "three" == (await resolved(hub.sms().send(MESSAGE))).ref.account
+    assert "three" == (await result_of(hub.sms().send(MESSAGE))).ref.account
 
 
 def test_unchanged_accounts_keep_their_transport(tmp_path: Path) -> None:

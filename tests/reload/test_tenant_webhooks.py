@@ -18,7 +18,7 @@ from moorage.adapters.entries.memory import AsyncMemoryInbox, MemoryInbox
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from tests.reload.test_tenants import EITHER, TenantWorld
-from tests.reload.world import resolved
+from tests.reload.world import result_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,9 +95,9 @@ async def test_new_processes_accept_and_handle_a_webhook(awaited: bool) -> None:
     """A new process stores a tenant's webhook, and another new process handles it."""
     local_processes = Processes(awaited=awaited)
     _, inbox = local_processes.start()
-    entry = await resolved(inbox.receive("acme.stripe", **local_processes.delivery()))
+    entry = await result_of(inbox.receive("acme.stripe", **local_processes.delivery()))
     _, worker = local_processes.start()
-    done = await resolved(worker.handle())
+    done = await result_of(worker.handle())
 
     assert ("acme.stripe", "acme") == (entry.account, entry.tenant)
     assert (1, ["payment.captured"]) == (
@@ -111,12 +111,12 @@ async def test_replaced_webhook_secret_is_used(awaited: bool) -> None:
     """A replaced secret is in use within seconds, even if only webhooks arrive."""
     local_processes = Processes(awaited=awaited)
     _, inbox = local_processes.start()
-    await resolved(inbox.receive("acme.stripe", **local_processes.delivery()))
+    await result_of(inbox.receive("acme.stripe", **local_processes.delivery()))
     local_processes.tenants.put("acme", local_processes.tables(webhook_secrets=["whsec_another"]))
     local_processes.clock.advance(10.0)
 
     with pytest.raises(WebhookRejected):
-        await resolved(inbox.receive("acme.stripe", **local_processes.delivery()))
+        await result_of(inbox.receive("acme.stripe", **local_processes.delivery()))
 
 
 @EITHER
@@ -125,8 +125,8 @@ async def test_unknown_account_name(awaited: bool) -> None:
     local_processes = Processes(awaited=awaited)
     hub, _ = local_processes.start()
     for name in ("nobody", "stranger.stripe", "acme.paypal", "a\nb.stripe", "x" * 600 + ".stripe"):
-        assert await resolved(hub.find_account(name)) is None
-    result = await resolved(hub.find_account("twilio"))
+        assert await result_of(hub.find_account(name)) is None
+    result = await result_of(hub.find_account("twilio"))
 
     assert ("twilio", None) == (result.name, result.tenants)
     assert hub._live.tenants.cached("stranger") is None  # noqa: SLF001 - nothing else tells
@@ -141,8 +141,10 @@ async def test_invalid_tenant_is_not_a_missing_account(awaited: bool) -> None:
 
     for _ in range(2):
         with pytest.raises(ConfigurationError, match="speed"):
-            await resolved(hub.find_account("acme.stripe"))
-    assert 500 == (await resolved(inbox.answer("acme.stripe", **local_processes.delivery()))).status
+            await result_of(hub.find_account("acme.stripe"))
+    assert (
+        500 == (await result_of(inbox.answer("acme.stripe", **local_processes.delivery()))).status
+    )
 
 
 @EITHER
@@ -152,11 +154,15 @@ async def test_webhook_during_an_outage_of_tenants(awaited: bool) -> None:
     hub, inbox = local_processes.start()
     local_processes.broken = OSError("away")
     with pytest.raises(StorageUnavailable):
-        await resolved(hub.find_account("acme.stripe"))
-    assert 503 == (await resolved(inbox.answer("acme.stripe", **local_processes.delivery()))).status
+        await result_of(hub.find_account("acme.stripe"))
+    assert (
+        503 == (await result_of(inbox.answer("acme.stripe", **local_processes.delivery()))).status
+    )
 
     local_processes.broken = None
-    assert 200 == (await resolved(inbox.answer("acme.stripe", **local_processes.delivery()))).status
+    assert (
+        200 == (await result_of(inbox.answer("acme.stripe", **local_processes.delivery()))).status
+    )
 
 
 @EITHER
@@ -166,12 +172,12 @@ async def test_tenants_account_overrides_the_configuration(awaited: bool) -> Non
     source = {"tenants": {"acme": local_processes.tables(timeout=3.0)}}
     hub, _ = local_processes.start(source)
     local_processes.tenants.put("acme", local_processes.tables(timeout=7.0))
-    assert 7.0 == (await resolved(hub.find_account("acme.stripe"))).settings["timeout"]
+    assert 7.0 == (await result_of(hub.find_account("acme.stripe"))).settings["timeout"]
     assert 7.0 == hub.account("acme.stripe").settings["timeout"]
 
     local_processes.tenants.remove("acme")
     local_processes.clock.advance(10.0)
-    assert 3.0 == (await resolved(hub.find_account("acme.stripe"))).settings["timeout"]
+    assert 3.0 == (await result_of(hub.find_account("acme.stripe"))).settings["timeout"]
 
 
 @EITHER
@@ -181,8 +187,8 @@ async def test_hub_without_a_tenant_source(awaited: bool) -> None:
     local_processes = Processes(awaited=awaited)
     hub = make({"tenants": {"acme": local_processes.tables()}})
 
-    assert "acme.stripe" == (await resolved(hub.find_account("acme.stripe"))).name
-    assert await resolved(hub.find_account("other.stripe")) is None
+    assert "acme.stripe" == (await result_of(hub.find_account("acme.stripe"))).name
+    assert await result_of(hub.find_account("other.stripe")) is None
 
 
 def test_synchronous_hub_looks_up_an_unknown_account() -> None:

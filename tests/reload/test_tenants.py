@@ -24,7 +24,7 @@ from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpCl
 from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
 from moorage.testing.sandboxes.sms.vonage import VonageSandbox
 from moorage.wiring.store_urls import aopen_tenants, open_tenants
-from tests.reload.world import resolved
+from tests.reload.world import result_of
 from tests.support.servers import mariadb_url, postgres_url
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class TenantWorld:
 
     async def send(self, tenant: str | None) -> Any:
         """Send a message for a tenant."""
-        return await resolved(self.hub.sms(tenant).send(MESSAGE))
+        return await result_of(self.hub.sms(tenant).send(MESSAGE))
 
     def ask(self) -> None:
         """Return the result of the tenant port, in either mode."""
@@ -141,12 +141,12 @@ async def test_changed_account_is_used_without_a_restart(awaited: bool) -> None:
     assert "acme.twilio" == (await here.send("acme")).ref.account
     here.clock.advance(10.0)
     assert "acme.vonage" == (await here.send("acme")).ref.account
-    assert first.ref == (await resolved(here.hub.sms("acme").get(first.ref))).ref
+    assert first.ref == (await result_of(here.hub.sms("acme").get(first.ref))).ref
 
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}})
     here.clock.advance(10.0)
     with pytest.raises(InvalidData, match="Keep an account configured"):
-        await resolved(here.hub.sms("acme").get(first.ref))
+        await result_of(here.hub.sms("acme").get(first.ref))
 
 
 @EITHER
@@ -210,7 +210,7 @@ async def test_data_subject_operations_of_a_tenant(awaited: bool) -> None:
     here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}})
 
-    receipt = await resolved(here.hub.sms("acme", subject="customer-ada").send(MESSAGE))
+    receipt = await result_of(here.hub.sms("acme", subject="customer-ada").send(MESSAGE))
 
     assert "acme.vonage" == receipt.ref.account
     with pytest.raises(InvalidData) as excinfo:
@@ -256,7 +256,7 @@ async def test_tenants_of_the_configuration(awaited: bool) -> None:
     here = TenantWorld(awaited=awaited)
     fields = {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}}
     source = {"vendors": {"twilio": here.a_twilio()}, "tenants": {"acme": fields}}
-    await resolved(here.hub.reload(source))
+    await result_of(here.hub.reload(source))
 
     assert "acme.vonage" == (await here.send("acme")).ref.account
     here.tenants.put("acme", {"sms": {"vendor": "twilio"}})
@@ -273,7 +273,7 @@ async def test_shared_configuration_changes_for_tenants(awaited: bool) -> None:
     here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {})
     await here.send("acme")
-    await resolved(here.hub.reload({"vendors": {"other": {"kind": "twilio", **here.a_twilio()}}}))
+    await result_of(here.hub.reload({"vendors": {"other": {"kind": "twilio", **here.a_twilio()}}}))
 
     assert "other" == (await here.send("acme")).ref.account
     assert 1 == here.asked
@@ -285,11 +285,11 @@ async def test_accounts_of_tenants_are_found(awaited: bool) -> None:
     here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}})
 
-    await resolved(here.hub.look_up("acme"))
+    await result_of(here.hub.look_up("acme"))
 
     assert "vonage" == here.hub.account("acme.vonage").vendor.name
     with pytest.raises(ConfigurationError):
-        await resolved(here.hub.look_up("stranger"))
+        await result_of(here.hub.look_up("stranger"))
 
 
 async def test_accounts_stay_available_during_a_refresh(
@@ -323,9 +323,9 @@ async def test_account_names_are_unambiguous(awaited: bool) -> None:
     here.tenants.put("acme", {"vendors": {"fr.vonage": {"kind": "vonage", **here.a_vonage()}}})
     here.tenants.put("acme.fr", {"vendors": {"vonage": here.a_vonage()}})
     with pytest.raises(ConfigurationError, match="The name has a dot") as excinfo:
-        await resolved(here.hub.look_up("acme"))
+        await result_of(here.hub.look_up("acme"))
     assert 'tenants.acme.vendors."fr.vonage"' == excinfo.value.path
-    await resolved(here.hub.look_up("acme.fr"))
+    await result_of(here.hub.look_up("acme.fr"))
     assert {"acme.fr"} == here.hub.account("acme.fr.vonage").tenants
 
 
@@ -397,7 +397,7 @@ async def test_tenant_source_in_the_configuration(tmp_path: Path, awaited: bool)
         {"tenants_from": {"url": url, "keys": keys.reveal(), "every": 2.0}}, http=client(twilio)
     )
 
-    receipt = await resolved(hub.sms("acme").send(MESSAGE))
+    receipt = await result_of(hub.sms("acme").send(MESSAGE))
 
     assert "acme.twilio" == receipt.ref.account
     assert twilio.auth_token.encode() not in (tmp_path / "tenants.db").read_bytes()

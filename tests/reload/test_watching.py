@@ -13,7 +13,7 @@ import pytest
 import moorage
 from moorage import ConfigurationError, Event, Reloaded, ReloadFailed, Request
 from tests.adapters.forked import in_a_child
-from tests.reload.world import ReloadWorld, resolved, services
+from tests.reload.world import ReloadWorld, result_of, services
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,15 +65,15 @@ async def test_manual_check_for_changes(tmp_path: Path, awaited: bool) -> None:
     hub = world.open(path, awaited=awaited)
     watch = hub.watch()
 
-    assert await resolved(watch.look()) is None
+    assert await result_of(watch.look()) is None
     services(path, vat="https://two.example")
-    assert ("services.vat",) == (await resolved(watch.look())).changed
+    assert ("services.vat",) == (await result_of(watch.look())).changed
     path.write_text("[services.vat]\nspeed = 1\n")
-    assert await resolved(watch.look()) is None
-    assert await resolved(watch.look()) is None
+    assert await result_of(watch.look()) is None
+    assert await result_of(watch.look()) is None
     (failed_event,) = world.kinds(ReloadFailed)
     path.unlink()
-    assert await resolved(watch.look()) is None
+    assert await result_of(watch.look()) is None
     assert ("configuration", "services.vat.speed") == (
         failed_event.service,
         vars_of(failed_event)["path"],
@@ -81,9 +81,9 @@ async def test_manual_check_for_changes(tmp_path: Path, awaited: bool) -> None:
     assert 2 == len(world.kinds(ReloadFailed))
 
     services(path, vat="https://three.example")
-    assert ("services.vat",) == (await resolved(watch.look())).changed
-    assert () == (await resolved(watch.look(anyway=True))).changed
-    await resolved(hub.manager.call("vat", Request.get("/a")))
+    assert ("services.vat",) == (await result_of(watch.look())).changed
+    assert () == (await result_of(watch.look(anyway=True))).changed
+    await result_of(hub.manager.call("vat", Request.get("/a")))
     assert ["https://three.example/a"] == world.sent
 
 
@@ -166,7 +166,7 @@ async def test_unusable_signal_is_refused(tmp_path: Path, awaited: bool) -> None
     previous_handler = signal.getsignal(signal.SIGHUP)
 
     with pytest.raises(ConfigurationError) as excinfo:
-        await resolved(watch.__aenter__() if awaited else watch.__enter__())
+        await result_of(watch.__aenter__() if awaited else watch.__enter__())
     assert "signals" == excinfo.value.path
     assert previous_handler is signal.getsignal(signal.SIGHUP)
 
@@ -187,7 +187,7 @@ async def test_signal_handled_outside_python_is_refused(
         foreign_handlers = {signal.SIGUSR1: signal.SIG_DFL}
         around.setattr(signal, "getsignal", foreign_handlers.get)
         with pytest.raises(ConfigurationError, match="handler of SIGHUP") as excinfo:
-            await resolved(watch.__aenter__() if awaited else watch.__enter__())
+            await result_of(watch.__aenter__() if awaited else watch.__enter__())
 
     assert "signals" == excinfo.value.path
     assert previous_handlers == (signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP))

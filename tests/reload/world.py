@@ -82,7 +82,7 @@ class _AsyncClient:
         return answer
 
 
-async def resolved(value: Any) -> Any:
+async def result_of(value: Any) -> Any:
     """Return a result, awaiting it if it is awaitable."""
     return await value if inspect.isawaitable(value) else value
 

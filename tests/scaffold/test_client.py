@@ -188,7 +188,7 @@ PATHS: dict[str, Any] = {
 SHOP = description(PATHS, components={"schemas": SCHEMAS})
 
 
-def made(tmp_path: Path, name: str, **options: Any) -> Path:
+def generated_client(tmp_path: Path, name: str, **options: Any) -> Path:
     """Generate the client of the example shop, and return its folder."""
     folder = tmp_path / name
     write(client_files(OpenApi(SHOP), name, ClientOptions(**options)), folder)
@@ -206,7 +206,7 @@ def run(folder: Path, *command: str) -> str:
 
 def test_client_passes_its_tests_types_and_format(tmp_path: Path) -> None:
     """The generated package passes its own tests, strict types, and the formatter."""
-    folder = made(tmp_path, "shop")
+    folder = generated_client(tmp_path, "shop")
     plugins = ("cacheprovider", "django", "hypothesispytest", "pytest_cov", "randomly", "xdist")
     assert " passed" in run(folder, "pytest", "-q", *(f"-pno:{plugin}" for plugin in plugins))
     for module in ("mypy", "ruff"):
@@ -225,7 +225,7 @@ def test_same_description_gives_same_files() -> None:
 
 def test_client_calls_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A manager runs the client's functions; amounts stay exact and unknown fields are kept."""
-    monkeypatch.syspath_prepend(made(tmp_path, "store", check_answers=True) / "src")
+    monkeypatch.syspath_prepend(generated_client(tmp_path, "store", check_answers=True) / "src")
     client, models = import_module("store_client"), import_module("store_client.models")
     text = (
         '{"id": "6f1c8a52-0a6e-4b59-9a3c-3d1f2b7c9e10", "total": 0.1000000000000000055,'

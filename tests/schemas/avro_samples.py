@@ -52,7 +52,7 @@ def _field(draw: st.DrawFn, name: str, inner: Any) -> dict[str, Any]:
 
 
 @st.composite
-def changed(draw: st.DrawFn, schema: Any) -> Any:
+def changed_schema(draw: st.DrawFn, schema: Any) -> Any:
     """Return a schema that differs from another in a few places, or in none."""
     if draw(st.integers(0, 6)) == 0:
         return draw(st.sampled_from(PRIMITIVES))
@@ -60,7 +60,7 @@ def changed(draw: st.DrawFn, schema: Any) -> Any:
         wider = {"int": "long", "long": "double", "float": "double", "string": "bytes"}
         return wider.get(schema, schema) if draw(st.booleans()) else schema
     if isinstance(schema, list):
-        parts = [draw(changed(branch)) for branch in schema]
+        parts = [draw(changed_schema(branch)) for branch in schema]
         unique = {str(_key(part)): part for part in parts if not isinstance(part, list)}
         if draw(st.booleans()):
             unique.setdefault("null", "null")
@@ -72,7 +72,7 @@ def changed(draw: st.DrawFn, schema: Any) -> Any:
         result |= _changed_symbols(draw, schema["symbols"])
     for key in ("items", "values"):
         if key in schema:
-            result[key] = draw(changed(schema[key]))
+            result[key] = draw(changed_schema(schema[key]))
     return result
 
 
@@ -82,7 +82,7 @@ def _changed_symbols(draw: st.DrawFn, symbols: list[str]) -> dict[str, Any]:
 
 
 def _changed_fields(draw: Any, old: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    fields = [{**field, "type": draw(changed(field["type"]))} for field in old]
+    fields = [{**field, "type": draw(changed_schema(field["type"]))} for field in old]
     for field in fields:
         if field.get("default", 0) is None and field["type"] != "null":
             del field["default"]

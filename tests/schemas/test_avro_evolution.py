@@ -15,7 +15,7 @@ from moorage import InvalidData
 from moorage.domain.schemas.avro_types import avro_type, hazards
 from moorage.domain.schemas.evolution import Incompatibility, read_incompatibilities
 from moorage.domain.schemas.schema import CompleteSchema, Schema
-from tests.schemas.avro_samples import changed, data, samples, schemas
+from tests.schemas.avro_samples import changed_schema, data, samples, schemas
 from tests.support.examples import examples
 
 
@@ -37,7 +37,7 @@ def problems(reader: Any, writer: Any) -> list[str]:
     return [str(problem) for problem in read_incompatibilities(avro(reader), avro(writer))]
 
 
-def resolved(reader: Any, writer: Any, value: Any) -> Any:
+def read_with_schema(reader: Any, writer: Any, value: Any) -> Any:
     """Write a value with one schema, and read it with another."""
     stream = BytesIO()
     fastavro.schemaless_writer(stream, fastavro.parse_schema(writer), value)
@@ -53,9 +53,9 @@ def resolved(reader: Any, writer: Any, value: Any) -> Any:
 def test_every_datum_of_a_compatible_writer_is_read(drawn: st.DataObject) -> None:
     """If no incompatibility is found, fastavro resolves each datum of the writer."""
     writer = drawn.draw(schemas())
-    reader = drawn.draw(changed(writer))
+    reader = drawn.draw(changed_schema(writer))
     assume(not problems(reader, writer))
-    resolved(reader, writer, drawn.draw(data(writer)))
+    read_with_schema(reader, writer, drawn.draw(data(writer)))
 
 
 @pytest.mark.untraced
@@ -64,12 +64,12 @@ def test_every_datum_of_a_compatible_writer_is_read(drawn: st.DataObject) -> Non
 def test_some_datum_of_an_incompatible_writer_is_refused(drawn: st.DataObject) -> None:
     """If an incompatibility is found, there is a datum that fastavro cannot resolve."""
     writer = drawn.draw(schemas(depth=2))
-    reader = drawn.draw(changed(writer))
+    reader = drawn.draw(changed_schema(writer))
     assume(problems(reader, writer))
 
     def is_refused(value: Any) -> bool:
         try:
-            resolved(reader, writer, value)
+            read_with_schema(reader, writer, value)
         except Exception:  # noqa: BLE001 - fastavro raises errors of many kinds
             return True
         return False

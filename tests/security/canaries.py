@@ -62,13 +62,13 @@ class Canaries:
     def search(self, where: str, value: object) -> list[str]:
         """Return the places of canaries in a value, as printed or tracked."""
         fields: dict[str, None] = {}
-        for path, text in shown(value, where):
+        for path, text in revealed_texts(value, where):
             for name in sorted(self.heard(text)):
                 fields[f"{name} in {path}"] = None
         return list(fields)
 
 
-def shown(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+def revealed_texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
     """Return every text that printing, logging, pickling or tracking makes of a value."""
     yield from _unfolded(value, path, _DEEP, set())
     if isinstance(value, BaseException):

@@ -117,7 +117,7 @@ class RecordingTransport(Transport):
         HiddenSecrets.reports.append(envelope.serialize())
 
 
-def shown(case: str, way: str) -> dict[str, str]:
+def error_tool_output(case: str, way: str) -> dict[str, str]:
     """Return the output of each error tool for this failure."""
     client: Any = Client(raise_request_exception=False)
     html = client.get(f"/{case}/{way}", headers={"accept": "text/html"})
@@ -193,7 +193,9 @@ def main() -> None:
         HiddenSecrets.awaited = AsyncConnectorManager([shop, hooked, closed_service])
         asyncio.run(HiddenSecrets.awaited.set_circuit("closed", CircuitState.FORCED_OPEN))
         shown_cases = {
-            f"{case} {way}": shown(case, way) for way in WAYS for case in (*CASES, "leak")
+            f"{case} {way}": error_tool_output(case, way)
+            for way in WAYS
+            for case in (*CASES, "leak")
         }
     json.dump(shown_cases, sys.stdout)
 

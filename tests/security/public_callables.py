@@ -35,7 +35,7 @@ def modules() -> Iterator[Any]:
                 yield import_module(result.name)
 
 
-def public() -> dict[str, Callable[..., Any]]:
+def public_callables() -> dict[str, Callable[..., Any]]:
     """Return the public callables that take a secret, by name."""
     fields: dict[str, Callable[..., Any]] = {}
     for module in modules():

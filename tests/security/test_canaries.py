@@ -15,7 +15,7 @@ import pytest
 from moorage import ConnectorError, Service, VendorFailed
 from moorage.domain.http.headers import Headers
 from moorage.domain.secrets.frames import bare
-from tests.security.canaries import Canaries, dumped, shown
+from tests.security.canaries import Canaries, dumped, revealed_texts
 from tests.security.chapters import ForeignError
 from tests.security.day import MODES, observed_calls
 from tests.security.watched import LoggedOutputs
@@ -78,7 +78,7 @@ def test_everything_that_watches_shows_no_secret(mode: str, tmp_path: Path) -> N
     results = {
         f"{secret} in {name}"
         for name, value in (*outputs, *files, *records)
-        for _, text in shown(value, name)
+        for _, text in revealed_texts(value, name)
         for secret in canaries.heard(text)
         if not secret.startswith(_DATA)
     }
@@ -124,7 +124,7 @@ def _planted(secret: str) -> Iterator[tuple[str, object]]:
     yield "base64", base64.b64encode(f"user:{secret}".encode()).decode()
     yield "message", VendorFailed(secret)
     yield "field", VendorFailed("it failed", vendor_message=secret)
-    yield "note", noted(VendorFailed("it failed"), secret)
+    yield "note", with_note(VendorFailed("it failed"), secret)
     yield "field of attrs", Holder(secret)
     yield "local", raised(lambda: frame_of_ours(secret, VendorFailed("it failed")))
     failed_error = VendorFailed("it failed")
@@ -148,7 +148,7 @@ class Holder:
     held: str
 
 
-def noted(error: Exception, note: str) -> Exception:
+def with_note(error: Exception, note: str) -> Exception:
     """Return an error with this text as a note."""
     error.add_note(note)
     return error

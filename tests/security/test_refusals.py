@@ -13,13 +13,13 @@ import moorage
 from moorage import ConnectorError, Response
 from moorage.domain.webhooks.delivery import json_of
 from tests.security.canaries import Canaries
-from tests.security.public_callables import parameters, public
+from tests.security.public_callables import parameters, public_callables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-CALLABLES = public()
+CALLABLES = public_callables()
 CANARIES = Canaries()
 SECRET = CANARIES.plant("given")
 

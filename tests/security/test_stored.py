@@ -111,7 +111,7 @@ async def stored_calls(day: Observations, stores: Any, cipher: Cipher | None) ->
     await settled((getattr(store, "aclose", None) or store.close)())
 
 
-def heard(
+def secrets_in_store(
     mode: str, folder: Path, stores: Any, cipher: Cipher | None
 ) -> tuple[list[str], int, Observations]:
     """Return the secrets found in a store after the calls, and the amount of data."""
@@ -128,7 +128,9 @@ def heard(
 @pytest.mark.parametrize("mode", MODES)
 def test_no_store_holds_a_secret(mode: str, stores: Any, tmp_path: Path) -> None:
     """Stored keys, responses and credentials show no secret."""
-    result, contents_held, day = heard(mode, tmp_path, stores, AesGcmCipher(generate_keys()))
+    result, contents_held, day = secrets_in_store(
+        mode, tmp_path, stores, AesGcmCipher(generate_keys())
+    )
 
     assert [] == result
     # There was something to look at.
@@ -139,7 +141,7 @@ def test_no_store_holds_a_secret(mode: str, stores: Any, tmp_path: Path) -> None
 
 def test_unencrypted_responses_are_found(stores: Any, tmp_path: Path) -> None:
     """Without a cipher, stored responses are readable, and the secret search finds them."""
-    results, _, _ = heard("plain", tmp_path, stores, None)
+    results, _, _ = secrets_in_store("plain", tmp_path, stores, None)
 
     assert any(name.startswith("answered-body") for name in results)
     assert not any("own-key" in name or "body-password" in name for name in results)

@@ -58,7 +58,7 @@ def events_of(world: World, kind: type) -> list[Any]:
     return [event for event in world.events if isinstance(event, kind)]
 
 
-async def granted(face: AwaitedManager, tenant: str, times: int = 5) -> int:
+async def count_admitted_calls(face: AwaitedManager, tenant: str, times: int = 5) -> int:
     """Return the number of calls that a tenant's rate limit admits."""
     count = 0
     for _ in range(times):
@@ -116,8 +116,8 @@ async def test_dead_node_affects_only_its_keys(world: World) -> None:
     workers = [sharing(world, vat()) for _ in range(3)]
     cluster.away.add("a:1")
 
-    assert [2, 2, 2] == [await granted(worker, "a") for worker in workers]
-    assert 2 == sum([await granted(worker, "b") for worker in workers])
+    assert [2, 2, 2] == [await count_admitted_calls(worker, "a") for worker in workers]
+    assert 2 == sum([await count_admitted_calls(worker, "b") for worker in workers])
     assert [("state", "a:1")] * 3 == [
         (lost_event.service, lost_event.node) for lost_event in events_of(world, StorageLost)
     ]
@@ -130,11 +130,11 @@ async def test_nodes_recover_separately(world: World) -> None:
     worker = sharing(world, vat())
     cluster.away |= {"a:1", "b:2"}
     for tenant in "ab":
-        await granted(worker, tenant, 1)
+        await count_admitted_calls(worker, tenant, 1)
     cluster.away.remove("b:2")
     world.clock.advance(1)
     for tenant in "ab":
-        await granted(worker, tenant, 1)
+        await count_admitted_calls(worker, tenant, 1)
 
     assert ["b:2"] == [result.node for result in events_of(world, StorageRecovered)]
     assert ["a:1", "b:2", "a:1"] == [
@@ -148,9 +148,9 @@ async def test_outage_before_nodes_were_known_ends_with_the_first(world: World) 
     cluster = Cluster(world)
     worker = sharing(world, vat())
     cluster.known, cluster.away = False, {"all"}
-    await granted(worker, "a", 1)
+    await count_admitted_calls(worker, "a", 1)
     cluster.known, cluster.away = True, set()
-    await granted(worker, "b", 1)
+    await count_admitted_calls(worker, "b", 1)
 
     assert [""] == [lost_event.node for lost_event in events_of(world, StorageLost)]
     assert [""] == [result.node for result in events_of(world, StorageRecovered)]
@@ -188,8 +188,8 @@ async def test_unusable_state_affects_nothing_else(world: World) -> None:
     StateCorruption(world, "{@a:vat}:circuit")
     workers = [sharing(world, vat(circuit=CircuitBreakerConfig())) for _ in range(3)]
 
-    assert 2 == sum([await granted(worker, "a") for worker in workers])
-    assert 2 == sum([await granted(worker, "b") for worker in workers])
+    assert 2 == sum([await count_admitted_calls(worker, "a") for worker in workers])
+    assert 2 == sum([await count_admitted_calls(worker, "b") for worker in workers])
     assert [] == events_of(world, StorageLost)
 
 
@@ -233,16 +233,16 @@ async def test_unusable_state_is_tried_again(world: World) -> None:
     """An unusable state is tried again after a few seconds, and reported again if it fails."""
     unusable_store = StateCorruption(world, "@a:")
     worker = sharing(world, vat())
-    assert 2 == await granted(worker, "a")
+    assert 2 == await count_admitted_calls(worker, "a")
     parts, unusable_store.parts = unusable_store.parts, ()
-    assert 0 == await granted(worker, "a")
+    assert 0 == await count_admitted_calls(worker, "a")
     world.clock.advance(5)
     keys = world.store.commands
-    assert 2 == await granted(worker, "a")
+    assert 2 == await count_admitted_calls(worker, "a")
     assert "instead" not in keys[-1].keys[0]
     unusable_store.parts = parts
     world.clock.advance(1)
-    await granted(worker, "a")
+    await count_admitted_calls(worker, "a")
 
     assert 2 == len(events_of(world, StateSubstituted))
 
@@ -253,7 +253,7 @@ async def test_unnamed_unusable_state(world: World) -> None:
     StateCorruption(world, ":circuit", tells_key=False)
     workers = [sharing(world, vat(circuit=CircuitBreakerConfig())) for _ in range(2)]
 
-    assert 2 == sum([await granted(worker, "a") for worker in workers])
+    assert 2 == sum([await count_admitted_calls(worker, "a") for worker in workers])
     assert 2 == len({event.key for event in events_of(world, StateSubstituted)})
 
 
@@ -267,7 +267,7 @@ async def test_memory_replaces_unusable_substitutes(world: World) -> None:
     world.store.meanwhile = refuse
     worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
 
-    assert 2 == await granted(worker, "a")
+    assert 2 == await count_admitted_calls(worker, "a")
     assert [] == events_of(world, StorageLost)
 
 
@@ -313,11 +313,11 @@ async def test_unusable_state_proves_that_the_store_works(world: World) -> None:
     """A store that answers that a state is unusable is not down any more."""
     worker = sharing(world, vat())
     world.store.is_away = NODE_AWAY
-    await granted(worker, "b", 1)
+    await count_admitted_calls(worker, "b", 1)
     world.store.is_away = None
     StateCorruption(world, "@a:")
     world.clock.advance(1)
-    await granted(worker, "a", 1)
+    await count_admitted_calls(worker, "a", 1)
 
     assert [StorageLost, StorageRecovered, StateSubstituted] == [
         type(event)
@@ -417,7 +417,7 @@ async def test_slow_store_is_awaited(world: World) -> None:
     workers = [sharing(world, vat(timeout=8, limits=RateLimitConfig(0.01))) for _ in range(3)]
     slow_store.delay = 5
 
-    assert 1 == sum([await granted(worker, "a", 2) for worker in workers])
+    assert 1 == sum([await count_admitted_calls(worker, "a", 2) for worker in workers])
     assert [] == events_of(world, StorageLost)
     assert {6.0} == set(world.store.timeouts)
 

@@ -60,7 +60,7 @@ def vat(**options: object) -> Service:
     return Service("vat", **(fields | options))  # type: ignore[arg-type]  # as each test says
 
 
-def asks(nonce: str | None, result: str = ASKS) -> Response:
+def nonce_demand(nonce: str | None, result: str = ASKS) -> Response:
     """Return a 401 response that requests a nonce."""
     fields = {"WWW-Authenticate": result} | ({} if nonce is None else {"DPoP-Nonce": nonce})
     return Response(401, Headers(fields))
@@ -115,7 +115,7 @@ async def test_every_attempt_has_its_own_proof(world: World) -> None:
 @sync_and_async
 async def test_requested_nonce_is_sent_at_once(world: World) -> None:
     """If the server requests a nonce, the attempt is repeated at once with the same token."""
-    world.vendor.answers(asks("n-1"))
+    world.vendor.answers(nonce_demand("n-1"))
     provider = RenewingProvider()
     service = vat(
         credentials=None, needs_credentials=True, circuit=CircuitBreakerConfig(failures=1)
@@ -150,7 +150,14 @@ async def test_newest_nonce_is_used(world: World) -> None:
 @sync_and_async
 async def test_nonce_request_uses_no_attempt(world: World) -> None:
     """A request repeated for a nonce does not count as another attempt."""
-    world.vendor.answers(asks("n-1"), 503, asks("n-2"), ConnectionFailed("cut"), asks("n-3"), 200)
+    world.vendor.answers(
+        nonce_demand("n-1"),
+        503,
+        nonce_demand("n-2"),
+        ConnectionFailed("cut"),
+        nonce_demand("n-3"),
+        200,
+    )
     manager = world.manager(vat(retry=RetryPolicy(3, 0)))
 
     assert 200 == (await manager.call("vat", GET)).status
@@ -161,7 +168,7 @@ async def test_nonce_request_uses_no_attempt(world: World) -> None:
 @sync_and_async
 async def test_repeated_nonce_requests_end(world: World) -> None:
     """A second request for a nonce in a row ends the call, and does not renew the token."""
-    world.vendor.otherwise = asks("n-1")
+    world.vendor.otherwise = nonce_demand("n-1")
     provider = RenewingProvider()
     service = vat(credentials=None, needs_credentials=True, retry=RetryPolicy(5, 0))
     manager = world.manager(service, credentials=world.of_mode(provider))
@@ -182,7 +189,7 @@ async def test_repeated_nonce_requests_end(world: World) -> None:
 @sync_and_async
 async def test_missing_or_invalid_nonce_is_not_sent(world: World, nonce: str | None) -> None:
     """A server's request for a nonce without a valid nonce ends the call."""
-    world.vendor.answers(asks(nonce))
+    world.vendor.answers(nonce_demand(nonce))
     manager = world.manager(vat())
 
     with pytest.raises(AuthenticationFailed):
@@ -198,7 +205,7 @@ async def test_missing_or_invalid_nonce_is_not_sent(world: World, nonce: str | N
 @sync_and_async
 async def test_refused_proof_renews_nothing(world: World, message: str) -> None:
     """If the server refuses the proof, for example because of the clock, the token is kept."""
-    world.vendor.answers(asks("n-1", message))
+    world.vendor.answers(nonce_demand("n-1", message))
     provider = RenewingProvider()
     service = vat(credentials=None, needs_credentials=True)
     manager = world.manager(service, credentials=world.of_mode(provider))
@@ -213,7 +220,9 @@ async def test_refused_proof_renews_nothing(world: World, message: str) -> None:
 @sync_and_async
 async def test_refused_bound_token_is_renewed(world: World) -> None:
     """A 401 renews the token, unless the response blames the proof."""
-    world.vendor.answers(asks("n-1", 'DPoP error="invalid_token"'), asks("n-2"), 200)
+    world.vendor.answers(
+        nonce_demand("n-1", 'DPoP error="invalid_token"'), nonce_demand("n-2"), 200
+    )
     service = vat(credentials=None, needs_credentials=True)
     manager = world.manager(service, credentials=world.of_mode(RenewingProvider()))
 
@@ -230,7 +239,7 @@ async def test_refused_bound_token_is_renewed(world: World) -> None:
 @sync_and_async
 async def test_unbound_token_gets_no_nonce(world: World) -> None:
     """For a token that is not bound to a key, a request for a nonce is an ordinary 401."""
-    world.vendor.answers(asks("n-1"))
+    world.vendor.answers(nonce_demand("n-1"))
     manager = world.manager(vat(credentials=Credentials.bearer("t")))
 
     with pytest.raises(AuthenticationFailed) as excinfo:
@@ -245,7 +254,7 @@ async def test_unbound_token_gets_no_nonce(world: World) -> None:
 @sync_and_async
 async def test_nonce_request_proves_that_nothing_was_done(world: World) -> None:
     """A POST is repeated for a nonce, too, and takes another token of the rate limit."""
-    world.vendor.answers(asks("n-1"), 201)
+    world.vendor.answers(nonce_demand("n-1"), 201)
     manager = world.manager(vat(limits=RateLimitConfig.per_second(1)))
 
     assert 201 == (await manager.call("vat", Request.post("/orders", json={}))).status
@@ -257,7 +266,7 @@ async def test_nonce_request_proves_that_nothing_was_done(world: World) -> None:
 @sync_and_async
 async def test_nonce_request_under_an_idempotency_key(world: World) -> None:
     """With an idempotency key, one claim covers both requests, and the response is stored."""
-    world.vendor.answers(asks("n-1"), 201)
+    world.vendor.answers(nonce_demand("n-1"), 201)
     manager = world.manager(vat(idempotency_header="Idempotency-Key", idempotency_memory=86_400))
 
     first = await manager.call("vat", Request.post("/orders", json={}), idempotency_key="k")
@@ -272,7 +281,7 @@ async def test_nonce_request_under_an_idempotency_key(world: World) -> None:
 @sync_and_async
 async def test_refusal_after_a_nonce_request_is_final(world: World) -> None:
     """If the request with the nonce is refused, the error proves that nothing was done."""
-    world.vendor.answers(asks("n-1"), 422)
+    world.vendor.answers(nonce_demand("n-1"), 422)
     manager = world.manager(vat())
 
     with pytest.raises(VendorRejected) as excinfo:
@@ -289,7 +298,7 @@ def single_use_chunks() -> Iterator[bytes]:
 @sync_and_async
 async def test_single_use_body_is_not_resent_with_a_nonce(world: World) -> None:
     """A request with a single-use body is not repeated for a nonce, which the next one uses."""
-    world.vendor.answers(asks("n-1"))
+    world.vendor.answers(nonce_demand("n-1"))
     manager = world.manager(vat())
 
     with pytest.raises(AuthenticationFailed) as excinfo:
@@ -313,7 +322,7 @@ async def test_hooks_do_not_see_nonce_requests(world: World) -> None:
         statuses.append(answer.status)
         return answer
 
-    world.vendor.answers(asks("n-1"), 200, asks("n-2"), asks("n-3"))
+    world.vendor.answers(nonce_demand("n-1"), 200, nonce_demand("n-2"), nonce_demand("n-3"))
     manager = world.manager(vat(response_transforms=look))
 
     await manager.call("vat", GET)
@@ -326,7 +335,7 @@ async def test_hooks_do_not_see_nonce_requests(world: World) -> None:
 @sync_and_async
 async def test_streams_have_proofs(world: World) -> None:
     """A streamed request has a proof, and is repeated once with the nonce."""
-    refusal = PiecewiseBody(401, asks("n-1").headers, b"{}")
+    refusal = PiecewiseBody(401, nonce_demand("n-1").headers, b"{}")
     world.vendor.answers(refusal, PiecewiseBody(200, {"DPoP-Nonce": "n-2"}, b"all"))
     manager = world.manager(vat())
 
@@ -342,7 +351,10 @@ async def test_streams_have_proofs(world: World) -> None:
 async def test_nonce_request_after_a_lost_stream(world: World) -> None:
     """A request for a nonce in a retry after a lost response counts as the first in a row."""
     world.vendor.answers(
-        asks("n-1"), ConnectionFailed("cut"), asks("n-2"), PiecewiseBody(200, (), b"a")
+        nonce_demand("n-1"),
+        ConnectionFailed("cut"),
+        nonce_demand("n-2"),
+        PiecewiseBody(200, (), b"a"),
     )
     manager = world.manager(vat(retry=RetryPolicy(2, 0)))
 
@@ -356,7 +368,7 @@ async def test_nonce_request_after_a_lost_stream(world: World) -> None:
 async def test_hedges_have_their_own_proofs(world: World) -> None:
     """Each hedge has its own proof, and is repeated with the nonce that the server requests."""
     gate = world.gate()
-    world.vendor.answers(gate.answering(asks("n-1")), asks("n-1"), 200)
+    world.vendor.answers(gate.answering(nonce_demand("n-1")), nonce_demand("n-1"), 200)
     manager = world.manager(vat(hedge=HedgeConfig(0.1)))
     calling = world.start(lambda: manager.call("vat", GET))
     await gate.reached()
@@ -374,7 +386,7 @@ async def test_hedges_have_their_own_proofs(world: World) -> None:
 @sync_and_async
 async def test_repeated_nonce_requests_end_hedging(world: World) -> None:
     """If a server keeps requesting nonces, a hedged call ends."""
-    world.vendor.otherwise = asks("n-1")
+    world.vendor.otherwise = nonce_demand("n-1")
     manager = world.manager(vat(hedge=HedgeConfig(0.1, max_extra=2)))
 
     with pytest.raises(AuthenticationFailed):
@@ -388,7 +400,7 @@ async def test_nonces_are_per_origin(world: World) -> None:
     """A nonce is sent only to the origin that gave it."""
     regions = (Region("eu", "https://eu.vat.example"), Region("us", "https://us.vat.example"))
     service = vat(base_url=None, regions=regions, retry=RetryPolicy(2, 0))
-    world.vendor.answers(asks("n-1"), 503, asks("n-2"), 200)
+    world.vendor.answers(nonce_demand("n-1"), 503, nonce_demand("n-2"), 200)
     manager = world.manager(service)
 
     assert 200 == (await manager.call("vat", GET)).status
@@ -403,7 +415,7 @@ async def test_nonces_are_per_origin(world: World) -> None:
 @sync_and_async
 async def test_probe_may_be_asked_for_a_nonce(world: World) -> None:
     """A probe of a half-open circuit is repeated if the server requests a nonce."""
-    world.vendor.answers(503, asks("n-1"), 200)
+    world.vendor.answers(503, nonce_demand("n-1"), 200)
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=1, open_for=10)))
     with pytest.raises(VendorFailed):
         await manager.call("vat", GET)

@@ -39,7 +39,7 @@ VAT = Service(
 )
 
 
-def shared(world: World, **ports: Any) -> AwaitedManager:
+def manager_on_shared_store(world: World, **ports: Any) -> AwaitedManager:
     """Return a manager over the world's shared store."""
     return world.watched(VAT, state=world.of_mode(world.store), **ports)
 
@@ -52,7 +52,7 @@ def admissions(world: World) -> int:
 async def manager_with_open_circuit(world: World) -> AwaitedManager:
     """Return a manager whose circuit has just opened."""
     world.vendor.otherwise = 503
-    manager = shared(world)
+    manager = manager_on_shared_store(world)
     with pytest.raises(VendorFailed):
         await manager.call("vat", GET)
     return manager
@@ -121,7 +121,7 @@ async def test_other_processes_obey_a_person_within_a_second(world: World) -> No
     manager = await manager_with_open_circuit(world)
     await refusal_of_call(manager)
     world.vendor.otherwise = 200
-    await shared(world).set_circuit("vat", CircuitState.CLOSED)
+    await manager_on_shared_store(world).set_circuit("vat", CircuitState.CLOSED)
     await refusal_of_call(manager)
     world.clock.advance(1)
 
@@ -131,7 +131,7 @@ async def test_other_processes_obey_a_person_within_a_second(world: World) -> No
 @sync_and_async
 async def test_circuit_opened_by_hand_is_remembered_as_such(world: World) -> None:
     """A remembered refusal says that a person opened the circuit."""
-    manager = shared(world)
+    manager = manager_on_shared_store(world)
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
     before = admissions(world)
     messages = {(await refusal_of_call(manager)).message for _ in range(5)}
@@ -173,7 +173,7 @@ def limited(world: World, **settings: Any) -> AwaitedManager:
     return world.watched(service, state=world.of_mode(world.store))
 
 
-async def granted(manager: AwaitedManager, calls: int, **options: Any) -> int:
+async def count_granted_calls(manager: AwaitedManager, calls: int, **options: Any) -> int:
     """Return how many of several calls a limit grants."""
     grants = 0
     for _ in range(calls):
@@ -187,14 +187,14 @@ async def granted(manager: AwaitedManager, calls: int, **options: Any) -> int:
 async def test_empty_limit_is_asked_once_for_each_token(world: World) -> None:
     """Until the next token is there, a process that was refused does not ask the store."""
     manager = limited(world)
-    assert 2 == await granted(manager, 20)
+    assert 2 == await count_granted_calls(manager, 20)
     assert 3 == admissions(world)
 
     for tokens in range(1, 5):
         world.clock.advance(0.249)
-        assert 0 == await granted(manager, 20)
+        assert 0 == await count_granted_calls(manager, 20)
         world.clock.advance(0.001)
-        assert 1 == await granted(manager, 20)
+        assert 1 == await count_granted_calls(manager, 20)
         assert 3 + 2 * tokens == admissions(world)
 
 
@@ -205,7 +205,7 @@ async def test_processes_use_each_token_of_a_limit(world: World) -> None:
     grants = 0
     for _ in range(100):
         for manager in managers:
-            grants += await granted(manager, 1)
+            grants += await count_granted_calls(manager, 1)
         world.clock.advance(0.0625)
 
     assert 2 + int(99 * 0.0625 * 4) == grants
@@ -215,7 +215,7 @@ async def test_processes_use_each_token_of_a_limit(world: World) -> None:
 async def test_remembered_limit_tells_when_to_retry(world: World) -> None:
     """The time to retry is when a token is there, however old the memory is."""
     manager = limited(world)
-    await granted(manager, 2)
+    await count_granted_calls(manager, 2)
     times = set()
     for _ in range(3):
         with pytest.raises(RateLimitExceeded) as excinfo:
@@ -230,11 +230,11 @@ async def test_remembered_limit_tells_when_to_retry(world: World) -> None:
 async def test_slow_limit_is_asked_once_a_second(world: World) -> None:
     """Even if the next token is an hour away, a process asks the store again after a second."""
     manager = limited(world, limits=RateLimitConfig.per_hour(1))
-    await granted(manager, 2)
+    await count_granted_calls(manager, 2)
     before = admissions(world)
     for _ in range(3):
         world.clock.advance(1)
-        await granted(manager, 10)
+        await count_granted_calls(manager, 10)
 
     assert 3 == admissions(world) - before
 
@@ -243,12 +243,12 @@ async def test_slow_limit_is_asked_once_a_second(world: World) -> None:
 async def test_call_that_can_wait_asks_the_store(world: World) -> None:
     """A refusal concerns only calls that can wait no longer than the refused one."""
     manager = limited(world, limits=RateLimitConfig(1), max_limit_wait=5)
-    assert 1 == await granted(manager, 1)
-    assert 0 == await granted(manager, 1, timeout=0.5)
-    assert 0 == await granted(manager, 1, timeout=0.25)
+    assert 1 == await count_granted_calls(manager, 1)
+    assert 0 == await count_granted_calls(manager, 1, timeout=0.5)
+    assert 0 == await count_granted_calls(manager, 1, timeout=0.25)
     assert 2 == admissions(world)
 
-    assert 1 == await granted(manager, 1)
+    assert 1 == await count_granted_calls(manager, 1)
 
 
 @sync_and_async
@@ -256,28 +256,28 @@ async def test_other_limits_and_costs_are_asked(world: World) -> None:
     """A refusal concerns only calls that take as much from the same limits."""
     endpoints = (Endpoint("heavy", cost=2), Endpoint("own", limits=RateLimitConfig(9)))
     manager = limited(world, endpoints=endpoints)
-    await granted(manager, 3)
+    await count_granted_calls(manager, 3)
     before = admissions(world)
     for endpoint in ("heavy", "own", None):
-        assert 0 == await granted(manager, 1, endpoint=endpoint)
+        assert 0 == await count_granted_calls(manager, 1, endpoint=endpoint)
 
     assert 3 == admissions(world) - before
-    assert 1 == await granted(manager, 1, tenant="a")
+    assert 1 == await count_granted_calls(manager, 1, tenant="a")
 
 
 @sync_and_async
 async def test_own_process_uses_what_is_given_back(world: World) -> None:
     """A token that a call gives back is there for the next call of the same manager at once."""
     manager = limited(world, limits=RateLimitConfig(1, burst=1), max_limit_wait=1)
-    assert 1 == await granted(manager, 1)
+    assert 1 == await count_granted_calls(manager, 1)
     flows = manager.manager._flows
     gates = flows.plans.find("vat", None, None).gates
     queued = world.store.memory.execute(Admission(gates, within=SECOND, lease=SECOND))
-    assert 0 == await granted(manager, 1)
+    assert 0 == await count_granted_calls(manager, 1)
     for command in return_unused(gates, queued):
         flows.core.post(command)
 
-    assert 1 == await granted(manager, 1)
+    assert 1 == await count_granted_calls(manager, 1)
 
 
 @sync_and_async
@@ -285,10 +285,10 @@ async def test_refusal_during_an_outage_is_remembered_until_the_next_probe(world
     """While the store is away, a process decides once about refused calls, and finds it in time."""
     world.store.is_away = StorageUnavailable("it does not answer.")
     manager = limited(world, limits=RateLimitConfig.per_hour(1))
-    assert 1 == await granted(manager, 20)
+    assert 1 == await count_granted_calls(manager, 20)
     assert 1 == admissions(world)
     world.store.is_away = None
     world.clock.advance(0.25)
 
-    assert 1 == await granted(manager, 5)
+    assert 1 == await count_granted_calls(manager, 5)
     assert 3 == admissions(world)

@@ -38,7 +38,7 @@ async def charges(manager: AwaitedManager, count: int, *, tenant: str | None = "
         await charge(manager, key=f"{tenant}-{number}", tenant=tenant)
 
 
-async def refused(manager: AwaitedManager, key: str = "new", **options: Any) -> Any:
+async def refused_charge(manager: AwaitedManager, key: str = "new", **options: Any) -> Any:
     """Make a charge that is refused by the bound, and return the refusal."""
     with pytest.raises(TenantRecordsExhausted) as caught:
         await charge(manager, key=key, tenant="acme", **options)
@@ -58,7 +58,7 @@ async def test_new_key_at_the_bound_is_not_sent(world: World) -> None:
     await charges(manager, 3)
     stored = len(world.store.memory)
 
-    error = await refused(manager)
+    error = await refused_charge(manager)
 
     assert 3 == len(world.vendor.requests)
     assert stored == len(world.store.memory)
@@ -75,7 +75,7 @@ async def test_other_tenants_are_not_affected(world: World) -> None:
     world.vendor.answers(*[CHARGED] * 7)
     manager = world.manager(bank(), records_per_tenant=1)
     await charges(manager, 1)
-    await refused(manager)
+    await refused_charge(manager)
 
     await charges(manager, 1, tenant="other")
     await charges(manager, 5, tenant=None)
@@ -89,7 +89,7 @@ async def test_stored_answers_are_replayed_at_the_bound(world: World) -> None:
     world.vendor.answers(CHARGED)
     manager = world.manager(bank(), records_per_tenant=1)
     await charges(manager, 1)
-    await refused(manager)
+    await refused_charge(manager)
 
     repeat = await charge(manager, key="acme-0", tenant="acme")
 
@@ -106,7 +106,7 @@ async def test_freed_key_is_claimed_at_the_bound(world: World) -> None:
     )
     with pytest.raises(Exception, match="503"):
         await charge(manager, key="k", tenant="acme")
-    await refused(manager)
+    await refused_charge(manager)
 
     repeat = await charge(manager, key="k", tenant="acme")
 
@@ -203,7 +203,7 @@ async def test_claim_under_way_settles_at_the_bound(world: World) -> None:
 
     async def answer(_: object) -> Response:
         await charge(manager, key="meanwhile", tenant="acme")
-        await refused(manager)
+        await refused_charge(manager)
         return CHARGED
 
     world.vendor.answers(answer, CHARGED)
@@ -219,7 +219,7 @@ async def test_records_that_expire_make_room(world: World) -> None:
     world.vendor.answers(*[CHARGED] * 2)
     manager = world.manager(bank(idempotency_ttl=100), records_per_tenant=1)
     await charges(manager, 1)
-    error = await refused(manager)
+    error = await refused_charge(manager)
     assert error.retry_at is not None
     wait = error.retry_at - world.clock.utc()
     assert timedelta(seconds=100) < wait < timedelta(seconds=150)
@@ -242,10 +242,10 @@ async def test_refused_calls_ask_for_the_count_once_a_second(world: World) -> No
 
     first = questions()
     for number in range(20):
-        await refused(manager, key=f"new-{number}")
+        await refused_charge(manager, key=f"new-{number}")
     assert first + 1 == questions()
     world.clock.advance(1.001)
-    await refused(manager)
+    await refused_charge(manager)
     assert first + 2 == questions()
 
 

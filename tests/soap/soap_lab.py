@@ -22,7 +22,7 @@ ORDER: dict[str, Any] = {"symbol": "ABC", "pieces": 3, "side": "buy"}
 PASSWORD = "hunter2-hunter2"
 
 
-def place(order: dict[str, Any], code: str | None) -> Any:
+def place_order(order: dict[str, Any], code: str | None) -> Any:
     """Answer the operation PlaceOrder, unless the order's code names a fault."""
     if code is not None:
         kind, _, text = code.partition(":")
@@ -34,7 +34,7 @@ def new_server(port: str = "Old") -> SoapServer:
     """Return a server that implements every operation of the WSDL."""
     operations: dict[str, Callable[..., Any]] = {
         "GetQuote": lambda symbol: QUOTE,
-        "PlaceOrder": place,
+        "PlaceOrder": place_order,
         "Hello": lambda: "hello",
         "Notify": lambda: None,
     }

@@ -12,7 +12,7 @@ import moorage
 from moorage import InvalidData, Soap
 from moorage.testing import SoapServer
 from tests.soap.soap_lab import perform
-from tests.soap.test_wsdl import answer, of, wsdl
+from tests.soap.test_wsdl import answer, wsdl, wsdl_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def document(tmp_path: Path, types: str, *, has_parts: bool = True) -> Soap:
     text = wsdl(types, part='element="t:call"', style="document")
     if not has_parts:
         text = text.replace(PART, b'<message name="in"/>')
-    return Soap(wsdl=of(tmp_path, text), location="/x")
+    return Soap(wsdl=wsdl_of(tmp_path, text), location="/x")
 
 
 def bytes_of(operation: HttpOperation[Any]) -> bytes:

@@ -225,7 +225,7 @@ def test_address_behind_a_proxy(address: str, expected: str) -> None:
     assert address == with_tls(address, "http://a/s?wsdl")
 
 
-def of(tmp_path: Path, content: bytes) -> Wsdl:
+def wsdl_of(tmp_path: Path, content: bytes) -> Wsdl:
     """Return the WSDL of a file with this content."""
     (tmp_path / "a.wsdl").write_bytes(content)
     return Wsdl.from_file(tmp_path / "a.wsdl")
@@ -242,7 +242,7 @@ ENCODED = """<x:schema targetNamespace="urn:t" xmlns:e="http://schemas.xmlsoap.o
 
 def test_rpc_style(tmp_path: Path) -> None:
     """RPC-style services work, and standard schemas need no network."""
-    service = Soap(wsdl=of(tmp_path, wsdl(ENCODED, part='type="t:pair"')))
+    service = Soap(wsdl=wsdl_of(tmp_path, wsdl(ENCODED, part='type="t:pair"')))
     assert service.wsdl.schema_problem is None
     operation = service.operation("echo", text={"a": "1", "b": "2"})
     assert isinstance(operation.request.body, bytes)
@@ -264,7 +264,7 @@ def answer(content: str) -> Response:
 
 def test_references(tmp_path: Path) -> None:
     """References within a response are followed, unless they multiply it or never end."""
-    service = Soap(wsdl=of(tmp_path, wsdl(ENCODED, part='type="t:pair"')))
+    service = Soap(wsdl=wsdl_of(tmp_path, wsdl(ENCODED, part='type="t:pair"')))
     read = service.operation("echo", text={"a": "1", "b": "2"}).read
     body = '<r><text href="#1"/></r><m id="1"><a>1</a><b>2</b></m>'
     assert {"a": "1", "b": "2"} == read(answer(body))
@@ -286,7 +286,7 @@ processContents="skip"/></x:sequence></x:complexType></x:element></x:schema>"""
 
 def test_elements_without_a_type(tmp_path: Path) -> None:
     """Elements without a declared type are returned as dictionaries, lists and strings."""
-    service = Soap(wsdl=of(tmp_path, wsdl(WILD, part='element="t:call"', style="document")))
+    service = Soap(wsdl=wsdl_of(tmp_path, wsdl(WILD, part='element="t:call"', style="document")))
     read = service.operation("echo").read
     body = '<t:call xmlns:t="urn:t"><a><b>1</b><b>2</b><b>3</b></a><c/></t:call>'
     assert [{"b": ["1", "2", "3"]}, ""] == read(answer(body))
@@ -303,7 +303,7 @@ def test_elements_without_a_type(tmp_path: Path) -> None:
 def test_schema_that_cannot_be_used(tmp_path: Path, types: str) -> None:
     """A schema that libxml2 cannot use, or that needs too much memory, is reported or refused."""
     try:
-        result = of(tmp_path, wsdl(types))
+        result = wsdl_of(tmp_path, wsdl(types))
     except ConfigurationError:
         return
     assert result.schema_problem
@@ -312,7 +312,7 @@ def test_schema_that_cannot_be_used(tmp_path: Path, types: str) -> None:
 def test_several_services(tmp_path: Path) -> None:
     """If a WSDL has several services one must be named, and a port needs an address."""
     second = b'<service name="z"><port name="p" binding="t:b"><s:address/></port></service>'
-    result = of(tmp_path, wsdl().replace(b"</definitions>", second + b"</definitions>"))
+    result = wsdl_of(tmp_path, wsdl().replace(b"</definitions>", second + b"</definitions>"))
     with pytest.raises(ConfigurationError, match=r"several services.*Use one of: s, z"):
         Soap(wsdl=result)
     with pytest.raises(ConfigurationError, match="has no address"):

@@ -86,7 +86,7 @@ def attribute(name: str) -> dict[str, Any]:
 )
 def test_wrong_requests_are_refused(action: str, fields: dict[str, Any], code: str) -> None:
     """A request beyond the limits of SQS is refused with SQS's error code, and stores nothing."""
-    status, content = answered(action, fields)
+    status, content = sandbox_answer(action, fields)
     assert status == 400
     assert content["__type"].rpartition("#")[2] == code
 
@@ -94,7 +94,7 @@ def test_wrong_requests_are_refused(action: str, fields: dict[str, Any], code: s
 def test_wrong_entry_of_a_batch_fails_alone() -> None:
     """If one entry of a batch is wrong, the other is stored."""
     entries = [entry(1), entry(2, DelaySeconds=-1)]
-    status, content = answered("SendMessageBatch", {"QueueUrl": QUEUE, "Entries": entries})
+    status, content = sandbox_answer("SendMessageBatch", {"QueueUrl": QUEUE, "Entries": entries})
     assert status == 200
     assert [stored["Id"] for stored in content["Successful"]] == ["1"]
     assert [failed["Id"] for failed in content["Failed"]] == ["2"]
@@ -121,7 +121,7 @@ def test_wrong_signatures_are_refused(key: str | None, secret: str, code: str) -
     assert code == content["__type"].rpartition("#")[2]
 
 
-def answered(action: str, fields: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+def sandbox_answer(action: str, fields: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """Send a signed request to the sandbox; return status and content of the response."""
     sandbox = AmazonSqsSandbox(["orders", "orders.fifo"])
     signing = AwsSigV4(access_key_id="AKIDSANDBOX", region="eu-central-1", service="sqs")

@@ -52,7 +52,7 @@ def sandbox() -> AmazonSqsSandbox:
     return AmazonSqsSandbox([QUEUE, FIFO])
 
 
-def refused(code: str, text: str = "", status: int = 400) -> Response:
+def sqs_refusal(code: str, text: str = "", status: int = 400) -> Response:
     """Return a response in which SQS refuses a request."""
     body = json.dumps({"__type": f"com.amazonaws.sqs#{code}", "message": text}).encode()
     return Response(status, {"Content-Type": "application/x-amz-json-1.0"}, body)
@@ -183,7 +183,7 @@ def test_refusals_are_typed(
     queues = sandbox()
     with sandbox_lab(queues, is_async=is_async) as lab:
         lab.completed(lab.connector.open(5.0))
-        answer = refused(code, "the text of the answer", status)
+        answer = sqs_refusal(code, "the text of the answer", status)
         queues.fail(answer, answer)
         with pytest.raises(kind) as caught:
             lab.publish(QUEUE, Message(b"1"))
@@ -250,7 +250,7 @@ def test_health_needs_no_permission_to_list_queues(is_async: bool) -> None:
     queues = sandbox()
     with sandbox_lab(queues, is_async=is_async) as lab:
         assert lab.completed(lab.connector.health(5.0)).is_healthy
-        queues.fail(refused("AccessDenied", status=403))
+        queues.fail(sqs_refusal("AccessDenied", status=403))
         assert lab.completed(lab.connector.health(5.0)).is_healthy
         queues.secret_access_key = "another"
         assert not lab.completed(lab.connector.health(5.0)).is_healthy

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from moorage import AzureContainersPlatform, AzureContainersSettings
 from moorage.domain.http.requests import Response
-from tests.steps.cloud_lab import AheadClock, StandIn, StepHost, answered
+from tests.steps.cloud_lab import AheadClock, StandIn, StepHost, json_response
 from tests.steps.kubernetes_lab import strangers
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ class AzureStandIn(StandIn):
             form = dict(parse_qsl(request.body.decode()))
             assert "https://management.azure.com/.default" == form["scope"]
             assert "/tenant-1/oauth2/v2.0/token" == parts.path
-            return answered({"access_token": "t0ken", "expires_in": 3600, "token_type": "Bearer"})
+            return json_response(
+                {"access_token": "t0ken", "expires_in": 3600, "token_type": "Bearer"}
+            )
         assert "management.azure.com" == parts.hostname
         assert "Bearer t0ken" == request.headers.get("Authorization")
         assert "2023-05-01" == dict(parse_qsl(parts.query))["api-version"]
@@ -94,10 +96,10 @@ class AzureStandIn(StandIn):
         if request.method == "PUT":
             return self._create(name, body)
         if name not in self.groups:
-            return answered({"error": {"code": "ResourceNotFound", "message": "none"}}, 404)
+            return json_response({"error": {"code": "ResourceNotFound", "message": "none"}}, 404)
         if request.method == "DELETE":
             self.host.remove(name)
-            return answered(self.groups.pop(name))
+            return json_response(self.groups.pop(name))
         if request.method == "PATCH":
             self.groups[name]["tags"] = body["tags"]
         if rest == "stop":
@@ -105,15 +107,15 @@ class AzureStandIn(StandIn):
             return Response(204)
         if rest:
             assert "containers/step/logs" == rest
-            return answered({"content": self.host.text(name)})
-        return answered(self.shown(name))
+            return json_response({"content": self.host.text(name)})
+        return json_response(self.shown(name))
 
     def _create(self, name: str, body: Any) -> Response:
         wrong = strangers(body, _GROUP)
         assert not wrong, wrong
         assert len(body["tags"]) <= 50
         if name in self.groups:
-            return answered({"error": {"code": "ContainerGroupTransitioning"}}, 409)
+            return json_response({"error": {"code": "ContainerGroupTransitioning"}}, 409)
         (container,) = body["properties"]["containers"]
         facts = container["properties"]
         variables = {item["name"]: item["value"] for item in facts["environmentVariables"]}
@@ -126,7 +128,7 @@ class AzureStandIn(StandIn):
                 volume["secret"][secret] = ""
         self.groups[name] = body
         self.host.start(name, facts["command"], variables)
-        return answered(self.shown(name), 201)
+        return json_response(self.shown(name), 201)
 
     def _list(self, query: dict[str, str]) -> Response:
         start = int(query.get("skip", 0))
@@ -137,7 +139,7 @@ class AzureStandIn(StandIn):
         if len(self.groups) > start + 2:
             link = f"https://management.azure.com{_ROOT}?api-version=2023-05-01&skip={start + 2}"
             document["nextLink"] = link
-        return answered(document)
+        return json_response(document)
 
     def shown(self, name: str) -> dict[str, Any]:
         """Return a group as Azure shows it."""

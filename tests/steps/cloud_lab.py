@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LONG = 3600.0
 
 
-def answered(document: Any, status: int = 200) -> Response:
+def json_response(document: Any, status: int = 200) -> Response:
     """Return a response with a JSON document."""
     return Response(status, {"Content-Type": "application/json"}, encode_json(document))
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from moorage import CloudRunPlatform, CloudRunSettings
 from moorage.domain.steps.runs import EndReason
-from tests.steps.cloud_lab import AheadClock, StandIn, StepHost, answered
+from tests.steps.cloud_lab import AheadClock, StandIn, StepHost, json_response
 from tests.steps.kubernetes_lab import strangers
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ class CloudRunStandIn(StandIn):
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query))
         if parts.hostname == "metadata.google.internal":
-            return answered({"access_token": "t0ken", "expires_in": 3600, "token_type": "Bearer"})
+            return json_response(
+                {"access_token": "t0ken", "expires_in": 3600, "token_type": "Bearer"}
+            )
         assert "Bearer t0ken" == request.headers.get("Authorization")
         assert isinstance(request.body, bytes)
         body = json.loads(request.body or b"null")
@@ -92,18 +94,18 @@ class CloudRunStandIn(StandIn):
         if not name:
             return self._list(query) if request.method == "GET" else self._create(query, body)
         if name not in self.jobs:
-            return answered({"error": {"code": 404, "status": "NOT_FOUND"}}, 404)
+            return json_response({"error": {"code": 404, "status": "NOT_FOUND"}}, 404)
         if request.method == "DELETE":
             self.host.remove(name)
             del self.jobs[name]
-            return answered({"name": "operations/1"})
+            return json_response({"name": "operations/1"})
         if rest.endswith(":cancel"):
             self.cancelled.add(name)
             self.host.stop(name)
-            return answered({"name": "operations/2"})
+            return json_response({"name": "operations/2"})
         if rest.endswith("/tasks"):
-            return answered({"tasks": [self._task(name)]})
-        return answered(self._execution(name) if rest else self._job(name))
+            return json_response({"tasks": [self._task(name)]})
+        return json_response(self._execution(name) if rest else self._job(name))
 
     def _create(self, query: dict[str, str], body: Any) -> Response:
         wrong = strangers(body, _JOB)
@@ -111,13 +113,13 @@ class CloudRunStandIn(StandIn):
         name = query["jobId"]
         assert re.fullmatch(r"[a-z][a-z0-9-]{0,48}[a-z0-9]", name), name
         if name in self.jobs:
-            return answered({"error": {"code": 409, "status": "ALREADY_EXISTS"}}, 409)
+            return json_response({"error": {"code": 409, "status": "ALREADY_EXISTS"}}, 409)
         self.jobs[name] = body
         (container,) = body["template"]["template"]["containers"]
         variables = {item["name"]: item["value"] for item in container["env"]}
         timeout = float(body["template"]["template"]["timeout"].removesuffix("s"))
         self.host.start(name, [*container["command"], *container["args"]], variables, timeout)
-        return answered({"name": "operations/3", "done": False})
+        return json_response({"name": "operations/3", "done": False})
 
     def _list(self, query: dict[str, str]) -> Response:
         names = list(self.jobs)
@@ -125,7 +127,7 @@ class CloudRunStandIn(StandIn):
         document: dict[str, Any] = {"jobs": [self._job(name) for name in names[start : start + 2]]}
         if len(names) > start + 2:
             document["nextPageToken"] = str(start + 2)
-        return answered(document)
+        return json_response(document)
 
     def _job(self, name: str) -> dict[str, Any]:
         full = f"{_ROOT.removeprefix('/v2/')}/{name}"
@@ -185,4 +187,4 @@ class CloudRunStandIn(StandIn):
         document: dict[str, Any] = {"entries": entries[start : start + 500]}
         if len(entries) > start + 500:
             document["nextPageToken"] = str(start + 500)
-        return answered(document)
+        return json_response(document)

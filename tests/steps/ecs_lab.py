@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from moorage import EcsPlatform, EcsSettings
-from tests.steps.cloud_lab import StandIn, StepHost, answered
+from tests.steps.cloud_lab import StandIn, StepHost, json_response
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,8 +77,8 @@ class EcsStandIn(StandIn):
             arn, first = self.tokens[token]
             if first != sent:
                 error = {"__type": "ConflictException", "message": "in use", "resourceIds": [arn]}
-                return answered(error, 400)
-            return answered({"tasks": [self._shown(arn)], "failures": []})
+                return json_response(error, 400)
+            return json_response({"tasks": [self._shown(arn)], "failures": []})
         arn = f"arn:aws:ecs:eu-central-1:123456789012:task/reports/{len(self.tasks):032}"
         (container,) = fields["overrides"]["containerOverrides"]
         variables = {item["name"]: item["value"] for item in container["environment"]}
@@ -86,11 +86,11 @@ class EcsStandIn(StandIn):
         self.host.start(name, container["command"], variables)
         self.tasks[arn] = {"startedBy": name, "tags": fields["tags"]}
         self.tokens[token] = arn, sent
-        return answered({"tasks": [self._shown(arn)], "failures": []})
+        return json_response({"tasks": [self._shown(arn)], "failures": []})
 
     def _DescribeTasks(self, fields: dict[str, Any]) -> Response:  # noqa: N802 - as ECS calls it
         arns = [] if self.hidden else [arn for arn in fields["tasks"] if arn in self.tasks]
-        return answered({"tasks": [self._shown(arn) for arn in arns], "failures": []})
+        return json_response({"tasks": [self._shown(arn) for arn in arns], "failures": []})
 
     def _ListTasks(self, fields: dict[str, Any]) -> Response:  # noqa: N802 - as ECS calls it
         filters = set(fields) - {"cluster", "nextToken"}
@@ -107,13 +107,13 @@ class EcsStandIn(StandIn):
         document: dict[str, Any] = {"taskArns": arns[start : start + _PAGE]}
         if len(arns) > start + _PAGE:
             document["nextToken"] = str(start + _PAGE)
-        return answered(document)
+        return json_response(document)
 
     def _StopTask(self, fields: dict[str, Any]) -> Response:  # noqa: N802 - as ECS calls it
         task = self.tasks[fields["task"]]
         task.setdefault("why", fields["reason"])
         self.host.stop(task["startedBy"])
-        return answered({"task": self._shown(fields["task"])})
+        return json_response({"task": self._shown(fields["task"])})
 
     def _GetLogEvents(self, fields: dict[str, Any]) -> Response:  # noqa: N802 - as CloudWatch calls it
         prefix, container, number = fields["logStreamName"].split("/")
@@ -123,7 +123,7 @@ class EcsStandIn(StandIn):
         start = int(fields.get("nextToken", "f/0").removeprefix("f/"))
         part = lines[start : start + 5000]
         events = [{"timestamp": 1, "message": line, "ingestionTime": 1} for line in part]
-        return answered({"events": events, "nextForwardToken": f"f/{start + len(part)}"})
+        return json_response({"events": events, "nextForwardToken": f"f/{start + len(part)}"})
 
     def _shown(self, arn: str) -> dict[str, Any]:
         task = self.tasks[arn]

@@ -28,7 +28,7 @@ from moorage import (
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.domain.http.requests import Response
 from moorage.testing import FakeVendor, ScriptedHttpClient
-from tests.steps.cloud_lab import answered
+from tests.steps.cloud_lab import json_response
 from tests.support.moto_server import REGION, MotoServer
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def test_lost_answer_is_not_repeated(vendor: FakeVendor) -> None:
         manager().perform("lambda", function(vendor).invoke(), idempotency_key="once")
     assert 1 == len(vendor.requests)
 
-    vendor.queue(lost, answered(7))
+    vendor.queue(lost, json_response(7))
     result = manager().perform("lambda", function(vendor).invoke(safe=True))
 
     assert 7 == result.payload

@@ -30,7 +30,7 @@ from moorage.testing import name_of
 from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit
 from tests.steps.azure_containers_lab import SETTINGS, AzureStandIn
-from tests.steps.cloud_lab import answered
+from tests.steps.cloud_lab import json_response
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,11 +171,11 @@ def test_second_group_of_a_name_is_a_conflict(cloud: AzureStandIn) -> None:
     platform = cloud.platform()
     platform.runs(9.0)
     lost = ConnectionFailed("lost", may_have_been_processed=True)
-    cloud.queued = [answered({}, 404), lost]
+    cloud.queued = [json_response({}, 404), lost]
     with pytest.raises(ConnectionFailed):
         platform.start(spec("run-1", step), 9.0)
     platform.start(spec("run-1", step), 9.0)
-    cloud.queued = [answered({}, 404)]
+    cloud.queued = [json_response({}, 404)]
 
     status = platform.start(spec("run-1", step), 9.0)
 
@@ -183,7 +183,7 @@ def test_second_group_of_a_name_is_a_conflict(cloud: AzureStandIn) -> None:
     (container,) = cloud.groups["run-1"]["properties"]["containers"]
     requests = container["properties"]["resources"]["requests"]
     assert {"cpu": 0.5, "memoryInGB": 0.8} == requests
-    cloud.queued = [answered({}, 404), answered({}, 409), answered({}, 404)]
+    cloud.queued = [json_response({}, 404), json_response({}, 409), json_response({}, 404)]
     with pytest.raises(VendorFailed, match="does not show it"):
         platform.start(spec("run-2", step), 9.0)
 
@@ -192,8 +192,8 @@ def test_container_that_has_not_begun_has_no_log(cloud: AzureStandIn) -> None:
     """Until the container begins, Azure has no log of it."""
     platform = cloud.platform()
     platform.start(spec("run-1", attrs.evolve(STEP, command=["sleep", "60"])), 9.0)
-    shown = answered(cloud.shown("run-1"))
-    cloud.queued = [shown, answered({"error": {"code": "ContainerNotReady"}}, 400)]
+    shown = json_response(cloud.shown("run-1"))
+    cloud.queued = [shown, json_response({"error": {"code": "ContainerNotReady"}}, 400)]
     assert (b"", "", False) == platform.logs("run-1", "stdout", "", 9.0)
     platform.stop("run-1", 1.0, 9.0)
 
@@ -213,15 +213,17 @@ def test_failures_are_typed(cloud: AzureStandIn) -> None:
     """A missing image or right is named, and links to other hosts are not followed."""
     platform = cloud.platform()
     platform.runs(9.0)
-    image = answered({"error": {"code": "InaccessibleImage", "message": "erp:1 is missing"}}, 400)
-    cloud.queued = [answered({}, 404), image]
+    image = json_response(
+        {"error": {"code": "InaccessibleImage", "message": "erp:1 is missing"}}, 400
+    )
+    cloud.queued = [json_response({}, 404), image]
     with pytest.raises(InvalidRequest, match="erp:1 is missing"):
         platform.start(spec("run-1"), 9.0)
-    cloud.queued = [answered({"value": [], "nextLink": "https://evil.example/"})]
+    cloud.queued = [json_response({"value": [], "nextLink": "https://evil.example/"})]
     with pytest.raises(VendorFailed, match="another host"):
         platform.runs(9.0)
     other = cloud.platform()
-    cloud.queued = [answered({"error": "invalid_client"}, 401)]
+    cloud.queued = [json_response({"error": "invalid_client"}, 401)]
     with pytest.raises(AuthenticationFailed) as refused:
         other.runs(9.0)
     assert "s3cr3t-of-azure" not in f"{refused.value!r} {SETTINGS['client_id']}"
@@ -232,7 +234,7 @@ def test_machine_has_an_identity_of_its_own(cloud: AzureStandIn) -> None:
     """Without an application, the managed identity of the machine is asked."""
     login = {"tenant": None, "client_id": None, "client_secret": None}
     platform = cloud.platform(**login)
-    cloud.queued = [answered({"access_token": "t0ken", "expires_in": "3600"})]
+    cloud.queued = [json_response({"access_token": "t0ken", "expires_in": "3600"})]
     assert [] == platform.runs(9.0)
     assert "169.254.169.254" in cloud.vendor.requests[0].url
     assert cloud.platform(scope="other").runs(9.0) == []

@@ -28,7 +28,7 @@ from moorage.domain.steps.runs import STREAMS
 from moorage.testing import VirtualClock, name_of
 from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit
-from tests.steps.cloud_lab import answered
+from tests.steps.cloud_lab import json_response
 from tests.steps.cloud_run_lab import CloudRunStandIn
 
 if TYPE_CHECKING:
@@ -140,15 +140,15 @@ def test_lost_answer_leads_to_one_job(cloud: CloudRunStandIn) -> None:
     lost = ConnectionFailed("lost", may_have_been_processed=True)
     platform = cloud.platform()
     platform.runs(9.0)
-    cloud.queued = [answered({}, 404), lost]
+    cloud.queued = [json_response({}, 404), lost]
     with pytest.raises(ConnectionFailed):
         platform.start(spec("run-1"), 9.0)
 
-    cloud.queued = [answered({}, 404)]
+    cloud.queued = [json_response({}, 404)]
     status = platform.start(spec("run-1"), 9.0)
 
     assert STEP.fingerprint == status.fingerprint
-    cloud.queued = [answered({}, 404), answered({}, 409), answered({}, 404)]
+    cloud.queued = [json_response({}, 404), json_response({}, 409), json_response({}, 404)]
     with pytest.raises(VendorFailed, match="does not show it"):
         platform.start(spec("run-1"), 9.0)
 
@@ -178,14 +178,14 @@ def test_execution_may_disappear(cloud: CloudRunStandIn) -> None:
     """An execution that Cloud Run does not find is one that has not begun."""
     platform = cloud.platform()
     platform.start(spec("run-1"), 9.0)
-    job = answered(cloud._job("run-1"))  # noqa: SLF001 - as Cloud Run would
-    cloud.queued = [job, answered({}, 404)]
+    job = json_response(cloud._job("run-1"))  # noqa: SLF001 - as Cloud Run would
+    cloud.queued = [job, json_response({}, 404)]
     status = platform.look("run-1", 9.0)
     assert status is not None
     assert RunPhase.STARTING is status.phase
-    for tasks in (answered({}, 404), answered({})):
+    for tasks in (json_response({}, 404), json_response({})):
         failed = {"name": "run-1-run", "conditions": [FAILED], "startTime": "2030-01-02T03:04:05Z"}
-        cloud.queued = [job, answered(failed), tasks]
+        cloud.queued = [job, json_response(failed), tasks]
         status = platform.look("run-1", 9.0)
         assert status is not None
         assert 125 == status.exit_code
@@ -245,7 +245,11 @@ def test_all_pages_of_a_log_are_read(cloud: CloudRunStandIn) -> None:
     ]
     job, execution = cloud._job("run-1"), cloud._execution("run-1")  # noqa: SLF001 - as Cloud Run would
     pages = [{"entries": entries[:2], "nextPageToken": "p2"}, {"entries": entries[2:]}]
-    cloud.queued = [answered(job), answered({**execution, "conditions": []}), *map(answered, pages)]
+    cloud.queued = [
+        json_response(job),
+        json_response({**execution, "conditions": []}),
+        *map(json_response, pages),
+    ]
 
     chunk = platform.logs("run-1", "stdout", "t0#a", 9.0)
 
@@ -257,12 +261,12 @@ def test_failures_are_typed(cloud: CloudRunStandIn, tmp_path: Path) -> None:
     """A missing right is named, and no answer of another form is believed."""
     platform = cloud.platform()
     platform.runs(9.0)
-    denied = answered({"error": {"status": "PERMISSION_DENIED", "message": "no right"}}, 403)
-    cloud.queued = [denied, answered({"access_token": "t0ken", "expires_in": 60}), denied]
+    denied = json_response({"error": {"status": "PERMISSION_DENIED", "message": "no right"}}, 403)
+    cloud.queued = [denied, json_response({"access_token": "t0ken", "expires_in": 60}), denied]
     with pytest.raises(AuthenticationFailed, match="no right") as refused:
         platform.runs(9.0)
     assert "t0ken" not in f"{refused.value!r}"
-    cloud.queued = [answered({"jobs": [7]})]
+    cloud.queued = [json_response({"jobs": [7]})]
     with pytest.raises(VendorFailed, match="cannot be read"):
         platform.runs(9.0)
     cloud.queued = [ConnectionFailed("no such host", may_have_been_processed=True)]

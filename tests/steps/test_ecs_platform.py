@@ -34,7 +34,7 @@ from moorage.domain.steps.ecs_tasks import REASONS, task_end, task_run
 from moorage.testing import VirtualClock, name_of
 from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit
-from tests.steps.cloud_lab import AheadClock, answered
+from tests.steps.cloud_lab import AheadClock, json_response
 from tests.steps.ecs_lab import SETTINGS, EcsStandIn
 from tests.steps.step_lab import MODES, executor
 
@@ -186,7 +186,7 @@ def test_another_step_under_a_name_is_found(cloud: EcsStandIn) -> None:
     """ECS refuses another task under the same token; the first one is returned."""
     cloud.platform().start(spec("run-1"), 9.0)
     other = spec("run-1", attrs.evolve(STEP, command=["true"]))
-    empty = answered({"taskArns": []})
+    empty = json_response({"taskArns": []})
     cloud.queued = [empty, empty]
 
     status = cloud.platform().start(other, 9.0)
@@ -200,9 +200,13 @@ def test_another_step_under_a_name_is_found(cloud: EcsStandIn) -> None:
 
 def test_task_without_room_may_be_tried_again(cloud: EcsStandIn) -> None:
     """A task that finds no room is a refusal, which may be tried again."""
-    empty = answered({"taskArns": []})
+    empty = json_response({"taskArns": []})
     for reason, is_retryable in (("RESOURCE:MEMORY", True), ("MISSING", False)):
-        cloud.queued = [empty, empty, answered({"tasks": [], "failures": [{"reason": reason}]})]
+        cloud.queued = [
+            empty,
+            empty,
+            json_response({"tasks": [], "failures": [{"reason": reason}]}),
+        ]
         with pytest.raises(VendorRejected, match=reason) as refused:
             cloud.platform().start(spec("run-1"), 9.0)
         assert is_retryable is refused.value.retryable
@@ -248,7 +252,7 @@ def test_log_waits_for_the_last_lines(cloud: EcsStandIn) -> None:
     ended: dict[str, Any] = {"lastStatus": "STOPPED", "stoppedAt": now.timestamp()}
     cloud.tasks[arn]["fields"] = ended
     assert (b"", "", True) == platform.logs("run-1", "stdout", "", 9.0)
-    missing = answered({"__type": "ResourceNotFoundException", "message": "no stream"}, 400)
+    missing = json_response({"__type": "ResourceNotFoundException", "message": "no stream"}, 400)
     headers = {"Date": now.strftime("%a, %d %b %Y %H:%M:%S GMT")}
     for later, is_last in ((0, False), (60, True)):
         cloud.tasks[arn]["fields"] = {
@@ -257,14 +261,20 @@ def test_log_waits_for_the_last_lines(cloud: EcsStandIn) -> None:
         }
         shown = cloud._shown(arn)  # noqa: SLF001 - as ECS would
         cloud.queued = [
-            answered({"taskArns": [arn]}),
+            json_response({"taskArns": [arn]}),
             Response(200, headers, json.dumps({"tasks": [shown]}).encode()),
             missing,
         ]
         chunk = cloud.platform().logs("run-1", "stdout", "", 9.0)
         assert (b"", "", is_last) == chunk
-    cloud.queued = [*cloud.queued, answered({"taskArns": [arn]}), answered({"tasks": [shown]})]
-    cloud.queued += [answered({"__type": "InvalidParameterException", "message": "token"}, 400)]
+    cloud.queued = [
+        *cloud.queued,
+        json_response({"taskArns": [arn]}),
+        json_response({"tasks": [shown]}),
+    ]
+    cloud.queued += [
+        json_response({"__type": "InvalidParameterException", "message": "token"}, 400)
+    ]
     with pytest.raises(InvalidRequest, match="token"):
         cloud.platform().logs("run-1", "stdout", "", 9.0)
 
@@ -272,14 +282,14 @@ def test_log_waits_for_the_last_lines(cloud: EcsStandIn) -> None:
 @pytest.mark.parametrize(
     "answer, error, words",
     [
-        (answered({"__type": "a#ThrottlingException"}, 400), RateLimitExceeded, "Throttling"),
+        (json_response({"__type": "a#ThrottlingException"}, 400), RateLimitExceeded, "Throttling"),
         (Response(429, {"Retry-After": "7"}, b"slow\x1b"), RateLimitExceeded, "slow "),
-        (answered({"__type": "AccessDeniedException"}, 400), AuthenticationFailed, "permit"),
+        (json_response({"__type": "AccessDeniedException"}, 400), AuthenticationFailed, "permit"),
         (Response(503, {}, b"<html>"), VendorFailed, "503"),
-        (answered({"__type": "ClientException", "message": "no"}, 400), InvalidRequest, "no"),
-        (answered([], 404), VendorRejected, "404"),
+        (json_response({"__type": "ClientException", "message": "no"}, 400), InvalidRequest, "no"),
+        (json_response([], 404), VendorRejected, "404"),
         (Response(200, {}, b"no json"), VendorFailed, "without JSON"),
-        (answered({"other": 1}), VendorFailed, "cannot be read"),
+        (json_response({"other": 1}), VendorFailed, "cannot be read"),
     ],
 )
 def test_failures_are_typed(
@@ -308,8 +318,8 @@ def test_all_pages_of_tasks_are_listed(cloud: EcsStandIn) -> None:
 
 def test_refused_task_is_no_conflict(cloud: EcsStandIn) -> None:
     """A task that ECS refuses is an error with its reason."""
-    empty = answered({"taskArns": []})
-    missing = answered({"__type": "ClientException", "message": "no definition"}, 400)
+    empty = json_response({"taskArns": []})
+    missing = json_response({"__type": "ClientException", "message": "no definition"}, 400)
     cloud.queued = [empty, empty, missing]
 
     with pytest.raises(InvalidRequest, match="no definition"):
@@ -332,7 +342,7 @@ def test_key_runs_once_and_returns_the_exit_code(
 
 def test_lost_answer_leads_to_one_task(cloud: EcsStandIn) -> None:
     """If the answer to the start is lost, the same name finds the task."""
-    empty = answered({"taskArns": []})
+    empty = json_response({"taskArns": []})
     cloud.queued = [empty, empty, ConnectionFailed("lost", may_have_been_processed=True)]
     with pytest.raises(ConnectionFailed):
         cloud.platform().start(spec("run-1"), 9.0)

@@ -19,7 +19,7 @@ from moorage import (
     VendorRejected,
 )
 from moorage.testing import FakeVendor, ScriptedHttpClient, VirtualClock, VirtualSleeper
-from tests.steps.cloud_lab import answered
+from tests.steps.cloud_lab import json_response
 from tests.steps.ecs_lab import SETTINGS
 from tests.support.moto_server import REGION, MotoServer
 
@@ -54,7 +54,7 @@ def deployment(name: str, **fields: Any) -> dict[str, Any]:
 
 def described(*deployments: dict[str, Any]) -> Any:
     """Return the answer that describes a service."""
-    return answered({"services": [{"deployments": list(deployments)}]})
+    return json_response({"services": [{"deployments": list(deployments)}]})
 
 
 def test_deployment_is_waited_for_by_its_id() -> None:
@@ -62,7 +62,7 @@ def test_deployment_is_waited_for_by_its_id() -> None:
     vendor = FakeVendor()
     old = deployment("d-1", status="ACTIVE", rolloutState="COMPLETED")
     new = deployment("d-2", rolloutState="IN_PROGRESS")
-    vendor.queue(answered({"service": {"deployments": [old, new]}}))
+    vendor.queue(json_response({"service": {"deployments": [old, new]}}))
     web, protected = service(vendor), manager()
 
     begun = protected.perform("ecs", web.deploy("erp:8", count=2))
@@ -107,7 +107,9 @@ def test_wait_ends_with_the_time_limit() -> None:
 def test_forced_deployment_is_never_repeated() -> None:
     """A lost answer is repeated only if nothing is forced."""
     lost = ConnectionFailed("lost", may_have_been_processed=True)
-    vendor = FakeVendor([lost, answered({"service": {"deployments": [deployment("d-2")]}}), lost])
+    vendor = FakeVendor(
+        [lost, json_response({"service": {"deployments": [deployment("d-2")]}}), lost]
+    )
     manager().perform("ecs", service(vendor).deploy())
     with pytest.raises(OutcomeUnknown):
         manager().perform("ecs", service(vendor).deploy(force=True), idempotency_key="x")
@@ -116,7 +118,7 @@ def test_forced_deployment_is_never_repeated() -> None:
 
 def test_missing_service_is_named() -> None:
     """A service that the cluster does not have is named, and other forms are errors."""
-    vendor = FakeVendor([answered({"services": []}), *[answered({"service": {}})] * 2])
+    vendor = FakeVendor([json_response({"services": []}), *[json_response({"service": {}})] * 2])
     with pytest.raises(VendorRejected, match="'web'"):
         manager().perform("ecs", service(vendor).state("d-2"))
     with pytest.raises(VendorFailed, match="cannot be read"):

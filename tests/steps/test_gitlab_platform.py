@@ -49,17 +49,17 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def shared() -> Generator[Lab]:
+def shared_lab() -> Generator[Lab]:
     """Lend a stand-in for GitLab."""
     with gitlab() as pair:
         yield pair
 
 
 @pytest.fixture
-def lab(shared: Lab) -> Lab:
+def lab(shared_lab: Lab) -> Lab:
     """Lend the stand-in with its usual manners."""
-    shared[0].has_ranges = shared[0].has_stamps = False
-    return shared
+    shared_lab[0].has_ranges = shared_lab[0].has_stamps = False
+    return shared_lab
 
 
 def pipeline_step(script: str, options: Mapping[str, Any]) -> Step:

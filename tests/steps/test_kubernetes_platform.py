@@ -54,17 +54,17 @@ STEP = Step(
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Generator[Lab]:
+def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Generator[Lab]:
     """Lend a stand-in for a cluster."""
     with cluster(tmp_path_factory.mktemp("cluster")) as pair:
         yield pair
 
 
 @pytest.fixture
-def lab(shared: Lab) -> Lab:
+def lab(shared_lab: Lab) -> Lab:
     """Lend the stand-in without any object."""
-    shared[0].__init__()  # type: ignore[misc]  # as new
-    return shared
+    shared_lab[0].__init__()  # type: ignore[misc]  # as new
+    return shared_lab
 
 
 def spec(name: str = "run-1", step: Step = STEP) -> RunSpec:

@@ -121,7 +121,7 @@ def problems(request: SandboxRequest, operations: dict[str, Operation]) -> list[
 
 
 @pytest.fixture(scope="module")
-def everything() -> list[SandboxRequest]:
+def all_kinds_of_requests() -> list[SandboxRequest]:
     """Send at least one request of each kind."""
     data = bytes_of(2 * PART)
     stored_options = PutOptions(
@@ -157,23 +157,26 @@ def everything() -> list[SandboxRequest]:
         return sandbox.requests
 
 
-def test_every_operation_is_sent(everything: list[SandboxRequest]) -> None:
+def test_every_operation_is_sent(all_kinds_of_requests: list[SandboxRequest]) -> None:
     """Each described operation that the vendor uses is sent in this test."""
-    assert DISTILLED.keys() == {operation_of(request) for request in everything}
+    assert DISTILLED.keys() == {operation_of(request) for request in all_kinds_of_requests}
 
 
-def test_distilled(everything: list[SandboxRequest]) -> None:
+def test_distilled(all_kinds_of_requests: list[SandboxRequest]) -> None:
     """Requests have only fields that Azure describes, and all required ones."""
-    assert [] == [problem for request in everything for problem in problems(request, DISTILLED)]
+    assert [] == [
+        problem for request in all_kinds_of_requests for problem in problems(request, DISTILLED)
+    ]
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_mistakes_are_noticed(everything: list[SandboxRequest], index: int) -> None:
+def test_mistakes_are_noticed(all_kinds_of_requests: list[SandboxRequest], index: int) -> None:
     """An unknown parameter and a missing one are each reported."""
-    name = operation_of(everything[index])
+    name = operation_of(all_kinds_of_requests[index])
     mistaken_operations = {**DISTILLED, name: operation_with(required=("new",))}
 
-    assert f"{name} needs new." in problems(everything[index], mistaken_operations)
+    assert f"{name} needs new." in problems(all_kinds_of_requests[index], mistaken_operations)
     assert any(
-        "knows no" in problem for problem in problems(everything[index], mistaken_operations)
+        "knows no" in problem
+        for problem in problems(all_kinds_of_requests[index], mistaken_operations)
     )

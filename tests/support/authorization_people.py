@@ -58,7 +58,7 @@ class Device:
     used: bool = False
 
 
-def granted(
+def granted_scope(
     client: Client, request: str | None, most: tuple[str, ...] | None = None
 ) -> tuple[str, ...]:
     """Return the scope that a request gets; raise a Refusal if it asks for too much."""
@@ -127,7 +127,7 @@ class People:
             raise Refusal("invalid_request", "code_challenge_method is not S256")
         if not _CHALLENGE.fullmatch(fields.get("code_challenge", "")):
             raise Refusal("invalid_request", "code_challenge is not that of a SHA-256")
-        scope = granted(client, fields.get("scope"))
+        scope = granted_scope(client, fields.get("scope"))
         if not self.approve or fields.get("person") == "denies":
             raise Refusal("access_denied", "the person said no")
         text = f"code-{secrets.token_urlsafe(18)}"
@@ -168,7 +168,7 @@ class People:
         letters = "".join(secrets.choice(alphabet) for _ in range(8))
         device = Device(
             client=client,
-            scope=granted(client, call.optional_parameter("scope")),
+            scope=granted_scope(client, call.optional_parameter("scope")),
             user_code=f"{letters[:4]}-{letters[4:]}",
             interval=self.interval,
             expires=call.now + timedelta(seconds=self.device_lifetime),

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from tests.support.authorization_jwt import ALGORITHMS, digest
-from tests.support.authorization_people import People, granted
+from tests.support.authorization_people import People, granted_scope
 from tests.support.authorization_tokens import Binding
 from tests.support.authorization_values import (
     ACCESS_TOKEN,
@@ -156,7 +156,7 @@ class Authority:
     def _for_itself(self, call: Call, client: Client, binding: Binding) -> dict[str, Any]:
         if not client.confidential:
             raise Refusal("unauthorized_client", "the client has no secret")
-        scope = granted(client, call.optional_parameter("scope"))
+        scope = granted_scope(client, call.optional_parameter("scope"))
         family = self.ledger.family(client, client.id, scope, binding)
         return self.ledger.open(family, call.now, binding, targets=self._targets(call))
 
@@ -164,7 +164,7 @@ class Authority:
         token = self.ledger.usable(
             call.needed_parameter("refresh_token"), client, binding, call.now
         )
-        scope = granted(client, call.optional_parameter("scope"), token.family.scope)
+        scope = granted_scope(client, call.optional_parameter("scope"), token.family.scope)
         targets = self._targets(call)
         opened_members = self.ledger.open(
             token.family, call.now, binding, scope=scope, targets=targets
@@ -194,7 +194,7 @@ class Authority:
 
     def _assertion(self, call: Call, client: Client, binding: Binding) -> dict[str, Any]:
         subject = self.door.subject(call, frozenset({self.issuer, f"{self.url}/token"}))
-        scope = granted(client, call.optional_parameter("scope"))
+        scope = granted_scope(client, call.optional_parameter("scope"))
         family = self.ledger.family(client, subject, scope, binding)
         return self.ledger.open(family, call.now, binding, targets=self._targets(call))
 
@@ -207,7 +207,7 @@ class Authority:
         target = call.optional_parameter("requested_token_type") or ACCESS_TOKEN
         if target not in {ACCESS_TOKEN, JWT_TOKEN}:
             raise Refusal("invalid_request", "no token of the requested type is given here")
-        scope = granted(client, call.optional_parameter("scope"), subject.scope)
+        scope = granted_scope(client, call.optional_parameter("scope"), subject.scope)
         targets = self._targets(call)
         family = self.ledger.family(client, subject.subject, scope, binding)
         opened_members = self.ledger.open(family, call.now, binding, targets=targets)
@@ -242,7 +242,7 @@ class Authority:
         self, client: Client, scope: str | None, binding: Binding, now: datetime
     ) -> dict[str, Any]:
         """Issue tokens as if a person had agreed."""
-        family = self.ledger.family(client, "a person", granted(client, scope), binding)
+        family = self.ledger.family(client, "a person", granted_scope(client, scope), binding)
         return self._open_with_renewal(family, now, binding)
 
     # --- the other endpoints -----------------------------------------------

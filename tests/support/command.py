@@ -72,6 +72,6 @@ def talking() -> None:
     sys.exit(run(["talk"], ENDINGS))
 
 
-def waiting() -> None:
+def wait_for_interruption() -> None:
     """Run a command that waits until it is interrupted."""
     sys.exit(run(["wait"], ENDINGS))

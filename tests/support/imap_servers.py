@@ -95,7 +95,7 @@ class PrivateDovecot:
             stderr=subprocess.DEVNULL,
         )
 
-        def listens() -> bool:
+        def is_listening() -> bool:
             assert process.poll() is None, "dovecot ended at once"
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -103,7 +103,7 @@ class PrivateDovecot:
                 return False
             return True
 
-        wait_until(listens, "starting dovecot")
+        wait_until(is_listening, "starting dovecot")
         return process
 
     def settings(self, user: str, port: int | None = None, **settings: Any) -> Imap:

@@ -96,7 +96,7 @@ class PrivateSlapd:
             stderr=subprocess.DEVNULL,
         )
 
-        def listens() -> bool:
+        def is_listening() -> bool:
             assert process.poll() is None, "slapd ended at once"
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -104,7 +104,7 @@ class PrivateSlapd:
                 return False
             return True
 
-        wait_until(listens, "starting slapd")
+        wait_until(is_listening, "starting slapd")
         return process
 
     def _fill(self) -> None:

@@ -58,7 +58,7 @@ class PrivateMongo:
             env={**os.environ, "HOME": self._place.name},
         )
 
-        def listens() -> bool:
+        def is_listening() -> bool:
             assert process.poll() is None, "the server ended at once"
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -66,7 +66,7 @@ class PrivateMongo:
                 return False
             return True
 
-        wait_until(listens, "starting the server")
+        wait_until(is_listening, "starting the server")
         return process
 
     def kill(self) -> None:

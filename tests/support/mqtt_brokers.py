@@ -62,7 +62,7 @@ class PrivateMosquitto:
             stderr=subprocess.DEVNULL,
         )
 
-        def listens() -> bool:
+        def is_listening() -> bool:
             assert process.poll() is None, "mosquitto ended at once"
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -70,7 +70,7 @@ class PrivateMosquitto:
                 return False
             return True
 
-        wait_until(listens, "starting mosquitto")
+        wait_until(is_listening, "starting mosquitto")
         return process
 
     def start(self) -> None:

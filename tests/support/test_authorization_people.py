@@ -25,7 +25,9 @@ def went(reply: Reply) -> tuple[str, dict[str, str]]:
     return place._replace(query="").geturl(), fields
 
 
-def agree(server: AuthorizationServer, client: Client | None = None, **changes: str) -> Reply:
+def ask_for_consent(
+    server: AuthorizationServer, client: Client | None = None, **changes: str
+) -> Reply:
     """Ask a person for consent; empty parameters are left out."""
     request = {
         "response_type": "code",
@@ -49,7 +51,7 @@ def test_a_code_brings_tokens_once() -> None:
     """A code is exchanged for tokens once; using it again revokes them."""
     with AuthorizationServer(PUBLIC) as server:
         caller = Caller(server)
-        reply = agree(server, scope="read")
+        reply = ask_for_consent(server, scope="read")
         place, message = went(reply)
         assert (302, "https://erp.example/callback") == (reply.status, place)
         assert {"kept": "1", "state": "xyz", "iss": server.issuer} == {
@@ -84,7 +86,7 @@ def test_codes_are_read_strictly(changes: dict[str, str], error: str) -> None:
     """A code with another verifier or redirect URI is refused, and stays valid."""
     with AuthorizationServer(PUBLIC) as server:
         caller = Caller(server)
-        request = code_of(agree(server))
+        request = code_of(ask_for_consent(server))
 
         assert (400, error) == caller.token(CODE, request | changes).error
         assert 200 == caller.token(CODE, request).status
@@ -94,7 +96,7 @@ def test_codes_are_read_strictly(changes: dict[str, str], error: str) -> None:
 def test_verifiers_have_a_form(verifier: str) -> None:
     """A code verifier of invalid form is refused even if it matches the challenge."""
     with AuthorizationServer(PUBLIC) as server:
-        reply = agree(server, code_challenge=challenge_of(verifier))
+        reply = ask_for_consent(server, code_challenge=challenge_of(verifier))
         request = code_of(reply) | {"code_verifier": verifier}
 
         assert (400, "invalid_grant") == Caller(server).token(CODE, request).error
@@ -104,7 +106,7 @@ def test_a_code_is_one_clients_and_short_lived() -> None:
     """The code of another client, or one that is a minute old, is refused."""
     other_client = Client(id="other", method="none")
     with AuthorizationServer(PUBLIC, other_client) as server:
-        request = code_of(agree(server))
+        request = code_of(ask_for_consent(server))
 
         assert (400, "invalid_grant") == Caller(server, other_client).token(CODE, request).error
         server.advance(60)
@@ -127,7 +129,7 @@ def test_a_code_is_one_clients_and_short_lived() -> None:
 def test_people_are_sent_back_with_errors(changes: dict[str, str], error: str) -> None:
     """An invalid parameter of a consent request is reported to the client's redirect URI."""
     with AuthorizationServer(PUBLIC) as server:
-        _, message = went(agree(server, None, **changes))
+        _, message = went(ask_for_consent(server, None, **changes))
 
     assert (error, "xyz", server.issuer) == (message["error"], message["state"], message["iss"])
     assert "code" not in message
@@ -138,10 +140,10 @@ def test_unknown_clients_get_no_redirect() -> None:
     several_client = Client(id="several", redirect_uris=("https://a.example", "https://b.example"))
     with AuthorizationServer(PUBLIC, several_client) as server:
         replies = [
-            agree(server, client_id="stranger"),
-            agree(server, redirect_uri="https://evil.example/callback"),
-            agree(server, redirect_uri=BACK + "&more=1"),
-            agree(server, several_client, redirect_uri=""),
+            ask_for_consent(server, client_id="stranger"),
+            ask_for_consent(server, redirect_uri="https://evil.example/callback"),
+            ask_for_consent(server, redirect_uri=BACK + "&more=1"),
+            ask_for_consent(server, several_client, redirect_uri=""),
         ]
         doubled_reply = Caller(server).send(
             "GET",
@@ -159,10 +161,10 @@ def test_person_can_refuse_consent() -> None:
     forbidden_client = Client(id="robot", redirect_uris=(BACK,), grants=frozenset({CLIENT}))
     with AuthorizationServer(PUBLIC, forbidden_client) as server:
         server.people.approve = False
-        assert "access_denied" == went(agree(server))[1]["error"]
+        assert "access_denied" == went(ask_for_consent(server))[1]["error"]
         server.people.approve = True
-        assert "code" in went(agree(server))[1]
-        assert "unauthorized_client" == went(agree(server, forbidden_client))[1]["error"]
+        assert "code" in went(ask_for_consent(server))[1]
+        assert "unauthorized_client" == went(ask_for_consent(server, forbidden_client))[1]["error"]
 
 
 def test_the_port_of_a_loopback_address_is_free() -> None:
@@ -170,7 +172,7 @@ def test_the_port_of_a_loopback_address_is_free() -> None:
     client = Client(method="none", redirect_uris=("http://127.0.0.1/done",))
     with AuthorizationServer(client) as server:
         replies = [
-            agree(server, redirect_uri=f"http://{place}")
+            ask_for_consent(server, redirect_uri=f"http://{place}")
             for place in (
                 "127.0.0.1:41234/done",
                 "127.0.0.1:41234/other",
@@ -178,7 +180,7 @@ def test_the_port_of_a_loopback_address_is_free() -> None:
                 "somebody@127.0.0.1/done",
             )
         ]
-        loopback_reply = agree(server, redirect_uri="")
+        loopback_reply = ask_for_consent(server, redirect_uri="")
         fields = {"code": went(loopback_reply)[1]["code"], "code_verifier": VERIFIER}
         assert 200 == Caller(server).token(CODE, fields).status
 
@@ -190,7 +192,7 @@ def test_a_client_that_may_not_refresh_gets_nothing_for_it() -> None:
     """A client that may not refresh gets only an access token for its code."""
     first_client = Client(method="none", redirect_uris=(BACK,), grants=frozenset({CODE}))
     with AuthorizationServer(first_client) as server:
-        reply = Caller(server).token(CODE, code_of(agree(server)))
+        reply = Caller(server).token(CODE, code_of(ask_for_consent(server)))
 
         assert 200 == reply.status
         assert "refresh_token" not in reply.members
@@ -202,7 +204,7 @@ def test_a_lie_about_the_issuer_reaches_people() -> None:
     with AuthorizationServer(PUBLIC) as server:
         server.claimed_issuer = "https://evil.example"
 
-        assert "https://evil.example" == went(agree(server))[1]["iss"]
+        assert "https://evil.example" == went(ask_for_consent(server))[1]["iss"]
 
 
 def test_a_code_may_be_bound_to_a_key() -> None:
@@ -210,7 +212,7 @@ def test_a_code_may_be_bound_to_a_key() -> None:
     key, other_key = Signer(), Signer()
     with AuthorizationServer(PUBLIC) as server:
         caller, url = Caller(server), server.token_url
-        request = code_of(agree(server, dpop_jkt=key.thumbprint))
+        request = code_of(ask_for_consent(server, dpop_jkt=key.thumbprint))
 
         assert (400, "invalid_grant") == caller.token(CODE, request).error
         proof = other_key.proof("POST", url, server.now())

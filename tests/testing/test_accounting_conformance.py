@@ -126,7 +126,7 @@ def changing(base: type[Any], **changes: Any) -> type[Any]:
         changes: values, or functions of the correct record, by the name of the field.
     """
 
-    def changed(record: Any) -> Any:
+    def changed_record(record: Any) -> Any:
         values = {
             name: change(record) if callable(change) else change for name, change in changes.items()
         }
@@ -134,10 +134,10 @@ def changing(base: type[Any], **changes: Any) -> type[Any]:
 
     class _ChangingVendor(base):  # type: ignore[misc]  # a class that the caller chooses
         async def create_invoice(self, *values: Any, key: str | None) -> Any:
-            return changed(await super().create_invoice(*values, key=key))
+            return changed_record(await super().create_invoice(*values, key=key))
 
         async def get_invoice(self, *values: Any) -> Any:
-            return changed(await super().get_invoice(*values))
+            return changed_record(await super().get_invoice(*values))
 
     return _ChangingVendor
 

@@ -80,7 +80,7 @@ class LesserVendor(Slack):
     webhook = None  # type: ignore[assignment]  # every vendor may have none
 
 
-def lesser() -> kit.ChatSubject:
+def minimal_subject() -> kit.ChatSubject:
     """Return a test subject without optional features and webhooks."""
     subject = as_slack(LesserVendor)()
     return attrs.evolve(subject, receive=None, webhook_secret=None, requests=(), answers=())
@@ -89,13 +89,13 @@ def lesser() -> kit.ChatSubject:
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
     """A chat vendor that can only send passes all checks."""
-    check(lesser)
+    check(minimal_subject)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms_async(check: kit.AsyncCheck) -> None:
     """A chat vendor that can only send passes all checks asynchronously, too."""
-    asyncio.run(check(lesser))
+    asyncio.run(check(minimal_subject))
 
 
 class _SendingTwiceVendor(Slack):

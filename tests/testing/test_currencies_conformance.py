@@ -49,7 +49,7 @@ def as_norges_bank(kind: type[NorgesBank]) -> kit.Factory:
     return lambda: currencies_subjects.norges_bank(kind)
 
 
-def lesser() -> kit.CurrenciesSubject:
+def minimal_subject() -> kit.CurrenciesSubject:
     """Return a test subject without earlier rates."""
     return attrs.evolve(currencies_subjects.ecb(LesserVendor), answers=())
 
@@ -57,13 +57,13 @@ def lesser() -> kit.CurrenciesSubject:
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_lesser_vendor_conforms(check: kit.Check) -> None:
     """A vendor that has the latest rates only passes all checks."""
-    check(lesser)
+    check(minimal_subject)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_lesser_vendor_conforms_asynchronously(check: kit.AsyncCheck) -> None:
     """A vendor that has the latest rates only passes all checks asynchronously, too."""
-    asyncio.run(check(lesser))
+    asyncio.run(check(minimal_subject))
 
 
 def with_quotations(

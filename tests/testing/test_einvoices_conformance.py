@@ -71,7 +71,7 @@ class LesserVendor(Recommand):
     capabilities = frozenset({EinvoiceCapability.UBL})
 
 
-def lesser() -> kit.EinvoicesSubject:
+def minimal_subject() -> kit.EinvoicesSubject:
     """Return a test subject without optional features."""
     subject = as_recommand(LesserVendor)()
     return attrs.evolve(subject, requests=(), answers=(), malformed=())
@@ -80,14 +80,14 @@ def lesser() -> kit.EinvoicesSubject:
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
     """A vendor without optional features passes all checks."""
-    check(lesser)
+    check(minimal_subject)
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms_async(check: kit.AsyncCheck) -> None:
     """A vendor without optional features passes all checks asynchronously, too."""
-    asyncio.run(check(lesser))
+    asyncio.run(check(minimal_subject))
 
 
 class _SendingVendor(Storecove):
@@ -388,7 +388,7 @@ def test_notices_a_request_though_nobody_can_do_it() -> None:
     """A request for what a vendor cannot do fails the check."""
 
     def new_subject() -> kit.EinvoicesSubject:
-        subject = lesser()
+        subject = minimal_subject()
         subject.sandbox.requests.append(None)  # type: ignore[arg-type]  # any request counts
         return subject
 

@@ -131,7 +131,9 @@ async def end_late(send: Send, request: Request, url: str, timeouts: Timeouts) -
         await asyncio.sleep(1.5)
 
 
-async def stubborn(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
+async def repeat_failed_request(
+    send: Send, request: Request, url: str, timeouts: Timeouts
+) -> Response:
     """A fault: send a request again if it failed or got a 503."""
     try:
         answer = await send(request, url, timeouts)
@@ -145,7 +147,9 @@ async def tidy(send: Send, request: Request, url: str, timeouts: Timeouts) -> Re
     return await send(request, url.replace("//b", "/b"), timeouts)
 
 
-async def talkative(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
+async def quote_url_in_error(
+    send: Send, request: Request, url: str, timeouts: Timeouts
+) -> Response:
     """A fault: quote the URL in the error."""
     try:
         return await send(request, url, timeouts)
@@ -191,16 +195,24 @@ async def forgetful(send: Send, request: Request, url: str, timeouts: Timeouts) 
         (checks.an_answer_comes_back_whole, content, "299 came back as 204"),
         (checks.an_answer_comes_back_whole, forgetful, "The field x-many of the answer is"),
         (checks.the_target_is_sent_as_it_is, tidy, "arrived as '/a/b/'"),
-        (checks.clients_do_not_redirect_retry_or_keep_cookies, stubborn, "came back as 501"),
+        (
+            checks.clients_do_not_redirect_retry_or_keep_cookies,
+            repeat_failed_request,
+            "came back as 501",
+        ),
         (faults.a_cut_connection_is_noticed, content, "is no ConnectionFailed: it closed without"),
         (faults.a_cut_connection_is_noticed, foreign, "A foreign OSError"),
         (faults.a_cut_connection_is_noticed, vague, "is no ConnectionFailed"),
         (faults.a_cut_connection_is_noticed, claim_unsent, "may_have_been_processed must be True"),
         (faults.silence_ends_with_the_read_timeout, end_late, "It took .* to notice: it never"),
         (faults.an_unreachable_vendor_got_nothing, unsure, "must be False: its port was refusing"),
-        (faults.a_request_that_was_read_is_not_sent_again, stubborn, "is no ConnectionFailed"),
+        (
+            faults.a_request_that_was_read_is_not_sent_again,
+            repeat_failed_request,
+            "is no ConnectionFailed",
+        ),
         (faults.a_response_that_is_not_http_is_refused, content, "is no VendorFailed"),
-        (faults.errors_keep_secrets, talkative, "A secret shows"),
+        (faults.errors_keep_secrets, quote_url_in_error, "A secret shows"),
         (faults.errors_keep_secrets, nameless, "does not say whom"),
         (
             attacks.a_byte_a_second_ends_with_the_total_timeout,

@@ -38,7 +38,7 @@ def connect(vendor: VendorServer) -> socket.socket:
     return sock
 
 
-def everything(sock: socket.socket) -> bytes:
+def read_until_closed(sock: socket.socket) -> bytes:
     """Return everything that arrives until the server closes the connection."""
     return b"".join(iter(lambda: sock.recv(65_536), b""))
 
@@ -48,7 +48,7 @@ def ask(vendor: VendorServer, request: bytes = GET) -> bytes:
     with connect(vendor) as sock:
         sock.sendall(request)
         sock.shutdown(socket.SHUT_WR)
-        return everything(sock)
+        return read_until_closed(sock)
 
 
 def ordinary(vendor: VendorServer, method: str, path: str) -> tuple[int, bytes]:
@@ -265,7 +265,7 @@ def test_unannounced_close(vendor: VendorServer) -> None:
     with connect(vendor) as sock:
         sock.sendall(GET)
 
-        assert b"HTTP/1.1 204 No Content\r\n\r\n" == everything(sock)
+        assert b"HTTP/1.1 204 No Content\r\n\r\n" == read_until_closed(sock)
 
 
 def test_server_resets_the_connection(vendor: VendorServer) -> None:
@@ -283,7 +283,7 @@ def test_server_closes_before_it_reads(vendor: VendorServer, delay: float) -> No
     vendor.queue(Behaviour(raw=b"?", reads="nothing", then="close", delay=delay))
     start = time.monotonic()
     with connect(vendor) as sock:
-        assert b"?" == everything(sock)
+        assert b"?" == read_until_closed(sock)
 
     assert time.monotonic() - start >= delay
 
@@ -350,7 +350,7 @@ def test_server_stops_at_once(behaviour: Behaviour) -> None:
     vendor.close()
 
     with sock:
-        everything(sock)
+        read_until_closed(sock)
     assert time.monotonic() - start < 60  # seconds that a pause of the vendor lasts
     assert not [t for t in threading.enumerate() if t.name == "moorage vendor server"]
 

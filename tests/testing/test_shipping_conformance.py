@@ -75,7 +75,7 @@ class LesserVendor(EasyPost):
     webhook = None  # type: ignore[assignment]  # every vendor may have none
 
 
-def lesser() -> kit.ShippingSubject:
+def minimal_subject() -> kit.ShippingSubject:
     """Return a test subject with few capabilities and no webhooks."""
     return attrs.evolve(as_easypost(LesserVendor)(), report=None, webhook_secret=None)
 
@@ -83,7 +83,7 @@ def lesser() -> kit.ShippingSubject:
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_lesser_vendor_conforms(check: kit.Check) -> None:
     """Capabilities that a shipping vendor does not declare are not checked."""
-    check(lesser)
+    check(minimal_subject)
 
 
 @attrs.frozen(kw_only=True)

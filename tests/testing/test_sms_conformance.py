@@ -61,7 +61,7 @@ class LesserVendor(Vonage):
         }
 
 
-def lesser() -> kit.SmsSubject:
+def minimal_subject() -> kit.SmsSubject:
     """Return a test subject with few capabilities and no webhooks."""
     subject = as_vonage(LesserVendor)()
     return attrs.evolve(subject, report=None, webhook_secret=None, requests=(), answers=())
@@ -96,13 +96,13 @@ def as_twilio(kind: Callable[..., Twilio]) -> kit.Factory:
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
     """An SMS vendor that can only send passes all checks."""
-    check(lesser)
+    check(minimal_subject)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms_awaited(check: kit.AsyncCheck) -> None:
     """An SMS vendor that can only send passes all checks asynchronously, too."""
-    asyncio.run(check(lesser))
+    asyncio.run(check(minimal_subject))
 
 
 class _SendingVendor(Twilio):

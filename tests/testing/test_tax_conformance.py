@@ -62,7 +62,7 @@ class LesserVendor(Vies):
     capabilities = frozenset({TaxCapability.EU_NUMBERS})
 
 
-def lesser() -> kit.TaxSubject:
+def minimal_subject() -> kit.TaxSubject:
     """Return a test subject with few capabilities."""
     return attrs.evolve(
         as_vies(LesserVendor)(), requester=None, foreign_requester=None, requests=(), answers=()
@@ -73,14 +73,14 @@ def lesser() -> kit.TaxSubject:
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
     """A vendor with few capabilities passes all checks."""
-    check(lesser)
+    check(minimal_subject)
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms_awaited(check: kit.AsyncCheck) -> None:
     """A vendor with few capabilities passes all checks asynchronously, too."""
-    asyncio.run(check(lesser))
+    asyncio.run(check(minimal_subject))
 
 
 class _CheckingVendor(Vies):
@@ -337,7 +337,7 @@ def test_notices_a_check_that_is_sent_though_nobody_can_do_it() -> None:
     """A vendor that claims no capability it lacks is told from one that sends all the same."""
 
     def new_subject() -> kit.TaxSubject:
-        subject = lesser()
+        subject = minimal_subject()
         subject.sandbox.requests.append(None)  # type: ignore[arg-type]  # any request counts
         return subject
 

@@ -55,7 +55,7 @@ def request(*signers: Signer, **fields: Any) -> SignatureRequest:
     return SignatureRequest(**usual | fields)
 
 
-def opened(**options: Any) -> tuple[Hub, AcrobatSignSandbox]:
+def hub_and_sandbox(**options: Any) -> tuple[Hub, AcrobatSignSandbox]:
     """Return a hub with an account at a new sandbox."""
     sandbox = AcrobatSignSandbox()
     fields = {"credentials": sandbox.token, "base_url": BASE_URL, **options}
@@ -154,7 +154,7 @@ def test_languages(language: str, locale: str) -> None:
 )
 def test_what_adobe_has_no_words_for_is_refused(made: SignatureRequest, field: str) -> None:
     """A request that Adobe could not carry out is refused before anything is uploaded."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub, pytest.raises(InvalidData) as refused:
         hub.signatures().send(made)
 
@@ -165,7 +165,7 @@ def test_what_adobe_has_no_words_for_is_refused(made: SignatureRequest, field: s
 def test_files_are_uploaded_first() -> None:
     """Each document is uploaded with its name, byte by byte, and the agreement names its id."""
     other = SignatureDocument(name="plan.pdf", content=PDF)
-    hub, sandbox = opened(api_user="email:me@erp.example")
+    hub, sandbox = hub_and_sandbox(api_user="email:me@erp.example")
     with hub:
         ref = hub.signatures().send(request(documents=[LEASE, other])).ref
 
@@ -186,7 +186,7 @@ def test_files_are_uploaded_first() -> None:
 @pytest.mark.parametrize("fault", [Lost(), Response(503), Response(200, body=b"{}")])
 def test_a_failed_upload_may_be_repeated(fault: Any) -> None:
     """A failed upload sends nothing, so the same key sends the agreement later, and once."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     sandbox.fail(fault)
     with hub:
         with pytest.raises((ConnectionFailed, VendorFailed)):
@@ -200,7 +200,7 @@ def test_a_failed_upload_may_be_repeated(fault: Any) -> None:
 
 def test_a_refused_upload_sends_nothing() -> None:
     """If Adobe refuses a document, that is an error, and no agreement is sent."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     sandbox.fail(acrobat_sign_error("LARGE_FILE_SIZE", 403))
     with hub, pytest.raises(InvalidRequest) as refused:
         hub.signatures().send(request(), idempotency_key="k")
@@ -211,7 +211,7 @@ def test_a_refused_upload_sends_nothing() -> None:
 
 def test_a_repeat_sends_the_uploaded_file() -> None:
     """A repeat after an unknown outcome neither uploads the document again nor sends it."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     sandbox.is_search_late = True
     sandbox.fail(None, Lost())
     with hub:
@@ -224,7 +224,7 @@ def test_a_repeat_sends_the_uploaded_file() -> None:
 
 def test_the_look_up_is_by_external_id() -> None:
     """After a lost answer the agreement is searched by its external id, and compared with it."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     sandbox.fail(None, Lost())
     with hub:
         ref = hub.signatures().send(request(), idempotency_key="order-1042").ref
@@ -239,7 +239,7 @@ def test_the_look_up_is_by_external_id() -> None:
 
 def test_another_agreement_is_not_taken() -> None:
     """An agreement in the list with another external id leaves the outcome unknown."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     listed = reply({"userAgreementList": [{"id": "1"}, {}]})
     other = reply({"id": "1", "status": "SIGNED", "externalId": {"id": "another"}})
     sandbox.fail(None, Lost(), listed, other)
@@ -269,7 +269,7 @@ def test_states_of_agreements(
     word: str, events: tuple[dict[str, Any], ...], status: EnvelopeStatus
 ) -> None:
     """Each word has its meaning, and the history tells why an agreement was cancelled."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     sandbox.fail(*acrobat_sign_agreement("1", word, "WAITING_FOR_MY_SIGNATURE", *events))
     with hub:
         envelope = hub.signatures().get("acrobat_sign:main:1")
@@ -304,7 +304,7 @@ def test_states_of_signers(
     word: str, events: tuple[dict[str, Any], ...], status: SignerStatus
 ) -> None:
     """Each word for a signer has its meaning, together with the signer's own events."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     sandbox.fail(*acrobat_sign_agreement("1", "OUT_FOR_SIGNATURE", word, *events))
     with hub:
         envelope = hub.signatures().get("acrobat_sign:main:1")
@@ -315,7 +315,7 @@ def test_states_of_signers(
 
 def test_times_and_reasons_are_read() -> None:
     """The times of an agreement and of its last signature are read, and the reason of its end."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     answers = acrobat_sign_agreement(
         "1",
         "SIGNED",
@@ -338,7 +338,7 @@ def test_times_and_reasons_are_read() -> None:
 
 def test_replaced_signers_are_left_out() -> None:
     """A member whom another one replaced is no signer."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     agreement, _, events = acrobat_sign_agreement("1", "OUT_FOR_SIGNATURE", "")
     members = [{"email": "old@example.com", "status": "REPLACED"}, {"email": "new@example.com"}]
     group = {"status": "WAITING_FOR_MY_SIGNATURE", "memberInfos": members}
@@ -351,7 +351,7 @@ def test_replaced_signers_are_left_out() -> None:
 
 def test_an_answer_without_its_list_is_no_success() -> None:
     """An answer without the signers does not count as an agreement without signers."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     sandbox.fail(acrobat_sign_agreement("1", "SIGNED", "")[0], reply({}))
     with hub, pytest.raises(VendorFailed):
         hub.signatures().get("acrobat_sign:main:1")
@@ -359,7 +359,7 @@ def test_an_answer_without_its_list_is_no_success() -> None:
 
 def test_an_expired_agreement_is_expired() -> None:
     """An agreement after its last day is expired, and nobody is reminded of it."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         day = datetime.now(UTC).date() + timedelta(days=2)
         ref = hub.signatures().send(request(expires_on=day)).ref
@@ -374,7 +374,7 @@ def test_an_expired_agreement_is_expired() -> None:
 
 def test_reminders_name_the_members() -> None:
     """A reminder names the ids of the members whose turn it is."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request(Signer(**ADA), Signer(**GRACE))).ref
         receipt = hub.signatures().remind(ref, idempotency_key="k")
@@ -386,7 +386,7 @@ def test_reminders_name_the_members() -> None:
 
 def test_cancellations_have_the_version() -> None:
     """An agreement is cancelled in the version that was read, and its signers are told."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
         hub.signatures().void(ref, "Too late.")
@@ -402,7 +402,7 @@ def test_cancellations_have_the_version() -> None:
 
 def test_a_page_of_a_proxy_voids_nothing() -> None:
     """An answer that is not JSON, such as the page of a proxy, does not count as a cancellation."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
         sandbox.fail(None, Response(200, {"Content-Type": "text/html"}, b"<html></html>"))
@@ -412,7 +412,7 @@ def test_a_page_of_a_proxy_voids_nothing() -> None:
 
 def test_a_declined_agreement_is_not_voided() -> None:
     """Voiding an agreement that a signer declined raises the refusal."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
         sandbox.decline(ref.id, ADA["email"], "No.")
@@ -424,7 +424,7 @@ def test_a_declined_agreement_is_not_voided() -> None:
 
 def test_a_cancellation_without_a_version_is_refused_by_adobe() -> None:
     """An agreement whose answer has no version is left to Adobe, which refuses."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
         sandbox.fail(reply({"id": ref.id, "status": "OUT_FOR_SIGNATURE"}))
@@ -436,7 +436,7 @@ def test_a_cancellation_without_a_version_is_refused_by_adobe() -> None:
 
 def test_links_are_for_signers_in_turn() -> None:
     """A link is refused with an address to return to, and before a signer's turn."""
-    hub, _ = opened()
+    hub, _ = hub_and_sandbox()
     signers = [Signer(**ADA, embedded=True, order=1), Signer(**GRACE, embedded=True, order=2)]
     with hub:
         ref = hub.signatures().send(request(*signers)).ref
@@ -453,7 +453,7 @@ def test_links_are_for_signers_in_turn() -> None:
 
 def test_an_agreement_under_preparation_may_come_later() -> None:
     """A link to an agreement that is still being prepared is a failure that may be retried."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request(Signer(**ADA, embedded=True))).ref
         sandbox.fail(None, None, None, acrobat_sign_error("AGREEMENT_NOT_EXPOSED", 404))
@@ -465,7 +465,7 @@ def test_an_agreement_under_preparation_may_come_later() -> None:
 
 def test_a_wrong_access_point_is_no_access() -> None:
     """The code for the access point of another account is an authentication error."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     sandbox.fail(acrobat_sign_error("INVALID_API_ACCESS_POINT", 400))
     with hub, pytest.raises(AuthenticationFailed):
         hub.signatures().get("acrobat_sign:main:1")
@@ -473,7 +473,7 @@ def test_a_wrong_access_point_is_no_access() -> None:
 
 def test_a_webhook_about_something_else_is_no_event() -> None:
     """A webhook about a web form gives no event."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
         notice = sandbox.report(ref.id, "WIDGET_CREATED", url="https://erp.example/hooks")
@@ -513,7 +513,7 @@ def test_the_sandbox_answers_as_adobe_does(
     method: str, path: str, body: bytes, status: int
 ) -> None:
     """The sandbox refuses wrong requests, and lists nothing without an external id."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         id_ = hub.signatures().send(request()).ref.id
     sandbox.sign(id_, ADA["email"])
@@ -526,7 +526,7 @@ def test_the_sandbox_answers_as_adobe_does(
 
 def test_the_sandbox_is_strict() -> None:
     """The sandbox refuses files that nobody uploaded, and a version that has passed."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
         sandbox.files.clear()

@@ -62,7 +62,7 @@ def request(signer: dict[str, Any] | None = None, **fields: Any) -> SignatureReq
     return SignatureRequest(**usual | fields)
 
 
-def opened(**options: Any) -> tuple[Hub, DocusignSandbox]:
+def hub_and_sandbox(**options: Any) -> tuple[Hub, DocusignSandbox]:
     """Return a hub with an account at a new sandbox."""
     sandbox = DocusignSandbox()
     fields = {"credentials": sandbox.token, "account_id": sandbox.account_id, **options}
@@ -169,7 +169,7 @@ def test_languages_have_docusigns_names(language: str, word: str) -> None:
 
 def test_a_role_has_no_phone_check() -> None:
     """A phone number in a template's role is refused, because DocuSign has no field for it."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     signer = {"role": ROLE, "phone": "+4915112345678"}
     with hub, pytest.raises(InvalidData) as refused:
         hub.signatures().send(request(signer, template=TEMPLATE, documents=()))
@@ -181,7 +181,7 @@ def test_a_role_has_no_phone_check() -> None:
 @pytest.mark.parametrize("days", [0, -1])
 def test_a_past_day_is_refused(days: int) -> None:
     """A request that expires today or earlier is refused before it is sent."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub, pytest.raises(InvalidData) as refused:
         hub.signatures().send(request(expires_on=TODAY + timedelta(days=days)))
 
@@ -209,7 +209,7 @@ def test_a_repeat_on_the_next_day_is_the_same_envelope() -> None:
 
 def test_the_look_up_is_by_the_transaction_id() -> None:
     """After a lost answer the envelope is searched by its transaction id, not by the key."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         sandbox.fail(Lost())
         hub.signatures().send(request(), idempotency_key="order-1042")
@@ -223,7 +223,7 @@ def test_the_look_up_is_by_the_transaction_id() -> None:
 
 def test_an_entry_of_another_transaction_is_not_taken() -> None:
     """An answer to the search about another transaction leaves the outcome unknown."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     other = {"envelopeId": "1", "transactionId": "other", "status": "sent"}
     sandbox.fail(Lost(), reply({"envelopes": [other]}))
     with hub, pytest.raises(OutcomeUnknown):
@@ -272,7 +272,7 @@ def test_a_receipt_has_its_time() -> None:
 )
 def test_states_of_envelopes(word: str | None, status: EnvelopeStatus) -> None:
     """Each of DocuSign's words has its meaning, and any other is unknown."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         sandbox.fail(reply({"envelopeId": "1", "status": word}))
         envelope = hub.signatures().get("docusign:main:1")
@@ -283,7 +283,7 @@ def test_states_of_envelopes(word: str | None, status: EnvelopeStatus) -> None:
 
 def test_an_envelope_is_read_in_full() -> None:
     """Times, reasons and signers of an envelope arrive."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     signer = {
         **ADA,
         "status": "declined",
@@ -313,7 +313,7 @@ def test_an_envelope_is_read_in_full() -> None:
 
 def test_an_envelope_of_another_state_is_not_told_as_void() -> None:
     """A refusal to void is an error, unless the envelope is void already."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
         sandbox.fail(reply({"errorCode": "ENVELOPE_LOCKED", "message": "Locked."}, 400))
@@ -337,7 +337,7 @@ def test_an_envelope_of_another_state_is_not_told_as_void() -> None:
 
 def test_a_link_names_the_embedded_signer() -> None:
     """A link is made for the signer's name, address and client user id."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request({"embedded": True})).ref
         hub.signatures().signing_link(ref, ADA["email"], RETURN_URL)
@@ -360,7 +360,7 @@ def test_a_link_names_the_embedded_signer() -> None:
 
 def test_files_are_asked_for_as_pdf() -> None:
     """The documents are requested without the certificate, and the certificate alone."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
         hub.signatures().download(ref)
@@ -376,7 +376,7 @@ def test_files_are_asked_for_as_pdf() -> None:
 
 def test_a_webhook_without_an_envelope_is_no_event() -> None:
     """A webhook that names no envelope gives no event."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
         notice = sandbox.report(ref.id, "envelope-sent", url="https://erp.example/hooks")
@@ -455,7 +455,7 @@ def test_an_application_is_complete(options: dict[str, str]) -> None:
 )
 def test_the_sandbox_is_strict(change: dict[str, str], kind: type[Exception]) -> None:
     """The sandbox refuses a missing anchor and a wrong token."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     sandbox.token = change.get("token", sandbox.token)
     place = SignaturePlace(anchor=change.get("anchor", "/sn1/"))
     with hub, pytest.raises(kind):
@@ -504,7 +504,7 @@ TEMPLATED = {"status": "sent", "templateId": TEMPLATE}
 )
 def test_the_sandbox_refuses_as_docusign_does(method: str, path: str, body: Any, code: str) -> None:
     """The sandbox refuses wrong requests with DocuSign's codes."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
         void = hub.signatures().send(request()).ref
@@ -523,7 +523,7 @@ def test_the_sandbox_refuses_as_docusign_does(method: str, path: str, body: Any,
 
 def test_the_sandbox_appends_the_certificate() -> None:
     """A download that leaves the certificate in has it at its end."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
     path = f"/restapi/v2.1/accounts/{sandbox.account_id}/envelopes/{ref.id}/documents/combined"
@@ -546,7 +546,7 @@ def test_the_sandbox_refuses_an_unsigned_assertion(assertion: str) -> None:
 
 def test_a_page_of_another_host_is_no_answer() -> None:
     """A success without JSON is a failure."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     sandbox.fail(Response(200, body=b"<html></html>"))
     with hub, pytest.raises(VendorFailed):
         hub.signatures().get("docusign:main:1")

@@ -55,7 +55,7 @@ def request(*signers: Signer, **fields: Any) -> SignatureRequest:
     return SignatureRequest(**usual | fields)
 
 
-def opened(**options: Any) -> tuple[Hub, DropboxSignSandbox]:
+def hub_and_sandbox(**options: Any) -> tuple[Hub, DropboxSignSandbox]:
     """Return a hub with an account at a new sandbox."""
     sandbox = DropboxSignSandbox()
     fields: dict[str, Any] = {"credentials": sandbox.key, "client_id": sandbox.client_id}
@@ -131,7 +131,7 @@ def test_paths(embedded: bool, template: str | None, path: str) -> None:
     signer = Signer(**ADA, embedded=embedded, role=role)
     documents = [LEASE] if template is None else []
     made = request(signer, template=template, documents=documents)
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         hub.signatures().send(made)
 
@@ -143,7 +143,7 @@ def test_paths(embedded: bool, template: str | None, path: str) -> None:
 def test_files_arrive_unchanged() -> None:
     """Documents arrive under their names, byte by byte."""
     content = PDF + bytes(range(256)) + b"\r\n--\r\n"
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = (
             hub.signatures()
@@ -158,7 +158,7 @@ def test_files_arrive_unchanged() -> None:
 
 def test_some_embedded_signers_are_refused() -> None:
     """A request with embedded and other signers is refused before it is sent."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub, pytest.raises(InvalidData) as refused:
         hub.signatures().send(request(Signer(**ADA, embedded=True), Signer(**GRACE)))
 
@@ -168,7 +168,7 @@ def test_some_embedded_signers_are_refused() -> None:
 
 def test_embedded_signers_need_an_app() -> None:
     """Without the id of an app, an embedded signer is refused before anything is sent."""
-    hub, sandbox = opened(client_id=None)
+    hub, sandbox = hub_and_sandbox(client_id=None)
     with hub, pytest.raises(InvalidData) as refused:
         hub.signatures().send(request(Signer(**ADA, embedded=True)))
 
@@ -178,7 +178,7 @@ def test_embedded_signers_need_an_app() -> None:
 
 def test_the_look_up_is_by_metadata() -> None:
     """After a lost answer the request is searched by the mark in its metadata."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         sandbox.fail(Lost())
         ref = hub.signatures().send(request(), idempotency_key="order-1042").ref
@@ -201,7 +201,7 @@ def test_the_look_up_is_by_metadata() -> None:
 )
 def test_states_of_requests(fields: dict[str, Any], status: EnvelopeStatus) -> None:
     """The flags decide the state of a request, and missing ones make it unknown."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         sandbox.fail(dropbox_sign_request("1", "awaiting_signature", **fields))
         envelope = hub.signatures().get("dropbox_sign:main:1")
@@ -220,7 +220,7 @@ def test_states_of_requests(fields: dict[str, Any], status: EnvelopeStatus) -> N
 )
 def test_states_of_signatures(word: str, signer: SignerStatus, status: EnvelopeStatus) -> None:
     """Each word for a signature has its meaning, and any other is unknown."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         sandbox.fail(dropbox_sign_request("1", word, expires_at=1_935_792_000))
         envelope = hub.signatures().get("dropbox_sign:main:1")
@@ -232,7 +232,7 @@ def test_states_of_signatures(word: str, signer: SignerStatus, status: EnvelopeS
 
 def test_viewed_and_expired_requests() -> None:
     """A request that its signer opened is viewed, and one after its last day is expired."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         day = datetime.now(UTC).date() + timedelta(days=2)
         ref = hub.signatures().send(request(expires_on=day)).ref
@@ -247,7 +247,7 @@ def test_viewed_and_expired_requests() -> None:
 
 def test_nobody_is_reminded_after_the_end() -> None:
     """A reminder about a request that nobody has to sign sends nothing."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
         sandbox.sign(ref.id, ADA["email"])
@@ -259,7 +259,7 @@ def test_nobody_is_reminded_after_the_end() -> None:
 
 def test_reminders_name_the_signer() -> None:
     """A reminder names each signer whose turn it is."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request(Signer(**ADA), Signer(**GRACE))).ref
         hub.signatures().remind(ref, idempotency_key="k")
@@ -271,7 +271,7 @@ def test_reminders_name_the_signer() -> None:
 
 def test_a_refused_cancellation_is_an_error() -> None:
     """A request that cannot be cancelled raises the refusal."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     sandbox.fail(dropbox_sign_error("not_found", 404))
     with hub, pytest.raises(VendorRejected) as refused:
         hub.signatures().void("dropbox_sign:main:1")
@@ -281,7 +281,7 @@ def test_a_refused_cancellation_is_an_error() -> None:
 
 def test_links_are_for_a_frame() -> None:
     """A link has its time, and an address to return to is refused."""
-    hub, _ = opened()
+    hub, _ = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request(Signer(**ADA, embedded=True))).ref
         link = hub.signatures().signing_link(ref, ADA["email"])
@@ -300,7 +300,7 @@ def signature(id_: str | None) -> Response:
 
 def test_link_of_a_signature_with_an_odd_id() -> None:
     """The id of a signature is one step of the path."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     sandbox.fail(signature("../a b"))
     with hub, pytest.raises(VendorRejected):
         hub.signatures().signing_link("dropbox_sign:main:1", ADA["email"])
@@ -310,7 +310,7 @@ def test_link_of_a_signature_with_an_odd_id() -> None:
 
 def test_link_of_a_signature_without_an_id() -> None:
     """An answer without the id of the signature has no link."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     sandbox.fail(signature(None))
     with hub, pytest.raises(VendorFailed, match="signature_id"):
         hub.signatures().signing_link("dropbox_sign:main:1", ADA["email"])
@@ -318,7 +318,7 @@ def test_link_of_a_signature_without_an_id() -> None:
 
 def test_files_under_preparation_may_come_later() -> None:
     """A file that is still being prepared is a failure that may be retried."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     sandbox.fail(dropbox_sign_error("conflict", 409))
     with hub, pytest.raises(VendorFailed) as failed:
         hub.signatures().download("dropbox_sign:main:1")
@@ -328,7 +328,7 @@ def test_files_under_preparation_may_come_later() -> None:
 
 def test_a_past_day_is_refused() -> None:
     """A request that expires today is refused before it is sent."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub, pytest.raises(InvalidData):
         hub.signatures().send(request(expires_on=datetime.now(UTC).date()))
 
@@ -337,7 +337,7 @@ def test_a_past_day_is_refused() -> None:
 
 def test_a_webhook_without_a_request_is_no_event() -> None:
     """A callback about something else, such as the test of the URL, gives no event."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
         notice = sandbox.report(ref.id, "callback_test", url="https://erp.example/hooks")
@@ -356,7 +356,7 @@ def test_the_mode_is_an_option(test_mode: bool, mode: Mode) -> None:
 
 def test_the_sandbox_is_strict() -> None:
     """The sandbox refuses a role that its template lacks, and an unknown template."""
-    hub, _ = opened()
+    hub, _ = hub_and_sandbox()
     for role, template in (("Nobody", TEMPLATE), (ROLE, "another")):
         with pytest.raises(InvalidRequest):
             hub.signatures().send(
@@ -367,7 +367,7 @@ def test_the_sandbox_is_strict() -> None:
 
 def test_another_list_is_not_taken() -> None:
     """An entry of the list with another mark leaves the outcome unknown."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     other = {"signature_request_id": "1", "metadata": {"moorage_key": "other"}}
     sandbox.fail(Lost(), reply({"signature_requests": [other]}))
     with hub, pytest.raises(OutcomeUnknown):
@@ -390,7 +390,7 @@ def test_the_sandbox_answers_as_dropbox_sign_does(
     method: str, path: str, query: tuple[tuple[str, str], ...], status: int
 ) -> None:
     """The sandbox refuses wrong requests, and lists nothing without a query."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         names = {name: hub.signatures().send(request()).ref.id for name in ("id", "complete")}
     sandbox.sign(names["complete"], ADA["email"])
@@ -403,7 +403,7 @@ def test_the_sandbox_answers_as_dropbox_sign_does(
 
 def test_only_a_signer_in_turn_signs() -> None:
     """The sandbox lets nobody sign out of turn, and nobody without the key in."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         signers = (Signer(**ADA, order=1), Signer(**GRACE, order=2))
         ref = hub.signatures().send(request(*signers)).ref
@@ -416,7 +416,7 @@ def test_only_a_signer_in_turn_signs() -> None:
 
 def test_signers_of_one_place_sign_in_any_order() -> None:
     """The next signers get their emails after all of the place before have signed."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     with hub:
         third = Signer(name="Mary", email="mary@example.com", order=2)
         signers = (Signer(**ADA, order=1), Signer(**GRACE, order=1), third)
@@ -430,7 +430,7 @@ def test_signers_of_one_place_sign_in_any_order() -> None:
 
 def test_an_answer_without_an_id_is_no_success() -> None:
     """A success without the id of the request is a failure."""
-    hub, sandbox = opened()
+    hub, sandbox = hub_and_sandbox()
     sandbox.fail(reply({"signature_request": {}}))
     with hub, pytest.raises(VendorFailed):
         hub.signatures().send(request())

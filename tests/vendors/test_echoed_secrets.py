@@ -169,12 +169,12 @@ def secrets_of(vendor: Vendor) -> Iterator[str]:
     yield WEBHOOK_SECRET
 
 
-def shown(value: object) -> str:
+def revealed_text(value: object) -> str:
     """Return all text that printing a value, its fields and its causes shows."""
     texts = [repr(value), str(value)]
     if isinstance(value, BaseException):
         texts += [repr(vars(value)), repr(value.args), "".join(traceback.format_exception(value))]
-        texts += [shown(cause) for cause in (value.__cause__, value.__context__) if cause]
+        texts += [revealed_text(cause) for cause in (value.__cause__, value.__context__) if cause]
         response: Response | None = getattr(value, "response", None)
         if response is not None:
             texts += [response.text, repr(response.headers.pairs), f"{response.reason}"]
@@ -233,7 +233,7 @@ def test_no_secret_of_the_account_is_shown(name: str, tmp_path: Path) -> None:
             errors.append(error)
         except AssertionError:
             result = None  # The scenario cannot go on after an answer that says nothing.
-        seen = "\n".join(map(shown, [result, *observer.events]))
+        seen = "\n".join(map(revealed_text, [result, *observer.events]))
         observer.events.clear()
         assert [] == [secret for secret in [*secrets, *client.tokens] if secret in seen]
 

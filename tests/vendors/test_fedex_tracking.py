@@ -27,7 +27,7 @@ def tracked(**track: Any) -> Response:
     return fedex_response(completeTrackResults=[{"trackResults": [track]}])
 
 
-def resolved(**address: Any) -> Response:
+def address_response(**address: Any) -> Response:
     """Return a FedEx response with a resolved address."""
     return fedex_response(resolvedAddresses=[address])
 
@@ -134,7 +134,7 @@ def test_unknown_number_is_refused_unless_just_bought(shop: Shop) -> None:
 )
 def test_address_verdicts(shop: Shop, told_of: dict[str, Any], verdict: AddressVerdict) -> None:
     """An address that FedEx cannot resolve or deliver to is not valid."""
-    shop.wire.planned[RESOLVE] = [resolved(**told_of)]
+    shop.wire.planned[RESOLVE] = [address_response(**told_of)]
     checked_result = shop.shipping.validate_address(THERE)
 
     assert verdict is checked_result.verdict
@@ -146,7 +146,7 @@ def test_address_is_suggested_as_it_is_resolved(shop: Shop) -> None:
     """The suggested address has FedEx's street and code, and the given name."""
     message = {"code": "SUITE.NUMBER.REQUIRED", "message": "Which?"}
     shop.wire.planned[RESOLVE] = [
-        resolved(
+        address_response(
             streetLinesToken=["179 N HARBOR DR"],
             city="REDONDO BEACH",
             stateOrProvinceCode="CA",

@@ -27,7 +27,7 @@ from tests.vendors.push_subjects import firebase_error
 TOKEN = DeviceToken("cR3g1s7r4t10n:APA91b-1")
 
 
-def refused(**fields: Any) -> str:
+def refused_field(**fields: Any) -> str:
     """Return the field for which a notification is refused before sending."""
     sandbox = FirebaseSandbox()
     vendor = Firebase(credentials=sandbox.key_file())
@@ -106,14 +106,14 @@ def test_silent_message_shows_nothing() -> None:
 @pytest.mark.parametrize("name", ["from", "message_type", "google.a", "gcm"])
 def test_reserved_names_are_refused(name: str) -> None:
     """Data under a name that Firebase uses itself is refused; similar names are not."""
-    assert "data" == refused(data={name: "1"})
+    assert "data" == refused_field(data={name: "1"})
 
 
 def test_large_messages_are_refused() -> None:
     """More bytes than Firebase takes are refused; a topic takes fewer."""
-    assert "data" == refused(body="x" * 4_100)
-    assert "data" == refused(data={"a": "x" * 4_100})
-    assert "data" == refused(to=PushTopic("orders"), body="x" * 2_100)
+    assert "data" == refused_field(body="x" * 4_100)
+    assert "data" == refused_field(data={"a": "x" * 4_100})
+    assert "data" == refused_field(to=PushTopic("orders"), body="x" * 2_100)
 
 
 @pytest.mark.parametrize("code", [None, "THIRD_PARTY_AUTH_ERROR"])

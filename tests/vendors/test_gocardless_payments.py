@@ -33,7 +33,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.testing.sandboxes.base import Lost, reply
-from moorage.testing.sandboxes.payments._gocardless_payments_rules import error, wrong
+from moorage.testing.sandboxes.payments._gocardless_payments_rules import error, invalid_field
 from moorage.vendor_sdk import Answer, Mode
 from moorage.vendors.payments._gocardless_payments_answers import payment_of, read_request
 from moorage.vendors.payments.gocardless_payments import GoCardlessPayments
@@ -413,7 +413,7 @@ def test_lists_are_filtered_and_paged(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "answer, kind, code",
     [
-        (wrong("amount").response, InvalidRequest, "amount"),
+        (invalid_field("amount").response, InvalidRequest, "amount"),
         (error(400, "invalid_api_usage", "invalid_document_structure"), InvalidRequest, None),
         (error(422, "invalid_state", "mandate_is_inactive"), PaymentDeclined, None),
         (error(422, "invalid_state", "collection_not_allowed"), VendorRejected, None),

@@ -464,7 +464,7 @@ def outcome_with_token(sandbox: KsefSandbox, token: str, path: str, body: Any) -
     return response.status, str(answer["errors"][0]["code"]) if "errors" in answer else ""
 
 
-def opened() -> tuple[KsefSandbox, list[tuple[str, Any]]]:
+def sandbox_with_invoice() -> tuple[KsefSandbox, list[tuple[str, Any]]]:
     """Return a sandbox that got an invoice, with the bodies of the requests."""
     sandbox = KsefSandbox()
     with hub_at(sandbox) as hub:
@@ -503,7 +503,7 @@ def opened() -> tuple[KsefSandbox, list[tuple[str, Any]]]:
 )
 def test_sandbox_refuses_as_ksef_does(number: int, changes: dict[str, Any], code: str) -> None:
     """The sandbox refuses a request that KSeF would refuse, with KSeF's code."""
-    sandbox, bodies = opened()
+    sandbox, bodies = sandbox_with_invoice()
     path, body = bodies[number]
 
     assert (400, code) == outcome_of(sandbox, path, body | changes)
@@ -512,7 +512,7 @@ def test_sandbox_refuses_as_ksef_does(number: int, changes: dict[str, Any], code
 
 def test_sandbox_refuses_unknown_sessions_and_logins() -> None:
     """The sandbox refuses the session and the login that it did not give."""
-    sandbox, bodies = opened()
+    sandbox, bodies = sandbox_with_invoice()
     login = {"Authorization": f"Bearer {sandbox.login_token}"}
     sandbox.access_token, known_token = "another", sandbox.access_token
     assert (401, "") == outcome_with_token(sandbox, known_token, bodies[1][0], bodies[1][1])

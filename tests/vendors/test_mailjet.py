@@ -223,7 +223,7 @@ def test_template_arrives() -> None:
     assert "Template is not accessible." == excinfo.value.vendor_message
 
 
-def refused(code: str | None) -> dict[str, Any]:
+def answer_with_error(code: str | None) -> dict[str, Any]:
     """Return an answer with one message, which has an error."""
     error = {"ErrorMessage": "no"} | ({} if code is None else {"ErrorCode": code})
     return {"Messages": [{"Status": "error", "Errors": [error]}]}
@@ -249,7 +249,7 @@ def refused(code: str | None) -> dict[str, Any]:
 def test_refusals(status: int, code: str | None, kind: type[Any]) -> None:
     """The code of an error decides its class before its status does, wherever it stands."""
     whole = {"ErrorMessage": "no"} | ({} if code is None else {"ErrorCode": code})
-    for body in (refused(code), whole):
+    for body in (answer_with_error(code), whole):
         raised: Any = classify(Request.post("/v3.1/send"), reply(body, status))
 
         assert type(raised) is kind
@@ -265,7 +265,7 @@ def test_forbidden_statistics() -> None:
 
 def test_success_with_an_error_is_a_refusal() -> None:
     """An answer with status 200 whose message has an error is a refusal."""
-    raised: Any = classify(Request.post("/v3.1/send"), reply(refused("mj-0013")))
+    raised: Any = classify(Request.post("/v3.1/send"), reply(answer_with_error("mj-0013")))
 
     assert (VendorRejected, "mj-0013", "no") == (
         type(raised),

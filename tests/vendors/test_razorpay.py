@@ -38,7 +38,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.testing.sandboxes.base import Altered, Lost, reply
-from moorage.testing.sandboxes.payments._razorpay_rules import error, wrong
+from moorage.testing.sandboxes.payments._razorpay_rules import error, invalid_request
 from moorage.vendor_sdk import Mode
 from moorage.vendors.payments.razorpay import Razorpay
 from tests.vendors.razorpay_account import ADA, PART, RUPEES, TOKEN, Shop, order
@@ -220,7 +220,7 @@ def test_lost_charge_is_paid_once_within_one_call() -> None:
 
 def test_refused_charge_of_an_unpaid_order_is_refused(shop: Shop) -> None:
     """A refusal is final if the order has no payment, or only failed ones."""
-    shop.sandbox.fail(None, wrong("The token is invalid.", "token").response)
+    shop.sandbox.fail(None, invalid_request("The token is invalid.", "token").response)
     with pytest.raises(InvalidRequest, match=r"\(token\)"):
         shop.pay()
     with pytest.raises(InvalidRequest):
@@ -486,7 +486,7 @@ def test_payment_link(shop: Shop) -> None:
 
 def test_refused_link_is_refused(shop: Shop) -> None:
     """A refusal of a link that no earlier request has created is raised."""
-    shop.sandbox.fail(wrong("The amount is invalid.", "amount").response)
+    shop.sandbox.fail(invalid_request("The amount is invalid.", "amount").response)
     with pytest.raises(InvalidRequest):
         shop.payments.create_link(LinkRequest(RUPEES, reference="INV-1"), idempotency_key="l-1")
 

@@ -50,7 +50,7 @@ STATUSES = {
 }
 
 
-def everything() -> list[tuple[str, str]]:
+def all_form_fields() -> list[tuple[str, str]]:
     """Return the form fields of messages that together use each field."""
     vendor = Twilio(account_sid=TwilioSandbox().account_sid, sender="+15005550006")
     common_fields: dict[str, Any] = {
@@ -70,7 +70,7 @@ def everything() -> list[tuple[str, str]]:
 
 def test_every_field_is_described() -> None:
     """Each sent field is in Twilio's description, in Twilio's form."""
-    sent_fields = everything()
+    sent_fields = all_form_fields()
 
     assert FIELDS.keys() == {name for name, _ in sent_fields}
     assert [] == [

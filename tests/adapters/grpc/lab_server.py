@@ -140,10 +140,10 @@ class TokenGuard(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic i
     def __init__(self, token: str) -> None:
         self._expected = ("authorization", f"Bearer {token}")
 
-        def refuse(_: Any, context: Any) -> None:
+        def refuse_request(_: Any, context: Any) -> None:
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is wrong")
 
-        self._refusal = grpc.unary_unary_rpc_method_handler(refuse)
+        self._refusal = grpc.unary_unary_rpc_method_handler(refuse_request)
 
     def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """Return the handler of a call, or the one that refuses it."""

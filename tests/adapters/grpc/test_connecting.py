@@ -179,13 +179,13 @@ def provider(mode: str, token: str, renewed: str) -> tuple[Any, list[str]]:
 
     class RenewingCredentials:
         def get(self, service: str, tenant: str | None) -> Any:
-            return answered(tokens[bool(renewals)])
+            return return_result(tokens[bool(renewals)])
 
         def refresh(self, service: str, tenant: str | None, stale: Any) -> Any:
             renewals.append(f"{service} {tenant} {stale.secret.reveal()}")
-            return answered(tokens[1])
+            return return_result(tokens[1])
 
-    def answered(value: Any) -> Any:
+    def return_result(value: Any) -> Any:
         async def later() -> Any:
             return value
 

@@ -124,7 +124,9 @@ def stubs(mode: str, server: LabServer) -> Generator[Callable[..., Stubs]]:
         group.close()
 
 
-def failing(name: str, code: str = "UNAVAILABLE", times: int = 9, **more: Any) -> dict[str, Any]:
+def failing_request(
+    name: str, code: str = "UNAVAILABLE", times: int = 9, **more: Any
+) -> dict[str, Any]:
     """Return a request that the test server fails a number of times."""
     return {"do": "fail", "code": code, "times": times, "name": name, **more}
 
@@ -146,7 +148,7 @@ def test_all_kinds_of_calls_pass(stubs: Callable[..., Stubs]) -> None:
 def test_an_error_is_of_both_libraries(stubs: Callable[..., Stubs]) -> None:
     """An error of a protected call is both a grpcio and a moorage error, even after pickling."""
     made = stubs()
-    request = failing("both", "NOT_FOUND", text="no such order", trailers={"cost": "7"})
+    request = failing_request("both", "NOT_FOUND", text="no such order", trailers={"cost": "7"})
     with pytest.raises(VendorRejected) as caught:
         made.call(ECHO, request)
 
@@ -172,16 +174,16 @@ def test_a_safe_call_is_repeated_and_another_is_not(stubs: Callable[..., Stubs])
     """The method's path decides whether a call is retried after a lost answer."""
     made, other = stubs(safe=["lab.Lab/Echo"]), stubs(repeatable=["/lab.Lab/Count"])
     name = f"repeat-{id(made)}"
-    assert name == made.call(ECHO, failing(name, times=2))["name"]
+    assert name == made.call(ECHO, failing_request(name, times=2))["name"]
     with pytest.raises(ConnectionFailed) as caught:
-        other.call(ECHO, failing(f"{name}-once", times=2))
+        other.call(ECHO, failing_request(f"{name}-once", times=2))
     assert caught.value.may_have_been_processed
     counts = [
         made.call(ECHO, {"do": "count", "of": of, "name": ""})["count"]
         for of in (name, f"{name}-once")
     ]
     assert [3, 1] == counts
-    lost = failing(f"{name}-stream", times=2, at=0)
+    lost = failing_request(f"{name}-stream", times=2, at=0)
     assert 3 == len(other.answers(COUNT, lost))
 
 
@@ -196,7 +198,7 @@ def test_a_stream_of_requests_is_sent_once(stubs: Callable[..., Stubs]) -> None:
     """A call with an iterator of requests is not retried, since part of it was consumed."""
     made = stubs(safe=[COLLECT])
     name = f"once-{id(made)}"
-    requests = iter([failing(name, "RESOURCE_EXHAUSTED"), {"name": "rest"}])
+    requests = iter([failing_request(name, "RESOURCE_EXHAUSTED"), {"name": "rest"}])
     # grpc.aio was seen to replace the server's status by one of its own when a request could not
     # be written any more.
     with pytest.raises((RateLimitExceeded, VendorFailed)):
@@ -211,7 +213,7 @@ def test_protections_hold_calls_back(stubs: Callable[..., Stubs]) -> None:
     made = stubs(service)
     name = f"circuit-{id(made)}"
     with pytest.raises(VendorFailed):
-        made.call(ECHO, failing(name, "INTERNAL"))
+        made.call(ECHO, failing_request(name, "INTERNAL"))
     with pytest.raises(CircuitBreakerOpen) as caught:
         made.call(ECHO, {"name": name})
 
@@ -234,7 +236,7 @@ def test_a_slow_server_ends_a_call_in_time(stubs: Callable[..., Stubs]) -> None:
 def test_a_later_answer_that_fails_is_converted(stubs: Callable[..., Stubs]) -> None:
     """A stream that fails after its first answer raises an error of both grpcio and moorage."""
     made = stubs()
-    broken = failing(f"later-{id(made)}", "INTERNAL", at=1)
+    broken = failing_request(f"later-{id(made)}", "INTERNAL", at=1)
     for path, request in ((COUNT, broken), (CHAT, iter([{"name": "x"}, broken]))):
         with pytest.raises(VendorFailed) as caught:
             made.answers(path, request)
@@ -260,7 +262,7 @@ def test_a_future_has_ended(server: LabServer) -> None:
     assert "f" == stub.future({"name": "f"}).result()["name"]
     answer, call = stub.with_call({"name": "f"})
     assert ("f", grpc.StatusCode.OK) == (answer["name"], call.code())
-    failure = stub.future(failing("future", "NOT_FOUND")).exception()
+    failure = stub.future(failing_request("future", "NOT_FOUND")).exception()
     assert isinstance(failure, VendorRejected)
     assert isinstance(failure, grpc.RpcError)
     made.close()

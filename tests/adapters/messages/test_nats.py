@@ -48,18 +48,18 @@ LOST = b"the message whose reply is lost"
 
 
 @pytest.fixture(scope="module")
-def private() -> Generator[PrivateNats]:
+def private_server() -> Generator[PrivateNats]:
     """Yield a NATS server that the tests share, each with its own stream."""
     with PrivateNats() as server:
         yield server
 
 
 @pytest.fixture
-def stream(private: PrivateNats) -> Generator[str]:
+def stream(private_server: PrivateNats) -> Generator[str]:
     """Yield the name of a stream, which is deleted after the test."""
-    private.add_stream("orders")
+    private_server.add_stream("orders")
     yield "orders"
-    private.ask(lambda js: js.delete_stream("orders"))
+    private_server.ask(lambda js: js.delete_stream("orders"))
 
 
 @pytest.fixture
@@ -77,16 +77,16 @@ def labs_of_nats(labs: Callable[..., Lab]) -> Callable[..., Lab]:
 
 
 def test_message_arrives_with_everything(
-    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
     """A message's payload, headers, key, id and content type are stored in the stream."""
-    lab = labs_of_nats(private.url, stream="orders")
+    lab = labs_of_nats(private_server.url, stream="orders")
     headers = {"trace-id": "7"}
     message = Message.of_json([1], key="k", headers=headers, id="id-1")
     receipt = lab.publish("orders.new", message)
     assert ("nats", "orders.new", "id-1") == (receipt.broker, receipt.topic, receipt.id)
     assert ("orders", 1, False) == (receipt.stream, receipt.offset, receipt.is_duplicate)
-    [stored] = private.messages("orders")
+    [stored] = private_server.messages("orders")
     assert b"[1]" == stored.data
     assert {
         "trace-id": "7",
@@ -103,46 +103,48 @@ def test_message_arrives_with_everything(
 
 
 def test_batch_keeps_order_and_reports_each(
-    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
     """A batch of many messages arrives in order, with a receipt for each."""
-    lab = labs_of_nats(private.url)
+    lab = labs_of_nats(private_server.url)
     messages = [Message(str(number), id=f"id-{number}") for number in range(1500)]
     results = lab.publish_batch("orders", messages)
     assert list(range(1, 1501)) == [result.unwrap().offset for result in results]
-    info = private.ask(lambda js: js.stream_info("orders"))
+    info = private_server.ask(lambda js: js.stream_info("orders"))
     assert 1500 == info.state.messages
 
 
 def test_part_of_a_batch_is_too_large(
-    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
     """In a batch, a message above NATS's size limit is refused unsent, and the others arrive."""
-    lab = labs_of_nats(private.url)
+    lab = labs_of_nats(private_server.url)
     large = Message(b"x" * (1024 * 1024 - 20), headers={"trace-id": "7"})
     results = lab.publish_batch("orders", [Message(b"1"), large, Message(b"2")])
     assert [True, False, True] == [result.ok for result in results]
     assert isinstance(results[1].error, InvalidRequest)
-    assert [b"1", b"2"] == private.payloads("orders")
+    assert [b"1", b"2"] == private_server.payloads("orders")
     assert 1 == lab.publisher.statistics().created
 
 
-def test_subject_without_a_stream(labs_of_nats: Callable[..., Lab], private: PrivateNats) -> None:
+def test_subject_without_a_stream(
+    labs_of_nats: Callable[..., Lab], private_server: PrivateNats
+) -> None:
     """Publishing to a subject without a stream fails at once, and nothing is stored."""
-    lab = labs_of_nats(private.url)
+    lab = labs_of_nats(private_server.url)
     with pytest.raises(TopicNotFound, match="no stream for the subject 'nobody'"):
         lab.publish("nobody", Message(b"1"))
 
 
 @pytest.mark.parametrize("subject", ["invoices", "shop.invoices.new"])
 def test_missing_stream_is_created_if_that_is_wanted(
-    labs_of_nats: Callable[..., Lab], private: PrivateNats, subject: str
+    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, subject: str
 ) -> None:
     """With `creates_streams`, the first message to a subject creates its stream."""
-    lab = labs_of_nats(private.url, creates_streams=True, duplicate_window=60.0)
+    lab = labs_of_nats(private_server.url, creates_streams=True, duplicate_window=60.0)
     receipt = lab.publish(subject, Message(b"1", id="1"))
-    info = private.ask(lambda js: js.stream_info(receipt.stream))
-    private.ask(lambda js: js.delete_stream(receipt.stream))
+    info = private_server.ask(lambda js: js.stream_info(receipt.stream))
+    private_server.ask(lambda js: js.delete_stream(receipt.stream))
     assert ([subject], 60.0, 1) == (
         info.config.subjects,
         info.config.duplicate_window,
@@ -151,41 +153,43 @@ def test_missing_stream_is_created_if_that_is_wanted(
 
 
 def test_stream_that_cannot_be_created(
-    labs_of_nats: Callable[..., Lab], private: PrivateNats
+    labs_of_nats: Callable[..., Lab], private_server: PrivateNats
 ) -> None:
     """If JetStream refuses to create the stream, or is not available, nothing was stored."""
     with pytest.raises(ConnectionFailed, match="no leader for the stream") as caught:
-        labs_of_nats(private.url, creates_streams=True, replicas=3).publish("x", Message(b"1"))
+        labs_of_nats(private_server.url, creates_streams=True, replicas=3).publish(
+            "x", Message(b"1")
+        )
     assert not caught.value.may_have_been_processed
-    lab = labs_of_nats(private.url, creates_streams=True, domain="hub")
+    lab = labs_of_nats(private_server.url, creates_streams=True, domain="hub")
     with pytest.raises(TopicNotFound):
         lab.publish("x", Message(b"1"))
 
 
 def test_expectations_of_a_message_are_kept(
-    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
     """A message with an unmet Nats-Expected header is refused."""
-    lab = labs_of_nats(private.url)
+    lab = labs_of_nats(private_server.url)
     expecting = Message(b"2", headers={"Nats-Expected-Last-Sequence": "7"})
     with pytest.raises(VendorRejected, match="not as the message expects"):
         lab.publish("orders", expecting)
-    lab = labs_of_nats(private.url, stream="invoices")
+    lab = labs_of_nats(private_server.url, stream="invoices")
     with pytest.raises(VendorRejected, match="not as the message expects"):
         lab.publish("orders", Message(b"1"))
 
 
 def test_full_stream_refuses_messages(
-    labs_of_nats: Callable[..., Lab], private: PrivateNats
+    labs_of_nats: Callable[..., Lab], private_server: PrivateNats
 ) -> None:
     """A message to a full stream is retried, and is certainly not stored."""
-    private.add_stream("full", max_msgs=1, discard="new")
-    lab = labs_of_nats(private.url)
+    private_server.add_stream("full", max_msgs=1, discard="new")
+    lab = labs_of_nats(private_server.url)
     lab.publish("full", Message(b"1"))
     with pytest.raises(ConnectionFailed, match="no room for the message") as caught:
         lab.publish("full", Message(b"2"))
     assert (3, False) == (caught.value.attempts, caught.value.may_have_been_processed)
-    private.ask(lambda js: js.delete_stream("full"))
+    private_server.ask(lambda js: js.delete_stream("full"))
 
 
 USERS = f"""
@@ -258,10 +262,10 @@ def test_connection_that_cannot_be_opened(
 
 
 def test_second_server_takes_over(
-    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
     """Of several NATS server URLs, the first that accepts a connection is used."""
-    lab = labs_of_nats(f"nats://127.0.0.1:1,{private.url}")
+    lab = labs_of_nats(f"nats://127.0.0.1:1,{private_server.url}")
     assert lab.publish("orders", Message(b"1"))
 
 
@@ -291,17 +295,17 @@ def test_silent_server_is_given_up_in_time(labs_of_nats: Callable[..., Lab]) -> 
 
 
 def test_lost_acknowledgement_leaves_the_outcome_open(
-    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
     """A message without an id whose reply is lost with the connection is not sent again."""
-    with LossyProxy("127.0.0.1", private.port) as proxy:
+    with LossyProxy("127.0.0.1", private_server.port) as proxy:
         lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}")
         for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
             lab.publish("orders", Message(b"1"))
             with _hanging_up(proxy), pytest.raises(kind) as caught:
                 lab.publish("orders", Message(LOST), **options)
             assert Publication.POSSIBLE is publication_of(Result(error=caught.value))
-    assert [b"1", LOST, b"1", LOST] == private.payloads("orders")
+    assert [b"1", LOST, b"1", LOST] == private_server.payloads("orders")
 
 
 class _hanging_up:  # noqa: N801 - a context manager
@@ -329,61 +333,61 @@ class _hanging_up:  # noqa: N801 - a context manager
 
 
 def test_repeat_within_the_window_is_a_duplicate(
-    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
     """A message with an id is sent again after a lost reply, and the stream stores it once."""
-    with LossyProxy("127.0.0.1", private.port) as proxy:
+    with LossyProxy("127.0.0.1", private_server.port) as proxy:
         lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}", duplicate_window=120.0)
         lab.publish("orders", Message(b"1"))
         with _hanging_up(proxy):
             receipt = lab.publish("orders", Message(LOST, id="id-2"))
     assert (2, True) == (receipt.offset, receipt.is_duplicate)
-    assert [b"1", LOST] == private.payloads("orders")
+    assert [b"1", LOST] == private_server.payloads("orders")
 
 
 def test_late_repeat_is_not_sent(
-    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
     """A message that may be stored is not sent again after the stream's duplicate window."""
-    with LossyProxy("127.0.0.1", private.port) as proxy:
+    with LossyProxy("127.0.0.1", private_server.port) as proxy:
         lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}", duplicate_window=1e-6)
         lab.publish("orders", Message(b"1"))
         with _hanging_up(proxy), pytest.raises(ConnectionFailed, match="recognises a repeat"):
             lab.publish("orders", Message(LOST, id="id-2"))
         assert lab.publish("orders", Message(b"3", id="id-3"))
-    assert [b"1", LOST, b"3"] == private.payloads("orders")
+    assert [b"1", LOST, b"3"] == private_server.payloads("orders")
 
 
 def test_key_becomes_the_id(
-    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
     """If the service honours idempotency keys, a digest of the key is the message's id."""
     service = {"honours_keys": True, "idempotency_memory": 120.0}
-    lab = labs_of_nats(private.url, duplicate_window=120.0, service=service)
+    lab = labs_of_nats(private_server.url, duplicate_window=120.0, service=service)
     receipt = lab.publish("orders", Message(b"1"), idempotency_key=WRONG)
-    [stored] = private.messages("orders")
+    [stored] = private_server.messages("orders")
     assert receipt.id == stored.headers["Nats-Msg-Id"]
     assert WRONG not in receipt.id
 
 
 def test_shorter_memory_of_a_stream_is_reported(
-    labs_of_nats: Callable[..., Lab], private: PrivateNats
+    labs_of_nats: Callable[..., Lab], private_server: PrivateNats
 ) -> None:
     """Health is degraded if a stream's duplicate window is shorter than the setting."""
-    private.add_stream("short", duplicate_window=1.0)
-    lab = labs_of_nats(private.url, duplicate_window=60.0)
+    private_server.add_stream("short", duplicate_window=1.0)
+    lab = labs_of_nats(private_server.url, duplicate_window=60.0)
     lab.publish("short", Message(b"1", id="1"))
     health = lab.finish(lab.publisher.health(5.0))
-    private.ask(lambda js: js.delete_stream("short"))
+    private_server.ask(lambda js: js.delete_stream("short"))
     assert HealthState.DEGRADED is health.state
     assert "'short' of NATS remembers ids for 1 seconds" in str(health.text)
 
 
 def test_silence_after_the_message_ends_with_the_attempt(
-    labs_of_nats: Callable[..., Lab], private: PrivateNats, stream: str
+    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
     """A message without a reply before the timeout may be stored."""
-    with LossyProxy("127.0.0.1", private.port) as proxy:
+    with LossyProxy("127.0.0.1", private_server.port) as proxy:
         lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}")
         lab.publish("orders", Message(b"1"))
         proxy.is_mute = True
@@ -392,7 +396,7 @@ def test_silence_after_the_message_ends_with_the_attempt(
         assert Publication.POSSIBLE is publication_of(Result(error=caught.value))
         proxy.is_mute = False
         assert lab.publish("orders", Message(b"3"))
-    assert [b"1", b"2", b"3"] == private.payloads("orders")
+    assert [b"1", b"2", b"3"] == private_server.payloads("orders")
 
 
 def test_stuck_connection_is_replaced(labs_of_nats: Callable[..., Lab]) -> None:
@@ -445,12 +449,12 @@ def _kill_later(server: PrivateNats, proxy: LossyProxy) -> None:
 
 
 def test_cancelled_message_leaves_the_connection_to_others(
-    private: PrivateNats, stream: str
+    private_server: PrivateNats, stream: str
 ) -> None:
     """Cancelling a task that waits for a reply leaves the NATS connection usable for others."""
 
     async def run() -> None:
-        with LossyProxy("127.0.0.1", private.port) as proxy:
+        with LossyProxy("127.0.0.1", private_server.port) as proxy:
             url = Secret(f"nats://127.0.0.1:{proxy.port}")
             link = await connect_nats_async(Nats(url=url), 5.0)
             proxy.received, proxy.mute_at = 0, LOST
@@ -469,11 +473,11 @@ def test_cancelled_message_leaves_the_connection_to_others(
     asyncio.run(run())
 
 
-def test_lost_connection_cannot_listen(private: PrivateNats) -> None:
+def test_lost_connection_cannot_listen(private_server: PrivateNats) -> None:
     """Listening over a NATS connection that has ended raises the error of a lost connection."""
 
     async def run() -> None:
-        link = await connect_nats_async(Nats(url=Secret(private.url)), 5.0)
+        link = await connect_nats_async(Nats(url=Secret(private_server.url)), 5.0)
         await link.leave(5.0)
         with pytest.raises(ConnectionFailed, match="was lost"):
             await link.listen(lambda _: None, lambda: None)
@@ -532,9 +536,9 @@ def test_user_logs_in_with_a_key(labs_of_nats: Callable[..., Lab]) -> None:
         assert lab.finish(lab.publisher.health(5.0)).is_healthy
 
 
-def test_configuration_names_nats(private: PrivateNats, stream: str) -> None:
+def test_configuration_names_nats(private_server: PrivateNats, stream: str) -> None:
     """A NATS connector opened from a configuration publishes messages, in both modes."""
-    settings = {"connectors": {"events": {"kind": "nats", "url": private.url}}}
+    settings = {"connectors": {"events": {"kind": "nats", "url": private_server.url}}}
     arguments = {"topic": "orders", "payload": "1"}
     with moorage.open(settings) as hub:
         receipt = hub.connectors.run("events", "publish", arguments)
@@ -545,7 +549,7 @@ def test_configuration_names_nats(private: PrivateNats, stream: str) -> None:
             await hub.connectors.run("events", "publish", arguments)
 
     asyncio.run(run())
-    assert [b"1", b"1"] == private.payloads("orders")
+    assert [b"1", b"1"] == private_server.payloads("orders")
 
 
 def test_telemetry_names_a_single_server() -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def private() -> Generator[PrivateNats]:
+def private_server() -> Generator[PrivateNats]:
     """Yield a NATS server that the tests share."""
     with PrivateNats() as server:
         yield server
@@ -79,19 +79,19 @@ def test_user_that_may_not_create_streams(lab: Callable[..., Lab]) -> None:
 
 
 def test_stream_that_was_deleted_has_no_memory(
-    lab: Callable[..., Lab], private: PrivateNats
+    lab: Callable[..., Lab], private_server: PrivateNats
 ) -> None:
     """A publisher is healthy even if a stream that it published to was deleted."""
-    private.add_stream("gone")
-    made = lab(private.url, duplicate_window=60.0)
+    private_server.add_stream("gone")
+    made = lab(private_server.url, duplicate_window=60.0)
     made.publish("gone", Message(b"1", id="1"))
-    private.ask(lambda js: js.delete_stream("gone"))
+    private_server.ask(lambda js: js.delete_stream("gone"))
     assert made.finish(made.publisher.health(5.0)).is_healthy
 
 
-def test_silent_server_is_unhealthy(lab: Callable[..., Lab], private: PrivateNats) -> None:
+def test_silent_server_is_unhealthy(lab: Callable[..., Lab], private_server: PrivateNats) -> None:
     """Health is unavailable if the server stops answering on an open connection."""
-    with LossyProxy("127.0.0.1", private.port) as proxy:
+    with LossyProxy("127.0.0.1", private_server.port) as proxy:
         made = lab(f"nats://127.0.0.1:{proxy.port}")
         made.finish(made.publisher.open(5.0))
         proxy.is_mute = True
@@ -99,11 +99,11 @@ def test_silent_server_is_unhealthy(lab: Callable[..., Lab], private: PrivateNat
         assert HealthState.UNAVAILABLE is health.state
 
 
-def test_connection_that_ends_while_a_sign_of_life_is_awaited(private: PrivateNats) -> None:
+def test_connection_that_ends_while_a_sign_of_life_is_awaited(private_server: PrivateNats) -> None:
     """If the connection is lost during a ping, the caller fails at once, not at the timeout."""
 
     async def run() -> None:
-        with LossyProxy("127.0.0.1", private.port) as proxy:
+        with LossyProxy("127.0.0.1", private_server.port) as proxy:
             url = Secret(f"nats://127.0.0.1:{proxy.port}")
             link = await connect_nats_async(Nats(url=url), 5.0)
             proxy.is_mute = True
@@ -119,12 +119,12 @@ def test_connection_that_ends_while_a_sign_of_life_is_awaited(private: PrivateNa
 
 @pytest.mark.parametrize("is_cancelled", [True, False], ids=["cancelled", "timed out"])
 def test_late_answer_to_a_ping_leaves_the_connection_usable(
-    private: PrivateNats, is_cancelled: bool
+    private_server: PrivateNats, is_cancelled: bool
 ) -> None:
     """A connection still publishes after the late answer to a ping that its caller gave up."""
 
     async def run() -> None:
-        with TcpProxy("127.0.0.1", private.port) as proxy:
+        with TcpProxy("127.0.0.1", private_server.port) as proxy:
             host, port = proxy.address
             settings = Nats(url=Secret(f"nats://{host}:{port}"), creates_streams=True)
             link = await connect_nats_async(settings, 60.0)
@@ -149,11 +149,11 @@ def test_late_answer_to_a_ping_leaves_the_connection_usable(
     asyncio.run(run())
 
 
-def test_ended_connection_sends_nothing(private: PrivateNats) -> None:
+def test_ended_connection_sends_nothing(private_server: PrivateNats) -> None:
     """Publishing on a closed connection fails, and the message was certainly not sent."""
 
     async def run() -> None:
-        link = await connect_nats_async(Nats(url=Secret(private.url)), 5.0)
+        link = await connect_nats_async(Nats(url=Secret(private_server.url)), 5.0)
         await link.leave(5.0)
         (item,) = outgoing("orders", [Message(b"1")], RULES, None)
         [result] = await link.publish_batch((item,), 5.0)
@@ -165,11 +165,11 @@ def test_ended_connection_sends_nothing(private: PrivateNats) -> None:
     asyncio.run(run())
 
 
-def test_dropped_connection_counts_as_ended(private: PrivateNats) -> None:
+def test_dropped_connection_counts_as_ended(private_server: PrivateNats) -> None:
     """A NATS connection counts as ended as soon as its socket is closed."""
 
     async def run() -> None:
-        link = await connect_nats_async(Nats(url=Secret(private.url)), 5.0)
+        link = await connect_nats_async(Nats(url=Secret(private_server.url)), 5.0)
         assert link.is_connected()
         link.close()
         async with asyncio.timeout(60.0):

@@ -54,7 +54,7 @@ WRONG = "hunter2-of-nobody"
 
 
 @pytest.fixture(scope="module")
-def private() -> Generator[PrivateRabbitMq]:
+def private_server() -> Generator[PrivateRabbitMq]:
     """Yield a private RabbitMQ server, which tests may block."""
     with PrivateRabbitMq() as server:
         yield server
@@ -269,11 +269,11 @@ def test_names_are_checked_before_they_are_sent(rabbit: Callable[..., Lab], brok
     assert broker.payloads() == [b"2"]
 
 
-def test_tls_is_verified(rabbit: Callable[..., Lab], private: PrivateRabbitMq) -> None:
+def test_tls_is_verified(rabbit: Callable[..., Lab], private_server: PrivateRabbitMq) -> None:
     """AMQP over TLS accepts only a certificate of the given authority."""
-    lab = rabbit(private.tls_url, authorities=private.authorities)
+    lab = rabbit(private_server.tls_url, authorities=private_server.authorities)
     assert lab.finish(lab.publisher.health(PATIENCE)).is_healthy
-    lab = rabbit(private.tls_url)
+    lab = rabbit(private_server.tls_url)
     with pytest.raises(ConnectionFailed, match="TLS failed") as caught:
         lab.finish(lab.publisher.open(PATIENCE))
     assert not caught.value.retryable
@@ -281,33 +281,36 @@ def test_tls_is_verified(rabbit: Callable[..., Lab], private: PrivateRabbitMq) -
 
 @pytest.mark.parametrize("password", [None, "open sesame"])
 def test_client_shows_its_certificate(
-    rabbit: Callable[..., Lab], private: PrivateRabbitMq, tmp_path: Path, password: str | None
+    rabbit: Callable[..., Lab],
+    private_server: PrivateRabbitMq,
+    tmp_path: Path,
+    password: str | None,
 ) -> None:
     """The publisher presents its client certificate, whose key may be encrypted."""
-    key = load_pem_private_key(private.client_key.read_bytes(), None)
+    key = load_pem_private_key(private_server.client_key.read_bytes(), None)
     encryption = BestAvailableEncryption(password.encode()) if password else NoEncryption()
     (tmp_path / "key.pem").write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
     )
     lab = rabbit(
-        private.tls_url,
-        authorities=Path(private.authorities).read_text(),
-        certificate=str(private.client_certificate),
+        private_server.tls_url,
+        authorities=Path(private_server.authorities).read_text(),
+        certificate=str(private_server.client_certificate),
         key=str(tmp_path / "key.pem"),
         key_password=password,
     )
     lab.finish(lab.publisher.open(PATIENCE))
-    assert "moorage test server" in private.control("list_connections", "peer_cert_subject")
+    assert "moorage test server" in private_server.control("list_connections", "peer_cert_subject")
 
 
 def test_alarm_of_the_broker_is_reported(
-    rabbit: Callable[..., Lab], private: PrivateRabbitMq
+    rabbit: Callable[..., Lab], private_server: PrivateRabbitMq
 ) -> None:
     """While RabbitMQ blocks publishers for lack of memory, messages are refused and not sent."""
-    blocked = Broker(private.url)
-    lab = rabbit(private.url, connections=1)
+    blocked = Broker(private_server.url)
+    lab = rabbit(private_server.url, connections=1)
     lab.publish(blocked.queue, Message(b"1"))
-    private.control("set_vm_memory_high_watermark", "0.0000001")
+    private_server.control("set_vm_memory_high_watermark", "0.0000001")
     try:
         with pytest.raises((AttemptTimeout, DeadlineExceeded)):
             lab.publish(blocked.queue, Message(b"2"), timeout=1.0)
@@ -321,13 +324,13 @@ def test_alarm_of_the_broker_is_reported(
         with pytest.raises(ConnectionFailed, match="memory or its disk") as caught:
             lab.publish(blocked.queue, Message(b"3"))
         assert not caught.value.may_have_been_processed
-        private.control("set_vm_memory_high_watermark", "0.4")
+        private_server.control("set_vm_memory_high_watermark", "0.4")
         wait_until(
             lambda: lab.finish(lab.publisher.health(PATIENCE)).is_healthy, "the end of the alarm"
         )
         assert lab.publish(blocked.queue, Message(b"4"))
     finally:
-        private.control("set_vm_memory_high_watermark", "0.4")
+        private_server.control("set_vm_memory_high_watermark", "0.4")
         blocked.close()
 
 

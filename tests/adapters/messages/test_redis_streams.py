@@ -53,16 +53,16 @@ WRONG = "hunter2-of-nobody"
 
 
 @pytest.fixture(scope="module")
-def private() -> Generator[PrivateRedis]:
+def private_server() -> Generator[PrivateRedis]:
     """Yield a private Redis server, which tests may limit and kill."""
     with PrivateRedis() as server:
         yield server
 
 
 @pytest.fixture
-def server(private: PrivateRedis) -> Generator[redis.Redis]:
+def server(private_server: PrivateRedis) -> Generator[redis.Redis]:
     """Return a client of the emptied private server; its limits are lifted after the test."""
-    client: Any = redis.Redis.from_url(private.url)
+    client: Any = redis.Redis.from_url(private_server.url)
     client.flushall()
     yield client
     client.config_set("maxmemory", "0")
@@ -95,10 +95,10 @@ def payloads(server: Any, stream: str) -> list[bytes]:
 
 
 def test_message_arrives_with_everything(
-    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """A message's payload, headers, key, id and content type are fields of the stream entry."""
-    lab = streams(private.url)
+    lab = streams(private_server.url)
     headers = {"trace-id": "7", "raw": b"\xff"}
     receipt = lab.publish("orders", Message.of_json([1], key="k", headers=headers, id="id-1"))
     assert (receipt.broker, receipt.topic, receipt.id) == ("redis-streams", "orders", "id-1")
@@ -119,10 +119,10 @@ def test_message_arrives_with_everything(
 
 
 def test_batch_keeps_order_and_reports_each(
-    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """A batch of many messages arrives in order, with a receipt for each."""
-    lab = streams(private.url)
+    lab = streams(private_server.url)
     messages = [Message(str(number), id=f"id-{number}") for number in range(2500)]
     results = lab.publish_batch("orders", messages)
     assert [result.unwrap().id for result in results] == [message.id for message in messages]
@@ -130,19 +130,19 @@ def test_batch_keeps_order_and_reports_each(
 
 
 def test_stream_is_kept_short(
-    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """A stream is trimmed to about as many messages as `longest_stream` allows."""
-    lab = streams(private.url, longest_stream=100)
+    lab = streams(private_server.url, longest_stream=100)
     lab.publish_batch("orders", [Message(str(number)) for number in range(1000)])
     assert 100 <= len(payloads(server, "orders")) < 300
 
 
 def test_missing_stream_is_refused_if_that_is_wanted(
-    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """With `creates_streams=False`, publishing to a missing stream raises TopicNotFound."""
-    lab = streams(private.url, creates_streams=False)
+    lab = streams(private_server.url, creates_streams=False)
     with pytest.raises(TopicNotFound, match="no stream 'ordres'"):
         lab.publish("ordres", Message(b"1"))
     server.xadd("orders", {"payload": "1"})
@@ -151,11 +151,11 @@ def test_missing_stream_is_refused_if_that_is_wanted(
 
 
 def test_key_of_another_type_is_no_stream(
-    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """Publishing to a key that holds another Redis type is refused."""
     server.set("orders", "1")
-    lab = streams(private.url)
+    lab = streams(private_server.url)
     with pytest.raises(InvalidRequest, match="nothing was stored"):
         lab.publish("orders", Message(b"1"))
     assert lab.publish("invoices", Message(b"2"))
@@ -163,10 +163,10 @@ def test_key_of_another_type_is_no_stream(
 
 
 def test_full_server_refuses_messages(
-    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """A message that Redis has no memory for is retried, and is certainly not stored."""
-    lab = streams(private.url)
+    lab = streams(private_server.url)
     server.config_set("maxmemory", "1")
     with pytest.raises(ConnectionFailed, match="no room for the message") as caught:
         lab.publish("orders", Message(b"1"))
@@ -175,10 +175,10 @@ def test_full_server_refuses_messages(
 
 
 def test_replica_refuses_messages(
-    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """Publishing to a read-only replica raises an error that says so."""
-    lab = streams(private.url)
+    lab = streams(private_server.url)
     client: Any = server
     client.replicaof("127.0.0.1", "1")
     with pytest.raises(ConnectionFailed, match="read-only replica") as caught:
@@ -187,13 +187,13 @@ def test_replica_refuses_messages(
 
 
 def test_user_without_permission(
-    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """A user without permission for XADD is refused; one without INFO can publish."""
     client: Any = server
     client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+ping")
     client.execute_command("ACL", "SETUSER", "writer", "on", ">pw", "~*", "+xadd", "+select")
-    place = private.url.removeprefix("redis://")
+    place = private_server.url.removeprefix("redis://")
     lab = streams(f"redis://reader@{place}", password=Secret("pw"))
     with pytest.raises(AuthenticationFailed, match="may not publish to the stream"):
         lab.publish("orders", Message(b"1"))
@@ -213,13 +213,13 @@ def test_user_without_permission(
 )
 def test_connection_that_cannot_be_opened(
     streams: Callable[..., Lab],
-    private: PrivateRedis,
+    private_server: PrivateRedis,
     place: str,
     kind: type[ConnectorError],
     words: str,
 ) -> None:
     """Each reason for a failed Redis connection has its own error without the password."""
-    address = private.url.removeprefix("redis://").partition("/")[0]
+    address = private_server.url.removeprefix("redis://").partition("/")[0]
     lab = streams(place.format(place=address))
     with pytest.raises(kind, match=words) as caught:
         lab.finish(lab.publisher.open(5.0))
@@ -264,10 +264,10 @@ def _through(proxy: LossyProxy) -> str:
 
 
 def test_lost_acknowledgement_leaves_the_outcome_open(
-    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """A message whose reply is lost with the connection is not sent again."""
-    with LossyProxy("127.0.0.1", _port(private)) as proxy:
+    with LossyProxy("127.0.0.1", _port(private_server)) as proxy:
         lab = streams(_through(proxy))
         for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
             lab.publish("orders", Message(b"1"))
@@ -282,8 +282,8 @@ def test_lost_acknowledgement_leaves_the_outcome_open(
     assert payloads(server, "orders") == [b"1", b"2", b"1", b"2", b"3"]
 
 
-def _port(private: PrivateRedis) -> int:
-    return int(private.url.rpartition(":")[2].partition("/")[0])
+def _port(private_server: PrivateRedis) -> int:
+    return int(private_server.url.rpartition(":")[2].partition("/")[0])
 
 
 def _hang_up_later(proxy: LossyProxy) -> None:
@@ -292,10 +292,10 @@ def _hang_up_later(proxy: LossyProxy) -> None:
 
 
 def test_silence_after_the_message_ends_with_the_attempt(
-    streams: Callable[..., Lab], private: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """A message without a reply in time may be stored, and its connection is not used again."""
-    with LossyProxy("127.0.0.1", _port(private)) as proxy:
+    with LossyProxy("127.0.0.1", _port(private_server)) as proxy:
         lab = streams(_through(proxy))
         lab.publish("orders", Message(b"1"))
         proxy.is_mute = True
@@ -310,24 +310,24 @@ def test_silence_after_the_message_ends_with_the_attempt(
 
 def test_restarted_server_is_used_again(streams: Callable[..., Lab]) -> None:
     """An idle connection that Redis closed is replaced before the next message is sent."""
-    with PrivateRedis() as private:
-        lab = streams(private.url)
+    with PrivateRedis() as private_server:
+        lab = streams(private_server.url)
         lab.publish("orders", Message(b"1"))
-        private.kill()
+        private_server.kill()
         with pytest.raises(ConnectionFailed) as caught:
             lab.publish("orders", Message(b"2"))
         assert not caught.value.may_have_been_processed
-        private.start()
+        private_server.start()
         assert lab.publish("orders", Message(b"3"))
 
 
 def test_cancelled_message_closes_its_connection(
-    private: PrivateRedis, server: redis.Redis
+    private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """Cancelling a task that waits for a reply closes its Redis connection."""
 
     async def run() -> None:
-        with LossyProxy("127.0.0.1", _port(private)) as proxy:
+        with LossyProxy("127.0.0.1", _port(private_server)) as proxy:
             link = await connect_async(RedisStreams(url=Secret(_through(proxy))), 5.0)
             assert link.is_connected()
             proxy.received, proxy.is_mute = 0, True
@@ -362,18 +362,18 @@ def test_cancelled_opening_leaves_no_connection() -> None:
     gc.collect()
 
 
-def test_interrupted_opening_leaves_no_connection(private: PrivateRedis) -> None:
+def test_interrupted_opening_leaves_no_connection(private_server: PrivateRedis) -> None:
     """Ctrl-C while the client reads the Redis version closes the connection."""
-    with LossyProxy("127.0.0.1", private.port, mute_at=b"INFO") as proxy:
+    with LossyProxy("127.0.0.1", private_server.port, mute_at=b"INFO") as proxy:
         url = Secret(f"redis://127.0.0.1:{proxy.port}/0")
         settings = RedisStreams(url=url, connect_timeout=60.0)
         strike_during(lambda: connect(settings, 60.0), once=lambda: proxy.is_mute)
         wait_until(lambda: proxy.ended == 1, "closing the connection")
 
 
-def test_configuration_names_redis(private: PrivateRedis, server: redis.Redis) -> None:
+def test_configuration_names_redis(private_server: PrivateRedis, server: redis.Redis) -> None:
     """A Redis Streams connector opened from a configuration publishes messages, in both modes."""
-    settings = {"connectors": {"events": {"kind": "redis-streams", "url": private.url}}}
+    settings = {"connectors": {"events": {"kind": "redis-streams", "url": private_server.url}}}
     arguments = {"topic": "orders", "payload": "1"}
     with moorage.open(settings) as hub:
         receipt = hub.connectors.run("events", "publish", arguments)
@@ -388,10 +388,10 @@ def test_configuration_names_redis(private: PrivateRedis, server: redis.Redis) -
 
 
 def test_interrupted_message_closes_its_connection(
-    private: PrivateRedis, server: redis.Redis
+    private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """Ctrl-C during a batch closes the connection, because its replies are unread."""
-    link = connect(RedisStreams(url=Secret(private.url)), 5.0)
+    link = connect(RedisStreams(url=Secret(private_server.url)), 5.0)
     items = outgoing("orders", [Message(b"1"), Message(b"2")], RULES, None)
     with pytest.raises(KeyboardInterrupt):
         link.publish_batch(_InterruptingSequence(items), 5.0)

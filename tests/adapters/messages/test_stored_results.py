@@ -76,14 +76,14 @@ def test_repeat_of_a_key_gets_the_results_of_the_batch(lab: Lab) -> None:
     assert [result.unwrap().offset for result in results[0]] == [0, 1]
 
 
-def stored(value: object) -> Any:
+def round_trip(value: object) -> Any:
     """Return the value after a round trip through the store's encoding."""
     return unpack_values(pack_values((value,)))[0]
 
 
 def test_receipt_survives_its_storage() -> None:
     """A receipt keeps all its fields when it is stored and loaded."""
-    assert unpack_receipt(stored(pack_receipt(RECEIPT))) == RECEIPT
+    assert unpack_receipt(round_trip(pack_receipt(RECEIPT))) == RECEIPT
 
 
 def test_errors_of_a_batch_survive_their_storage() -> None:
@@ -94,7 +94,7 @@ def test_errors_of_a_batch_survive_their_storage() -> None:
         Result[PublishReceipt](error=ConnectionFailed("Lost.", may_have_been_processed=False)),
         Result[PublishReceipt](error=OSError("password=hunter2")),
     )
-    first, unknown_topic, unsent, foreign = unpack_results(stored(pack_results(results)))
+    first, unknown_topic, unsent, foreign = unpack_results(round_trip(pack_results(results)))
     assert first == Result(RECEIPT)
     assert isinstance(unknown_topic.error, TopicNotFound)
     assert isinstance(unsent.error, ConnectionFailed)

@@ -39,7 +39,7 @@ THREE = Service("erp", timeout=20.0, retry=RetryPolicy(max_attempts=3), circuit=
 
 
 @contextmanager
-def failing(server: PrivateMongo, commands: list[str], times: int = 1, **data: Any) -> Any:
+def failing_commands(server: PrivateMongo, commands: list[str], times: int = 1, **data: Any) -> Any:
     """Make these commands fail at the server during the block."""
     with server.client() as client:
         mode = {"times": times}
@@ -73,7 +73,7 @@ def test_codes_of_the_server_are_errors(
 ) -> None:
     """Each MongoDB error code raises its moorage error."""
     lab.do("insert_one", "orders", {})
-    with failing(server, ["update"], errorCode=code), pytest.raises(kind):
+    with failing_commands(server, ["update"], errorCode=code), pytest.raises(kind):
         lab.do("update_one", "orders", {}, {"$set": {"a": 1}})
 
 
@@ -87,7 +87,7 @@ def test_too_few_confirmations_leave_the_outcome_open(lab: Lab, server: PrivateM
         ]
         for operation in operations:
             with (
-                failing(server, ["insert"], writeConcernError=concern),
+                failing_commands(server, ["insert"], writeConcernError=concern),
                 pytest.raises(kind) as excinfo,
             ):
                 lab.perform(operation)
@@ -100,7 +100,7 @@ def test_an_idempotency_key_stops_repeats(labs: Callable[..., Lab], server: Priv
     lab.do("insert_one", "orders", {"_id": 0})
     insert = lab.connector.insert_one("orders", {"_id": 1})
     with (
-        failing(server, ["insert"], closeConnection=True),
+        failing_commands(server, ["insert"], closeConnection=True),
         pytest.raises((OutcomeUnknown, ConnectionFailed)),
     ):
         lab.perform(insert, idempotency_key="k")
@@ -112,7 +112,7 @@ def test_a_read_is_repeated(labs: Callable[..., Lab], server: PrivateMongo) -> N
     """A read whose connection breaks is retried."""
     lab = labs(server.url(database=Lab.new_name()), service=THREE)
     lab.do("insert_one", "orders", {"_id": 0})
-    with failing(server, ["find"], times=2, closeConnection=True):
+    with failing_commands(server, ["find"], times=2, closeConnection=True):
         assert {"_id": 0} == lab.do("find_one", "orders", {})
 
 
@@ -121,13 +121,13 @@ def test_a_lost_commit_leaves_the_outcome_open(lab: Lab, server: PrivateMongo) -
     lab.do("insert_one", "orders", {"_id": 0})
     insert = lab.connector.insert_one("orders", {"_id": 1})
     with (
-        failing(server, ["commitTransaction"], times=10**6, closeConnection=True),
+        failing_commands(server, ["commitTransaction"], times=10**6, closeConnection=True),
         pytest.raises((ConnectionFailed, DeadlineExceeded, OutcomeUnknown)) as excinfo,
     ):
         lab.transact(insert, timeout=1.0)
     assert getattr(excinfo.value, "may_have_been_processed", True)
     with (
-        failing(server, ["insert"], closeConnection=True),
+        failing_commands(server, ["insert"], closeConnection=True),
         pytest.raises((ConnectionFailed, TransactionConflict)) as early,
     ):
         lab.transact(lab.connector.insert_one("orders", {"_id": 2}))

@@ -45,7 +45,7 @@ def end_session(system: str, session: int) -> None:
 
 
 @pytest.fixture
-def opened() -> Generator[list[Any]]:
+def open_connections() -> Generator[list[Any]]:
     """Return a list of connections, which are closed at the end of the test."""
     connections: list[Any] = []
     yield connections
@@ -54,11 +54,11 @@ def opened() -> Generator[list[Any]]:
         driver.pgconn.finish() if hasattr(driver, "pgconn") else driver.close()
 
 
-def keep_driver_of(lab: Lab, opened: list[Any]) -> None:
+def keep_driver_of(lab: Lab, open_connections: list[Any]) -> None:
     """Add the driver's connection that the next operation uses to the list."""
 
     def work(transaction: Any) -> int:
-        opened.append(transaction._session.link.connection.connection.driver_connection)  # noqa: SLF001 - no other way
+        open_connections.append(transaction._session.link.connection.connection.driver_connection)  # noqa: SLF001 - no other way
         return 0
 
     async def work_async(transaction: Any) -> int:
@@ -165,11 +165,11 @@ def test_lost_connection_casts_doubt_on_the_others(labs: Callable[..., Lab], sys
 
 @each_server
 def test_child_forked_during_a_transaction(
-    labs: Callable[..., Lab], system: str, opened: list[Any]
+    labs: Callable[..., Lab], system: str, open_connections: list[Any]
 ) -> None:
     """A child forked during a transaction opens its own connection; its parent's stays open."""
     lab = labs(system, connections=1)
-    keep_driver_of(lab, opened)
+    keep_driver_of(lab, open_connections)
     parents = lab.session()
     children: list[int] = []
 
@@ -189,11 +189,11 @@ def test_child_forked_during_a_transaction(
 
 @each_server
 def test_interrupted_child_leaves_its_parents_connection(
-    labs: Callable[..., Lab], system: str, opened: list[Any]
+    labs: Callable[..., Lab], system: str, open_connections: list[Any]
 ) -> None:
     """A child whose transaction is interrupted after the fork does not end its parent's session."""
     lab = labs(system, connections=1)
-    keep_driver_of(lab, opened)
+    keep_driver_of(lab, open_connections)
     parents = lab.session()
     administrator = Administrator(system)
 
@@ -215,10 +215,10 @@ def test_interrupted_child_leaves_its_parents_connection(
     assert parents != lab.session()
 
 
-def test_forgotten_connector_is_collected_quietly(mode: str, opened: list[Any]) -> None:
+def test_forgotten_connector_is_collected_quietly(mode: str, open_connections: list[Any]) -> None:
     """A connector that nobody closed is collected without a warning of SQLAlchemy."""
     lab = Lab("postgresql", mode)
-    keep_driver_of(lab, opened)
+    keep_driver_of(lab, open_connections)
     loop, connector = lab.loop, weakref.ref(lab.connector)
     with warnings.catch_warnings():
         warnings.simplefilter("error", SAWarning)
@@ -228,7 +228,7 @@ def test_forgotten_connector_is_collected_quietly(mode: str, opened: list[Any]) 
         loop.close()
 
     assert connector() is None
-    assert not opened[0].closed
+    assert not open_connections[0].closed
 
 
 @each_server

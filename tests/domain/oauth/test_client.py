@@ -42,7 +42,7 @@ P256 = pem(ec.generate_private_key(ec.SECP256R1()))
 RSA = pem(rsa.generate_private_key(65537, 2048))
 
 
-def brief(case: object) -> str:
+def case_name(case: object) -> str:
     """Return a short name for a test case."""
     return repr(case)[:40]
 
@@ -61,7 +61,7 @@ def client(**options: Any) -> OAuthClient:
         ({"secret": "s", "authentication": "client_secret_post"}, ClientAuthentication.POST),
         ({"authentication": "tls_client_auth"}, ClientAuthentication.TLS),
     ],
-    ids=brief,
+    ids=case_name,
 )
 def test_authentication_follows_from_the_secret(
     options: dict[str, Any], expected: ClientAuthentication
@@ -90,7 +90,7 @@ def test_authentication_follows_from_the_secret(
         ({"parameters": {"grant_type": "password"}}, "parameters.grant_type"),
         ({"parameters": {"client_assertion": "x"}}, "parameters.client_assertion"),
     ],
-    ids=brief,
+    ids=case_name,
 )
 def test_impossible_settings_are_refused(options: dict[str, Any], path: str) -> None:
     """An impossible OAuth client setting is refused, and the error names the field."""
@@ -121,7 +121,7 @@ def test_error_says_if_a_secret_is_missing_or_superfluous(
         {"authentication": "password"},
         {"secret": P256, "authentication": "private_key_jwt", "algorithm": "none"},
     ],
-    ids=brief,
+    ids=case_name,
 )
 def test_unknown_methods_are_refused(options: dict[str, Any]) -> None:
     """An unknown OAuth authentication or signing method is refused with the known ones."""

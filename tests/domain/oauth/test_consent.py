@@ -212,7 +212,7 @@ def test_a_server_without_an_endpoint_is_refused() -> None:
 # --- the callback ------------------------------------------------------------
 
 
-def back(pending: PendingConsent, **changes: str | None) -> str:
+def callback_query(pending: PendingConsent, **changes: str | None) -> str:
     """Return the query string of a consent's callback."""
     parameters: dict[str, str | None] = {
         "code": "c0de",
@@ -244,7 +244,7 @@ def test_a_code_is_read(form: str) -> None:
     """The authorisation code is found in a callback URL, in a path, or in a query alone."""
     _, pending = begun_consent()
 
-    assert Secret("c0de") == read(form.format(back(pending)), pending)
+    assert Secret("c0de") == read(form.format(callback_query(pending)), pending)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_callback_must_match_the_pending_consent(
 ) -> None:
     """A consent callback with a wrong or missing state, issuer or code is refused."""
     _, pending = begun_consent()
-    refusal = read(back(pending, **changes), pending)
+    refusal = read(callback_query(pending, **changes), pending)
 
     assert isinstance(refusal, InvalidData)
     assert field == refusal.field
@@ -277,7 +277,7 @@ def test_callback_must_match_the_pending_consent(
 def test_repeated_parameters_are_refused(twice: str) -> None:
     """A callback parameter that occurs twice is refused (RFC 6749, section 3.1)."""
     _, pending = begun_consent()
-    refusal = read(f"{back(pending)}&{twice}", pending)
+    refusal = read(f"{callback_query(pending)}&{twice}", pending)
 
     assert isinstance(refusal, InvalidData)
     assert "twice" in refusal.message
@@ -295,8 +295,8 @@ def test_unreadable_callbacks_are_refused(callback: Any) -> None:
 def test_callback_size_limits() -> None:
     """A callback query may have up to 16 KiB and a hundred parameters."""
     _, pending = begun_consent()
-    query = f"{back(pending)}&x="
-    many_parameters = "&".join([back(pending), *(f"x{number}=" for number in range(97))])
+    query = f"{callback_query(pending)}&x="
+    many_parameters = "&".join([callback_query(pending), *(f"x{number}=" for number in range(97))])
 
     assert Secret("c0de") == read(query.ljust(16_384, "x"), pending)
     assert "callback" == read(query.ljust(16_385, "x"), pending).field
@@ -309,8 +309,10 @@ def test_issuer_may_be_missing_if_not_promised() -> None:
     client = client_of(authorization_response_iss_parameter_supported=False)
     _, pending = begun_consent(client)
 
-    assert Secret("c0de") == read(back(pending, iss=None), pending, client)
-    assert isinstance(read(back(pending, iss="https://evil.example"), pending, client), InvalidData)
+    assert Secret("c0de") == read(callback_query(pending, iss=None), pending, client)
+    assert isinstance(
+        read(callback_query(pending, iss="https://evil.example"), pending, client), InvalidData
+    )
 
 
 def test_issuer_is_not_compared_if_unknown() -> None:
@@ -318,7 +320,9 @@ def test_issuer_is_not_compared_if_unknown() -> None:
     client = client_of(issuer=None)
     _, pending = begun_consent(client)
 
-    assert Secret("c0de") == read(back(pending, iss="https://any.example"), pending, client)
+    assert Secret("c0de") == read(
+        callback_query(pending, iss="https://any.example"), pending, client
+    )
 
 
 def test_a_consent_belongs_to_its_client() -> None:
@@ -328,7 +332,7 @@ def test_a_consent_belongs_to_its_client() -> None:
     elsewhere = client_of(issuer="https://other.example")
 
     for client in (other_client, elsewhere):
-        refusal = read(back(pending), pending, client)
+        refusal = read(callback_query(pending), pending, client)
         assert isinstance(refusal, InvalidData)
         assert "pending" == refusal.field
 
@@ -338,8 +342,10 @@ def test_pending_consent_expires() -> None:
     _, pending = begun_consent()
     before_expiry, expiry = NOW + HOUR - timedelta(seconds=1), NOW + HOUR
 
-    assert Secret("c0de") == read_callback(back(pending), pending, client_of(), before_expiry)
-    refused_secret = read_callback(back(pending), pending, client_of(), expiry)
+    assert Secret("c0de") == read_callback(
+        callback_query(pending), pending, client_of(), before_expiry
+    )
+    refused_secret = read_callback(callback_query(pending), pending, client_of(), expiry)
     assert isinstance(refused_secret, AuthorizationRequired)
     assert "The person returned after the consent had expired." == refused_secret.message
     assert "Have the person begin again." == refused_secret.remedy
@@ -361,7 +367,7 @@ def test_pending_consent_expires() -> None:
 def test_errors_are_typed(error: str, kind: type[ConnectorError], *, later: bool) -> None:
     """The server's error code in a callback decides exception type, retryability and remedy."""
     _, pending = begun_consent()
-    refusal = read(back(pending, code=None, error=error, error_description="so"), pending)
+    refusal = read(callback_query(pending, code=None, error=error, error_description="so"), pending)
 
     assert kind is type(refusal)
     assert f"{error}: so" in refusal.message
@@ -373,7 +379,9 @@ def test_a_refusal_shows_no_secret() -> None:
     """The error for a refused consent masks our secrets, and quotes only valid OAuth codes."""
     _, pending = begun_consent()
     description = f"<b>{pending.state.reveal()}</b>"
-    refusal = read(back(pending, code=None, error="<x>", error_description=description), pending)
+    refusal = read(
+        callback_query(pending, code=None, error="<x>", error_description=description), pending
+    )
 
     assert pending.state.reveal() not in str(refusal)
     assert "HTTP 400" in refusal.message

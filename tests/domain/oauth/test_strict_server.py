@@ -36,7 +36,7 @@ ODD = "p:ä+s s%2B&=~*'"
 PATIENT = Timeouts(total=30)
 
 
-def public(pem: str) -> Any:
+def public_key(pem: str) -> Any:
     """Return the public key of a private key in PEM."""
     return load_pem_private_key(pem.encode(), None).public_key()
 
@@ -75,11 +75,11 @@ def members(answer: Response) -> dict[str, Any]:
             {"secret": "s" * 32, "authentication": "client_secret_jwt"},
         ),
         (
-            {"key": public(RSA), "method": "private_key_jwt"},
+            {"key": public_key(RSA), "method": "private_key_jwt"},
             {"secret": RSA, "authentication": "private_key_jwt"},
         ),
         (
-            {"key": public(P256), "key_id": "k1", "method": "private_key_jwt"},
+            {"key": public_key(P256), "key_id": "k1", "method": "private_key_jwt"},
             {
                 "secret": P256,
                 "authentication": "private_key_jwt",
@@ -150,7 +150,7 @@ def test_dpop_token_opens_the_resource() -> None:
 def test_jwt_bearer_grant_is_accepted() -> None:
     """A JWT-bearer grant is accepted from a client with a name and secret."""
     with AuthorizationServer() as server:
-        server.trust("robot@example", public(RSA))
+        server.trust("robot@example", public_key(RSA))
         signing = JwtSigning(
             algorithm="RS256", issuer="robot@example", subject="alice", audience=server.token_url
         )
@@ -162,8 +162,8 @@ def test_jwt_bearer_grant_is_accepted() -> None:
 
 def test_jwt_client_with_jwt_grant() -> None:
     """A client that signs both its authentication and its grant sends two different JWTs."""
-    with AuthorizationServer(Client(method="private_key_jwt", key=public(RSA))) as server:
-        server.trust("erp", public(RSA))
+    with AuthorizationServer(Client(method="private_key_jwt", key=public_key(RSA))) as server:
+        server.trust("erp", public_key(RSA))
         signing = JwtSigning(
             algorithm="RS256", issuer="erp", subject="alice", audience=server.token_url
         )

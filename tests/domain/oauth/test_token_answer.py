@@ -36,7 +36,7 @@ def read(members: object, status: int = 200, **headers: str) -> Granted | Refuse
     return read_token(answer(members, status, **headers), CLIENT, NOON, held=HELD_TOKENS)
 
 
-def granted(**members: object) -> OAuthCredentials:
+def granted_credentials(**members: object) -> OAuthCredentials:
     """Return the credentials that a token response with these members grants."""
     result = read({"access_token": "new", **members})
     assert isinstance(result, Granted)
@@ -87,13 +87,13 @@ def test_a_whole_answer_is_read() -> None:
 
 def test_missing_members_keep_their_values() -> None:
     """Missing members of a token response are unknown, or keep their previous values."""
-    credentials = granted()
+    credentials = granted_credentials()
 
     assert "Bearer" == credentials.token_type
     assert credentials.expires_at is None
     assert NOON == credentials.issued_at
     assert Secret("keep") == credentials.refresh_token
-    assert ("read",) == credentials.scope == granted(scope="").scope
+    assert ("read",) == credentials.scope == granted_credentials(scope="").scope
     first = read_token(answer({"access_token": "new"}), CLIENT, NOON)
     assert isinstance(first, Granted)
     assert first.credentials.refresh_token is None
@@ -113,7 +113,7 @@ def test_an_answer_without_a_token_is_lost(access: object) -> None:
 @pytest.mark.parametrize("empty", ["", " ", None, 7, [], False], ids=repr)
 def test_missing_refresh_token_keeps_the_old(empty: object) -> None:
     """If a token response has no refresh token, the old refresh token is kept."""
-    assert Secret("keep") == granted(refresh_token=empty).refresh_token
+    assert Secret("keep") == granted_credentials(refresh_token=empty).refresh_token
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_missing_refresh_token_keeps_the_old(empty: object) -> None:
 )
 def test_lifetime_is_a_number_or_text(lifetime: object, seconds: float) -> None:
     """A token's lifetime may be a number or numeric text, and is at most ten years."""
-    assert NOON + timedelta(seconds=seconds) == granted(expires_in=lifetime).expires_at
+    assert NOON + timedelta(seconds=seconds) == granted_credentials(expires_in=lifetime).expires_at
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_lifetime_is_a_number_or_text(lifetime: object, seconds: float) -> None:
 )
 def test_invalid_lifetime_is_unknown(lifetime: object) -> None:
     """An invalid token lifetime means an unknown expiry, neither "now" nor "never"."""
-    assert granted(expires_in=lifetime).expires_at is None
+    assert granted_credentials(expires_in=lifetime).expires_at is None
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_invalid_lifetime_is_unknown(lifetime: object) -> None:
 )
 def test_token_type_default_and_case(kind: object, expected: str) -> None:
     """The type in a token response may be missing or in any case."""
-    assert expected == granted(token_type=kind).token_type
+    assert expected == granted_credentials(token_type=kind).token_type
 
 
 @pytest.mark.parametrize("kind", ["DPoP", "dpop"])

@@ -21,7 +21,7 @@ from moorage.testing.kits.checks import name_of
 from moorage_django import hub, inbox
 from moorage_django.models import Deferred, Tenant
 from moorage_django.runtime import process
-from moorage_django.tenants import HIDDEN, AsyncOrmTenants, OrmTenants, hidden, revealed
+from moorage_django.tenants import HIDDEN, AsyncOrmTenants, OrmTenants, masked_tables, revealed
 from moorage_django.worker import deliver
 from tests.embedding.django.shop import KEYS, Shop, open_shop, order
 
@@ -34,7 +34,7 @@ CIPHER = AesGcmCipher(generate_keys())
 def factory(alias: str, kind: Callable[[OrmTenants], Any]) -> Callable[[], tuple[Any, Any]]:
     """Return a factory of empty tables of tenants."""
 
-    def made() -> tuple[Any, Any]:
+    def new_stores() -> tuple[Any, Any]:
         Tenant.objects.using(alias).all().delete()
         plain_tenants = OrmTenants(CIPHER, alias)
 
@@ -46,7 +46,7 @@ def factory(alias: str, kind: Callable[[OrmTenants], Any]) -> Callable[[], tuple
 
         return kind(plain_tenants), put
 
-    return made
+    return new_stores
 
 
 @pytest.mark.usefixtures("allow_sync_in_a_loop")
@@ -267,7 +267,9 @@ def test_masked_list_items_keep_their_secrets(shown: list[str], entries: list[st
     """Each masked item of a list gets its own secret back, even after it moves."""
     stored_tables = {"vendors": {"stripe": {"webhook_secrets": SECRETS}}}
 
-    assert {"vendors": {"stripe": {"webhook_secrets": [FIRST, SECOND]}}} == hidden(stored_tables)
+    assert {"vendors": {"stripe": {"webhook_secrets": [FIRST, SECOND]}}} == masked_tables(
+        stored_tables
+    )
     options = {"vendors": {"stripe": {"webhook_secrets": shown}}}
     assert {"vendors": {"stripe": {"webhook_secrets": entries}}} == revealed(options, stored_tables)
 

@@ -13,7 +13,11 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.testing.kits.payments_conformance import PaymentsSubject
-from moorage.testing.sandboxes.payments._gocardless_payments_rules import error, missing, wrong
+from moorage.testing.sandboxes.payments._gocardless_payments_rules import (
+    error,
+    invalid_field,
+    missing_object,
+)
 from moorage.testing.sandboxes.payments.gocardless_payments import GoCardlessPaymentsSandbox
 from moorage.vendors.payments.gocardless_payments import GoCardlessPayments
 
@@ -31,8 +35,8 @@ def gocardless_payments() -> PaymentsSubject:
         (error(429, usage, "rate_limit_exceeded"), RateLimitExceeded),
         (error(401, usage, "unauthorized"), AuthenticationFailed),
         (error(403, usage, "insufficient_permissions"), AuthenticationFailed),
-        (wrong("amount").response, InvalidRequest),
-        (missing().response, VendorRejected),
+        (invalid_field("amount").response, InvalidRequest),
+        (missing_object().response, VendorRejected),
     )
     return PaymentsSubject(
         vendor=GoCardlessPayments(

@@ -13,7 +13,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.testing.kits.payments_conformance import PaymentsSubject
-from moorage.testing.sandboxes.payments._razorpay_rules import error, wrong
+from moorage.testing.sandboxes.payments._razorpay_rules import error, invalid_request
 from moorage.testing.sandboxes.payments.razorpay import RazorpaySandbox
 from moorage.vendors.payments.razorpay import Razorpay
 
@@ -36,7 +36,7 @@ def razorpay() -> PaymentsSubject:
         (error(429, "Too many requests"), RateLimitExceeded),
         (error(401, "The api key provided is invalid"), AuthenticationFailed),
         (error(403, "Access denied"), AuthenticationFailed),
-        (wrong("The amount is invalid.", "amount").response, InvalidRequest),
+        (invalid_request("The amount is invalid.", "amount").response, InvalidRequest),
         (error(404, "Not found"), VendorRejected),
     )
     return PaymentsSubject(

@@ -17,7 +17,7 @@ from moorage_django.log import NEWEST_FIRST
 from moorage_django.models import Call, Deferred, Tenant, Webhook
 from moorage_django.runtime import process
 from moorage_django.settings import chosen
-from moorage_django.tenants import OrmTenants, hidden, revealed
+from moorage_django.tenants import OrmTenants, masked_tables, revealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,7 +150,7 @@ class TenantForm(forms.ModelForm):
         super().__init__(*args, **named)
         self._stored = _tenants().tables(self.instance.name) if self.instance.pk else {}
         self.fields["name"].disabled = bool(self.instance.pk)
-        self.initial.setdefault("tables", hidden(self._stored))
+        self.initial.setdefault("tables", masked_tables(self._stored))
 
     def clean_name(self) -> str:
         """Return the name; refuse it if another tenant has it."""

@@ -15,7 +15,7 @@ from moorage.adapters.credentials.sealed import (
 from moorage.domain.state.packing import unpack_values
 from moorage_django.errors import guarded
 from moorage_django.models import Credential
-from moorage_django.threads import brief
+from moorage_django.threads import closing_connection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,12 +100,12 @@ class BriefRows:
 
     def __init__(self, alias: str) -> None:
         rows = OrmRows(alias)
-        self.find = brief(alias, rows.find)
-        self.put = brief(alias, rows.put)
-        self.swap = brief(alias, rows.swap)
-        self.page = brief(alias, rows.page)
-        self.drop = brief(alias, rows.drop)
-        self.clear = brief(alias, rows.clear)
+        self.find = closing_connection(alias, rows.find)
+        self.put = closing_connection(alias, rows.put)
+        self.swap = closing_connection(alias, rows.swap)
+        self.page = closing_connection(alias, rows.page)
+        self.drop = closing_connection(alias, rows.drop)
+        self.clear = closing_connection(alias, rows.clear)
 
 
 def provider(alias: str, cipher: Cipher) -> SealedCredentialProvider:

@@ -27,7 +27,7 @@ def guarded(verb: Callable[P, Answer]) -> Callable[P, Answer]:
     """Return a store's method with Django's errors translated to moorage's."""
 
     @wraps(verb)
-    def careful(*args: P.args, **named: P.kwargs) -> Answer:
+    def translating_errors(*args: P.args, **named: P.kwargs) -> Answer:
         try:
             return verb(*args, **named)
         except (Error, SynchronousOnlyOperation) as error:
@@ -35,7 +35,7 @@ def guarded(verb: Callable[P, Answer]) -> Callable[P, Answer]:
         # Out here, or it would carry along the frames of the driver, which hold the password.
         raise failure
 
-    return careful
+    return translating_errors
 
 
 def meaning(error: Exception) -> ConnectorError:

@@ -90,7 +90,7 @@ class AsyncOrmTenants:
         return await in_thread(self._plain.alias, self._plain.tables, tenant)
 
 
-def hidden(tables: Mapping[str, Any]) -> dict[str, Any]:
+def masked_tables(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Return tables for display, with every text of an account masked as a possible secret."""
     vendors = tables.get("vendors", {})
     return {**tables, "vendors": _mask_secrets(vendors)} if vendors else dict(tables)

@@ -21,10 +21,10 @@ async def in_thread(
     alias: str, function: Callable[P, Answer], *args: P.args, **named: P.kwargs
 ) -> Answer:
     """Run a function that uses the database of an alias, in a thread."""
-    return await asyncio.to_thread(brief(alias, function), *args, **named)
+    return await asyncio.to_thread(closing_connection(alias, function), *args, **named)
 
 
-def brief(alias: str, function: Callable[P, Answer]) -> Callable[P, Answer]:
+def closing_connection(alias: str, function: Callable[P, Answer]) -> Callable[P, Answer]:
     """A function after which its thread's connection is closed: no end of a request does that."""
 
     @wraps(function)

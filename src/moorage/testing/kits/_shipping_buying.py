@@ -39,7 +39,7 @@ Open: TypeAlias = Callable[[], Lab]
 _MALFORMED: Final = (b"{}", b"[]", b"null", b"", b"<html></html>", b'{"rates": [{}]}')
 
 
-def same(first: Ref, second: Ref) -> bool:
+def name_same_object(first: Ref, second: Ref) -> bool:
     """Return whether two references name the same object."""
     return (first.vendor, first.account, first.id) == (second.vendor, second.account, second.id)
 
@@ -96,7 +96,7 @@ async def a_label_is_bought(make: Open) -> None:
         lab.discreet(repr(bought), "A shipment")
         require(str(label.content) not in repr(bought), "A shipment shows its label.")
         shipment: Shipment = await lab("get_shipment", str(bought.ref))
-        require(same(shipment.ref, bought.ref), "It is another.")
+        require(name_same_object(shipment.ref, bought.ref), "It is another.")
         require(shipment.tracking_numbers == bought.tracking_numbers, "It has another number.")
         if ShippingCapability.LABEL_AGAIN in lab.able:
             require(shipment.labels == bought.labels, "It has other labels.")

@@ -175,11 +175,11 @@ def _require_prefixes(key: str, commands: Sequence[AppendResult], log: tuple[int
         )
 
 
-def alike(first: object, second: object) -> bool:
+def are_equal_values(first: object, second: object) -> bool:
     """True if two plain values are equal and of equal types: 1, True and "1" all differ."""
     if is_tuple(first) and is_tuple(second):
-        return len(first) == len(second) and all(map(alike, first, second))
-    return same(first, second)
+        return len(first) == len(second) and all(map(are_equal_values, first, second))
+    return are_same_scalars(first, second)
 
 
 def is_tuple(value: object) -> TypeGuard[tuple[object, ...]]:
@@ -187,7 +187,7 @@ def is_tuple(value: object) -> TypeGuard[tuple[object, ...]]:
     return isinstance(value, tuple)
 
 
-def same(first: object, second: object) -> bool:
+def are_same_scalars(first: object, second: object) -> bool:
     """True if two scalar values are equal and of one type."""
     return type(first) is type(second) and first == second
 

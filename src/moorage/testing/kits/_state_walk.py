@@ -23,7 +23,7 @@ from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.service.plan import Plan
 from moorage.domain.service.settings import Service
 from moorage.domain.values.durations import SECOND
-from moorage.testing.kits._state_commands import is_tuple, same
+from moorage.testing.kits._state_commands import are_same_scalars, is_tuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -233,4 +233,4 @@ def near(first: object, second: object, slack: int) -> bool:
         )
     if type(first) in _NUMBERS and type(first) is type(second):
         return abs(cast("float", first) - cast("float", second)) <= slack
-    return same(first, second)
+    return are_same_scalars(first, second)

@@ -30,7 +30,7 @@ from moorage.contracts.shipping import (
 from moorage.domain.values.money import Money
 from moorage.errors import VendorRejected, WebhookRejected
 from moorage.testing.kits._contract_lab import require_unsupported, through_async_hub, through_hub
-from moorage.testing.kits._shipping_buying import BUYING, same
+from moorage.testing.kits._shipping_buying import BUYING, name_same_object
 from moorage.testing.kits._shipping_handovers import HANDOVERS
 from moorage.testing.kits._shipping_lab import ACCOUNT, Lab, ShippingSubject, awaited, plainly
 from moorage.testing.kits._shipping_requests import REQUESTS
@@ -224,7 +224,9 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             notice = report(number, _URL)
             verifier = lab.hub.webhooks(ACCOUNT, secrets=secret)
             event = lab.hub.events(ACCOUNT, verifier.verify(**notice.arguments())[0])[0]
-            require(same(event.ref, bought_shipment.ref), "News is of another shipment.")
+            require(
+                name_same_object(event.ref, bought_shipment.ref), "News is of another shipment."
+            )
             require(event.tracking.status is status, f"{word} was read as {event.tracking.status}.")
             require(
                 event.vendor_status == word and event.raw, "The vendor's own words are missing."

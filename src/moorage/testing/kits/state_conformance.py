@@ -68,7 +68,7 @@ from moorage.testing.kits._state_commands import (
     AppendResult,
     BlockingCommand,
     Write,
-    alike,
+    are_equal_values,
     new_key,
     plain_value,
     printable,
@@ -126,7 +126,7 @@ async def states_come_back_unchanged(stores: Stores) -> None:
         key = new_key()
         now, _ = await store.execute(Write({key: value}))
         require(
-            alike(await store.read(key), (now, DAY, value)),
+            are_equal_values(await store.read(key), (now, DAY, value)),
             f"A state that holds {str(value)[:80]!r} was changed by storing it.",
         )
 
@@ -157,7 +157,7 @@ async def generated_commands_equal_the_model(stores: Stores) -> None:
             now, states = await store.execute(command)
             model_states = tuple(model.get(key) for key in chosen_keys)
             require(
-                alike(states, model_states),
+                are_equal_values(states, model_states),
                 f"In run {seed}, command {step} was given other states than were written.",
             )
             written_states, _ = command.apply(model_states, now)
@@ -449,7 +449,7 @@ async def states_are_kept_until_expiry(stores: Stores) -> None:
             now, (stored_state,) = await store.execute(read(key))
             is_gone = stored_state is None and now >= state[0] + state[1]
             require(
-                is_gone or alike(stored_state, state),
+                is_gone or are_equal_values(stored_state, state),
                 f"A state was gone {state[0] + state[1] - now} microseconds before its time.",
             )
 

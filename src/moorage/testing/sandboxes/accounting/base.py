@@ -33,7 +33,7 @@ class AccountingSandbox(Sandbox, ABC):
         """
 
 
-def exact(value: object) -> Decimal:
+def exact_decimal(value: object) -> Decimal:
     """Return a number of a JSON body as the decimal that was written."""
     return Decimal(str(value))
 
@@ -53,4 +53,4 @@ def without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-__all__ = ["CENT", "AccountingSandbox", "cents", "exact", "number", "without_none"]
+__all__ = ["CENT", "AccountingSandbox", "cents", "exact_decimal", "number", "without_none"]

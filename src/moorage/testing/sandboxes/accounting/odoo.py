@@ -12,7 +12,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes import base as sandboxes
-from moorage.testing.sandboxes.accounting.base import AccountingSandbox, cents, exact, number
+from moorage.testing.sandboxes.accounting.base import (
+    AccountingSandbox,
+    cents,
+    exact_decimal,
+    number,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
@@ -269,7 +274,7 @@ class OdooSandbox(AccountingSandbox):
         net, tax = Decimal(0), self.rounding
         for command, zero, line in values["invoice_line_ids"]:
             self._check_line(command, zero, line)
-            amount = cents(exact(line["quantity"]) * exact(line["price_unit"]))
+            amount = cents(exact_decimal(line["quantity"]) * exact_decimal(line["price_unit"]))
             net += amount
             for tax_id in line["tax_ids"][0][2]:
                 self._existing("account.tax", [tax_id])
@@ -294,7 +299,7 @@ class OdooSandbox(AccountingSandbox):
         balance = Decimal(0)
         for command, zero, line in lines:
             self._check_line(command, zero, line)
-            balance += exact(line["debit"]) - exact(line["credit"])
+            balance += exact_decimal(line["debit"]) - exact_decimal(line["credit"])
         if balance:
             raise _user_error("The entry is not balanced.")
 
@@ -346,7 +351,7 @@ class OdooSandbox(AccountingSandbox):
     def _pay(self, model: str, ids: list[int]) -> dict[str, Any]:
         (form,) = self._existing(model, ids)
         (move,) = self._existing("account.move", form["moves"])
-        residual = exact(move["amount_residual"]) - exact(form["amount"])
+        residual = exact_decimal(move["amount_residual"]) - exact_decimal(form["amount"])
         self._existing("account.journal", [form["journal_id"]])
         move["amount_residual"] = number(max(residual, Decimal(0)))
         move["payment_state"] = "partial" if residual > 0 else "in_payment"

@@ -16,7 +16,12 @@ from moorage.domain.values.json_text import encode_json
 from moorage.domain.webhooks.form_parts import form_parts
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import NUMBER, problems
-from moorage.testing.sandboxes.accounting.base import AccountingSandbox, cents, exact, number
+from moorage.testing.sandboxes.accounting.base import (
+    AccountingSandbox,
+    cents,
+    exact_decimal,
+    number,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.webhook_signatures import base64_hmac
 
@@ -396,8 +401,8 @@ class QuickBooksSandbox(AccountingSandbox):
             if detail is None:
                 raise _fault("ValidationFault", "2020", "Required param missing", "Line")
             _check_detail(line, detail)
-            net += exact(line["Amount"])
-        tax = exact(body.get("TxnTaxDetail", {}).get("TotalTax", 0)) + self.rounding
+            net += exact_decimal(line["Amount"])
+        tax = exact_decimal(body.get("TxnTaxDetail", {}).get("TotalTax", 0)) + self.rounding
         total = number(net + tax)
         return {
             "DocNumber": body.get("DocNumber", str(1000 + self.number())),
@@ -413,12 +418,12 @@ class QuickBooksSandbox(AccountingSandbox):
         else:
             account = body.get("CheckPayment", {}).get("BankAccountRef", {"value": ""})
         _check_account(account["value"])
-        total = exact(body["TotalAmt"])
+        total = exact_decimal(body["TotalAmt"])
         for line in body["Line"]:
             for linked in line["LinkedTxn"]:
                 document = base.existing(self.records[kind], linked["TxnId"], _gone())
-                balance = exact(document["Balance"]) - exact(line["Amount"])
-                if balance < 0 or exact(line["Amount"]) != total:
+                balance = exact_decimal(document["Balance"]) - exact_decimal(line["Amount"])
+                if balance < 0 or exact_decimal(line["Amount"]) != total:
                     message = "Business Validation Error"
                     detail = "The amount is more than the balance of the transaction"
                     raise _fault("ValidationFault", "6000", message, detail)
@@ -432,7 +437,7 @@ class QuickBooksSandbox(AccountingSandbox):
             detail = line["JournalEntryLineDetail"]
             _check_account(detail["AccountRef"]["value"])
             sign = 1 if detail["PostingType"] == "Debit" else -1
-            balance += sign * exact(line["Amount"])
+            balance += sign * exact_decimal(line["Amount"])
         if balance:
             message = "Debits and credits must balance"
             raise _fault("ValidationFault", "6000", "A business validation error", message)
@@ -463,8 +468,10 @@ def _check_detail(line: Mapping[str, Any], detail: Mapping[str, Any]) -> None:
     if "ItemRef" in detail:
         if detail["ItemRef"]["value"] not in _ITEMS:
             raise _fault("ValidationFault", "2500", "Invalid Reference Id", "ItemRef")
-        expected = cents(exact(detail.get("Qty", 1)) * exact(detail.get("UnitPrice", 0)))
-        if expected != exact(line["Amount"]):
+        expected = cents(
+            exact_decimal(detail.get("Qty", 1)) * exact_decimal(detail.get("UnitPrice", 0))
+        )
+        if expected != exact_decimal(line["Amount"]):
             message = "Amount calculation incorrect in the request."
             raise _fault("ValidationFault", "6070", message, "Amount")
     else:

@@ -18,7 +18,7 @@ from moorage.testing.sandboxes._fields import NUMBER, problems
 from moorage.testing.sandboxes.accounting.base import (
     AccountingSandbox,
     cents,
-    exact,
+    exact_decimal,
     number,
     without_none,
 )
@@ -349,8 +349,8 @@ class XeroSandbox(AccountingSandbox):
         if problem is not None:
             raise _validation(problem)
         lines = [_checked_line(line) for line in fields["LineItems"]]
-        net = sum((exact(line["LineAmount"]) for line in lines), Decimal(0))
-        tax = sum((exact(line["TaxAmount"]) for line in lines), self.rounding)
+        net = sum((exact_decimal(line["LineAmount"]) for line in lines), Decimal(0))
+        tax = sum((exact_decimal(line["TaxAmount"]) for line in lines), self.rounding)
         total, id_ = net + tax, self.uuid()
         self.invoices[id_] = {
             **fields,
@@ -390,7 +390,7 @@ class XeroSandbox(AccountingSandbox):
         fields = _record(request, "Payments")
         invoice = base.existing(self.invoices, fields["Invoice"]["InvoiceID"], _missing("invoice"))
         code = _code_of(fields["Account"].get("Code"), fields["Account"].get("AccountID"))
-        amount, due = exact(fields["Amount"]), exact(invoice["AmountDue"])
+        amount, due = exact_decimal(fields["Amount"]), exact_decimal(invoice["AmountDue"])
         problem = base.first_problem(
             {
                 "Payments can only be made against Authorised documents": invoice["Status"]
@@ -403,7 +403,7 @@ class XeroSandbox(AccountingSandbox):
         if problem is not None:
             raise _validation(problem)
         invoice["AmountDue"] = number(due - amount)
-        invoice["AmountPaid"] = number(exact(invoice["AmountPaid"]) + amount)
+        invoice["AmountPaid"] = number(exact_decimal(invoice["AmountPaid"]) + amount)
         if amount == due:
             invoice["Status"] = "PAID"
         id_ = self.uuid()
@@ -424,7 +424,9 @@ class XeroSandbox(AccountingSandbox):
         fields = _record(request, "ManualJournals")
         for line in fields["JournalLines"]:
             _code_of(line.get("AccountCode"), line.get("AccountID"))
-        balance = sum((exact(line["LineAmount"]) for line in fields["JournalLines"]), Decimal(0))
+        balance = sum(
+            (exact_decimal(line["LineAmount"]) for line in fields["JournalLines"]), Decimal(0)
+        )
         if balance:
             raise _validation("The total debits must equal the total credits.")
         id_ = self.uuid()
@@ -470,9 +472,12 @@ def _record(request: base.SandboxRequest, name: str) -> dict[str, Any]:
 
 
 def _checked_line(line: dict[str, Any]) -> dict[str, Any]:
-    quantity, price = exact(line.get("Quantity", 1)), exact(line.get("UnitAmount", 0))
+    quantity, price = (
+        exact_decimal(line.get("Quantity", 1)),
+        exact_decimal(line.get("UnitAmount", 0)),
+    )
     expected = cents(quantity * price)
-    amount = exact(line.get("LineAmount", expected))
+    amount = exact_decimal(line.get("LineAmount", expected))
     if amount != expected:
         raise _validation(
             f"The line total {amount} does not match the expected line total {expected}"
@@ -485,11 +490,11 @@ def _checked_line(line: dict[str, Any]) -> dict[str, Any]:
     kind = line.get("TaxType", "NONE")
     if kind not in rates:
         raise _validation(f"TaxType code '{kind}' does not exist or cannot be used")
-    tax = cents(amount * exact(rates[kind]) / 100)
+    tax = cents(amount * exact_decimal(rates[kind]) / 100)
     return {
         **line,
         "LineAmount": number(amount),
-        "TaxAmount": number(exact(line.get("TaxAmount", tax))),
+        "TaxAmount": number(exact_decimal(line.get("TaxAmount", tax))),
         "TaxType": kind,
     }
 

@@ -73,7 +73,7 @@ def error(status: int, *codes: str, kind: str = "request_invalid") -> Response:
     return reply(body, status)
 
 
-def wrong(*codes: str) -> Refusal:
+def invalid_data(*codes: str) -> Refusal:
     """Return Checkout.com's response to a request with invalid data."""
     return Refusal(error(422, *codes))
 
@@ -81,16 +81,16 @@ def wrong(*codes: str) -> Refusal:
 def check_fields(body: Any, types: Mapping[str, type]) -> dict[str, Any]:
     """Check that a body has only these fields, each of its type, and return it."""
     if not is_object(body):
-        raise wrong("request_body_malformed")
+        raise invalid_data("request_body_malformed")
     for name, value in body.items():
         if name not in types:
-            raise wrong(f"{name}_unknown")
+            raise invalid_data(f"{name}_unknown")
         if type(value) is not types[name]:
-            raise wrong(f"{name}_invalid")
+            raise invalid_data(f"{name}_invalid")
         if len(str(value)) > _LONGEST.get(name, len(str(value))):
-            raise wrong(f"{name}_length_invalid")
+            raise invalid_data(f"{name}_length_invalid")
     if any(is_object(value) for value in body.get("metadata", {}).values()):
-        raise wrong("metadata_invalid")
+        raise invalid_data("metadata_invalid")
     return body
 
 
@@ -99,15 +99,17 @@ def check_payment(body: Any) -> dict[str, Any]:
     fields = check_fields(body, PAYMENT)
     for name in ("source", "amount", "currency"):
         if name not in fields:
-            raise wrong("payment_source_required" if name == "source" else f"{name}_required")
+            raise invalid_data(
+                "payment_source_required" if name == "source" else f"{name}_required"
+            )
     if fields["currency"] not in EXPONENTS:
-        raise wrong("currency_invalid")
+        raise invalid_data("currency_invalid")
     if fields.get("payment_type", "Regular") not in _TYPES:
-        raise wrong("payment_type_invalid")
+        raise invalid_data("payment_type_invalid")
     check_amount(fields["amount"], fields["currency"])
     items = fields.get("items", [])
     if items and sum(item["total_amount"] for item in items) != fields["amount"]:
-        raise wrong("items_total_amount_invalid")
+        raise invalid_data("items_total_amount_invalid")
     return fields
 
 
@@ -115,7 +117,7 @@ def check_amount(minor: int, currency: str) -> int:
     """Check an amount in minor units, and return it."""
     is_partial = (currency in _THREE_DIGITS and minor % 10) or (currency == "CLP" and minor % 100)
     if not 0 < minor <= _MOST or is_partial:
-        raise wrong("amount_invalid")
+        raise invalid_data("amount_invalid")
     return minor
 
 
@@ -132,13 +134,13 @@ def outcome_of(source: Any, *, confirmed: bool) -> str:
     if kind == "id":
         check_fields(source, _STORED)
         if _SOURCE.fullmatch(str(source.get("id"))) is None:
-            raise wrong("source_id_invalid")
+            raise invalid_data("source_id_invalid")
         return CONFIRMED if confirmed else "10000"
     match = _PATTERN.fullmatch(str(source.get("token")))
     if kind != "token" or match is None:
-        raise wrong("source_type_invalid" if kind != "token" else "token_invalid")
+        raise invalid_data("source_type_invalid" if kind != "token" else "token_invalid")
     check_fields(source, _TOKEN)
     word = match[1].rstrip("_")
     if word not in {*SUMMARIES, CONFIRMED}:
-        raise wrong("token_invalid")
+        raise invalid_data("token_invalid")
     return CONFIRMED if confirmed and word == "10000" else word

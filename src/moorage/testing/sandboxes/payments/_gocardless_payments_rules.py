@@ -97,12 +97,12 @@ def impossible(code: str, message: str = "No.") -> Refusal:
     return Refusal(error(422, "invalid_state", code, message))
 
 
-def wrong(field: str, message: str = "is invalid") -> Refusal:
+def invalid_field(field: str, message: str = "is invalid") -> Refusal:
     """Return the refusal of a request with an invalid field."""
     return Refusal(_errors(422, "validation_failed", {"field": field, "message": message}))
 
 
-def missing() -> Refusal:
+def missing_object() -> Refusal:
     """Return the refusal of a request for an object that does not exist."""
     return Refusal(error(404, "invalid_api_usage", "resource_not_found", "Resource not found"))
 
@@ -117,18 +117,18 @@ def check_fields(body: Any, envelope: str, types: Mapping[str, type]) -> dict[st
 def check_types(fields: Any, types: Mapping[str, type]) -> dict[str, Any]:
     """Check that an object has only these fields, each of its type, and return it."""
     if not is_object(fields):
-        raise wrong("body")
+        raise invalid_field("body")
     for name, value in fields.items():
         if name not in types:
-            raise wrong(name, "is unknown")
+            raise invalid_field(name, "is unknown")
         if type(value) is not types[name]:
-            raise wrong(name)
+            raise invalid_field(name)
     metadata = fields.get("metadata", {})
     if len(metadata) > _MOST_TEXTS:
-        raise wrong("metadata", "has too many keys")
+        raise invalid_field("metadata", "has too many keys")
     for name, text in metadata.items():
         if not isinstance(text, str) or len(name) > _LONGEST_NAME or len(text) > _LONGEST_TEXT:
-            raise wrong("metadata")
+            raise invalid_field("metadata")
     return fields
 
 
@@ -136,5 +136,5 @@ def check_amount(fields: Mapping[str, Any]) -> int:
     """Check the amount of a request, and return it."""
     amount = fields.get("amount")
     if not isinstance(amount, int) or amount <= 0:
-        raise wrong("amount", "must be greater than 0")
+        raise invalid_field("amount", "must be greater than 0")
     return amount

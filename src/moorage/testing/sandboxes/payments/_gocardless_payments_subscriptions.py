@@ -14,8 +14,8 @@ from moorage.testing.sandboxes.payments._gocardless_payments_rules import (
     check_amount,
     check_fields,
     impossible,
-    missing,
-    wrong,
+    invalid_field,
+    missing_object,
 )
 
 if TYPE_CHECKING:
@@ -64,21 +64,23 @@ class GoCardlessSubscriptions:
         amount = check_amount(fields)
         mandate = self._mandates.get(fields.get("links", {}).get("mandate"))
         if mandate is None:
-            raise wrong("links.mandate", "not found")
+            raise invalid_field("links.mandate", "not found")
         if mandate["status"] in INACTIVE:
             raise impossible("mandate_is_inactive", "Mandate is cancelled, failed or expired")
         if fields.get("currency") != CURRENCIES[mandate["scheme"]]:
-            raise wrong("currency", "does not match the scheme of the mandate")
+            raise invalid_field("currency", "does not match the scheme of the mandate")
         unit, interval = fields.get("interval_unit"), fields.get("interval", 1)
         if unit not in _UNITS:
-            raise wrong("interval_unit", "must be one of weekly, monthly, yearly")
+            raise invalid_field("interval_unit", "must be one of weekly, monthly, yearly")
         if not 1 <= interval <= _UNITS[unit][1]:
-            raise wrong("interval", "must result in at least one charge date per year")
+            raise invalid_field("interval", "must result in at least one charge date per year")
         now = datetime.fromtimestamp(self._now(), UTC)
         earliest = now.date() + timedelta(days=_DAYS_TO_CHARGE)
         start = date.fromisoformat(fields.get("start_date", earliest.isoformat()))
         if start < earliest:
-            raise wrong("start_date", "must be on or after the mandate's next_possible_charge_date")
+            raise invalid_field(
+                "start_date", "must be on or after the mandate's next_possible_charge_date"
+            )
         key = f"SB{self._number():012d}"
         self.subscriptions[key] = {
             "id": key,
@@ -148,5 +150,5 @@ class GoCardlessSubscriptions:
 
     def _subscription(self, id: str) -> dict[str, Any]:
         if id not in self.subscriptions:
-            raise missing()
+            raise missing_object()
         return self.subscriptions[id]

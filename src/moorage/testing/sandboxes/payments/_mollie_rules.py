@@ -113,7 +113,7 @@ def error(status: int, title: str, detail: str, field: str | None = None) -> Res
     return reply({**body, "_links": {"documentation": docs}}, status)
 
 
-def wrong(detail: str, field: str | None = None) -> Refusal:
+def unprocessable_request(detail: str, field: str | None = None) -> Refusal:
     """Return Mollie's response to a well-formed request that it refuses."""
     return Refusal(error(422, "Unprocessable Entity", detail, field))
 
@@ -129,9 +129,9 @@ def check_fields(body: Any, types: Mapping[str, tuple[type, ...]]) -> dict[str, 
         raise Refusal(error(400, "Bad Request", "The request body is not an object"))
     for name, value in body.items():
         if name not in types:
-            raise wrong(f'Non-existent body parameter "{name}"', name)
+            raise unprocessable_request(f'Non-existent body parameter "{name}"', name)
         if type(value) not in types[name]:
-            raise wrong(f"The {name} has the wrong type", name)
+            raise unprocessable_request(f"The {name} has the wrong type", name)
     return body
 
 
@@ -145,14 +145,14 @@ def check_payment(body: Any) -> dict[str, Any]:
     required_names += ["customerId"] if is_recurring else []
     for name in required_names:
         if name not in fields:
-            raise wrong(f"The {name} is missing", name)
+            raise unprocessable_request(f"The {name} is missing", name)
     for name in fields:
         if name in _SHAPES and _SHAPES[name].fullmatch(fields[name]) is None:
-            raise wrong(f"The {name} is invalid", name)
+            raise unprocessable_request(f"The {name} is invalid", name)
     method = fields.get("method", [])
     for method_name in method if is_list(method) else [method]:
         if _METHODS.fullmatch(str(method_name)) is None:
-            raise wrong("The payment method is invalid", "method")
+            raise unprocessable_request("The payment method is invalid", "method")
     check_order(fields)
     return fields
 
@@ -162,35 +162,37 @@ def check_order(fields: Mapping[str, Any]) -> None:
     for name in ("billingAddress", "shippingAddress"):
         address = fields.get(name, {"email": ""})
         if "email" not in address and not {"streetAndNumber", "city", "country"} <= set(address):
-            raise wrong("The address is not complete", name)
+            raise unprocessable_request("The address is not complete", name)
     lines = [_line_total(line) for line in fields.get("lines", ())]
     if lines and sum(lines[1:], lines[0]) != amount_of(fields["amount"]):
-        raise wrong("The lines do not add up to the amount", "lines")
+        raise unprocessable_request("The lines do not add up to the amount", "lines")
 
 
 def _line_total(line: Mapping[str, Any]) -> Money:
     price, total = (amount_of(line[name]) for name in ("unitPrice", "totalAmount"))
     if price * line["quantity"] != total or not line.get("description"):
-        raise wrong("The line is invalid", "lines")
+        raise unprocessable_request("The line is invalid", "lines")
     if ("vatRate" in line) != ("vatAmount" in line):
-        raise wrong("The vatRate and the vatAmount belong together", "lines")
+        raise unprocessable_request("The vatRate and the vatAmount belong together", "lines")
     return total
 
 
 def amount_of(value: Any, currency: str | None = None) -> Money:
     """Return an amount above zero, after checking its currency and decimals."""
     if not is_object(value) or set(value) != {"currency", "value"}:
-        raise wrong("The amount has no currency or value", "amount")
+        raise unprocessable_request("The amount has no currency or value", "amount")
     code, text = value["currency"], value["value"]
     if code not in EXPONENTS or code != (currency or code):
-        raise wrong("The currency is invalid", "amount.currency")
+        raise unprocessable_request("The currency is invalid", "amount.currency")
     if not isinstance(text, str) or _VALUE.fullmatch(text) is None:
-        raise wrong("The amount value is not a text of digits", "amount.value")
+        raise unprocessable_request("The amount value is not a text of digits", "amount.value")
     if len(text.partition(".")[2]) != EXPONENTS[code]:
-        raise wrong("The amount value has the wrong number of decimals", "amount.value")
+        raise unprocessable_request(
+            "The amount value has the wrong number of decimals", "amount.value"
+        )
     amount = Money(text, code)
     if amount.minor <= 0:
-        raise wrong("The amount is lower than the minimum", "amount")
+        raise unprocessable_request("The amount is lower than the minimum", "amount")
     return amount
 
 
@@ -206,4 +208,4 @@ def magic(token: str | None) -> str | None:
         return None
     if kind == CONFIRMED or _FAILURES.fullmatch(kind) is not None:
         return kind
-    raise wrong("The card token is invalid", "cardToken")
+    raise unprocessable_request("The card token is invalid", "cardToken")

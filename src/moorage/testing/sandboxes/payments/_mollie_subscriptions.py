@@ -16,8 +16,8 @@ from moorage.testing.sandboxes.payments._mollie_rules import (
     check_fields,
     link,
     missing_resource,
+    unprocessable_request,
     written,
-    wrong,
 )
 
 if TYPE_CHECKING:
@@ -56,20 +56,22 @@ class MollieSubscriptions:
         fields = check_fields(request.json(), SUBSCRIPTION)
         for name in ("amount", "description", "interval"):
             if name not in fields:
-                raise wrong(f"The {name} is missing", name)
+                raise unprocessable_request(f"The {name} is missing", name)
         if self._mandates.get(fields.get("mandateId", "")) != customer:
-            raise wrong("The mandate is invalid", "mandateId")
+            raise unprocessable_request("The mandate is invalid", "mandateId")
         _days(fields["interval"])
         now = datetime.fromtimestamp(self._now(), UTC)
         start = date.fromisoformat(fields.get("startDate", now.date().isoformat()))
         if start < now.date():
-            raise wrong("The startDate is in the past", "startDate")
+            raise unprocessable_request("The startDate is in the past", "startDate")
         if any(
             item["description"] == fields["description"] and item["status"] == "active"
             for item in self.subscriptions.values()
             if item["customerId"] == customer
         ):
-            raise wrong("A subscription with this description exists already", "description")
+            raise unprocessable_request(
+                "A subscription with this description exists already", "description"
+            )
         key = f"sub_{self._number():08d}"
         self.subscriptions[key] = {
             "resource": "subscription",
@@ -127,7 +129,7 @@ class MollieSubscriptions:
     def _open_subscription(self, customer: str, id: str) -> dict[str, Any]:
         subscription = self._subscription(customer, id)
         if subscription["status"] != "active":
-            raise wrong("The subscription is not active")
+            raise unprocessable_request("The subscription is not active")
         return subscription
 
     def _subscription(self, customer: str, id: str) -> dict[str, Any]:
@@ -148,5 +150,5 @@ def _days(interval: str) -> int:
     match = _INTERVAL.fullmatch(interval)
     days = 0 if match is None else int(match[1]) * _DAYS[match[2]]
     if not 0 < days <= _MOST:
-        raise wrong("The interval is invalid", "interval")
+        raise unprocessable_request("The interval is invalid", "interval")
     return days

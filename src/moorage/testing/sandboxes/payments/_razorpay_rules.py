@@ -90,7 +90,7 @@ def error(status: int, description: str, reason: str | None = None, **fields: An
     return reply({"error": body | fields}, status)
 
 
-def wrong(description: str, field: str | None = None) -> Refusal:
+def invalid_request(description: str, field: str | None = None) -> Refusal:
     """Return the refusal of a request with invalid data, or in the wrong state."""
     return Refusal(error(400, description, "input_validation_failed", field=field))
 
@@ -98,17 +98,17 @@ def wrong(description: str, field: str | None = None) -> Refusal:
 def check_fields(body: Any, types: Mapping[str, type]) -> dict[str, Any]:
     """Check that a body has only these fields, each of its type, and return it."""
     if not is_object(body):
-        raise wrong("The request is not a JSON object.")
+        raise invalid_request("The request is not a JSON object.")
     for name, value in body.items():
         if name not in types:
-            raise wrong(f"{name} is/are not required and should not be sent", name)
+            raise invalid_request(f"{name} is/are not required and should not be sent", name)
         if type(value) is not types[name]:
-            raise wrong(f"The {name} is invalid.", name)
+            raise invalid_request(f"The {name} is invalid.", name)
         if len(str(value)) > _LONGEST.get(name, len(str(value))):
-            raise wrong(f"The {name} is too long.", name)
+            raise invalid_request(f"The {name} is too long.", name)
     notes = body.get("notes", {})
     if len(notes) > _MOST_NOTES or any(len(str(text)) > _LONGEST_NOTE for text in notes.values()):
-        raise wrong("The notes are too many or too long.", "notes")
+        raise invalid_request("The notes are too many or too long.", "notes")
     return body
 
 
@@ -116,14 +116,14 @@ def check_amount(fields: Mapping[str, Any]) -> tuple[int, str]:
     """Check the amount and the currency of a request, and return both."""
     amount, currency = fields.get("amount"), fields.get("currency")
     if currency not in EXPONENTS:
-        raise wrong("The currency is not supported.", "currency")
+        raise invalid_request("The currency is not supported.", "currency")
     is_uneven = currency in _THREE_DIGITS and isinstance(amount, int) and amount % 10
     if not isinstance(amount, int) or amount <= 0 or is_uneven:
-        raise wrong("The amount is invalid.", "amount")
+        raise invalid_request("The amount is invalid.", "amount")
     return amount, str(currency)
 
 
 def check_key(key: str | None) -> None:
     """Check the idempotency key of a refund, if it has one."""
     if key is not None and _KEY.fullmatch(key) is None:
-        raise wrong("The idempotency key is invalid.")
+        raise invalid_request("The idempotency key is invalid.")

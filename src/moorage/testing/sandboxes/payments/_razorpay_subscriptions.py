@@ -12,7 +12,7 @@ from moorage.testing.sandboxes.payments._razorpay_rules import (
     SUBSCRIPTION,
     check_amount,
     check_fields,
-    wrong,
+    invalid_request,
 )
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ class RazorpaySubscriptions:
         check_amount(item)
         period, interval = fields.get("period", ""), fields.get("interval", 0)
         if period not in _DAYS or interval < 1 or (period == "daily" and interval < 7):
-            raise wrong("The interval is invalid.", "interval")
+            raise invalid_request("The interval is invalid.", "interval")
         if not item.get("name"):
-            raise wrong("The item.name field is required.", "item.name")
+            raise invalid_request("The item.name field is required.", "item.name")
         number, now = self._number(), self._moment()
         plan: dict[str, Any] = {
             "id": f"plan_{number:014d}",
@@ -97,9 +97,11 @@ class RazorpaySubscriptions:
         plan = _found(self.plans, fields.get("plan_id", ""))
         count, start = fields.get("total_count", 0), fields.get("start_at")
         if count < 1 or count * _days(plan) > _LONGEST_DAYS:
-            raise wrong("The total count is invalid.", "total_count")
+            raise invalid_request("The total count is invalid.", "total_count")
         if start is not None and start < self._moment():
-            raise wrong("The start_at cannot be lesser than the current time.", "start_at")
+            raise invalid_request(
+                "The start_at cannot be lesser than the current time.", "start_at"
+            )
         number = self._number()
         subscription: dict[str, Any] = {
             "id": f"sub_{number:014d}",
@@ -138,7 +140,7 @@ class RazorpaySubscriptions:
         """Return a subscription as it will be after its scheduled change."""
         subscription = _found(self.subscriptions, id)
         if id not in self._scheduled:
-            raise wrong("There are no scheduled changes for this subscription.")
+            raise invalid_request("There are no scheduled changes for this subscription.")
         return reply(subscription | self._scheduled[id])
 
     def change(self, request: SandboxRequest, id: str) -> Response:
@@ -146,11 +148,13 @@ class RazorpaySubscriptions:
         fields = check_fields(request.json(), CHANGE_SUBSCRIPTION)
         subscription = _found(self.subscriptions, id)
         if subscription["status"] not in _CHANGEABLE:
-            raise wrong(f"Subscription cannot be updated in {subscription['status']} status.")
+            raise invalid_request(
+                f"Subscription cannot be updated in {subscription['status']} status."
+            )
         terms = {name: item for name, item in fields.items() if name in {"plan_id", "quantity"}}
         _found(self.plans, terms.get("plan_id", subscription["plan_id"]))
         if terms.get("quantity", 1) < 1:
-            raise wrong("The quantity is invalid.", "quantity")
+            raise invalid_request("The quantity is invalid.", "quantity")
         if fields.get("schedule_change_at", "now") == "cycle_end":
             self._scheduled[id] = terms
             subscription |= {
@@ -167,7 +171,9 @@ class RazorpaySubscriptions:
         fields = check_fields(request.json(), {"cancel_at_cycle_end": bool})
         subscription = _found(self.subscriptions, id)
         if subscription["status"] in _OVER:
-            raise wrong(f"Subscription is not cancellable in {subscription['status']} status.")
+            raise invalid_request(
+                f"Subscription is not cancellable in {subscription['status']} status."
+            )
         if not fields.get("cancel_at_cycle_end", False):
             self._scheduled.pop(id, None)
             subscription |= {
@@ -226,7 +232,7 @@ class RazorpaySubscriptions:
 
 def _found(objects: dict[str, dict[str, Any]], id: str) -> dict[str, Any]:
     if id not in objects:
-        raise wrong("The id provided does not exist")
+        raise invalid_request("The id provided does not exist")
     return objects[id]
 
 

@@ -102,7 +102,7 @@ def error(status: int, category: str, code: str, detail: str, **more: Any) -> Re
     return reply({"errors": [problem], **more}, status)
 
 
-def wrong(code: str, detail: str, status: int = 400, **more: Any) -> Refusal:
+def invalid_request(code: str, detail: str, status: int = 400, **more: Any) -> Refusal:
     """Return Square's response to an invalid request."""
     return Refusal(error(status, _WRONG, code, detail, **more))
 
@@ -117,46 +117,54 @@ def check(body: Any, shapes: Mapping[str, Any], at: str = "") -> dict[str, Any]:
         at: path of the body in the request.
     """
     if not is_object(body):
-        raise wrong("EXPECTED_OBJECT", "Expected an object.", field=at)
+        raise invalid_request("EXPECTED_OBJECT", "Expected an object.", field=at)
     for name, value in body.items():
         path = f"{at}.{name}" if at else name
         kind = shapes.get(name)
         if kind is None:
-            raise wrong("UNKNOWN_BODY_PARAMETER", "Not a recognized field.", field=path)
+            raise invalid_request("UNKNOWN_BODY_PARAMETER", "Not a recognized field.", field=path)
         if is_object(kind):
             check(value, kind, path)
         elif isinstance(kind, int):
             _check_text(value, kind, path)
         elif type(value) is not kind:
-            raise wrong("INCORRECT_TYPE", f"Expected another type than {value!r}.", field=path)
+            raise invalid_request(
+                "INCORRECT_TYPE", f"Expected another type than {value!r}.", field=path
+            )
     return body
 
 
 def _check_text(value: Any, longest: int, path: str) -> None:
     if not isinstance(value, str):
-        raise wrong("EXPECTED_STRING", "Expected a string value.", field=path)
+        raise invalid_request("EXPECTED_STRING", "Expected a string value.", field=path)
     if len(value) > longest:
-        raise wrong("VALUE_TOO_LONG", f"At most {longest} characters.", field=path)
+        raise invalid_request("VALUE_TOO_LONG", f"At most {longest} characters.", field=path)
     if not value:
-        raise wrong("VALUE_EMPTY", "Field must not be blank.", field=path)
+        raise invalid_request("VALUE_EMPTY", "Field must not be blank.", field=path)
 
 
 def needed(body: Mapping[str, Any], *names: str) -> None:
     """Refuse a body that lacks one of these fields."""
     for name in names:
         if name not in body:
-            raise wrong("MISSING_REQUIRED_PARAMETER", "Missing required parameter.", field=name)
+            raise invalid_request(
+                "MISSING_REQUIRED_PARAMETER", "Missing required parameter.", field=name
+            )
 
 
 def amount_of(money: Mapping[str, Any], currency: str | None = None) -> int:
     """Return an amount above zero, after checking its currency."""
     needed(money, "amount", "currency")
     if money["currency"] not in EXPONENTS:
-        raise wrong("INVALID_ENUM_VALUE", "Not a currency.", field="amount_money.currency")
+        raise invalid_request(
+            "INVALID_ENUM_VALUE", "Not a currency.", field="amount_money.currency"
+        )
     if money["currency"] != (currency or money["currency"]):
-        raise wrong("CURRENCY_MISMATCH", "Not the payment's currency.", field="amount_money")
+        raise invalid_request(
+            "CURRENCY_MISMATCH", "Not the payment's currency.", field="amount_money"
+        )
     if money["amount"] <= 0:
-        raise wrong("VALUE_TOO_LOW", "Must be above zero.", field="amount_money.amount")
+        raise invalid_request("VALUE_TOO_LOW", "Must be above zero.", field="amount_money.amount")
     return int(money["amount"])
 
 
@@ -166,10 +174,10 @@ def magic(source: str) -> str | None:
     if match is not None:
         return match[1]
     if source not in _MAGIC:
-        raise wrong("NOT_FOUND", "Card nonce not found.", 404, field="source_id")
+        raise invalid_request("NOT_FOUND", "Card nonce not found.", 404, field="source_id")
     return _MAGIC[source]
 
 
-def missing(id: str) -> Refusal:
+def missing_object(id: str) -> Refusal:
     """Return Square's response for a missing object."""
-    return wrong("NOT_FOUND", f"Could not find {id}.", 404)
+    return invalid_request("NOT_FOUND", f"Could not find {id}.", 404)

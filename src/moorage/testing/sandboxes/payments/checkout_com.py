@@ -27,8 +27,8 @@ from moorage.testing.sandboxes.payments._checkout_com_rules import (
     check_fields,
     check_payment,
     error,
+    invalid_data,
     outcome_of,
-    wrong,
 )
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
@@ -240,10 +240,10 @@ class CheckoutComSandbox(Sandbox):
     def _check_customer(self, fields: dict[str, Any]) -> None:
         customer = fields.get("customer", {}).get("id")
         if customer is not None and customer not in self.customers:
-            raise wrong("customer_id_invalid")
+            raise invalid_data("customer_id_invalid")
         source = fields["source"].get("id")
         if source is not None and not any(source in cards for cards in self.customers.values()):
-            raise wrong("source_id_invalid")
+            raise invalid_data("source_id_invalid")
 
     def _decided(self, payment: CheckoutComPayment) -> dict[str, Any]:
         """Return a new payment whose authorisation was decided, as Checkout.com answers it."""
@@ -333,7 +333,7 @@ class CheckoutComSandbox(Sandbox):
             raise Refusal(error(403))
         amount = check_amount(fields.get("amount", payment.open), payment.fields["currency"])
         if amount > payment.open:
-            raise wrong("capture_value_greater_than_remaining_authorized")
+            raise invalid_data("capture_value_greater_than_remaining_authorized")
         is_final = fields.get("capture_type", "Final") == "Final"
         payment.capturing += amount
         return self._accept(payment, "Capture", amount, fields, is_final=is_final)
@@ -355,7 +355,7 @@ class CheckoutComSandbox(Sandbox):
             raise Refusal(error(403))
         amount = check_amount(fields.get("amount", taken), payment.fields["currency"])
         if amount > taken - payment.refunded - payment.refunding:
-            raise wrong("refund_amount_exceeds_balance")
+            raise invalid_data("refund_amount_exceeds_balance")
         payment.refunding += amount
         return self._accept(payment, "Refund", amount, fields)
 
@@ -420,14 +420,14 @@ class CheckoutComSandbox(Sandbox):
     def _submit_evidence(self, _: SandboxRequest, id: str) -> Response:
         dispute = self._open_dispute(id)
         if not self.evidence.get(id):
-            raise wrong("evidence_required")
+            raise invalid_data("evidence_required")
         dispute["status"] = "evidence_under_review"
         return reply({}, 204).evolve(body=b"")
 
     def _open_dispute(self, id: str) -> dict[str, Any]:
         dispute = self._dispute(id)
         if dispute["status"] != "evidence_required":
-            raise wrong("dispute_status_invalid")
+            raise invalid_data("dispute_status_invalid")
         return dispute
 
     def _dispute(self, id: str) -> dict[str, Any]:
@@ -441,7 +441,7 @@ class CheckoutComSandbox(Sandbox):
         limit, skip = int(query.pop("limit", "50")), int(query.pop("skip", "0"))
         query.pop("from", None)
         if query or not 1 <= limit <= 250:
-            raise wrong("paging_limit_invalid")
+            raise invalid_data("paging_limit_invalid")
         page = self.disputes[skip : skip + limit]
         total = len(self.disputes)
         return reply({"limit": limit, "skip": skip, "total_count": total, "data": page})

@@ -31,8 +31,8 @@ from moorage.testing.sandboxes.payments._gocardless_payments_rules import (
     check_types,
     error,
     impossible,
-    missing,
-    wrong,
+    invalid_field,
+    missing_object,
 )
 from moorage.testing.sandboxes.payments._gocardless_payments_subscriptions import (
     GoCardlessSubscriptions,
@@ -133,7 +133,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
 
     def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - the answer is fixed
         """Return the response to a request without a route."""
-        return missing().response
+        return missing_object().response
 
     # --- what happens besides requests --------------------------------------
 
@@ -286,7 +286,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
     def _object(self, name: str, id: str) -> dict[str, Any]:
         objects: dict[str, dict[str, Any]] = getattr(self, name)
         if id not in objects:
-            raise missing()
+            raise missing_object()
         return objects[id]
 
     def _pay(self, request: SandboxRequest) -> dict[str, Any]:
@@ -294,11 +294,11 @@ class GoCardlessPaymentsSandbox(Sandbox):
         check_amount(fields)
         mandate = self.mandates.get(fields.get("links", {}).get("mandate"))
         if mandate is None:
-            raise wrong("links.mandate", "not found")
+            raise invalid_field("links.mandate", "not found")
         if mandate["status"] in INACTIVE:
             raise impossible("mandate_is_inactive", "Mandate is cancelled, failed or expired")
         if fields.get("currency") != CURRENCIES[mandate["scheme"]]:
-            raise wrong("currency", "does not match the scheme of the mandate")
+            raise invalid_field("currency", "does not match the scheme of the mandate")
         links = {"mandate": mandate["id"], "creditor": "CR123"}
         return self._add_payment(fields, links, mandate["scheme"])
 
@@ -335,7 +335,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
         order = check_types(fields.get("payment_request"), PAYMENT_REQUEST)
         check_amount(order)
         if order.get("currency") not in PAID_AT_ONCE:
-            raise wrong("payment_request.currency", "is not supported")
+            raise invalid_field("payment_request.currency", "is not supported")
         billing_request: dict[str, Any] = {
             "id": f"BRQ{self.number():012d}",
             "created_at": self._moment(),
@@ -434,7 +434,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
         limit, after = int(filters.get("limit", "50")), filters.get("after")
         earliest, end = filters.get("created_at[gte]", ""), filters.get("created_at[lt]", "~")
         if not 1 <= limit <= 500:
-            raise wrong("limit", "must be between 1 and 500")
+            raise invalid_field("limit", "must be between 1 and 500")
         items = [
             item for item in reversed(objects.values()) if earliest <= item["created_at"] < end
         ]

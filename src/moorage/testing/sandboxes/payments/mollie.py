@@ -37,8 +37,8 @@ from moorage.testing.sandboxes.payments._mollie_rules import (
     link,
     magic,
     missing_resource,
+    unprocessable_request,
     written,
-    wrong,
 )
 from moorage.testing.sandboxes.payments._mollie_subscriptions import MollieSubscriptions
 
@@ -270,7 +270,7 @@ class MollieSandbox(Sandbox):
         amount = amount_of(fields["amount"])
         customer = fields.get("customerId")
         if customer is not None and customer not in self.customers:
-            raise wrong("The customer id is invalid", "customerId")
+            raise unprocessable_request("The customer id is invalid", "customerId")
         self._check_mandate(fields)
         failure = magic(fields.get("cardToken"))
         key = f"tr_{self.number():08d}"
@@ -303,12 +303,14 @@ class MollieSandbox(Sandbox):
     def _check_mandate(self, fields: Mapping[str, Any]) -> None:
         customer, mandate = fields.get("customerId"), fields.get("mandateId")
         if mandate is not None and self.mandates.get(mandate) != customer:
-            raise wrong("The mandate is invalid", "mandateId")
+            raise unprocessable_request("The mandate is invalid", "mandateId")
         if fields.get("sequenceType") == "recurring":
             if "cardToken" in fields:
-                raise wrong("A card token cannot be used for a recurring payment", "cardToken")
+                raise unprocessable_request(
+                    "A card token cannot be used for a recurring payment", "cardToken"
+                )
             if customer not in self.mandates.values():
-                raise wrong("No suitable mandates found for customer", "customerId")
+                raise unprocessable_request("No suitable mandates found for customer", "customerId")
 
     def _begin(self, payment: dict[str, Any], failure: str | None, *, tokenised: bool) -> None:
         recurring = payment["sequenceType"] == "recurring"
@@ -349,7 +351,7 @@ class MollieSandbox(Sandbox):
     def _cancel(self, _: SandboxRequest, id: str) -> Response:
         payment = self._payment(id)
         if not payment.get("isCancelable"):
-            raise wrong("The payment cannot be canceled")
+            raise unprocessable_request("The payment cannot be canceled")
         self._set_unpaid_status(payment, "canceled")
         self._send_webhook(payment)
         return reply(payment)
@@ -358,7 +360,7 @@ class MollieSandbox(Sandbox):
         check_fields(request.json(), {})
         payment = self._payment(id)
         if payment["status"] != "authorized":
-            raise wrong("The payment is not authorized")
+            raise unprocessable_request("The payment is not authorized")
         if self._amount_of(payment, "amountCaptured").minor:
             payment |= {"status": "paid", "paidAt": self._moment()}
         else:
@@ -369,7 +371,7 @@ class MollieSandbox(Sandbox):
     def _capture(self, request: SandboxRequest, id: str) -> Response:
         fields, payment = check_fields(request.json(), CAPTURE), self._payment(id)
         if payment["status"] != "authorized":
-            raise wrong("The payment is not authorized")
+            raise unprocessable_request("The payment is not authorized")
         payment_amount = amount_of(payment["amount"])
         remaining_amount = payment_amount - self._amount_of(payment, "amountCaptured")
         amount = (
@@ -378,7 +380,7 @@ class MollieSandbox(Sandbox):
             else remaining_amount
         )
         if amount > remaining_amount:
-            raise wrong("The amount is higher than the maximum", "amount")
+            raise unprocessable_request("The amount is higher than the maximum", "amount")
         key = f"cpt_{self.number():08d}"
         capture = {
             "resource": "capture",
@@ -401,14 +403,14 @@ class MollieSandbox(Sandbox):
     def _refund(self, request: SandboxRequest, id: str) -> Response:
         fields, payment = check_fields(request.json(), REFUND), self._payment(id)
         if "amount" not in fields:
-            raise wrong("The amount is missing", "amount")
+            raise unprocessable_request("The amount is missing", "amount")
         payment_amount = amount_of(payment["amount"])
         amount = amount_of(fields["amount"], payment_amount.currency)
         captured_amount = self._amount_of(payment, "amountCaptured")
         if payment["status"] == "paid" and payment["captureMode"] == "automatic":
             captured_amount = payment_amount
         if amount > captured_amount - self._amount_of(payment, "amountRefunded"):
-            raise wrong("The amount is higher than the maximum", "amount")
+            raise unprocessable_request("The amount is higher than the maximum", "amount")
         key = f"re_{self.number():08d}"
         refund = {
             "resource": "refund",
@@ -433,7 +435,7 @@ class MollieSandbox(Sandbox):
             raise missing_resource(customer)
         for name in ("method", "consumerName", "consumerAccount"):
             if not fields.get(name):
-                raise wrong(f"The {name} is missing", name)
+                raise unprocessable_request(f"The {name} is missing", name)
         key = f"mdt_{self.number():08d}"
         self.mandates[key] = customer
         self.debits[key] = {

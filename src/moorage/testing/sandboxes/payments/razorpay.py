@@ -29,7 +29,7 @@ from moorage.testing.sandboxes.payments._razorpay_rules import (
     check_fields,
     check_key,
     error,
-    wrong,
+    invalid_request,
 )
 from moorage.testing.sandboxes.payments._razorpay_subscriptions import RazorpaySubscriptions
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
@@ -73,7 +73,7 @@ class RazorpaySandbox(Sandbox):
         now: Callable[[], float] = time.time,
     ) -> None:
         self._replays = Replays(
-            conflict=lambda: wrong("A different payload came with this key."),
+            conflict=lambda: invalid_request("A different payload came with this key."),
             header="x-refund-idempotency",
             by_path=True,
         )
@@ -262,16 +262,16 @@ class RazorpaySandbox(Sandbox):
         fields = check_fields(request.json(), RECURRING)
         for name in MANDATORY:
             if name not in fields:
-                raise wrong(f"The {name} field is required.", name)
+                raise invalid_request(f"The {name} field is required.", name)
         amount, currency = check_amount(fields)
         order = self._found(self.orders, fields["order_id"])
         if (amount, currency) != (order["amount"], order["currency"]):
-            raise wrong("The amount is not that of the order.", "amount")
+            raise invalid_request("The amount is not that of the order.", "amount")
         token = self.tokens.get(fields["customer_id"], {}).get(fields["token"])
         if token is None or not token["recurring"]:
-            raise wrong("The token is not for later payments.", "token")
+            raise invalid_request("The token is not for later payments.", "token")
         if any(payment["status"] in _SUCCESSFUL for payment in self._attempts_of(order)):
-            raise wrong("Payment already done for this order.")
+            raise invalid_request("Payment already done for this order.")
         reason = DECLINES.get(fields["token"])
         payment = self._add_payment(order, fields, reason)
         if reason is None:
@@ -326,11 +326,11 @@ class RazorpaySandbox(Sandbox):
         fields = check_fields(request.json(), CAPTURE)
         payment = self._found(self.payments, id)
         if payment["status"] == "captured":
-            raise wrong("This payment has already been captured")
+            raise invalid_request("This payment has already been captured")
         if payment["status"] != "authorized":
-            raise wrong("Only payments which have been authorized can be captured")
+            raise invalid_request("Only payments which have been authorized can be captured")
         if check_amount(fields) != (payment["amount"], payment["currency"]):
-            raise wrong("Capture amount must be equal to the amount authorized", "amount")
+            raise invalid_request("Capture amount must be equal to the amount authorized", "amount")
         self._take(payment)
         return reply(payment)
 
@@ -339,13 +339,15 @@ class RazorpaySandbox(Sandbox):
         fields = check_fields(request.json(), REFUND)
         payment = self._found(self.payments, id)
         if payment["status"] == "refunded":
-            raise wrong("The payment has been fully refunded already")
+            raise invalid_request("The payment has been fully refunded already")
         if payment["status"] != "captured":
-            raise wrong("The payment status should be captured for action to be taken")
+            raise invalid_request("The payment status should be captured for action to be taken")
         remaining = payment["amount"] - payment["amount_refunded"]
         amount = fields.get("amount", remaining)
         if not 0 < amount <= remaining:
-            raise wrong("The total refund amount is greater than the refund payment amount")
+            raise invalid_request(
+                "The total refund amount is greater than the refund payment amount"
+            )
         payment["amount_refunded"] += amount
         is_whole = amount == remaining
         payment["refund_status"] = "full" if is_whole else "partial"
@@ -407,7 +409,7 @@ class RazorpaySandbox(Sandbox):
     ) -> list[dict[str, Any]]:
         count, skip = int(filters.get("count", "10")), int(filters.get("skip", "0"))
         if not 1 <= count <= 100:
-            raise wrong("The count must be between 1 and 100.", "count")
+            raise invalid_request("The count must be between 1 and 100.", "count")
         earliest, latest = int(filters.get("from", "0")), int(filters.get("to", "9999999999"))
         items = [
             item for item in reversed(objects.values()) if earliest <= item["created_at"] <= latest
@@ -419,7 +421,7 @@ class RazorpaySandbox(Sandbox):
 
     def _delete_token(self, _: SandboxRequest, id: str, token: str) -> Response:
         if self.tokens.get(id, {}).pop(token, None) is None:
-            raise wrong("The id provided does not exist")
+            raise invalid_request("The id provided does not exist")
         return reply({"deleted": True})
 
     def _create_link(self, request: SandboxRequest) -> Response:
@@ -427,9 +429,9 @@ class RazorpaySandbox(Sandbox):
         check_amount(fields)
         name = fields.get("reference_id", "")
         if name and any(link["reference_id"] == name for link in self.links.values()):
-            raise wrong(f"payment link with given reference_id ({name}) already exists")
+            raise invalid_request(f"payment link with given reference_id ({name}) already exists")
         if fields.get("callback_url") and fields.get("callback_method") != "get":
-            raise wrong("The callback method must be get.", "callback_method")
+            raise invalid_request("The callback method must be get.", "callback_method")
         number = self.number()
         link: dict[str, Any] = {
             "id": f"plink_{number:014d}",
@@ -458,7 +460,7 @@ class RazorpaySandbox(Sandbox):
     def _cancel_link(self, _: SandboxRequest, id: str) -> Response:
         link = self._found(self.links, id)
         if link["status"] != "created":
-            raise wrong(f"A {link['status']} payment link cannot be cancelled.")
+            raise invalid_request(f"A {link['status']} payment link cannot be cancelled.")
         link["status"] = "cancelled"
         return reply(link)
 
@@ -470,7 +472,7 @@ class RazorpaySandbox(Sandbox):
 
     def _found(self, objects: dict[str, dict[str, Any]], id: str) -> dict[str, Any]:
         if id not in objects:
-            raise wrong("The id provided does not exist")
+            raise invalid_request("The id provided does not exist")
         return objects[id]
 
     def _moment(self, later: float = 0) -> int:

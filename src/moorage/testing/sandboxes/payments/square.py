@@ -36,10 +36,10 @@ from moorage.testing.sandboxes.payments._square_rules import (
     amount_of,
     check,
     error,
+    invalid_request,
     magic,
-    missing,
+    missing_object,
     needed,
-    wrong,
 )
 from moorage.testing.sandboxes.webhook_signatures import base64_hmac
 
@@ -238,7 +238,7 @@ class SquareSandbox(Sandbox):
             detail = "This request could not be authorized."
             raise Refusal(error(401, "AUTHENTICATION_ERROR", "UNAUTHORIZED", detail))
         if VERSION.fullmatch(request.headers.get("square-version") or "") is None:
-            raise wrong("INVALID_SQUARE_VERSION_FORMAT", "This is not a version.")
+            raise invalid_request("INVALID_SQUARE_VERSION_FORMAT", "This is not a version.")
 
     def _handled_once(
         self, shapes: Mapping[str, Any], handle: Callable[..., Response]
@@ -261,10 +261,12 @@ class SquareSandbox(Sandbox):
         def answer(request: SandboxRequest) -> Response:
             query = dict(request.query)
             for name in set(query) - names:
-                raise wrong("UNKNOWN_QUERY_PARAMETER", "Not a parameter.", field=name)
+                raise invalid_request("UNKNOWN_QUERY_PARAMETER", "Not a parameter.", field=name)
             limit, offset = int(query.get("limit", "100")), query.get("cursor", "0")
             if not offset.isdigit() or not 1 <= limit <= 100:
-                raise wrong("INVALID_CURSOR", "This is not a cursor, or no limit.", field="cursor")
+                raise invalid_request(
+                    "INVALID_CURSOR", "This is not a cursor, or no limit.", field="cursor"
+                )
             start_time, end_time = _moment_of(query, "begin_time"), _moment_of(query, "end_time")
             matches = [
                 resource
@@ -287,11 +289,17 @@ class SquareSandbox(Sandbox):
         money, source = body["amount_money"], body["source_id"]
         amount, customer = amount_of(money), body.get("customer_id")
         if customer is not None and customer not in self.customers:
-            raise wrong("CUSTOMER_NOT_FOUND", "There is no such customer.", field="customer_id")
+            raise invalid_request(
+                "CUSTOMER_NOT_FOUND", "There is no such customer.", field="customer_id"
+            )
         if source.startswith("ccof:") and customer is None:
-            raise wrong("MISSING_REQUIRED_PARAMETER", "Whose card is it?", field="customer_id")
+            raise invalid_request(
+                "MISSING_REQUIRED_PARAMETER", "Whose card is it?", field="customer_id"
+            )
         if body.get("location_id", self.location_id) != self.location_id:
-            raise wrong("INVALID_LOCATION", "There is no such location.", field="location_id")
+            raise invalid_request(
+                "INVALID_LOCATION", "There is no such location.", field="location_id"
+            )
         code = magic(source)
         is_completed = body.get("autocomplete", True)
         key = f"sq{self.number():08d}"
@@ -332,16 +340,18 @@ class SquareSandbox(Sandbox):
         return reply({"payment": self._payment(id)})
 
     def _show_refund(self, _: SandboxRequest, id: str) -> Response:
-        return reply({"refund": existing(self.refunds, id, missing(id))})
+        return reply({"refund": existing(self.refunds, id, missing_object(id))})
 
     def _update(self, body: dict[str, Any], id: str) -> Response:
         payment = self._approved(id)
         money = body.get("payment", {}).get("amount_money")
         if money is None:
-            raise wrong("NO_FIELDS_SET", "There is nothing to change.", field="payment")
+            raise invalid_request("NO_FIELDS_SET", "There is nothing to change.", field="payment")
         amount = amount_of(money, payment["amount_money"]["currency"])
         if amount > payment["approved_money"]["amount"]:
-            raise wrong("VALUE_TOO_HIGH", "This is more than was approved.", field="amount_money")
+            raise invalid_request(
+                "VALUE_TOO_HIGH", "This is more than was approved.", field="amount_money"
+            )
         payment |= {"amount_money": money, "total_money": money}
         self._send_change(payment)
         return reply({"payment": payment})
@@ -355,7 +365,7 @@ class SquareSandbox(Sandbox):
 
     def _cancel(self, request: SandboxRequest, id: str) -> Response:
         if request.body:
-            raise wrong("UNKNOWN_BODY_PARAMETER", "There is nothing to say.")
+            raise invalid_request("UNKNOWN_BODY_PARAMETER", "There is nothing to say.")
         payment = self._approved(id)
         payment["status"] = "CANCELED"
         self._send_change(payment)
@@ -413,12 +423,12 @@ class SquareSandbox(Sandbox):
     def _open_dispute(self, id: str) -> dict[str, Any]:
         dispute = self._dispute(id)
         if dispute["state"] != "EVIDENCE_REQUIRED":
-            raise wrong("BAD_REQUEST", "This dispute cannot be answered any more.")
+            raise invalid_request("BAD_REQUEST", "This dispute cannot be answered any more.")
         return dispute
 
     def _dispute(self, id: str) -> dict[str, Any]:
         if id not in self.disputes:
-            raise wrong("NOT_FOUND", "The dispute is not found.", 404)
+            raise invalid_request("NOT_FOUND", "The dispute is not found.", 404)
         return self.disputes[id]
 
     def _store(self, body: dict[str, Any]) -> Response:
@@ -426,7 +436,9 @@ class SquareSandbox(Sandbox):
         needed(body["card"], "customer_id")
         customer = body["card"]["customer_id"]
         if customer not in self.customers:
-            raise wrong("CUSTOMER_NOT_FOUND", "There is no such customer.", field="customer_id")
+            raise invalid_request(
+                "CUSTOMER_NOT_FOUND", "There is no such customer.", field="customer_id"
+            )
         code = magic(body["source_id"])
         if code is not None:
             detail = f"Authorization error: '{code}'"
@@ -452,24 +464,24 @@ class SquareSandbox(Sandbox):
         return reply({"cards": cards} if cards else {})
 
     def _disable(self, _: SandboxRequest, id: str) -> Response:
-        card = existing(self.cards, id, missing(id))
+        card = existing(self.cards, id, missing_object(id))
         card["enabled"] = False
         return reply({"card": card})
 
     def _list_entries(self, _: SandboxRequest, id: str) -> Response:
-        existing(self.payouts, id, missing(id))
+        existing(self.payouts, id, missing_object(id))
         return reply({"payout_entries": self.entries.get(id, [])})
 
     # --- its ledger ---------------------------------------------------------
 
     def _payment(self, id: str) -> dict[str, Any]:
-        return existing(self.payments, id, missing(id))
+        return existing(self.payments, id, missing_object(id))
 
     def _approved(self, id: str) -> dict[str, Any]:
         payment = self._payment(id)
         if payment["status"] != "APPROVED":
             detail = f"Payment {id} is in state {payment['status']}, not APPROVED."
-            raise wrong("BAD_REQUEST", detail)
+            raise invalid_request("BAD_REQUEST", detail)
         return payment
 
     def _moment(self, later: float = 0) -> str:
@@ -510,7 +522,7 @@ def _minor_amount(payment: Mapping[str, Any], name: str) -> int:
 
 def _key_reused() -> Refusal:
     detail = "Different request parameters used for the same idempotency_key."
-    return wrong("IDEMPOTENCY_KEY_REUSED", detail, field="idempotency_key")
+    return invalid_request("IDEMPOTENCY_KEY_REUSED", detail, field="idempotency_key")
 
 
 def _not_refundable(code: str) -> Refusal:
@@ -520,7 +532,7 @@ def _not_refundable(code: str) -> Refusal:
 def _moment_of(query: Mapping[str, str], name: str) -> str | None:
     text = query.get(name)
     if text is not None and not (text.endswith("Z") and text[10:11] == "T"):
-        raise wrong("INVALID_TIME", "This is not a time of RFC 3339.", field=name)
+        raise invalid_request("INVALID_TIME", "This is not a time of RFC 3339.", field=name)
     return None if text is None else text[:19]
 
 

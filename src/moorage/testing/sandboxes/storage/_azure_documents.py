@@ -93,7 +93,7 @@ def azure_error(code: str, message: str = "", **more: str) -> bytes:
     return document("Error", *child_elements, *(tag(name, text) for name, text in more.items()))
 
 
-def wrong(name: str, value: str, *, query: bool = False) -> ErrorAnswer:
+def invalid_value(name: str, value: str, *, query: bool = False) -> ErrorAnswer:
     """Return the error for a header or parameter with an invalid value."""
     kind = "QueryParameter" if query else "Header"
     code = "InvalidQueryParameterValue" if query else "InvalidHeaderValue"
@@ -115,7 +115,7 @@ def check_version(request: SandboxRequest) -> None:
     """Refuse a request without an API version."""
     version = request.headers.get("x-ms-version", "")
     if not _VERSION.fullmatch(version):
-        raise wrong("x-ms-version", version)
+        raise invalid_value("x-ms-version", version)
 
 
 def check_headers(request: SandboxRequest, operation: str) -> None:
@@ -130,7 +130,7 @@ def check_headers(request: SandboxRequest, operation: str) -> None:
                 "UnsupportedHeader", 400, "A header is not supported.", HeaderName=name
             )
     if request.headers.get("x-ms-access-tier", "Hot") not in _TIERS:
-        raise wrong("x-ms-access-tier", request.headers["x-ms-access-tier"])
+        raise invalid_value("x-ms-access-tier", request.headers["x-ms-access-tier"])
     tags = parse_qsl(request.headers.get("x-ms-tags", ""), keep_blank_values=True)
     if len(tags) > _MOST_TAGS:
         raise ErrorAnswer("TagsTooLarge", 400, "The tags specified exceed the maximum size.")
@@ -149,9 +149,9 @@ def check_block_name(name: str, others: list[Block]) -> None:
     try:
         plain_bytes = b64decode(name, validate=True)
     except NotBase64:
-        raise wrong("blockid", name, query=True) from None
+        raise invalid_value("blockid", name, query=True) from None
     if not 0 < len(plain_bytes) <= _LONGEST_NAME:
-        raise wrong("blockid", name, query=True)
+        raise invalid_value("blockid", name, query=True)
     if any(len(other_block.name) != len(name) for other_block in others):
         raise ErrorAnswer(
             "InvalidBlobOrBlock", 400, "The specified blob or block content is invalid."
@@ -222,7 +222,7 @@ def range_of(text: str, size: int) -> tuple[int, int]:
     """Return the first byte and the length of a requested range."""
     match = _RANGE.fullmatch(text)
     if match is None:
-        raise wrong("x-ms-range", text)
+        raise invalid_value("x-ms-range", text)
     start = int(match[1])
     if start >= size:
         raise ErrorAnswer(

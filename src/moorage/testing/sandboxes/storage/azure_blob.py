@@ -42,6 +42,7 @@ from moorage.testing.sandboxes.storage._azure_documents import (
     content,
     described,
     document,
+    invalid_value,
     is_metadata,
     is_wanted,
     may_write,
@@ -49,7 +50,6 @@ from moorage.testing.sandboxes.storage._azure_documents import (
     parsed,
     range_of,
     stored_headers,
-    wrong,
     xml_reply,
 )
 from moorage.testing.sandboxes.storage._listing import page_of
@@ -340,7 +340,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         name = query.get("blockid", "")
         check_block_name(name, pending_blocks)
         if not spool.size:
-            raise wrong("Content-Length", "0")
+            raise invalid_value("Content-Length", "0")
         md5 = check_md5(request, spool)
         self.blocks[key] = [block for block in pending_blocks if block.name != name]
         self.blocks[key].append(Block(name, Piece(spool.path, spool.size)))
