@@ -52,11 +52,11 @@ def test_observer_that_fails_is_told_of_again() -> None:
     """An observer that raised an error still gets the next event."""
     reports: list[str] = []
 
-    def raise_error(event: Event) -> None:
+    def broken(event: Event) -> None:
         reports.append(type(event).__name__)
         raise ValueError
 
-    manager = ConnectorManager([Service("a")], observers=[raise_error])
+    manager = ConnectorManager([Service("a")], observers=[broken])
 
     manager.run("a", lambda: None)
 
@@ -83,19 +83,17 @@ def test_observer_that_fails_beside_another_is_reported_there() -> None:
     """If an observer fails, another one gets an event; if that fails too, a warning appears."""
     seen_events: list[Any] = []
 
-    def raise_error(_: Event) -> None:
+    def broken(_: Event) -> None:
         raise ValueError
 
-    manager = ConnectorManager([Service("a")], observers=[raise_error, seen_events.append])
+    manager = ConnectorManager([Service("a")], observers=[broken, seen_events.append])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         manager.run("a", lambda: None)
     assert 3 == sum(isinstance(event, ObserverFailed) for event in seen_events)
 
     with pytest.warns(RuntimeWarning, match="broken failed"):
-        ConnectorManager([Service("a")], observers=[raise_error, raise_error]).run(
-            "a", lambda: None
-        )
+        ConnectorManager([Service("a")], observers=[broken, broken]).run("a", lambda: None)
 
 
 class SelectiveObserver:
@@ -132,10 +130,10 @@ def test_observer_receives_the_events_it_declares(
 ) -> None:
     """An observer with `hears` or `failures_only` gets only these events."""
 
-    def raise_error(_: Event) -> None:
+    def broken(_: Event) -> None:
         raise ValueError
 
-    others = [raise_error] if observer.hears == (ObserverFailed,) else []
+    others = [broken] if observer.hears == (ObserverFailed,) else []
     manager = ConnectorManager([Service("a", retry=None)], observers=[observer, *others])
 
     manager.run("a", lambda: None)
@@ -166,11 +164,11 @@ def test_observer_hears_no_failure_of_another_inside_its_own_call() -> None:
         elif isinstance(event, CallFinished):
             manager.run("alerts", lambda: None)
 
-    def raise_error(event: Event) -> None:
+    def broken(event: Event) -> None:
         raise ValueError(event)
 
     services = [Service("a"), Service("alerts")]
-    manager = ConnectorManager(services, observers=[alert, raise_error])
+    manager = ConnectorManager(services, observers=[alert, broken])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         manager.run("a", lambda: None)

@@ -283,9 +283,9 @@ def test_methods_of_requests() -> None:
 @pytest.mark.parametrize(
     "rows, message",
     [
-        ({"ref": sdk.ref_at("id"), "statsu": sdk.text("s")}, "Thing has no field statsu"),
-        ({"ref": sdk.ref_at("id"), "supplied": ("colour",)}, "Thing has no field colour"),
-        ({"state": State.OPEN}, "Thing needs the field ref"),
+        ({"ref": sdk.ref_at("id"), "statsu": sdk.text("s")}, "ExampleObject has no field statsu"),
+        ({"ref": sdk.ref_at("id"), "supplied": ("colour",)}, "ExampleObject has no field colour"),
+        ({"state": State.OPEN}, "ExampleObject needs the field ref"),
     ],
 )
 def test_wrong_readings_are_refused_at_once(rows: dict[str, Any], message: str) -> None:

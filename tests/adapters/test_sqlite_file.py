@@ -336,7 +336,7 @@ FULL = """
 import resource, sys
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import StorageUnavailable
-from tests.adapters.memory_commands import Look, Put
+from tests.adapters.memory_commands import Put, ReadCommand
 store = SqliteStorage(sys.argv[1])
 store.execute(Put("old", "a"))
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
@@ -350,7 +350,7 @@ for most in (1, 100_000, 200_001):
             failed += 1
     assert failed, most
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    old, one, other = [state and state[2] for state in store.execute(Look("a", "b", "c"))]
+    old, one, other = [state and state[2] for state in store.execute(ReadCommand("a", "b", "c"))]
     assert "old" == old
     assert one == other
     store.execute(Put((most, "again"), "b", "c"))

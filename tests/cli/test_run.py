@@ -108,7 +108,7 @@ def test_unavailable_connector_is_told_by_the_exit_code(
     def fail(*_: object) -> None:
         raise OSError
 
-    monkeypatch.setattr(diaries.Diary, "health", fail)
+    monkeypatch.setattr(diaries.RecordingConnector, "health", fail)
     result = command("connectors")
 
     assert 1 == result.code

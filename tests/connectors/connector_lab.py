@@ -114,7 +114,7 @@ class RecordingConnector:
             raise self.failure
 
 
-class AsyncDiary(RecordingConnector):
+class AsyncRecordingConnector(RecordingConnector):
     """The asynchronous variant of `RecordingConnector`."""
 
     greeting = AsyncGreeting
@@ -139,7 +139,7 @@ class ConnectorsLab:
         self.is_async = is_async
         self.journal: list[str] = []
         services = [Service("diaries")]
-        self.kind: Any = AsyncDiary if is_async else RecordingConnector
+        self.kind: Any = AsyncRecordingConnector if is_async else RecordingConnector
         self.registry: Any = (
             AsyncConnectors(AsyncConnectorManager(services))
             if is_async

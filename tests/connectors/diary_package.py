@@ -15,7 +15,7 @@ import attrs
 
 from moorage import Secret
 from moorage.ports.connector import ConnectorKind
-from tests.connectors.connector_lab import AsyncDiary, Diary
+from tests.connectors.connector_lab import AsyncRecordingConnector, RecordingConnector
 
 journal = []
 
@@ -49,12 +49,12 @@ def migrate(version, table):
 DIARY = ConnectorKind(
     name="diary",
     settings=Settings,
-    build=build(Diary),
-    build_async=build(AsyncDiary),
+    build=build(RecordingConnector),
+    build_async=build(AsyncRecordingConnector),
     version=2,
     migrate=migrate,
 )
-SYNC_ONLY = ConnectorKind(name="sync_only", settings=Settings, build=build(Diary))
+SYNC_ONLY = ConnectorKind(name="sync_only", settings=Settings, build=build(RecordingConnector))
 TEXT = "no kind"
 
 
@@ -63,7 +63,7 @@ class Greedy:
     enabled: bool = True
 
 
-GREEDY = ConnectorKind(name="greedy", settings=Greedy, build=build(Diary))
+GREEDY = ConnectorKind(name="greedy", settings=Greedy, build=build(RecordingConnector))
 """
 
 POINTS = """\

@@ -17,7 +17,7 @@ from moorage.errors import ConfigurationError, ConnectionFailed, InvalidData, Lo
 from moorage.hub.connectors_async import AsyncConnectors
 from moorage.hub.connectors_sync import Connectors
 from tests.connectors.connector_lab import (
-    AsyncDiary,
+    AsyncRecordingConnector,
     ConnectorsLab,
     RecordingConnector,
     in_both_modes,
@@ -87,7 +87,7 @@ async def test_connector_is_got_by_its_class(lab: ConnectorsLab) -> None:
     assert (["base"], 1) == (list(lab.registry), len(lab.registry))
 
     with pytest.raises(
-        ConfigurationError, match=r"of the class (Async)?Diary, not dict"
+        ConfigurationError, match=r"of the class (Async)?RecordingConnector, not dict"
     ) as excinfo:
         lab.registry.get("base", dict)
     assert "connectors.base.kind" == excinfo.value.path
@@ -334,7 +334,7 @@ async def test_thousands_of_connectors_are_added_one_by_one(lab: ConnectorsLab) 
 def test_check_that_hangs_is_cancelled() -> None:
     """An asynchronous connector whose health check exceeds its timeout counts as unavailable."""
 
-    class HangingConnector(AsyncDiary):
+    class HangingConnector(AsyncRecordingConnector):
         async def health(self, timeout: float, /) -> Any:  # type: ignore[override]  # awaited
             await asyncio.Event().wait()
 

@@ -19,7 +19,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home_directory.mkdir()
     (home_directory / "METADATA").write_text("Metadata-Version: 2.1\nName: loft\nVersion: 1.0\n")
     (home_directory / "entry_points.txt").write_text(
-        "[moorage.vendors]\npigeon = tests.contracts.pigeon:Pigeon\nowl = os:path\n"
+        "[moorage.vendors]\npigeon = tests.contracts.pigeon:TextMessageVendor\nowl = os:path\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
 

@@ -220,7 +220,11 @@ def test_vendor_without_a_sandbox_account_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A vendor without a sandbox account is listed, with a remedy."""
-    install(tmp_path, monkeypatch, "[moorage.vendors]\npigeon = tests.contracts.pigeon:Pigeon\n")
+    install(
+        tmp_path,
+        monkeypatch,
+        "[moorage.vendors]\npigeon = tests.contracts.pigeon:TextMessageVendor\n",
+    )
     description = described(read_configuration({"vendors": {"pigeon": {}}}))
 
     assert () == description.sent
@@ -232,7 +236,7 @@ def test_vendor_of_another_package_is_listed(
 ) -> None:
     """A vendor of another package with a sandbox account is exported like a built-in one."""
     points = (
-        "[moorage.vendors]\npigeon = tests.contracts.pigeon:Pigeon\n"
+        "[moorage.vendors]\npigeon = tests.contracts.pigeon:TextMessageVendor\n"
         "[moorage.sandbox_fixtures]\npigeon = tests.contracts.pigeon:fixture\n"
     )
     install(tmp_path, monkeypatch, points)

@@ -53,7 +53,7 @@ class Misbehaving(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
 
     protocol = "misbehaving"
     cachable = False
-    failures_by_operation: dict[str, Exception] = {}  # noqa: RUF012 - set by tests
+    failing: dict[str, Exception] = {}  # noqa: RUF012 - set by tests
     stalled = Event()
     go_on = Event()
 
@@ -96,7 +96,7 @@ register_implementation("misbehaving", Misbehaving, clobber=True)
 
 
 @pytest.fixture
-def failures_by_operation() -> Iterator[dict[str, Any]]:
+def failing() -> Iterator[dict[str, Any]]:
     """The failures of the misbehaving filesystem by operation; None makes it stall."""
     Misbehaving.stalled.clear()
     Misbehaving.go_on.clear()
@@ -106,7 +106,7 @@ def failures_by_operation() -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture
-def files(tmp_path: Path, failures_by_operation: dict[str, Any]) -> Iterator[Storage]:
+def files(tmp_path: Path, failing: dict[str, Any]) -> Iterator[Storage]:
     """Return the storage operations over the misbehaving filesystem."""
     vendor = Fsspec(url=f"misbehaving://{tmp_path}/files")
     with Hub([Account("files", vendor, settings=ONCE)]) as hub:
@@ -117,49 +117,43 @@ def files(tmp_path: Path, failures_by_operation: dict[str, Any]) -> Iterator[Sto
 
 
 def test_failed_write_leaves_the_old_file(
-    files: Storage, failures_by_operation: dict[str, Any], tmp_path: Path
+    files: Storage, failing: dict[str, Any], tmp_path: Path
 ) -> None:
     """If a write fails before its end, the old file stays, and no temporary file is left."""
     files.upload("a", b"old")
-    failures_by_operation["mv"] = OSError(5, "canary")
+    failing["mv"] = OSError(5, "canary")
     with pytest.raises(VendorFailed) as caught:
         files.upload("a", b"new")
     assert "canary" not in repr(caught.value)
-    failures_by_operation.clear()
+    failing.clear()
     assert b"old" == files.download("a").read_all()
     assert [] == list((tmp_path / "files" / ".moorage" / "coming").iterdir())
 
 
-def test_outcome_of_a_broken_rename_is_open(
-    files: Storage, failures_by_operation: dict[str, Any]
-) -> None:
+def test_outcome_of_a_broken_rename_is_open(files: Storage, failing: dict[str, Any]) -> None:
     """If the connection breaks during the final rename, the outcome is unknown."""
-    failures_by_operation["mv"] = ConnectionResetError("canary")
+    failing["mv"] = ConnectionResetError("canary")
     with pytest.raises(ConnectionFailed) as caught:
         files.upload("a", b"")
     assert caught.value.may_have_been_processed
-    failures_by_operation.clear()
-    failures_by_operation["info"] = ConnectionResetError("canary")
+    failing.clear()
+    failing["info"] = ConnectionResetError("canary")
     with pytest.raises(ConnectionFailed) as caught:
         files.upload("a", b"")
     assert not caught.value.may_have_been_processed
 
 
-def test_filesystem_that_replaces_nothing(
-    files: Storage, failures_by_operation: dict[str, Any]
-) -> None:
+def test_filesystem_that_replaces_nothing(files: Storage, failing: dict[str, Any]) -> None:
     """On a filesystem that cannot rename over a file, the old file is deleted first."""
     files.upload("a", b"old")
-    failures_by_operation["replace"] = FileExistsError()
+    failing["replace"] = FileExistsError()
     files.upload("a", b"new")
     assert b"new" == files.download("a").read_all()
 
 
-def test_folder_that_another_process_makes(
-    files: Storage, failures_by_operation: dict[str, Any]
-) -> None:
+def test_folder_that_another_process_makes(files: Storage, failing: dict[str, Any]) -> None:
     """A folder that another process creates at the same time is used; other failures raise."""
-    failures_by_operation["mkdir"] = FileExistsError()
+    failing["mkdir"] = FileExistsError()
     files.upload("in/a", b"bytes")
     assert b"bytes" == files.download("in/a").read_all()
 
@@ -243,12 +237,10 @@ def test_part_that_is_put_again(tmp_path: Path) -> None:
     transport.close()
 
 
-def test_leftover_of_a_completed_upload(
-    files: Storage, failures_by_operation: dict[str, Any]
-) -> None:
+def test_leftover_of_a_completed_upload(files: Storage, failing: dict[str, Any]) -> None:
     """A completed upload succeeds even if its parts cannot be removed."""
     data = bytes_of(PART + 1)
-    failures_by_operation["rm_file"] = OSError(5, "")
+    failing["rm_file"] = OSError(5, "")
     assert len(data) == files.upload("a", data, part_size=PART).size
 
 
@@ -327,22 +319,22 @@ def _may_have_happened(error: ConnectorError) -> bool:
     return error.may_have_been_processed
 
 
-def test_stalled_operation(files: Storage, failures_by_operation: dict[str, Any]) -> None:
+def test_stalled_operation(files: Storage, failing: dict[str, Any]) -> None:
     """An operation beyond its timeout fails, and the error says what may have happened."""
     files.upload("a", b"")
-    failures_by_operation["info"] = None
+    failing["info"] = None
     with pytest.raises(ConnectorError) as caught:
         files.head("a", timeout=0.2)
     assert not _may_have_happened(caught.value)
     assert Misbehaving.stalled.is_set()
-    failures_by_operation.clear()
-    failures_by_operation["mv"] = None
+    failing.clear()
+    failing["mv"] = None
     with pytest.raises(ConnectorError) as caught:
         files.upload("b", b"", timeout=0.2)
     assert _may_have_happened(caught.value)
 
 
-def test_stalled_connection(failures_by_operation: dict[str, Any]) -> None:
+def test_stalled_connection(failing: dict[str, Any]) -> None:
     """A connection that opens after its timeout is closed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         vendor = Fsspec(url=f"ftp://127.0.0.1:{listener.getsockname()[1]}/")
@@ -357,9 +349,9 @@ def test_stalled_connection(failures_by_operation: dict[str, Any]) -> None:
                 assert b"" == peer.recv(100)
 
 
-def test_cancelled_operation(tmp_path: Path, failures_by_operation: dict[str, Any]) -> None:
+def test_cancelled_operation(tmp_path: Path, failing: dict[str, Any]) -> None:
     """A cancelled asynchronous operation ends at once."""
-    failures_by_operation["info"] = None
+    failing["info"] = None
 
     async def flow() -> None:
         vendor = Fsspec(url=f"misbehaving://{tmp_path}/files")
