@@ -313,7 +313,7 @@ def test_money_needs_keys_that_outlive_a_crash() -> None:
             make([MOVING])
         assert excinfo.value.path == "services.bank.moves_money"
         assert "claims=" in excinfo.value.remedy
-    with pytest.raises(ConfigurationError, match="a crash of Kept loses"):
+    with pytest.raises(ConfigurationError, match="a crash of DeclaredStorage loses"):
         ConnectorManager([MOVING], state=DeclaredStorage(durable=False))
 
 

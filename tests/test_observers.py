@@ -212,7 +212,7 @@ def test_busy_observer_hears_other_threads_and_no_child_inherits_them() -> None:
 @pytest.mark.parametrize("hears", [("CallFinished",), (int,), ("CallFinished", CallFinished)])
 def test_observer_declares_classes_of_events(hears: Any) -> None:
     """An observer whose `hears` is not event classes is refused."""
-    with pytest.raises(ConfigurationError, match="Selective must have classes of events only"):
+    with pytest.raises(ConfigurationError, match="SelectiveObserver must have classes"):
         ConnectorManager([Service("a")], observers=[SelectiveObserver(hears)])
 
 

@@ -174,7 +174,7 @@ class ForeignEnum(Enum):
         (Secret("sk_live_1"), "a secret"),
         ({"a": [Secret("sk_live_1")]}, "a secret"),
         (ForeignValue(), "a ForeignValue"),
-        (ForeignEnum.A, "a Charge2"),
+        (ForeignEnum.A, "a ForeignEnum"),
         (object(), "an object"),
         (Request.post("/", body=BodyStream.of(lambda: iter([b"x"]))), "a BodyStream"),
     ],
