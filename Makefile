@@ -157,7 +157,8 @@ CLUSTER ?= cluster.json
 
 .PHONY: test-kubernetes
 test-kubernetes: $(VENV)/.stamp  ## Test steps on the Kubernetes whose settings are in CLUSTER=cluster.json
-	@CLUSTER=$(CLUSTER) $(VENV)/bin/python -m pytest -p no:randomly tests/steps/real_cluster.py
+	@MOORAGE_TEST_KUBERNETES=$(CLUSTER) $(VENV)/bin/python -m pytest -p no:randomly \
+		tests/steps/real_cluster.py tests/steps/test_kubernetes_cluster.py
 
 SCHEDULES ?= 10000
 

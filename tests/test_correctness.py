@@ -53,7 +53,7 @@ def test_observation_can_fail(
     assert 0 == main([])
     assert "NO   a library" in capsys.readouterr().out
     assert 2 == main(["nothing"])
-    assert "Use: broken." in capsys.readouterr().err
+    assert "Use: broken_rules." in capsys.readouterr().err
 
 
 def test_page_has_every_fault() -> None:

@@ -43,9 +43,9 @@ SHOWN_ONLY = {
     "docs/how-to/operate-pipelines.md": 2,  # names a server of yours
     "docs/how-to/pipelines.md": 4,  # names servers of yours
     "docs/how-to/pipeline-sinks.md": 1,  # the table of a server that is not there
-    "docs/how-to/queues.md": 4,  # names a broker of yours
+    "docs/how-to/queues.md": 5,  # names a broker of yours
     "docs/how-to/kubernetes.md": 1,  # names a cluster of yours
-    "docs/how-to/steps-on-kubernetes.md": 2,  # names a cluster of yours
+    "docs/how-to/steps-on-kubernetes.md": 4,  # names a cluster of yours
     "docs/how-to/git-hosts.md": 2,  # names repositories of yours
     "docs/how-to/git-mirror.md": 1,  # names repositories of yours
     "docs/how-to/steps-on-github.md": 3,  # names a repository of yours

@@ -256,7 +256,11 @@ def test_closed_pipe_ends_quietly() -> None:
 def test_it_can_be_interrupted() -> None:
     """Ctrl-C ends a waiting command with the exit code of interruptions and one line."""
     with subprocess.Popen(
-        [sys.executable, "-c", "from tests.support.command import waiting; waiting()"],
+        [
+            sys.executable,
+            "-c",
+            "from tests.support.command import wait_for_interruption; wait_for_interruption()",
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=Path(__file__).parents[2],

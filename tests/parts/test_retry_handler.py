@@ -276,7 +276,7 @@ def test_retries_are_reported(use: Callable[..., Any]) -> None:
     )
 
     reports = [event for event in recorder if type(event).__name__ == "RetryScheduled"]
-    assert [("v", 1, 1.0, "Broken"), ("v", 2, 2.0, "OSError")] == [
+    assert [("v", 1, 1.0, "FunctionFailure"), ("v", 2, 2.0, "OSError")] == [
         (event.service, event.attempt, event.delay, event.error) for event in reports
     ]
     assert 1 == len({event.request_id for event in recorder})

@@ -435,7 +435,7 @@ def test_parameters_and_segments() -> None:
     assert "a%2F..%3Fb" == segment("id", str, "a/..?b")
     assert "1,2" == segment("id", Sequence[int], (1, 2))
     for value in ("", ".", ".."):
-        with pytest.raises(InvalidData, match="not a part of a path"):
+        with pytest.raises(InvalidData, match="not a valid segment of a path"):
             segment("id", str, value)
     with pytest.raises(InvalidData, match="single value"):
         parameter("a", Sequence[Any], [[1]], style="comma")

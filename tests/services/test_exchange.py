@@ -147,11 +147,11 @@ async def test_classifier_precedes_the_status(world: World) -> None:
 async def test_classifier_with_a_wrong_result(world: World) -> None:
     """If a classifier returns something other than an error of moorage, the error names it."""
 
-    def agree_to_consent(*_: object) -> Any:
+    def agree(*_: object) -> Any:
         return True
 
     with pytest.raises(ConfigurationError, match="agree returned a bool") as excinfo:
-        await world.manager(vat(classify=agree_to_consent)).call("vat", GET)
+        await world.manager(vat(classify=agree)).call("vat", GET)
 
     assert "classify" == excinfo.value.path
     assert "Return one of moorage's errors" in excinfo.value.remedy

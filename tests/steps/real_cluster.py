@@ -36,7 +36,7 @@ from moorage.testing import TcpProxy, name_of
 from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit
 
-_FILE: Final = Path(os.environ.get("CLUSTER", "cluster.json"))
+_FILE: Final = Path(os.environ["MOORAGE_TEST_KUBERNETES"])
 _SETTINGS: Final[dict[str, Any]] = json.loads(_FILE.read_text("utf-8"))
 _IMAGE: Final[str] = _SETTINGS.pop("image")
 _CLUSTER: Final = KubernetesSettings(**_SETTINGS)

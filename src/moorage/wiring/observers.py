@@ -472,12 +472,15 @@ class LogObserver:
 def _success_writer(log: Any) -> Callable[[SuccessFacts], int] | None:
     """Return the function of a log that writes successes from their facts; None if it has none.
 
-    Where a class or an object has a `write` of its own, no entry is written without it.
+    Where a class or an object has a `write` of its own, no entry is written without it. Where it
+    counts lost entries, and the class with the function does not, the function would not tell them.
     """
     if "write" in getattr(log, "__dict__", ()):
         return None
     owner = next((kind for kind in type(log).__mro__ if "write" in vars(kind)), object)
-    return log.success_writer() if "success_writer" in vars(owner) else None
+    counts_apart = hasattr(log, "lost") and not hasattr(owner, "lost")
+    has_writer = "success_writer" in vars(owner) and not counts_apart
+    return log.success_writer() if has_writer else None
 
 
 def _current_trace() -> str | None:
