@@ -141,7 +141,7 @@ def test_functions_own_timeout_is_its_own() -> None:
 
 @coroutine
 def ask(*items: Any) -> Generator[Any, Any, list[Any]]:
-    """Yield each item to the event loop, and return what is sent back."""
+    """Yield each item, as a coroutine does to an event loop, and return the replies."""
     answers: list[Any] = []
     for item in items:
         answer = yield item

@@ -25,7 +25,7 @@ from acme_vendor.sandbox import AcmeSandbox
 from moorage.contracts.sms import SmsCapability, SmsMessage
 from moorage.errors import UnsupportedByVendor
 from moorage.testing.sandboxes.base import SandboxHttpClient
-from moorage.wiring.installed_vendors import able, vendor_names
+from moorage.wiring.installed_vendors import names_with_capabilities, vendor_names
 
 sandbox = AcmeSandbox()
 told = {
@@ -44,7 +44,7 @@ print(json.dumps({
     "sent": len(sandbox.messages),
     "missing": missing,
     "listed": "acme" in vendor_names(),
-    "able": "acme" in able("sms", frozenset({SmsCapability.LOOK_UP})),
+    "able": "acme" in names_with_capabilities("sms", frozenset({SmsCapability.LOOK_UP})),
 }))
 """
 

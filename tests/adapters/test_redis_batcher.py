@@ -111,7 +111,7 @@ LEAVING = pytest.mark.parametrize("late", [False, True], ids=["in flight", "with
 def sent_after(command: Command[Any], reply: Callable[[ScriptCall], Any], *, late: bool) -> Any:
     """Return the encoded calls that the batcher sends after a caller was cancelled."""
 
-    async def story() -> list[bytes]:
+    async def run_batches() -> list[bytes]:
         connection = HeldConnection(reply)
         batcher = batcher_on(connection)
         call = ScriptCall((b"k",), b"", lambda answer: answer, once=True)
@@ -119,7 +119,7 @@ def sent_after(command: Command[Any], reply: Callable[[ScriptCall], Any], *, lat
         await abandon(batcher, connection, task, late=late)
         return [call.packed for call in connection.calls[1:]]
 
-    return asyncio.run(story())
+    return asyncio.run(run_batches())
 
 
 @LEAVING
@@ -152,7 +152,7 @@ def test_failed_request_of_a_cancelled_caller_returns_nothing(*, late: bool) -> 
 def test_reply_in_the_iteration_of_its_deadline_is_kept() -> None:
     """A reply in the same loop iteration as the caller's deadline reaches the caller."""
 
-    async def story() -> list[Any]:
+    async def run_batches() -> list[Any]:
         connection = HeldConnection(lambda _: "reply")
         batcher = batcher_on(connection)
         connection.released.set()
@@ -160,7 +160,7 @@ def test_reply_in_the_iteration_of_its_deadline_is_kept() -> None:
         # The batch gets its timeout from the second caller, since the first one has none.
         return [*await asyncio.gather(batcher.send(call, 0.0), batcher.send(call, PATIENT))]
 
-    assert ["reply", "reply"] == asyncio.run(story())
+    assert ["reply", "reply"] == asyncio.run(run_batches())
 
 
 # --- commands that Python runs ---------------------------------------------------
@@ -179,7 +179,7 @@ def looks_after(
             raise error
         return [1, None] if call.packed == READ else 1
 
-    async def story() -> tuple[int, int]:
+    async def run_batches() -> tuple[int, int]:
         connection = HeldConnection(reply)
         batcher = batcher_on(connection)
         task = asyncio.ensure_future(batcher.swap(command))
@@ -187,7 +187,7 @@ def looks_after(
         reads = [call.packed == READ for call in connection.calls]
         return sum(reads[:2]), sum(reads[2:])
 
-    return asyncio.run(story())
+    return asyncio.run(run_batches())
 
 
 @LEAVING
@@ -226,7 +226,7 @@ def test_failed_decision_of_a_cancelled_caller_returns_nothing(*, late: bool) ->
 def test_caller_cancelled_before_its_command_is_sent_sends_nothing() -> None:
     """A caller cancelled while its command is still queued sends nothing."""
 
-    async def story() -> int:
+    async def run_batches() -> int:
         connection = HeldConnection(lambda _: 1)
         batcher = batcher_on(connection)
         connection.released.set()
@@ -242,13 +242,13 @@ def test_caller_cancelled_before_its_command_is_sent_sends_nothing() -> None:
         await batcher.finish()
         return len(connection.calls)
 
-    assert 0 == asyncio.run(story())
+    assert 0 == asyncio.run(run_batches())
 
 
 def test_reply_in_the_same_turn_as_the_deadline_arrives() -> None:
     """A reply that arrives in the same loop iteration as the deadline is returned to its caller."""
 
-    async def story() -> Any:
+    async def run_batches() -> Any:
         connection = HeldConnection(lambda _: 7)
         connection.released.set()
         batcher = batcher_on(connection)
@@ -257,4 +257,4 @@ def test_reply_in_the_same_turn_as_the_deadline_arrives() -> None:
         await batcher.finish()
         return answer
 
-    assert 7 == asyncio.run(story())
+    assert 7 == asyncio.run(run_batches())

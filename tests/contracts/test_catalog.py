@@ -8,7 +8,7 @@ import moorage
 from moorage import ConfigurationError, UnsupportedByVendor
 from moorage.contracts.sms import SmsMessage
 from moorage.testing.sandboxes.base import SandboxHttpClient
-from moorage.wiring.installed_vendors import able, vendor_class, vendor_names
+from moorage.wiring.installed_vendors import names_with_capabilities, vendor_class, vendor_names
 from tests.contracts.pigeon import PigeonServer, TextMessageVendor
 
 
@@ -50,9 +50,9 @@ def test_entry_point_that_is_no_vendor() -> None:
 
 def test_vendors_with_capabilities() -> None:
     """The catalog lists the installed vendors that have the needed capabilities."""
-    assert "twilio" in able("sms", frozenset({"media"}))
-    assert () == able("sms", frozenset({"fly"}))
-    assert "twilio" not in able("email", frozenset())
+    assert "twilio" in names_with_capabilities("sms", frozenset({"media"}))
+    assert () == names_with_capabilities("sms", frozenset({"fly"}))
+    assert "twilio" not in names_with_capabilities("email", frozenset())
 
 
 def test_refusal_names_able_vendors() -> None:

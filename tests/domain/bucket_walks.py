@@ -83,7 +83,9 @@ partial = st.tuples(st.just("pause"), subsets, short_spans, st.just(0), st.just(
 big_steps = acts("step", st.integers(SMALL_STEP + 1, 400 * DAY))
 
 
-jolts = acts("jolt", st.one_of(st.integers(-DAY, SMALL_STEP), st.integers(-SMALL_STEP, 400 * DAY)))
+clock_steps = acts(
+    "step_clock", st.one_of(st.integers(-DAY, SMALL_STEP), st.integers(-SMALL_STEP, 400 * DAY))
+)
 
 
 moves = [admissions] * 8 + [refunds] * 2 + [advances] * 4
@@ -95,7 +97,7 @@ level_walks = long_lists([*moves, pauses])
 walks = long_lists([*moves, pauses, big_steps])
 
 
-loose_walks = long_lists([*moves, partial, jolts])
+loose_walks = long_lists([*moves, partial, clock_steps])
 
 
 three = st.tuples(rates, rates, rates)
@@ -225,10 +227,10 @@ class BucketWalk:
     def step(self, back: int) -> None:
         """Set the store's clock back; each bucket reads the time before and after."""
         self.pause(7, 0)
-        self.jolt(back)
+        self.step_clock(back)
         self.pause(7, 0)
 
-    def jolt(self, back: int) -> None:
+    def step_clock(self, back: int) -> None:
         """Move the store's clock forward or back."""
         self.ahead -= back
 

@@ -144,7 +144,7 @@ def test_moved_key_is_refused_to_whoever_does_not_know_the_new_shard() -> None:
 
 
 def test_turn_and_place_of_a_key_move_together() -> None:
-    """The account that owns a key stays on its shard as long as the turn to change it does."""
+    """The owner of a key stays on its shard as long as the lock under which it is changed."""
     turn = own_key("turn", "payments", None, "k")
     place = own_key("place", "payments", None, "k", "1")
     shard = Shard()

@@ -183,7 +183,7 @@ def test_overrides_and_network_are_sent(cloud: EcsStandIn) -> None:
 
 
 def test_another_step_under_a_name_is_found(cloud: EcsStandIn) -> None:
-    """ECS refuses another task under the same token; the first one is returned."""
+    """If ECS refuses a second task under the same token, the platform returns the first one."""
     cloud.platform().start(spec("run-1"), 9.0)
     other = spec("run-1", attrs.evolve(STEP, command=["true"]))
     empty = json_response({"taskArns": []})

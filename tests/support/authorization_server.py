@@ -53,7 +53,7 @@ __all__ = ["AuthorizationServer", "Client", "ResourceRequest", "TokenRequest", "
 _PATIENCE: Final = 120.0
 
 
-class _Watch(Protocol):
+class _UtcClock(Protocol):
     def utc(self) -> datetime: ...
 
 
@@ -85,7 +85,7 @@ class AuthorizationServer:
         grace: int = 0,
         access_lifetime: float = 3600.0,
         refresh_lifetime: float | None = None,
-        clock: _Watch | None = None,
+        clock: _UtcClock | None = None,
         tls: ssl.SSLContext | None = None,
         nonces: bool = False,
         window: float = 60.0,

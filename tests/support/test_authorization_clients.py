@@ -173,7 +173,7 @@ def test_a_public_client_has_no_tokens_of_its_own() -> None:
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256", "PS256", "EdDSA"])
 def test_private_key_jwt(algorithm: str) -> None:
-    """A client assertion for the token endpoint or the issuer is accepted."""
+    """A client assertion is accepted whose audience is the token endpoint or the issuer."""
     signer = Signer(algorithm)
     client = Client(method="private_key_jwt", key=signer.public, key_id="k1")
     with AuthorizationServer(client, issuer_path="/tenant") as server:

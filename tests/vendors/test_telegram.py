@@ -92,7 +92,7 @@ def test_whole_message_is_limited() -> None:
 
 
 def test_paths_and_bodies() -> None:
-    """Each operation has its method, with the numbers of chat and message."""
+    """Each operation calls its method of the Bot API, with the ids of the chat and the message."""
     sandbox = TelegramSandbox()
     chat = hub(sandbox).chat()
     ref = chat.send(HELLO).ref

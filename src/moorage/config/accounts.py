@@ -116,7 +116,7 @@ class Accounts:
         """Return the configuration path of each account's services by service name."""
         return self._wrong | service_paths(self.accounts.values(), ())
 
-    def lead(
+    def add_routes(
         self, read: Mapping[str, Any], written: Mapping[str, Any], path: str, tenant: str | None
     ) -> None:
         """Create the routes of one tenant, or the shared routes, once all accounts exist."""

@@ -382,7 +382,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     for owner in owners:
         accounts.add(*owner)
     for owner in owners:
-        accounts.lead(*owner)
+        accounts.add_routes(*owner)
     valid_services, doubtful_services = services(
         values.get("services", {}), accounts.places(), report
     )

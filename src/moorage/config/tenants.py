@@ -57,7 +57,7 @@ def read_tenant(
     accounts.accounts.update(usable_accounts)
     tenant_tables = values.get("tenants", {}).get(tenant, {})
     accounts.add(tenant_tables, resolved_tree["tenants"][tenant], path, tenant)
-    accounts.lead(tenant_tables, resolved_tree["tenants"][tenant], path, tenant)
+    accounts.add_routes(tenant_tables, resolved_tree["tenants"][tenant], path, tenant)
     report.refuse()
     accounts_of_tenant = tuple(
         account for name, account in accounts.accounts.items() if name not in usable_accounts

@@ -210,9 +210,9 @@ class AsyncFollowerLease:
         self._next = now + _CLAIM_AGAIN
         # A failing store must not prevent a process from following a run.
         with suppress(StorageUnavailable, DeadlineExceeded):
-            await self.take()
+            await self.acquire()
 
-    async def take(self) -> bool:
+    async def acquire(self) -> bool:
         """Take the lease; return False if somebody else holds it."""
         core, began = self._core, self._core.nanoseconds()
         lease = core.renewals.lease(LEASE)

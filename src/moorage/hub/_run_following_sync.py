@@ -210,9 +210,9 @@ class FollowerLease:
         self._next = now + _CLAIM_AGAIN
         # A failing store must not prevent a process from following a run.
         with suppress(StorageUnavailable, DeadlineExceeded):
-            self.take()
+            self.acquire()
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Take the lease; return False if somebody else holds it."""
         core, began = self._core, self._core.nanoseconds()
         lease = core.renewals.lease(LEASE)

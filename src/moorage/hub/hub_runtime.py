@@ -18,7 +18,7 @@ from moorage.hub.internals import core_of, guard, prepared
 from moorage.services.contracts.dispatcher import Dispatcher
 from moorage.services.environment_guard import EnvironmentGuard
 from moorage.wiring.accounts import clients_of, service_paths, services_of, transports_of
-from moorage.wiring.installed_vendors import able
+from moorage.wiring.installed_vendors import names_with_capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -103,7 +103,7 @@ class HubRuntime:
         Raises:
             ConfigurationError: parts of the configuration contradict each other.
         """
-        directory = Directory(offer.accounts, offer.routes, able)
+        directory = Directory(offer.accounts, offer.routes, names_with_capabilities)
         accounts = directory.accounts.values()
         check_modes(accounts, offer.safety)
         clients = clients_of(accounts)

@@ -416,7 +416,7 @@ class AsyncStepConnector:
         for status in await self.runs():
             if not status.is_over and status.labels.get(_LABEL_STORE) == store:
                 lease = self._lease(status.name)
-                if await lease.take():
+                if await lease.acquire():
                     fences[status.name] = lease.fence
                     lease.release()
         if fences:
@@ -425,7 +425,7 @@ class AsyncStepConnector:
         for name, fence in fences.items():
             lease = self._lease(name)
             try:
-                if await lease.take() and lease.fence == fence + 1:
+                if await lease.acquire() and lease.fence == fence + 1:
                     orphan = await self._platform.look(name, LOOK)
                     reason = "Nobody follows the step."
                     if orphan is not None and await self.stop_run(name, reason=reason):

@@ -416,7 +416,7 @@ class StepConnector:
         for status in self.runs():
             if not status.is_over and status.labels.get(_LABEL_STORE) == store:
                 lease = self._lease(status.name)
-                if lease.take():
+                if lease.acquire():
                     fences[status.name] = lease.fence
                     lease.release()
         if fences:
@@ -425,7 +425,7 @@ class StepConnector:
         for name, fence in fences.items():
             lease = self._lease(name)
             try:
-                if lease.take() and lease.fence == fence + 1:
+                if lease.acquire() and lease.fence == fence + 1:
                     orphan = self._platform.look(name, LOOK)
                     reason = "Nobody follows the step."
                     if orphan is not None and self.stop_run(name, reason=reason):

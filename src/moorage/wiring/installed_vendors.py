@@ -144,7 +144,7 @@ def function(name: str) -> Callable[..., Any]:
     )
 
 
-def able(kind: str, needs: frozenset[str]) -> tuple[str, ...]:
+def names_with_capabilities(kind: str, needs: frozenset[str]) -> tuple[str, ...]:
     """Return the names of the vendors of a kind that have all of these capabilities."""
     classes = ((name, vendor_class(name)) for name in vendor_names())
     return tuple(

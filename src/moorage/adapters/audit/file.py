@@ -203,10 +203,10 @@ def _end_of(path: Path, stored: AuditHead) -> tuple[AuditHead | None, int]:
         ):
             return stored, size
         file.seek(0)
-        return _end_after(file, stored)
+        return _head_after_lines(file, stored)
 
 
-def _end_after(lines: Iterable[bytes], stored: AuditHead) -> tuple[AuditHead | None, int]:
+def _head_after_lines(lines: Iterable[bytes], stored: AuditHead) -> tuple[AuditHead | None, int]:
     size = 0
     end = stored if stored.number == 0 else None
     for line in lines:

@@ -81,7 +81,7 @@ def _drop(link: RedisLink | AsyncRedisLink | None) -> None:
         link.close()
 
 
-def _check_files(tls: Tls) -> None:
+def _check_certificate_files(tls: Tls) -> None:
     """Refuse files that redis-py could not read, or content in their place."""
     if isinstance(tls.authorities, bytes) or isinstance(tls.certificate, bytes):
         raise ConfigurationError(
@@ -97,7 +97,7 @@ def _connection(settings: RedisStreams, seconds: float, *, is_async: bool) -> An
     kind: Any = AsyncConnection if is_async else Connection
     options: dict[str, Any] = {}
     if address.tls is not None:
-        _check_files(address.tls)
+        _check_certificate_files(address.tls)
         kind = AsyncSSLConnection if is_async else SSLConnection
         options = {
             "ssl_cert_reqs": "required",

@@ -314,7 +314,7 @@ class EntryQuery:
 
     @property
     def before(self) -> int | None:
-        """The number below which the page's entries are; None for the first page.
+        """The page has the entries below this number; None for the first page.
 
         It is None without `after`.
 

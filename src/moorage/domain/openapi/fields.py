@@ -360,10 +360,10 @@ def _all_of(first: _Schema, second: _Schema) -> _Schema:
 
 def _one_of(first: _Schema, second: _Schema) -> _Schema:
     """Return a schema of values that match either."""
-    has_words = first.words is not None and second.words is not None
+    both_have_words = first.words is not None and second.words is not None
     return _Schema(
         first.types | second.types if first.types and second.types else frozenset[str](),
-        (first.words or frozenset()) | (second.words or frozenset()) if has_words else None,
+        (first.words or frozenset()) | (second.words or frozenset()) if both_have_words else None,
         first.format if first.format == second.format else None,
         _joined_properties(first, second),
         first.required & second.required,
@@ -382,10 +382,12 @@ def _joined_properties(first: _Schema, second: _Schema) -> dict[str, tuple[Node,
 
 def _either(first: Field, second: Field) -> Field:
     """Join two descriptions of one field, such as those of answers with different statuses."""
-    has_words = first.words is not None and second.words is not None
+    both_have_words = first.words is not None and second.words is not None
     return Field(
         types=first.types | second.types if first.types and second.types else frozenset[str](),
-        words=(first.words or frozenset()) | (second.words or frozenset()) if has_words else None,
+        words=(first.words or frozenset()) | (second.words or frozenset())
+        if both_have_words
+        else None,
         format=first.format if first.format == second.format else None,
         required=first.required and second.required,
         used=first.used,

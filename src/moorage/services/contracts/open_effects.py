@@ -73,7 +73,7 @@ class OpenEffect:
             is_readable=record.unreadable is None,
             last_question=self._last_question,
             vendors=tuple(dict.fromkeys(account.vendor.name for account in accounts)),
-            listed_by=None if listed_within is None else self._listed_by(listed_within),
+            listed_by=None if listed_within is None else self._listing_deadline(listed_within),
             listed_within=listed_within,
         )
 
@@ -83,7 +83,7 @@ class OpenEffect:
             return None
         return max(account.vendor.listed_within for account in accounts)
 
-    def _listed_by(self, listed_within: float) -> datetime:
+    def _listing_deadline(self, listed_within: float) -> datetime:
         holder_left = timedelta(microseconds=self.opened.remaining - self.opened.idle)
         return self._now + holder_left + timedelta(seconds=listed_within)
 

@@ -80,7 +80,7 @@ class Pausing(Generic[E]):
             holds=False,
             error=storable(reason.strip()[:LONGEST_REASON]),
         )
-        act = self._act_of("pause", entry, actor, reason)
+        act = self._manual_act("pause", entry, actor, reason)
         return pause_of(await recorded(self.core, act, lambda: self.store.add(entry)))
 
     async def resume(
@@ -106,7 +106,7 @@ class Pausing(Generic[E]):
         query = EntryQuery(id=_id_of(target, tenant, subject), states={EntryState.PAUSED})
         entries = (await self.store.find(query)).items
         for entry in entries:
-            act = self._act_of("resume", entry, actor, reason)
+            act = self._manual_act("resume", entry, actor, reason)
             await recorded(self.core, act, lambda: self.store.remove(query))
         return bool(entries)
 
@@ -126,7 +126,7 @@ class Pausing(Generic[E]):
         """Return whether a pause in force covers this entry."""
         return is_covered(entry, await self._current_pauses())
 
-    def _act_of(self, name: str, entry: E, actor: str | None, reason: str) -> ManualAct:
+    def _manual_act(self, name: str, entry: E, actor: str | None, reason: str) -> ManualAct:
         pause = pause_of(entry)
         scope = scope_of(pause.target, pause.tenant, pause.subject)
         return ManualAct(

@@ -18,7 +18,7 @@ from moorage.testing.kits._sent_requests import (
     with_added_words,
 )
 from moorage.testing.kits.checks import blocking, in_thread, require, soon
-from moorage.wiring.installed_vendors import able
+from moorage.wiring.installed_vendors import names_with_capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
@@ -137,7 +137,7 @@ async def require_unsupported(
         lab: the vendor under test, to which nothing has been sent.
         calls: capabilities, each with a call that needs it.
     """
-    able(lab.contract, frozenset())  # takes a while when it is first called
+    names_with_capabilities(lab.contract, frozenset())  # takes a while when it is first called
     for capability, call in calls:
         if capability in lab.able:
             continue
@@ -146,7 +146,7 @@ async def require_unsupported(
         missing = frozenset(error.capabilities)
         is_named = capability in missing and missing.isdisjoint(lab.able)
         require(is_named, f"{capability} is not named, or another is.")
-        others = able(lab.contract, missing)
+        others = names_with_capabilities(lab.contract, missing)
         require(error.able == others, f"The vendors with {capability} are not named.")
     require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 

@@ -15,7 +15,7 @@ from moorage.testing.kits._payments_payees import transfer_to
 from moorage.testing.kits._payments_stored import FAR, link_request, stored_request
 from moorage.testing.kits._payments_subscriptions import subscription_request
 from moorage.testing.kits.checks import require
-from moorage.wiring.installed_vendors import able
+from moorage.wiring.installed_vendors import names_with_capabilities
 
 Open: TypeAlias = Callable[[], Lab]
 
@@ -102,7 +102,7 @@ async def unsupported_features_are_refused(make: Open) -> None:
             needs = frozenset(error.capabilities)
             if capability is PaymentsCapability.SUBSCRIPTION_QUANTITY:
                 needs |= subscription_request(lab, quantity=2).needs
-            require(error.able == able(KIND, needs), "Who can is not named.")
+            require(error.able == names_with_capabilities(KIND, needs), "Who can is not named.")
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 

@@ -24,7 +24,7 @@ from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing.kits._contract_lab import ContractLab, through_async_hub, through_hub
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
-from moorage.wiring.installed_vendors import able
+from moorage.wiring.installed_vendors import names_with_capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -189,7 +189,10 @@ async def history_is_refused_without_the_capability(make: _Open) -> None:
             return
         error = await lab.refused(UnsupportedByVendor, lab.rates(_WORKDAYS[0]), "An earlier day")
         need = CurrenciesCapability.HISTORY
-        require(error.able == able(KIND, frozenset({need})), "The able vendors are not named.")
+        require(
+            error.able == names_with_capabilities(KIND, frozenset({need})),
+            "The able vendors are not named.",
+        )
         require(lab.sandbox.requests == [], "An earlier day was sent to a vendor without any.")
 
 

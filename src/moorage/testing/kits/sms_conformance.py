@@ -45,7 +45,7 @@ from moorage.testing.kits._sms_requests import REQUESTS
 from moorage.testing.kits._sms_verification import VERIFICATIONS
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import Altered, Lost
-from moorage.wiring.installed_vendors import able
+from moorage.wiring.installed_vendors import names_with_capabilities
 
 if TYPE_CHECKING:
     from moorage.domain.values.result import Result
@@ -112,7 +112,10 @@ async def unsupported_features_are_refused(make: Open) -> None:
                 continue
             error = await lab.refused(UnsupportedByVendor, ask(), f"{capability} of who cannot")
             require(error.capabilities == (capability,), f"{capability} is not named.")
-            require(error.able == able(KIND, frozenset({capability})), "Who can is not named.")
+            require(
+                error.able == names_with_capabilities(KIND, frozenset({capability})),
+                "Who can is not named.",
+            )
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 

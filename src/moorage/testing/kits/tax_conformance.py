@@ -26,7 +26,7 @@ from moorage.testing.kits._contract_lab import through_async_hub, through_hub
 from moorage.testing.kits._sent_requests import require_no_repeats
 from moorage.testing.kits._tax_lab import ACCOUNT, TRADER, Lab, TaxSubject, unsupported_options
 from moorage.testing.kits.checks import require
-from moorage.wiring.installed_vendors import able
+from moorage.wiring.installed_vendors import names_with_capabilities
 
 __all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "Factory", "TaxSubject"]
 
@@ -163,7 +163,7 @@ async def unsupported_features_are_refused(make: Open) -> None:
             )
             require(capability in error.capabilities, f"{capability} is not named.")
             number = options.get("number", lab.subject.number)
-            others = able(KIND, frozenset({capability, number.needs}))
+            others = names_with_capabilities(KIND, frozenset({capability, number.needs}))
             require(error.able == others, f"The vendors with {capability} are not named.")
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 

@@ -57,7 +57,7 @@ async def revoke_mandate(wire: Wire, ref: Ref, key: str) -> StoredMeans:
     customer = ref.other("customer")
     if customer is None:
         raise InvalidData(
-            "Mollie finds a mandate by its customer, but this reference names no customer.",
+            "Mollie finds a mandate by its customer, whom this reference does not name.",
             field="ref",
             remedy="Give the complete `ref` of the stored means.",
         )

@@ -212,7 +212,7 @@ def session(response: Response) -> str:
 
 
 def stored_size(response: Response) -> int | None:
-    """The number of stored bytes; None if the upload is complete, so that the answer is the object.
+    """The number of stored bytes; None if the upload is complete, and the answer is the object.
 
     Raises:
         VendorFailed: the answer states it in an unknown form.
