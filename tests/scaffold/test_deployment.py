@@ -198,7 +198,7 @@ def test_systemd_knows_all_settings(tmp_path: Path) -> None:
         (
             CONFIGURATION.replace("postgresql://${DB_USER}@db/erp", "sqlite:///state.db"),
             ["shop"],
-            "each pod would have for itself",
+            "each pod would have its own state",
         ),
     ],
 )

@@ -53,7 +53,8 @@ class Payments:
     def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
         """Return a payment event with all fields, fetched from the vendor if they are missing.
 
-        Only the id is read from such a hint, so a forged one can only cause a look-up of the truth.
+        Only the id is read from an incomplete event, so a forged one can only cause a look-up of
+        the truth.
 
         Args:
             event: event from `Hub.events`; a complete event is returned unchanged.
@@ -632,7 +633,8 @@ class AsyncPayments:
     async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
         """Return a payment event with all fields, fetched from the vendor if they are missing.
 
-        Only the id is read from such a hint, so a forged one can only cause a look-up of the truth.
+        Only the id is read from an incomplete event, so a forged one can only cause a look-up of
+        the truth.
 
         Args:
             event: event from `Hub.events`; a complete event is returned unchanged.

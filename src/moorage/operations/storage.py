@@ -135,7 +135,7 @@ class Storage(StorageMethods):
             timeout: seconds for the whole operation.
 
         Raises:
-            FileNotFound: there is no such original, as after a complete move.
+            FileNotFound: there is no such original, for example because the move is complete.
         """
         return run_now(self._flows.run(StorageFlows.move, source, key, options, timeout=timeout))
 
@@ -388,7 +388,7 @@ class AsyncStorage(AsyncStorageMethods):
             timeout: seconds for the whole operation.
 
         Raises:
-            FileNotFound: there is no such original, as after a complete move.
+            FileNotFound: there is no such original, for example because the move is complete.
         """
         return await self._flows.run(StorageFlows.move, source, key, options, timeout=timeout)
 
