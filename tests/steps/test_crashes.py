@@ -164,7 +164,7 @@ def test_janitor_stops_orphans_only(tmp_path: Path) -> None:
 
     def is_followed() -> bool:
         lease = connector._lease(run_name("steps", None, "job-1"))  # noqa: SLF001 - as a follower
-        taken = lease.take()
+        taken = lease.acquire()
         lease.release()
         return not taken
 
