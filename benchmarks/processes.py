@@ -100,7 +100,7 @@ def _tenants(path: Path) -> int:
 
 
 def _call_forever(url: str, tenant: str) -> None:
-    """Call a vendor again and again, under a limit in this store."""
+    """Call a vendor without end, under a rate limit whose state is in the Redis at this URL."""
     service = Service(
         "shop",
         base_url="https://shop.example",

@@ -34,6 +34,7 @@ from measure import (
     Comparison,
     Contender,
     Read,
+    Table,
     Target,
     async_block,
     compare,
@@ -323,6 +324,22 @@ def _stored_block(call: Callable[[], object], flush: Callable[[], None]) -> Bloc
     return block
 
 
+def _async_table(
+    calls: dict[str, Callable[[], Awaitable[object]]],
+    loop: asyncio.AbstractEventLoop,
+    rounds: int,
+) -> Table:
+    """Compare asynchronous calls with an empty one in the loop, and close the loop."""
+    try:
+        return compare(
+            async_block(nothing_later, loop),
+            [Contender(name, async_block(call, loop)) for name, call in calls.items()],
+            rounds=rounds,
+        )
+    finally:
+        loop.close()
+
+
 def production_functions_async(rounds: int) -> Comparison:
     """Options around an asynchronous function that returns at once, and one that waits once."""
     loop = asyncio.new_event_loop()
@@ -341,15 +358,9 @@ def production_functions_async(rounds: int) -> Comparison:
     calls = {name: call(options) for name, options in _function_rows().items()}
     calls["asyncio.timeout alone"] = with_timeout
     calls["redress + purgatory + limits, with none of these"] = cheapest_async_peers()
-    try:
-        table = compare(
-            async_block(nothing_later, loop),
-            [Contender(name, async_block(call, loop)) for name, call in calls.items()],
-            rounds=rounds,
-        )
-    finally:
-        loop.close()
-    return Comparison("production options around a function, async", table, more=True)
+    return Comparison(
+        "production options around a function, async", _async_table(calls, loop, rounds), more=True
+    )
 
 
 class _AwaitedStore:
@@ -386,15 +397,9 @@ def production_awaited(rounds: int) -> Comparison:
         ),
         "redress + purgatory + limits, with none of these": cheapest_async_peers(),
     }
-    try:
-        table = compare(
-            async_block(nothing_later, loop),
-            [Contender(name, async_block(call, loop)) for name, call in calls.items()],
-            rounds=rounds,
-        )
-    finally:
-        loop.close()
-    return Comparison("a store that is awaited, async", table, more=True)
+    return Comparison(
+        "a store that is awaited, async", _async_table(calls, loop, rounds), more=True
+    )
 
 
 def production_waits(rounds: int) -> Comparison:

@@ -29,7 +29,7 @@ class StoredMessage:
         return self._position[2]
 
     def headers(self) -> Any:
-        """Return the headers."""
+        """Return the headers of the message, as confluent_kafka does."""
         return [("trace", b"7")]
 
     def timestamp(self) -> tuple[int, int]:

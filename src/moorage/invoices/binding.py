@@ -65,7 +65,7 @@ class Node(Protocol):
         """Read the entry's elements from their parent into the fields."""
 
     def write(self, value: Any, currency: str | None) -> Iterator[str]:
-        """Yield the elements for the value as text."""
+        """Yield the XML text of the elements that state this value."""
         ...
 
 
@@ -303,7 +303,7 @@ class Special:
         self.reading(parent, fields, place)
 
     def write(self, value: Any, currency: str | None) -> Iterator[str]:
-        """Yield the elements for the value as text."""
+        """Yield the XML text of the elements that state this value."""
         return self.writing(value, currency)
 
 

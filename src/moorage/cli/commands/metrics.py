@@ -97,7 +97,7 @@ def duration(text: str, path: str) -> int:
     """Return the seconds of a duration such as 30m, 24h or 7d.
 
     Raises:
-        ConfigurationError: the text is not a duration.
+        ConfigurationError: the text is not a number of minutes, hours or days.
     """
     match = _DURATION.fullmatch(text)
     if match is None or int(match[1]) * _UNITS[match[2]] > 100_000 * _UNITS["d"]:
